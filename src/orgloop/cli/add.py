@@ -1,0 +1,241 @@
+"""`orgloop add`: one more source, actor, route, transform or logger in orgloop.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orgloop.cli.command import Cli, new_group
+from orgloop.cli.init import PERMISSION_MODES, connector_of
+from orgloop.errors import Conflict, NotFound, Refused
+
+if TYPE_CHECKING:
+    from orgloop.cli.edit import Edit
+    from orgloop.plugin import Connector
+
+command = new_group(
+    "Add a source, actor, route, transform or logger to orgloop.yaml.\n\n"
+    "The file keeps its comments and its form. It is checked first, and written only if it is sound."
+)
+
+_set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One key of `config:`; VALUE is YAML. Repeatable.",
+)
+_connector_option = click.option("--connector", metavar="NAME", help="The connector; NAME if absent.")
+
+
+@command.subcommand(
+    "source",
+    examples=["orgloop add source github", "orgloop add source ticks --connector cron"],
+)
+@click.argument("name")
+@_connector_option
+@_set_option
+def add_source(cli: Cli, name: str, connector: str | None, settings: tuple[str, ...]) -> None:
+    """Add a source of events."""
+    from orgloop.cli.scaffold import source_entry
+
+    edit = _edit(cli, "sources", "source", name)
+    plugin = connector_of(cli, connector or name)
+    if plugin.source is None:
+        raise Refused(f"the connector {plugin.name} has no source", hint=_others(cli, "source"))
+    edit.save(source_entry(name, plugin, _settings(settings)))
+    if not cli.out.json:
+        cli.out.line(f"  route it: orgloop add route NAME --source {name}")
+
+
+@command.subcommand(
+    "actor",
+    examples=[
+        "orgloop add actor reviewer --connector claude-code --permission-mode plan",
+        "orgloop add actor notify --connector webhook --set url=https://chat.example/hook",
+    ],
+)
+@click.argument("name")
+@_connector_option
+@_set_option
+@click.option(
+    "--permission-mode",
+    type=click.Choice(PERMISSION_MODES),
+    default=PERMISSION_MODES[0],
+    show_default=True,
+    help="What a coding agent may do without asking.",
+)
+def add_actor(
+    cli: Cli, name: str, connector: str | None, settings: tuple[str, ...], permission_mode: str
+) -> None:
+    """Add somebody who does work."""
+    from orgloop.cli.scaffold import actor_entry
+
+    edit = _edit(cli, "actors", "actor", name)
+    plugin = connector_of(cli, connector or name)
+    if plugin.actor is None:
+        raise Refused(f"the connector {plugin.name} has no actor", hint=_others(cli, "actor"))
+    edit.save(actor_entry(name, plugin, permission_mode, _settings(settings)))
+    if not cli.out.json:
+        cli.out.line(f"  route to it: orgloop add route NAME --actor {name}")
+
+
+@command.subcommand(
+    "route",
+    examples=[
+        "orgloop add route triage --source linear --actor reviewer --events issue.created",
+        "orgloop add route failed --source ci --actor reviewer --filter payload.ok=false",
+    ],
+)
+@click.argument("name")
+@click.option("--source", metavar="ID", help="Where its events come from; not needed if there is only one.")
+@click.option("--actor", metavar="ID", help="Whom they wake; not needed if there is only one.")
+@click.option(
+    "--events", metavar="A,B", help="Names of events, or globs; what the source's connector suggests."
+)
+@click.option("--filter", "filters", multiple=True, metavar="PATH=VALUE", help="A condition. Repeatable.")
+@click.option("--transforms", metavar="A,B", help="Transforms, in their order.")
+@click.option("--prompt-file", metavar="FILE", help="Its SOP. One is written for an agent if absent.")
+def add_route(
+    cli: Cli,
+    name: str,
+    source: str | None,
+    actor: str | None,
+    events: str | None,
+    filters: tuple[str, ...],
+    transforms: str | None,
+    prompt_file: str | None,
+) -> None:
+    """Add a route: which events wake whom."""
+    from orgloop.cli.scaffold import route_entry, sop
+
+    edit = _edit(cli, "routes", "route", name)
+    source = _only(edit, source, ("sources", "actors") if source else ("sources",), "source")
+    actor = _only(edit, actor, ("actors",), "actor")
+    if prompt_file is None and _reads_sops(cli, edit, actor):
+        prompt_file = f"sops/{name}.md"
+        edit.create(prompt_file, sop(source))
+    entry = route_entry(
+        name,
+        source,
+        actor,
+        events=_list(events) or _suggested(cli, edit, source),
+        filter=_settings(filters),
+        transforms=_list(transforms),
+        prompt_file=prompt_file,
+    )
+    edit.save(entry)
+
+
+@command.subcommand(
+    "transform",
+    examples=[
+        "orgloop add transform drop-drafts",
+        "orgloop add transform no-bots --type filter --set 'exclude={provenance.author_type: bot}'",
+    ],
+)
+@click.argument("name")
+@click.option(
+    "--type", "kind", metavar="NAME", default="script", show_default=True, help="An installed transform."
+)
+@_set_option
+def add_transform(cli: Cli, name: str, kind: str, settings: tuple[str, ...]) -> None:
+    """Add a transform: a step that passes, changes or drops an event.
+
+    A script gets a file of its own to begin with. What fails is held for a person, not passed on.
+    """
+    from orgloop.cli.scaffold import SCRIPT
+
+    edit = _edit(cli, "transforms", "transform", name)
+    plugin = cli.registry.transform(kind)
+    config = _settings(settings)
+    entry: dict[str, Any] = {"name": name, "type": plugin.name}
+    if plugin.name == "script" and "script" not in config:
+        entry["script"] = f"transforms/{name}.sh"
+        edit.create(entry["script"], SCRIPT, executable=True)
+    edit.save(entry | ({"config": config} if config else {}) | {"on_error": "hold"})
+    if not cli.out.json:
+        cli.out.line(f"  use it: write `transforms: [{name}]` into a route")
+
+
+@command.subcommand(
+    "logger",
+    examples=["orgloop add logger file", "orgloop add logger audit --type file --set path=audit.log"],
+)
+@click.argument("name")
+@click.option("--type", "kind", metavar="NAME", help="An installed logger; NAME if absent.")
+@_set_option
+def add_logger(cli: Cli, name: str, kind: str | None, settings: tuple[str, ...]) -> None:
+    """Add a logger: somebody who is told of everything that happens."""
+    edit = _edit(cli, "loggers", "logger", name)
+    plugin = cli.registry.logger(kind or name)
+    config = _settings(settings)
+    edit.save({"name": name, "type": plugin.name} | ({"config": config} if config else {}))
+
+
+def _edit(cli: Cli, section: str, word: str, name: str) -> Edit:
+    """The project, ready for one more. Raises Conflict if the name is taken."""
+    from orgloop.cli.edit import Edit
+
+    edit = Edit(cli, section, word)
+    if name in edit.names(section):
+        raise Conflict(f"there is a {word} {name!r} already", hint=f"choose another name for the new {word}")
+    return edit
+
+
+def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`KEY=VALUE` pairs; the values are YAML. Raises Refused for what is none."""
+    from orgloop.config.yaml import parse
+
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        parsed = parse(f"value: {value}".encode())
+        if not (equals and key) or parsed.problems or "\n" in value:
+            raise Refused(f"{pair!r} is not KEY=VALUE", hint="write a key, =, and a value as in YAML")
+        settings[key.strip()] = parsed.data["value"]
+    return settings
+
+
+def _list(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _only(edit: Edit, named: str | None, sections: tuple[str, ...], word: str) -> str:
+    """The one that was named, else the only one that there is."""
+    known = [name for section in sections for name in edit.names(section)]
+    if named is not None:
+        if named not in known:
+            from orgloop.config.findings import nearest
+
+            raise NotFound(f"there is no {word} {named!r}", hint=nearest(named, known, what="there are"))
+        return named
+    if len(known) != 1:
+        listed = f"there are: {', '.join(known)}" if known else f"add one first: orgloop add {word} NAME"
+        raise Refused(f"which {word}?", hint=f"say it with --{word}; {listed}")
+    return known[0]
+
+
+def _reads_sops(cli: Cli, edit: Edit, actor: str) -> bool:
+    kind = _connector(cli, edit, "actors", actor).actor
+    return kind is not None and (kind.wakes_agent or kind.has_runs)
+
+
+def _suggested(cli: Cli, edit: Edit, source: str) -> list[str]:
+    from orgloop.cli.scaffold import events_of
+
+    if source not in edit.names("sources"):
+        return ["actor.stopped"]
+    return events_of(_connector(cli, edit, "sources", source))
+
+
+def _connector(cli: Cli, edit: Edit, section: str, id: str) -> Connector:
+    part: Mapping[str, Any] = edit.parts(section)[id]
+    return connector_of(cli, str(part.get("connector")))
+
+
+def _others(cli: Cli, side: str) -> str:
+    names = {one.name for one in cli.registry.connectors() if getattr(one, side) is not None}
+    return f"these have one: {', '.join(sorted(names))}"

@@ -1,0 +1,72 @@
+"""What `orgloop start` shows in the foreground: what runs, how to reach it, then what happens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from orgloop.cli.command import Cli
+from orgloop.cli.version import version_of
+
+if TYPE_CHECKING:
+    from orgloop.config.model import Organization
+
+TERMINAL = "terminal"
+"""The logger that the foreground adds, if the project has no console logger of its own."""
+
+
+class Banner:
+    """The foreground's words around the live log."""
+
+    def __init__(self, cli: Cli) -> None:
+        self._cli = cli
+
+    def observed(self, organization: Organization) -> Organization:
+        """The project with something that shows its records here."""
+        from orgloop.config.model import LoggerSpec
+
+        cli = self._cli
+        if (
+            cli.out.quiet
+            or cli.out.json
+            or any(spec.plugin.name == "console" for spec in organization.loggers)
+        ):
+            return organization
+        plugin = cli.registry.logger("console")
+        settings = plugin.settings.model_validate({"level": "debug" if cli.out.verbose else "info"})
+        spec = LoggerSpec(name=TERMINAL, plugin=plugin, settings=settings, fingerprint=str(cli.out.verbose))
+        return replace(organization, loggers=(*organization.loggers, spec))
+
+    def ready(self, organization: Organization, url: str) -> None:
+        """It answers."""
+        from orgloop.plugin import Receiver
+
+        out = self._cli.out
+        if out.json:
+            out.data({"ready": True, "project": organization.name, "url": url})
+        out.line()
+        out.line(
+            f"  {out.style('OrgLoop', 'bold')} {version_of('orgloop')}  {out.style(organization.name, 'bold', 'cyan')}  {url}"
+        )
+        out.line()
+        for source in organization.sources.values():
+            built = source.kind.open(source.id, source.settings)
+            how = f"POST {url}/webhook/{source.id}" if isinstance(built, Receiver) else "asks by itself"
+            out.line(f"  {out.style('source', 'dim')}  {source.id}  {out.style(how, 'dim')}")
+        for actor in organization.actors.values():
+            woken = sum(route.actor == actor.id for route in organization.routes)
+            routes = f"{woken} route{'' if woken == 1 else 's'}"
+            out.line(
+                f"  {out.style('actor', 'dim')}   {actor.id}  {out.style(f'{actor.connector}, {routes}', 'dim')}"
+            )
+        out.line()
+        out.line(
+            out.style(
+                "  Ctrl-C stops it; agents go on. In another terminal: orgloop status, logs, trace", "dim"
+            )
+        )
+        out.line()
+
+    def stopped(self) -> None:
+        """It has ended."""
+        self._cli.out.ok("stopped; whatever was not finished goes on at the next start")

@@ -1,0 +1,113 @@
+"""One chain of events as a tree: each event, the deliveries that it caused, their runs, and what those caused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orgloop.errors import NotFound
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import DeliveryRow, EventRow, RunRow, StepRow
+    from orgloop.journal.protocols import Reader
+
+
+@dataclass(kw_only=True, slots=True)
+class DeliveryNode:
+    """A delivery with what happened to it, its run, and the events that the run caused."""
+
+    row: DeliveryRow
+    steps: list[StepRow] = field(default_factory=list)
+    run: RunRow | None = None
+    events: list[EventNode] = field(default_factory=list)
+
+
+@dataclass(kw_only=True, slots=True)
+class EventNode:
+    """An event with its deliveries."""
+
+    row: EventRow
+    deliveries: list[DeliveryNode] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chain:
+    """All of one trace. `cost_usd` sums what its runs reported, None if none did; `span_ms` is from first to last."""
+
+    trace_id: str
+    roots: Sequence[EventNode]
+    events: int
+    runs: int
+    cost_usd: float | None
+    span_ms: int
+    open: bool
+
+
+def trace_of(reader: Reader, id: str) -> str:
+    """The trace that an event, delivery, run or trace belongs to. Raises NotFound."""
+    kind = id.partition("_")[0]
+    found = None
+    if kind == "trc":
+        return id
+    if kind == "evt":
+        event = reader.event(id)
+        found = event.trace_id if event else None
+    elif kind == "dlv":
+        delivery = reader.delivery(id)
+        found = delivery.trace_id if delivery else None
+    elif kind == "run":
+        run = reader.run(id)
+        found = run.trace_id if run else None
+    else:
+        raise NotFound(f"{id!r} is not an id", hint="ids begin with evt_, dlv_, run_ or trc_: `orgloop events` lists some")
+    if found is None:
+        raise NotFound(f"there is no {id} in this home's journal", hint="`orgloop events` lists what there is")
+    return found
+
+
+def read_chain(reader: Reader, trace_id: str) -> Chain:
+    """The whole chain. Raises NotFound if there is none."""
+    events, deliveries, steps, runs = reader.trace(trace_id)
+    if not events:
+        raise NotFound(f"there is no {trace_id} in this home's journal", hint="`orgloop events` lists what there is")
+    run_of = {run.delivery_id: run for run in runs if run.reason != "not_started"}
+    nodes = {event.id: EventNode(row=event) for event in events}
+    by_delivery: dict[str, DeliveryNode] = {}
+    by_run: dict[str, DeliveryNode] = {}
+    for row in deliveries:
+        node = DeliveryNode(row=row, run=run_of.get(row.id))
+        by_delivery[row.id] = node
+        if node.run is not None:
+            by_run[node.run.id] = node
+        nodes[row.event_id].deliveries.append(node)
+    for step in steps:
+        if step.delivery_id in by_delivery:
+            by_delivery[step.delivery_id].steps.append(step)
+    roots = list(_attach(nodes, by_run))
+    costs = [run.cost_usd for run in runs if run.cost_usd is not None]
+    ends = [row.at for row in events] + [step.at for step in steps]
+    return Chain(
+        trace_id=trace_id,
+        roots=roots,
+        events=len(events),
+        runs=len(run_of),
+        cost_usd=sum(costs) if costs else None,
+        span_ms=max(ends) - events[0].at,
+        open=any(row.state not in ("delivered", "dropped", "discarded", "held", "dead") for row in deliveries),
+    )
+
+
+def _attach(nodes: dict[str, EventNode], by_run: dict[str, DeliveryNode]) -> Iterator[EventNode]:
+    """Hang every event under the run that caused it; yields those that nothing here caused."""
+    for node in nodes.values():
+        cause = by_run.get(str(_payload(node.row).get("run_id")))
+        if cause is not None and cause.row.event_id != node.row.id:
+            cause.events.append(node)
+        else:
+            yield node
+
+
+def _payload(row: EventRow) -> dict[str, Any]:
+    payload = row.document.get("payload")
+    return payload if isinstance(payload, dict) else {}

@@ -1,0 +1,147 @@
+"""The daemon: one project's engine and its HTTP face in one process, from lock to last commit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from orgloop.cli.version import version_of
+from orgloop.config.load import load_or_raise, load_project
+from orgloop.config.model import Organization
+from orgloop.journal.protocols import Reader
+from orgloop.journal.sqlite import open_journal, open_reader
+from orgloop.plugin.registry import Registry
+from orgloop.runtime.clock import SystemClock
+from orgloop.runtime.doctor import Patient, examine
+from orgloop.runtime.home import DaemonInfo, Home, port_of, running_daemon, wanted_port
+from orgloop.runtime.http import HttpClient
+from orgloop.runtime.runtime import Runtime
+from orgloop.web.server import serve
+
+SWITCH_INTERVAL: Final = 0.001
+"""Seconds after which a busy thread lets another one run: the journal's must not wait long for the loop's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where and with what a daemon runs. `observed` adds to each configuration what its terminal shows."""
+
+    home: Home
+    registry: Registry
+    environ: Mapping[str, str]
+    observed: Callable[[Organization], Organization]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """A daemon that answers at `url`."""
+
+    runtime: Runtime
+    url: str
+
+
+async def run_daemon(organization: Organization, place: Place, on_ready: Callable[[Ready], None]) -> None:
+    """Serve `organization` until SIGTERM, SIGINT or a shutdown call; a second signal exits at once.
+
+    Raises JournalLocked, DaemonError (the port is taken) or PluginError before anything is served.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    home = place.home
+    home.ensure()
+    clock = SystemClock()
+    stopping = _stop_signals()
+    read = partial(open_reader, home.path)
+    journal = await open_journal(
+        home.path, project=organization.name, clock=clock.now, holder=f"the daemon of {organization.root}"
+    )
+    runtime = None
+    server = None
+    try:
+        reader = read()
+        version = version_of("orgloop")
+        runtime = Runtime(journal, home, place.observed(organization), read, clock=clock, version=version)
+        server = serve(
+            runtime,
+            reader,
+            port=wanted_port(place.environ),
+            token=home.make_token(),
+            on_shutdown=stopping.set,
+            on_reload=partial(_reload, runtime, place),
+            doctor=partial(_doctor, runtime, place, reader),
+            metrics_port=port_of(place.environ, "ORGLOOP_METRICS_PORT"),
+        )
+        port = await server.start()
+        await runtime.start()
+        home.write_daemon(
+            DaemonInfo(
+                pid=os.getpid(),
+                started_at=clock.now(),
+                port=port,
+                project=organization.name,
+                root=str(organization.root),
+                version=version,
+            )
+        )
+        on_ready(Ready(runtime=runtime, url=f"http://127.0.0.1:{port}"))
+        await stopping.wait()
+    finally:
+        if server is not None:
+            await server.stop()
+        await (runtime.stop() if runtime is not None else journal.close())
+        home.forget_daemon(os.getpid())
+
+
+async def _reload(runtime: Runtime, place: Place) -> Mapping[str, int]:
+    """Read the project again and apply it."""
+    organization = await asyncio.to_thread(
+        load_or_raise, runtime.organization.file, place.registry, place.environ, place.home.path
+    )
+    return await runtime.apply(place.observed(organization))
+
+
+async def _doctor(runtime: Runtime, place: Place, reader: Reader) -> Mapping[str, Any]:
+    """What `orgloop doctor --json` prints."""
+    loaded = await asyncio.to_thread(
+        load_project, runtime.organization.file, place.registry, place.environ, place.home.path
+    )
+    http = HttpClient()
+    try:
+        examination = await examine(
+            Patient(
+                loaded=loaded,
+                registry=place.registry,
+                environ=place.environ,
+                home=place.home,
+                port=wanted_port(place.environ),
+                daemon=running_daemon(place.home),
+                reader=reader,
+                clock=runtime.clock,
+                http=http,
+            )
+        )
+    finally:
+        await http.close()
+    return examination.as_json()
+
+
+def _stop_signals() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; the second one ends the process."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(130)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    # The terminal that started us may go away.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    return stopping

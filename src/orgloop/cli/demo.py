@@ -1,0 +1,194 @@
+"""`orgloop demo`: a small organization at work, for real: a daemon, a signed webhook, agents, a closed loop."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orgloop.cli.command import Cli
+from orgloop.cli.command import command as new_command
+from orgloop.errors import DaemonError
+
+if TYPE_CHECKING:
+    from orgloop.journal.protocols import Reader
+    from orgloop.runtime.home import DaemonInfo, Home
+
+PATIENCE: Final = 45.0
+"""Seconds for the whole loop; it takes about ten."""
+
+LAST_ROUTE: Final = "report"
+
+
+@new_command(examples=["orgloop demo", "orgloop demo --keep ./demo-org"])
+@click.option("--keep", metavar="DIR", help="Leave the organization's files there, to play with.")
+def command(cli: Cli, keep: str | None) -> None:
+    """Watch a small organization at work: a review arrives, an engineer is woken, a supervisor judges.
+
+    Needs no account and no network. Everything is real but the agents, which are short scripts: a
+    daemon of its own runs in a directory of its own, and is gone at the end.
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="orgloop-demo-") as scratch:
+        project = Path(keep).expanduser().absolute() if keep else Path(scratch) / "demo-org"
+        if keep and project.exists() and any(project.iterdir()):
+            raise DaemonError(f"{project} is not empty", hint="name a directory that does not exist yet")
+        _copy(project)
+        _play(cli, project, Path(scratch) / "home")
+    _next_steps(cli, project if keep else None)
+
+
+def _copy(project: Path) -> None:
+    from importlib.resources import as_file, files
+
+    with as_file(files("orgloop.cli") / "demo_project") as source:
+        shutil.copytree(source, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def _play(cli: Cli, project: Path, home_path: Path) -> None:
+    from orgloop.cli.chain import read_chain, trace_of
+    from orgloop.cli.trace import draw
+    from orgloop.journal.sqlite import open_reader
+    from orgloop.runtime.home import Home
+
+    home = Home(home_path)
+    secret = secrets.token_hex(16)
+    out = cli.out
+    _headline(cli, "1", "The organization", "two agents that work and one that judges; four routes, declared in YAML")
+    _draw_routes(cli, project, home, secret)
+    with _daemon(project, home, secret) as daemon:
+        _headline(cli, "2", "A review arrives", "GitHub's payload, signed, at the daemon's webhook")
+        event_id = _send_review(project, daemon, secret)
+        out.line(f"  200 OK, and on disk: {event_id}")
+        reader = open_reader(home.path)
+        try:
+            trace_id = trace_of(reader, event_id)
+            _headline(cli, "3", "The loop runs", "live, from the journal")
+            _watch(cli, reader, trace_id)
+            _headline(cli, "4", "The whole chain", f"orgloop trace {event_id}")
+            out.line()
+            out.print(draw(reader, read_chain(reader, trace_id)))
+        finally:
+            reader.close()
+
+
+def _headline(cli: Cli, number: str, title: str, words: str) -> None:
+    out = cli.out
+    out.line()
+    out.line(f"{out.style(number, 'bold', 'cyan')} {out.style(title, 'bold')}  {out.style(words, 'dim')}")
+
+
+def _environment(home: Home, secret: str) -> dict[str, str]:
+    return {**os.environ, "ORGLOOP_HOME": str(home.path), "ORGLOOP_PORT": "0", "DEMO_GITHUB_SECRET": secret}
+
+
+def _draw_routes(cli: Cli, project: Path, home: Home, secret: str) -> None:
+    from orgloop.cli.routes import draw_routes
+    from orgloop.cli.topology import topology
+    from orgloop.config.load import load_or_raise
+
+    organization = load_or_raise(project, cli.registry, _environment(home, secret), home.path)
+    cli.out.line()
+    draw_routes(cli.out, topology(organization.name, organization.snapshot))
+
+
+@contextmanager
+def _daemon(project: Path, home: Home, secret: str) -> Iterator[DaemonInfo]:
+    """A daemon of this project, as `orgloop start` makes it, for as long as the block runs."""
+    from orgloop.cli.supervise import daemon_command
+
+    home.ensure()
+    log_file = home.logs / "daemon.log"
+    with log_file.open("wb") as log:
+        child = subprocess.Popen(
+            daemon_command(["start", "--quiet", "--config", str(project)]),
+            env=_environment(home, secret),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield _until_ready(child, home, log_file)
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def _until_ready(child: subprocess.Popen[bytes], home: Home, log_file: Path) -> DaemonInfo:
+    from orgloop.runtime.home import running_daemon
+
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and child.poll() is None:
+        info = running_daemon(home)
+        if info is not None:
+            return info
+        time.sleep(0.05)
+    raise DaemonError("the demo's daemon did not start", hint=log_file.read_text(errors="replace").strip()[-2000:])
+
+
+def _send_review(project: Path, daemon: DaemonInfo, secret: str) -> str:
+    """Post the review as GitHub would. Returns the event's id."""
+    import hashlib
+    import hmac
+    import json
+    from urllib.request import Request, urlopen
+
+    body = (project / "review.json").read_bytes()
+    signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    request = Request(
+        f"http://127.0.0.1:{daemon.port}/webhook/github",
+        data=body,
+        headers={
+            "Content-Type": "application/json",
+            "X-GitHub-Event": "pull_request_review",
+            "X-GitHub-Delivery": secrets.token_hex(16),
+            "X-Hub-Signature-256": f"sha256={signature}",
+        },
+    )
+    with urlopen(request, timeout=10) as answer:
+        said: Mapping[str, str] = json.loads(answer.read())
+    return said["event_id"]
+
+
+def _watch(cli: Cli, reader: Reader, trace_id: str) -> None:
+    """Show what happens until the last route's run has ended."""
+    from orgloop.cli.live import Live
+    from orgloop.journal.follow import Follower
+
+    live = Live(cli.out)
+    follower = Follower.since(reader, 0)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for record in follower.next():
+            live.show(record, reader)
+            if record.route == LAST_ROUTE and record.phase == "run.ended":
+                return
+        time.sleep(0.05)
+    raise DaemonError("the loop did not close in time", hint="run `orgloop demo --keep DIR`, then look at it there")
+
+
+def _next_steps(cli: Cli, kept: Path | None) -> None:
+    out = cli.out
+    _headline(cli, "5", "Now yours", "")
+    steps = [
+        ("mkdir my-org && cd my-org", ""),
+        ("orgloop init", "a source, an actor, a route and its SOP, ready to run"),
+        ("orgloop start", "then send it something, and look:"),
+        ("orgloop status", "what runs, what waits for you"),
+        ("orgloop trace ID", "why an agent was woken, with what, and what came of it"),
+    ]
+    if kept is not None:
+        steps.insert(0, (f"cd {out.path(kept)}", "this organization: export DEMO_GITHUB_SECRET=anything, then orgloop start"))
+    width = max(len(step) for step, _ in steps)
+    for step, words in steps:
+        out.line(f"  {out.style(step.ljust(width), 'cyan')}  {out.style(words, 'dim')}")
+    out.line()

@@ -1,0 +1,86 @@
+"""`orgloop env`: the variables that a project uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orgloop.cli.command import Cli, new_group
+from orgloop.cli.exits import Exit
+from orgloop.cli.listing import counted
+from orgloop.cli.output import FAIL, OK, UNSET
+
+if TYPE_CHECKING:
+    from orgloop.runtime.variables import VariableState
+
+command = new_group(
+    "The variables that the project uses: which are set, what they are for, where to get them.",
+    default="list",
+)
+
+
+@command.subcommand("list", examples=["orgloop env", "orgloop env --json"])
+def list_all(cli: Cli) -> int:
+    """List the variables. Values never print."""
+    return _show(cli, _states(cli))
+
+
+@command.subcommand("check", examples=["orgloop env check && orgloop start"])
+def check(cli: Cli) -> int:
+    """List the variables, and end with 1 if one that is needed is not set."""
+    states = _states(cli)
+    _show(cli, states)
+    return Exit.FAILED if any(state.missing for state in states) else Exit.OK
+
+
+def _states(cli: Cli) -> list[VariableState]:
+    from orgloop.runtime.variables import variables_of
+
+    return variables_of(cli.loaded, cli.registry, cli.environ)
+
+
+def _show(cli: Cli, states: list[VariableState]) -> int:
+    used = [state for state in states if state.used]
+    missing = sum(state.missing for state in used)
+    if cli.out.json:
+        cli.out.data(
+            {
+                "variables": {state.name: state.as_json() for state in used},
+                "optional": {state.name: state.as_json() for state in states if not state.used},
+                "set": sum(state.is_set for state in used),
+                "missing": missing,
+            }
+        )
+        return Exit.OK
+    if not used:
+        cli.out.line("The project uses no variables.")
+    for state in used:
+        _show_one(cli, state)
+    others = [state for state in states if not state.used]
+    if others:
+        cli.out.line()
+        cli.out.line("Read by its connectors as well, if set:")
+        for state in others:
+            _show_one(cli, state)
+    if used:
+        cli.out.line()
+        cli.out.line(f"{counted(sum(state.is_set for state in used), 'variable')} set, {missing} missing.")
+        if missing:
+            cli.out.line(f"Write what is missing into {cli.out.path(cli.project_file.parent / '.env')}.")
+    return Exit.OK
+
+
+def _show_one(cli: Cli, state: VariableState) -> None:
+    style = cli.out.style
+    if state.is_set:
+        mark, said = style(OK, "green"), f"set in {state.origin}"
+    elif state.missing:
+        mark, said = style(FAIL, "red"), "missing"
+    else:
+        mark, said = (
+            style(UNSET, "dim"),
+            f"not set; {state.default!r} is used" if state.default else "not set",
+        )
+    where = f"  {style(state.where, 'dim')}" if state.where else ""
+    cli.out.line(f"{mark} {style(state.name, 'bold')}  {said}{where}")
+    for line in state.advice:
+        cli.out.line(f"    {style(line, 'dim')}")

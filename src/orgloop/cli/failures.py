@@ -1,0 +1,107 @@
+"""How a failure looks: a sentence and what to do next; with --json, a JSON document too."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orgloop.cli.exits import Exit
+from orgloop.cli.output import Output
+from orgloop.errors import ConfigError, OrgLoopError
+
+
+def report(exc: BaseException, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Tell of what ended the command; returns the exit code."""
+    out = Output(json="--json" in arguments, color=False if "--no-color" in arguments else None)
+    match exc:
+        case click.exceptions.Exit():
+            return exc.exit_code
+        case SystemExit():
+            return exc.code if isinstance(exc.code, int) else Exit.FAILED
+        case KeyboardInterrupt() | click.Abort():
+            sys.stderr.write("\n")
+            return Exit.INTERRUPTED
+        case BrokenPipeError():
+            _silence()
+            return Exit.BROKEN_PIPE
+        case click.ClickException():
+            return _usage(exc, out)
+        case OrgLoopError():
+            return _known(exc, out)
+        case _:
+            return _fault(exc, out, environ, show="--verbose" in arguments or "-v" in arguments)
+
+
+def _usage(exc: click.ClickException, out: Output) -> int:
+    context = exc.ctx if isinstance(exc, click.UsageError) else None
+    path = context.command_path if context is not None else "orgloop"
+    message = exc.format_message()
+    hint = "" if "orgloop --help" in message or "Did you mean" in message else f"Type `{path} --help`."
+    _tell(out, "UsageError", message, hint)
+    return Exit.FAILED
+
+
+def _known(exc: OrgLoopError, out: Output) -> int:
+    findings = exc.findings if isinstance(exc, ConfigError) else ()
+    _tell(out, type(exc).__name__, exc.message, exc.hint, findings)
+    return Exit.FAILED
+
+
+def _fault(exc: BaseException, out: Output, environ: Mapping[str, str], *, show: bool) -> int:
+    text = "".join(traceback.format_exception(exc))
+    if show:
+        sys.stderr.write(text)
+    where = _keep(text, environ)
+    message = f"OrgLoop itself failed: {type(exc).__name__}: {exc}"
+    _tell(
+        out,
+        "Fault",
+        message,
+        f"the traceback is in {where}" if where else "type the command again with --verbose",
+    )
+    return Exit.BUG
+
+
+def _tell(out: Output, kind: str, message: str, hint: str, findings: Sequence[Any] = ()) -> None:
+    if out.json:
+        error: dict[str, Any] = {"kind": kind, "message": message, "hint": hint}
+        if findings:
+            from orgloop.cli.listing import as_json
+
+            error["findings"] = as_json(findings)
+        out.data({"error": error})
+    out.fail(message, "" if findings else hint)
+    if findings:
+        from orgloop.cli.listing import print_findings
+
+        print_findings(out, findings, to_error=True)
+        out.advise(hint)
+
+
+def _keep(text: str, environ: Mapping[str, str]) -> Path | None:
+    """Write the traceback into the home's logs if there is a home, else beside other temporary files."""
+    name = f"fault-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
+    home = Path(environ.get("ORGLOOP_HOME") or Path.home() / ".orgloop")
+    for directory in (home / "logs", Path(tempfile.gettempdir())):
+        try:
+            descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            continue
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        return directory / name
+    return None
+
+
+def _silence() -> None:
+    """Nobody reads: let the interpreter's last flush go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

@@ -1,0 +1,90 @@
+"""How help looks: what it is, how it is written, examples, options."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+
+import click
+
+WIDTH = 100
+_SHARED = "Options of every command"
+
+
+def root_help(ctx: click.Context, sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> str:
+    """`orgloop --help`. Reads no command's module."""
+    lines = [
+        f"{_bold('orgloop')}  Organization as code: events wake agents, and what they do are events.",
+        "",
+        f"{_heading('Usage')} orgloop COMMAND [OPTIONS]",
+    ]
+    widest = max(len(name) for rows in sections.values() for name, _, _ in rows)
+    for heading, rows in sections.items():
+        lines += ["", _heading(heading)] if heading else [""]
+        lines += [f"  {_name(name.ljust(widest))}  {line}" for name, _, line in rows]
+    lines += ["", _heading(_SHARED), *_records(ctx, ctx.command.params)]
+    lines += ["", "`orgloop COMMAND --help` says more, with examples. Begin with `orgloop init`."]
+    return "\n".join(lines)
+
+
+def command_help(command: click.Command, ctx: click.Context, examples: Sequence[str]) -> str:
+    """The help of one command."""
+    pieces = [piece for piece in command.collect_usage_pieces(ctx) if piece != "[OPTIONS]"]
+    own, shared = _split(command, ctx)
+    lines = [
+        *_paragraphs(command.help or ""),
+        "",
+        " ".join([_heading("Usage"), ctx.command_path, *pieces, "[OPTIONS]"]),
+    ]
+    if examples:
+        lines += ["", _heading("Examples"), *(f"  {example}" for example in examples)]
+    if isinstance(command, click.Group):
+        lines += ["", _heading("Commands"), *_subcommands(command)]
+    if own:
+        lines += ["", _heading("Options"), *_records(ctx, own)]
+    return "\n".join([*lines, "", _heading(_SHARED), *_records(ctx, shared)])
+
+
+def _split(command: click.Command, ctx: click.Context) -> tuple[list[click.Parameter], list[click.Parameter]]:
+    own = [one for one in command.params if one.expose_value]
+    shared = [one for one in command.get_params(ctx) if not one.expose_value]
+    return own, shared
+
+
+def _subcommands(group: click.Group) -> Iterable[str]:
+    widest = max((len(name) for name in group.commands), default=0)
+    for name, command in group.commands.items():
+        first = inspect.cleandoc(command.help or "").split("\n\n")[0].replace("\n", " ")
+        yield f"  {_name(name.ljust(widest))}  {first}"
+
+
+def _paragraphs(text: str) -> list[str]:
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(textwrap.fill(" ".join(one.split()), WIDTH) for one in paragraphs).splitlines()
+
+
+def _records(ctx: click.Context, parameters: Iterable[click.Parameter]) -> list[str]:
+    rows = [record for one in parameters if (record := one.get_help_record(ctx)) is not None]
+    widest = min(max((len(name) for name, _ in rows), default=0), 34)
+    lines: list[str] = []
+    for name, text in rows:
+        wrapped = textwrap.wrap(text, WIDTH - widest - 4) or [""]
+        if len(name) > widest:
+            lines.append(f"  {_name(name)}")
+            name = ""
+        lines.append(f"  {_name(name.ljust(widest))}  {wrapped[0]}".rstrip())
+        lines += [f"{' ' * (widest + 4)}{more}" for more in wrapped[1:]]
+    return lines
+
+
+def _heading(text: str) -> str:
+    return click.style(text, bold=True, fg="yellow")
+
+
+def _name(text: str) -> str:
+    return click.style(text, fg="cyan")
+
+
+def _bold(text: str) -> str:
+    return click.style(text, bold=True)

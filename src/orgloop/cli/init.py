@@ -1,0 +1,146 @@
+"""`orgloop init`: a project that runs, in one file and its SOPs."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orgloop.cli.command import PROJECT_FILE, Cli
+from orgloop.cli.command import command as new_command
+from orgloop.errors import Conflict, NotFound, OrgLoopError
+
+if TYPE_CHECKING:
+    from orgloop.plugin import Connector
+
+PERMISSION_MODES = ("acceptEdits", "default", "plan", "dontAsk")
+"""What an agent may be told at `init`. Whoever wants more writes it by hand."""
+
+FIRST_SOURCE, FIRST_ACTOR = "webhook", "process"
+
+
+@new_command(
+    examples=[
+        "orgloop init",
+        "orgloop init --no-interactive",
+        "orgloop init --no-interactive --name acme --connectors github,claude-code",
+    ]
+)
+@click.option("--name", help="The project's name; the directory's if absent.")
+@click.option("--description", help="One line on what it is for.")
+@click.option("--connectors", metavar="A,B", help="What to connect, by the connectors' names.")
+@click.option("--dir", "directory", default=".", metavar="DIR", help="Where to create it; here if absent.")
+@click.option(
+    "--permission-mode",
+    type=click.Choice(PERMISSION_MODES),
+    help="What a coding agent may do without asking; acceptEdits if absent.",
+)
+@click.option("--interactive/--no-interactive", default=True, help="Ask, if there is a terminal.")
+def command(
+    cli: Cli,
+    name: str | None,
+    description: str | None,
+    connectors: str | None,
+    directory: str,
+    permission_mode: str | None,
+    interactive: bool,
+) -> None:
+    """Create a project: orgloop.yaml, an SOP for each route, and nothing else that is not needed.
+
+    Without a choice it is one that runs at once and needs no account: a webhook wakes a small
+    program. Every source that is chosen is routed to an actor. Nothing that exists is overwritten.
+    """
+    from orgloop.cli.scaffold import Choice, project_files
+
+    target = Path(os.path.normpath(Path(directory).expanduser().absolute()))
+    if (target / PROJECT_FILE).exists():
+        raise Conflict(
+            f"{cli.out.path(target / PROJECT_FILE)} exists already; nothing was written",
+            hint="extend it with `orgloop add`, or choose another directory with `--dir`",
+        )
+    name = name or _name_of(target)
+    if connectors is None and interactive and not cli.out.json and sys.stdin.isatty() and sys.stdout.isatty():
+        from orgloop.cli.ask import ask
+
+        choice = ask(cli.registry, name=name, description=description, permission_mode=permission_mode)
+    else:
+        sources, actors = chosen(cli, connectors)
+        choice = Choice(
+            name=name,
+            description=description or "",
+            sources=sources,
+            actors=actors,
+            permission_mode=permission_mode or PERMISSION_MODES[0],
+        )
+    created, kept = _write(target, project_files(choice))
+    from orgloop.cli.first_steps import report
+
+    report(cli, target, choice, created, kept)
+
+
+def chosen(cli: Cli, names: str | None) -> tuple[list[Connector], list[Connector]]:
+    """Sources and actors of `--connectors`; what is missing of the two is what needs no account."""
+    sources: list[Connector] = []
+    actors: list[Connector] = []
+    for name in dict.fromkeys(_split(names or "")):
+        connector = connector_of(cli, name)
+        if connector.actor is not None and (connector.source is None or connector.actor.has_runs):
+            actors.append(connector)
+        else:
+            sources.append(connector)
+    return sources or [connector_of(cli, FIRST_SOURCE)], actors or [connector_of(cli, FIRST_ACTOR)]
+
+
+def connector_of(cli: Cli, name: str) -> Connector:
+    """An installed connector. Raises NotFound with all that are installed."""
+    try:
+        return cli.registry.connector(name)
+    except NotFound as exc:
+        known = ", ".join(connector.name for connector in cli.registry.connectors())
+        near = f"{exc.hint}; " if exc.hint.startswith("did") else ""
+        raise NotFound(exc.message, hint=f"{near}installed are: {known}") from exc
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _name_of(directory: Path) -> str:
+    return re.sub(r"[^\w.-]+", "-", directory.name).strip("-.") or "my-org"
+
+
+def _write(target: Path, files: dict[str, str]) -> tuple[list[Path], list[Path]]:
+    """Create the files, all or none; returns those created, and those that were there already."""
+    created: list[Path] = []
+    kept: list[Path] = []
+    folders = [folder for folder in (target, target / "sops") if not folder.exists()]
+    try:
+        for name, content in files.items():
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    created.append(path)
+                    file.write(content)
+            except FileExistsError:
+                kept.append(path)
+    except OSError as exc:
+        _undo(created, folders)
+        raise OrgLoopError(
+            f"{target} cannot be written: {exc.strerror or exc}; nothing was created",
+            hint="make it writable, or choose another directory with `--dir`",
+        ) from exc
+    return created, kept
+
+
+def _undo(created: Iterable[Path], folders: Sequence[Path]) -> None:
+    for path in created:
+        path.unlink(missing_ok=True)
+    for folder in reversed(folders):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

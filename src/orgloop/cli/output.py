@@ -1,0 +1,181 @@
+"""Everything that a command prints goes through here: text for people, or one JSON document for programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+STYLES: Final[Mapping[str, str]] = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+}
+
+OK, FAIL, WARN, NOTE, UNSET = "✓", "✗", "!", "…", "·"
+"""The symbols in front of a line: done or sound; wrong; doubtful; said with --verbose only; not there."""
+
+WIDEST: Final = 160
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Where and how to print. With `json`, only `data` and failures print; with `quiet`, only failures."""
+
+    json: bool = False
+    verbose: bool = False
+    quiet: bool = False
+    color: bool | None = None
+
+    # --- for people -----------------------------------------------------------------------------
+
+    def line(self, text: str = "") -> None:
+        """One line of text."""
+        if not (self.json or self.quiet):
+            sys.stdout.write(self._plain(text) + "\n")
+
+    def ok(self, text: str) -> None:
+        """✓ and a sentence."""
+        self.line(f"{self.style(OK, 'green')} {text}")
+
+    def warn(self, text: str, hint: str = "") -> None:
+        """! and a sentence: doubtful, and no failure. On standard error."""
+        if not (self.json or self.quiet):
+            self._complain(self.style(WARN, "yellow", error=True), text, hint)
+
+    def note(self, text: str) -> None:
+        """… and a detail that only --verbose shows. On standard error."""
+        if self.verbose and not (self.json or self.quiet):
+            self._complain(self.style(NOTE, "dim", error=True), self.style(text, "dim", error=True), "")
+
+    def fail(self, text: str, hint: str = "") -> None:
+        """✗ and a sentence, on standard error; never silent."""
+        self._complain(self.style(FAIL, "red", error=True), text, hint)
+
+    def advise(self, hint: str) -> None:
+        """What to do next, on standard error."""
+        for line in hint.splitlines():
+            sys.stderr.write(self._plain(f"  {line}\n"))
+
+    def print(self, *what: RenderableType) -> None:
+        """Anything that rich can draw: tables, trees, text with styles."""
+        if not (self.json or self.quiet):
+            for item in what:
+                self.console.print(item)
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str | RenderableType]],
+        *,
+        right: Iterable[str] = (),
+    ) -> None:
+        """A table without lines. Columns named in `right` hold numbers. Cells are text, not markup."""
+        if self.json or self.quiet:
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        numbers = set(right)
+        for column in columns:
+            table.add_column(
+                column.upper(), justify="right" if column in numbers else "left", overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        self.console.print(table)
+
+    # --- for programs ---------------------------------------------------------------------------
+
+    def data(self, value: Any) -> None:
+        """The command's one JSON document. Without `json` too: for commands that always print JSON."""
+        import orjson
+
+        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str)
+        sys.stdout.write(text.decode() + "\n")
+
+    def raw(self, text: str) -> None:
+        """Text that is the product itself, such as a schema: `quiet` and `json` do not hide it."""
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+    # --- parts of lines -------------------------------------------------------------------------
+
+    def style(self, text: str, *styles: str, error: bool = False) -> str:
+        """`text` in these styles, if the stream shows colours. `error`: it goes to standard error."""
+        if not text or not self._colored(error=error):
+            return text
+        return f"\x1b[{';'.join(STYLES[style] for style in styles)}m{text}\x1b[0m"
+
+    def path(self, path: Path | str) -> str:
+        """A path as a person writes it: relative if it lies below the working directory, else with ~."""
+        absolute = Path(os.path.normpath(Path(path).absolute()))
+        for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
+            if absolute == base:
+                return prefix.rstrip("/") or "."
+            if absolute.is_relative_to(base):
+                return prefix + str(absolute.relative_to(base))
+        return str(absolute)
+
+    @property
+    def is_colored(self) -> bool:
+        """Whether standard output shows colours."""
+        return self._colored()
+
+    @property
+    def width(self) -> int:
+        """Columns to draw in: the terminal's, at most 160; 80 where there is none."""
+        return min(get_terminal_size((80, 24)).columns, WIDEST)
+
+    @cached_property
+    def console(self) -> Console:
+        """Rich's console on standard output."""
+        from rich.console import Console
+
+        colored = self._colored()
+        return Console(
+            file=sys.stdout,
+            width=self.width,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=False,
+            no_color=not colored,
+            force_terminal=colored,
+            color_system="standard" if colored else None,
+        )
+
+    def _complain(self, symbol: str, text: str, hint: str) -> None:
+        sys.stderr.write(self._plain(f"{symbol} {text}\n"))
+        self.advise(hint)
+
+    def _colored(self, *, error: bool = False) -> bool:
+        if self.color is not None:
+            return self.color
+        if os.environ.get("NO_COLOR"):
+            return False
+        if os.environ.get("FORCE_COLOR"):
+            return True
+        return (sys.stderr if error else sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
+
+    def _plain(self, text: str) -> str:
+        """Without what a stream that is not UTF-8 could not take."""
+        encoding = sys.stdout.encoding or "ascii"
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            return text.encode(encoding, "replace").decode(encoding)
+        return text

@@ -1,0 +1,204 @@
+"""`orgloop plan`: what a start or restart would change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orgloop.cli.command import Cli
+from orgloop.cli.command import command as new_command
+from orgloop.cli.exits import Exit
+
+if TYPE_CHECKING:
+    from orgloop.config.diff import Change, Plan
+    from orgloop.config.model import Organization
+    from orgloop.journal.model import AppliedRow
+
+_COLORS = {"add": "green", "change": "yellow", "remove": "red", "same": "dim"}
+_SECTIONS = {
+    "source": "sources",
+    "actor": "actors",
+    "transform": "transforms",
+    "route": "routes",
+    "logger": "loggers",
+    "defaults": "defaults",
+    "sop": "sops",
+}
+_LONG = 70
+
+
+@new_command(examples=["orgloop plan", "orgloop plan --detailed-exitcode", "orgloop plan --json"])
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="End with 2 if there are changes, with 0 if there are none."
+)
+def command(cli: Cli, detailed_exitcode: bool) -> int:
+    """Show what a start or restart would change, field by field, and change nothing.
+
+    Compares the files with what was applied last. Prompt files are read whenever an actor is
+    woken, so a changed one counts at once. A variable's value is compared without being shown.
+    """
+    from orgloop.runtime.home import running_daemon
+
+    organization = cli.organization
+    with cli.reading() as reader:
+        applied = reader.applied() if reader is not None else None
+        waiting = reader.counts() if reader is not None else {}
+    plan = _compared(applied, organization)
+    running = running_daemon(cli.home) is not None
+    work = _work(plan, waiting)
+    if cli.out.json:
+        cli.out.data(_document(plan, applied, work, running=running))
+    else:
+        _state(cli, applied, str(organization.root), running=running)
+        show(cli, plan, work)
+    return Exit.DIFFERENT if detailed_exitcode and not plan.is_empty else Exit.OK
+
+
+def plan_of(cli: Cli) -> Plan:
+    """What the files would change in what was applied last. Raises ConfigError if they are not sound."""
+    organization = cli.organization
+    with cli.reading() as reader:
+        return _compared(reader.applied() if reader is not None else None, organization)
+
+
+def _compared(applied: AppliedRow | None, organization: Organization) -> Plan:
+    from orgloop.config.diff import diff
+
+    return diff(applied.snapshot if applied is not None else None, organization.snapshot)
+
+
+def _work(plan: Plan, waiting: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """Unfinished deliveries of routes that change or go, by route and state."""
+    touched = {
+        item.name for item in plan.items if item.kind == "route" and item.action in ("change", "remove")
+    }
+    found: dict[str, dict[str, int]] = {}
+    for state, routes in waiting.items():
+        for route, count in routes.items():
+            if state != "total" and route in touched and count:
+                found.setdefault(route, {})[state] = count
+    return found
+
+
+def _state(cli: Cli, applied: AppliedRow | None, root: str, *, running: bool) -> None:
+    out = cli.out
+    if applied is None:
+        out.line("Nothing was applied yet: `orgloop start` would begin with all of this.")
+    elif running:
+        out.line("Compared with what runs now; `orgloop restart` applies the changes.")
+    else:
+        out.line("Compared with what ran last; nothing runs now. `orgloop start` applies the changes.")
+    if applied is not None and applied.root != root:
+        out.warn(
+            f"this home last ran another project: {applied.project} in {out.path(applied.root)}",
+            "use a home of its own for each project, with ORGLOOP_HOME and ORGLOOP_PORT",
+        )
+    out.line()
+
+
+def show(
+    cli: Cli, plan: Plan, work: Mapping[str, Mapping[str, int]] | None = None, *, applied: bool = False
+) -> None:
+    """Print a plan. `work` is what waits, by route and state; `applied`: it has just been carried out."""
+    out, waiting = cli.out, work or {}
+    for kind, heading in _SECTIONS.items():
+        items = [item for item in plan.items if item.kind == kind and not _is_start(item)]
+        shown = [item for item in items if out.verbose or item.action != "same"]
+        if not shown:
+            continue
+        live = "  (read at each wake: counts at once)" if kind == "sop" else ""
+        out.line(out.style(heading, "bold") + out.style(live, "dim"))
+        for item in shown:
+            _show_item(cli, item, waiting.get(item.name, {}) if kind == "route" else {})
+    same = sum(item.action == "same" for item in plan.items)
+    if same and not out.verbose:
+        out.line(out.style(f"= {same} unchanged; --verbose lists them", "dim"))
+    out.line()
+    counts = _summary(plan)
+    if applied:
+        out.ok(f"Applied: {counts['add']} added, {counts['change']} changed, {counts['remove']} removed.")
+    else:
+        out.line(f"Plan: {counts['add']} to add, {counts['change']} to change, {counts['remove']} to remove.")
+    if counts["live"]:
+        many = "prompt file has" if counts["live"] == 1 else "prompt files have"
+        out.line(f"{counts['live']} {many} changed; no start is needed for that.")
+
+
+def _show_item(cli: Cli, item: Change, waiting: Mapping[str, int]) -> None:
+    out = cli.out
+    mark = out.style(item.action.symbol, _COLORS[item.action])
+    out.line(f"  {mark} {item.name}")
+    for path, old, new in item.fields if item.kind != "sop" else ():
+        out.line(f"      {path}: {_values(cli, old, new)}")
+    if waiting:
+        listed = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items()))
+        what = (
+            "held until the route comes back, or is discarded"
+            if item.action == "remove"
+            else "prepared again, unless it was tried already"
+        )
+        out.line(f"      {out.style(f'its work: {listed}; {what}', 'yellow')}")
+
+
+def _values(cli: Cli, old: Any, new: Any) -> str:
+    style = cli.out.style
+    if old is None:
+        return style(f"+ {_shown(new)}", "green")
+    if new is None:
+        return style(f"- {_shown(old)}", "red")
+    return f"{style(_shown(old), 'red')} → {style(_shown(new), 'green')}"
+
+
+def _shown(value: Any) -> str:
+    text = (
+        value
+        if isinstance(value, str) and value and "\n" not in value
+        else json.dumps(value, ensure_ascii=False)
+    )
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+
+
+def _is_start(item: Change) -> bool:
+    """The defaults of a first start are no thing to add."""
+    return item.kind == "defaults" and item.action == "add"
+
+
+def _summary(plan: Plan) -> dict[str, int]:
+    parts = [item for item in plan.items if item.kind != "sop" and not _is_start(item)]
+    counts = {action: sum(item.action == action for item in parts) for action in ("add", "change", "remove")}
+    live = sum(item.kind == "sop" and item.action == "change" for item in plan.items)
+    return {**counts, "live": live}
+
+
+def _document(
+    plan: Plan, applied: AppliedRow | None, work: Mapping[str, Mapping[str, int]], *, running: bool
+) -> dict[str, Any]:
+    sections: dict[str, Sequence[dict[str, Any]]] = {
+        heading: [_item(item, work) for item in plan.items if item.kind == kind]
+        for kind, heading in _SECTIONS.items()
+    }
+    last = (
+        {"at": applied.at, "project": applied.project, "root": applied.root} if applied is not None else None
+    )
+    return {
+        "running": running,
+        "applied": last,
+        **sections,
+        "summary": _summary(plan),
+        "changes": not plan.is_empty,
+    }
+
+
+def _item(item: Change, work: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    action = "unchanged" if item.action == "same" else str(item.action)
+    document: dict[str, Any] = {
+        "name": item.name,
+        "action": action,
+        "fields": [{"path": path, "old": old, "new": new} for path, old, new in item.fields],
+    }
+    if item.kind == "route":
+        document["waiting"] = dict(work.get(item.name, {}))
+    return document

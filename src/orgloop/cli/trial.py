@@ -1,0 +1,247 @@
+"""What an event would do: routes are matched, transforms run, prompts written; nobody is woken."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orgloop.config.model import Organization
+from orgloop.core.event import Event, event_names
+from orgloop.core.fields import MISSING
+from orgloop.core.happening import Drop, Hold, Ready
+from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
+from orgloop.core.match import explain
+from orgloop.core.record import timestamp
+from orgloop.errors import NotFound, Refused
+from orgloop.plugin import Clock, Connector
+from orgloop.plugin.registry import Registry
+from orgloop.runtime.documents import load
+from orgloop.runtime.prepare import Preparation, prepare_later
+from orgloop.runtime.prompt import SopMissing, SopShelf, compose
+from orgloop.runtime.wiring import Route, Wiring, build
+
+FILLED: Final = ("id", "timestamp", "trace_id")
+"""What an event document may leave out, and gets when it comes in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One thing that was compared: what the route expects, what the event has. `found` may be MISSING."""
+
+    what: str
+    expected: Any
+    found: Any
+    holds: bool
+
+    def as_json(self) -> dict[str, Any]:
+        found = {} if self.found is MISSING else {"found": self.found}
+        return {"what": self.what, "expected": self.expected, **found, "holds": self.holds}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteTrial:
+    """One route. `end` is wake, drop or hold, None if the route does not match.
+
+    `steps` are the transforms' results as the journal would keep them, `once` the windows (ms)
+    within which only the first event with its key passes; only the journal could tell that.
+    """
+
+    route: str
+    actor: str
+    lines: Sequence[Line]
+    end: str | None = None
+    reason: str = ""
+    steps: Sequence[Mapping[str, Any]] = ()
+    once: Sequence[int] = ()
+    key: str | None = None
+    changed: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    sop_file: str = ""
+    prompt: str = ""
+
+    @property
+    def matched(self) -> bool:
+        """Whether source, events and every condition fit."""
+        return all(line.holds for line in self.lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; the prompt is in it."""
+        document: dict[str, Any] = {
+            "route": self.route,
+            "actor": self.actor,
+            "matched": self.matched,
+            "conditions": [line.as_json() for line in self.lines],
+        }
+        if self.matched:
+            document |= {
+                "end": self.end,
+                "reason": self.reason,
+                "transforms": list(self.steps),
+                "once_within_ms": list(self.once),
+                "key": self.key,
+                "changed": self.changed,
+                "config": dict(self.config),
+                "sop_file": self.sop_file,
+                "prompt": self.prompt,
+            }
+        return document
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """What one event came to. `filled` are the keys that it got."""
+
+    event: Event
+    filled: Sequence[str]
+    routes: Sequence[RouteTrial]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What routes may call the event."""
+        return event_names(self.event.type, self.event.provenance)
+
+
+def example_of(registry: Registry, connector: Connector, organization: Organization | None) -> dict[str, Any]:
+    """An example event of this connector; its source is the project's, if it has one. Raises NotFound."""
+    example = connector.source.example if connector.source is not None else None
+    if example is None:
+        having = sorted({one.name for one in registry.connectors() if one.source and one.source.example})
+        raise NotFound(
+            f"the connector {connector.name} has no example event",
+            hint=f"these have one: {', '.join(having)}",
+        )
+    sources = organization.sources.values() if organization is not None else ()
+    own = next((source.id for source in sources if source.connector == connector.name), connector.name)
+    return {"source": own, **example}
+
+
+def event_of(document: Any, organization: Organization, clock: Clock) -> tuple[Event, list[str]]:
+    """The event that a document means, and the keys that it was given. Raises Refused."""
+    if not isinstance(document, dict):
+        raise _refused("it is not a JSON object")
+    provenance, kind = document.get("provenance", {}), document.get("type", "resource.changed")
+    if not isinstance(kind, str) or not kind:
+        raise _refused("its `type` is not text")
+    if not isinstance(provenance, dict):
+        raise _refused("its `provenance` is not an object")
+    for name in (*FILLED, "source"):
+        if document.get(name) is not None and not isinstance(document[name], str):
+            raise _refused(f"its `{name}` is not text")
+    if not document.get("source"):
+        known = ", ".join(organization.sources)
+        raise _refused("it has no `source`", f"say which source it comes from; there are: {known}")
+    now = clock.now()
+    ids = IdSequence(random.getrandbits(20))
+    given = {"id": ids.next(EVENT, now), "timestamp": timestamp(now), "trace_id": ids.next(TRACE, now)}
+    filled = [name for name in FILLED if not document.get(name)]
+    envelope = {name: given[name] if name in filled else document[name] for name in FILLED}
+    event = Event(
+        id=envelope["id"],
+        timestamp=envelope["timestamp"],
+        trace_id=envelope["trace_id"],
+        source=document["source"],
+        type=kind,
+        provenance=provenance,
+        payload=document.get("payload", {}),
+    )
+    return event, filled
+
+
+def _refused(what: str, hint: str = "") -> Refused:
+    return Refused(
+        f"this is no event: {what}",
+        hint=hint or "`orgloop test --generate webhook` shows what one looks like",
+    )
+
+
+async def try_event(
+    organization: Organization,
+    event: Event,
+    clock: Clock,
+    *,
+    filled: Sequence[str] = (),
+    only: str | None = None,
+) -> Trial:
+    """Run `event` past every route, or the one called `only`. Scripts and other transforms run for real."""
+    wiring = build(organization)
+    try:
+        routes = [route for route in wiring.order if only in (None, route.name)]
+        trials = await asyncio.gather(*(_try_route(wiring, route, event, clock) for route in routes))
+    finally:
+        for route in wiring.order:
+            for step in route.steps:
+                await step.transform.close()
+    return Trial(event=event, filled=filled, routes=trials)
+
+
+async def _try_route(wiring: Wiring, route: Route, event: Event, clock: Clock) -> RouteTrial:
+    lines = _lines(route, event)
+    trial = RouteTrial(route=route.name, actor=route.spec.actor, lines=lines)
+    if not trial.matched:
+        return trial
+    prepared = await prepare_later(route, event, clock.now())
+    after = load(prepared.document) if prepared.document is not None else event
+    end, reason = _end(prepared)
+    sop_file, prompt = "", ""
+    if end == "wake":
+        try:
+            sop_file, prompt = _prompt(wiring, route, after, clock)
+        except SopMissing as exc:
+            end, reason = "hold", str(exc)
+    return RouteTrial(
+        route=route.name,
+        actor=route.spec.actor,
+        lines=lines,
+        end=end,
+        reason=reason,
+        steps=prepared.steps,
+        once=[window for _, window in prepared.once],
+        key=prepared.key,
+        changed=after.document() if prepared.document is not None else None,
+        config=route.config_for(after.document()) if end == "wake" else {},
+        sop_file=sop_file,
+        prompt=prompt,
+    )
+
+
+def _lines(route: Route, event: Event) -> list[Line]:
+    when, document = route.spec.when, event.document()
+    verdict = explain(when, document)
+    names = event_names(event.type, event.provenance)
+    return [
+        Line(what="source", expected=when.source, found=event.source, holds=verdict.source),
+        Line(what="events", expected=list(when.events), found=list(names), holds=verdict.events),
+        *(
+            Line(
+                what=str(condition.path),
+                expected=condition.values[0] if len(condition.values) == 1 else list(condition.values),
+                found=found,
+                holds=held,
+            )
+            for condition, found, held in verdict.conditions
+        ),
+    ]
+
+
+def _end(prepared: Preparation) -> tuple[str, str]:
+    match prepared.happening:
+        case Ready():
+            return "wake", ""
+        case Drop(detail=detail):
+            return "drop", detail
+        case Hold(reason=reason, detail=detail):
+            return "hold", f"{reason}: {detail}" if detail else str(reason)
+
+
+def _prompt(wiring: Wiring, route: Route, event: Event, clock: Clock) -> tuple[str, str]:
+    """The SOP's path and the prompt; empty for an actor that reads none."""
+    kind = wiring.actors[route.spec.actor].spec.kind
+    file = route.spec.prompt_file
+    sop = SopShelf().get(file) if file is not None else None
+    if not (kind.wakes_agent or kind.has_runs):
+        return str(file or ""), ""
+    delivery = IdSequence(random.getrandbits(20)).next(DELIVERY, clock.now())
+    return str(file or ""), compose(sop.rendered(event.document()) if sop else None, (event,), delivery)

@@ -1,0 +1,222 @@
+"""`orgloop test`: what an event would do, without doing it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orgloop.cli.command import Cli
+from orgloop.cli.command import command as new_command
+from orgloop.cli.output import FAIL, OK, WARN
+from orgloop.core.fields import MISSING
+from orgloop.core.units import humanize
+from orgloop.errors import ConfigError, NotFound, Refused
+
+if TYPE_CHECKING:
+    from orgloop.cli.trial import Line, RouteTrial, Trial
+
+_ENDS: Final = {"wake": (OK, "green"), "drop": (FAIL, "yellow"), "hold": (WARN, "yellow")}
+_RESULTS: Final = {
+    "pass": (OK, "passes it"),
+    "change": (OK, "changes it"),
+    "drop": (FAIL, "drops it"),
+    "hold": (WARN, "holds it"),
+    "error": (WARN, "fails"),
+}
+_LONG: Final = 60
+
+
+@new_command(
+    examples=[
+        "orgloop test --generate github > event.json",
+        "orgloop test event.json",
+        "orgloop test event.json --route pr-review --prompt",
+        "orgloop test --generate webhook | orgloop test - --json",
+    ]
+)
+@click.argument("file", required=False, metavar="[FILE|-]")
+@click.option("--generate", metavar="CONNECTOR", help="Print an example event of this connector instead.")
+@click.option("--route", metavar="NAME", help="Look at this route only.")
+@click.option("--prompt", is_flag=True, help="Show the whole prompt that an agent would read.")
+def command(cli: Cli, file: str | None, generate: str | None, route: str | None, prompt: bool) -> None:
+    """Show what an event would do: which routes it wakes, and why, or why not.
+
+    FILE holds an event as JSON; `-` reads standard input. What it lacks of id, timestamp and trace_id
+    is filled in. Filters and transforms are evaluated for real, scripts are run, and the prompt is
+    written; the journal is not touched, and no actor is woken. Whether an event is a repetition that
+    `dedup` would drop only the journal knows.
+    """
+    if generate is not None:
+        cli.out.data(_example(cli, generate))
+        return
+    document = _read(file)
+    organization = cli.organization
+    names = [one.name for one in organization.routes]
+    if route is not None and route not in names:
+        from orgloop.config.findings import nearest
+
+        raise NotFound(f"there is no route {route!r}", hint=nearest(route, names, what="there are"))
+    from orgloop.cli.trial import event_of, try_event
+    from orgloop.runtime.clock import SystemClock
+
+    clock = SystemClock()
+    event, filled = event_of(document, organization, clock)
+    trial = asyncio.run(try_event(organization, event, clock, filled=filled, only=route))
+    if cli.out.json:
+        matched = sum(one.matched for one in trial.routes)
+        routes = [one.as_json() for one in trial.routes]
+        cli.out.data(
+            {"event": event.document(), "filled": filled, "matched_routes": matched, "routes": routes}
+        )
+    else:
+        _show(cli, trial, prompt=prompt)
+
+
+def _example(cli: Cli, name: str) -> dict[str, Any]:
+    from orgloop.cli.init import connector_of
+    from orgloop.cli.trial import example_of
+
+    try:
+        organization = cli.loaded.sound
+    except ConfigError:
+        organization = None
+    return example_of(cli.registry, connector_of(cli, name), organization)
+
+
+def _read(file: str | None) -> Any:
+    if file is None and sys.stdin.isatty():
+        raise Refused(
+            "there is no event to test",
+            hint="name a file, or try an example: orgloop test --generate webhook | orgloop test -",
+        )
+    try:
+        content = sys.stdin.buffer.read() if file in (None, "-") else Path(file).expanduser().read_bytes()
+    except OSError as exc:
+        raise NotFound(
+            f"{file} cannot be read: {exc.strerror or exc}", hint="name a file, or - for standard input"
+        ) from exc
+    import orjson
+
+    where = "standard input" if file in (None, "-") else file
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as exc:
+        raise Refused(
+            f"{where} is not JSON: {exc}",
+            hint="`orgloop test --generate webhook` shows what an event looks like",
+        ) from exc
+
+
+def _show(cli: Cli, trial: Trial, *, prompt: bool) -> None:
+    out, event = cli.out, trial.event
+    out.line(
+        f"{out.style(event.id, 'bold')} from {out.style(event.source, 'bold')}: {', '.join(trial.names)}"
+    )
+    if trial.filled:
+        out.line(out.style(f"filled in: {', '.join(trial.filled)}", "dim"))
+    matched = [one for one in trial.routes if one.matched]
+    elsewhere = [one for one in trial.routes if not one.lines[0].holds]
+    for one in matched:
+        out.line()
+        _show_matched(cli, one, prompt=prompt)
+    for one in trial.routes:
+        if one not in matched and (one not in elsewhere or out.verbose or len(trial.routes) == 1):
+            out.line()
+            _show_other(cli, one)
+    if elsewhere and not out.verbose and len(trial.routes) > 1:
+        out.line()
+        many = "1 route listens" if len(elsewhere) == 1 else f"{len(elsewhere)} routes listen"
+        out.line(out.style(f"{many} to other sources; --verbose lists them", "dim"))
+    out.line()
+    if not matched:
+        out.warn("no route matches this event")
+    else:
+        woken = sum(one.end == "wake" for one in matched)
+        matches = "1 route matches" if len(matched) == 1 else f"{len(matched)} routes match"
+        out.line(f"{matches}, {woken} would wake an actor. Nothing was done.")
+
+
+def _show_matched(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
+    out = cli.out
+    mark, color = _ENDS[one.end or "wake"]
+    said = {
+        "wake": f"wakes {out.style(one.actor, 'bold')}",
+        "drop": "drops it",
+        "hold": "holds it for a person",
+    }
+    out.line(f"{out.style(mark, color)} {out.style(one.route, 'bold')} {said[one.end or 'wake']}")
+    if one.end == "hold":
+        out.line(f"    {out.style(one.reason, 'yellow')}")
+    for line in one.lines:
+        out.line(f"    {out.style(OK, 'green')} {_holds(line)}")
+    for step in one.steps:
+        symbol, does = _RESULTS.get(step["result"], (WARN, step["result"]))
+        reason = f": {step['reason']}" if step.get("reason") else ""
+        then = f" (on_error: {step['on_error']})" if step.get("on_error") else ""
+        colored = out.style(symbol, "green" if symbol == OK else "yellow")
+        out.line(f"    {colored} {step['name']} {does}{reason}{then}")
+    for window in one.once:
+        out.line(f"    {out.style(WARN, 'yellow')} only the first with its key within {humanize(window)}")
+    if one.end == "wake":
+        _show_wake(cli, one, prompt=prompt)
+
+
+def _show_wake(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
+    out = cli.out
+    if one.key is not None:
+        out.line(f"    key     {one.key}")
+    for name, value in one.config.items():
+        if name != "session_key":
+            out.line(f"    config  {name}: {_value(value)}")
+    if one.sop_file:
+        out.line(f"    sop     {out.path(one.sop_file)}")
+    if one.prompt:
+        hint = "" if prompt else "; --prompt shows it"
+        out.line(f"    prompt  {len(one.prompt)} characters{hint}")
+    if prompt and one.prompt:
+        out.line()
+        for text in one.prompt.splitlines():
+            out.line(f"    {out.style('│', 'dim')} {text}".rstrip())
+    if out.verbose and one.changed is not None:
+        out.line("    event after the transforms")
+        for text in json.dumps(one.changed, indent=2, ensure_ascii=False).splitlines():
+            out.line(f"    {out.style('│', 'dim')} {text}")
+
+
+def _show_other(cli: Cli, one: RouteTrial) -> None:
+    out = cli.out
+    out.line(f"{out.style(FAIL, 'red')} {one.route} does not match")
+    for line in one.lines:
+        if line.holds:
+            if out.verbose:
+                out.line(f"    {out.style(OK, 'green')} {_holds(line)}")
+        else:
+            out.line(f"    {out.style(FAIL, 'red')} {_fails(line)}")
+
+
+def _holds(line: Line) -> str:
+    if line.what == "events":
+        return f"events: {', '.join(line.expected)}"
+    return f"{line.what} is {_value(line.found)}"
+
+
+def _fails(line: Line) -> str:
+    if line.what == "events":
+        return f"events: {', '.join(line.expected)}; it is called {', '.join(line.found)}"
+    found = "nothing" if line.found is MISSING else _value(line.found)
+    wanted = (
+        " or ".join(_value(one) for one in line.expected)
+        if isinstance(line.expected, list)
+        else _value(line.expected)
+    )
+    return f"{line.what} is {found}, not {wanted}"
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"

@@ -1,0 +1,1 @@
+"""What should run: YAML files read, checked and resolved into an Organization."""

@@ -1,0 +1,317 @@
+"""Data against a pydantic model: every problem at its place, in our words, no secret shown."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from orgloop.config.documents import Spot, at_path, dotted
+from orgloop.config.env import DataPath
+from orgloop.config.findings import Code, Report, nearest
+from orgloop.config.schema import Part
+
+P = TypeVar("P", bound=Part)
+
+_ROUNDS: Final = 5
+_MUST_BE: Final = {
+    "string": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "list": "a list",
+    "tuple": "a list",
+    "set": "a list",
+    "frozen_set": "a list",
+    "dict": "a map of keys and values",
+    "model": "a map of keys and values",
+    "mapping": "a map of keys and values",
+}
+_LIMITS: Final = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def read_part(model: type[P], spot: Spot, report: Report, path: DataPath = ()) -> P | None:
+    """What stands at `path` in `spot`, as `model`; problems go to the report.
+
+    What can be read is returned even then: bad values are left out, missing ones are empty. None
+    if it is not a map at all.
+    """
+    data = spot.get(*path)
+    errors: Sequence[ErrorDetails] = ()
+    for round_number in range(_ROUNDS):
+        try:
+            return model.model_validate(data)
+        except ValidationError as exc:
+            errors = exc.errors(include_url=False, include_input=False)
+        if round_number == 0:
+            explain(model, data, errors, spot, report, path)
+        data = _repaired(model, data, errors)
+    return None
+
+
+def explain(
+    model: type[BaseModel],
+    data: Any,
+    errors: Sequence[ErrorDetails],
+    spot: Spot,
+    report: Report,
+    path: DataPath = (),
+    secrets: Iterable[tuple[str, str]] = (),
+) -> None:
+    """One finding per place for what pydantic found in `data`, which stands at `path` in `spot`.
+
+    `secrets` are texts that may not be shown, each with what is shown instead.
+    """
+    grouped: dict[DataPath, list[ErrorDetails]] = {}
+    for error in errors:
+        grouped.setdefault(_real(error, data), []).append(error)
+    for real in [real for real, group in grouped.items() if _follows(real, group, grouped)]:
+        del grouped[real]
+    unknown = {real for real, group in grouped.items() if group[0]["type"] == "extra_forbidden"}
+    for real, group in grouped.items():
+        kind = group[0]["type"]
+        if spot.lacks_variable(*path, *real):
+            continue
+        if kind == "extra_forbidden":
+            _unknown_key(model, real, spot, report, path)
+        elif kind == "missing":
+            hints = [_hint(one[-1], models_at(model, one[:-1])) for one in unknown if one[:-1] == real[:-1]]
+            if f"did you mean `{real[-1]}`?" not in hints:
+                _missing(real, spot, report, path)
+        else:
+            _bad(data, real, group, spot, report, path, secrets)
+
+
+def _follows(real: DataPath, group: Sequence[ErrorDetails], others: Iterable[DataPath]) -> bool:
+    """Whether it is said only because something inside is wrong: a union's other branch, a short list."""
+    kinds = [error["type"] for error in group]
+    doubtful = all(kind.endswith("_type") or kind == "too_short" for kind in kinds)
+    return doubtful and any(len(other) > len(real) and other[: len(real)] == real for other in others)
+
+
+def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Report, path: DataPath) -> None:
+    key, models = str(real[-1]), models_at(model, real[:-1])
+    where, shown = spot.where(*path, *real, key=True), dotted((*path, *real))
+    parts = [one for one in models if issubclass(one, Part)]
+    if any(key in one.NO_EFFECT for one in parts):
+        report.warn(Code.NO_EFFECT, where, f"{spot.label}: `{shown}` has no effect", "remove it")
+    elif any(key in one.NOT_YET for one in parts):
+        message = f"{spot.label}: `{shown}` is not supported yet"
+        report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
+    else:
+        message = f"{spot.label}: `{shown}` is not a known key"
+        report.error(Code.UNKNOWN_KEY, where, message, _hint(key, models))
+
+
+def _hint(key: str | int, models: Iterable[type[BaseModel]]) -> str:
+    known = {name for model in models for name in keys_of(model)}
+    hint = nearest(str(key), known, what="known keys")
+    if hint.startswith("did you mean"):
+        return hint
+    homes = sorted(
+        f"`{outer}`"
+        for model in models
+        for outer, annotation in keys_of(model).items()
+        for inner in _models_in(annotation)
+        if key in keys_of(inner)
+    )
+    return f"it belongs under {' or '.join(homes)}" if homes else hint
+
+
+def _missing(real: DataPath, spot: Spot, report: Report, path: DataPath) -> None:
+    where = spot.where(*path, *real[:-1])
+    message = f"{spot.label}: `{dotted((*path, *real))}` is missing"
+    report.error(Code.MISSING_KEY, where, message, f"add `{real[-1]}:`")
+
+
+def _bad(
+    data: Any,
+    real: DataPath,
+    group: Sequence[ErrorDetails],
+    spot: Spot,
+    report: Report,
+    path: DataPath,
+    secrets: Iterable[tuple[str, str]],
+) -> None:
+    value = at_path(data, real)
+    phrases = list(dict.fromkeys(_phrase(error) for error in group))
+    wanted = [text for code, text, _ in phrases if code is Code.WRONG_TYPE]
+    if len(wanted) == len(phrases):
+        text = f"must be {' or '.join(wanted)}, not {_kind(value)}"
+        code, hint = Code.WRONG_TYPE, _type_hint(wanted, value)
+    else:
+        code, text, hint = next(one for one in phrases if one[0] is not Code.WRONG_TYPE)
+    for secret, shown in secrets:
+        text, hint = text.replace(secret, shown), hint.replace(secret, shown)
+    if all(error["type"] in ("literal_error", "enum") for error in group) and isinstance(value, str):
+        hint = _choice(value, text)
+    name = dotted((*path, *real))
+    if real or not path:
+        label = f"{spot.label}: `{name}`" if name else spot.label
+        report.error(code, spot.where(*path, *real), f"{label} {text}", hint)
+    else:
+        code = Code.BAD_SETTINGS if code is Code.BAD_VALUE else code
+        report.error(code, spot.where(*path), f"{spot.label}: `{name}` {text}", hint)
+
+
+def _phrase(error: ErrorDetails) -> tuple[Code, str, str]:
+    """Code, what is wrong as the end of a sentence, and a hint."""
+    kind, context = error["type"], error.get("ctx", {})
+    base = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float")
+    if base != kind and base in _MUST_BE:
+        return Code.WRONG_TYPE, _MUST_BE[base], ""
+    if kind in ("literal_error", "enum"):
+        return Code.BAD_VALUE, f"must be {str(context.get('expected')).replace(chr(39), '`')}", ""
+    if kind in _LIMITS:
+        name, words = _LIMITS[kind]
+        return Code.BAD_VALUE, f"must be {words} {context[name]:g}", ""
+    if kind in ("value_error", "assertion_error"):
+        said = str(context.get("error", "")) or error["msg"]
+        text, write, hint = said.partition(": write ")
+        if text.startswith("must "):
+            return Code.BAD_VALUE, text, f"write {hint}" if write else ""
+        return Code.BAD_VALUE, f"is not usable: {text}", f"write {hint}" if write else ""
+    return Code.BAD_VALUE, f"is not usable: {error['msg'][:1].lower()}{error['msg'][1:]}", ""
+
+
+def _choice(value: str, text: str) -> str:
+    hint = nearest(value, re.findall("`([^`]+)`", text))
+    return hint if hint.startswith("did you mean") else ""
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "empty"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a map"
+
+
+def _type_hint(wanted: Sequence[str], value: Any) -> str:
+    if "text" in wanted and isinstance(value, int | float):
+        return "put it in quotes"
+    if "a list" in wanted and isinstance(value, str):
+        return "put it in brackets: [ ]"
+    return ""
+
+
+def _real(error: ErrorDetails, data: Any) -> DataPath:
+    """Where an error lies in the data. Pydantic also names the branches of unions on its way."""
+    real: list[str | int] = []
+    for step in error["loc"]:
+        in_list = isinstance(data, list) and isinstance(step, int) and step < len(data)
+        if in_list or (isinstance(data, dict) and step in data):
+            real.append(step)
+            data = data[step]
+    if error["type"] == "missing":
+        real.append(error["loc"][-1])
+    return tuple(real)
+
+
+def _repaired(model: type[BaseModel], data: Any, errors: Sequence[ErrorDetails]) -> Any:
+    """A copy without what is wrong, and with something empty for what is missing."""
+    if not isinstance(data, dict):
+        return None
+    data = copy.deepcopy(data)
+    paths = {_real(error, data): error["type"] for error in errors}
+    # Later members of a list go first, so that the others keep their numbers.
+    for path in sorted(
+        paths, key=lambda steps: [s if isinstance(s, int) else -1 for s in steps], reverse=True
+    ):
+        holder = at_path(data, path[:-1])
+        if not path or not isinstance(holder, dict | list):
+            return None
+        if paths[path] == "missing" and isinstance(holder, dict):
+            holder[str(path[-1])] = _empty(model, path)
+        else:
+            _remove(holder, path[-1])
+    return data
+
+
+def _remove(holder: dict[Any, Any] | list[Any], step: str | int) -> None:
+    if isinstance(holder, dict):
+        holder.pop(step, None)
+    elif isinstance(step, int) and step < len(holder):
+        del holder[step]
+
+
+def _empty(model: type[BaseModel], path: DataPath) -> Any:
+    if models_at(model, path):
+        return {}
+    holders = models_at(model, path[:-1])
+    annotations = [keys_of(holder).get(str(path[-1])) for holder in holders]
+    return [] if any(get_origin(annotation) is list for annotation in annotations) else ""
+
+
+def keys_of(model: type[BaseModel]) -> Mapping[str, Any]:
+    """The keys that a model takes in YAML, with their annotations."""
+    keys: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        aliases = [alias for alias in (field.alias, field.validation_alias) if isinstance(alias, str)]
+        choices = getattr(field.validation_alias, "choices", ())
+        aliases += [choice for choice in choices if isinstance(choice, str)]
+        both = model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")
+        if both or not aliases:
+            aliases.append(name)
+        keys.update(dict.fromkeys(aliases, field.annotation))
+    return keys
+
+
+def types_at(model: type[BaseModel], path: Iterable[str | int]) -> tuple[Any, ...]:
+    """The types that may stand at `path` inside `model`."""
+    annotations: list[Any] = [model]
+    for step in path:
+        annotations = [inner for annotation in annotations for inner in _inside(annotation, step)]
+    return tuple(one for annotation in annotations for one in _alternatives(annotation))
+
+
+def models_at(model: type[BaseModel], path: Iterable[str | int]) -> tuple[type[BaseModel], ...]:
+    """The models that may stand at `path` inside `model`."""
+    return tuple(dict.fromkeys(found for one in types_at(model, path) for found in _models_in(one)))
+
+
+def _inside(annotation: Any, step: str | int) -> Iterator[Any]:
+    for one in _alternatives(annotation):
+        origin, args = get_origin(one), get_args(one)
+        if isinstance(one, type) and origin is None and issubclass(one, BaseModel):
+            if step in keys_of(one):
+                yield keys_of(one)[str(step)]
+        elif isinstance(step, int):
+            yield from (arg for arg in args if arg is not Ellipsis)
+        elif len(args) == 2:
+            yield args[1]
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    for one in _alternatives(annotation):
+        if isinstance(one, type) and get_origin(one) is None and issubclass(one, BaseModel):
+            yield one
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _alternatives(get_args(annotation)[0])
+    elif origin is Union or origin is UnionType:
+        for arg in get_args(annotation):
+            yield from _alternatives(arg)
+    else:
+        yield annotation

@@ -1,0 +1,119 @@
+"""What would change between what runs and what the files say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from orgloop.core.fields import MISSING, same
+
+
+class Kind(StrEnum):
+    """What a change is about."""
+
+    SOURCE = "source"
+    ACTOR = "actor"
+    TRANSFORM = "transform"
+    ROUTE = "route"
+    LOGGER = "logger"
+    SOP = "sop"
+    """A prompt file's content: it counts from the next wake on, without a reload."""
+    DEFAULTS = "defaults"
+
+
+class Action(StrEnum):
+    """What happens to it."""
+
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
+    SAME = "same"
+
+    @property
+    def symbol(self) -> str:
+        """`+`, `~`, `-` or `=`."""
+        return _SYMBOLS[self]
+
+
+_SYMBOLS: Final = {Action.ADD: "+", Action.CHANGE: "~", Action.REMOVE: "-", Action.SAME: "="}
+_SECTIONS: Final = {
+    Kind.SOURCE: "sources",
+    Kind.ACTOR: "actors",
+    Kind.TRANSFORM: "transforms",
+    Kind.ROUTE: "routes",
+    Kind.LOGGER: "loggers",
+    Kind.SOP: "sops",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One thing. `fields` are, for a change, (dot path, old value, new value); None is absent."""
+
+    kind: Kind
+    name: str
+    action: Action
+    fields: tuple[tuple[str, Any, Any], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """All things, by kind, new order first, removed ones last."""
+
+    items: tuple[Change, ...]
+
+    def count(self, action: Action) -> int:
+        """How many items have this action."""
+        return sum(item.action is action for item in self.items)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return all(item.action is Action.SAME for item in self.items)
+
+
+def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Plan:
+    """Compare two snapshots; None: nothing was applied yet."""
+    before = old or {}
+    items = [
+        change
+        for kind, section in _SECTIONS.items()
+        for change in _section(kind, before.get(section) or {}, new.get(section) or {})
+    ]
+    defaults = _change(Kind.DEFAULTS, "defaults", before.get("defaults", MISSING), new.get("defaults") or {})
+    return Plan(items=(*items, defaults))
+
+
+def _section(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+    for name, fields in new.items():
+        yield _change(kind, name, old.get(name, MISSING), fields)
+    for name in old:
+        if name not in new:
+            yield Change(kind=kind, name=name, action=Action.REMOVE)
+
+
+def _change(kind: Kind, name: str, old: Any, new: Any) -> Change:
+    if old is MISSING:
+        return Change(kind=kind, name=name, action=Action.ADD)
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    fields = tuple(
+        (path, _shown(before.get(path, MISSING)), _shown(after.get(path, MISSING)))
+        for path in dict.fromkeys([*after, *before])
+        if not same(before.get(path, MISSING), after.get(path, MISSING))
+    )
+    return Change(kind=kind, name=name, action=Action.CHANGE if fields else Action.SAME, fields=fields)
+
+
+def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dot paths and values; lists count as one value."""
+    if isinstance(node, Mapping) and (node or not path):
+        for key, value in node.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
+
+
+def _shown(value: Any) -> Any:
+    return None if value is MISSING else value

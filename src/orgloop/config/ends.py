@@ -1,0 +1,178 @@
+"""Sources, actors and loggers: from what a file says to what the runtime opens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orgloop.config import schema
+from orgloop.config.check import keys_of, read_part
+from orgloop.config.collect import Entry
+from orgloop.config.documents import Spot
+from orgloop.config.env import DataPath
+from orgloop.config.findings import Code, Report
+from orgloop.config.model import ActorSpec, Defaults, LoggerSpec, SourceSpec
+from orgloop.config.plugins import Plugins
+from orgloop.plugin.connector import ActorKind, Connector, SourceKind
+
+_ID: Final = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]{1,100}")
+_NAME: Final = re.compile(r"\S(?:[^\x00-\x1f\x7f]{0,198}\S)?")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceEnd:
+    """A source: its entry, its kind if its connector is known, its spec if it is sound."""
+
+    entry: Entry[schema.Source]
+    kind: SourceKind | None
+    spec: SourceSpec | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActorEnd:
+    """An actor: its entry, its kind if its connector is known, its spec if it is sound."""
+
+    entry: Entry[schema.Actor]
+    kind: ActorKind | None
+    spec: ActorSpec | None
+
+
+def unique(entries: Iterable[Entry[Any]], key: str, report: Report) -> dict[str, Entry[Any]]:
+    """Entries by name; the first of several with one name, the others are errors. `key` is `id` or `name`."""
+    found: dict[str, Entry[Any]] = {}
+    for entry in entries:
+        spot = entry.spot
+        if not isinstance(spot.get(key), str):
+            continue
+        pattern, rule = (_ID, "no space and none of / \\ ? # %") if key == "id" else (_NAME, "no line break")
+        if not spot.lacks_variable(key) and (not pattern.fullmatch(entry.name) or entry.name in (".", "..")):
+            message = f"{spot.label}: `{entry.name}` cannot be its {key}"
+            report.error(Code.BAD_NAME, spot.where(key), message, f"write 1 to 100 characters, {rule}")
+        first = found.setdefault(entry.name, entry)
+        if first is not entry and not spot.lacks_variable(key):
+            message = f"{spot.label} exists twice; first in {first.spot.where(key)}"
+            report.error(Code.DUPLICATE_NAME, spot.where(key), message, "rename or remove one of them")
+    return found
+
+
+def valid_name(name: str) -> bool:
+    """Whether a route, transform, logger or project may have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
+class Ends:
+    """Makes the specs of sources, actors and loggers."""
+
+    def __init__(self, plugins: Plugins, defaults: Defaults, report: Report) -> None:
+        self._plugins = plugins
+        self._defaults = defaults
+        self._report = report
+
+    def source(self, entry: Entry[schema.Source]) -> SourceEnd:
+        """One source, with its findings."""
+        part, spot = entry.part, entry.spot
+        connector = self._connector(part.connector, spot)
+        kind = connector.source if connector else None
+        if connector is None or kind is None:
+            if connector:
+                hint = "list it under `actors:`" if connector.actor else "choose another connector"
+                message = f"{spot.label}: the connector {connector.name!r} provides no source"
+                self._report.error(Code.NOT_A_SOURCE, spot.where("connector"), message, hint)
+            return SourceEnd(entry=entry, kind=None, spec=None)
+        config = dict(part.config or {})
+        poll = part.poll
+        if "poll" in config and "poll" not in keys_of(kind.settings):
+            # Also written inside `config:`, in some published projects.
+            poll = read_part(schema.Poll, spot, self._report, ("config", "poll")) or poll
+            del config["poll"]
+        settings = self._plugins.settings(kind.settings, config, spot, _config_of(spot))
+        own = poll.interval if poll else None
+        if own is not None and not kind.polled:
+            path = ("poll",) if part.poll else ("config", "poll")
+            message = (
+                f"{spot.label}: `poll.interval` has no effect: sources of {connector.name!r} are not polled"
+            )
+            self._report.warn(Code.NO_EFFECT, spot.where(*path, key=True), message, "remove it")
+        interval = (own or self._defaults.poll_interval_ms) if kind.polled else None
+        if settings is None or not self._plugins.works(
+            lambda: kind.open(entry.name, settings), spot, ("config",)
+        ):
+            return SourceEnd(entry=entry, kind=kind, spec=None)
+        spec = SourceSpec(
+            id=entry.name,
+            connector=connector.name,
+            kind=kind,
+            settings=settings,
+            poll_interval_ms=interval,
+            description=part.description or "",
+            fingerprint=fingerprint(connector.name, config, str(spot.folder), interval),
+        )
+        return SourceEnd(entry=entry, kind=kind, spec=spec)
+
+    def actor(self, entry: Entry[schema.Actor]) -> ActorEnd:
+        """One actor, with its findings."""
+        part, spot = entry.part, entry.spot
+        connector = self._connector(part.connector, spot)
+        kind = connector.actor if connector else None
+        if connector is None or kind is None:
+            if connector:
+                hint = "list it under `sources:`" if connector.source else "choose another connector"
+                message = f"{spot.label}: the connector {connector.name!r} provides no actor"
+                self._report.error(Code.NOT_AN_ACTOR, spot.where("connector"), message, hint)
+            return ActorEnd(entry=entry, kind=None, spec=None)
+        config = part.config or {}
+        settings = self._plugins.settings(kind.settings, config, spot, _config_of(spot))
+        runs = part.limits.runs if part.limits else None
+        if runs is not None and not kind.has_runs:
+            message = f"{spot.label}: `limits.runs` has no effect: it hands over and has no runs"
+            self._report.warn(Code.NO_EFFECT, spot.where("limits", "runs", key=True), message, "remove it")
+        if settings is None or not self._plugins.works(
+            lambda: kind.open(entry.name, settings), spot, ("config",)
+        ):
+            return ActorEnd(entry=entry, kind=kind, spec=None)
+        spec = ActorSpec(
+            id=entry.name,
+            connector=connector.name,
+            kind=kind,
+            settings=settings,
+            max_runs=runs,
+            description=part.description or "",
+            fingerprint=fingerprint(connector.name, config, str(spot.folder), runs, self._defaults.run_usd),
+        )
+        return ActorEnd(entry=entry, kind=kind, spec=spec)
+
+    def logger(self, entry: Entry[schema.Logger]) -> LoggerSpec | None:
+        """One logger, with its findings."""
+        part, spot = entry.part, entry.spot
+        if not part.type or spot.lacks_variable("type"):
+            return None
+        plugin = self._plugins.logger(part.type, spot.where("type"), spot.label)
+        if plugin is None:
+            return None
+        config = part.config or {}
+        settings = self._plugins.settings(plugin.settings, config, spot, _config_of(spot))
+        if settings is None:
+            return None
+        mark = fingerprint(plugin.name, config, str(spot.folder))
+        return LoggerSpec(name=entry.name, plugin=plugin, settings=settings, fingerprint=mark)
+
+    def _connector(self, name: str, spot: Spot) -> Connector | None:
+        if not name or spot.lacks_variable("connector"):
+            return None
+        return self._plugins.connector(name, spot.where("connector"), spot.label)
+
+
+def _config_of(spot: Spot) -> Any:
+    def origin(_: str | int | None) -> tuple[Spot, DataPath]:
+        return spot, ("config",)
+
+    return origin
+
+
+def fingerprint(*parts: Any) -> str:
+    """16 hex digits that differ when any of these JSON values differs."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,180 @@
+"""Findings: what is wrong, or doubtful, in a project; where; and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import Final
+
+_LIST_LIMIT: Final = 12
+
+
+class Severity(StrEnum):
+    """An error keeps the project from running; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Code(StrEnum):
+    """The stable name of a kind of finding. `meaning` is one sentence on it."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str) -> Code:
+        code = str.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
+
+    # the files
+    NO_PROJECT = "no-project", "There is no orgloop.yaml where one was looked for."
+    MISSING_FILE = "missing-file", "A file that the project names is not there, or cannot be read."
+    YAML_SYNTAX = "yaml-syntax", "The file is not YAML."
+    YAML_ENCODING = "yaml-encoding", "The file is not UTF-8."
+    YAML_SIZE = "yaml-size", "The file is too large to be a configuration."
+    YAML_DEPTH = "yaml-depth", "Maps and lists nest too deeply."
+    YAML_DOCUMENTS = "yaml-documents", "The file holds more than one YAML document."
+    YAML_KEY = "yaml-key", "A key is a map or a list; often text with braces that needs quotes."
+    YAML_ALIAS = "yaml-alias", "An alias or a merge key does not stand for what it could."
+    YAML_TAG = "yaml-tag", "A value carries a YAML tag that is not supported."
+    YAML_NUMBER = "yaml-number", "A number has no JSON form."
+    DUPLICATE_KEY = "duplicate-key", "One map has a key twice."
+    DUPLICATE_FILE = "duplicate-file", "A file is listed twice; it is read once."
+    WRONG_KIND = "wrong-kind", "A file's `kind` does not fit the list that names it."
+    API_VERSION = "api-version", "A file's `apiVersion` is not one that is known here."
+    # keys and values
+    UNKNOWN_KEY = "unknown-key", "A key that means nothing here."
+    NOT_YET = "not-yet", "A key whose meaning is fixed, but that this version does not act on."
+    NO_EFFECT = "no-effect", "A key that is accepted and does nothing."
+    MISSING_KEY = "missing-key", "A key that is needed is not there."
+    WRONG_TYPE = "wrong-type", "A value is of the wrong type."
+    BAD_VALUE = "bad-value", "A value is of the right type and still cannot be used."
+    BAD_NAME = "bad-name", "A name or id has characters that it cannot have."
+    BAD_FILTER = "bad-filter", "A line of `when.filter` cannot be read, or can never hold."
+    BAD_TEMPLATE = "bad-template", "A `{{ }}` placeholder cannot be read."
+    BAD_SETTINGS = "bad-settings", "A connector or transform refuses its settings as a whole."
+    # variables
+    MISSING_VARIABLE = "missing-variable", "A `${VARIABLE}` that is used is not set."
+    EMPTY_VARIABLE = "empty-variable", "A `${VARIABLE}` is set to nothing and is all of a value."
+    BAD_VARIABLE = "bad-variable", "What stands between `${` and `}` is not the name of a variable."
+    ENV_SYNTAX = "env-syntax", "A line of `.env` cannot be read."
+    # plugins
+    UNKNOWN_CONNECTOR = "unknown-connector", "No installed connector has this name."
+    NOT_A_SOURCE = "not-a-source", "The connector provides no source."
+    NOT_AN_ACTOR = "not-an-actor", "The connector provides no actor."
+    UNKNOWN_LOGGER = "unknown-logger", "No installed logger has this name."
+    BROKEN_PLUGIN = "broken-plugin", "A plugin cannot be loaded, or fails on its settings."
+    # references
+    DUPLICATE_NAME = "duplicate-name", "Two things of one kind have the same name."
+    UNKNOWN_SOURCE = "unknown-source", "A route listens to a source that does not exist."
+    UNKNOWN_ACTOR = "unknown-actor", "A route wakes an actor that does not exist."
+    UNKNOWN_TRANSFORM = "unknown-transform", "A route or definition names a transform that does not exist."
+    MISSING_SOP = "missing-sop", "A route's prompt file is not there, or cannot be read as text."
+    MISSING_SCRIPT = "missing-script", "A transform's script is not there."
+    NOT_EXECUTABLE = "not-executable", "A transform's script cannot be started as a program."
+    # doubts
+    DEAD_SOURCE = "dead-source", "No route listens to this source."
+    UNREACHABLE_ACTOR = "unreachable-actor", "No route wakes this actor."
+    UNUSED_TRANSFORM = "unused-transform", "No route uses this transform."
+    EVENT_MISMATCH = "event-mismatch", "The source never emits an event of this name."
+    UNKNOWN_PATH = "unknown-path", "A path begins with a key that no event has."
+    CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
+    CYCLE = "cycle", "Actors wake each other in a circle that nothing ends."
+    UNRENDERED_SOP = "unrendered-sop", "A prompt file has placeholders that are left as they are."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Where:
+    """A place in a file. `file` is relative to the project if inside it; `path` is a dot path in its data."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One problem. Lines and columns count from 1; they are None where a file as a whole is meant."""
+
+    severity: Severity
+    code: Code
+    message: str
+    hint: str
+    file: str
+    line: int | None = None
+    column: int | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = Where(file=self.file, line=self.line, column=self.column)
+        hint = f"\n  {self.hint}" if self.hint else ""
+        return f"{where}: {self.severity}: {self.message} [{self.code}]{hint}"
+
+
+class Report:
+    """Collects findings while a project is loaded. The same finding counts once."""
+
+    def __init__(self) -> None:
+        self._findings: dict[Finding, None] = {}
+
+    def error(self, code: Code, where: Where, message: str, hint: str = "") -> None:
+        """Note an error."""
+        self._add(Severity.ERROR, code, where, message, hint)
+
+    def warn(self, code: Code, where: Where, message: str, hint: str = "") -> None:
+        """Note a warning."""
+        self._add(Severity.WARNING, code, where, message, hint)
+
+    def _add(self, severity: Severity, code: Code, where: Where, message: str, hint: str) -> None:
+        finding = Finding(
+            severity=severity,
+            code=code,
+            message=message,
+            hint=hint,
+            file=where.file,
+            line=where.line,
+            column=where.column,
+            path=where.path,
+        )
+        self._findings[finding] = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error."""
+        return any(finding.severity is Severity.ERROR for finding in self._findings)
+
+    def sorted(self, files: Iterable[str]) -> tuple[Finding, ...]:
+        """All findings by file, in the order in which the files were read, then by place."""
+        order = {file: number for number, file in enumerate(files)}
+        return tuple(
+            sorted(
+                self._findings,
+                key=lambda one: (
+                    order.get(one.file, len(order)),
+                    one.file,
+                    one.line or 0,
+                    one.column or 0,
+                    one.code,
+                    one.message,
+                ),
+            )
+        )
+
+
+def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:
+    """A hint for a name that does not exist: the nearest one that does, else those that do."""
+    names = sorted(set(known))
+    near = get_close_matches(name, names, n=1) or get_close_matches(name.lower(), names, n=1)
+    if near:
+        return f"did you mean `{near[0]}`?"
+    if not names:
+        return ""
+    more = f" and {len(names) - _LIST_LIMIT} more" if len(names) > _LIST_LIMIT else ""
+    return f"{what}: {', '.join(names[:_LIST_LIMIT])}{more}"

@@ -1,0 +1,184 @@
+"""Doubts about a project as a whole: what nothing uses, what never matches, and circles of actors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+from orgloop.config import schema
+from orgloop.config.collect import Entry
+from orgloop.config.ends import ActorEnd, SourceEnd
+from orgloop.config.findings import Code, Report
+from orgloop.config.steps import Steps
+from orgloop.core.event import EventType
+from orgloop.core.lifecycle import Phase, platform_event
+from orgloop.core.match import is_glob, names_match
+
+_CANONICAL: Final = tuple(str(kind) for kind in EventType)
+_RUN_EVENTS: Final = (
+    EventType.ACTOR_STOPPED,
+    EventType.RESOURCE_CHANGED,
+    *(platform_event(phase) for phase in Phase if phase is not Phase.ACTIVE),
+)
+_RESULT_PATHS: Final = ("payload.result", "payload.lifecycle")
+_TYPO: Final = 0.85
+
+
+def lint(
+    *,
+    sources: Mapping[str, SourceEnd],
+    actors: Mapping[str, ActorEnd],
+    routes: Sequence[Entry[schema.Route]],
+    steps: Steps,
+    incomplete: set[str],
+    report: Report,
+) -> None:
+    """Warn about what can be loaded and is probably not meant."""
+    if "routes" not in incomplete:
+        _unused(sources, actors, routes, steps, report)
+    for entry in routes:
+        emits = _emitted(entry.part.when.source, sources, actors)
+        if emits is not None:
+            _events(entry, emits, report)
+    _circles(actors, routes, report)
+
+
+def _unused(
+    sources: Mapping[str, SourceEnd],
+    actors: Mapping[str, ActorEnd],
+    routes: Sequence[Entry[schema.Route]],
+    steps: Steps,
+    report: Report,
+) -> None:
+    heard = {entry.part.when.source for entry in routes}
+    woken = {entry.part.then.actor for entry in routes}
+    hint = "add a route, or remove it"
+    for name, source in sources.items():
+        if name not in heard and name:
+            spot = source.entry.spot
+            report.warn(Code.DEAD_SOURCE, spot.where("id"), f"no route listens to {spot.label}", hint)
+    for name, actor in actors.items():
+        if name not in woken and name:
+            spot = actor.entry.spot
+            report.warn(Code.UNREACHABLE_ACTOR, spot.where("id"), f"no route wakes {spot.label}", hint)
+    for name, definition in steps.definitions.items():
+        if name not in steps.used:
+            spot = definition.entry.spot
+            message = f"no route uses {spot.label}"
+            report.warn(Code.UNUSED_TRANSFORM, spot.where("name"), message, "use it in a route, or remove it")
+
+
+def _emitted(
+    name: str, sources: Mapping[str, SourceEnd], actors: Mapping[str, ActorEnd]
+) -> Sequence[str] | None:
+    """The names of events that come from this id; None if that is not known."""
+    source, actor = sources.get(name), actors.get(name)
+    emits: list[str] = []
+    if source is not None:
+        if source.kind is None:
+            return None
+        emits += source.entry.part.emits or source.kind.emits
+    if actor is not None:
+        if actor.kind is None:
+            return None
+        emits += _RUN_EVENTS if actor.kind.has_runs else ()
+    return emits or None
+
+
+def _events(entry: Entry[schema.Route], emits: Sequence[str], report: Report) -> None:
+    """Canonical names that never come from there. Others are the outside system's to choose."""
+    for number, name in enumerate(entry.part.when.events):
+        if is_glob(name) or name in emits or not name:
+            continue
+        meant = _canonical(name)
+        if meant is None:
+            continue
+        spot = entry.spot
+        message = f"{spot.label}: {entry.part.when.source!r} never emits {name!r}"
+        hint = f"it emits {', '.join(emits)}" if meant == name else f"did you mean `{meant}`?"
+        report.warn(Code.EVENT_MISMATCH, spot.where("when", "events", number), message, hint)
+
+
+@cache
+def _canonical(name: str) -> str | None:
+    """The canonical name that this one is, or is nearly."""
+    return next(iter(get_close_matches(name, _CANONICAL, n=1, cutoff=_TYPO)), None)
+
+
+def _circles(actors: Mapping[str, ActorEnd], routes: Iterable[Entry[schema.Route]], report: Report) -> None:
+    """Routes from an actor's runs to an actor, and so on back to the first, with nothing that ends it."""
+    edges: dict[str, list[tuple[str, Entry[schema.Route]]]] = {}
+    for entry in routes:
+        woken_by = actors.get(entry.part.when.source)
+        runs = woken_by is not None and woken_by.kind is not None and woken_by.kind.has_runs
+        if runs and entry.part.then.actor in actors and not _ends(entry.part):
+            edges.setdefault(entry.part.when.source, []).append((entry.part.then.actor, entry))
+    told: set[str] = set()
+    for circle in _cycles(edges):
+        names = {entry.part.then.actor for entry in circle}
+        if names <= told:
+            continue
+        told |= names
+        spot = circle[0].spot
+        way = " → ".join([circle[0].part.when.source, *(entry.part.then.actor for entry in circle)])
+        message = f"{spot.label}: actors wake each other in a circle: {way}"
+        hint = (
+            "end it with a filter on payload.result or payload.lifecycle, or give the route `then.limits`; "
+            "until then only `defaults.limits.max_hops` and the budget stop it"
+        )
+        report.warn(Code.CYCLE, spot.where("then", "actor"), message, hint)
+
+
+def _ends(part: schema.Route) -> bool:
+    """Whether something of its own keeps this route from going round for ever."""
+    if not names_match(part.when.events, _RUN_EVENTS) or part.then.limits is not None:
+        return True
+    paths = [
+        *(part.when.filter or {}),
+        *(text for step in part.transforms or [] for text in _texts(step.config)),
+    ]
+    return any(_about_result(path) for path in paths)
+
+
+def _about_result(text: str) -> bool:
+    return any(path in text for path in _RESULT_PATHS)
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield key
+            yield from _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+    elif isinstance(node, str):
+        yield node
+
+
+def _cycles(
+    edges: Mapping[str, Sequence[tuple[str, Entry[schema.Route]]]],
+) -> Iterator[list[Entry[schema.Route]]]:
+    """One cycle for every edge that leads back, as the routes along it. Depth first, without recursion."""
+    done: set[str] = set()
+    for start in edges:
+        way: list[str] = [start]
+        taken: list[Entry[schema.Route]] = []
+        todo = [iter(edges.get(start, ()))]
+        while todo and start not in done:
+            step = next(todo[-1], None)
+            if step is None:
+                todo.pop()
+                done.add(way.pop())
+                if taken:
+                    taken.pop()
+                continue
+            actor, entry = step
+            if actor in way:
+                yield [*taken[way.index(actor) :], entry]
+            elif actor not in done:
+                way.append(actor)
+                taken.append(entry)
+                todo.append(iter(edges.get(actor, ())))

@@ -1,0 +1,261 @@
+"""A project from its files: everything that is wrong at once, and the organization if nothing is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from orgloop.config import schema
+from orgloop.config.check import read_part
+from orgloop.config.collect import Collected, Collector, Entry
+from orgloop.config.documents import Spot, read_document
+from orgloop.config.ends import ActorEnd, Ends, SourceEnd, unique, valid_name
+from orgloop.config.env import Variables, VariableUse, read_dotenv, report_missing
+from orgloop.config.findings import Code, Finding, Report, Severity, Where
+from orgloop.config.lint import lint
+from orgloop.config.model import Defaults, Organization
+from orgloop.config.paths import neighbour, reason, shown
+from orgloop.config.plugins import Plugins
+from orgloop.config.policy import defaults_of, policy_of
+from orgloop.config.routes import RouteEnd, Routes
+from orgloop.config.snapshot import snapshot
+from orgloop.config.steps import Steps
+from orgloop.core.delivery import DeliveryPolicy
+from orgloop.errors import ConfigError
+from orgloop.plugin.registry import Registry
+
+FILE_NAMES: Final = ("orgloop.yaml", "orgloop.yml")
+_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What loading came to.
+
+    `organization` is None if there is an error. `sound` is what is sound all the same, for checks
+    that should go on; it is not to be run. `variables` are all uses of `${...}`, in reading order.
+    """
+
+    organization: Organization | None
+    sound: Organization | None = None
+    findings: Sequence[Finding] = ()
+    variables: Sequence[VariableUse] = field(default_factory=tuple)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that keep it from running."""
+        return tuple(one for one in self.findings if one.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The other findings."""
+        return tuple(one for one in self.findings if one.severity is Severity.WARNING)
+
+
+def load_project(
+    path: Path, registry: Registry, environ: Mapping[str, str], home: Path | None = None
+) -> Loaded:
+    """Load the project in `path`, a directory or its orgloop.yaml.
+
+    `environ` wins over the project's `.env`; `home` may hold a config.yaml with `defaults:` beneath
+    the project's. Never raises for what is in the files.
+    """
+    file = _project_file(path)
+    report = Report()
+    if file is None:
+        message = f"there is no orgloop.yaml in {path}" if path.is_dir() else f"{path} does not exist"
+        hint = "type `orgloop init` to begin a project there, or name its file with --config"
+        near = "" if path.is_dir() else neighbour(path)
+        report.error(Code.NO_PROJECT, Where(file=str(path)), message, f"{near} {hint}".strip())
+        return Loaded(organization=None, findings=report.sorted(()))
+    return _Loader(file, registry, environ, home, report).load()
+
+
+def load_or_raise(
+    path: Path, registry: Registry, environ: Mapping[str, str], home: Path | None = None
+) -> Organization:
+    """As `load_project`. Raises ConfigError with all findings if there is an error."""
+    loaded = load_project(path, registry, environ, home)
+    if loaded.organization is not None:
+        return loaded.organization
+    errors = loaded.errors
+    if len(errors) == 1:
+        where = Where(file=errors[0].file, line=errors[0].line, column=errors[0].column)
+        raise ConfigError(f"{where}: {errors[0].message}", hint=errors[0].hint, findings=loaded.findings)
+    lines = [f"{path} has {len(errors)} errors:", *(str(one) for one in errors[:_SHOWN])]
+    if len(errors) > _SHOWN:
+        lines.append(f"and {len(errors) - _SHOWN} more")
+    raise ConfigError(
+        "\n".join(lines), hint="type `orgloop validate` to check again", findings=loaded.findings
+    )
+
+
+def _project_file(path: Path) -> Path | None:
+    candidates = [path / name for name in FILE_NAMES] if path.is_dir() else [path]
+    found = next((one for one in candidates if one.exists()), None)
+    return None if found is None else Path(os.path.normpath(found.absolute()))
+
+
+Level = tuple[schema.Defaults, Spot]
+"""A `defaults:`, and the file it stands in."""
+
+
+class _Loader:
+    def __init__(
+        self, file: Path, registry: Registry, environ: Mapping[str, str], home: Path | None, report: Report
+    ) -> None:
+        self.file = file
+        self.root = file.parent
+        self.home = home
+        self.report = report
+        self.dotenv = self.root / ".env"
+        self.environment = {**read_dotenv(self.dotenv, ".env", report), **environ}
+        self.variables = Variables(self.environment, report)
+        self.registry = registry
+        self.files: list[Path] = []
+
+    def load(self) -> Loaded:
+        home = self._home()
+        collector = Collector(self.root, self.variables, self.report)
+        try:
+            found = collector.collect(self.file)
+        except (OSError, ValueError) as exc:
+            message = f"{self.file} cannot be read: {reason(exc)}"
+            hint = "make it readable, or name another file with --config"
+            self.report.error(Code.NO_PROJECT, Where(file=self.file.name), message, hint)
+            return Loaded(organization=None, findings=self.report.sorted(()))
+        own = (found.project.part.defaults, found.project.spot) if found.project else (None, None)
+        levels = [(part, spot) for part, spot in (home, own) if part is not None and spot is not None]
+        defaults = defaults_of(part for part, _ in levels)
+        context = {"project": self.root, "environment": self.environment, "run_usd": defaults.run_usd}
+        plugins = Plugins(self.registry, context, self.report)
+        sound = self._build(found, levels, defaults, plugins)
+        report_missing(self.variables.uses, plugins.variables(), self.report)
+        return Loaded(
+            organization=None if self.report.failed else sound,
+            sound=sound,
+            findings=self.report.sorted([".env", *(shown(one, self.root) for one in found.files)]),
+            variables=tuple(self.variables.uses),
+        )
+
+    def _home(self) -> tuple[schema.Defaults | None, Spot | None]:
+        """The home's own `defaults:`, and the file they stand in."""
+        file = self.home / "config.yaml" if self.home is not None else None
+        if file is None or not file.exists():
+            return None, None
+        self.files.append(file)
+        try:
+            document = read_document(file, str(file), self.variables, self.report)
+        except (OSError, ValueError) as exc:
+            message = f"{file} cannot be read: {reason(exc)}"
+            self.report.error(
+                Code.MISSING_FILE, Where(file=str(file)), message, "make it readable, or remove it"
+            )
+            return None, None
+        if document is None or document.data is None:
+            return None, None
+        spot = Spot(document=document, at=(), label="the home's configuration")
+        part = read_part(schema.HomeConfig, spot, self.report)
+        return (part.defaults if part else None), spot
+
+    def _build(
+        self, found: Collected, levels: Sequence[Level], defaults: Defaults, plugins: Plugins
+    ) -> Organization:
+        report = self.report
+        ends = Ends(plugins, defaults, report)
+        sources = {name: ends.source(entry) for name, entry in unique(found.sources, "id", report).items()}
+        actors = {name: ends.actor(entry) for name, entry in unique(found.actors, "id", report).items()}
+        loggers = {name: ends.logger(entry) for name, entry in unique(found.loggers, "name", report).items()}
+        steps = Steps(unique(found.transforms, "name", report), plugins, self.root, report)
+        maker = Routes(
+            sources=sources,
+            actors=actors,
+            steps=steps,
+            policy=self._policy(levels),
+            incomplete=found.incomplete,
+            root=self.root,
+            report=report,
+        )
+        entries = unique(found.routes, "name", report)
+        routes = [maker.route(entry) for entry in found.routes]
+        steps.check_unused()
+        lint(
+            sources=sources,
+            actors=actors,
+            routes=found.routes,
+            steps=steps,
+            incomplete=found.incomplete,
+            report=report,
+        )
+        name, description = self._name(found)
+        return Organization(
+            name=name,
+            root=self.root,
+            file=self.file,
+            description=description,
+            defaults=defaults,
+            sources={key: end.spec for key, end in sources.items() if end.spec},
+            actors={key: end.spec for key, end in actors.items() if end.spec},
+            routes=[one.spec for one in _runnable(routes, entries, sources, actors) if one.spec],
+            loggers=[spec for spec in loggers.values() if spec],
+            files=[*found.files, *([self.dotenv] if self.dotenv.exists() else []), *self.files],
+            variables={use.name: use.where.file for use in reversed(self.variables.uses)},
+            snapshot=snapshot(
+                name=name,
+                found=found,
+                defaults=[spot.raw.get("defaults") for _, spot in levels],
+                sources=sources.values(),
+                actors=actors.values(),
+                loggers=loggers,
+                steps=steps,
+                sops=maker.sops,
+            ),
+            environment=self.environment,
+        )
+
+    def _policy(self, levels: Sequence[Level]) -> DeliveryPolicy:
+        policy = DeliveryPolicy()
+        for part, spot in levels:
+            policy = policy_of(part.delivery, policy, spot, ("defaults", "delivery"), self.report)
+        return policy
+
+    def _name(self, found: Collected) -> tuple[str, str]:
+        """The project's name, else its directory's; and its description."""
+        metadata = found.project.part.metadata if found.project else None
+        name = (metadata.name or "") if metadata else ""
+        if found.project is not None and not name:
+            name = self.root.name or "project"
+            message = f"the project has no name and is called {name!r}, after its directory"
+            hint = "add `metadata: {name: ...}`; the name marks its events and work"
+            self.report.warn(Code.MISSING_KEY, found.project.spot.where("metadata"), message, hint)
+        elif found.project is not None and not valid_name(name):
+            where = found.project.spot.where("metadata", "name")
+            hint = "write 1 to 200 characters, without line breaks"
+            self.report.error(Code.BAD_NAME, where, f"the project cannot be called {name!r}", hint)
+        return name, (metadata.description or "") if metadata else ""
+
+
+def _runnable(
+    routes: Sequence[RouteEnd],
+    entries: Mapping[str, Entry[schema.Route]],
+    sources: Mapping[str, SourceEnd],
+    actors: Mapping[str, ActorEnd],
+) -> list[RouteEnd]:
+    """The routes whose source and actor are sound, too."""
+    return [
+        one
+        for one in routes
+        if entries.get(one.entry.name) is one.entry
+        and _is_sound(actors.get(one.entry.part.then.actor))
+        and (
+            _is_sound(sources.get(one.entry.part.when.source))
+            or _is_sound(actors.get(one.entry.part.when.source))
+        )
+    ]
+
+
+def _is_sound(end: SourceEnd | ActorEnd | None) -> bool:
+    return end is not None and end.spec is not None

@@ -1,0 +1,121 @@
+"""What should run: a project, loaded, checked and resolved. The runtime reads this and no YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from orgloop.core.delivery import DeliveryPolicy
+from orgloop.core.match import When
+from orgloop.plugin.connector import ActorKind, SourceKind
+from orgloop.plugin.logger import LoggerPlugin
+from orgloop.plugin.settings import Settings
+from orgloop.plugin.transform import TransformPlugin
+
+OnError = Literal["pass", "drop", "halt", "hold"]
+Trust = Literal["team", "any"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceSpec:
+    """One configured source. `fingerprint` changes when anything that needs a restart of it changes."""
+
+    id: str
+    connector: str
+    kind: SourceKind
+    settings: Settings
+    poll_interval_ms: int | None
+    description: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActorSpec:
+    """One configured actor. `max_runs` is its `limits.runs`, None for no limit of its own."""
+
+    id: str
+    connector: str
+    kind: ActorKind
+    settings: Settings
+    max_runs: int | None = None
+    description: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepSpec:
+    """One transform of one route, with the settings of this route."""
+
+    name: str
+    plugin: TransformPlugin
+    settings: Settings
+    on_error: OnError = "pass"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteSpec:
+    """One route. `config` is `then.config` with its placeholders; `prompt_file` is absolute."""
+
+    name: str
+    when: When
+    actor: str
+    trust: Trust = "any"
+    steps: Sequence[StepSpec] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    session_key: str | None = None
+    prompt_file: Path | None = None
+    policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    max_runs: int | None = None
+    description: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggerSpec:
+    """One configured logger."""
+
+    name: str
+    plugin: LoggerPlugin
+    settings: Settings
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Defaults:
+    """`defaults:` of the project. Durations in milliseconds; None is no limit."""
+
+    poll_interval_ms: int = 300_000
+    event_retention_ms: int = 30 * 86_400_000
+    log_level: str = "info"
+    runs: int = 4
+    max_hops: int = 25
+    runs_per_hour: int | None = 60
+    run_usd: float | None = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Organization:
+    """A project as it should run.
+
+    `root` is the project's directory, `files` every configuration file that was read (YAML and
+    `.env`, not prompt files and scripts), `variables` the names in `${...}` with the first file
+    that uses them, `environment` the process's variables over those of `.env`. `snapshot` is what
+    `plan` compares: per kind and name the fields as written, `${VAR}` unresolved, with the hashes
+    of prompt files and scripts.
+    """
+
+    name: str
+    root: Path
+    file: Path
+    description: str = ""
+    defaults: Defaults = Defaults()
+    sources: Mapping[str, SourceSpec] = field(default_factory=dict)
+    actors: Mapping[str, ActorSpec] = field(default_factory=dict)
+    routes: Sequence[RouteSpec] = ()
+    loggers: Sequence[LoggerSpec] = ()
+    files: Sequence[Path] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    snapshot: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,73 @@
+"""Paths as the YAML files write them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+
+def find_file(text: str, *folders: Path) -> Path:
+    """The file that `text` names: absolute or `~`, else in the first folder that has it, or in the first.
+
+    Raises ValueError if the text cannot be a path.
+    """
+    if "\0" in text or not text.strip():
+        raise ValueError("it is not a path")
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as exc:
+        raise ValueError("no such user's home") from exc
+    if path.is_absolute():
+        return path
+    return next((folder / path for folder in folders if _exists(folder / path)), folders[0] / path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def shown(path: Path, root: Path) -> str:
+    """`path` for people: relative to the project if it lies in it."""
+    absolute = Path(os.path.normpath(path))
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
+
+
+def reason(exc: OSError | ValueError) -> str:
+    """Why a file could not be read, as the end of a sentence."""
+    match exc:
+        case FileNotFoundError():
+            return "it does not exist"
+        case IsADirectoryError():
+            return "it is a directory"
+        case PermissionError():
+            return "permission denied"
+        case UnicodeDecodeError():
+            return "it is not UTF-8 text"
+        case OSError():
+            return exc.strerror or str(exc)
+        case _:
+            return str(exc)
+
+
+def neighbour(path: Path) -> str:
+    """A hint with the nearest name in the same directory, or nothing."""
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir())
+    except (OSError, ValueError):
+        return ""
+    near = get_close_matches(path.name, names, n=1)
+    return f"did you mean `{near[0]}`?" if near else ""
+
+
+def yaml_files(folder: Path) -> Iterator[Path]:
+    """Every *.yaml and *.yml in `folder` and below it, sorted, but for hidden ones."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith((".yaml", ".yml")) and not name.startswith("."):
+                yield Path(place) / name

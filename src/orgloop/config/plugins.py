@@ -1,0 +1,156 @@
+"""Plugins as a project uses them: found by name, their settings read from `config:`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from orgloop.config.check import explain
+from orgloop.config.documents import Spot, at_path
+from orgloop.config.env import DataPath
+from orgloop.config.findings import Code, Report, Where
+from orgloop.config.secrets import secret_texts
+from orgloop.errors import NotFound, PluginError
+from orgloop.plugin.connector import Connector
+from orgloop.plugin.logger import LoggerPlugin
+from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry, plain_name
+from orgloop.plugin.settings import Settings
+from orgloop.plugin.setup import Variable
+from orgloop.plugin.transform import TransformPlugin
+
+_P = TypeVar("_P", Connector, TransformPlugin, LoggerPlugin)
+
+_REPORT_IT: Final = "report this to the plugin's author"
+
+Origin = Callable[[str | int | None], tuple[Spot, DataPath]]
+"""Which thing in a file, and where in it, a key of a plugin's settings comes from; None: all of them."""
+
+
+class Plugins:
+    """The registry, asked once per name, and settings with their findings.
+
+    `context` is what settings may take from the project: `project` (its directory), `environment`,
+    and `run_usd` of the defaults. `base`, the directory of the YAML file, is added here.
+    """
+
+    def __init__(self, registry: Registry, context: Mapping[str, Any], report: Report) -> None:
+        self._registry = registry
+        self._context = context
+        self._report = report
+        self._found: dict[
+            tuple[str, str], Connector | TransformPlugin | LoggerPlugin | NotFound | PluginError
+        ] = {}
+
+    def connector(self, name: str, where: Where, label: str) -> Connector | None:
+        """The connector of this name; None after a finding at `where`."""
+        found = self._plugin(CONNECTORS, name, self._registry.connector)
+        return self._told(found, Code.UNKNOWN_CONNECTOR, where, label)
+
+    def transform(self, name: str, where: Where, label: str) -> TransformPlugin | None:
+        """The transform of this name; None after a finding at `where`."""
+        found = self._plugin(TRANSFORMS, name, self._registry.transform)
+        return self._told(found, Code.UNKNOWN_TRANSFORM, where, label)
+
+    def logger(self, name: str, where: Where, label: str) -> LoggerPlugin | None:
+        """The logger of this name; None after a finding at `where`."""
+        found = self._plugin(LOGGERS, name, self._registry.logger)
+        return self._told(found, Code.UNKNOWN_LOGGER, where, label)
+
+    def has_transform(self, name: str) -> bool:
+        """Whether a transform of this name is installed."""
+        return plain_name(TRANSFORMS, name) in self._registry.names(TRANSFORMS)
+
+    def transform_names(self) -> list[str]:
+        """The installed transforms."""
+        return self._registry.names(TRANSFORMS)
+
+    def variables(self) -> dict[str, Variable]:
+        """What the connectors that were asked for say about the variables that they use."""
+        connectors = [found for found in self._found.values() if isinstance(found, Connector)]
+        return {variable.name: variable for one in connectors for variable in one.setup.variables}
+
+    def settings(
+        self, model: type[Settings], config: Mapping[str, Any], spot: Spot, origin: Origin
+    ) -> Settings | None:
+        """`config`, variables filled in, as `model`; None after findings where `origin` says."""
+        context = {**self._context, "base": spot.folder}
+        data = dict(config)
+        settings: Settings | None = None
+        try:
+            settings = model.model_validate(data, context=context)
+        except ValidationError as exc:
+            self._explain(model, data, exc.errors(include_url=False, include_input=False), origin)
+        except Exception as exc:
+            where, path = origin(None)
+            message = f"{where.label}: its settings cannot be read: {type(exc).__name__}"
+            self._report.error(
+                Code.BROKEN_PLUGIN, where.where(*path), message, "report this to the plugin's author"
+            )
+        for key in sorted(model.without_effect()):
+            if at_path(data, key.split(".")) is not None:
+                where, path = origin(key.split(".")[0])
+                steps = (*path, *key.split("."))
+                message = f"{where.label}: `{'.'.join(map(str, steps))}` has no effect"
+                self._report.warn(Code.NO_EFFECT, where.where(*steps, key=True), message, "remove it")
+        return settings
+
+    def works(self, try_it: Callable[[], object], spot: Spot, path: DataPath) -> bool:
+        """Whether a plugin takes its settings when it is built; a finding at `path` if not."""
+        if spot.lacks_variable(*path):
+            return True
+        try:
+            try_it()
+        except ValueError as exc:
+            message = f"{spot.label}: {self._hidden(str(exc), spot, path)}"
+            self._report.error(Code.BAD_SETTINGS, spot.where(*path), message, "correct its settings")
+            return False
+        except Exception as exc:
+            message = f"{spot.label}: cannot be built: {type(exc).__name__}"
+            self._report.error(
+                Code.BROKEN_PLUGIN, spot.where(*path), message, "report this to the plugin's author"
+            )
+            return False
+        return True
+
+    def _explain(
+        self, model: type[Settings], data: Mapping[str, Any], errors: list[ErrorDetails], origin: Origin
+    ) -> None:
+        """Hand each error to the thing that its key comes from."""
+        grouped: dict[tuple[int, DataPath], tuple[Spot, DataPath, list[ErrorDetails]]] = {}
+        for error in errors:
+            spot, path = origin(error["loc"][0] if error["loc"] else None)
+            grouped.setdefault((id(spot), path), (spot, path, []))[2].append(error)
+        for spot, path, group in grouped.values():
+            hidden = list(secret_texts(at_path(spot.raw, path), at_path(spot.data, path)))
+            explain(model, data, group, spot, self._report, path, hidden)
+
+    def _hidden(self, text: str, spot: Spot, path: DataPath) -> str:
+        for secret, shown in secret_texts(at_path(spot.raw, path), at_path(spot.data, path)):
+            text = text.replace(secret, shown)
+        return text
+
+    def _plugin(self, group: str, name: str, ask: Callable[[str], _P]) -> _P | NotFound | PluginError:
+        key = (group, plain_name(group, name))
+        if key not in self._found:
+            try:
+                self._found[key] = ask(name)
+            except (NotFound, PluginError) as exc:
+                self._found[key] = exc
+            except Exception as exc:
+                self._found[key] = PluginError(
+                    f"{name!r} cannot be loaded: {type(exc).__name__}: {exc}",
+                    hint=_REPORT_IT,
+                )
+        return self._found[key]  # type: ignore[return-value]
+
+    def _told(self, found: _P | NotFound | PluginError, code: Code, where: Where, label: str) -> _P | None:
+        match found:
+            case NotFound() | PluginError():
+                code = code if isinstance(found, NotFound) else Code.BROKEN_PLUGIN
+                self._report.error(code, where, f"{label}: {found.message}", found.hint)
+                return None
+            case _:
+                return found

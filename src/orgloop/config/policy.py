@@ -1,0 +1,61 @@
+"""Defaults and delivery policies: what a file says laid over what holds without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from orgloop.config import schema
+from orgloop.config.documents import Spot
+from orgloop.config.env import DataPath
+from orgloop.config.findings import Code, Report
+from orgloop.config.model import Defaults
+from orgloop.core.delivery import DeliveryPolicy
+
+
+def defaults_of(parts: Iterable[schema.Defaults]) -> Defaults:
+    """Several `defaults:`, the later ones over the earlier. A budget of null means no limit."""
+    result = Defaults()
+    for part in parts:
+        limits, budget = part.limits or schema.HomeLimits(), part.budget or schema.Budget()
+        result = replace(
+            result,
+            poll_interval_ms=part.poll_interval or result.poll_interval_ms,
+            event_retention_ms=part.event_retention or result.event_retention_ms,
+            log_level=part.log_level or result.log_level,
+            runs=limits.runs or result.runs,
+            max_hops=result.max_hops if limits.max_hops is None else limits.max_hops,
+        )
+        if "run_usd" in budget.model_fields_set:
+            result = replace(result, run_usd=budget.run_usd)
+        if "runs_per_hour" in budget.model_fields_set:
+            result = replace(result, runs_per_hour=budget.runs_per_hour)
+    return result
+
+
+def policy_of(
+    part: schema.Delivery | None, below: DeliveryPolicy, spot: Spot, path: DataPath, report: Report
+) -> DeliveryPolicy:
+    """A `delivery:` over the policy below it. What it says stands at `path` in `spot`."""
+    if part is None:
+        return below
+    said, old = part.retry or schema.Retry(), below.retry
+    retry = replace(
+        old,
+        max_attempts=said.max_attempts or old.max_attempts,
+        backoff=said.backoff or old.backoff,
+        initial_delay_ms=said.initial_delay or old.initial_delay_ms,
+        max_delay_ms=said.max_delay or old.max_delay_ms,
+    )
+    if retry.max_delay_ms < retry.initial_delay_ms:
+        key = "max_delay" if said.max_delay else "initial_delay"
+        name = ".".join(map(str, (*path, "retry")))
+        message = f"{spot.label}: in `{name}`, `max_delay` is shorter than `initial_delay`"
+        hint = "raise `max_delay`, or lower `initial_delay`"
+        report.error(Code.BAD_VALUE, spot.where(*path, "retry", key), message, hint)
+    return replace(
+        below,
+        timeout_ms=part.timeout or below.timeout_ms,
+        max_age_ms=part.max_age or below.max_age_ms,
+        retry=retry,
+    )

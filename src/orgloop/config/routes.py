@@ -1,0 +1,289 @@
+"""Routes: from what a file says to what the runtime matches and wakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from orgloop.config import schema
+from orgloop.config.collect import Entry
+from orgloop.config.documents import Spot, dotted
+from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
+from orgloop.config.env import DataPath
+from orgloop.config.findings import Code, Report, Where, nearest
+from orgloop.config.model import RouteSpec, Trust
+from orgloop.config.paths import find_file, neighbour, reason, shown
+from orgloop.config.policy import policy_of
+from orgloop.config.sop import SopFacts, inspect
+from orgloop.config.steps import Steps
+from orgloop.core.delivery import DeliveryPolicy
+from orgloop.core.event import ENVELOPE
+from orgloop.core.fields import Path as FieldPath
+from orgloop.core.fields import PathError, Template, TemplateError
+from orgloop.core.match import Condition, When
+
+_INBOX: Final = frozenset({"inbox", "inbox_ttl", "inbox_max_batch"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteEnd:
+    """A route: its entry, and its spec if it is sound."""
+
+    entry: Entry[schema.Route]
+    spec: RouteSpec | None
+
+
+class Routes:
+    """Makes the specs of routes."""
+
+    def __init__(
+        self,
+        *,
+        sources: Mapping[str, SourceEnd],
+        actors: Mapping[str, ActorEnd],
+        steps: Steps,
+        policy: DeliveryPolicy,
+        incomplete: set[str],
+        root: Path,
+        report: Report,
+    ) -> None:
+        self._sources = sources
+        self._actors = actors
+        self._steps = steps
+        self._policy = policy
+        self._incomplete = incomplete
+        self._root = root
+        self._report = report
+        self.sops: dict[Path, SopFacts | None] = {}
+        self._paths: dict[tuple[str, Path], Path] = {}
+
+    def route(self, entry: Entry[schema.Route]) -> RouteEnd:
+        """One route, with its findings."""
+        part, spot = entry.part, entry.spot
+        found = self._source_exists(part, spot) & self._actor_exists(part, spot)
+        when = self._when(part.when, spot)
+        steps = [
+            self._steps.step(step, spot, number, incomplete="transforms" in self._incomplete)
+            for number, step in enumerate(part.transforms or [])
+        ]
+        config = self._config(part, spot)
+        prompt = self._prompt(part, spot)
+        has_prompt = prompt is not None or part.with_ is None or part.with_.prompt_file is None
+        policy = policy_of(part.then.delivery, self._policy, spot, ("then", "delivery"), self._report)
+        if not (found and has_prompt) or when is None or None in steps or config is None:
+            return RouteEnd(entry=entry, spec=None)
+        sound = [step for step in steps if step is not None]
+        trust = part.when.trust or self._trust(part)
+        key = config.get("session_key")
+        spec = RouteSpec(
+            name=entry.name,
+            when=when,
+            actor=part.then.actor,
+            trust=trust,
+            steps=sound,
+            config=config,
+            session_key=key,
+            prompt_file=prompt,
+            policy=policy,
+            max_runs=self._max_runs(part, spot),
+            description=part.description or "",
+            fingerprint=fingerprint(part.then.actor, trust, key, self._steps.marks(part)),
+        )
+        return RouteEnd(entry=entry, spec=spec)
+
+    def _source_exists(self, part: schema.Route, spot: Spot) -> bool:
+        name = part.when.source
+        if not name or spot.lacks_variable("when", "source"):
+            return False
+        if name in self._sources:
+            return True
+        actor = self._actors.get(name)
+        if actor is not None and (actor.kind is None or actor.kind.has_runs):
+            return True
+        where = spot.where("when", "source")
+        if actor is not None:
+            message = f"{spot.label}: {name!r} is an actor that only hands over; it emits no events"
+            self._report.error(
+                Code.UNKNOWN_SOURCE, where, message, "listen to a source, or to an actor that has runs"
+            )
+        elif not self._incomplete & {"sources", "actors"}:
+            running = [one for one, end in self._actors.items() if end.kind is None or end.kind.has_runs]
+            hint = nearest(name, [*self._sources, *running], what="there are")
+            self._report.error(Code.UNKNOWN_SOURCE, where, f"{spot.label}: there is no source {name!r}", hint)
+        return False
+
+    def _actor_exists(self, part: schema.Route, spot: Spot) -> bool:
+        name = part.then.actor
+        if not name or spot.lacks_variable("then", "actor"):
+            return False
+        if name not in self._actors and "actors" not in self._incomplete:
+            message = f"{spot.label}: there is no actor {name!r}"
+            hint = nearest(name, self._actors, what="there are")
+            if name in self._sources:
+                hint = "it is a source only; add an actor of this id under `actors:`"
+            self._report.error(Code.UNKNOWN_ACTOR, spot.where("then", "actor"), message, hint)
+        return name in self._actors
+
+    def _trust(self, part: schema.Route) -> Trust:
+        source, actor = self._sources.get(part.when.source), self._actors.get(part.then.actor)
+        doubtful = source is not None and source.kind is not None and source.kind.team_only
+        return (
+            "team"
+            if doubtful and actor is not None and actor.kind is not None and actor.kind.wakes_agent
+            else "any"
+        )
+
+    def _max_runs(self, part: schema.Route, spot: Spot) -> int | None:
+        runs = part.then.limits.runs if part.then.limits else None
+        actor = self._actors.get(part.then.actor)
+        if runs is not None and actor is not None and actor.kind is not None and not actor.kind.has_runs:
+            where = spot.where("then", "limits", "runs", key=True)
+            message = f"{spot.label}: `then.limits.runs` has no effect: {part.then.actor!r} has no runs"
+            self._report.warn(Code.NO_EFFECT, where, message, "remove it")
+        return runs
+
+    def _when(self, part: schema.When, spot: Spot) -> When | None:
+        if spot.get("when", "events") == []:
+            message = f"{spot.label}: `when.events` is empty, so it never matches"
+            self._report.error(
+                Code.BAD_VALUE, spot.where("when", "events"), message, 'write ["*"] for every event'
+            )
+        for number, name in enumerate(part.events):
+            if not name.strip():
+                message = f"{spot.label}: an event's name is empty"
+                self._report.error(
+                    Code.BAD_VALUE, spot.where("when", "events", number), message, "write its name"
+                )
+        lines = [self._condition(key, value, spot) for key, value in (part.filter or {}).items()]
+        if None in lines or not part.source or not part.events:
+            return None
+        sound = tuple(line for line in lines if line is not None)
+        return When(source=part.source, events=tuple(part.events), filter=sound)
+
+    def _condition(self, key: str, value: Any, spot: Spot) -> Condition | None:
+        at = ("when", "filter", key)
+        try:
+            path = FieldPath.parse(key)
+        except PathError as exc:
+            where = spot.where(*at, key=True)
+            self._report.error(Code.BAD_FILTER, where, f"{spot.label}: {exc}", "correct the path")
+            return None
+        self._root_exists(path, spot, at)
+        values = tuple(value) if isinstance(value, list) else (value,)
+        nested = next((one for one in values if isinstance(one, dict | list)), None)
+        if not values:
+            self._bad_filter(
+                spot, at, "is an empty list, so it never holds", "list the values that may be there"
+            )
+        elif isinstance(nested, dict):
+            below = next(iter(nested), "name")
+            hint = f"write a dot path, such as `{key}.{below}`"
+            self._bad_filter(spot, at, "is a map; a filter compares single values", hint)
+        elif nested is not None:
+            hint = "write one list of values"
+            self._bad_filter(spot, at, "is a list of lists; a filter compares single values", hint)
+        else:
+            return Condition(path=path, values=values)
+        return None
+
+    def _bad_filter(self, spot: Spot, at: DataPath, what: str, hint: str) -> None:
+        message = f"{spot.label}: `when.filter`: `{at[-1]}` {what}"
+        self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), message, hint)
+
+    def _root_exists(self, path: FieldPath, spot: Spot, at: DataPath) -> None:
+        root = path.steps[0][0]
+        if root not in ENVELOPE:
+            message = f"{spot.label}: no event has `{root}`, so `{path}` is never there"
+            hint = nearest(root, ENVELOPE, what="an event has")
+            if not hint.startswith("did"):
+                hint = f"write `provenance.{path}` or `payload.{path}`"
+            self._report.warn(Code.UNKNOWN_PATH, spot.where(*at, key=at[0] == "when"), message, hint)
+
+    def _config(self, part: schema.Route, spot: Spot) -> dict[str, Any] | None:
+        """`then.config`, if every template in it can be read."""
+        config = part.then.config or {}
+        for key in sorted(_INBOX & config.keys()):
+            message = f"{spot.label}: `then.config.{key}` is not supported yet"
+            where = spot.where("then", "config", key, key=True)
+            self._report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
+        sound = self._session_key(config.get("session_key"), spot)
+        for path, text in _texts(config, ("then", "config")):
+            sound = self._template(text, path, spot, transformed=bool(part.transforms)) and sound
+        return config if sound else None
+
+    def _template(self, text: str, path: DataPath, spot: Spot, *, transformed: bool) -> bool:
+        try:
+            template = Template.parse(text)
+        except TemplateError as exc:
+            message = f"{spot.label}: `{dotted(path)}`: {exc}"
+            self._report.error(Code.BAD_TEMPLATE, spot.where(*path), message, "correct the placeholder")
+            return False
+        if not transformed:
+            for placeholder in template.paths:
+                self._root_exists(placeholder, spot, path)
+        return True
+
+    def _session_key(self, key: Any, spot: Spot) -> bool:
+        if key is None:
+            return True
+        at = ("then", "config", "session_key")
+        if not isinstance(key, str) or not key.strip():
+            message = f"{spot.label}: `then.config.session_key` must be text"
+            hint = "put it in quotes, or remove the line"
+            self._report.error(Code.WRONG_TYPE, spot.where(*at), message, hint)
+            return False
+        if "{{" not in key:
+            message = f"{spot.label}: all its events share the session key {key!r}"
+            hint = 'name what the work is about, such as "pr:{{provenance.pr_number}}"'
+            self._report.warn(Code.CONSTANT_KEY, spot.where(*at), message, hint)
+        return True
+
+    def _prompt(self, part: schema.Route, spot: Spot) -> Path | None:
+        text = part.with_.prompt_file if part.with_ else None
+        if text is None or spot.lacks_variable("with", "prompt_file"):
+            return None
+        try:
+            path = self._path(text, spot.folder)
+            if path not in self.sops:
+                self.sops[path] = None
+                self.sops[path] = inspect(path)
+        except (OSError, ValueError) as exc:
+            self._no_sop(text, reason(exc), spot)
+            return None
+        facts = self.sops[path]
+        if facts is None:
+            self._no_sop(text, "it cannot be used", spot)
+            return None
+        if facts.first_placeholder is not None and not facts.rendered:
+            place = Where(file=shown(path, self._root), line=facts.first_placeholder, column=1)
+            message = "the placeholder {{ }} stays as it is: prompt files are not rendered unless they say so"
+            hint = "begin the file with front matter that says `render: true`"
+            self._report.warn(Code.UNRENDERED_SOP, place, message, hint)
+        return path
+
+    def _path(self, text: str, folder: Path) -> Path:
+        if (text, folder) not in self._paths:
+            self._paths[text, folder] = find_file(text, folder, self._root)
+        return self._paths[text, folder]
+
+    def _no_sop(self, text: str, why: str, spot: Spot) -> None:
+        message = f"{spot.label}: its prompt file {text} cannot be read: {why}"
+        hint = "create it, or correct the path; it is looked for beside this file, then beside orgloop.yaml"
+        try:
+            near = neighbour(find_file(text, spot.folder, self._root)) or neighbour(self._root / text)
+        except ValueError:
+            near = ""
+        self._report.error(Code.MISSING_SOP, spot.where("with", "prompt_file"), message, near or hint)
+
+
+def _texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _texts(value, (*path, key))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _texts(value, (*path, number))
+    elif isinstance(node, str) and "{{" in node:
+        yield path, node

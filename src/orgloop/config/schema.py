@@ -1,0 +1,308 @@
+"""What may stand in the files: one model per kind of file and per kind of thing in it.
+
+`NO_EFFECT` names keys that older files carry: accepted, with a warning. `NOT_YET` names keys whose
+meaning is fixed, but which nothing acts on yet: an error, so that no policy is ignored in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from orgloop.core.units import parse_duration
+
+API_VERSION: Final = "orgloop/v1alpha1"
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no unit: write one of ms, s, m, h, d behind it, such as {value}s")
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+_DURATION_JSON: Final = WithJsonSchema({"type": "string", "examples": ["30s", "5m", "24h", "7d"]})
+Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_duration), _DURATION_JSON]
+"""A duration such as `5m`, above zero, in milliseconds."""
+
+Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_no_bool)]
+"""A whole number from 1."""
+
+Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_bool)]
+"""US dollars, above zero."""
+
+
+class Part(BaseModel):
+    """Base of everything here: no key but the known ones."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    NOT_YET: ClassVar[frozenset[str]] = frozenset()
+    NO_EFFECT: ClassVar[frozenset[str]] = frozenset()
+
+
+class RunsLimit(Part):
+    """`limits:` of an actor or a route."""
+
+    runs: Count | None = None
+    """How many runs it may have at once."""
+
+
+class HomeLimits(RunsLimit):
+    """`defaults.limits`."""
+
+    runs: Count | None = None
+    """How many runs this home may have at once."""
+    max_hops: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_no_bool)] | None = None
+    """How many runs caused by runs may follow one event from outside."""
+
+
+class Budget(Part):
+    """`defaults.budget`; null means no limit."""
+
+    NOT_YET = frozenset({"trace_usd", "day_usd"})
+
+    run_usd: Dollars | None = None
+    """US dollars that one run may cost."""
+    runs_per_hour: Count | None = None
+    """Runs that this home may start in an hour."""
+
+
+class Retry(Part):
+    """`delivery.retry`: how the waking of an actor is tried again."""
+
+    max_attempts: Count | None = None
+    backoff: Literal["exponential", "linear", "fixed"] | None = None
+    initial_delay: Milliseconds | None = None
+    max_delay: Milliseconds | None = None
+
+
+class Delivery(Part):
+    """`delivery:` of the defaults or a route."""
+
+    NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow", "circuit_breaker"})
+
+    timeout: Milliseconds | None = None
+    """Bounds the waking of the actor, not its run."""
+    max_age: Milliseconds | None = None
+    """A wake for an agent that is older is held."""
+    retry: Retry | None = None
+
+
+class Defaults(Part):
+    """`defaults:` of the project, and of the home's config.yaml beneath them."""
+
+    NO_EFFECT = frozenset({"checkpoint"})
+
+    poll_interval: Milliseconds | None = None
+    event_retention: Milliseconds | None = None
+    log_level: Literal["debug", "info", "warn", "error"] | None = None
+    limits: HomeLimits | None = None
+    budget: Budget | None = None
+    delivery: Delivery | None = None
+
+
+class Metadata(Part):
+    """`metadata:` of a file."""
+
+    NO_EFFECT = frozenset({"labels", "annotations", "version"})
+
+    name: str | None = None
+    description: str | None = None
+
+
+class Poll(Part):
+    """`poll:` of a source."""
+
+    interval: Milliseconds | None = None
+
+
+class Source(Part):
+    """One source."""
+
+    NO_EFFECT = frozenset({"labels"})
+
+    id: str
+    """Names the source in `when.source` and in the webhook's address."""
+    description: str | None = None
+    connector: str
+    config: dict[str, Any] | None = None
+    poll: Poll | None = None
+    emits: list[str] | None = None
+    """The names of the events it emits, if that is less than its connector can."""
+
+
+class Actor(Part):
+    """One actor."""
+
+    NO_EFFECT = frozenset({"labels"})
+    NOT_YET = frozenset({"budget"})
+
+    id: str
+    """Names the actor in `then.actor`; an actor with runs is also a source of this name."""
+    description: str | None = None
+    connector: str
+    config: dict[str, Any] | None = None
+    limits: RunsLimit | None = None
+
+
+OnError = Literal["pass", "drop", "halt", "hold"]
+
+
+class Transform(Part):
+    """One transform definition."""
+
+    NO_EFFECT = frozenset({"labels"})
+
+    name: str
+    description: str | None = None
+    type: str
+    """`script`, `package`, or a transform's own name."""
+    script: str | None = None
+    package: str | None = None
+    config: dict[str, Any] | None = None
+    timeout_ms: Count | None = None
+    on_error: OnError | None = None
+
+
+class Logger(Part):
+    """One logger."""
+
+    NO_EFFECT = frozenset({"labels"})
+
+    name: str
+    description: str | None = None
+    type: str
+    config: dict[str, Any] | None = None
+
+
+class Step(Part):
+    """One transform of one route: its name, or a map with settings of this route."""
+
+    ref: str
+    """A definition's name, or that of an installed transform."""
+    config: dict[str, Any] | None = None
+    """Laid over the definition's `config`, key by key."""
+    on_error: OnError | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"ref": value} if isinstance(value, str) else value
+
+
+class When(Part):
+    """`when:` of a route."""
+
+    source: str
+    events: list[str]
+    """Names of events, or globs over them."""
+    filter: dict[str, Any] | None = None
+    """Dot paths in the event, and the value, or one of the values, that must be there."""
+    trust: Literal["team", "any"] | None = None
+
+
+class Then(Part):
+    """`then:` of a route."""
+
+    NOT_YET = frozenset({"session", "on_busy", "on_lost", "budget", "batch", "approve"})
+
+    actor: str
+    config: dict[str, Any] | None = None
+    delivery: Delivery | None = None
+    limits: RunsLimit | None = None
+
+
+class With(Part):
+    """`with:` of a route."""
+
+    prompt_file: str | None = None
+    """A Markdown file: looked for beside this file, then in the project."""
+
+
+class Route(Part):
+    """One route."""
+
+    model_config = ConfigDict(validate_by_alias=True, validate_by_name=False)
+
+    NO_EFFECT = frozenset({"labels"})
+    NOT_YET = frozenset({"renamed_from", "batch", "approve"})
+
+    name: str
+    description: str | None = None
+    when: When
+    transforms: list[Step] | None = None
+    then: Then
+    with_: With | None = Field(default=None, alias="with")
+
+
+Entries = list[Any]
+"""Things written out, and paths of files that hold them. Each is read on its own."""
+
+
+class File(Part):
+    """What every file may begin with."""
+
+    apiVersion: str | None = None
+    kind: str | None = None
+    metadata: Metadata | None = None
+
+
+class Project(File):
+    """orgloop.yaml."""
+
+    NOT_YET = frozenset({"accounts"})
+
+    defaults: Defaults | None = None
+    connectors: Entries | None = None
+    sources: Entries | None = None
+    actors: Entries | None = None
+    transforms: Entries | None = None
+    routes: Entries | None = None
+    loggers: Entries | None = None
+
+
+class ConnectorGroup(File):
+    """A file of sources and actors."""
+
+    sources: Entries | None = None
+    actors: Entries | None = None
+
+
+class TransformGroup(File):
+    """A file of transforms."""
+
+    transforms: Entries | None = None
+
+
+class LoggerGroup(File):
+    """A file of loggers."""
+
+    loggers: Entries | None = None
+
+
+class RouteGroup(File):
+    """A file of routes."""
+
+    routes: Entries | None = None
+
+
+class HomeConfig(File):
+    """config.yaml in the home: defaults beneath every project's."""
+
+    defaults: Defaults | None = None
+
+
+GROUPS: Final[dict[str, type[File]]] = {
+    "ConnectorGroup": ConnectorGroup,
+    "TransformGroup": TransformGroup,
+    "LoggerGroup": LoggerGroup,
+    "RouteGroup": RouteGroup,
+}
+"""Kinds of files that orgloop.yaml names."""

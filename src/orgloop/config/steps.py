@@ -1,0 +1,223 @@
+"""Transforms: definitions, and the steps that routes make of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from orgloop.config import schema
+from orgloop.config.check import keys_of
+from orgloop.config.collect import Entry
+from orgloop.config.documents import Spot
+from orgloop.config.env import DataPath
+from orgloop.config.findings import Code, Report, Where, nearest
+from orgloop.config.model import StepSpec
+from orgloop.config.paths import neighbour, reason, shown
+from orgloop.config.plugins import Origin, Plugins
+from orgloop.plugin.settings import Settings
+from orgloop.plugin.transform import TransformPlugin
+
+_OWN_KEYS: Final = ("script", "timeout_ms")
+"""Keys of a definition that are settings of its plugin."""
+
+_HEAD: Final = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """A transform with a name. `plugin` is None if it could not be found."""
+
+    entry: Entry[schema.Transform]
+    plugin: TransformPlugin | None
+    config: Mapping[str, Any]
+
+
+class Steps:
+    """Makes steps; each combination of definition and settings is checked once."""
+
+    def __init__(
+        self, definitions: Mapping[str, Entry[schema.Transform]], plugins: Plugins, root: Path, report: Report
+    ) -> None:
+        self._plugins = plugins
+        self._root = root
+        self._report = report
+        self._plain: dict[str, Settings | None] = {}
+        self.definitions = {name: self._definition(entry) for name, entry in definitions.items()}
+        self.used: set[str] = set()
+        self.scripts: dict[str, Path] = {}
+
+    def step(self, part: schema.Step, spot: Spot, number: int, *, incomplete: bool) -> StepSpec | None:
+        """The step that a route's reference means. `incomplete`: not every definition is known."""
+        if not part.ref or spot.lacks_variable("transforms", number, "ref"):
+            return None
+        definition = self.definitions.get(part.ref)
+        if definition is not None:
+            self.used.add(part.ref)
+            return self._defined(definition, part, spot, number)
+        if self._plugins.has_transform(part.ref):
+            return self._direct(part, spot, number)
+        if not incomplete:
+            known = [*self.definitions, *self._plugins.transform_names()]
+            where = spot.where(
+                "transforms", number, *(() if isinstance(spot.get("transforms", number), str) else ("ref",))
+            )
+            message = f"{spot.label}: there is no transform {part.ref!r}"
+            self._report.error(
+                Code.UNKNOWN_TRANSFORM, where, message, nearest(part.ref, known, what="there are")
+            )
+        return None
+
+    def marks(self, part: schema.Route) -> list[Any]:
+        """What a route's steps are made of, for its fingerprint."""
+        marks: list[Any] = []
+        for step in part.transforms or []:
+            definition = self.definitions.get(step.ref)
+            if definition is None:
+                marks.append([step.ref, step.on_error, step.config])
+            else:
+                plugin = definition.plugin.name if definition.plugin else None
+                config = {**definition.config, **(step.config or {})}
+                marks.append([step.ref, step.on_error or definition.entry.part.on_error, plugin, config])
+        return marks
+
+    def check_unused(self) -> None:
+        """Check the settings of definitions that no route uses as they are."""
+        for name in self.definitions:
+            if name not in self.used:
+                self._settings_of(self.definitions[name])
+
+    def _definition(self, entry: Entry[schema.Transform]) -> Definition:
+        part, spot = entry.part, entry.spot
+        config = dict(part.config or {})
+        plugin = self._plugin(part, spot)
+        if plugin is not None:
+            for key in _OWN_KEYS:
+                value = getattr(part, key)
+                if value is None:
+                    continue
+                if key in keys_of(plugin.settings):
+                    config[key] = value
+                else:
+                    self._no_effect(spot, key, f"a {plugin.name} transform has no `{key}`")
+        return Definition(entry=entry, plugin=plugin, config=config)
+
+    def _plugin(self, part: schema.Transform, spot: Spot) -> TransformPlugin | None:
+        if part.type != "package":
+            if part.package is not None:
+                self._no_effect(spot, "package", "it counts with `type: package` only")
+            name, key = part.type, "type"
+        elif part.package is None:
+            message = f"{spot.label}: `package` is missing"
+            self._report.error(
+                Code.MISSING_KEY, spot.where(), message, "add `package:` with the transform's name"
+            )
+            return None
+        else:
+            name, key = part.package, "package"
+        if not name or spot.lacks_variable(key):
+            return None
+        return self._plugins.transform(name, spot.where(key), spot.label)
+
+    def _no_effect(self, spot: Spot, key: str, why: str) -> None:
+        message = f"{spot.label}: `{key}` has no effect: {why}"
+        self._report.warn(Code.NO_EFFECT, spot.where(key, key=True), message, "remove it")
+
+    def _defined(self, definition: Definition, part: schema.Step, spot: Spot, number: int) -> StepSpec | None:
+        if definition.plugin is None:
+            return None
+        if part.config:
+            settings = self._overridden(definition, definition.plugin, part.config, spot, number)
+        else:
+            settings = self._settings_of(definition)
+        if settings is None:
+            return None
+        on_error = part.on_error or definition.entry.part.on_error or "pass"
+        return StepSpec(name=part.ref, plugin=definition.plugin, settings=settings, on_error=on_error)
+
+    def _settings_of(self, definition: Definition) -> Settings | None:
+        name, plugin, spot = definition.entry.name, definition.plugin, definition.entry.spot
+        if plugin is None:
+            return None
+        if name not in self._plain:
+            settings = self._plugins.settings(plugin.settings, definition.config, spot, _origin(spot))
+            if settings is not None and not self._script(settings, spot, name):
+                settings = None
+            if settings is not None and not self._plugins.works(lambda: plugin.open(settings), spot, ()):
+                settings = None
+            self._plain[name] = settings
+        return self._plain[name]
+
+    def _overridden(
+        self,
+        definition: Definition,
+        plugin: TransformPlugin,
+        config: Mapping[str, Any],
+        spot: Spot,
+        number: int,
+    ) -> Settings | None:
+        defined, own = _origin(definition.entry.spot), ("transforms", number, "config")
+
+        def origin(key: str | int | None) -> tuple[Spot, DataPath]:
+            return (
+                (spot, own) if key is None or key in config or key not in definition.config else defined(key)
+            )
+
+        merged = {**definition.config, **config}
+        settings = self._plugins.settings(plugin.settings, merged, definition.entry.spot, origin)
+        if settings is None or not self._script(settings, definition.entry.spot, definition.entry.name):
+            return None
+        return settings if self._plugins.works(lambda: plugin.open(settings), spot, own) else None
+
+    def _direct(self, part: schema.Step, spot: Spot, number: int) -> StepSpec | None:
+        where = spot.where("transforms", number)
+        plugin = self._plugins.transform(part.ref, where, spot.label)
+        if plugin is None:
+            return None
+        at: DataPath = ("transforms", number, "config") if part.config else ("transforms", number)
+        settings = self._plugins.settings(plugin.settings, part.config or {}, spot, lambda _: (spot, at))
+        if settings is None or not self._script(settings, spot, part.ref):
+            return None
+        if not self._plugins.works(lambda: plugin.open(settings), spot, at):
+            return None
+        return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=part.on_error or "pass")
+
+    def _script(self, settings: Settings, spot: Spot, name: str) -> bool:
+        """Whether the script that the settings name, if any, can be started."""
+        script = getattr(settings, "script", None)
+        if not isinstance(script, Path) or spot.lacks_variable("script"):
+            return True
+        self.scripts[name] = script
+        where = spot.where("script")
+        file = shown(script, self._root)
+        try:
+            with script.open("rb") as stream:
+                head = stream.read(_HEAD)
+        except (OSError, ValueError) as exc:
+            message = f"{spot.label}: its script {file} cannot be read: {reason(exc)}"
+            self._report.error(
+                Code.MISSING_SCRIPT, where, message, neighbour(script) or "create it, or correct the path"
+            )
+            return False
+        return self._startable(script, head, file, where, spot)
+
+    def _startable(self, script: Path, head: bytes, file: str, where: Where, spot: Spot) -> bool:
+        if not os.access(script, os.X_OK):
+            message = f"{spot.label}: its script {file} is not executable"
+            self._report.error(Code.NOT_EXECUTABLE, where, message, f"type: chmod +x {file}")
+            return False
+        if not head.startswith(b"#!") and b"\0" not in head:
+            message = f"{spot.label}: its script {file} does not say which program runs it"
+            self._report.error(Code.NOT_EXECUTABLE, where, message, "begin it with a line such as #!/bin/sh")
+            return False
+        return True
+
+
+def _origin(spot: Spot) -> Origin:
+    def origin(key: str | int | None) -> tuple[Spot, DataPath]:
+        beside = key in _OWN_KEYS and spot.get("config", str(key)) is None
+        return (spot, ()) if beside else (spot, ("config",))
+
+    return origin

@@ -1,0 +1,53 @@
+"""Claude Code: an actor that runs its CLI, and a source for the hooks of sessions that began elsewhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from orgloop.connectors.agents.claude_code.actor import HARNESS, ClaudeCodeActor
+from orgloop.connectors.agents.claude_code.check import check
+from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
+from orgloop.connectors.agents.hooks import HookSettings, HookSource, example
+from orgloop.core.event import EventType
+from orgloop.plugin import ActorKind, Connector, Setup, SourceKind, Variable
+
+connector: Final = Connector(
+    name=HARNESS,
+    title="Claude Code: runs the CLI when woken, and hears sessions that were started elsewhere",
+    source=SourceKind(
+        settings=HookSettings,
+        open=HookSource,
+        emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
+        example=example(HARNESS),
+    ),
+    actor=ActorKind(
+        settings=ClaudeCodeSettings,
+        open=ClaudeCodeActor,
+        has_runs=True,
+        wakes_agent=True,
+        scaffold={"permission_mode": "acceptEdits", "allowed_tools": ["Bash(git *)"]},
+    ),
+    setup=Setup(
+        variables=(
+            Variable(
+                name="CLAUDE_CODE_OAUTH_TOKEN",
+                description="a login for machines without a browser; not needed where `claude` is logged in",
+                help_command="claude setup-token",
+                required=False,
+            ),
+            Variable(
+                name="ANTHROPIC_API_KEY",
+                description="bills runs to an API account, and wins over every other login",
+                help_url="https://console.anthropic.com/settings/keys",
+                required=False,
+            ),
+            Variable(
+                name="CLAUDE_CODE_WEBHOOK_SECRET",
+                description="the secret with which hooks sign, if the source has one",
+                help_command="openssl rand -hex 32",
+                required=False,
+            ),
+        ),
+        check=check,
+    ),
+)

@@ -1,0 +1,121 @@
+"""The `config:` map of a Claude Code actor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
+
+from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
+from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, Dollars, Limit, RunSettings
+from orgloop.core.units import MINUTE
+from orgloop.plugin.settings import ProjectPath
+
+PermissionMode = Literal["default", "acceptEdits", "plan", "auto", "dontAsk", "bypassPermissions"]
+
+_PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
+
+
+def _project_budget(value: Any, info: ValidationInfo) -> Any:
+    return (info.context or {}).get("run_usd") if value is None else value
+
+
+def _rules(value: Any) -> Any:
+    """`Bash(git *), Edit`, or a list of such rules."""
+    return _split(value) if isinstance(value, str) else value
+
+
+def _split(text: str) -> list[str]:
+    rules, depth, start = [], 0, 0
+    for at, char in enumerate(text):
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth <= 0:
+            rules.append(text[start:at])
+            start = at + 1
+    return [rule.strip() for rule in [*rules, text[start:]] if rule.strip()]
+
+
+def _rule(value: str) -> str:
+    rule = value.strip()
+    if not rule or rule.startswith("-") or "\0" in rule:
+        raise ValueError(f"must be rules such as Edit or Bash(git *), not {value!r}")
+    return rule
+
+
+def _word(value: str) -> str:
+    if not value.strip() or value.startswith("-") or "\0" in value:
+        raise ValueError(f"must be a name, not {value!r}")
+    return value
+
+
+def _binary(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str) or "/" not in value:
+        return value
+    return os.fspath(_PATH.validate_python(value, context=info.context))
+
+
+def _argument(value: str) -> str:
+    if "\0" in value or len(value.encode("utf-8", "replace")) > ARGUMENT_LIMIT:
+        raise ValueError(f"must have at most {ARGUMENT_LIMIT} bytes, and no NUL")
+    return value
+
+
+Word = Annotated[str, AfterValidator(_word)]
+Rules = Annotated[tuple[Annotated[str, AfterValidator(_rule)], ...], BeforeValidator(_rules)]
+
+
+class ClaudeCodeSettings(RunSettings):
+    """An actor that runs Claude Code."""
+
+    permission_mode: PermissionMode = "default"
+    """What it may do without asking. Nobody is there to be asked: what would be asked is refused."""
+    allowed_tools: Rules = ()
+    """Tools that it may use without asking: a list of rules such as `Edit` or `Bash(git *)`."""
+    disallowed_tools: Rules = ()
+    """Tools that it may never use, as rules."""
+    model: Word | None = None
+    """The model, by alias or name. The CLI's own default otherwise."""
+    max_turns: Count | None = None
+    """How many turns a run may take."""
+    max_budget_usd: Annotated[Dollars | None, BeforeValidator(_project_budget)] = Field(
+        default=None, validate_default=True
+    )
+    """US dollars that a run may cost. The project's `defaults.budget.run_usd` by default."""
+    append_system_prompt: Annotated[str, AfterValidator(_argument)] | None = None
+    """Text behind the CLI's own system prompt."""
+    binary: Annotated[Word, BeforeValidator(_binary)] = "claude"
+    """The CLI: a name in PATH, or a path beside this file or in the project."""
+    start_timeout: Limit | None = 2 * MINUTE
+    """How long it may take until its first output. Then it is ended, and the wake tried again."""
+    # A command of the agent may take ten minutes, and nothing is written meanwhile.
+    silence_timeout: Limit | None = 15 * MINUTE
+    """How long it may write nothing."""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {**FIXED, **super().variables}
+
+    def passed(self, environment: Mapping[str, str]) -> tuple[str, ...]:
+        """Names that a run takes over from the project's `environment`."""
+        return (*login_names({**environment, **self.variables}), *self.env_pass)
+
+    @property
+    def options(self) -> list[str]:
+        """The command line's options that these settings mean."""
+        options = ["--permission-mode", self.permission_mode]
+        if self.model is not None:
+            options += ["--model", self.model]
+        if self.max_turns is not None:
+            options += ["--max-turns", str(self.max_turns)]
+        if self.max_budget_usd is not None:
+            options += ["--max-budget-usd", format(Decimal(str(self.max_budget_usd)), "f")]
+        if self.append_system_prompt is not None:
+            options += ["--append-system-prompt", self.append_system_prompt]
+        if self.allowed_tools:
+            options += ["--allowedTools", *self.allowed_tools]
+        if self.disallowed_tools:
+            options += ["--disallowedTools", *self.disallowed_tools]
+        return options

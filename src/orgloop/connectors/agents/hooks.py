@@ -1,0 +1,230 @@
+"""Agents that were started elsewhere: their hooks say when a session began and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from orgloop.connectors.body import parse_json
+from orgloop.connectors.signature import Secret, verify
+from orgloop.core.event import AuthorType, EventType
+from orgloop.core.lifecycle import (
+    Lifecycle,
+    Phase,
+    Session,
+    dedupe_key,
+    event_type,
+    from_exit_status,
+    platform_event,
+)
+from orgloop.errors import Refused
+from orgloop.plugin import (
+    Clock,
+    Connector,
+    Context,
+    Draft,
+    Inbound,
+    Received,
+    Settings,
+    Setup,
+    SourceKind,
+    Variable,
+)
+from orgloop.plugin.settings import Size
+
+SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
+
+
+class HookSettings(Settings):
+    """A source that takes the hooks of coding agents at `/webhook/<source id>`."""
+
+    secret: Secret | None = None
+    """Verifies the signature of each request. Without it, requests from this machine only are taken."""
+    platform: str | None = None
+    """`provenance.platform` of its events. The source's id by default."""
+    harness: str | None = None
+    """Which agent runs there: `claude-code`, `codex`, ... As `platform` by default."""
+    hook_type: str | None = None
+    """No effect: each hook says itself what it is."""
+    buffer_dir: str | None = None
+    """No effect: events are in the journal before the hook is answered."""
+    max_buffer_size: Size | None = None
+    """No effect, as `buffer_dir`."""
+
+    @classmethod
+    def without_effect(cls) -> frozenset[str]:
+        return frozenset({"hook_type", "buffer_dir", "max_buffer_size"})
+
+
+class HookSource:
+    """One event for each hook: `session.started`, or the end of a session."""
+
+    def __init__(self, id: str, settings: HookSettings) -> None:
+        self._secret = settings.secret
+        self._platform = settings.platform or id
+        self._harness = settings.harness or self._platform
+        self._clock: Clock | None = None
+
+    async def open(self, ctx: Context) -> None:
+        self._clock = ctx.clock
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    @property
+    def signed(self) -> bool:
+        return self._secret is not None
+
+    async def receive(self, request: Inbound) -> Received:
+        """One hook. Refuses other methods (405), bad signatures (401) and bad bodies (400)."""
+        if request.method != "POST":
+            raise Refused("Method not allowed", hint="send the hook with POST", status=405)
+        if self._secret is not None:
+            verify(request, self._secret, SIGNATURE_HEADERS, missing="Missing signature")
+        body = parse_json(request.body)
+        if not isinstance(body, dict):
+            raise Refused(
+                "Invalid JSON payload: it is not an object", hint="send an object with a session_id"
+            )
+        return Received(events=(self._draft(body),), request=request.headers.get("idempotency-key") or None)
+
+    def _draft(self, body: Mapping[str, Any]) -> Draft:
+        session_id = _text(body, "session_id")
+        if not session_id:
+            raise Refused("session_id is missing", hint="send the id of the agent's session as session_id")
+        directory = _text(body, "working_directory") or _text(body, "cwd")
+        status = _number(body, "exit_status")
+        meta = body.get("meta")
+        if meta is not None and not isinstance(meta, dict):
+            raise Refused("meta must be an object", hint="leave it out, or send a map of names and values")
+        lifecycle = self._lifecycle(session_id, starts=body.get("hook_type") == "start", status=status)
+        ends = lifecycle.terminal
+        session = Session(
+            id=session_id,
+            adapter=self._platform,
+            harness=self._harness,
+            cwd=directory or None,
+            started_at=None if ends else self._now(),
+            ended_at=self._now() if ends else None,
+            exit_status=status if ends else None,
+            meta=meta,
+        )
+        payload: dict[str, Any] = {
+            "lifecycle": lifecycle.to_payload(),
+            "session": session.to_payload(),
+            "session_id": session_id,
+            "working_directory": directory,
+            "duration_seconds": _number(body, "duration_seconds"),
+            "exit_status": status,
+            "summary": _text(body, "summary"),
+            "transcript_path": _text(body, "transcript_path"),
+        }
+        if meta is not None:
+            payload["meta"] = meta
+        return Draft(
+            type=event_type(lifecycle.phase),
+            provenance={
+                "platform": self._platform,
+                "platform_event": platform_event(lifecycle.phase),
+                "author": self._platform,
+                "author_type": AuthorType.BOT,
+                "session_id": session_id,
+                "working_directory": directory,
+            },
+            payload=payload,
+        )
+
+    def _lifecycle(self, session_id: str, *, starts: bool, status: int) -> Lifecycle:
+        if starts:
+            return Lifecycle(
+                phase=Phase.STARTED, dedupe_key=dedupe_key(self._platform, session_id, Phase.STARTED)
+            )
+        phase, outcome, reason = from_exit_status(status)
+        key = dedupe_key(self._platform, session_id, phase)
+        return Lifecycle(phase=phase, outcome=outcome, reason=reason, dedupe_key=key)
+
+    def _now(self) -> str:
+        if self._clock is None:
+            raise RuntimeError("the source is not open")
+        now = datetime.fromtimestamp(self._clock.now() / 1000, UTC)
+        return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    value = body.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refused(f"{key} must be text", hint="put it in quotes, or leave it out")
+    return value
+
+
+def _number(body: Mapping[str, Any], key: str) -> int:
+    """A whole number; 0 if it is not there. Shell scripts write numbers as text, others with a fraction."""
+    value = body.get(key)
+    if value is None or value == "":
+        return 0
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise Refused(f"{key} must be a number", hint="send it as a number, or leave it out") from exc
+
+
+def example(platform: str) -> dict[str, Any]:
+    """The end of a session, as a route's author may try it."""
+    session, directory = "8d1f6c52-3b0e-4c55-9d3c-52f1a3a7c0de", "/home/mona/billing"
+    phase, outcome, reason = from_exit_status(0)
+    key = dedupe_key(platform, session, phase)
+    return {
+        "type": event_type(phase).value,
+        "provenance": {
+            "platform": platform,
+            "platform_event": platform_event(phase),
+            "author": platform,
+            "author_type": AuthorType.BOT.value,
+            "session_id": session,
+            "working_directory": directory,
+        },
+        "payload": {
+            "lifecycle": Lifecycle(phase=phase, outcome=outcome, reason=reason, dedupe_key=key).to_payload(),
+            "session": Session(
+                id=session,
+                adapter=platform,
+                harness=platform,
+                cwd=directory,
+                ended_at="2026-01-05T10:00:00.000Z",
+                exit_status=0,
+            ).to_payload(),
+            "session_id": session,
+            "working_directory": directory,
+            "duration_seconds": 120,
+            "exit_status": 0,
+            "summary": "Fixed the failing test.",
+            "transcript_path": "",
+        },
+    }
+
+
+connector: Final = Connector(
+    name="coding-agent",
+    title="A coding agent that was started elsewhere and reports by hooks",
+    source=SourceKind(
+        settings=HookSettings,
+        open=HookSource,
+        emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
+        example=example("coding-agent"),
+    ),
+    setup=Setup(
+        variables=(
+            Variable(
+                name="WEBHOOK_SECRET",
+                description="the secret with which the hook signs",
+                help_command="openssl rand -hex 32",
+                required=False,
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,65 @@
+"""Looking at a program before it is needed: is it there, does it start, what does it say of itself?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orgloop.plugin import CheckResult, CheckStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """How a program that was asked something ended, and what it said."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+async def ask(argv: Sequence[str], environment: Mapping[str, str], directory: str) -> Answer:
+    """Run a program that answers at once, with nothing on its standard input. Cancelled, it is killed.
+
+    Raises OSError if it cannot be started.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv, env=environment, cwd=directory, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
+    )
+    try:
+        stdout, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return Answer(
+        status=process.returncode if process.returncode is not None else -1,
+        stdout=stdout.decode("utf-8", "replace"),
+        stderr=stderr.decode("utf-8", "replace"),
+    )
+
+
+async def find(program: str, environment: Mapping[str, str]) -> str | None:
+    """Where a run would find `program`: in the PATH that it gets, or where its path leads. None: nowhere."""
+    return await asyncio.to_thread(shutil.which, program, path=environment.get("PATH", os.defpath))
+
+
+async def check_directory(directory: str) -> CheckResult:
+    """Whether runs can work there."""
+    usable = await asyncio.to_thread(_usable, directory)
+    if usable:
+        return CheckResult(name="cwd", status=CheckStatus.OK, detail=directory)
+    return CheckResult(
+        name="cwd",
+        status=CheckStatus.MISSING,
+        detail=f"{directory} is not a directory that can be entered",
+        hint="create it, or change `cwd` of the actor",
+    )
+
+
+def _usable(directory: str) -> bool:
+    return Path(directory).is_dir() and os.access(directory, os.R_OK | os.X_OK)

@@ -1,0 +1,156 @@
+"""What every actor with runs can be told: where it works, which variables it gets, how long it may take."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from orgloop.connectors.body import dump_json
+from orgloop.core.environment import allowed
+from orgloop.core.units import HOUR, SECOND
+from orgloop.errors import Refused
+from orgloop.plugin import RunLimitsSpec, Settings, Wake, WakeSession
+from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Size
+
+ARGUMENT_LIMIT: Final = 100_000
+"""Bytes of one argument or variable. Linux takes 128 KiB of each."""
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _or_project(value: Any, info: ValidationInfo) -> Any:
+    return Path((info.context or {}).get("project") or "") if value is None else value
+
+
+def _with_unit(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("must have a unit: write 90s, 10m or 2h")
+    return value
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _variable(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a variable: use letters, digits and _")
+    return name
+
+
+def _own_variable(name: str) -> str:
+    if name.startswith("ORGLOOP_"):
+        raise ValueError(f"{name} is set by OrgLoop: choose a name that does not begin with ORGLOOP_")
+    return name
+
+
+def _as_text(value: Any) -> Any:
+    """Numbers and booleans as YAML writes them: `PORT: 8080` means the text 8080."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _sayable(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if "\0" in text or len(text.encode("utf-8", "replace")) > ARGUMENT_LIMIT:
+        raise ValueError(f"cannot be a variable's value: it has a NUL, or more than {ARGUMENT_LIMIT} bytes")
+    return value
+
+
+WorkingDirectory = Annotated[ProjectPath, BeforeValidator(_or_project)]
+"""A directory, as `ProjectPath`; the project's own if nothing is said."""
+
+Limit = Annotated[Duration, BeforeValidator(_with_unit), Field(gt=0)]
+"""`10m` in YAML, milliseconds in Python; a bare number is no limit that anybody meant."""
+
+Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1)]
+"""A whole number from 1."""
+
+Dollars = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_nan=False)]
+"""US dollars, above zero."""
+
+VariableName = Annotated[str, AfterValidator(_variable)]
+VariableValue = Annotated[SecretStr, AfterValidator(_sayable), BeforeValidator(_as_text)]
+
+
+class RunSettings(Settings):
+    """Settings of an actor that runs a program."""
+
+    cwd: WorkingDirectory = Field(default=None, validate_default=True)
+    """The directory in which it works, beside this file or in the project; by default the project's own."""
+    env: dict[Annotated[VariableName, AfterValidator(_own_variable)], VariableValue] = Field(
+        default_factory=dict
+    )
+    """Variables that it gets. Values never print."""
+    env_pass: tuple[VariableName, ...] = ()
+    """Further variables that it gets from the daemon's environment or the project's `.env`, by name."""
+    timeout: Limit | None = HOUR
+    """How long a run may take. Null: as long as it likes."""
+    start_timeout: Limit | None = None
+    """How long it may take until its first output."""
+    silence_timeout: Limit | None = None
+    """How long it may write nothing."""
+    grace: Limit = 10 * SECOND
+    """How long it has to end by itself once it is told to; then it is killed."""
+    max_output: Annotated[Size, Field(gt=0)] = 256 * 1024 * 1024
+    """How much it may write."""
+
+    @property
+    def directory(self) -> str:
+        """The directory in which it works, by its real name: two names of one place are one place."""
+        return os.path.realpath(self.cwd)
+
+    @property
+    def limits(self) -> RunLimitsSpec:
+        """The limits, in the runner's units."""
+        return RunLimitsSpec(
+            start_s=_seconds(self.start_timeout),
+            silence_s=_seconds(self.silence_timeout),
+            total_s=_seconds(self.timeout),
+            output_bytes=self.max_output,
+            grace_s=self.grace / SECOND,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What it gets beside the engine's own: `env`, readable."""
+        return {name: value.get_secret_value() for name, value in self.env.items()}
+
+    def child(self, environment: Mapping[str, str], passed: tuple[str, ...]) -> dict[str, str]:
+        """What a run gets of the project's `environment`, but for the ORGLOOP_ variables of its wake."""
+        return allowed(environment, passed, self.variables)
+
+    def for_wake(self, wake: Wake, session: WakeSession | None) -> dict[str, str]:
+        """What the actor adds to the child's environment.
+
+        `then.config` goes along as JSON. Raises Refused for what cannot be honoured: a key of it
+        that is a setting of the actor, or too much of it.
+        """
+        misplaced = sorted(set(wake.config) & set(type(self).model_fields))
+        if misplaced:
+            raise Refused(
+                f"route {wake.route}: `then.config.{misplaced[0]}` has no effect",
+                hint=f"write `{misplaced[0]}` into the `config` of the actor {wake.actor}",
+            )
+        config = dump_json(wake.config).decode()
+        if len(config.encode()) > ARGUMENT_LIMIT:
+            raise Refused(
+                f"route {wake.route}: its `then.config` is longer than {ARGUMENT_LIMIT} bytes for this event",
+                hint="read the event from $ORGLOOP_EVENT_FILE instead",
+            )
+        own = {"ORGLOOP_CONFIG": config}
+        if session is not None:
+            own["ORGLOOP_SESSION_KEY"] = session.key
+        return self.variables | own
+
+
+def _seconds(duration: int | None) -> float | None:
+    return None if duration is None else duration / SECOND

@@ -1,0 +1,84 @@
+"""Workflow runs and check suites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from orgloop.connectors.github.fact import Fact, repo_of
+from orgloop.connectors.github.people import app, runner
+from orgloop.connectors.github.reading import first, labels, number, part, text
+
+Body = Mapping[str, Any]
+
+FAILURES: Final = frozenset({"failure", "startup_failure", "timed_out"})
+"""Conclusions of a run that failed of itself; a cancelled one did not."""
+
+
+def workflow_run(body: Body, team: frozenset[str]) -> Fact | None:
+    """`workflow_run` completed, whatever its conclusion; the other actions pass as they are."""
+    run = part(body, "workflow_run")
+    if not run or text(body, "action") != "completed":
+        return None
+    author, id, conclusion = runner(body, team), number(run, "id"), text(run, "conclusion")
+    pull = first(run, "pull_requests")
+    return Fact(
+        platform_event="workflow_run.completed",
+        resource_id=f"run-{id}",
+        author=author,
+        details={
+            "pr_author": text(part(pull, "user"), "login") or author.login,
+            "labels": labels(pull),
+            "repo": repo_of(body),
+            **linked(pull),
+            "url": text(run, "html_url"),
+        },
+        payload={
+            "action": "workflow_run_failed" if conclusion in FAILURES else "workflow_run_completed",
+            "workflow_name": text(run, "name") or text(part(body, "workflow"), "name"),
+            "run_number": number(run, "run_number"),
+            "conclusion": conclusion or None,
+            "head_branch": run.get("head_branch"),
+            "head_sha": text(run, "head_sha"),
+        },
+        key=f"run-{id}.{number(run, 'run_attempt') or 1}:{conclusion}" if id is not None else None,
+    )
+
+
+def check_suite(body: Body, _team: frozenset[str]) -> Fact | None:
+    """`check_suite` completed; the other actions pass as they are."""
+    suite = part(body, "check_suite")
+    if not suite or text(body, "action") != "completed":
+        return None
+    id, conclusion, at = number(suite, "id"), text(suite, "conclusion"), text(suite, "updated_at")
+    pull = first(suite, "pull_requests")
+    pr_author = text(part(pull, "user"), "login")
+    owner = part(suite, "app")
+    return Fact(
+        platform_event="check_suite.completed",
+        resource_id=f"suite-{id}",
+        author=app(suite),
+        details={
+            **({"pr_author": pr_author} if pr_author else {}),
+            "repo": repo_of(body),
+            **linked(pull),
+            "url": text(suite, "url"),
+        },
+        payload={
+            "action": "check_suite_completed",
+            "conclusion": conclusion or None,
+            "status": text(suite, "status"),
+            "app_name": text(owner, "name") or text(owner, "slug"),
+            "head_branch": suite.get("head_branch"),
+            "head_sha": text(suite, "head_sha"),
+            "before": suite.get("before"),
+            "after": suite.get("after"),
+        },
+        key=f"suite-{id}@{at}:{conclusion}" if id is not None and at else None,
+    )
+
+
+def linked(pull: Mapping[str, Any]) -> dict[str, Any]:
+    """The pull request that it ran for. GitHub links none from a fork."""
+    count = number(pull, "number")
+    return {} if count is None else {"pr_number": count}

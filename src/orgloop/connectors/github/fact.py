@@ -1,0 +1,63 @@
+"""What a delivery says, before it becomes an event."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orgloop.connectors.github.people import Author
+from orgloop.connectors.github.reading import labels, login, number, part, text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """One thing that happened.
+
+    `details` is the rest of the provenance. `key` names the fact with its version, so that it is one
+    event whichever way it is learned; None if GitHub's data cannot tell it from the next of its kind.
+    """
+
+    platform_event: str
+    author: Author
+    details: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    resource_id: str | None = None
+    key: str | None = None
+
+
+def repo_of(body: Mapping[str, Any]) -> str:
+    """`owner/name`, empty for what happens outside a repository."""
+    return text(part(body, "repository"), "full_name")
+
+
+def pull_details(body: Mapping[str, Any], pull: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """The provenance of everything about a pull request."""
+    return {
+        "pr_author": login(part(pull, "user")),
+        "labels": labels(pull),
+        "repo": repo_of(body),
+        "pr_number": number(pull, "number"),
+        "pr_state": text(pull, "state"),
+        "pr_merged": is_merged(pull),
+        "url": url,
+    }
+
+
+def is_merged(pull: Mapping[str, Any]) -> bool:
+    """Whether it is merged; reviews carry the time only, older data the flag only."""
+    return bool(pull.get("merged_at") or pull.get("merged"))
+
+
+def numbered(body: Mapping[str, Any], kind: str, number: int | None, what: str, version: str) -> str | None:
+    """The key of a fact about an issue or pull request, which its number names within a repository."""
+    repo = repo_of(body).lower()
+    return f"{kind}:{repo}#{number}:{what}@{version}" if repo and number is not None and version else None
+
+
+def version_of(written: Mapping[str, Any]) -> str | None:
+    """The version of a comment: when it was written, and what. Two edits can share a second."""
+    at = text(written, "updated_at")
+    digest = hashlib.sha256(text(written, "body").encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{at}.{digest}" if at else None

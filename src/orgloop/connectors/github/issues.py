@@ -1,0 +1,91 @@
+"""Issues, and the comments on issues and pull requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orgloop.connectors.github.fact import Fact, numbered, repo_of
+from orgloop.connectors.github.people import sender, writer
+from orgloop.connectors.github.pulls import comment_key
+from orgloop.connectors.github.reading import labels, login, number, part, text
+
+Body = Mapping[str, Any]
+
+
+def issue_comment(body: Body, team: frozenset[str]) -> Fact | None:
+    """`issue_comment`: created, edited or deleted, on an issue or a pull request."""
+    comment, issue = part(body, "comment"), part(body, "issue")
+    action = text(body, "action") or "created"
+    if not comment:
+        return None
+    created, id = action == "created", number(comment, "id")
+    name = "issue_comment" if created else f"issue_comment.{action}"
+    return Fact(
+        platform_event=name,
+        resource_id=f"issue-comment-{id}" if created else f"issue-comment-{id}-{action}",
+        author=writer(comment, team),
+        details={
+            "pr_author": login(part(issue, "user")),
+            "labels": labels(issue),
+            "repo": repo_of(body),
+            "pr_number": number(issue, "number"),
+            "pr_state": text(issue, "state"),
+            "pr_merged": bool(part(issue, "pull_request").get("merged_at")),
+            "url": text(comment, "html_url"),
+        },
+        payload={
+            "action": name,
+            "comment_body": text(comment, "body"),
+            "issue_title": text(issue, "title"),
+            "issue_number": number(issue, "number"),
+            "is_pull_request": bool(part(issue, "pull_request")),
+        },
+        key=comment_key("issue-comment", comment, action),
+    )
+
+
+def issue(body: Body, team: frozenset[str]) -> Fact | None:
+    """`issues`: opened, labeled and assigned have a form of their own, the rest passes as it is."""
+    subject, action = part(body, "issue"), text(body, "action")
+    if not subject or not action:
+        return None
+    count, at = number(subject, "number"), text(subject, "updated_at")
+    details: dict[str, Any] = {
+        "repo": repo_of(body),
+        "issue_number": count,
+        "labels": labels(subject),
+        "url": text(subject, "html_url"),
+    }
+    what, version = action, ""
+    payload: Mapping[str, Any] = body
+    match action:
+        case "opened":
+            version = text(subject, "created_at")
+            payload = _short(subject, action)
+        case "labeled" if label := text(part(body, "label"), "name"):
+            what, version = f"labeled-{label}", at
+            payload = {**_short(subject, action), "label": label}
+            details["label"] = label
+        case "assigned" if assignee := text(part(body, "assignee"), "login"):
+            what, version = f"assigned-{assignee}", at
+            payload = {**_short(subject, action), "assignee": assignee}
+        case _:
+            pass
+    return Fact(
+        platform_event=f"issues.{action}",
+        resource_id=f"issue-{count}-{what}",
+        author=sender("issues", body, team),
+        details=details,
+        payload=payload,
+        key=numbered(body, "issue", count, what, version),
+    )
+
+
+def _short(subject: Mapping[str, Any], action: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "issue_title": text(subject, "title"),
+        "issue_number": number(subject, "number"),
+        "issue_state": text(subject, "state"),
+    }

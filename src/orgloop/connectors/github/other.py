@@ -1,0 +1,95 @@
+"""Every other webhook event: under its own name, with its whole body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from orgloop.connectors.github.checks import linked
+from orgloop.connectors.github.fact import Fact, pull_details, repo_of
+from orgloop.connectors.github.people import sender
+from orgloop.connectors.github.reading import first, number, part, text
+
+Body = Mapping[str, Any]
+
+# Where an event keeps what it is about; the most particular thing first.
+_SUBJECTS: Final = (
+    "comment",
+    "review",
+    "workflow_job",
+    "workflow_run",
+    "check_run",
+    "check_suite",
+    "release",
+    "discussion",
+    "issue",
+    "pull_request",
+    "alert",
+    "security_advisory",
+    "deployment_status",
+    "deployment",
+    "forkee",
+    "package",
+    "registry_package",
+    "milestone",
+    "project_card",
+    "project_column",
+    "project",
+    "commit",
+    "team",
+    "label",
+    "key",
+    "member",
+    "installation",
+    "sponsorship",
+)
+
+
+def other(event: str, body: Body, team: frozenset[str]) -> Fact:
+    """`<event>` or `<event>.<action>`."""
+    action = text(body, "action")
+    return Fact(
+        platform_event=f"{event}.{action}" if action else event,
+        author=sender(event, body, team),
+        details=_details(event, body),
+        payload=body,
+    )
+
+
+def _details(event: str, body: Body) -> dict[str, Any]:
+    url, pull = _url(event, body), part(body, "pull_request")
+    if pull:
+        return pull_details(body, pull, url)
+    details: dict[str, Any] = {}
+    if repo := repo_of(body):
+        details["repo"] = repo
+    if (count := number(part(body, "issue"), "number")) is not None:
+        details["issue_number"] = count
+    elif (count := _number(body)) is not None:
+        details["number"] = count
+    for name in ("check_run", "check_suite", "workflow_run"):
+        details.update(linked(first(part(body, name), "pull_requests")))
+    if url:
+        details["url"] = url
+    return details
+
+
+def _number(body: Body) -> int | None:
+    subjects = (part(body, name) for name in ("discussion", "alert", "milestone", "project"))
+    return next((count for subject in subjects if (count := number(subject, "number")) is not None), None)
+
+
+def _url(event: str, body: Body) -> str:
+    """The page of what the event is about, else the repository's or organization's."""
+    if compare := text(body, "compare"):
+        return compare
+    if page := text(first(body, "pages"), "html_url"):
+        return page
+    for name in (event, *_SUBJECTS):
+        subject = part(body, name)
+        if found := text(subject, "html_url") or text(subject, "url"):
+            return found
+    for name in ("repository", "organization", "enterprise"):
+        if found := text(part(body, name), "html_url") or text(part(body, name), "url"):
+            return found
+    return ""

@@ -1,0 +1,146 @@
+"""Who caused an event, and whether they belong to the team.
+
+GitHub says how an author is associated with the repository, but only for what they wrote. For
+other deeds, those that need write access show that the sender has it. In doubt: external.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orgloop.connectors.github.reading import UNKNOWN, login, part, text
+from orgloop.core.event import AuthorType
+
+TEAM: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
+
+# Deeds that GitHub allows to people with rights on the repository only. Not among them: closing
+# and synchronizing a pull request, which whoever can push to its fork does as well.
+_ON_PULL_REQUESTS: Final = frozenset(
+    {
+        "assigned",
+        "auto_merge_enabled",
+        "converted_to_draft",
+        "demilestoned",
+        "enqueued",
+        "labeled",
+        "locked",
+        "milestoned",
+        "ready_for_review",
+        "review_requested",
+        "unassigned",
+        "unlabeled",
+        "unlocked",
+    }
+)
+_WITH_WRITE_ACCESS: Final = frozenset(
+    {
+        "branch_protection_rule",
+        "create",
+        "delete",
+        "deploy_key",
+        "deployment",
+        "deployment_status",
+        "label",
+        "member",
+        "membership",
+        "meta",
+        "milestone",
+        "org_block",
+        "organization",
+        "public",
+        "push",
+        "release",
+        "repository",
+        "repository_dispatch",
+        "repository_ruleset",
+        "team",
+        "team_add",
+        "workflow_dispatch",
+    }
+)
+_RUN_BY_WRITERS: Final = frozenset(
+    {
+        "create",
+        "delete",
+        "deployment",
+        "merge_group",
+        "pull_request",
+        "push",
+        "release",
+        "repository_dispatch",
+        "schedule",
+        "workflow_dispatch",
+    }
+)
+_WRITTEN: Final = ("comment", "review", "answer", "discussion", "issue", "pull_request")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Author:
+    """A login and what it is."""
+
+    login: str
+    type: AuthorType
+
+
+def writer(written: Mapping[str, Any], team: frozenset[str]) -> Author:
+    """The author of a comment or review."""
+    user = part(written, "user")
+    return _author(user, text(written, "author_association") in TEAM, team)
+
+
+def sender(event: str, body: Mapping[str, Any], team: frozenset[str]) -> Author:
+    """Whoever did it."""
+    user = part(body, "sender")
+    if not user:
+        return Author(login=login(user), type=AuthorType.UNKNOWN)
+    return _author(user, _is_trusted(event, body, login(user)), team)
+
+
+def runner(body: Mapping[str, Any], team: frozenset[str]) -> Author:
+    """Whoever started a workflow run."""
+    run = part(body, "workflow_run")
+    user = part(run, "actor") or part(run, "triggering_actor") or part(body, "sender")
+    repository = part(body, "repository")
+    at_home = text(part(run, "head_repository"), "full_name") == text(repository, "full_name")
+    trusted = at_home and text(run, "event") in _RUN_BY_WRITERS
+    return _author(user, trusted or _owns(repository, login(user)), team)
+
+
+def app(suite: Mapping[str, Any]) -> Author:
+    """The app that owns a check suite."""
+    owner = part(suite, "app")
+    return Author(login=text(owner, "slug") or text(owner, "name") or UNKNOWN, type=AuthorType.BOT)
+
+
+def _author(user: Mapping[str, Any], trusted: bool, team: frozenset[str]) -> Author:
+    name = login(user)
+    if text(user, "type") == "Bot" or name.endswith("[bot]"):
+        return Author(login=name, type=AuthorType.BOT)
+    if trusted or name.casefold() in team:
+        return Author(login=name, type=AuthorType.TEAM_MEMBER)
+    return Author(login=name, type=AuthorType.EXTERNAL)
+
+
+def _is_trusted(event: str, body: Mapping[str, Any], name: str) -> bool:
+    for key in _WRITTEN:
+        written = part(body, key)
+        if written and login(part(written, "user")) == name and "author_association" in written:
+            return text(written, "author_association") in TEAM
+    if _owns(part(body, "repository"), name) or event in _WITH_WRITE_ACCESS:
+        return True
+    action = text(body, "action")
+    match event:
+        case "pull_request":
+            merged = action == "closed" and part(body, "pull_request").get("merged") is True
+            return merged or action in _ON_PULL_REQUESTS
+        case "issues":
+            return action != "opened"
+        case _:
+            return False
+
+
+def _owns(repository: Mapping[str, Any], name: str) -> bool:
+    return name != UNKNOWN and login(part(repository, "owner")) == name

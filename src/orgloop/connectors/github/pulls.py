@@ -1,0 +1,118 @@
+"""Pull requests and their reviews."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orgloop.connectors.github.fact import Fact, is_merged, numbered, pull_details, version_of
+from orgloop.connectors.github.people import sender, writer
+from orgloop.connectors.github.reading import login, number, part, text
+
+Body = Mapping[str, Any]
+
+
+def review(body: Body, team: frozenset[str]) -> Fact | None:
+    """`pull_request_review`: submitted, edited or dismissed."""
+    given, pull, action = part(body, "review"), part(body, "pull_request"), text(body, "action")
+    if not given or not action:
+        return None
+    id, state = number(given, "id"), text(given, "state").lower()
+    submitted, dismissed = action == "submitted", action == "dismissed"
+    key = f"review-{id}-{action}" if id is not None and (submitted or dismissed) else None
+    return Fact(
+        platform_event=f"pull_request.review_{action}",
+        resource_id=f"review-{id}" if submitted else f"review-{id}-{action}",
+        author=writer(given, team),
+        details={
+            **pull_details(body, pull, text(given, "html_url")),
+            "review_id": id,
+            "review_state": state,
+        },
+        payload={
+            "action": f"review_{action}",
+            "review_id": id,
+            "review_state": state,
+            "review_body": given.get("body"),
+            "pr_title": text(pull, "title"),
+            "pr_number": number(pull, "number"),
+        },
+        key=key,
+    )
+
+
+def review_comment(body: Body, team: frozenset[str]) -> Fact | None:
+    """`pull_request_review_comment`: created, edited or deleted."""
+    comment, pull, action = part(body, "comment"), part(body, "pull_request"), text(body, "action")
+    if not comment or not action:
+        return None
+    created, id = action == "created", number(comment, "id")
+    return Fact(
+        platform_event="pull_request_review_comment" + ("" if created else f".{action}"),
+        resource_id=f"comment-{id}" if created else f"comment-{id}-{action}",
+        author=writer(comment, team),
+        details=pull_details(body, pull, text(comment, "html_url")),
+        payload={
+            "action": "review_comment" if created else f"review_comment_{action}",
+            "comment_body": text(comment, "body"),
+            "pr_title": text(pull, "title"),
+            "pr_number": number(pull, "number"),
+            "diff_hunk": text(comment, "diff_hunk"),
+            "path": text(comment, "path"),
+        },
+        key=comment_key("comment", comment, action),
+    )
+
+
+def comment_key(kind: str, comment: Mapping[str, Any], action: str) -> str | None:
+    """The key of what happened to one version of a comment."""
+    id, version = number(comment, "id"), version_of(comment)
+    return f"{kind}-{id}-{action}@{version}" if id is not None and version else None
+
+
+def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
+    """`pull_request`: four moments have a form of their own, the rest passes as it is."""
+    pull, action = part(body, "pull_request"), text(body, "action")
+    if not pull or not action:
+        return None
+    merged = is_merged(pull)
+    what = "merged" if action == "closed" and merged else action
+    count = number(pull, "number")
+    payload: Mapping[str, Any]
+    match what:
+        case "closed" | "merged":
+            version = text(pull, "merged_at" if merged else "closed_at")
+            payload = _closed(pull, what)
+        case "opened":
+            version = text(pull, "created_at")
+            payload = {**_short(pull, what), "draft": pull.get("draft") is True, **_refs(pull)}
+        case "ready_for_review":
+            version = text(pull, "updated_at")
+            payload = {**_short(pull, what), **_refs(pull)}
+        case _:
+            # Several labels can be set in one second: nothing here tells one such event from the next.
+            version = ""
+            payload = body
+    return Fact(
+        platform_event=f"pull_request.{what}",
+        resource_id=f"pr-{count}-{'ready' if what == 'ready_for_review' else what}",
+        author=sender("pull_request", body, team),
+        details=pull_details(body, pull, text(pull, "html_url")),
+        payload=payload,
+        key=numbered(body, "pr", count, what, version),
+    )
+
+
+def _short(pull: Mapping[str, Any], action: str) -> dict[str, Any]:
+    return {"action": action, "pr_title": text(pull, "title"), "pr_number": number(pull, "number")}
+
+
+def _closed(pull: Mapping[str, Any], action: str) -> dict[str, Any]:
+    payload = {**_short(pull, action), "merged": action == "merged"}
+    if action == "merged":
+        payload["merged_by"] = login(part(pull, "merged_by"))
+    return payload
+
+
+def _refs(pull: Mapping[str, Any]) -> dict[str, Any]:
+    return {"head_ref": text(part(pull, "head"), "ref"), "base_ref": text(part(pull, "base"), "ref")}

@@ -1,0 +1,78 @@
+"""The `config:` map of GitHub sources."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from orgloop.connectors.signature import Secret
+from orgloop.plugin import Settings
+from orgloop.plugin.settings import Duration, SecretStr, Size
+
+_REPO: Final = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def _repo(value: str) -> str:
+    if not _REPO.fullmatch(value):
+        raise ValueError(f"{value!r} is not a repository: write owner/name")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class GithubSettings(Settings):
+    """A source that takes GitHub's webhook deliveries at `/webhook/<source id>`."""
+
+    secret: Secret | None = None
+    """The webhook's secret. Without it, requests from this machine only are taken."""
+    repo: Annotated[str, AfterValidator(_repo)] | None = None
+    """`owner/name`: events of other repositories, or of none, are left out."""
+    events: tuple[Name, ...] = ()
+    """Names or globs of the events to take, ours or GitHub's; all if empty."""
+    authors: tuple[Name, ...] = ()
+    """Logins whose events are taken; all if empty."""
+    team: tuple[Name, ...] = ()
+    """Logins that are team members even if GitHub does not say so: it hides private memberships."""
+    token: SecretStr | None = None
+    """No effect: nothing is asked of GitHub's API."""
+    initial_lookback: Duration | None = None
+    """No effect: nothing is polled."""
+    rate_budget: float | None = None
+    """No effect: nothing is polled."""
+    path: str | None = None
+    """No effect: the path is `/webhook/<source id>`."""
+    buffer_dir: str | None = None
+    """No effect: events are in the journal before GitHub is answered."""
+    max_buffer_size: Size | None = None
+    """No effect, as `buffer_dir`."""
+    repo_owner: str | None = None
+    """No effect: nothing is polled."""
+    repo_name: str | None = None
+    """No effect: nothing is polled."""
+    reconciliation_interval_ms: int | None = None
+    """No effect: nothing is polled."""
+    reconciliation_lookback_ms: int | None = None
+    """No effect: nothing is polled."""
+    issue_comment_edit_debounce_ms: int | None = None
+    """No effect: each edit is an event at once."""
+
+    @classmethod
+    def without_effect(cls) -> frozenset[str]:
+        return frozenset(
+            {
+                "token",
+                "initial_lookback",
+                "rate_budget",
+                "path",
+                "buffer_dir",
+                "max_buffer_size",
+                "repo_owner",
+                "repo_name",
+                "reconciliation_interval_ms",
+                "reconciliation_lookback_ms",
+                "issue_comment_edit_debounce_ms",
+            }
+        )

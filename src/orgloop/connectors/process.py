@@ -1,0 +1,174 @@
+"""Any program as an actor: a script, or an agent that has no connector of its own."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo
+
+from orgloop.connectors.agents import program
+from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
+from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings
+from orgloop.core.lifecycle import RunOutcome
+from orgloop.errors import Refused
+from orgloop.plugin import (
+    ActorKind,
+    CheckResult,
+    CheckStatus,
+    Completion,
+    Connector,
+    Context,
+    ExitInfo,
+    NotBegun,
+    Progress,
+    Retry,
+    RunSpec,
+    Settings,
+    Setup,
+    Wake,
+    WakeSession,
+)
+from orgloop.plugin.settings import ProjectPath
+
+ERROR_LIMIT: Final = 2_000
+"""Characters of standard error that stand in for a result."""
+
+_PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
+
+
+def _command(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        try:
+            value = shlex.split(value)
+        except ValueError as exc:
+            raise ValueError(f"must be a command line: {str(exc).lower()}: write a list of words") from exc
+    if not isinstance(value, list | tuple):
+        return value
+    words = [str(word) if isinstance(word, int | float) else word for word in value]
+    if not words or not all(isinstance(word, str) for word in words) or not words[0].strip():
+        raise ValueError('must name a program: write a list of words such as ["python3", "agent.py"]')
+    if any("\0" in word or len(word.encode("utf-8", "replace")) > ARGUMENT_LIMIT for word in words):
+        raise ValueError(f"must be of words without NUL, of at most {ARGUMENT_LIMIT} bytes each")
+    first = words[0]
+    if "/" in first:
+        first = os.fspath(_PATH.validate_python(first, context=info.context))
+    return (first, *words[1:])
+
+
+class RetrySettings(Settings):
+    """When a run counts as not begun."""
+
+    on_exit: tuple[Annotated[Count, Field(le=255)], ...] = ()
+    """Exit statuses with which the program says that it did nothing: the wake is tried again."""
+
+
+class ProcessSettings(RunSettings):
+    """An actor that runs a program."""
+
+    command: Annotated[tuple[str, ...], BeforeValidator(_command)]
+    """The program and its arguments: a list, or one line that is split as a shell would. No shell runs it."""
+    prompt: Literal["stdin", "argument", "none"] = "stdin"
+    """How it gets the prompt, besides the file $ORGLOOP_PROMPT_FILE: `stdin`, last `argument`, or `none`."""
+    retry: RetrySettings = RetrySettings()
+    """`{on_exit: [75]}`: exit statuses after which the wake is tried again."""
+    overlap: bool = False
+    """Lets runs overlap in one directory. Otherwise one run works there at a time."""
+
+
+class ProcessActor:
+    """Runs one program for each wake."""
+
+    harness: Final = "process"
+
+    def __init__(self, id: str, settings: ProcessSettings) -> None:
+        self._id = id
+        self._settings = settings
+
+    async def open(self, ctx: Context) -> None:
+        """Nothing to prepare."""
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    @property
+    def directory(self) -> str | None:
+        return None if self._settings.overlap else self._settings.directory
+
+    def start(self, wake: Wake, session: WakeSession | None) -> RunSpec:
+        settings = self._settings
+        argv = list(settings.command)
+        if settings.prompt == "argument":
+            argv.append(_argument(wake))
+        return RunSpec(
+            argv=argv,
+            cwd=settings.directory,
+            stdin=wake.prompt if settings.prompt == "stdin" else "",
+            env=settings.for_wake(wake, session),
+            env_pass=settings.env_pass,
+            limits=settings.limits,
+        )
+
+    def read(self, line: str) -> Progress | None:
+        text = last_line(line)
+        return Progress(text=text) if text else None
+
+    def finish(self, exit: ExitInfo) -> Completion | NotBegun:
+        text = last_part(exit.stdout)
+        if exit.stopped is None and exit.status in self._settings.retry.on_exit:
+            reason = last_line(exit.stderr) or last_line(exit.stdout)
+            return NotBegun(outcome=Retry(reason=f"exit status {exit.status}: {reason}".rstrip(": ")))
+        phase, outcome, reason = ended(exit)
+        if not text and outcome is not RunOutcome.SUCCESS:
+            text = last_part(exit.stderr, ERROR_LIMIT)
+        return Completion(
+            phase=phase, outcome=outcome, reason=reason, text=text, json=json_of_output(exit.stdout)
+        )
+
+
+def _argument(wake: Wake) -> str:
+    if "\0" in wake.prompt or len(wake.prompt.encode("utf-8", "replace")) > ARGUMENT_LIMIT:
+        raise Refused(
+            f"route {wake.route}: the prompt has a NUL or over {ARGUMENT_LIMIT} bytes: it is no argument",
+            hint=f"set `prompt: stdin` in the `config` of the actor {wake.actor}",
+        )
+    return wake.prompt
+
+
+async def _check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
+    if not isinstance(settings, ProcessSettings):
+        return []
+    name = settings.command[0]
+    found = await program.find(name, settings.child(ctx.environment, settings.env_pass))
+    if found is not None:
+        executable = CheckResult(name="command", status=CheckStatus.OK, detail=found)
+    else:
+        executable = CheckResult(
+            name="command",
+            status=CheckStatus.MISSING,
+            detail=f"there is no program {name} that can be run",
+            hint="make the file executable" if "/" in name else f"install {name}, or write its path",
+        )
+    return [executable, await program.check_directory(settings.directory)]
+
+
+_NOTE: Final = """\
+read -r task
+printf '%s  %s  %s\\n' "$ORGLOOP_EVENT_ID" "$ORGLOOP_EVENT_TYPE" "$task" >> done.log
+printf '```json\\n{"decision": "noted"}\\n```\\n'
+"""
+
+connector: Final = Connector(
+    name="process",
+    title="Any program: a script, or an agent without a connector of its own",
+    actor=ActorKind(
+        settings=ProcessSettings,
+        open=ProcessActor,
+        has_runs=True,
+        wakes_agent=True,
+        scaffold={"command": ["sh", "-c", _NOTE]},
+    ),
+    setup=Setup(check=_check),
+)

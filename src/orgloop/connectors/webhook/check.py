@@ -1,0 +1,70 @@
+"""Looks at webhook sources and actors without sending anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from orgloop.connectors.webhook.actor import origin
+from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
+from orgloop.plugin import CheckResult, CheckStatus, Context
+from orgloop.plugin.settings import SecretStr
+
+SECONDS: Final = 4.0
+
+
+async def check(settings: Any, _ctx: Context) -> Sequence[CheckResult]:
+    """A source: has it a secret? An actor: does anybody listen at its URL, with a valid certificate?"""
+    match settings:
+        case WebhookSourceSettings(secret=secret):
+            return [signature_check(secret)]
+        case WebhookActorSettings(url=url):
+            return [await reach(url)]
+        case _:
+            return []
+
+
+def signature_check(secret: SecretStr | None) -> CheckResult:
+    """Whether requests are verified."""
+    if secret is not None:
+        return CheckResult(name="signature", status=CheckStatus.OK, detail="requests are verified")
+    return CheckResult(
+        name="signature",
+        status=CheckStatus.OK,
+        detail="no secret: only this machine can send requests",
+        hint="set `secret` here and at the sender",
+    )
+
+
+async def reach(url: str, seconds: float = SECONDS) -> CheckResult:
+    """Connects, with TLS for https, and hangs up: the target sees no request."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    where = origin(url)
+    tls = ssl.create_default_context() if secure else None
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or (443 if secure else 80), ssl=tls
+            )
+    except TimeoutError:
+        return _unreachable(where, f"no connection within {seconds:g} s")
+    except OSError as exc:
+        return _unreachable(where, str(exc))
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return CheckResult(name="target", status=CheckStatus.OK, detail=f"{where} takes connections")
+
+
+def _unreachable(where: str, reason: str) -> CheckResult:
+    return CheckResult(
+        name="target",
+        status=CheckStatus.ERROR,
+        detail=f"{where} cannot be reached: {reason}",
+        hint="check `url`, and whether the target runs; wakes wait for it",
+    )

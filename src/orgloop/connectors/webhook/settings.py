@@ -1,0 +1,161 @@
+"""The `config:` maps of webhook sources and actors."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from orgloop.connectors.body import dump_json
+from orgloop.connectors.signature import Secret
+from orgloop.core.fields import Path, Template, TreeTemplate
+from orgloop.plugin import Settings
+from orgloop.plugin.settings import Duration, SecretStr, Size
+
+TEMPLATE_ROOTS: Final = ("event", "events", "launch_prompt")
+
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS: Final = frozenset(
+    {
+        "content-length",
+        "host",
+        "transfer-encoding",
+        "x-orgloop-delivery",
+        "x-orgloop-attempt",
+        "x-orgloop-trace",
+    }
+)
+
+
+def _path(value: str) -> str:
+    Path.parse(value)
+    return value
+
+
+def _dedupe_key(value: str) -> str:
+    if "{{" not in value:
+        return _path(value)
+    if Template.parse(value).is_constant:
+        raise ValueError("this is the same text for every body: name a value of it, such as {{ id }}")
+    return value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("this is not a URL that can be called: write http:// or https:// and a host")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("the URL holds a user name or password: move them to `auth`, as type `basic`")
+    if parts.port == 0:
+        raise ValueError("port 0 cannot be called")
+    return value
+
+
+def _header_name(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{value!r} is not a header name: use letters, digits and dashes")
+    if value.lower() in _OURS:
+        raise ValueError(f"the header {value} is set by OrgLoop: remove it here")
+    return value
+
+
+def _header_value(value: SecretStr) -> SecretStr:
+    if any(char in value.get_secret_value() for char in "\r\n\0"):
+        raise ValueError("a header's value is one line of text")
+    return value
+
+
+def _template(value: Any) -> Any:
+    for path in TreeTemplate.parse(value).paths:
+        root = path.steps[0][0]
+        if root not in TEMPLATE_ROOTS:
+            raise ValueError(
+                f"{{{{ {path} }}}} is not known here: begin with event or launch_prompt, "
+                f"such as {{{{ event.{path} }}}}"
+            )
+    dump_json(value)
+    return value
+
+
+class WebhookSourceSettings(Settings):
+    """A source that takes JSON at `/webhook/<source id>`."""
+
+    secret: Secret | None = None
+    """Verifies the signature of each request. Without it, requests from this machine only are taken."""
+    event_type_field: Annotated[str, AfterValidator(_path)] = "type"
+    """Dot path of the text in the body that names the event."""
+    dedupe_key: Annotated[str, AfterValidator(_dedupe_key)] | None = None
+    """Dot path or template over the body that names the fact: the same value again is a duplicate."""
+    path: str | None = None
+    """No effect: the path is `/webhook/<source id>`."""
+    buffer_dir: str | None = None
+    """No effect: events are in the journal before the sender is answered."""
+    max_buffer_size: Size | None = None
+    """No effect, as `buffer_dir`."""
+
+    @classmethod
+    def without_effect(cls) -> frozenset[str]:
+        return frozenset({"path", "buffer_dir", "max_buffer_size"})
+
+
+class BearerAuth(Settings):
+    """`Authorization: Bearer <token>`."""
+
+    type: Literal["bearer"]
+    """`bearer`."""
+    token: Annotated[Secret, AfterValidator(_header_value)]
+    """The token."""
+
+
+class BasicAuth(Settings):
+    """`Authorization: Basic ...`."""
+
+    type: Literal["basic"]
+    """`basic`."""
+    username: Annotated[str, Field(pattern=r"^[^:]*$")]
+    """The user's name, without a colon."""
+    password: SecretStr
+    """The password."""
+
+
+class WebhookActorSettings(Settings):
+    """An actor that sends each wake to a URL."""
+
+    url: Annotated[str, AfterValidator(_url), Field(repr=False)]
+    """Where to send: http or https."""
+    method: Annotated[
+        Literal["POST", "PUT"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+    ] = "POST"
+    """`POST` or `PUT`."""
+    headers: dict[
+        Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, AfterValidator(_header_value)]
+    ] = Field(default_factory=dict)
+    """More headers. `Content-Type` may be set here; it is `application/json` otherwise."""
+    auth: Annotated[BearerAuth | BasicAuth, Field(discriminator="type")] | None = None
+    """`{type: bearer, token}` or `{type: basic, username, password}`."""
+    body_template: Annotated[Any, AfterValidator(_template)] = None
+    """The body, with templates over `event` and `launch_prompt`; `{event, launch_prompt}` otherwise."""
+    secret: Secret | None = None
+    """Signs the body: `X-Hub-Signature-256: sha256=<hex HMAC-SHA256>`."""
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+    """How long to wait for the answer. The route's `delivery.timeout` bounds it in any case."""
+    idempotency_header: Annotated[str, AfterValidator(_header_name)] = "Idempotency-Key"
+    """The header that carries the idempotency key."""
+
+    @model_validator(mode="after")
+    def _one_meaning_each(self) -> WebhookActorSettings:
+        given = [name.lower() for name in self.headers]
+        taken = {self.idempotency_header.lower(): "`idempotency_header`"}
+        if self.auth is not None:
+            taken["authorization"] = "`auth`"
+        if self.secret is not None:
+            taken["x-hub-signature-256"] = "`secret`"
+        for name in given:
+            if name in taken:
+                raise ValueError(f"the header {name} is set by {taken[name]} too: keep one of them")
+            if given.count(name) > 1:
+                raise ValueError(f"the header {name} is written twice")
+        return self

@@ -1,0 +1,354 @@
+"""A delivery's life: its states, what can happen to it, and the one function that says what follows.
+
+Every legal move is `move(facts, happening, policy, now, random)`. Nothing else assembles a state.
+Times are milliseconds since 1970, durations milliseconds, `random` is in [0, 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, assert_never
+
+from orgloop.core.happening import (
+    Claimed,
+    Delivered,
+    Discarded,
+    Drop,
+    DropReason,
+    Happening,
+    Hold,
+    HoldReason,
+    Interrupted,
+    Limited,
+    NotStarted,
+    Prepare,
+    Ready,
+    Rejected,
+    Released,
+    Retried,
+    Retry,
+    RunEnded,
+    Skipped,
+    Started,
+    Throttled,
+    Unavailable,
+)
+
+CRASHES_BEFORE_HOLD: Final = 3
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    PREPARING = "preparing"
+    """Its transforms have not all run; takes no slot, but blocks its route's later results."""
+    PENDING = "pending"
+    """Waits for its turn: for its key's head, a free slot, or a time."""
+    RUNNING = "running"
+    """Claimed: the actor is being woken right now."""
+    STARTED = "started"
+    """A run owns it. It ends with the run, its deadline, or an operator."""
+    DELIVERED = "delivered"
+    """The actor took it, or its run ended."""
+    DROPPED = "dropped"
+    """A rule said no; the reason says which."""
+    HELD = "held"
+    """Waits for a person, with one reason."""
+    DEAD = "dead"
+    """Was tried as often as allowed, or refused for good. Keeps everything."""
+    DISCARDED = "discarded"
+    """A person decided that it needs no more."""
+
+
+BLOCKING: Final = frozenset({State.PREPARING, State.PENDING, State.RUNNING, State.STARTED})
+"""States in which a delivery, as its key's head, keeps later ones of that key waiting."""
+
+FINISHED: Final = frozenset({State.DELIVERED, State.DROPPED, State.DISCARDED})
+"""States that nothing leaves."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """How often and how far apart the waking of an actor is tried. `backoff` is exponential, linear or fixed."""
+
+    max_attempts: int = 8
+    backoff: str = "exponential"
+    initial_delay_ms: int = 5_000
+    max_delay_ms: int = 900_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryPolicy:
+    """`timeout_ms` bounds the waking, not the run; `max_age_ms` is how old an agent's wake may be."""
+
+    timeout_ms: int = 30_000
+    max_age_ms: int = 86_400_000
+    retry: RetryPolicy = RetryPolicy()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a move depends on. `attempts` counts tries that count, `failures` those known to have failed."""
+
+    state: State
+    accepted_at: int
+    age_from: int
+    attempts: int = 0
+    failures: int = 0
+    crashes: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """What follows: the row after the move.
+
+    `due` is when a pending one may be claimed. `rejoin`: it takes the last place of its key.
+    `waive`: the guard that tripped does not trip again for this one.
+    `pause_actor`: nobody answers there; its other work waits too. `run_id`: the run that owns it now.
+    """
+
+    state: State
+    due: int
+    attempts: int
+    failures: int
+    crashes: int
+    age_from: int
+    reason: str = ""
+    detail: str = ""
+    rejoin: bool = False
+    waive: str = ""
+    pause_actor: bool = False
+    run_id: str | None = None
+
+
+class IllegalMove(Exception):
+    """This cannot happen to a delivery in this state."""
+
+    def __init__(self, state: State, happening: Happening) -> None:
+        super().__init__(f"a {state} delivery cannot take {type(happening).__name__}")
+        self.state = state
+        self.happening = happening
+
+
+def retry_delay(attempt: int, policy: RetryPolicy, random: float) -> int:
+    """Milliseconds before try number `attempt + 1`: the backoff, capped, with its last half as jitter."""
+    match policy.backoff:
+        case "fixed":
+            base = policy.initial_delay_ms
+        case "linear":
+            base = policy.initial_delay_ms * attempt
+        case _:
+            base = policy.initial_delay_ms * 2 ** min(attempt - 1, 40)
+    base = min(base, policy.max_delay_ms)
+    return int(base * (0.5 + 0.5 * random))
+
+
+def pause_delay(tries: int, random: float) -> int:
+    """Milliseconds to leave an unavailable actor alone after `tries` unanswered knocks: 0.5 s up to 30 s."""
+    return int(min(30_000, 500 * 2 ** min(tries - 1, 10)) * (0.75 + 0.25 * random))
+
+
+def idempotency_key(delivery_id: str, failures: int) -> str:
+    """What a target may deduplicate on: the same after an unknown outcome, new after a known failure."""
+    return f"{delivery_id}.{failures}"
+
+
+def move(facts: Facts, happening: Happening, policy: DeliveryPolicy, now: int, random: float) -> Move:
+    """The row after `happening`. Raises IllegalMove for every pair that the design does not draw."""
+    match facts.state:
+        case State.PREPARING:
+            return _from_preparing(facts, happening, now)
+        case State.PENDING:
+            return _from_pending(facts, happening, now)
+        case State.RUNNING:
+            return _from_running(facts, happening, policy, now, random)
+        case State.STARTED:
+            return _from_started(facts, happening, policy, now, random)
+        case State.HELD:
+            return _from_held(facts, happening, now)
+        case State.DEAD:
+            return _from_dead(facts, happening, now)
+        case State.DELIVERED | State.DROPPED | State.DISCARDED:
+            raise IllegalMove(facts.state, happening)
+        case _:
+            assert_never(facts.state)
+
+
+def _from_preparing(facts: Facts, happening: Happening, now: int) -> Move:
+    match happening:
+        case Ready():
+            return _stay(facts, State.PENDING, due=now)
+        case Drop(reason=reason, detail=detail):
+            return _stay(facts, State.DROPPED, reason=reason, detail=detail)
+        case Hold(reason=held, detail=detail):
+            return _stay(facts, State.HELD, reason=held, detail=detail)
+        case Interrupted(crash=crash):
+            return _interrupted(facts, crash, State.PREPARING, now)
+        case _:
+            raise IllegalMove(facts.state, happening)
+
+
+def _from_pending(facts: Facts, happening: Happening, now: int) -> Move:
+    match happening:
+        case Claimed():
+            return _stay(facts, State.RUNNING, due=now)
+        case Hold(reason=reason, detail=detail):
+            return _stay(facts, State.HELD, reason=reason, detail=detail)
+        case Prepare() if facts.attempts == 0:
+            return _stay(facts, State.PREPARING)
+        case _:
+            raise IllegalMove(facts.state, happening)
+
+
+def _from_running(
+    facts: Facts, happening: Happening, policy: DeliveryPolicy, now: int, random: float
+) -> Move:
+    match happening:
+        case Delivered(detail=detail):
+            return _stay(facts, State.DELIVERED, attempts=facts.attempts + 1, detail=detail)
+        case Started(run_id=run_id):
+            return _stay(facts, State.STARTED, attempts=facts.attempts + 1, run_id=run_id)
+        case Skipped(reason=reason):
+            return _stay(
+                facts, State.DROPPED, attempts=facts.attempts + 1, reason=DropReason.SKIPPED, detail=reason
+            )
+        case Hold(reason=held, detail=detail):
+            return _stay(facts, State.HELD, reason=held, detail=detail)
+        case Rejected() | Retry() | Throttled() | Unavailable() | Limited() | Interrupted():
+            return _unfinished(facts, happening, policy, now, random)
+        case _:
+            raise IllegalMove(facts.state, happening)
+
+
+def _from_started(
+    facts: Facts, happening: Happening, policy: DeliveryPolicy, now: int, random: float
+) -> Move:
+    match happening:
+        case RunEnded(detail=detail):
+            return _stay(facts, State.DELIVERED, detail=detail)
+        case NotStarted(outcome=outcome):
+            # The start was counted when the run row was written; it turns out that nothing began.
+            uncounted = _stay(facts, State.RUNNING, attempts=max(0, facts.attempts - 1))
+            before = Facts(
+                state=State.RUNNING,
+                accepted_at=facts.accepted_at,
+                age_from=facts.age_from,
+                attempts=uncounted.attempts,
+                failures=facts.failures,
+                crashes=facts.crashes,
+            )
+            return _unfinished(before, outcome, policy, now, random)
+        case _:
+            raise IllegalMove(facts.state, happening)
+
+
+def _from_held(facts: Facts, happening: Happening, now: int) -> Move:
+    match happening:
+        case Released():
+            return _stay(
+                facts, State.PENDING, due=now, age_from=now, crashes=0, rejoin=True, waive=facts.reason
+            )
+        case Prepare() if facts.attempts == 0:
+            return _stay(facts, State.PREPARING, age_from=now, rejoin=True)
+        case Discarded(detail=detail):
+            return _stay(facts, State.DISCARDED, reason=facts.reason, detail=detail)
+        case Drop(reason=DropReason.EXPIRED, detail=detail):
+            return _stay(facts, State.DROPPED, reason=DropReason.EXPIRED, detail=detail)
+        case _:
+            raise IllegalMove(facts.state, happening)
+
+
+def _from_dead(facts: Facts, happening: Happening, now: int) -> Move:
+    match happening:
+        case Retried():
+            return _stay(facts, State.PENDING, due=now, age_from=now, attempts=0, crashes=0, rejoin=True)
+        case Discarded(detail=detail):
+            return _stay(facts, State.DISCARDED, reason=facts.reason, detail=detail)
+        case _:
+            raise IllegalMove(facts.state, happening)
+
+
+def _unfinished(
+    facts: Facts,
+    outcome: Rejected | Retry | Throttled | Unavailable | Limited | Interrupted,
+    policy: DeliveryPolicy,
+    now: int,
+    random: float,
+) -> Move:
+    match outcome:
+        case Rejected(reason=reason):
+            return _stay(
+                facts,
+                State.DEAD,
+                attempts=facts.attempts + 1,
+                failures=facts.failures + 1,
+                reason="rejected",
+                detail=reason,
+            )
+        case Retry(reason=reason, known=known, after_ms=after_ms):
+            attempts = facts.attempts + 1
+            failures = facts.failures + (1 if known else 0)
+            if attempts >= policy.retry.max_attempts:
+                return _stay(
+                    facts, State.DEAD, attempts=attempts, failures=failures, reason="attempts", detail=reason
+                )
+            delay = after_ms if after_ms is not None else retry_delay(attempts, policy.retry, random)
+            return _stay(
+                facts, State.PENDING, due=now + delay, attempts=attempts, failures=failures, detail=reason
+            )
+        case Throttled(until=until, reason=reason):
+            return _stay(facts, State.PENDING, due=max(now, until), detail=reason)
+        case Unavailable(reason=reason):
+            return _stay(facts, State.PENDING, due=now, detail=reason, pause_actor=True)
+        case Limited(until=until, reason=reason):
+            waits = max(0, until - now)
+            return _stay(
+                facts, State.PENDING, due=now + waits, age_from=facts.age_from + waits, detail=reason
+            )
+        case Interrupted(crash=crash):
+            return _interrupted(facts, crash, State.PENDING, now)
+        case _:
+            assert_never(outcome)
+
+
+def _interrupted(facts: Facts, crash: bool, back_to: State, now: int) -> Move:
+    crashes = facts.crashes + (1 if crash else 0)
+    if crashes >= CRASHES_BEFORE_HOLD:
+        detail = f"the daemon died {crashes} times while it handled this"
+        return _stay(facts, State.HELD, crashes=crashes, reason=HoldReason.CRASHES, detail=detail)
+    return _stay(facts, back_to, due=now, crashes=crashes)
+
+
+def _stay(
+    facts: Facts,
+    state: State,
+    *,
+    due: int = 0,
+    attempts: int | None = None,
+    failures: int | None = None,
+    crashes: int | None = None,
+    age_from: int | None = None,
+    reason: str = "",
+    detail: str = "",
+    rejoin: bool = False,
+    waive: str = "",
+    pause_actor: bool = False,
+    run_id: str | None = None,
+) -> Move:
+    """`facts` carried over into `state`, but for what is named."""
+    return Move(
+        state=state,
+        due=due,
+        attempts=facts.attempts if attempts is None else attempts,
+        failures=facts.failures if failures is None else failures,
+        crashes=facts.crashes if crashes is None else crashes,
+        age_from=facts.age_from if age_from is None else age_from,
+        reason=reason,
+        detail=detail,
+        rejoin=rejoin,
+        waive=waive,
+        pause_actor=pause_actor,
+        run_id=run_id,
+    )

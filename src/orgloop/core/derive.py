@@ -1,0 +1,291 @@
+"""Records from what the journal holds: how the daemon and `orgloop logs` alike tell what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, Protocol, assert_never
+
+from orgloop.core.delivery import State
+from orgloop.core.happening import DropReason, HoldReason
+from orgloop.core.record import Phase, Record
+from orgloop.core.steps import StepResult
+
+TOLD_BY_STEPS: Final = frozenset(
+    {DropReason.TRANSFORM, DropReason.DUPLICATE, HoldReason.TRANSFORM, HoldReason.UNTRUSTED}
+)
+"""Reasons that a delivery's prepare steps tell already."""
+
+
+class Happened(StrEnum):
+    """What can happen to a delivery, by the word that the journal keeps: the class's name in snake case."""
+
+    DELIVERED = "delivered"
+    STARTED = "started"
+    SKIPPED = "skipped"
+    REJECTED = "rejected"
+    RETRY = "retry"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    LIMITED = "limited"
+    INTERRUPTED = "interrupted"
+    READY = "ready"
+    DROP = "drop"
+    HOLD = "hold"
+    CLAIMED = "claimed"
+    RUN_ENDED = "run_ended"
+    NOT_STARTED = "not_started"
+    PREPARE = "prepare"
+    RELEASED = "released"
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+
+
+class EventFacts(Protocol):
+    """An event, as the journal takes it or gives it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def platform_event(self) -> str: ...
+    @property
+    def trace_id(self) -> str: ...
+
+
+class DeliveryFacts(Protocol):
+    """A delivery, as the journal takes it or gives it. `steps` as in `core.steps`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def steps(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+class StepFacts(Protocol):
+    """One thing that happened to a delivery after its event was accepted. Times are ms since 1970."""
+
+    @property
+    def at(self) -> int: ...
+    @property
+    def delivery_id(self) -> str: ...
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def event_type(self) -> str: ...
+    @property
+    def route(self) -> str: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def happening(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def began(self) -> int | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def sop_file(self) -> str | None: ...
+    @property
+    def run_id(self) -> str | None: ...
+
+
+def of_event(event: EventFacts, deliveries: Iterable[DeliveryFacts], at: int) -> list[Record]:
+    """An event accepted at `at`: it came, which routes it matched, what was decided with the acceptance."""
+    metadata = {"platform_event": event.platform_event} if event.platform_event else {}
+    records = [_of_accepted(event, Phase.SOURCE_EMIT, at, metadata=metadata)]
+    for delivery in deliveries:
+        records.append(_of_match(event, delivery, Phase.ROUTE_MATCH, at))
+        records += _of_entries(event, delivery, [entry for entry in delivery.steps if "at" not in entry], at)
+    if len(records) == 1:
+        records.append(_of_accepted(event, Phase.ROUTE_NO_MATCH, at))
+    return records
+
+
+def of_prepared(event: EventFacts, delivery: DeliveryFacts) -> list[Record]:
+    """What was decided about a delivery after its event was accepted: nothing if all was decided then."""
+    return _of_entries(event, delivery, [entry for entry in delivery.steps if "at" in entry], 0)
+
+
+def of_step(step: StepFacts) -> list[Record]:
+    """What happened to a delivery. Empty for what other records tell already.
+
+    A try is two records: when it began and how it ended. Raises ValueError for a word that is not
+    in Happened.
+    """
+    happened = Happened(step.happening)
+    if happened in (Happened.DROP, Happened.HOLD) and step.reason in TOLD_BY_STEPS:
+        return []
+    record = _of_happening(step, happened)
+    if record is None:
+        return []
+    return [_attempt(step, step.began), record] if _is_try(happened) and step.began is not None else [record]
+
+
+def _of_happening(step: StepFacts, happened: Happened) -> Record | None:
+    match happened:
+        case Happened.CLAIMED | Happened.READY | Happened.PREPARE:
+            return None
+        case Happened.DELIVERED:
+            return _told(step, Phase.DELIVER_SUCCESS, happened, detail=step.detail)
+        case Happened.STARTED:
+            return _told(step, Phase.RUN_STARTED, happened)
+        case Happened.RUN_ENDED:
+            return _told(step, Phase.RUN_ENDED, Happened.DELIVERED, detail=step.detail)
+        case Happened.SKIPPED:
+            return _told(step, Phase.DELIVER_SKIPPED, happened, reason=step.detail)
+        case Happened.RETRY | Happened.REJECTED | Happened.NOT_STARTED:
+            return _unfinished(step, Phase.DELIVER_RETRY, Happened.RETRY)
+        case Happened.THROTTLED | Happened.UNAVAILABLE | Happened.LIMITED | Happened.INTERRUPTED:
+            return _unfinished(step, Phase.DELIVER_WAIT, happened)
+        case Happened.DROP:
+            return _told(step, Phase.DELIVER_EXPIRED, step.reason, reason=step.detail)
+        case Happened.HOLD:
+            return _unfinished(step, Phase.DELIVER_HELD, State.HELD)
+        case Happened.RELEASED | Happened.RETRIED:
+            return _told(step, Phase.DELIVER_RELEASED, happened, reason=step.detail)
+        case Happened.DISCARDED:
+            return _told(step, Phase.DELIVER_DISCARDED, happened, reason=step.detail)
+        case _:
+            assert_never(happened)
+
+
+def _is_try(happened: Happened) -> bool:
+    return happened not in (Happened.RUN_ENDED, Happened.NOT_STARTED)
+
+
+def _attempt(step: StepFacts, began: int) -> Record:
+    metadata = {"sop": step.sop_file} if step.sop_file else {}
+    return _of_delivery(step, Phase.DELIVER_ATTEMPT, began, metadata=metadata)
+
+
+def _unfinished(step: StepFacts, phase: Phase, result: str) -> Record:
+    """A try, or a wait, that did not end well: where it left the delivery says how bad it is."""
+    if step.state is State.DEAD:
+        return _told(step, Phase.DELIVER_FAILURE, State.DEAD, error=step.detail, reason=step.reason)
+    if step.state is State.HELD:
+        return _told(step, Phase.DELIVER_HELD, State.HELD, error=step.detail, reason=step.reason)
+    return _told(step, phase, result, error=step.detail)
+
+
+def _told(step: StepFacts, phase: Phase, result: str, *, error: str = "", **metadata: str) -> Record:
+    known: dict[str, Any] = {"attempt": step.attempt} if step.attempt else {}
+    known.update((name, text) for name, text in metadata.items() if text)
+    return _of_delivery(
+        step,
+        phase,
+        step.at,
+        result=str(result),
+        error=error,
+        duration_ms=None if step.began is None else step.at - step.began,
+        metadata=known,
+    )
+
+
+def _of_delivery(step: StepFacts, phase: Phase, at: int, **more: Any) -> Record:
+    return Record(
+        at=at,
+        phase=phase,
+        event_id=step.event_id,
+        trace_id=step.trace_id,
+        delivery_id=step.delivery_id,
+        run_id=step.run_id or "",
+        source=step.source,
+        target=step.actor,
+        route=step.route,
+        event_type=step.event_type,
+        **more,
+    )
+
+
+def _of_entries(
+    event: EventFacts, delivery: DeliveryFacts, entries: Iterable[Mapping[str, Any]], at: int
+) -> list[Record]:
+    records: list[Record] = []
+    for entry in entries:
+        ended = delivery.reason == DropReason.DUPLICATE and entry["result"] == StepResult.ONCE
+        result = StepResult.DROP if ended else StepResult(entry["result"])
+        reason = DropReason.DUPLICATE.value if ended else entry.get("reason", "")
+        records.append(_of_entry(event, delivery, entry, result, reason, entry.get("at", at)))
+        if ended:
+            break
+    return records
+
+
+def _of_entry(
+    event: EventFacts,
+    delivery: DeliveryFacts,
+    entry: Mapping[str, Any],
+    result: StepResult,
+    reason: str,
+    at: int,
+) -> Record:
+    """What one transform, or one guard, did."""
+    phase, word = _of_result(result, entry.get("on_error", "pass"))
+    facts: dict[str, Any] = {"result": word, "duration_ms": entry.get("ms")}
+    if result is StepResult.HOLD:
+        facts |= {"error": reason, "metadata": {"reason": entry["name"]}}
+    else:
+        facts["transform"] = entry["name"]
+        if result is StepResult.ERROR:
+            facts["error"] = reason
+        elif reason:
+            facts["metadata"] = {"reason": reason}
+    return _of_match(event, delivery, phase, at, **facts)
+
+
+def _of_match(event: EventFacts, delivery: DeliveryFacts, phase: Phase, at: int, **more: Any) -> Record:
+    return _of_accepted(
+        event, phase, at, delivery_id=delivery.id, route=delivery.route, target=delivery.actor, **more
+    )
+
+
+def _of_result(result: StepResult, on_error: str) -> tuple[Phase, str]:
+    """The phase, and the word to filter by."""
+    match result:
+        case StepResult.PASS | StepResult.ONCE:
+            return Phase.TRANSFORM_PASS, StepResult.PASS.value
+        case StepResult.CHANGE:
+            return Phase.TRANSFORM_PASS, result.value
+        case StepResult.DROP:
+            return Phase.TRANSFORM_DROP, result.value
+        case StepResult.HOLD:
+            return Phase.DELIVER_HELD, State.HELD.value
+        case StepResult.ERROR if on_error == "drop":
+            return Phase.TRANSFORM_ERROR_DROP, StepResult.DROP.value
+        case StepResult.ERROR if on_error in ("halt", "hold"):
+            return Phase.TRANSFORM_ERROR_HALT, State.HELD.value
+        case StepResult.ERROR:
+            return Phase.TRANSFORM_ERROR, result.value
+        case _:
+            assert_never(result)
+
+
+def _of_accepted(event: EventFacts, phase: Phase, at: int, **more: Any) -> Record:
+    return Record(
+        at=at,
+        phase=phase,
+        event_id=event.id,
+        trace_id=event.trace_id,
+        source=event.source,
+        event_type=event.type,
+        **more,
+    )

@@ -1,0 +1,134 @@
+"""Records: what loggers and `orgloop logs` show, derived in one place from what the journal holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+
+class Level(StrEnum):
+    """How loud a record is."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARN = "warn"
+    ERROR = "error"
+
+
+class Phase(StrEnum):
+    """Where on the one path something happened: a closed list."""
+
+    SOURCE_EMIT = "source.emit"
+    SOURCE_DUPLICATE = "source.duplicate"
+    SOURCE_FAILED = "source.failed"
+    SOURCE_RECOVERED = "source.recovered"
+    ROUTE_MATCH = "route.match"
+    ROUTE_NO_MATCH = "route.no_match"
+    TRANSFORM_PASS = "transform.pass"
+    TRANSFORM_DROP = "transform.drop"
+    TRANSFORM_ERROR = "transform.error"
+    TRANSFORM_ERROR_DROP = "transform.error_drop"
+    TRANSFORM_ERROR_HALT = "transform.error_halt"
+    DELIVER_ATTEMPT = "deliver.attempt"
+    DELIVER_SUCCESS = "deliver.success"
+    DELIVER_SKIPPED = "deliver.skipped"
+    DELIVER_FAILURE = "deliver.failure"
+    DELIVER_RETRY = "deliver.retry"
+    DELIVER_WAIT = "deliver.wait"
+    DELIVER_HELD = "deliver.held"
+    DELIVER_RELEASED = "deliver.released"
+    DELIVER_DISCARDED = "deliver.discarded"
+    DELIVER_EXPIRED = "deliver.expired"
+    RUN_STARTED = "run.started"
+    RUN_ENDED = "run.ended"
+    RUNTIME_START = "runtime.start"
+    RUNTIME_STOP = "runtime.stop"
+    RUNTIME_APPLY = "runtime.apply"
+    SYSTEM_ERROR = "system.error"
+
+
+LEVELS: Mapping[Phase, Level] = {
+    Phase.SOURCE_FAILED: Level.WARN,
+    Phase.SOURCE_DUPLICATE: Level.DEBUG,
+    Phase.ROUTE_NO_MATCH: Level.DEBUG,
+    Phase.TRANSFORM_ERROR: Level.WARN,
+    Phase.TRANSFORM_ERROR_DROP: Level.WARN,
+    Phase.TRANSFORM_ERROR_HALT: Level.ERROR,
+    Phase.DELIVER_ATTEMPT: Level.DEBUG,
+    Phase.DELIVER_FAILURE: Level.ERROR,
+    Phase.DELIVER_RETRY: Level.WARN,
+    Phase.DELIVER_WAIT: Level.WARN,
+    Phase.DELIVER_HELD: Level.ERROR,
+    Phase.DELIVER_EXPIRED: Level.WARN,
+    Phase.SYSTEM_ERROR: Level.ERROR,
+}
+"""Levels that are not `info`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """One thing that happened. `at` is ms since 1970, `duration_ms` milliseconds; empty means not applicable.
+
+    `target` is the actor's id, `result` the outcome in a word or two, `error` what went wrong.
+    """
+
+    at: int
+    phase: Phase
+    event_id: str = ""
+    trace_id: str = ""
+    delivery_id: str = ""
+    run_id: str = ""
+    source: str = ""
+    target: str = ""
+    route: str = ""
+    transform: str = ""
+    event_type: str = ""
+    result: str = ""
+    error: str = ""
+    duration_ms: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def level(self) -> Level:
+        """The level of its phase."""
+        return LEVELS.get(self.phase, Level.INFO)
+
+    def document(self) -> dict[str, Any]:
+        """The record under its public names. What does not apply is left out, but for event and trace id."""
+        known: dict[str, Any] = {
+            "timestamp": timestamp(self.at),
+            "level": self.level.value,
+            "phase": self.phase.value,
+            "event_id": self.event_id,
+            "trace_id": self.trace_id,
+        }
+        for name in _OPTIONAL:
+            value = getattr(self, name)
+            if value:
+                known[name] = value
+        if self.duration_ms is not None:
+            known["duration_ms"] = self.duration_ms
+        if self.metadata:
+            known["metadata"] = self.metadata
+        return known
+
+
+_OPTIONAL: Final = (
+    "delivery_id",
+    "run_id",
+    "source",
+    "target",
+    "route",
+    "transform",
+    "event_type",
+    "result",
+    "error",
+)
+
+
+def timestamp(at: int) -> str:
+    """Milliseconds since 1970 as ISO 8601 in UTC with three decimals and a Z."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at % 1000:03}Z"

@@ -1,0 +1,1 @@
+"""What happened: events, deliveries, runs. The truth, and the log."""

@@ -1,0 +1,151 @@
+"""Taking events in: identities, events, deliveries, and the source's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Seq
+from typing import Any, Final
+
+import orjson
+
+from orgloop.core.delivery import FINISHED, State
+from orgloop.core.happening import DropReason
+from orgloop.journal import statements
+from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
+from orgloop.journal.transaction import Transaction
+
+_SQL: Final = statements.load("accept.sql")
+
+
+def accept(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
+    """Insert what is new, answer for what is not, move the checkpoint."""
+    answers = _answers(tx, acceptance)
+    if acceptance.checkpoint is not None:
+        tx.execute(_SQL["set_checkpoint"], (acceptance.source, acceptance.checkpoint, acceptance.at))
+    return answers
+
+
+def checkpoint(tx: Transaction, source: str) -> str | None:
+    """How far the source's polls came."""
+    found: str | None = tx.execute(_SQL["get_checkpoint"], (source,)).get
+    return found
+
+
+def polled(tx: Transaction, source: str, at: int, error: str) -> None:
+    """Note a poll that brought nothing new, or failed."""
+    if error:
+        tx.execute(_SQL["poll_failed"], (source, at, error))
+    else:
+        tx.execute(_SQL["polled"], (source, at))
+
+
+def claim_keys(tx: Transaction, route: str, delivery: str, at: int, once: Iterable[tuple[str, int]]) -> str:
+    """Make the delivery the owner of its keys, or return the id of the one that owns one of them already.
+
+    `at` is when the delivery was accepted. A window that has passed to the millisecond is over. A
+    delivery that is turned away owns nothing: or else the next would be measured against one that
+    nobody saw.
+    """
+    taken = []
+    for key, window in once:
+        found = tx.execute(_SQL["owner"], (route, key)).fetchone()
+        if found is not None and found[0] != delivery and at - found[1] < window:
+            return str(found[0])
+        if found is None or found[0] != delivery:
+            taken.append((route, key, at, at + window, delivery))
+    if taken:
+        tx.executemany(_SQL["own"], taken)
+    return ""
+
+
+def steps_json(steps: Seq[Mapping[str, Any]]) -> str | None:
+    """What the transforms did, as it is stored."""
+    return orjson.dumps(steps).decode() if steps else None
+
+
+def _answers(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
+    source, at, events, request = acceptance.source, acceptance.at, acceptance.events, acceptance.request
+    if request is None or not events:
+        return _insert_new(tx, acceptance)
+    first = _first(tx, source, "request", request, events[0].id, at)
+    if first is not None:
+        return [Accepted(event_id=first, duplicate=True)] * len(events)
+    answers = _insert_new(tx, acceptance)
+    if answers[0].duplicate:
+        tx.execute(_SQL["answer_request_with"], (answers[0].event_id, source, request))
+    return answers
+
+
+def _insert_new(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
+    source, at = acceptance.source, acceptance.at
+    answers = []
+    fresh = 0
+    for event in acceptance.events:
+        first = None
+        if event.identity is not None:
+            first = _first(tx, source, "event", event.identity, event.id, at)
+        if first is not None:
+            answers.append(Accepted(event_id=first, duplicate=True))
+            continue
+        _insert(tx, event, at)
+        fresh += 1
+        answers.append(Accepted(event_id=event.id, duplicate=False))
+    tx.arrived(source, at, fresh)
+    return answers
+
+
+def _first(tx: Transaction, source: str, kind: str, key: str, event_id: str, at: int) -> str | None:
+    """The event that had this key before, or None if it is this one's now."""
+    if tx.execute(_SQL["see"], (source, kind, key, event_id, at)).connection.changes():
+        return None
+    first: str = tx.execute(_SQL["seen"], (source, kind, key)).get
+    return first
+
+
+def _insert(tx: Transaction, event: NewEvent, at: int) -> None:
+    seq = tx.next()
+    tx.add_event(
+        (
+            seq,
+            event.id,
+            tx.project,
+            at,
+            event.source,
+            event.type,
+            event.platform_event,
+            event.trace_id,
+            event.hops,
+            len(event.deliveries),
+            event.document,
+        )
+    )
+    for delivery in event.deliveries:
+        _deliver(tx, seq, delivery, at)
+
+
+def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> None:
+    state, reason, detail = new.state, new.reason, new.detail
+    owner = claim_keys(tx, new.route, new.id, at, new.once)
+    if owner:
+        state, reason, detail = State.DROPPED, DropReason.DUPLICATE, f"{owner} came first"
+    tx.fired(new.route, at)
+    if state in FINISHED:
+        tx.finished(new.route, state)
+    tx.add_delivery(
+        (
+            tx.next(),
+            new.id,
+            tx.project,
+            event_seq,
+            new.route,
+            new.actor,
+            new.runs,
+            state,
+            reason,
+            detail,
+            new.key,
+            at,
+            new.document,
+            steps_json(new.steps),
+        )
+    )

@@ -1,0 +1,200 @@
+"""Finding work: claims under the guards, and what waits for its transforms."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Final, assert_never
+
+import orjson
+
+from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
+from orgloop.core.delivery import Facts, State
+from orgloop.core.happening import Hold
+from orgloop.journal import moves, statements
+from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, ToPrepare
+from orgloop.journal.transaction import Transaction
+
+_SQL: Final = statements.load("claim.sql")
+
+PAGE: Final = 32
+ROUNDS: Final = 8
+"""In one claim the guard is asked about so many pages of one actor's wakes; the rest is due at once."""
+
+_HOUR: Final = 3_600_000
+
+Guard = Callable[[Want, Usage], Verdict]
+
+
+class _Going:
+    """What goes on in this home, with what this transaction adds."""
+
+    def __init__(self, tx: Transaction, now: int) -> None:
+        busy = tx.execute(_SQL["busy"]).fetchall()
+        self.total = len(busy)
+        self.actors = Counter(actor for actor, _, _, _ in busy)
+        self.routes = Counter(route for _, route, _, _ in busy)
+        self.directories = {directory for _, _, directory, _ in busy if directory is not None}
+        starting = sum(state == State.RUNNING for _, _, _, state in busy)
+        self.hour = starting + tx.execute(_SQL["runs_since"], (now - _HOUR,)).get
+
+    def usage(self, want: Want) -> Usage:
+        return Usage(
+            home_runs=self.total,
+            actor_runs=self.actors[want.actor],
+            route_runs=self.routes[want.route],
+            busy_directories=self.directories,
+            runs_last_hour=self.hour,
+        )
+
+    def add(self, want: Want) -> None:
+        self.total += 1
+        self.actors[want.actor] += 1
+        self.routes[want.route] += 1
+        self.hour += 1
+        if want.directory is not None:
+            self.directories.add(want.directory)
+
+
+class _Claim:
+    """One call of `claim`: what it has found so far."""
+
+    def __init__(self, tx: Transaction, now: int) -> None:
+        self.tx = tx
+        self.now = now
+        self.wakes: list[ClaimedWake] = []
+        self.held: list[str] = []
+        self.waiting: dict[str, str] = {}
+        self.next_due: int | None = None
+        self._going: _Going | None = None
+
+    def look(self, want: ClaimWant) -> None:
+        """Claim for one actor, and note when to look again."""
+        pause = self.tx.paused(want.actor)
+        slots = want.slots
+        if pause is not None:
+            self.waiting[want.actor] = f"nobody answers: {pause.reason}"
+            knocking = self.tx.execute(_SQL["knocking"], (want.actor,)).get
+            slots = 0 if self.now < pause.until or knocking else min(slots, 1)
+        if slots > 0:
+            tries = pause.tries if pause else 0
+            if want.admit is None:
+                self._take_all(want, slots, tries)
+            else:
+                self._take_admitted(want, want.admit, slots, tries)
+        self._note_next(want.actor, pause.until if pause else self.now)
+
+    def _take_all(self, want: ClaimWant, slots: int, tries: int) -> None:
+        rows = self.tx.execute(_SQL["due"], (want.actor, self.now, slots)).fetchall()
+        self.tx.executemany(_SQL["take"], [(row[0], self.now, want.directory) for row in rows])
+        self.wakes += [_wake(row, tries) for row in rows]
+
+    def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, tries: int) -> None:
+        going = self._going = self._going or _Going(self.tx, self.now)
+        must_wait: list[str] = []
+        for _ in range(ROUNDS):
+            # What was looked at has been taken or held, or its route must wait: each page is a new one.
+            page = (want.actor, self.now, orjson.dumps(must_wait).decode(), PAGE)
+            candidates = self.tx.execute(_SQL["candidates"], page).fetchall()
+            if not candidates:
+                return
+            for seq, *facts in candidates:
+                if facts[0] in must_wait:
+                    continue
+                wanted = _want(want, *facts)
+                verdict = admit(wanted, going.usage(wanted))
+                match verdict:
+                    case Go():
+                        self._take(seq, want, tries)
+                        going.add(wanted)
+                        slots -= 1
+                        if not slots:
+                            return
+                    case Wait(why=why):
+                        # Another route's wake may still go; this route's next one meets the same wall.
+                        must_wait.append(wanted.route)
+                        self.waiting.setdefault(want.actor, why)
+                    case Hold():
+                        self._hold(seq, verdict)
+                    case _:
+                        assert_never(verdict)
+        self._due_at(self.now)
+
+    def _take(self, seq: int, want: ClaimWant, tries: int) -> None:
+        row = self.tx.execute(_SQL["one"], (seq,)).fetchone()
+        self.tx.execute(_SQL["take"], (seq, self.now, want.directory))
+        self.wakes.append(_wake(row, tries))
+
+    def _hold(self, seq: int, verdict: Hold) -> None:
+        row = moves.load(self.tx, seq)
+        moves.happen(self.tx, row, verdict, self.now)
+        self.held.append(row.id)
+
+    def _note_next(self, actor: str, earliest: int) -> None:
+        """When something of the actor is due by time alone; not before its pause ends."""
+        paused = earliest > self.now
+        due = self.tx.execute(_SQL["later"], (actor, -1 if paused else self.now)).get
+        if due is not None:
+            self._due_at(max(due, earliest))
+
+    def _due_at(self, at: int) -> None:
+        self.next_due = at if self.next_due is None else min(self.next_due, at)
+
+
+def claim(tx: Transaction, wants: Sequence[ClaimWant], now: int) -> Claims:
+    """Claim due heads, oldest first, up to each actor's slots."""
+    found = _Claim(tx, now)
+    for want in wants:
+        found.look(want)
+    return Claims(wakes=found.wakes, held=found.held, next_due=found.next_due, waiting=found.waiting)
+
+
+def to_prepare(tx: Transaction, limit: int, after: int) -> Sequence[ToPrepare]:
+    """What waits for its transforms, in acceptance order."""
+    return [
+        ToPrepare(
+            id=row[0],
+            seq=row[1],
+            event_id=row[2],
+            route=row[3],
+            actor=row[4],
+            document=row[5],
+            crashes=row[6],
+        )
+        for row in tx.execute(_SQL["to_prepare"], (after, limit))
+    ]
+
+
+def _want(want: ClaimWant, route: str, hops: int, age_from: int, waived: str) -> Want:
+    return Want(
+        actor=want.actor,
+        route=route,
+        hops=hops,
+        age_from=age_from,
+        directory=want.directory,
+        waived=tuple(filter(None, waived.split(","))),
+    )
+
+
+def _wake(row: Any, tries: int) -> ClaimedWake:
+    return ClaimedWake(
+        id=row[1],
+        token=row[2],
+        event_id=row[3],
+        route=row[4],
+        actor=row[5],
+        facts=Facts(
+            state=State.RUNNING,
+            accepted_at=row[6],
+            age_from=row[7],
+            attempts=row[8],
+            failures=row[9],
+            crashes=row[10],
+        ),
+        key=row[11],
+        document=row[12],
+        trace_id=row[13],
+        hops=row[14],
+        session_id=row[15],
+        pause_tries=tries,
+    )

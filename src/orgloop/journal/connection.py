@@ -1,0 +1,118 @@
+"""Connections to the journal's database: where it is, and how it is opened.
+
+`synchronous=FULL` in WAL mode: every commit is on the disk before it counts. Checkpoints are the
+store's own affair, after it has answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+from urllib.parse import quote
+
+import apsw
+
+from orgloop.errors import JournalError, NotFound
+from orgloop.journal.faults import translated
+from orgloop.journal.home import JOURNAL
+
+MINIMUM: Final = (3, 51, 3)
+"""Older SQLite can lose committed transactions when it resets its write-ahead log."""
+
+_WRITE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+_READ: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+_BUSY_MS: Final = 5_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a journal is. `name` is for messages; `vfs` is SQLite's own word for how files are reached."""
+
+    uri: str
+    name: str
+    memory: bool = False
+    vfs: str | None = None
+
+
+def file_place(path: Path, *, vfs: str | None = None) -> Place:
+    """A journal in a file."""
+    return Place(uri=f"file:{quote(str(path.absolute()))}", name=str(path), vfs=vfs)
+
+
+def memory_place(token: int) -> Place:
+    """A journal that lives as long as a connection to it. `token` tells two of one process apart."""
+    return Place(uri=f"file:/orgloop-{token:x}?vfs=memdb", name="the journal in memory", memory=True)
+
+
+def require_sqlite(version: str = "") -> None:
+    """Raise JournalError if the SQLite at hand is too old to be trusted with a write-ahead log."""
+    found = version or apsw.sqlite_lib_version()
+    if tuple(int(part) for part in found.split(".")[:3]) < MINIMUM:
+        raise JournalError(
+            f"SQLite {found} is too old for the journal; {'.'.join(map(str, MINIMUM))} or newer is needed",
+            hint="Install the apsw package from a wheel: it carries a current SQLite.",
+        )
+
+
+def open_writing(place: Place) -> apsw.Connection:
+    """The one writable connection. Raises JournalUnavailable, JournalDamaged or JournalError."""
+    require_sqlite()
+    connection: apsw.Connection | None = None
+    try:
+        connection = apsw.Connection(place.uri, flags=_WRITE, vfs=place.vfs)
+        connection.set_busy_timeout(_BUSY_MS)
+        connection.pragma("auto_vacuum", "incremental")
+        mode = connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.pragma("fullfsync", True)
+        connection.pragma("checkpoint_fullfsync", True)
+        connection.pragma("wal_autocheckpoint", 0)
+        connection.pragma("journal_size_limit", 64 * 1024 * 1024)
+        connection.pragma("cache_size", -16_384)
+        connection.pragma("temp_store", "memory")
+    except apsw.Error as exc:
+        if connection is not None:
+            connection.close(True)
+        raise translated(exc, place.name) from exc
+    if mode != "wal" and not place.memory:
+        connection.close()
+        raise JournalError(
+            f"{place.name} lies on a file system that cannot hold a write-ahead log",
+            hint="Set ORGLOOP_HOME to a directory on a local disk.",
+        )
+    return connection
+
+
+def open_reading(place: Place) -> apsw.Connection:
+    """A read-only connection. Raises NotFound if there is no journal."""
+    require_sqlite()
+    try:
+        connection = apsw.Connection(place.uri, flags=_READ, vfs=place.vfs)
+        connection.set_busy_timeout(_BUSY_MS)
+        connection.pragma("cache_size", -4_096)
+        connection.pragma("query_only", True)
+        tables = cast("int", connection.execute("SELECT count(*) FROM sqlite_schema").get)
+    except apsw.CantOpenError as exc:
+        raise _no_journal(place) from exc
+    except apsw.Error as exc:
+        raise translated(exc, place.name) from exc
+    if not tables:
+        connection.close()
+        raise _no_journal(place)
+    return connection
+
+
+def journal_of(home: Path) -> Place:
+    """The journal of a home. Raises NotFound if it has none."""
+    path = home / JOURNAL
+    if not path.exists():
+        raise _no_journal(file_place(path))
+    return file_place(path)
+
+
+def _no_journal(place: Place) -> NotFound:
+    return NotFound(
+        f"there is no journal at {place.name}",
+        hint="Nothing has run in this home yet: start OrgLoop first, or check ORGLOOP_HOME.",
+    )

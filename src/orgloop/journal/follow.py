@@ -1,0 +1,96 @@
+"""Following the journal: everything that was written since a moment, as records, in order.
+
+Loggers and `orgloop logs` both stand on this, so they cannot tell different stories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from orgloop.core import derive
+from orgloop.core.derive import Happened
+from orgloop.core.record import Record
+from orgloop.journal.model import DeliveryRow, EventRow, Query, StepRow
+from orgloop.journal.protocols import Reader
+
+PAGE: Final = 200
+"""Events, and things that happened to deliveries, that are read at once."""
+
+PREPARED: Final = frozenset({Happened.READY, Happened.DROP, Happened.HOLD})
+"""After these, a delivery's transforms have something to tell."""
+
+
+class Follower:
+    """A place in the journal that moves on with each `next`. It owns its reader."""
+
+    def __init__(self, reader: Reader, *, event: int, delivery: int, step: int) -> None:
+        self._reader = reader
+        self._event = event
+        self._delivery = delivery
+        self._step = step
+
+    @classmethod
+    def at_end(cls, reader: Reader) -> Follower:
+        """Only what comes from now on."""
+        return cls._before(reader, Query(limit=1))
+
+    @classmethod
+    def since(cls, reader: Reader, at: int) -> Follower:
+        """What was written at `at` (ms since 1970) or later."""
+        return cls._before(reader, Query(limit=1, until=at))
+
+    @classmethod
+    def last(cls, reader: Reader, events: int) -> Follower:
+        """The last so many events, and all that happened from the first of them on."""
+        newest = reader.events(Query(limit=events))
+        return cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
+
+    @classmethod
+    def _before(cls, reader: Reader, query: Query) -> Follower:
+        steps, deliveries, events = reader.steps(query), reader.deliveries(query), reader.events(query)
+        return cls(
+            reader,
+            event=events[0].seq if events else 0,
+            delivery=deliveries[0].seq if deliveries else 0,
+            step=steps[0].seq if steps else 0,
+        )
+
+    def next(self) -> list[Record]:
+        """The next page of records, oldest first; empty if there is nothing new."""
+        # Steps are read first: an event that is written meanwhile comes in the next page, with its steps.
+        steps = self._reader.steps(Query(after=self._step, limit=PAGE))
+        events = self._reader.events(Query(after=self._event, limit=PAGE))
+        records = [record for step in steps for record in self._of_step(step)]
+        for event, deliveries in self._with_deliveries(events):
+            records += derive.of_event(event, deliveries, event.at)
+        self._step = steps[-1].seq if steps else self._step
+        self._event = events[-1].seq if events else self._event
+        return sorted(records, key=lambda record: record.at)
+
+    def close(self) -> None:
+        """Close the reader."""
+        self._reader.close()
+
+    def _with_deliveries(self, events: Sequence[EventRow]) -> list[tuple[EventRow, list[DeliveryRow]]]:
+        """Each event with its deliveries; both were written in the same order."""
+        of_event: dict[str, list[DeliveryRow]] = {event.id: [] for event in events if event.routes}
+        missing = sum(event.routes for event in events)
+        while missing > 0:
+            page = self._reader.deliveries(Query(after=self._delivery, limit=min(missing, PAGE)))
+            if not page:
+                break
+            for delivery in page:
+                of_event.setdefault(delivery.event_id, []).append(delivery)
+                self._delivery = delivery.seq
+            missing -= len(page)
+        return [(event, of_event.get(event.id, [])) for event in events]
+
+    def _of_step(self, step: StepRow) -> list[Record]:
+        told = derive.of_step(step)
+        if step.happening not in PREPARED:
+            return told
+        delivery, event = self._reader.delivery(step.delivery_id), self._reader.event(step.event_id)
+        if delivery is None or event is None:
+            return told
+        return derive.of_prepared(event, delivery) + told

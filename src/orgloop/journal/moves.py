@@ -1,0 +1,186 @@
+"""How a delivery's row changes after a move of `core.delivery`, and its key's queue with it.
+
+A key's queue are the deliveries of one actor and key that are preparing, pending, running or
+started. Exactly one of them is the head. It is the first by place, unless another was awake already
+when an earlier one joined.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from orgloop.core import delivery as core
+from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
+from orgloop.core.happening import Happening, Prepare
+from orgloop.journal import statements
+from orgloop.journal.accept import steps_json
+from orgloop.journal.model import PauseRow
+from orgloop.journal.transaction import Transaction
+
+_SQL: Final = statements.load("moves.sql")
+
+WORDS: Final[Mapping[type, str]] = {
+    kind: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower() for kind in typing.get_args(Happening)
+}
+"""Every happening's class, as steps call it: `run_ended`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A delivery, as a move needs it. The order of its fields is the queries'."""
+
+    seq: int
+    id: str
+    route: str
+    actor: str
+    runs: int
+    state: State
+    reason: str
+    key: str | None
+    head: int
+    pos: int
+    accepted_at: int
+    age_from: int
+    attempts: int
+    failures: int
+    crashes: int
+    waived: str
+    document: bytes | None
+    steps: str | None
+
+    @property
+    def facts(self) -> Facts:
+        return Facts(
+            state=self.state,
+            accepted_at=self.accepted_at,
+            age_from=self.age_from,
+            attempts=self.attempts,
+            failures=self.failures,
+            crashes=self.crashes,
+            reason=self.reason,
+        )
+
+    @property
+    def queued(self) -> bool:
+        return self.key is not None and self.state in BLOCKING
+
+
+def find(tx: Transaction, delivery_id: str) -> Row | None:
+    """The delivery with this id."""
+    found = tx.execute(_SQL["find"], (delivery_id,)).fetchone()
+    return None if found is None else _row(found)
+
+
+def load(tx: Transaction, seq: int) -> Row:
+    """The delivery with this seq, which is known to be there."""
+    return _row(tx.execute(_SQL["load"], (seq,)).fetchall()[0])
+
+
+def happen(tx: Transaction, row: Row, happening: Happening, now: int, *, by: str = "") -> Move:
+    """Apply to a row that nobody holds what needs no policy and no chance. Raises IllegalMove."""
+    move = core.move(row.facts, happening, DeliveryPolicy(), now, 0.0)
+    to = changed(row, key=row.key, document=None, steps=()) if isinstance(happening, Prepare) else row
+    write(tx, row, happening, move, now, to=to, by=by)
+    return move
+
+
+def write(
+    tx: Transaction, row: Row, happening: Happening, move: Move, now: int, *, to: Row, by: str = ""
+) -> None:
+    """Write the row after `move`, and its step. `to` is the row with what its transforms left."""
+    waived = ",".join(dict.fromkeys(filter(None, [*row.waived.split(","), move.waive])))
+    pos = tx.next() if move.rejoin else row.pos
+    after = replace(to, state=move.state, pos=pos)
+    stays = (after.queued, after.key, after.pos) == (row.queued, row.key, row.pos)
+    head = row.head if stays else int(move.state in BLOCKING and after.key is None)
+    tx.execute(
+        _SQL["write"],
+        (
+            row.seq,
+            move.state,
+            move.reason,
+            move.detail,
+            move.due,
+            now,
+            move.age_from,
+            move.attempts,
+            move.failures,
+            move.crashes,
+            waived,
+            after.key,
+            pos,
+            after.document,
+            after.steps,
+            head,
+        ),
+    )
+    if not stays:
+        if row.queued and row.head:
+            promote(tx, row.actor, row.key)
+        if after.queued:
+            _join(tx, row.actor, after.key, pos)
+    if move.state in FINISHED:
+        tx.finished(row.route, move.state)
+    tx.add_step(
+        at=now,
+        delivery=row.seq,
+        happening=WORDS[type(happening)],
+        state=move.state,
+        attempt=move.attempts,
+        reason=move.reason,
+        detail=move.detail or by,
+    )
+
+
+def promote(tx: Transaction, actor: str, key: str | None) -> None:
+    """Give a key that lost its head its next one."""
+    tx.execute(_SQL["promote"], (actor, key))
+
+
+def repoint(tx: Transaction, row: Row, actor: str, runs: bool) -> None:
+    """Another actor for a delivery that waits for its turn or for a person."""
+    tx.execute(_SQL["repoint"], (row.seq, actor, runs, 0 if row.queued else row.head))
+    if row.queued:
+        if row.head:
+            promote(tx, row.actor, row.key)
+        _join(tx, actor, row.key, row.pos)
+
+
+def changed(row: Row, *, key: str | None, document: bytes | None, steps: Sequence[Mapping[str, Any]]) -> Row:
+    """The row with what its transforms left."""
+    return replace(row, key=key, document=document, steps=steps_json(steps))
+
+
+def knock_failed(tx: Transaction, actor: str, until: int, began: int, now: int, reason: str) -> None:
+    """Nobody answered: pause the actor, or extend its pause.
+
+    Of wakes that failed together only the first counts as a try: a wake that began before the
+    pause was over is no new knock.
+    """
+    known = tx.paused(actor)
+    if known is None:
+        tx.pause(PauseRow(actor=actor, since=now, until=until, tries=1, reason=reason))
+    elif began >= known.until:
+        tx.pause(replace(known, until=until, tries=known.tries + 1, reason=reason))
+
+
+def answered(tx: Transaction, actor: str) -> None:
+    """Somebody is there: end the actor's pause, if it has one."""
+    if tx.paused(actor) is not None:
+        tx.resume(actor)
+
+
+def _join(tx: Transaction, actor: str, key: str | None, pos: int) -> None:
+    """Let a row that is in a key's queue now be its head, if it comes before a head that has not begun."""
+    tx.execute(_SQL["yield_head"], (actor, key, pos))
+    promote(tx, actor, key)
+
+
+def _row(found: Sequence[Any]) -> Row:
+    values = list(found)
+    values[5] = State(values[5])
+    return Row(*values)

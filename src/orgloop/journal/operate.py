@@ -1,0 +1,80 @@
+"""The operator's and the daemon's hands: release, discard, retry; recovery, expiry, lives."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from orgloop.core.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
+from orgloop.core.happening import Discarded, Drop, DropReason, Happening, Released, Retried
+from orgloop.errors import Conflict, NotFound
+from orgloop.journal import moves, statements
+from orgloop.journal.model import DaemonRow
+from orgloop.journal.transaction import Transaction
+
+_SQL: Final = statements.load("operate.sql")
+
+_NEXT: Final[Mapping[State, str]] = {
+    State.PREPARING: "Its transforms run by themselves; look again in a moment.",
+    State.PENDING: "It waits for its turn and needs nothing.",
+    State.RUNNING: "Its actor is being woken right now; look again in a moment.",
+    State.STARTED: "A run owns it: it ends when that run ends or is abandoned.",
+    State.DELIVERED: "It is finished; replay its event if the work is wanted again.",
+    State.DROPPED: "It is finished; replay its event if the work is wanted again.",
+    State.DISCARDED: "It is finished; replay its event if the work is wanted again.",
+    State.HELD: "A held delivery can be released or discarded.",
+    State.DEAD: "A dead delivery can be retried or discarded.",
+}
+
+
+def operate(tx: Transaction, delivery_id: str, happening: Happening, now: int) -> Move:
+    """Release, discard or retry one. Raises NotFound, or Conflict if its state does not allow it."""
+    if not isinstance(happening, Released | Discarded | Retried):
+        raise TypeError(f"{type(happening).__name__} does not come from an operator")
+    row = moves.find(tx, delivery_id)
+    if row is None:
+        raise NotFound(
+            f"there is no delivery {delivery_id}",
+            hint="Ids begin with dlv_; finished deliveries are deleted after event_retention.",
+        )
+    try:
+        return moves.happen(tx, row, happening, now, by=happening.by)
+    except IllegalMove as exc:
+        word = moves.WORDS[type(happening)]
+        raise Conflict(
+            f"delivery {delivery_id} is {row.state} and cannot be {word}", hint=_NEXT[row.state]
+        ) from exc
+
+
+def recover(tx: Transaction, now: int) -> Mapping[str, int]:
+    """What was running when the last daemon died goes back to pending, or is held after three deaths.
+
+    The one move that is written as SQL: its size is not known, and nothing is loaded.
+    """
+    tx.flush()
+    tx.execute(_SQL["recover_steps"], (now, tx.sequence.last, CRASHES_BEFORE_HOLD))
+    states = [state for (state,) in tx.execute(_SQL["recover"], (now, CRASHES_BEFORE_HOLD))]
+    tx.sequence.last += len(states)
+    if State.HELD in states:
+        tx.execute(_SQL["promote_all"])
+    return dict(Counter(states))
+
+
+def expire(tx: Transaction, now: int, held_before: int, limit: int) -> int:
+    """Drop what was held before that time, a page of it. Returns how many."""
+    seqs = [seq for (seq,) in tx.execute(_SQL["held_before"], (held_before, limit))]
+    for seq in seqs:
+        row = moves.load(tx, seq)
+        detail = f"held for {row.reason}, and nobody decided"
+        moves.happen(tx, row, Drop(reason=DropReason.EXPIRED, detail=detail), now)
+    return len(seqs)
+
+
+def beat(tx: Transaction, life: DaemonRow) -> None:
+    """Write a daemon's life."""
+    tx.execute(
+        _SQL["beat"],
+        (life.started_at, life.last_seen, life.ended_at, life.pid, life.port, life.version),
+    )
+    tx.execute(_SQL["keep_daemons"])

@@ -1,0 +1,217 @@
+"""The journal's verbs, in five small protocols. One test suite runs on every backend.
+
+All writing verbs are group-committed: they return after the transaction that holds them is on
+disk, or raise `JournalUnavailable`, and then nothing of them was written. Settling and claiming
+go before accepting. Guarded verbs return False if somebody else has moved the row meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from orgloop.core.delivery import Move
+from orgloop.core.happening import Happening
+from orgloop.journal.model import (
+    Acceptance,
+    Accepted,
+    AppliedRow,
+    Claims,
+    ClaimWant,
+    DaemonRow,
+    DeliveryRow,
+    EventRow,
+    OpenRun,
+    PauseRow,
+    Prepared,
+    Query,
+    RunEnd,
+    RunRow,
+    RunStart,
+    Settlement,
+    SourceRow,
+    StepRow,
+    ToPrepare,
+)
+
+
+class Accepting(Protocol):
+    """Taking events in."""
+
+    async def accept(self, acceptance: Acceptance) -> Sequence[Accepted]:
+        """Events, deliveries and checkpoint in one transaction. A checkpoint also notes a successful poll.
+
+        Raises Overloaded when too much waits already.
+        """
+        ...
+
+    async def checkpoint(self, source: str) -> str | None:
+        """The source's checkpoint."""
+        ...
+
+    async def polled(self, source: str, at: int, error: str) -> None:
+        """Note a poll that brought nothing new: its time, and its error if it failed."""
+
+
+class Claiming(Protocol):
+    """Finding work."""
+
+    async def claim(self, wants: Sequence[ClaimWant], now: int) -> Claims:
+        """Claim due heads, oldest first, up to each actor's slots.
+
+        A paused actor gets one knock when its pause is over. A caller that is cancelled gives back
+        what was claimed for it.
+        """
+        ...
+
+    async def to_prepare(self, limit: int, after: int = 0) -> Sequence[ToPrepare]:
+        """Deliveries in `preparing` with a seq above `after`, in acceptance order."""
+        ...
+
+
+class Settling(Protocol):
+    """Writing down how things ended."""
+
+    async def prepared(self, results: Sequence[Prepared], now: int) -> None:
+        """Commit prepare results in the given order."""
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """End one try."""
+        ...
+
+    async def start_run(self, start: RunStart) -> bool:
+        """Commit a run before its program starts."""
+        ...
+
+    async def note_run(
+        self, run_id: str, *, last_line: str, offset: int, at: int, session_id: str | None = None
+    ) -> None:
+        """What a run said last and how far its output was read. Best effort, written lazily.
+
+        It proves that the actor is there: the first one after a knock ends the actor's pause.
+        """
+
+    async def end_run(self, end: RunEnd) -> bool:
+        """End a run and its delivery, with the events that follow. False if it has ended before."""
+        ...
+
+
+class Operating(Protocol):
+    """The daemon's and the operator's hands."""
+
+    async def recover(self, now: int) -> Mapping[str, int]:
+        """At start: what was running when we died goes back to pending, or is held after three crashes.
+
+        What was preparing is left as it is: nobody knows whether it had begun. Counts by state.
+        """
+        ...
+
+    async def open_runs(self) -> Sequence[OpenRun]:
+        """Runs that have not ended."""
+        ...
+
+    async def operate(self, delivery_id: str, happening: Happening, now: int) -> Move:
+        """Release, discard or retry one; `happening` says by whom. Raises NotFound, or Conflict if its state
+        does not allow it."""
+        ...
+
+    async def apply(
+        self,
+        applied: AppliedRow,
+        routes: Mapping[str, str],
+        now: int,
+        *,
+        actors: Mapping[str, bool],
+        changed: Collection[str] = (),
+    ) -> Mapping[str, int]:
+        """Record what is applied, and bind to it in the same transaction what waits.
+
+        `routes` gives every route's actor by name, `actors` says of every actor whether it has runs,
+        `changed` names the routes whose transforms or key are not what they were.
+
+        The work of a route that is gone is held (removed). That of one that is back is released; what
+        has no attempt is prepared again. What has no attempt goes to its route's actor, and so does
+        what was tried by an actor that is gone. What waits in `pending` without an attempt is prepared
+        again if its route is in `changed`. Runs and wakes under way keep what they started with.
+        Returns counts by word: held, released, repointed, prepared.
+        """
+        ...
+
+    async def expire(self, now: int, held_before: int) -> int:
+        """Drop what has been held since before that time, as dropped(expired). Returns how many."""
+        ...
+
+    async def prune(self, before: int, seen_before: int, limit: int) -> int:
+        """Delete up to `limit` finished events accepted before that time, with all that hangs on them.
+
+        Identities and owned keys go once they are older than `seen_before`. Returns how many events
+        went: call again while it is `limit`.
+        """
+        ...
+
+    async def beat(self, life: DaemonRow) -> None:
+        """Write this daemon's life: at start, every minute, at the end."""
+
+    async def close(self) -> None:
+        """Commit what waits, then close. Idempotent."""
+
+
+class Journal(Accepting, Claiming, Settling, Operating, Protocol):
+    """All writing verbs: what one daemon holds."""
+
+    @property
+    def waiting(self) -> int:
+        """How many accepts wait for their commit."""
+        ...
+
+
+class Reader(Protocol):
+    """Looking at things, read-only, with or without a daemon.
+
+    Synchronous, in short reads; call it from a thread if you must not block. Lists are pages, newest
+    first; with `Query.after` they go on from there, oldest first.
+    """
+
+    def events(self, query: Query) -> Sequence[EventRow]: ...
+
+    def event(self, id: str) -> EventRow | None: ...
+
+    def deliveries(self, query: Query) -> Sequence[DeliveryRow]: ...
+
+    def delivery(self, id: str) -> DeliveryRow | None: ...
+
+    def steps(self, query: Query) -> Sequence[StepRow]: ...
+
+    def runs(self, query: Query, *, open_only: bool = False) -> Sequence[RunRow]: ...
+
+    def run(self, id: str) -> RunRow | None: ...
+
+    def sop(self, sop_hash: str) -> str | None: ...
+
+    def sources(self) -> Sequence[SourceRow]: ...
+
+    def pauses(self) -> Sequence[PauseRow]: ...
+
+    def applied(self) -> AppliedRow | None: ...
+
+    def daemons(self, limit: int = 10) -> Sequence[DaemonRow]: ...
+
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """What is not finished, by state and route; under `total` what is finished, by state, since ever."""
+        ...
+
+    def route_stats(self) -> Mapping[str, tuple[int, int | None]]:
+        """Per route: how many deliveries it has made, and when the last was accepted."""
+        ...
+
+    def trace(
+        self, trace_id: str
+    ) -> tuple[Sequence[EventRow], Sequence[DeliveryRow], Sequence[StepRow], Sequence[RunRow]]:
+        """The first thousand events, deliveries, steps and runs of one chain, oldest first."""
+        ...
+
+    def check(self) -> Sequence[str]:
+        """Read everything and say what is wrong with it; empty if nothing is. Slow on a large journal."""
+        ...
+
+    def close(self) -> None: ...

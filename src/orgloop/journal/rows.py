@@ -1,0 +1,153 @@
+"""What the reader's queries bring, as values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from orgloop.core.delivery import State
+from orgloop.journal.model import (
+    AppliedRow,
+    DaemonRow,
+    DeliveryRow,
+    EventRow,
+    PauseRow,
+    RunRow,
+    SourceRow,
+    StepRow,
+)
+
+Raw = tuple[Any, ...]
+
+
+def event_row(raw: Raw) -> EventRow:
+    """A row of `events`."""
+    return EventRow(
+        seq=raw[0],
+        id=raw[1],
+        at=raw[2],
+        source=raw[3],
+        type=raw[4],
+        platform_event=raw[5],
+        trace_id=raw[6],
+        hops=raw[7],
+        routes=raw[8],
+        document=orjson.loads(raw[9]),
+    )
+
+
+def delivery_row(raw: Raw) -> DeliveryRow:
+    """A row of `deliveries`."""
+    return DeliveryRow(
+        seq=raw[0],
+        id=raw[1],
+        event_id=raw[2],
+        trace_id=raw[3],
+        source=raw[4],
+        event_type=raw[5],
+        route=raw[6],
+        actor=raw[7],
+        runs=bool(raw[8]),
+        state=State(raw[9]),
+        reason=raw[10],
+        detail=raw[11],
+        key=raw[12],
+        head=bool(raw[13]),
+        due=raw[14],
+        accepted_at=raw[15],
+        changed_at=raw[16],
+        age_from=raw[17],
+        attempts=raw[18],
+        failures=raw[19],
+        crashes=raw[20],
+        waived=tuple(filter(None, raw[21].split(","))),
+        run_id=raw[22],
+        steps=() if raw[23] is None else orjson.loads(raw[23]),
+        document=None if raw[24] is None else orjson.loads(raw[24]),
+    )
+
+
+def step_row(raw: Raw) -> StepRow:
+    """A row of `steps`."""
+    return StepRow(
+        seq=raw[0],
+        at=raw[1],
+        delivery_id=raw[2],
+        event_id=raw[3],
+        trace_id=raw[4],
+        source=raw[5],
+        event_type=raw[6],
+        route=raw[7],
+        actor=raw[8],
+        happening=raw[9],
+        state=State(raw[10]),
+        attempt=raw[11],
+        began=raw[12],
+        reason=raw[13],
+        detail=raw[14],
+        sop_hash=raw[15],
+        sop_file=raw[16],
+        run_id=raw[17],
+    )
+
+
+def run_row(raw: Raw) -> RunRow:
+    """A row of `runs`."""
+    return RunRow(
+        seq=raw[0],
+        id=raw[1],
+        delivery_id=raw[2],
+        event_id=raw[3],
+        trace_id=raw[4],
+        hops=raw[5],
+        actor=raw[6],
+        route=raw[7],
+        harness=raw[8],
+        key=raw[9],
+        session_id=raw[10],
+        directory=raw[11],
+        run_dir=raw[12],
+        spec=orjson.loads(raw[13]),
+        started_at=raw[14],
+        ended_at=raw[15],
+        outcome=raw[16],
+        reason=raw[17],
+        text=raw[18],
+        exit_status=raw[19],
+        cost_usd=raw[20],
+        completion=orjson.loads(raw[21]),
+        last_line=raw[22],
+        last_seen=raw[23],
+    )
+
+
+def source_row(raw: Raw) -> SourceRow:
+    """A row of `sources`."""
+    return SourceRow(
+        source=raw[0],
+        checkpoint=raw[1],
+        last_poll=raw[2],
+        last_success=raw[3],
+        last_event=raw[4],
+        errors=raw[5],
+        error=raw[6],
+        events=raw[7],
+    )
+
+
+def pause_row(raw: Raw) -> PauseRow:
+    """A row of `pauses`."""
+    return PauseRow(actor=raw[0], since=raw[1], until=raw[2], tries=raw[3], reason=raw[4])
+
+
+def applied_row(raw: Raw) -> AppliedRow:
+    """A row of `applied`."""
+    return AppliedRow(at=raw[0], project=raw[1], root=raw[2], snapshot=orjson.loads(raw[3]))
+
+
+def daemon_row(raw: Raw) -> DaemonRow:
+    """A row of `daemons`."""
+    return DaemonRow(
+        started_at=raw[0], last_seen=raw[1], ended_at=raw[2], pid=raw[3], port=raw[4], version=raw[5]
+    )

@@ -1,0 +1,202 @@
+"""Runs: their start, what they say, their end, and the sessions that keys lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import orjson
+
+from orgloop.core.delivery import BLOCKING, FINISHED, Facts, State
+from orgloop.core.happening import NotStarted
+from orgloop.journal import moves, statements
+from orgloop.journal.accept import accept
+from orgloop.journal.model import OpenRun, RunEnd, RunStart
+from orgloop.journal.settle import has_answered, settle
+from orgloop.journal.transaction import Transaction
+
+_SQL: Final = statements.load("runs.sql")
+_MOVES: Final = statements.load("moves.sql")
+
+NOT_STARTED: Final = "not_started"
+"""The reason of a run that never began its work. Such a run has no outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a run said last, until it is written."""
+
+    last_line: str
+    offset: int
+    at: int
+    session_id: str | None
+
+    def after(self, earlier: Note | None) -> Note:
+        """This note, with the session that an earlier unwritten one named."""
+        if earlier is None or self.session_id is not None:
+            return self
+        return replace(self, session_id=earlier.session_id)
+
+
+def start_run(tx: Transaction, start: RunStart) -> bool:
+    """Commit a run before its program starts; False if the try is no longer the caller's."""
+    settled = settle(tx, start.settlement)
+    if settled is None:
+        return False
+    key, session_id = start.session or ("", None)
+    known = tx.execute(_SQL["session"], (start.actor, key)).get if key else None
+    tx.execute(
+        _SQL["insert_run"],
+        (
+            tx.next(),
+            start.run_id,
+            settled.seq,
+            start.actor,
+            start.harness,
+            session_id,
+            session_id is not None and known == session_id,
+            start.directory,
+            start.run_dir,
+            orjson.dumps(start.spec).decode(),
+            orjson.dumps(start.limits).decode(),
+            start.settlement.at,
+        ),
+    )
+    if key and session_id is not None:
+        _remember(tx, start.actor, key, session_id, start.run_id, start.settlement.at)
+    if start.follow_up is not None:
+        accept(tx, start.follow_up)
+        tx.flush()
+    return True
+
+
+def note_run(tx: Transaction, run_id: str, note: Note) -> None:
+    """What a run said last. That it says anything ends its actor's pause."""
+    row = tx.execute(
+        _SQL["note_run"], (run_id, note.last_line, note.offset, note.at, note.session_id)
+    ).fetchone()
+    if row is None:
+        return
+    actor, key = row
+    moves.answered(tx, actor)
+    if key is not None and note.session_id is not None:
+        _remember(tx, actor, key, note.session_id, run_id, note.at)
+
+
+def end_run(tx: Transaction, end: RunEnd) -> bool:
+    """End a run and its delivery; False if it has ended before."""
+    found = tx.execute(_SQL["open_run"], (end.run_id,)).fetchone()
+    if found is None:
+        return False
+    run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key = found
+    began = not isinstance(end.happening, NotStarted)
+    tx.execute(
+        _SQL["close_run"],
+        (
+            run_seq,
+            end.at,
+            end.outcome if began else "",
+            end.reason if began else NOT_STARTED,
+            end.text if began else end.text or end.move.detail,
+            orjson.dumps(end.completion).decode(),
+            end.exit_status,
+            end.cost_usd,
+            end.session_id,
+        ),
+    )
+    _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
+    if queue_key is not None and end.move.state not in BLOCKING:
+        moves.promote(tx, queue_actor, queue_key)
+    if key is not None:
+        _session_after(tx, end, actor, key, fresh=not began and not resumed)
+    if end.move.pause_actor and end.pause_until is not None:
+        moves.knock_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail)
+    elif has_answered(end.happening):
+        moves.answered(tx, actor)
+    if end.follow_up is not None:
+        accept(tx, end.follow_up)
+        tx.flush()
+    return True
+
+
+def open_runs(tx: Transaction) -> Sequence[OpenRun]:
+    """Every run that has not ended, oldest first."""
+    return [
+        OpenRun(
+            run_id=row[0],
+            delivery_id=row[1],
+            event_id=row[2],
+            actor=row[3],
+            route=row[4],
+            harness=row[5],
+            run_dir=row[6],
+            key=row[7],
+            session_id=row[8],
+            resumed=bool(row[9]),
+            started_at=row[10],
+            trace_id=row[11],
+            hops=row[12],
+            document=row[13],
+            directory=row[14],
+            limits=orjson.loads(row[15]),
+            offset=row[16],
+            facts=Facts(
+                state=State.STARTED,
+                accepted_at=row[17],
+                age_from=row[18],
+                attempts=row[19],
+                failures=row[20],
+                crashes=row[21],
+            ),
+        )
+        for row in tx.execute(_SQL["open_runs"])
+    ]
+
+
+def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *, owner: str | None) -> None:
+    move = end.move
+    tx.execute(
+        _MOVES["end_run"],
+        (
+            delivery,
+            move.state,
+            move.reason,
+            move.detail,
+            move.due,
+            end.at,
+            move.age_from,
+            move.attempts,
+            move.failures,
+            move.crashes,
+            owner,
+            move.state in BLOCKING,
+        ),
+    )
+    if move.state in FINISHED:
+        tx.finished(route, move.state)
+    tx.add_step(
+        at=end.at,
+        delivery=delivery,
+        happening=moves.WORDS[type(end.happening)],
+        state=move.state,
+        attempt=move.attempts,
+        reason=move.reason,
+        detail=move.detail,
+        began=began,
+        run_id=end.run_id,
+    )
+
+
+def _session_after(tx: Transaction, end: RunEnd, actor: str, key: str, *, fresh: bool) -> None:
+    """What the key leads to now. `fresh`: the run would have begun its session, but never did."""
+    if end.forget_session:
+        tx.execute(_SQL["forget_session"], (actor, key))
+    elif fresh:
+        tx.execute(_SQL["forget_session_of_run"], (actor, key, end.run_id))
+    if end.session_id is not None:
+        _remember(tx, actor, key, end.session_id, end.run_id, end.at)
+
+
+def _remember(tx: Transaction, actor: str, key: str, session_id: str, run_id: str, at: int) -> None:
+    tx.execute(_SQL["remember_session"], (actor, key, session_id, run_id, at))

@@ -1,0 +1,77 @@
+-- How a delivery's row changes, and its key's queue with it.
+
+-- name: find
+-- What a move needs to know, by id.
+SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, age_from,
+       attempts, failures, crashes, waived, document, steps
+FROM deliveries WHERE id = ?;
+
+-- name: load
+-- The same, by seq.
+SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, age_from,
+       attempts, failures, crashes, waived, document, steps
+FROM deliveries WHERE seq = ?;
+
+-- name: write
+-- The row after a move, outside its queue: `head` is set when it has its place.
+UPDATE deliveries SET
+    state = ?2, reason = ?3, detail = ?4, due = ?5, changed_at = ?6, age_from = ?7,
+    attempts = ?8, failures = ?9, crashes = ?10, waived = ?11,
+    key = ?12, pos = ?13, document = ?14, steps = ?15, head = ?16
+WHERE seq = ?1;
+
+-- name: repoint
+-- Another actor, outside its queue. When it was held stays as it is.
+UPDATE deliveries SET actor = ?2, runs = ?3, head = ?4 WHERE seq = ?1;
+
+-- name: promote
+-- The first of a key's queue becomes its head, if there is none.
+UPDATE deliveries SET head = 1
+WHERE seq = (
+        SELECT seq FROM deliveries
+        WHERE actor = ?1 AND key = ?2 AND state IN ('preparing', 'pending', 'running', 'started')
+        ORDER BY pos LIMIT 1)
+    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE actor = ?1 AND key = ?2 AND head = 1);
+
+-- name: yield_head
+-- A head that has not begun lets an earlier one go first.
+UPDATE deliveries SET head = 0
+WHERE actor = ?1 AND key = ?2 AND head = 1 AND pos > ?3 AND state IN ('preparing', 'pending');
+
+-- name: end_try
+-- A try ends, if it is still the caller's.
+UPDATE deliveries SET
+    state = ?3, reason = ?4, detail = ?5, due = ?6, changed_at = ?7, age_from = ?8,
+    attempts = ?9, failures = ?10, crashes = ?11, run_id = coalesce(?12, run_id), head = ?13
+WHERE id = ?1 AND token = ?2 AND state = 'running'
+RETURNING seq, actor, route, key;
+
+-- name: end_run
+-- A run's end moves its delivery.
+UPDATE deliveries SET
+    state = ?2, reason = ?3, detail = ?4, due = ?5, changed_at = ?6, age_from = ?7,
+    attempts = ?8, failures = ?9, crashes = ?10, run_id = ?11, head = ?12
+WHERE seq = ?1;
+
+-- name: insert_step
+-- One thing that happened to a delivery.
+INSERT INTO steps
+    (seq, at, delivery_seq, happening, state, attempt, began, reason, detail, sop_hash, sop_file, run_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: keep_sop
+-- A prompt file's text, once per content.
+INSERT OR IGNORE INTO sops (hash, text) VALUES (?, ?);
+
+-- name: pauses
+-- Every actor that nobody answers for.
+SELECT actor, since, until, tries, reason FROM pauses;
+
+-- name: pause
+-- Leave an actor alone for a while.
+INSERT INTO pauses (actor, since, until, tries, reason) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (actor) DO UPDATE SET until = ?3, tries = ?4, reason = ?5;
+
+-- name: resume
+-- Somebody answered.
+DELETE FROM pauses WHERE actor = ?;

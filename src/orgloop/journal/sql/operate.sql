@@ -1,0 +1,130 @@
+-- The daemon's and the operator's hands.
+
+-- name: recover_steps
+-- One step for each wake that our death interrupted. `?2` is the last seq in use, `?3` how many crashes hold it.
+INSERT INTO steps (seq, at, delivery_seq, happening, state, attempt, reason, detail)
+SELECT ?2 + row_number() OVER (ORDER BY seq), ?1, seq, 'interrupted',
+       iif(crashes + 1 >= ?3, 'held', 'pending'), attempts,
+       iif(crashes + 1 >= ?3, 'crashes', ''),
+       iif(crashes + 1 >= ?3, 'the daemon died ' || (crashes + 1) || ' times while it handled this', '')
+FROM deliveries INDEXED BY deliveries_busy
+WHERE state IN ('running', 'started') AND state = 'running';
+
+-- name: recover
+-- What was running when we died goes back, or is held after too many deaths.
+UPDATE deliveries INDEXED BY deliveries_busy SET
+    crashes = crashes + 1,
+    state = iif(crashes + 1 >= ?2, 'held', 'pending'),
+    reason = iif(crashes + 1 >= ?2, 'crashes', ''),
+    detail = iif(crashes + 1 >= ?2, 'the daemon died ' || (crashes + 1) || ' times while it handled this', ''),
+    due = iif(crashes + 1 >= ?2, 0, ?1),
+    head = iif(crashes + 1 >= ?2, 0, 1),
+    changed_at = ?1
+WHERE state IN ('running', 'started') AND state = 'running'
+RETURNING state;
+
+-- name: promote_all
+-- Every key that lost its head gets its next one.
+UPDATE deliveries SET head = 1
+WHERE seq IN (
+    SELECT (SELECT f.seq FROM deliveries f
+            WHERE f.actor = k.actor AND f.key = k.key
+              AND f.state IN ('preparing', 'pending', 'running', 'started')
+            ORDER BY f.pos LIMIT 1)
+    FROM deliveries k INDEXED BY deliveries_key
+    WHERE k.key IS NOT NULL AND k.state IN ('preparing', 'pending', 'running', 'started')
+    GROUP BY k.actor, k.key HAVING max(k.head) = 0);
+
+-- name: apply
+-- What is applied from now on.
+INSERT INTO applied (seq, at, project, root, snapshot) VALUES (?, ?, ?, ?, ?);
+
+-- name: keep_applied
+-- Only the last hundred are kept.
+DELETE FROM applied WHERE seq NOT IN (SELECT seq FROM applied ORDER BY seq DESC LIMIT 100);
+
+-- name: waiting_work
+-- All that a new configuration may concern: what waits for its turn or for a person.
+SELECT seq, route, actor, runs, state, reason, attempts FROM deliveries INDEXED BY deliveries_prepare
+WHERE state = 'preparing'
+UNION ALL
+SELECT seq, route, actor, runs, state, reason, attempts FROM deliveries INDEXED BY deliveries_claim
+WHERE state = 'pending' AND head = 1
+UNION ALL
+SELECT seq, route, actor, runs, state, reason, attempts FROM deliveries INDEXED BY deliveries_key
+WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
+  AND state = 'pending' AND head = 0
+UNION ALL
+SELECT seq, route, actor, runs, state, reason, attempts FROM deliveries INDEXED BY deliveries_attention
+WHERE state IN ('held', 'dead')
+ORDER BY seq;
+
+-- name: held_before
+-- What waits for a person since before a time.
+SELECT seq FROM deliveries
+WHERE state = 'held' AND changed_at < ?
+ORDER BY changed_at LIMIT ?;
+
+-- name: oldest_events
+-- Events from the oldest on, and whether work of theirs goes on.
+SELECT e.seq, e.at, EXISTS (
+    SELECT 1 FROM deliveries d
+    WHERE d.event_seq = e.seq AND d.state NOT IN ('delivered', 'dropped', 'discarded'))
+FROM events e ORDER BY e.seq;
+
+-- name: doomed_sops
+-- Prompt files that the given events' steps carried.
+SELECT DISTINCT sop_hash FROM steps
+WHERE sop_hash IS NOT NULL
+  AND delivery_seq IN (SELECT seq FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)));
+
+-- name: delete_steps
+-- The steps of the given events.
+DELETE FROM steps
+WHERE delivery_seq IN (SELECT seq FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)));
+
+-- name: delete_runs
+-- The runs of the given events.
+DELETE FROM runs
+WHERE delivery_seq IN (SELECT seq FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)));
+
+-- name: delete_deliveries
+-- The deliveries of the given events.
+DELETE FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?));
+
+-- name: delete_events
+-- The given events.
+DELETE FROM events WHERE seq IN (SELECT value FROM json_each(?));
+
+-- name: delete_sops
+-- Those of the given prompt files that no step carries any more.
+DELETE FROM sops
+WHERE hash IN (SELECT value FROM json_each(?))
+  AND NOT EXISTS (SELECT 1 FROM steps WHERE sop_hash = sops.hash);
+
+-- name: delete_seen
+-- Requests and identities that have been known for long enough.
+DELETE FROM seen
+WHERE (source, kind, key) IN (SELECT source, kind, key FROM seen WHERE at < ? ORDER BY at LIMIT ?);
+
+-- name: delete_owned
+-- Keys whose window is over.
+DELETE FROM owned
+WHERE (route, key) IN (SELECT route, key FROM owned WHERE until < ? ORDER BY until LIMIT ?);
+
+-- name: raise_floor
+-- The sequence goes on from here, whatever is deleted.
+UPDATE sequence SET floor = ?;
+
+-- name: shrink
+-- Give pages that are free back to the disk.
+PRAGMA incremental_vacuum(512);
+
+-- name: beat
+-- A daemon's life.
+INSERT INTO daemons (started_at, last_seen, ended_at, pid, port, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (started_at) DO UPDATE SET last_seen = ?2, ended_at = ?3, pid = ?4, port = ?5, version = ?6;
+
+-- name: keep_daemons
+-- Only the last hundred lives are kept.
+DELETE FROM daemons WHERE started_at NOT IN (SELECT started_at FROM daemons ORDER BY started_at DESC LIMIT 100);

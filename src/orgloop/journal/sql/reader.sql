@@ -1,0 +1,106 @@
+-- Looking at things. Lists are completed by their filters, order and limit.
+
+-- name: events
+-- Events.
+SELECT e.seq, e.id, e.at, e.source, e.type, e.platform_event, e.trace_id, e.hops, e.routes, e.document
+FROM events e
+
+-- name: deliveries
+-- Deliveries, with what they have from their event.
+SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs, d.state, d.reason, d.detail,
+       d.key, d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
+       d.waived, d.run_id, d.steps, d.document
+FROM deliveries d JOIN events e ON e.seq = d.event_seq
+
+-- name: steps
+-- Steps, with their delivery's and event's names.
+SELECT s.seq, s.at, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, s.happening, s.state, s.attempt,
+       s.began, s.reason, s.detail, s.sop_hash, s.sop_file, s.run_id
+FROM steps s JOIN deliveries d ON d.seq = s.delivery_seq JOIN events e ON e.seq = d.event_seq
+
+-- name: runs
+-- Runs, with their delivery's and event's names.
+SELECT r.seq, r.id, d.id, e.id, r.trace_id, r.hops, r.actor, r.route, r.harness, r.key, r.session_id, r.directory,
+       r.run_dir, r.spec, r.started_at, r.ended_at, r.outcome, r.reason, r.text, r.exit_status, r.cost_usd,
+       r.completion, r.last_line, r.last_seen
+FROM runs r JOIN deliveries d ON d.seq = r.delivery_seq JOIN events e ON e.seq = d.event_seq
+
+-- name: events_span
+-- The oldest and the newest.
+SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events);
+
+-- name: deliveries_span
+-- The oldest and the newest.
+SELECT (SELECT min(seq) FROM deliveries), (SELECT max(seq) FROM deliveries);
+
+-- name: steps_span
+-- The oldest and the newest.
+SELECT (SELECT min(seq) FROM steps), (SELECT max(seq) FROM steps);
+
+-- name: runs_span
+-- The oldest and the newest.
+SELECT (SELECT min(seq) FROM runs), (SELECT max(seq) FROM runs);
+
+-- name: events_time
+-- When the last one up to a number came.
+SELECT at FROM events WHERE seq <= ? ORDER BY seq DESC LIMIT 1;
+
+-- name: deliveries_time
+-- When the last one up to a number was accepted.
+SELECT accepted_at FROM deliveries WHERE seq <= ? ORDER BY seq DESC LIMIT 1;
+
+-- name: steps_time
+-- When the last one up to a number happened.
+SELECT at FROM steps WHERE seq <= ? ORDER BY seq DESC LIMIT 1;
+
+-- name: runs_time
+-- When the last one up to a number started.
+SELECT started_at FROM runs WHERE seq <= ? ORDER BY seq DESC LIMIT 1;
+
+-- name: sop
+-- A prompt file as it was when it was used.
+SELECT text FROM sops WHERE hash = ?;
+
+-- name: sources
+-- Every source that was ever heard of.
+SELECT source, checkpoint, last_poll, last_success, last_event, errors, error, events FROM sources ORDER BY source;
+
+-- name: pauses
+-- Every actor that nobody answers for.
+SELECT actor, since, until, tries, reason FROM pauses ORDER BY actor;
+
+-- name: applied
+-- What was applied last.
+SELECT at, project, root, snapshot FROM applied ORDER BY seq DESC LIMIT 1;
+
+-- name: daemons
+-- Lives of the daemon, newest first.
+SELECT started_at, last_seen, ended_at, pid, port, version FROM daemons ORDER BY started_at DESC LIMIT ?;
+
+-- name: unfinished
+-- What is not finished, by state and route. Each part reads one partial index.
+SELECT state, route, count(*) FROM (
+    SELECT state, route FROM deliveries INDEXED BY deliveries_prepare
+    WHERE state = 'preparing'
+    UNION ALL
+    SELECT state, route FROM deliveries INDEXED BY deliveries_claim
+    WHERE state = 'pending' AND head = 1
+    UNION ALL
+    SELECT state, route FROM deliveries INDEXED BY deliveries_key
+    WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
+      AND state = 'pending' AND head = 0
+    UNION ALL
+    SELECT state, route FROM deliveries INDEXED BY deliveries_busy
+    WHERE state IN ('running', 'started')
+    UNION ALL
+    SELECT state, route FROM deliveries INDEXED BY deliveries_attention
+    WHERE state IN ('held', 'dead'))
+GROUP BY state, route;
+
+-- name: finished
+-- What is finished, ever.
+SELECT coalesce(sum(delivered), 0), coalesce(sum(dropped), 0), coalesce(sum(discarded), 0) FROM route_stats;
+
+-- name: route_stats
+-- What each route has made.
+SELECT route, fired, last_fire FROM route_stats ORDER BY route;

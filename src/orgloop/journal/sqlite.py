@@ -1,0 +1,268 @@
+"""The journal on SQLite: every verb, group-committed by one writer."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from orgloop.core import delivery as core
+from orgloop.core.delivery import DeliveryPolicy, Move
+from orgloop.core.happening import Happening, Interrupted
+from orgloop.journal import accept, claim, operate, prune, runs, settle
+from orgloop.journal.apply import apply
+from orgloop.journal.connection import Place, file_place, journal_of, memory_place, open_writing
+from orgloop.journal.home import HomeLock, make_home
+from orgloop.journal.model import (
+    Acceptance,
+    Accepted,
+    AppliedRow,
+    ClaimedWake,
+    Claims,
+    ClaimWant,
+    DaemonRow,
+    OpenRun,
+    Prepared,
+    RunEnd,
+    RunStart,
+    Settlement,
+    ToPrepare,
+    Try,
+)
+from orgloop.journal.reader import SqliteReader
+from orgloop.journal.runs import Note
+from orgloop.journal.store import Store
+from orgloop.journal.transaction import Transaction, Work
+from orgloop.journal.writer import Lane, Writer, WriterSettings
+
+T = TypeVar("T")
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970."""
+
+_EXPIRE_PAGE: Final = 200
+
+
+class SqliteJournal:
+    """All of `protocols.Journal`. Made by `open_journal` or `memory_journal`, used in one event loop."""
+
+    def __init__(
+        self, store: Store, clock: Clock, settings: WriterSettings, release: Callable[[], None] = lambda: None
+    ) -> None:
+        """`store` is open. `release` lets go of what guards it, once it is closed."""
+        self._place = store.place
+        self._clock = clock
+        self._settings = settings
+        self._release = release
+        self._notes: dict[str, Note] = {}
+        self._writer = Writer(store, settings, self._write_notes)
+
+    @property
+    def waiting(self) -> int:
+        """How many accepts wait for their commit."""
+        return self._writer.waiting
+
+    def reader(self) -> SqliteReader:
+        """A reader of this journal. Close it before the journal."""
+        return SqliteReader(self._place)
+
+    async def close(self) -> None:
+        """Commit what waits, then close. Idempotent."""
+        await self._writer.close()
+        self._release()
+
+    # accepting
+
+    async def accept(self, acceptance: Acceptance) -> Sequence[Accepted]:
+        """See `Accepting.accept`."""
+        rows, size = _weight(acceptance)
+        work = partial(accept.accept, acceptance=acceptance)
+        answers: Sequence[Accepted] = await self._writer.submit(work, Lane.ACCEPT, rows=rows, size=size)
+        return answers
+
+    async def checkpoint(self, source: str) -> str | None:
+        """See `Accepting.checkpoint`."""
+        return await self._run(lambda tx: accept.checkpoint(tx, source))
+
+    async def polled(self, source: str, at: int, error: str) -> None:
+        """See `Accepting.polled`."""
+        await self._run(lambda tx: accept.polled(tx, source, at, error))
+
+    # claiming
+
+    async def claim(self, wants: Sequence[ClaimWant], now: int) -> Claims:
+        """See `Claiming.claim`. A caller that is cancelled meanwhile gives its wakes back."""
+        future = self._writer.submit(partial(claim.claim, wants=wants, now=now))
+        try:
+            claims: Claims = await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(self._give_back)
+            raise
+        return claims
+
+    async def to_prepare(self, limit: int, after: int = 0) -> Sequence[ToPrepare]:
+        """See `Claiming.to_prepare`."""
+        return await self._run(lambda tx: claim.to_prepare(tx, limit, after))
+
+    # settling
+
+    async def prepared(self, results: Sequence[Prepared], now: int) -> None:
+        """See `Settling.prepared`."""
+        await self._run(lambda tx: settle.prepared(tx, results, now))
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """See `Settling.settle`."""
+        return await self._run(lambda tx: settle.settle(tx, settlement) is not None)
+
+    async def start_run(self, start: RunStart) -> bool:
+        """See `Settling.start_run`."""
+        return await self._run(lambda tx: runs.start_run(tx, start))
+
+    async def note_run(
+        self, run_id: str, *, last_line: str, offset: int, at: int, session_id: str | None = None
+    ) -> None:
+        """See `Settling.note_run`. Written with the next group, or after `note_seconds`."""
+        note = Note(last_line=last_line, offset=offset, at=at, session_id=session_id)
+        if not self._notes:
+            asyncio.get_running_loop().call_later(self._settings.note_seconds, self._writer.plan)
+        self._notes[run_id] = note.after(self._notes.get(run_id))
+
+    async def end_run(self, end: RunEnd) -> bool:
+        """See `Settling.end_run`."""
+        return await self._run(lambda tx: runs.end_run(tx, end))
+
+    # operating
+
+    async def recover(self, now: int) -> Mapping[str, int]:
+        """See `Operating.recover`."""
+        return await self._run(lambda tx: operate.recover(tx, now))
+
+    async def open_runs(self) -> Sequence[OpenRun]:
+        """See `Operating.open_runs`."""
+        return await self._run(runs.open_runs)
+
+    async def operate(self, delivery_id: str, happening: Happening, now: int) -> Move:
+        """See `Operating.operate`."""
+        return await self._run(lambda tx: operate.operate(tx, delivery_id, happening, now))
+
+    async def apply(
+        self,
+        applied: AppliedRow,
+        routes: Mapping[str, str],
+        now: int,
+        *,
+        actors: Mapping[str, bool],
+        changed: Collection[str] = (),
+    ) -> Mapping[str, int]:
+        """See `Operating.apply`."""
+        return await self._run(lambda tx: apply(tx, applied, routes, actors, changed, now))
+
+    async def expire(self, now: int, held_before: int) -> int:
+        """See `Operating.expire`."""
+        total = 0
+        while page := await self._run(lambda tx: operate.expire(tx, now, held_before, _EXPIRE_PAGE)):
+            total += page
+        return total
+
+    async def prune(self, before: int, seen_before: int, limit: int) -> int:
+        """See `Operating.prune`."""
+        return await self._run(lambda tx: prune.prune(tx, before, seen_before, limit))
+
+    async def beat(self, life: DaemonRow) -> None:
+        """See `Operating.beat`."""
+        await self._run(lambda tx: operate.beat(tx, life))
+
+    async def _run(self, work: Callable[[Transaction], T]) -> T:
+        result: T = await self._writer.submit(work)
+        return result
+
+    def _give_back(self, future: asyncio.Future[Claims]) -> None:
+        """Nobody is there to wake what was claimed: it waits for its turn again."""
+        if future.cancelled() or future.exception() is not None:
+            return
+        now = self._clock()
+        for wake in future.result().wakes:
+            settlement = _interrupted(wake, now)
+            self._writer.post(partial(settle.settle, settlement=settlement))
+
+    def _write_notes(self) -> Work | None:
+        notes, self._notes = self._notes, {}
+        if not notes:
+            return None
+
+        def write(tx: Transaction) -> None:
+            for run_id, note in notes.items():
+                runs.note_run(tx, run_id, note)
+
+        return write
+
+
+async def open_journal(
+    home: Path,
+    *,
+    project: str,
+    clock: Clock,
+    holder: str = "",
+    settings: WriterSettings | None = None,
+    vfs: str | None = None,
+) -> SqliteJournal:
+    """The home's journal, for writing. Creates home (0700) and file (0600), takes the lock, migrates, checks.
+
+    `holder` says to others what holds it, such as `the daemon on port 4800`. `vfs` is SQLite's own
+    word for how it reaches files; None is the usual one. Raises JournalLocked, JournalTooNew,
+    JournalDamaged or JournalUnavailable.
+    """
+    path = make_home(home)
+    lock = HomeLock(home, holder=holder, at=clock())
+    try:
+        return await _open(file_place(path, vfs=vfs), project, clock, settings, lock.release)
+    except BaseException:
+        lock.release()
+        raise
+
+
+async def memory_journal(
+    *, project: str, clock: Clock, settings: WriterSettings | None = None
+) -> SqliteJournal:
+    """A journal without a file, gone when it is closed. Read it with its own `reader()`."""
+    place = memory_place(secrets.randbits(64))
+    anchor = open_writing(place)
+    return await _open(place, project, clock, settings, anchor.close)
+
+
+def open_reader(home: Path) -> SqliteReader:
+    """The home's journal, for reading, whether or not anybody writes. Raises NotFound if it has none."""
+    return SqliteReader(journal_of(home))
+
+
+async def _open(
+    place: Place, project: str, clock: Clock, settings: WriterSettings | None, release: Callable[[], None]
+) -> SqliteJournal:
+    settings = settings or WriterSettings()
+    store = Store(place, project, checkpoint_pages=settings.log_pages)
+    await asyncio.to_thread(store.open, check=True)
+    return SqliteJournal(store, clock, settings, release)
+
+
+def _weight(acceptance: Acceptance) -> tuple[int, int]:
+    """Rows and bytes, roughly."""
+    rows, size = 1, 0
+    for event in acceptance.events:
+        rows += 1 + len(event.deliveries)
+        size += len(event.document) + sum(len(d.document) for d in event.deliveries if d.document)
+    return rows, size
+
+
+def _interrupted(wake: ClaimedWake, now: int) -> Settlement:
+    happening = Interrupted(crash=False)
+    return Settlement(
+        id=wake.id,
+        token=wake.token,
+        happening=happening,
+        move=core.move(wake.facts, happening, DeliveryPolicy(), now, 0.0),
+        at=now,
+        tried=Try(began=now),
+    )

@@ -1,0 +1,180 @@
+"""The one writable connection and how groups run on it. All of it happens in the writer's thread."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from orgloop.errors import JournalDamaged, JournalError
+from orgloop.journal import statements
+from orgloop.journal.connection import Place, open_writing
+from orgloop.journal.faults import is_store_fault, translated
+from orgloop.journal.migrate import migrate
+from orgloop.journal.transaction import Sequence, Transaction, Work
+
+_SQL: Final = statements.load("store.sql")
+
+CHECKED_BYTES: Final = 64 * 1024 * 1024
+"""Up to this size, a journal whose daemon died is checked as a whole when it is opened (about 0.1 s)."""
+
+
+class Answer(NamedTuple):
+    """What one piece of work returned, or why it failed."""
+
+    value: Any = None
+    error: Exception | None = None
+
+
+class Store:
+    """Runs groups of work, each in one transaction. A failed group runs again one by one.
+
+    After a commit that failed nothing is known about the connection: it is closed, and opened
+    again before anything else is answered.
+    """
+
+    def __init__(self, place: Place, project: str, *, checkpoint_pages: int) -> None:
+        self.place = place
+        self.project = project
+        self._checkpoint_pages = checkpoint_pages
+        self._connection: apsw.Connection | None = None
+        self._sequence = Sequence(0)
+        self._log_pages = 0
+        self._copy_at = checkpoint_pages
+
+    def open(self, *, check: bool = False) -> None:
+        """Open, migrate, and check what a death may have left, if asked to.
+
+        Raises JournalTooNew, JournalDamaged, JournalUnavailable or JournalError.
+        """
+        connection = open_writing(self.place)
+        try:
+            migrate(connection, self.place.name)
+            if check:
+                _check(connection, self.place.name)
+            self._sequence = Sequence(connection.execute(_SQL["last_number"]).get)
+        except BaseException as exc:
+            connection.close(True)
+            if isinstance(exc, apsw.Error):
+                raise translated(exc, self.place.name) from exc
+            raise
+        connection.set_wal_hook(self._note_log)
+        self._connection = connection
+
+    def run(self, group: Seq[Work]) -> Seq[Answer]:
+        """Run a group; it is on the disk when this returns. Never raises: failures are answers."""
+        if self._connection is None:
+            try:
+                self.open()
+            except JournalError as exc:
+                return _refuse(exc, group)
+        try:
+            return self._commit(group, _together)
+        except Exception as exc:
+            if is_store_fault(exc):
+                return self._give_up(exc, group)
+        try:
+            return self._commit(group, self._one_by_one)
+        except Exception as exc:
+            return self._give_up(exc, group)
+
+    def tidy(self) -> None:
+        """Copy the write-ahead log into the file once it is long. Called when everybody has their answer."""
+        if self._connection is None or self._log_pages < self._copy_at:
+            return
+        # A reader may keep the log from starting over: then it is copied again only once it has grown.
+        self._copy_at = self._log_pages + self._checkpoint_pages
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.Error:
+            # The log keeps everything; what is wrong with the file shows at the next commit.
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection. The last one to close empties the write-ahead log."""
+        if self._connection is not None:
+            self._connection.close(True)
+            self._connection = None
+
+    def _commit(self, group: Seq[Work], how: _How) -> Seq[Answer]:
+        connection = self._connection
+        assert connection is not None
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            answers = how(connection, Transaction(connection, self._sequence, self.project), group)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return answers
+
+    def _one_by_one(self, connection: apsw.Connection, _: Transaction, group: Seq[Work]) -> Seq[Answer]:
+        answers = []
+        for work in group:
+            connection.execute("SAVEPOINT item")
+            try:
+                tx = Transaction(connection, self._sequence, self.project)
+                answer = Answer(work(tx))
+                tx.flush()
+            except Exception as exc:
+                if is_store_fault(exc):
+                    raise
+                connection.execute("ROLLBACK TO item")
+                error = translated(exc, self.place.name) if isinstance(exc, apsw.Error) else exc
+                answer = Answer(error=error)
+            connection.execute("RELEASE item")
+            answers.append(answer)
+        return answers
+
+    def _give_up(self, exc: Exception, group: Seq[Work]) -> Seq[Answer]:
+        """Nothing of the group counts. Start over with a connection that has seen no failure."""
+        self.close()
+        # What stays wrong shows when the next group comes; this one is told what went wrong first.
+        with contextlib.suppress(JournalError):
+            self.open()
+        return _refuse(translated(exc, self.place.name), group, exc)
+
+    def _note_log(self, _: apsw.Connection, __: str, pages: int) -> int:
+        if pages < self._log_pages:
+            self._copy_at = self._checkpoint_pages
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+
+_How = Callable[[apsw.Connection, Transaction, Seq[Work]], Seq[Answer]]
+
+
+def _refuse(error: JournalError, group: Seq[Work], cause: Exception | None = None) -> Seq[Answer]:
+    """One error for each: two waiters must not raise the same object."""
+    answers = []
+    for _ in group:
+        own = type(error)(error.message, hint=error.hint)
+        own.__cause__ = cause or error
+        answers.append(Answer(error=own))
+    return answers
+
+
+def _together(_: apsw.Connection, tx: Transaction, group: Seq[Work]) -> Seq[Answer]:
+    answers = [Answer(work(tx)) for work in group]
+    tx.flush()
+    return answers
+
+
+def _check(connection: apsw.Connection, where: str) -> None:
+    """After a death, look whether the file is sound.
+
+    A death alone cannot damage it, a broken disk can. A small journal is read as a whole; for a
+    large one that would take minutes, and every page that is read later is checked as it is used.
+    """
+    if not connection.execute(_SQL["died"]).get or connection.execute(_SQL["size"]).get > CHECKED_BYTES:
+        return
+    problems = [text for (text,) in connection.execute("PRAGMA quick_check(3)")]
+    if problems != ["ok"]:
+        raise JournalDamaged(
+            f"{where} is damaged: {'; '.join(problems)}",
+            hint="Move the file away with its -wal and -shm, and restore a copy or start anew.",
+        )

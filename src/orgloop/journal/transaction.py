@@ -1,0 +1,152 @@
+"""One transaction in the making: its statements, the sequence, and what is summed up before it commits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import apsw
+
+from orgloop.core.delivery import State
+from orgloop.journal import statements
+from orgloop.journal.model import PauseRow
+
+_ACCEPT: Final = statements.load("accept.sql")
+_MOVES: Final = statements.load("moves.sql")
+
+
+class Sequence:
+    """Numbers that only grow, for every table. A transaction that fails leaves a gap."""
+
+    __slots__ = ("last",)
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+
+    def next(self) -> int:
+        """The next number."""
+        self.last += 1
+        return self.last
+
+
+class Transaction:
+    """What the verbs write through. New rows are sent in bulk; `flush` sends them now."""
+
+    __slots__ = (
+        "_deliveries",
+        "_events",
+        "_paused",
+        "_routes",
+        "_sources",
+        "_steps",
+        "execute",
+        "executemany",
+        "next",
+        "project",
+        "sequence",
+    )
+
+    def __init__(self, connection: apsw.Connection, sequence: Sequence, project: str) -> None:
+        self.execute: Callable[..., Any] = connection.execute
+        self.executemany: Callable[..., Any] = connection.executemany
+        self.sequence = sequence
+        self.next = sequence.next
+        self.project = project
+        self._events: list[tuple[Any, ...]] = []
+        self._deliveries: list[tuple[Any, ...]] = []
+        self._steps: list[tuple[Any, ...]] = []
+        self._sources: dict[str, list[Any]] = {}
+        self._routes: dict[str, dict[str, Any]] = {}
+        self._paused: dict[str, PauseRow] | None = None
+
+    def add_event(self, row: tuple[Any, ...]) -> None:
+        """A row of `insert_event`, written at the latest when the transaction ends."""
+        self._events.append(row)
+
+    def add_delivery(self, row: tuple[Any, ...]) -> None:
+        """A row of `insert_delivery`, written at the latest when the transaction ends."""
+        self._deliveries.append(row)
+
+    def add_step(
+        self,
+        *,
+        at: int,
+        delivery: int,
+        happening: str,
+        state: State,
+        attempt: int,
+        reason: str = "",
+        detail: str = "",
+        began: int | None = None,
+        sop: tuple[str | None, str | None] = (None, None),
+        run_id: str | None = None,
+    ) -> None:
+        """What happened to a delivery (by seq). `sop` is hash and file."""
+        self._steps.append(
+            (self.next(), at, delivery, happening, state, attempt, began, reason, detail, *sop, run_id)
+        )
+
+    def arrived(self, source: str, at: int, events: int) -> None:
+        """So many new events came from a source."""
+        sums = self._sources.setdefault(source, [None, 0])
+        if events:
+            sums[0] = at
+            sums[1] += events
+
+    def fired(self, route: str, at: int) -> None:
+        """A route made a delivery."""
+        sums = self._route(route)
+        sums["fired"] += 1
+        sums["at"] = at
+
+    def finished(self, route: str, state: State) -> None:
+        """A delivery of a route came to an end."""
+        self._route(route)[state] += 1
+
+    def paused(self, actor: str) -> PauseRow | None:
+        """The actor's pause, if nobody answers for it."""
+        if self._paused is None:
+            rows = self.execute(_MOVES["pauses"])
+            self._paused = {
+                row[0]: PauseRow(actor=row[0], since=row[1], until=row[2], tries=row[3], reason=row[4])
+                for row in rows
+            }
+        return self._paused.get(actor)
+
+    def pause(self, row: PauseRow) -> None:
+        """Write or extend a pause."""
+        self.execute(_MOVES["pause"], (row.actor, row.since, row.until, row.tries, row.reason))
+        self._paused = None
+
+    def resume(self, actor: str) -> None:
+        """End a pause."""
+        self.execute(_MOVES["resume"], (actor,))
+        self._paused = None
+
+    def flush(self) -> None:
+        """Send what was kept back, so that the statements that follow see it."""
+        if self._events:
+            self.executemany(_ACCEPT["insert_event"], self._events)
+            self._events.clear()
+        if self._deliveries:
+            self.executemany(_ACCEPT["insert_delivery"], self._deliveries)
+            self._deliveries.clear()
+        if self._steps:
+            self.executemany(_MOVES["insert_step"], self._steps)
+            self._steps.clear()
+        for source, (at, events) in self._sources.items():
+            self.execute(_ACCEPT["count_events"], (source, at, events))
+        self._sources.clear()
+        for route, sums in self._routes.items():
+            self.execute(_ACCEPT["count_route"], (route, *sums.values()))
+        self._routes.clear()
+
+    def _route(self, route: str) -> dict[str, Any]:
+        return self._routes.setdefault(
+            route,
+            {"fired": 0, "at": None, State.DELIVERED: 0, State.DROPPED: 0, State.DISCARDED: 0},
+        )
+
+
+Work = Callable[[Transaction], Any]
+"""What runs inside a transaction. It may run twice: a group that fails is run again one by one."""

@@ -1,0 +1,135 @@
+"""`console`: one line per record on stderr."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+import orjson
+
+from orgloop.core.record import Level, Phase, Record
+from orgloop.plugin import LoggerPlugin, Settings
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+_COLORS: Final = {"dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+_LOUDNESS: Final = {level: number for number, level in enumerate(Level)}
+
+LOOKS: Final[Mapping[Phase, tuple[str, str]]] = {
+    Phase.SOURCE_EMIT: ("●", "blue"),
+    Phase.SOURCE_DUPLICATE: ("●", "dim"),
+    Phase.SOURCE_FAILED: ("⚠", "yellow"),
+    Phase.SOURCE_RECOVERED: ("✓", "green"),
+    Phase.ROUTE_MATCH: ("►", "cyan"),
+    Phase.ROUTE_NO_MATCH: ("►", "dim"),
+    Phase.TRANSFORM_PASS: ("◆", "green"),
+    Phase.TRANSFORM_DROP: ("✗", "red"),
+    Phase.TRANSFORM_ERROR: ("⚠", "yellow"),
+    Phase.TRANSFORM_ERROR_DROP: ("✗", "yellow"),
+    Phase.TRANSFORM_ERROR_HALT: ("⛔", "red"),
+    Phase.DELIVER_ATTEMPT: ("▷", "cyan"),
+    Phase.DELIVER_SUCCESS: ("✓", "green"),
+    Phase.DELIVER_SKIPPED: ("✗", "dim"),
+    Phase.DELIVER_FAILURE: ("✗", "red"),
+    Phase.DELIVER_RETRY: ("↻", "yellow"),
+    Phase.DELIVER_WAIT: ("↻", "cyan"),
+    Phase.DELIVER_HELD: ("⛔", "red"),
+    Phase.DELIVER_RELEASED: ("▷", "green"),
+    Phase.DELIVER_DISCARDED: ("✗", "dim"),
+    Phase.DELIVER_EXPIRED: ("✗", "yellow"),
+    Phase.RUN_STARTED: ("▷", "green"),
+    Phase.RUN_ENDED: ("✓", "green"),
+    Phase.RUNTIME_START: ("●", "magenta"),
+    Phase.RUNTIME_STOP: ("●", "magenta"),
+    Phase.RUNTIME_APPLY: ("●", "cyan"),
+    Phase.SYSTEM_ERROR: ("⚠", "magenta"),
+}
+"""Icon and colour of every phase."""
+
+
+class ConsoleSettings(Settings):
+    """What to show, and how."""
+
+    level: Level = Level.INFO
+    """The least level that is shown: debug, info, warn or error."""
+    color: bool = True
+    """Colours, where stderr is a terminal and NO_COLOR is not set. False: never."""
+    compact: bool = True
+    """Metadata, if shown, on the record's own line. False: below it, indented."""
+    show_payload: bool = False
+    """Show a record's metadata, such as the number of the attempt."""
+
+
+class ConsoleLogger:
+    """Writes to `stream`."""
+
+    def __init__(self, settings: ConsoleSettings, stream: TextIO, *, colored: bool) -> None:
+        self._settings = settings
+        self._stream = stream
+        self._colored = colored and settings.color
+        self._least = _LOUDNESS[settings.level]
+
+    def write(self, records: Sequence[Record]) -> None:
+        lines = [self._line(record) for record in records if _LOUDNESS[record.level] >= self._least]
+        if lines:
+            self._stream.write("".join(lines))
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def _line(self, record: Record) -> str:
+        icon, color = LOOKS[record.phase]
+        said = " ".join(self._parts(record))
+        line = f"{self._in('dim', _clock(record.at))} {self._in(color, f'{icon} {record.phase}')}"
+        line = f"{line} {said}" if said else line
+        if self._settings.show_payload and record.metadata:
+            line += self._metadata(record.metadata)
+        return f"{line}\n"
+
+    def _parts(self, record: Record) -> Iterator[str]:
+        named = {
+            "src": record.source,
+            "tgt": record.target,
+            "route": record.route,
+            "xform": record.transform,
+            "type": record.event_type,
+            "result": record.result,
+        }
+        yield from (f"{name}={_plain(value)}" for name, value in named.items() if value)
+        if record.duration_ms is not None:
+            yield f"{record.duration_ms:.2f}".rstrip("0").rstrip(".") + "ms"
+        if not record.error and isinstance(reason := record.metadata.get("reason"), str):
+            yield f"reason={_plain(reason)}"
+        if record.error:
+            yield self._in("red", f"err={_plain(record.error)}")
+
+    def _metadata(self, metadata: Mapping[str, Any]) -> str:
+        if self._settings.compact:
+            return f" metadata={_plain(orjson.dumps(metadata, default=str).decode())}"
+        pretty = orjson.dumps(metadata, default=str, option=orjson.OPT_INDENT_2).decode()
+        return "".join(f"\n  {_plain(line)}" for line in f"metadata: {pretty}".split("\n"))
+
+    def _in(self, color: str, shown: str) -> str:
+        return f"\x1b[{_COLORS[color]}m{shown}\x1b[0m" if self._colored else shown
+
+
+def _clock(at: int) -> str:
+    """Local time of day."""
+    return f"{datetime.fromtimestamp(at // 1000, UTC).astimezone():%H:%M:%S}.{at % 1000:03}"
+
+
+def _plain(shown: str) -> str:
+    """On one line, and without what a terminal would obey: much of it comes from outside."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], shown)
+
+
+def _open(settings: ConsoleSettings) -> ConsoleLogger:
+    return ConsoleLogger(settings, sys.stderr, colored=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+
+
+logger = LoggerPlugin(name="console", title="Lines on stderr", settings=ConsoleSettings, open=_open)

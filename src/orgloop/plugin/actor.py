@@ -1,0 +1,195 @@
+"""Actors do work when woken: they take a wake and answer at once, or they have runs.
+
+An actor with runs is three pure functions; the engine spawns, streams, adopts, times out, settles.
+It is also a source: its runs' ends are `actor.stopped` events under its own id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from orgloop.core.event import Event
+from orgloop.core.happening import Outcome, Rejected, Retry, Throttled, Unavailable
+from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.plugin.context import Context
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WakeSession:
+    """The agent's own session that a key leads to. `id` None: none yet, begin one."""
+
+    key: str
+    id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wake:
+    """What an actor gets: the lead event, the SOP with the event's data, and what identifies the try.
+
+    `events` are all events of this wake in acceptance order; the first is the lead's.
+    `sop` is the prompt file's text without front matter (None if the route has none), `prompt` the
+    SOP followed by the event as delimited data: what an agent reads.
+    `config` is the route's `then.config`, placeholders filled in. `delivery_id` never changes;
+    `idempotency_key` is the same after an unknown outcome and new after a known failure.
+    `run_id` and `directory` (an existing directory for the run's files) are set for actors with
+    runs, `timeout` in seconds bounds `deliver`.
+    """
+
+    event: Event
+    events: Sequence[Event]
+    route: str
+    actor: str
+    project: str
+    delivery_id: str
+    idempotency_key: str
+    attempt: int
+    prompt: str
+    sop: str | None = None
+    sop_file: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    session: WakeSession | None = None
+    run_id: str | None = None
+    directory: str | None = None
+    timeout: float = 30.0
+
+
+class Actor(Protocol):
+    """What every actor has."""
+
+    async def open(self, ctx: Context) -> None:
+        """Called once before the first wake. An exception keeps the actor unavailable; its work waits."""
+
+    async def close(self) -> None:
+        """Called once at the end. Exceptions are logged."""
+
+
+@runtime_checkable
+class Deliverer(Actor, Protocol):
+    """Hands over and answers at once."""
+
+    async def deliver(self, wake: Wake) -> Outcome:
+        """Wake the outside actor. Calls overlap, one at a time per key.
+
+        Cancelled at the route's `delivery.timeout` (an unknown outcome, tried again with the same
+        idempotency key). An exception is a counted `Retry` with its text.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunLimitsSpec:
+    """Limits of one run, in seconds and bytes; None is no limit. They hold while the daemon is down, too.
+
+    `start_s`: until the first byte of output; `silence_s`: between bytes; `total_s`: from start to end.
+    """
+
+    start_s: float | None = None
+    silence_s: float | None = None
+    total_s: float | None = None
+    output_bytes: int | None = 256 * 1024 * 1024
+    grace_s: float = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSpec:
+    """One program to run. `argv[0]` is looked up in the child's PATH.
+
+    `env` is what the actor adds to the child's allow-listed environment, `env_pass` the names
+    that it takes over from the daemon's. `stdin` is the prompt or empty. `session_id` is
+    remembered for the wake's session key as soon as the run is committed.
+    """
+
+    argv: Sequence[str]
+    cwd: str
+    stdin: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_pass: Sequence[str] = ()
+    limits: RunLimitsSpec = RunLimitsSpec()
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """What one line of output says: shown as the run's last line; None fields say nothing new."""
+
+    text: str | None = None
+    session_id: str | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExitInfo:
+    """How the program ended. `status` is 0..255, 128 + signal, or None if nobody knows; `stopped` names the limit that ended it.
+
+    `stopped`: start, silence, total, output, requested, lost (it vanished with its machine), or None.
+    `stdout` and `stderr` are the last megabyte of each; `duration_s` is in seconds.
+    """
+
+    status: int | None
+    stopped: str | None
+    stdout: str
+    stderr: str
+    duration_s: float
+    session_id: str | None = None
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """A run's end, as `actor.stopped` carries it.
+
+    `text` is what the agent said last, `json` its structured result (its own structured output,
+    else the last fenced JSON block of the text, else None). Costs are US dollars, estimated by
+    the agent; `tokens` are counts by kind.
+    """
+
+    phase: Phase
+    outcome: RunOutcome
+    reason: str
+    text: str = ""
+    json: Any = None
+    session_id: str | None = None
+    cost_usd: float | None = None
+    tokens: Mapping[str, int] | None = None
+    turns: int | None = None
+    models: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotBegun:
+    """The program ended before any paid work: the wake may be tried again, as `outcome` says.
+
+    `forget_session`: the session that it should have resumed does not exist any more.
+    """
+
+    outcome: Retry | Unavailable | Throttled | Rejected
+    forget_session: bool = False
+
+
+@runtime_checkable
+class Supervised(Actor, Protocol):
+    """Has runs. All three functions are pure and quick; `read` and `finish` may be called again after a restart."""
+
+    @property
+    def harness(self) -> str:
+        """Which agent this is: `claude-code`, `process`, ..."""
+        ...
+
+    @property
+    def directory(self) -> str | None:
+        """The resolved directory in which runs work, one at a time; None if runs may overlap anywhere."""
+        ...
+
+    def start(self, wake: Wake, session: WakeSession | None) -> RunSpec:
+        """What to run. Raises Refused if this wake can never be run: it is then rejected."""
+        ...
+
+    def read(self, line: str) -> Progress | None:
+        """One line of standard output, without its newline."""
+        ...
+
+    def finish(self, exit: ExitInfo) -> Completion | NotBegun:
+        """What the run came to."""
+        ...

@@ -1,0 +1,61 @@
+"""A connector: one package's source, actor or both for one outside system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orgloop.core.event import EventType
+from orgloop.plugin.actor import Actor
+from orgloop.plugin.settings import Settings
+from orgloop.plugin.setup import Setup
+from orgloop.plugin.source import Source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceKind:
+    """How a source of this connector is made.
+
+    `open(id, settings)` builds it without I/O; ValueError for settings that cannot work.
+    `team_only`: its events come from anybody on the internet, so routes that wake an agent
+    demand `trust: team` unless they say otherwise. `scaffold` is the `config:` map that `init`
+    and `add source` write; `example` an event document for `orgloop test --generate`.
+    """
+
+    settings: type[Settings]
+    open: Callable[[str, Any], Source]
+    emits: Sequence[str] = (EventType.RESOURCE_CHANGED,)
+    team_only: bool = False
+    polled: bool = False
+    scaffold: Mapping[str, Any] = field(default_factory=dict)
+    example: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActorKind:
+    """How an actor of this connector is made: `open(id, settings)`, as for sources.
+
+    `has_runs`: its actor is `Supervised`, else a `Deliverer`. `wakes_agent`: outside text reaches
+    a language model, so trust and age guards apply. `concurrency` is how many wakes it takes at
+    once if nothing says else.
+    """
+
+    settings: type[Settings]
+    open: Callable[[str, Any], Actor]
+    has_runs: bool = False
+    wakes_agent: bool = False
+    concurrency: int = 32
+    scaffold: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connector:
+    """One outside system. `title` is one line for lists; `aliases` are other names for it in YAML."""
+
+    name: str
+    title: str
+    source: SourceKind | None = None
+    actor: ActorKind | None = None
+    setup: Setup = Setup()
+    aliases: Sequence[str] = ()

@@ -1,0 +1,60 @@
+"""Settings of a plugin: one pydantic model that parses, lints and documents its `config:` map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+
+from orgloop.core.units import parse_duration, parse_size
+
+
+class Settings(BaseModel):
+    """Base of every plugin's settings.
+
+    Unknown keys are errors with the nearest known key. A field that is accepted for the sake of
+    older files but has no effect names itself in `without_effect`; it warns. Secrets are
+    `SecretStr` and never print.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def without_effect(cls) -> frozenset[str]:
+        """Keys that are accepted, warn, and do nothing."""
+        return frozenset()
+
+
+def _duration(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _size(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _resolve(value: Any, info: ValidationInfo) -> Any:
+    """Against the YAML file's directory, then the project's: `context` holds both."""
+    if not isinstance(value, str):
+        return value
+    path = Path(value).expanduser()
+    context = info.context or {}
+    bases = [Path(base) for base in (context.get("base"), context.get("project")) if base is not None]
+    if path.is_absolute() or not bases:
+        return path
+    return next((base / path for base in bases if (base / path).exists()), bases[0] / path)
+
+
+Duration = Annotated[int, BeforeValidator(_duration), Field(ge=0, json_schema_extra={"type": "string"})]
+"""`5m` in YAML, milliseconds in Python."""
+
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0, json_schema_extra={"type": "string"})]
+"""`10MB` in YAML, bytes in Python."""
+
+ProjectPath = Annotated[Path, BeforeValidator(_resolve)]
+"""A path in YAML; relative ones are looked for beside the file that names them, then in the project."""
+
+__all__ = ["Duration", "ProjectPath", "SecretStr", "Settings", "Size"]

@@ -1,0 +1,53 @@
+"""What a connector needs around it: variables, and checks that tell whether they work."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from orgloop.plugin.context import Context
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variable:
+    """An environment variable: what it is for, where to get it, and the command that prints it, if any."""
+
+    name: str
+    description: str
+    help_url: str = ""
+    help_command: str = ""
+    required: bool = True
+
+
+class CheckStatus(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WARNING = "warning"
+    MISSING = "missing"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckResult:
+    """`name` says what was looked at, `detail` what was found, `hint` what to do next, `identity` who is logged in."""
+
+    name: str
+    status: CheckStatus
+    detail: str = ""
+    hint: str = ""
+    identity: str = ""
+
+
+Check = Callable[[Any, Context], Awaitable[Sequence[CheckResult]]]
+"""`(settings, ctx) -> results`: a live check without side effects; cancelled after a few seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """`variables` that the scaffold's settings use; `check` for one configured source or actor."""
+
+    variables: Sequence[Variable] = ()
+    check: Check | None = None

@@ -1,0 +1,126 @@
+"""Sources emit events: by polling with a checkpoint, by webhook, by listening, or several of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from orgloop.core.event import EventType
+from orgloop.plugin.context import Context
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """An event before the journal has it. The engine adds id, time, source, trace and hops.
+
+    `key` names the fact within its source, with its version if the thing can be edited
+    (`review-17@2026-01-05T10:00:00Z`): the same key a second time is a duplicate, whichever way it
+    came. None: every draft is a new fact.
+    `provenance` needs `platform`; `platform_event`, `native_event`, `native_action`, `author` and
+    `author_type` are what routes and trust read.
+    """
+
+    provenance: Mapping[str, Any]
+    payload: Any
+    type: str = EventType.RESOURCE_CHANGED
+    key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One poll's result; its events and checkpoint commit together.
+
+    `more`: poll again at once. `next_at`: when the source knows that something is due (ms since
+    1970); None leaves it to `poll.interval`.
+    """
+
+    events: Sequence[Draft] = ()
+    checkpoint: str | None = None
+    more: bool = False
+    next_at: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inbound:
+    """A request from outside: raw bytes and headers (names in lower case), of no web framework.
+
+    `path` is what follows `/webhook/<source>`, `query` the raw query string. `peer` is the
+    sender's IP address.
+    """
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes
+    path: str = ""
+    query: str = ""
+    peer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What the sender hears after the commit. `body` None: the engine's `{ok, event_id, duplicate}`."""
+
+    status: int = 200
+    body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Received:
+    """What a request means. `request` is the provider's delivery id: the same id again is a duplicate."""
+
+    events: Sequence[Draft] = ()
+    request: str | None = None
+    reply: Reply = Reply()
+
+
+class Source(Protocol):
+    """What every source has. Each source also has at least one of `poll`, `receive`, `listen`."""
+
+    async def open(self, ctx: Context) -> None:
+        """Called once before anything else. An exception keeps the source from starting."""
+
+    async def close(self) -> None:
+        """Called once at the end, also after a failed `open`. Exceptions are logged."""
+
+
+@runtime_checkable
+class Poller(Source, Protocol):
+    """Asked at its interval."""
+
+    async def poll(self, checkpoint: str | None) -> Page:
+        """What is new since `checkpoint` (None: never polled; set one and emit nothing, unless asked to look back).
+
+        Never overlaps itself. Any exception counts as a failed poll: the checkpoint stays, the
+        source shows as unhealthy, and the next poll waits longer.
+        """
+        ...
+
+
+@runtime_checkable
+class Receiver(Source, Protocol):
+    """Takes webhooks at `/webhook/<source id>`."""
+
+    async def receive(self, request: Inbound) -> Received:
+        """Verify and translate one request. Calls overlap. The reply is sent after the commit.
+
+        `Refused` answers with its status and message; any other exception with 500, logged.
+        """
+        ...
+
+    @property
+    def signed(self) -> bool:
+        """Whether requests are verified by a secret; unsigned sources take local requests only."""
+        ...
+
+
+@runtime_checkable
+class Listener(Source, Protocol):
+    """Holds a connection of its own."""
+
+    async def listen(self, ctx: Context) -> None:
+        """Runs until cancelled, handing events to `ctx.emit`; acknowledge upstream only after it returned.
+
+        Called once; if it returns or raises, it is called again after a growing pause.
+        """

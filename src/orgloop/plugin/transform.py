@@ -1,0 +1,93 @@
+"""Transforms: a mechanical step on one event for one route: pass it, change it, or drop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from orgloop.plugin.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """For which route, actor and source a step runs; `event_type` is the event's as it entered."""
+
+    route: str
+    actor: str
+    source: str
+    event_type: str
+    event_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pass:
+    """The event goes on as it is.
+
+    `once`: only if this delivery is the first that owns this key within `window_ms` (by acceptance
+    times, per route); else it is dropped as a duplicate. The journal decides that in the
+    transaction of the delivery, so a retry or a restart never meets itself.
+    """
+
+    once: str | None = None
+    window_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """The event goes on with this document's content; identity and lineage stay."""
+
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Discard:
+    """The event ends here for this route; `reason` says which rule, for people."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """The step could not do its work; the route's `on_error` decides what follows."""
+
+    reason: str
+
+
+TransformResult = Pass | Change | Discard | Failure
+
+
+class Transform(Protocol):
+    """One configured step.
+
+    `bounded` says that `apply` works in this process, quickly, without waiting: then it runs in
+    the transaction that accepts the event, through `apply_now`. Else `apply` runs after the event
+    is committed, several at once; results commit in acceptance order.
+    """
+
+    @property
+    def bounded(self) -> bool: ...
+
+    def apply_now(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        """For bounded steps. Must not change `document`. An exception is a Failure with its text."""
+        ...
+
+    async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        """For steps that are not bounded. Cancelled when the daemon stops, and then run again at the next start."""
+        ...
+
+    async def close(self) -> None:
+        """Called once at the end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransformPlugin:
+    """A kind of transform: `open` makes a step from its settings. Raises ValueError for settings that cannot work.
+
+    The settings' class documents the `config:` map; its `ProjectPath` fields arrive resolved.
+    """
+
+    name: str
+    title: str
+    settings: type[Settings]
+    open: Callable[[Any], Transform]

@@ -1,0 +1,399 @@
+"""Holds exactly one run of an agent program, and outlives the daemon that asked for it.
+
+The daemon starts it by its path, `python -I -S runner.py RUN_DIRECTORY`, in a new session. The two share only
+the run directory. Format version 1 (directory 0700, files 0600, JSON in UTF-8, times in seconds since 1970):
+
+    spec.json   by the daemon, before it starts the runner:
+                {"version": 1, "argv": [str], "cwd": str, "env": {str: str}, "grace_s": float, "limits":
+                 {"start_s", "silence_s", "total_s": float|null, "output_bytes": int|null}}
+                `env` is the program's whole environment and may hold secrets: the runner deletes this file
+                once the program runs or cannot run. Who settles a run that no runner took up deletes it too.
+    stdin       by the daemon, before: what the program reads. Without this file it reads /dev/null.
+    cancelled   by the daemon, while it holds the lock itself: this run must never start.
+    stop        by anybody: end the run. The runner looks once a second; SIGTERM to it works at once.
+    lock        flock'ed by the runner before all else and for life: held = the runner is alive. Free, with
+                `started` and no exit.json = the runner was killed, and the program may still live.
+    started     exists, durably, before the program can run. Lock free, no `started` = no agent ever ran.
+    child.json  {"version", "pid", "pgid", "runner_pid", "start": field 22 of /proc/PID/stat | null,
+                 "boot_id": Linux's boot id | null, "started_at", "at"}; pid = group = session. The kernel
+                created it between `started_at` and `at`: where there is no /proc, that identifies it.
+    stdout      what the program wrote, by its own hand; so is stderr.
+    runner.log  what the runner had to say itself; empty in a good run.
+    exit.json   durable, never in part; the run is over and nothing lives in its session:
+                {"version": 1, "status": 0..255 or 128+signal | null, "signal": int|null, "started_at",
+                 "ended_at", "duration_s", "stopped": null|"start"|"silence"|"total"|"output"|"requested",
+                 "not_started": null | {"errno": int, "error": str}}; if so, `status` is null.
+
+The runner lets go of its stdin and stdout once child.json or exit.json is there: a daemon that gave it a pipe
+as stdout reads end-of-file then. SIGTERM to the runner is a soft stop: SIGTERM to the program's session,
+`grace_s` later SIGKILL; a second SIGTERM kills at once. SIGHUP and SIGINT are ignored. Limits count from the
+start of the program and stand still while the machine sleeps. Once the program itself has ended, what it left
+in its session gets SIGTERM and at most two seconds later SIGKILL. Only what made a session of its own stays.
+"""
+
+# All imports are here and few: they are most of what a start costs (`json` or `pathlib` would double it), and
+# a run may outlive the Python installation that it was started from.
+# ruff: noqa: PTH104, PTH110, PTH112, PTH123, PTH208
+
+import errno
+import fcntl
+import os
+import select
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+    from typing import Any
+else:
+    import _signal as signal  # the compiled half: `signal` itself loads `enum`, half an interpreter's start
+
+VERSION = 1
+SPEC, STDIN, STDOUT, STDERR, LOCK, LOG = "spec.json", "stdin", "stdout", "stderr", "lock", "runner.log"
+STARTED, CHILD, EXIT, STOP, CANCELLED = "started", "child.json", "exit.json", "stop", "cancelled"
+
+# The runner's exit statuses. After the last three it has changed nothing; any other comes with a traceback.
+ENDED, LOCK_HELD, WAS_CANCELLED, WAS_STARTED = 0, 75, 76, 77
+
+NEVER = float("inf")
+TICK_S = 1.0  # longest time between two looks at the limits and at `stop`
+LINGER_S = 2.0  # longest grace for what the program left behind
+UNKILLABLE_S = 5.0  # how long the end waits for what SIGKILL does not end (disk sleep, another user)
+
+
+class NotStarted(Exception):
+    """The program could not be started. Arguments: the system's error number; what failed and what to do."""
+
+
+def main(directory: str) -> int:
+    """Hold the run of this directory. Returns an exit status of those above."""
+    null = own_descriptors()
+    wake = Wake()
+    os.chdir(directory)
+    try:
+        fcntl.flock(create(LOCK), fcntl.LOCK_EX | fcntl.LOCK_NB)  # never closed here: the kernel does it
+    except BlockingIOError:
+        return LOCK_HELD
+    if os.path.exists(CANCELLED):
+        return WAS_CANCELLED
+    if os.path.exists(STARTED) or os.path.exists(EXIT):
+        return WAS_STARTED
+    os.dup2(create(LOG), 2)
+    record_end(run(wake, null), wake)
+    return ENDED
+
+
+def run(wake: "Wake", null: int) -> dict[str, object]:
+    """Start the program and hold it until its end. Returns what exit.json says."""
+    end: dict[str, object] = {"version": VERSION, "status": None, "signal": None, "started_at": time.time()}
+    end |= {"ended_at": None, "duration_s": 0.0, "stopped": None, "not_started": None}
+    try:
+        program = start(Spec(), null)
+    except NotStarted as failure:
+        number, error = failure.args
+        return end | {"ended_at": time.time(), "not_started": {"errno": number, "error": error}}
+    finally:
+        attempt(os.unlink, SPEC)
+    program.record()
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    stopped, kill_at = hold(program, wake)
+    end |= {"started_at": program.started_at, "ended_at": time.time()}
+    end |= {"duration_s": time.monotonic() - program.began, "stopped": stopped}
+    clear(program, wake, kill_at)
+    code = program.code
+    return end | ({"status": code} if code >= 0 else {"status": 128 - code, "signal": -code})
+
+
+def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
+    """Wait for the program's end; stop it for a limit or a request. Returns why, and when SIGKILL was due."""
+    stopped, kill_at = None, NEVER
+    while not program.has_ended():
+        now = time.monotonic()
+        if stopped is None:
+            stopped = "requested" if wake.terminations or os.path.exists(STOP) else program.breach(now)
+            if stopped is not None:
+                program.send(signal.SIGTERM)
+                kill_at = now + program.spec.grace_s
+        if now >= kill_at or wake.terminations > 1:
+            program.send(signal.SIGKILL)
+        wake.wait(min(program.spec.tick_s, kill_at - now) if now < kill_at else TICK_S)
+    return stopped, kill_at
+
+
+def clear(program: "Program", wake: "Wake", kill_at: float) -> None:
+    """End what the program left in its session, in what is left of a stop's grace or else in a short one."""
+    give_up = NEVER
+    while program.lingers():
+        now = time.monotonic()
+        if kill_at == NEVER:
+            program.send(signal.SIGTERM)
+            kill_at = now + min(program.spec.grace_s, LINGER_S)
+        if now >= give_up:
+            log(f"session {program.pid} does not die; see `ps -A -o pid,sess,stat,user,args`")
+            return
+        if now >= kill_at or wake.terminations > 1:
+            program.send(signal.SIGKILL)
+            give_up = min(give_up, now + UNKILLABLE_S)
+        wake.wait(0.05)
+
+
+class Wake:
+    """Signals as bytes in a pipe: they end a wait early, and none is lost between two waits."""
+
+    def __init__(self) -> None:
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, lambda *_: None)
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self.terminations = 0
+
+    def wait(self, seconds: float) -> None:
+        """Return after so many seconds, or as soon as a signal has come."""
+        if select.select([self._reader], [], [], seconds)[0]:
+            self.terminations += os.read(self._reader, 4096).count(signal.SIGTERM)
+
+
+class Spec:
+    """What spec.json asks for; a limit that is not set is NEVER. Raises NotStarted if the file is no spec."""
+
+    def __init__(self) -> None:
+        try:
+            with open(SPEC, encoding="utf-8") as file:
+                spec = from_json(file.read())
+            if spec["version"] != VERSION or not spec["argv"]:
+                raise ValueError("another version, or no argv")
+            self.argv, self.cwd = [encode(word) for word in spec["argv"]], encode(spec["cwd"])
+            self.env = {encode(name): encode(value) for name, value in spec["env"].items()}
+            self.grace_s = float(spec["grace_s"])
+            self.limits = {
+                name: NEVER if spec["limits"][name] is None else float(spec["limits"][name])
+                for name in ("start_s", "silence_s", "total_s", "output_bytes")
+            }
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, SyntaxError) as exc:
+            error = f"{SPEC} is no run of format version {VERSION}: {exc!r}; restart the daemon, run it anew"
+            raise NotStarted(getattr(exc, "errno", errno.EINVAL), error) from exc
+        self.tick_s = max(0.01, min(TICK_S, *(limit / 4 for limit in self.limits.values())))
+
+
+def start(spec: Spec, null: int) -> "Program":
+    """Mark the run as started, fork, exec. Returns once the program runs; raises NotStarted if it cannot."""
+    try:
+        write_json(STARTED, {"version": VERSION, "runner_pid": os.getpid(), "at": time.time()}, durable=True)
+        stdin = os.open(STDIN, os.O_RDONLY) if os.path.exists(STDIN) else null
+        outputs = create(STDOUT), create(STDERR)
+        failure, report = os.pipe()
+        program = Program(spec, outputs)
+        program.pid = os.fork()
+    except OSError as exc:
+        raise NotStarted(exc.errno, f"cannot prepare the start: {exc}; repair that, run it anew") from exc
+    if program.pid == 0:
+        become(spec, (stdin, *outputs), report)
+    os.close(report)
+    with open(failure, encoding="utf-8", errors="replace") as reader:
+        number, _, error = reader.read().partition(" ")  # ends when exec closes the other side
+    if number:
+        os.waitpid(program.pid, 0)
+        raise NotStarted(int(number), error)
+    return program
+
+
+def become(spec: Spec, files: tuple[int, int, int], report: int) -> None:
+    """In the forked child: become the program, never return. A failure goes to `report`: `<errno> <text>`."""
+    step = "cannot prepare the program's start"
+    try:
+        signal.set_wakeup_fd(-1)  # that pipe is the runner's
+        for number in range(1, signal.NSIG):
+            attempt(signal.signal, number, signal.SIG_DFL)  # some cannot be set: SIGKILL, the C library's own
+        os.setsid()
+        for descriptor, file in enumerate(files):
+            os.dup2(file, descriptor)
+        step = f"cannot enter the working directory {os.fsdecode(spec.cwd)} (does the actor's `cwd` exist?)"
+        os.chdir(spec.cwd)
+        step = f"cannot run {os.fsdecode(spec.argv[0])} (is it there, executable, in PATH?)"
+        os.execvpe(spec.argv[0], spec.argv, spec.env)
+    except Exception as exc:
+        number, reason = getattr(exc, "errno", errno.EINVAL), getattr(exc, "strerror", exc)
+        os.write(report, encode(f"{number} {step}: {reason}"))
+    finally:
+        os._exit(127)
+
+
+class Program:
+    """The agent program, leader of a session of its own."""
+
+    def __init__(self, spec: Spec, outputs: tuple[int, int]) -> None:
+        self.spec, self.pid, self.code = spec, 0, 0
+        self.began, self.started_at = time.monotonic(), time.time()
+        self._outputs, self._size, self._grew = outputs, 0, self.began
+
+    def record(self) -> None:
+        """Write child.json. If that fails the run goes on: it is read only where a runner was killed."""
+        stat, boot = proc(f"{self.pid}/stat"), proc("sys/kernel/random/boot_id")
+        child: dict[str, object] = {"version": VERSION, "pid": self.pid, "pgid": self.pid}
+        child |= {"runner_pid": os.getpid(), "start": int(stat[19]) if stat else None}
+        child |= {"boot_id": boot[0] if boot else None, "started_at": self.started_at, "at": time.time()}
+        try:
+            write_json(CHILD, child, durable=False)
+        except OSError as exc:
+            log(f"cannot write {CHILD}: {exc}; the run goes on without it")
+
+    def breach(self, now: float) -> str | None:
+        """The limit that is broken, by its name in exit.json."""
+        limits, elapsed = self.spec.limits, now - self.began
+        size = sum(os.fstat(output).st_size for output in self._outputs)
+        if size != self._size:
+            self._size, self._grew = size, now
+        broken = {
+            "output": size > limits["output_bytes"],
+            "total": elapsed >= limits["total_s"],
+            "start": elapsed >= limits["start_s"] and not size,
+            "silence": now - self._grew >= limits["silence_s"],
+        }
+        return next((limit for limit, is_broken in broken.items() if is_broken), None)
+
+    def has_ended(self) -> bool:
+        """Whether the leader has ended. Its exit status, or minus the signal that ended it, is in `code`."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        self.code = os.waitstatus_to_exitcode(status)
+        return pid != 0
+
+    def send(self, number: int) -> None:
+        """Send a signal to the whole session: the program's group, and the groups that job control made."""
+        attempt(os.killpg, self.pid, number)
+        for pid, group in self._others().items():
+            if group != self.pid:
+                attempt(os.kill, pid, number)
+
+    def lingers(self) -> bool:
+        """Whether something of the session lives on after its leader."""
+        return bool(self._others()) if proc("self/stat") else attempt(os.killpg, self.pid, 0)
+
+    def _others(self) -> dict[int, int]:
+        """What lives in the session besides its leader, with its group; empty where there is no /proc."""
+        others = {}
+        for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
+            try:
+                if name.isdigit() and os.getsid(int(name)) == self.pid != int(name):
+                    state, _, group, *_ = proc(f"{name}/stat")
+                    if state != "Z":
+                        others[int(name)] = int(group)
+            except (OSError, ValueError):
+                pass  # it ended meanwhile
+        return others
+
+
+def record_end(end: dict[str, object], wake: Wake) -> None:
+    """Write exit.json however long it takes: a run's end must not be lost. Without its directory, give up."""
+    pause = 0.5
+    while True:
+        try:
+            return write_json(EXIT, end, durable=True)
+        except FileNotFoundError as exc:
+            return log(f"cannot write {EXIT}: {exc}; the run directory is gone, so nobody waits for it")
+        except OSError as exc:
+            log(f"cannot write {EXIT}: {exc}; tries go on, and a SIGTERM hastens the next")
+        wake.wait(pause := min(2 * pause, 60.0))
+
+
+def write_json(name: str, record: dict[str, object], *, durable: bool) -> None:
+    """Write the whole file or none of it. Raises OSError."""
+    with open(create(name + ".tmp", os.O_TRUNC), "wb") as file:
+        file.write(encode(to_json(record) + "\n"))
+    if durable:
+        sync(name + ".tmp")
+    os.rename(name + ".tmp", name)
+    if durable:
+        sync(".")
+
+
+def create(name: str, flags: int = os.O_APPEND) -> int:
+    """Open a file of the run for writing, for nobody else to read."""
+    return os.open(name, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+
+
+def sync(path: str) -> None:
+    """Bring a file or directory to the disk itself; on macOS, fsync alone stops at the drive's cache."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        if sys.platform != "darwin" or not attempt(fcntl.fcntl, file, fcntl.F_FULLFSYNC):
+            os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def own_descriptors() -> int:
+    """Close what was inherited beyond 0, 1 and 2, and fill gaps among these. Returns /dev/null, opened."""
+    os.closerange(3, 1 + max(int(name) for name in os.listdir("/dev/fd")))
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    return null
+
+
+def attempt(call: "Callable[..., object]", *arguments: object) -> bool:
+    """Make a system call that may fail. Returns whether it did not."""
+    try:
+        call(*arguments)
+    except OSError:
+        return False
+    return True
+
+
+def proc(path: str) -> list[str]:
+    """The words of a file of /proc; of a stat file, from its third field on. Empty if there is no file."""
+    try:
+        with open(f"/proc/{path}", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def log(sentence: str) -> None:
+    """Add a line to runner.log."""
+    attempt(os.write, 2, encode(time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime()) + sentence + "\n"))
+
+
+def encode(text: str) -> bytes:
+    """UTF-8 in any locale; bytes that were no UTF-8 come back as they were."""
+    if not text.isascii():  # JSON may write a character as two halves
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text.encode("utf-8", "surrogateescape")
+
+
+def to_json(value: object) -> str:
+    """JSON of the few kinds of values that this file writes."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{to_json(name)}: {to_json(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, str):
+        return '"' + "".join(c if c >= " " and c not in '"\\' else f"\\u{ord(c):04x}" for c in value) + '"'
+    return "null" if value is None else repr(value)
+
+
+def from_json(text: str) -> "Any":
+    """The value of a JSON text: a Python literal but for three names. Python parses it, and runs nothing."""
+    tree: Any = compile(text.strip(), SPEC, "eval", 0x400)  # 0x400: only to a syntax tree
+    return literal(tree.body)
+
+
+def literal(node: "Any") -> "Any":
+    """The value of a node of that tree; a spec has no negative numbers. Raises ValueError, LookupError."""
+    kind = type(node).__name__
+    if kind == "Dict":
+        return dict(zip(map(literal, node.keys), map(literal, node.values), strict=True))
+    if kind == "List":
+        return [literal(item) for item in node.elts]
+    if kind == "Constant":
+        return node.value
+    if kind == "Name":
+        return {"null": None, "true": True, "false": False}[node.id]
+    raise ValueError(f"{kind} where a value belongs")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

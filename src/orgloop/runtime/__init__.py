@@ -1,0 +1,1 @@
+"""Where configuration, journal and plugins meet: intake, prepare, dispatch, runs. Knows nothing of HTTP."""

@@ -1,0 +1,137 @@
+"""A run's end as an event: what `actor.stopped` carries, and the `session.started` before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orgloop.core.event import AuthorType
+from orgloop.core.lifecycle import (
+    Lifecycle,
+    Phase,
+    RunOutcome,
+    Session,
+    dedupe_key,
+    event_type,
+    from_exit_status,
+    platform_event,
+)
+from orgloop.plugin import Completion, Draft, ExitInfo
+
+TEXT_LIMIT: Final = 100_000
+"""Characters of an agent's last words that an event carries."""
+
+LOST: Final = "lost"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFacts:
+    """What identifies a run in its events. `session_id` is the agent's own session, else the run's id."""
+
+    run_id: str
+    delivery_id: str
+    route: str
+    actor: str
+    harness: str
+    session_id: str
+    cwd: str | None
+    started_at: str
+
+
+def started(run: RunFacts) -> Draft:
+    """`session.started`, committed with the run."""
+    return Draft(
+        type=event_type(Phase.STARTED),
+        provenance=_provenance(run, Phase.STARTED),
+        payload={
+            "lifecycle": Lifecycle(
+                phase=Phase.STARTED, dedupe_key=dedupe_key(run.harness, run.session_id, Phase.STARTED)
+            ).to_payload(),
+            "session": Session(
+                id=run.session_id,
+                adapter=run.harness,
+                harness=run.harness,
+                cwd=run.cwd,
+                started_at=run.started_at,
+            ).to_payload(),
+            "run_id": run.run_id,
+            "route": run.route,
+        },
+        key=f"{run.run_id}:started",
+    )
+
+
+def stopped(
+    run: RunFacts, completion: Completion, exit: ExitInfo, ended_at: str, git: Mapping[str, Any] | None
+) -> Draft:
+    """`actor.stopped`. Its key is the run's: a resumed session ends many times, a run once."""
+    lifecycle = Lifecycle(
+        phase=completion.phase,
+        outcome=completion.outcome,
+        reason=completion.reason,
+        dedupe_key=dedupe_key(run.harness, run.session_id, completion.phase),
+    )
+    session = Session(
+        id=run.session_id,
+        adapter=run.harness,
+        harness=run.harness,
+        cwd=run.cwd,
+        started_at=run.started_at,
+        ended_at=ended_at,
+        exit_status=exit.status,
+    )
+    text = completion.text[:TEXT_LIMIT]
+    payload: dict[str, Any] = {
+        "lifecycle": lifecycle.to_payload(),
+        "session": session.to_payload(),
+        "result": {"text": text, "json": completion.json},
+        "run_id": run.run_id,
+        "route": run.route,
+        "delivery_id": run.delivery_id,
+        "cost_usd": completion.cost_usd,
+        "tokens": dict(completion.tokens) if completion.tokens is not None else None,
+        "turns": completion.turns,
+        "models": dict(completion.models) if completion.models is not None else None,
+        "duration": round(exit.duration_s, 3),
+        # Flat, under the names that filters written for hooks use.
+        "session_id": run.session_id,
+        "working_directory": run.cwd or "",
+        "duration_seconds": round(exit.duration_s),
+        "exit_status": exit.status,
+        "summary": text[:200],
+    }
+    if git is not None:
+        payload["git"] = dict(git)
+    return Draft(
+        type=event_type(completion.phase),
+        provenance=_provenance(run, completion.phase),
+        payload=payload,
+        key=run.run_id,
+    )
+
+
+def lost() -> Completion:
+    """The end of a run that vanished with its machine."""
+    return Completion(phase=Phase.STOPPED, outcome=RunOutcome.UNKNOWN, reason=LOST)
+
+
+def by_exit_status(exit: ExitInfo) -> Completion:
+    """The end of a run whose actor is no longer configured: all that the exit status says."""
+    if exit.status is None:
+        return lost()
+    phase, outcome, reason = from_exit_status(exit.status)
+    text = exit.stdout.strip()[-TEXT_LIMIT:]
+    return Completion(phase=phase, outcome=outcome, reason=exit.stopped or reason, text=text)
+
+
+def _provenance(run: RunFacts, phase: Phase) -> dict[str, Any]:
+    return {
+        "platform": run.harness,
+        "platform_event": platform_event(phase),
+        "author": run.actor,
+        "author_type": AuthorType.SELF,
+        "session_id": run.session_id,
+        "working_directory": run.cwd or "",
+        "run_id": run.run_id,
+    }

@@ -1,0 +1,160 @@
+"""Claims what is due, as far as slots are free, and hands it to the executor."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any, Final
+
+from orgloop.errors import JournalUnavailable
+from orgloop.journal.model import ClaimedWake, ClaimWant
+from orgloop.journal.protocols import Journal
+from orgloop.plugin import Clock
+from orgloop.runtime.guards import admission
+from orgloop.runtime.wiring import ActorPart, Wiring
+
+log = logging.getLogger(__name__)
+
+STARTS_AT_ONCE: Final = 8
+"""How many runs are brought to life at the same time; how many go on is decided at the claim."""
+
+LOOK_AGAIN_MS: Final = 30_000
+"""Longest time without a look at the journal: nothing depends on it, it only bounds a surprise."""
+
+
+class Dispatcher:
+    """One loop; claims only for actors that may have work."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        wiring: Wiring,
+        execute: Callable[[ClaimedWake], Coroutine[Any, Any, None]],
+        is_open: Callable[[ActorPart], bool],
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._execute = execute
+        self._is_open = is_open
+        self._wiring = wiring
+        self._ready: set[str] = set(wiring.actors)
+        self._due: int | None = None
+        self._changed = asyncio.Event()
+        self._changed.set()
+        self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
+
+    def use(self, wiring: Wiring) -> None:
+        """Dispatch for this wiring from now on."""
+        self._wiring = wiring
+        self.wake_all()
+
+    def wake(self, actor: str) -> None:
+        """This actor may have work, or a free slot."""
+        self._ready.add(actor)
+        self._changed.set()
+
+    def wake_all(self) -> None:
+        """A limit that several actors share may have become free."""
+        self._ready.update(self._wiring.actors)
+        self._changed.set()
+
+    def due(self, at: int) -> None:
+        """Something becomes claimable at that time."""
+        if self._due is None or at < self._due:
+            self._due = at
+            self._changed.set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many wakes are being executed."""
+        return sum(len(tasks) for tasks in self._in_flight.values())
+
+    async def run(self) -> None:
+        """Until cancelled. What is being executed goes on: see `drain`."""
+        while True:
+            await self._pause()
+            self._changed.clear()
+            wants = self._wants()
+            if wants:
+                try:
+                    await self._claim(wants)
+                except JournalUnavailable as exc:
+                    log.warning("nothing is dispatched: %s", exc.message)
+                    self._ready.update(want.actor for want in wants)
+                    await self._clock.sleep(1)
+                    self._changed.set()
+
+    async def settled(self, actors: Collection[str]) -> None:
+        """Return when nothing that goes on now for these actors goes on any more."""
+        tasks = [task for actor in actors for task in self._in_flight.get(actor, ())]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def drain(self, grace: float) -> None:
+        """Let what is in flight finish for `grace` seconds, then interrupt it; returns when all of it is settled."""
+        tasks = [task for tasks in self._in_flight.values() for task in tasks]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _pause(self) -> None:
+        """Until something changed, or is due."""
+        if self._changed.is_set():
+            return
+        now = self._clock.now()
+        wait_ms = LOOK_AGAIN_MS if self._due is None else max(0, min(self._due - now, LOOK_AGAIN_MS))
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                await self._changed.wait()
+        except TimeoutError:
+            self._due = None
+            self._ready.update(self._wiring.actors)
+
+    def _wants(self) -> list[ClaimWant]:
+        wants = []
+        for actor in list(self._ready):
+            part = self._wiring.actors.get(actor)
+            slots = self._free_slots(part) if part is not None and self._is_open(part) else 0
+            if part is not None and slots > 0:
+                supervised = part.supervised
+                wants.append(
+                    ClaimWant(
+                        actor=actor,
+                        slots=slots,
+                        admit=admission(self._wiring, part, self._clock),
+                        directory=supervised.directory if supervised else None,
+                    )
+                )
+            self._ready.discard(actor)
+        return wants
+
+    def _free_slots(self, part: ActorPart) -> int:
+        most = STARTS_AT_ONCE if part.supervised else part.spec.kind.concurrency
+        return most - len(self._in_flight.get(part.spec.id, ()))
+
+    async def _claim(self, wants: list[ClaimWant]) -> None:
+        claims = await self._journal.claim(wants, self._clock.now())
+        for wake in claims.wakes:
+            self._launch(wake)
+        if claims.held:
+            self._ready.update(want.actor for want in wants)
+            self._changed.set()
+        if claims.next_due is not None:
+            self.due(claims.next_due)
+
+    def _launch(self, wake: ClaimedWake) -> None:
+        task = asyncio.create_task(self._execute(wake), name=f"wake {wake.id}")
+        tasks = self._in_flight.setdefault(wake.actor, set())
+        tasks.add(task)
+
+        def done(task: asyncio.Task[None]) -> None:
+            tasks.discard(task)
+            self.wake(wake.actor)
+            if not task.cancelled() and task.exception() is not None:
+                log.error("a wake of %s broke", wake.actor, exc_info=task.exception())
+
+        task.add_done_callback(done)

@@ -1,0 +1,357 @@
+"""Can this project run here? Looks at everything that a start needs, and touches nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import socket
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Final, Literal
+
+import apsw
+
+from orgloop.config.diff import diff
+from orgloop.config.findings import Code, Severity
+from orgloop.config.load import Loaded
+from orgloop.config.model import ActorSpec, SourceSpec
+from orgloop.core.units import humanize
+from orgloop.errors import JournalError, OrgLoopError
+from orgloop.journal.protocols import Reader
+from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
+from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
+from orgloop.runtime.home import DaemonInfo, Home
+from orgloop.runtime.variables import VariableState, variables_of
+
+SECONDS: Final = 5.0
+"""How long one live check may take."""
+
+OLDEST_SQLITE: Final = (3, 51, 3)
+"""Older ones can lose a transaction when the log is reset."""
+
+Verdict = Literal["ok", "degraded", "error"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One line of the doctor's. `category` is dependency, home, daemon, config, credential or service."""
+
+    category: str
+    name: str
+    status: CheckStatus
+    detail: str = ""
+    hint: str = ""
+    description: str = ""
+    help_url: str = ""
+    identity: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """For programs: what is empty is left out."""
+        values = {name: str(getattr(self, name)) for name in self.__slots__}
+        return {
+            name: value for name, value in values.items() if value or name in ("category", "name", "status")
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examination:
+    """All lines. `status`: error if one is an error, degraded if one is missing or a warning."""
+
+    project: str
+    checks: Sequence[Finding]
+
+    @property
+    def status(self) -> Verdict:
+        found = {check.status for check in self.checks}
+        if CheckStatus.ERROR in found:
+            return "error"
+        return "degraded" if found & {CheckStatus.MISSING, CheckStatus.WARNING} else "ok"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "status": self.status,
+            "project": self.project,
+            "checks": [check.as_json() for check in self.checks],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patient:
+    """What is looked at. `daemon` serves the home now, `reader` reads its journal, if there are any."""
+
+    loaded: Loaded
+    registry: Registry
+    environ: Mapping[str, str]
+    home: Home
+    port: int
+    daemon: DaemonInfo | None
+    reader: Reader | None
+    clock: Clock
+    http: Http
+
+
+async def examine(patient: Patient) -> Examination:
+    """Look at everything; never raises for what it finds. Live checks run at once, for a few seconds each."""
+    services = asyncio.create_task(_services(patient))
+    still = await asyncio.to_thread(_still, patient)
+    sound = patient.loaded.sound
+    return Examination(project=sound.name if sound is not None else "", checks=[*still, *await services])
+
+
+def _still(patient: Patient) -> list[Finding]:
+    variables = variables_of(patient.loaded, patient.registry, patient.environ)
+    return [
+        *_dependencies(patient),
+        *_home(patient.home),
+        *_daemon(patient),
+        *_journal(patient),
+        *_config(patient.loaded),
+        *(_credential(one) for one in variables if one.used or one.is_set),
+    ]
+
+
+# --- what is installed ----------------------------------------------------------------------------
+
+
+def _dependencies(patient: Patient) -> list[Finding]:
+    sqlite = apsw.sqlite_lib_version()
+    current = tuple(int(part) for part in sqlite.split(".")[:3]) >= OLDEST_SQLITE
+    oldest = ".".join(map(str, OLDEST_SQLITE))
+    return [
+        _line("dependency", "Python", CheckStatus.OK, platform.python_version()),
+        _line(
+            "dependency",
+            "SQLite",
+            CheckStatus.OK if current else CheckStatus.ERROR,
+            sqlite if current else f"{sqlite} is older than {oldest}",
+            hint="" if current else "update the package apsw, which carries SQLite",
+        ),
+        *_packages(patient.registry),
+    ]
+
+
+def _packages(registry: Registry) -> list[Finding]:
+    """Installed packages that bring plugins, with what they bring."""
+    brought: dict[str, list[str]] = {}
+    for group in (CONNECTORS, TRANSFORMS, LOGGERS):
+        known = registry.names(group)
+        for point in entry_points(group=group):
+            if point.dist is not None and point.name in known:
+                brought.setdefault(f"{point.dist.name} {point.dist.version}", []).append(point.name)
+    return [
+        _line("dependency", package, CheckStatus.OK, ", ".join(sorted(set(names))))
+        for package, names in brought.items()
+    ]
+
+
+# --- the home and who lives there -----------------------------------------------------------------
+
+
+def _home(home: Home) -> list[Finding]:
+    try:
+        found = home.path.stat()
+    except FileNotFoundError:
+        return [_line("home", str(home.path), CheckStatus.OK, "is created at the first start")]
+    except OSError as exc:
+        hint = "choose another home with ORGLOOP_HOME"
+        return [_line("home", str(home.path), CheckStatus.ERROR, exc.strerror or str(exc), hint=hint)]
+    if not stat.S_ISDIR(found.st_mode):
+        hint = "move it away, or choose another home with ORGLOOP_HOME"
+        return [_line("home", str(home.path), CheckStatus.ERROR, "is not a directory", hint=hint)]
+    lines = []
+    for path, meaning in ((home.path, "the home"), (home.token, "the token"), (home.journal, "the journal")):
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
+        if mode & 0o077:
+            hint = f"type: chmod go= {path}"
+            lines.append(
+                _line(
+                    "home",
+                    str(path),
+                    CheckStatus.WARNING,
+                    f"others may enter {meaning} ({mode:04o})",
+                    hint=hint,
+                )
+            )
+    return lines or [_line("home", str(home.path), CheckStatus.OK, "only its owner may enter")]
+
+
+def _daemon(patient: Patient) -> list[Finding]:
+    daemon, sound = patient.daemon, patient.loaded.sound
+    if daemon is None:
+        return [_port(patient.port)]
+    detail = f"process {daemon.pid} serves {daemon.project} at port {daemon.port}"
+    if sound is None or str(sound.root) == daemon.root:
+        return [_line("daemon", "daemon", CheckStatus.OK, detail)]
+    hint = "give each project a home and a port of its own: ORGLOOP_HOME, ORGLOOP_PORT"
+    return [_line("daemon", "daemon", CheckStatus.WARNING, f"{detail}, from {daemon.root}", hint=hint)]
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        taken = port != 0 and probe.connect_ex(("127.0.0.1", port)) == 0
+    if taken:
+        detail = f"port {port} is taken by another program"
+        hint = "stop that program, or choose another port with ORGLOOP_PORT"
+        return _line("daemon", "port", CheckStatus.ERROR, detail, hint=hint)
+    return _line("daemon", "daemon", CheckStatus.OK, f"not running; port {port} is free")
+
+
+def _journal(patient: Patient) -> list[Finding]:
+    """What the journal knows: whether the files are applied, and when nobody listened."""
+    if patient.reader is None:
+        return []
+    try:
+        applied, lives = patient.reader.applied(), patient.reader.daemons(2)
+    except JournalError as exc:
+        return [_line("home", "journal", CheckStatus.ERROR, exc.message, hint=exc.hint)]
+    lines = []
+    sound = patient.loaded.organization
+    if (
+        applied is not None
+        and sound is not None
+        and patient.daemon is not None
+        and applied.root == str(sound.root)
+    ):
+        plan = diff(applied.snapshot, sound.snapshot)
+        changed = [item.name for item in plan.items if item.action != "same" and item.kind != "sop"]
+        if changed:
+            detail = f"changed in the files, but not applied: {', '.join(changed)}"
+            hint = "`orgloop plan` shows it, `orgloop restart` applies it"
+            lines.append(_line("daemon", "applied", CheckStatus.WARNING, detail, hint=hint))
+    return [*lines, *_gap(patient, [(life.started_at, life.last_seen, life.ended_at) for life in lives])]
+
+
+def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list[Finding]:
+    """How long nobody listened. `lives` are (start, last seen, end), the newest first."""
+    if patient.daemon is not None:
+        begun, before = patient.daemon.started_at, lives[1:]
+        words = "before this start, it was down for"
+    else:
+        begun, before = patient.clock.now(), lives
+        words = "it has been down for"
+    if not before:
+        return []
+    _, seen, ended = before[0]
+    until = ended if ended is not None else seen
+    how = "" if ended is not None else "; it did not stop by itself"
+    return [_line("daemon", "gap", CheckStatus.OK, f"{words} {humanize(max(begun - until, 0))}{how}")]
+
+
+# --- the project ----------------------------------------------------------------------------------
+
+
+def _config(loaded: Loaded) -> list[Finding]:
+    lines = [
+        _line(
+            "config",
+            ":".join(str(part) for part in (one.file, one.line, one.column) if part is not None),
+            CheckStatus.ERROR if one.severity is Severity.ERROR else CheckStatus.WARNING,
+            one.message,
+            hint=one.hint,
+        )
+        for one in loaded.findings
+        if one.code is not Code.MISSING_VARIABLE
+    ]
+    if lines or loaded.sound is None:
+        return lines
+    count = len(loaded.sound.files)
+    return [
+        _line(
+            "config",
+            "files",
+            CheckStatus.OK,
+            f"{count} read, nothing wrong" if count > 1 else "nothing wrong",
+        )
+    ]
+
+
+def _credential(variable: VariableState) -> Finding:
+    about = variable.about
+    command = f"$ {about.help_command}" if about and about.help_command else ""
+    if variable.is_set:
+        status, detail = CheckStatus.OK, f"set in {variable.origin}"
+    elif variable.missing:
+        status, detail = CheckStatus.MISSING, f"not set, and used in {variable.where}"
+    else:
+        status, detail = CheckStatus.OK, "not set; its default is used"
+    return Finding(
+        category="credential",
+        name=variable.name,
+        status=status,
+        detail=detail,
+        hint=command if variable.missing else "",
+        description=about.description if about else "",
+        help_url=about.help_url if about and variable.missing else "",
+    )
+
+
+# --- the world outside ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lent:
+    """A check's context. It cannot emit: the doctor leaves no trace."""
+
+    id: str
+    project: str
+    clock: Clock
+    http: Http
+    environment: Mapping[str, str]
+
+    async def emit(self, events: Sequence[Draft]) -> Sequence[str]:
+        raise OrgLoopError("a check cannot emit events", hint="report this to the connector's author")
+
+
+async def _services(patient: Patient) -> list[Finding]:
+    sound = patient.loaded.sound
+    if sound is None:
+        return []
+    parts: list[SourceSpec | ActorSpec] = [*sound.sources.values(), *sound.actors.values()]
+    found = await asyncio.gather(*(_service(patient, part) for part in parts))
+    return [line for lines in found for line in lines]
+
+
+async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Finding]:
+    """One source's or actor's own check, with a time limit; whatever it raises is a finding."""
+    sound = patient.loaded.sound
+    check = patient.registry.connector(part.connector).setup.check
+    if check is None or sound is None:
+        return []
+    lent = _Lent(
+        id=part.id,
+        project=sound.name,
+        clock=patient.clock,
+        http=patient.http,
+        environment=sound.environment,
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            results = await check(part.settings, lent)
+    except TimeoutError:
+        detail = f"no answer within {SECONDS:g} s"
+        return [_line("service", part.id, CheckStatus.WARNING, detail, hint="check that the service runs")]
+    except Exception as exc:
+        detail = f"the check failed: {type(exc).__name__}: {exc}"
+        return [
+            _line("service", part.id, CheckStatus.ERROR, detail, hint="report this to the connector's author")
+        ]
+    return [_result(part.id, result) for result in results]
+
+
+def _result(id: str, result: CheckResult) -> Finding:
+    return Finding(
+        category="service",
+        name=f"{id}: {result.name}",
+        status=result.status,
+        detail=result.detail,
+        hint=result.hint,
+        identity=result.identity,
+    )
+
+
+def _line(category: str, name: str, status: CheckStatus, detail: str, *, hint: str = "") -> Finding:
+    return Finding(category=category, name=name, status=status, detail=detail, hint=hint)

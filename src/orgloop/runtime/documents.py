@@ -1,0 +1,37 @@
+"""Events as JSON bytes and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from orgloop.core.event import ENVELOPE, Event
+from orgloop.errors import Refused
+
+
+def dump(document: dict[str, Any]) -> bytes:
+    """An event document as compact JSON. Raises Refused (400) for what is no JSON, or is nested too deep."""
+    try:
+        return orjson.dumps(document)
+    except TypeError as exc:
+        raise Refused(
+            f"this event cannot be stored: {exc}", hint="send JSON that is nested less than 200 levels deep"
+        ) from exc
+
+
+def load(document: bytes) -> Event:
+    """The event of a stored document."""
+    data: dict[str, Any] = orjson.loads(document)
+    return Event(
+        id=data["id"],
+        timestamp=data["timestamp"],
+        source=data["source"],
+        type=data["type"],
+        provenance=data["provenance"],
+        payload=data["payload"],
+        trace_id=data["trace_id"],
+        parents=tuple(data["parents"]),
+        hops=data["hops"],
+        extra={key: value for key, value in data.items() if key not in ENVELOPE},
+    )

@@ -1,0 +1,177 @@
+"""Wakes an actor for one claimed delivery, and settles how that ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from orgloop.core.delivery import DeliveryPolicy, Move, idempotency_key, move, pause_delay
+from orgloop.core.event import Event
+from orgloop.core.happening import Hold, HoldReason
+from orgloop.journal.model import ClaimedWake, Settlement, Try
+from orgloop.journal.protocols import Journal
+from orgloop.plugin import (
+    Clock,
+    Interrupted,
+    Outcome,
+    Rejected,
+    Retry,
+    Wake,
+    WakeSession,
+)
+from orgloop.runtime.documents import load
+from orgloop.runtime.persist import until_written
+from orgloop.runtime.prompt import Sop, SopMissing, SopShelf, compose
+from orgloop.runtime.runs import Runs
+from orgloop.runtime.wiring import ActorPart, Route, Wiring
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """One try: what was claimed, with the parts it needs."""
+
+    claimed: ClaimedWake
+    route: Route
+    part: ActorPart
+    event: Event
+    sop: Sop | None
+    began: int
+
+    @property
+    def tried(self) -> Try:
+        """What the journal keeps of it."""
+        sop = self.sop
+        if sop is None:
+            return Try(began=self.began)
+        return Try(began=self.began, sop_hash=sop.hash, sop_file=sop.path, sop_text=sop.text)
+
+
+class Executor:
+    """Executes claimed wakes; `on_settled` hears of each settlement after its commit."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        wiring: Wiring,
+        runs: Runs,
+        on_settled: Callable[[ClaimedWake, Settlement], None],
+    ) -> None:
+        self.wiring = wiring
+        self._journal = journal
+        self._clock = clock
+        self._runs = runs
+        self._on_settled = on_settled
+        self._sops = SopShelf()
+
+    async def execute(self, claimed: ClaimedWake) -> None:
+        """Wake the actor. Returns when the outcome is on disk; a cancelled wake is handed back."""
+        began = self._clock.now()
+        tried = Try(began=began)
+        try:
+            ready = self._attempt(claimed, began)
+            if isinstance(ready, Hold):
+                happening: Outcome | Hold = ready
+            else:
+                tried = ready.tried
+                outcome = await self._wake(ready)
+                if outcome is None:
+                    return
+                happening = outcome
+        except asyncio.CancelledError:
+            await self.settle(claimed, Interrupted(crash=False), tried)
+            raise
+        await self.settle(claimed, happening, tried)
+
+    async def settle(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
+        """Write the end of a try down, however long the journal needs to become writable again."""
+        now = self._clock.now()
+        settlement = Settlement(
+            id=claimed.id,
+            token=claimed.token,
+            happening=happening,
+            move=self.moved(claimed, happening, now),
+            at=now,
+            tried=tried,
+            pause_until=now + pause_delay(claimed.pause_tries + 1, random.random()),
+        )
+        written = await until_written(
+            self._clock, f"the outcome of {claimed.id}", lambda: self._journal.settle(settlement)
+        )
+        if written:
+            self._on_settled(claimed, settlement)
+
+    def moved(self, claimed: ClaimedWake, happening: Outcome | Hold, now: int) -> Move:
+        """The move that follows under the policy of the route as it is now."""
+        route = self.wiring.routes.get(claimed.route)
+        policy = route.spec.policy if route else DeliveryPolicy()
+        return move(claimed.facts, happening, policy, now, random.random())
+
+    def _attempt(self, claimed: ClaimedWake, began: int) -> Attempt | Hold:
+        route = self.wiring.routes.get(claimed.route)
+        part = self.wiring.actors.get(claimed.actor)
+        if route is None or part is None:
+            missing = f"route {claimed.route}" if route is None else f"actor {claimed.actor}"
+            return Hold(reason=HoldReason.REMOVED, detail=f"{missing} is no longer in the project")
+        sop = None
+        if route.spec.prompt_file is not None:
+            try:
+                sop = self._sops.get(route.spec.prompt_file)
+            except SopMissing as exc:
+                return Hold(reason=HoldReason.NO_SOP, detail=str(exc))
+        return Attempt(
+            claimed=claimed, route=route, part=part, event=load(claimed.document), sop=sop, began=began
+        )
+
+    async def _wake(self, attempt: Attempt) -> Outcome | None:
+        """Hand over, or start a run. None: the run owns the delivery now."""
+        wake = self._wake_of(attempt)
+        if attempt.part.supervised is not None:
+            return await _to_its_end(self._runs.start(attempt.claimed, attempt.part, wake, attempt.tried))
+        actor = attempt.part.deliverer
+        if actor is None:
+            return Rejected(reason=f"actor {attempt.part.spec.id} can neither deliver nor run")
+        try:
+            async with asyncio.timeout(wake.timeout):
+                return await actor.deliver(wake)
+        except TimeoutError:
+            return Retry(reason=f"no answer within {wake.timeout:g} s", known=False)
+        except Exception as exc:
+            log.exception("actor %s raised", attempt.part.spec.id)
+            return Retry(reason=f"{type(exc).__name__}: {exc}", known=False)
+
+    def _wake_of(self, attempt: Attempt) -> Wake:
+        claimed, route, event = attempt.claimed, attempt.route, attempt.event
+        document = event.document()
+        sop = attempt.sop.rendered(document) if attempt.sop else None
+        kind = attempt.part.spec.kind
+        return Wake(
+            event=event,
+            events=(event,),
+            route=route.name,
+            actor=claimed.actor,
+            project=self.wiring.organization.name,
+            delivery_id=claimed.id,
+            idempotency_key=idempotency_key(claimed.id, claimed.facts.failures),
+            attempt=claimed.facts.attempts + 1,
+            prompt=compose(sop, (event,), claimed.id) if kind.wakes_agent or kind.has_runs else "",
+            sop=sop,
+            sop_file=attempt.sop.path if attempt.sop else None,
+            config=route.config_for(document),
+            session=WakeSession(key=claimed.key, id=claimed.session_id) if claimed.key is not None else None,
+            timeout=route.spec.policy.timeout_ms / 1000,
+        )
+
+
+async def _to_its_end(start: Coroutine[None, None, Outcome | None]) -> Outcome | None:
+    """Not cancellable: between a run's commit and its program's start there is nothing to hand back."""
+    task = asyncio.ensure_future(start)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        return await task

@@ -1,0 +1,74 @@
+"""What a run did to the git tree that it worked in, told by git itself."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+TIMEOUT: Final = 5.0
+"""Seconds that git may take; a run's report is not worth more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """A tree's branch and commit."""
+
+    branch: str
+    commit: str
+
+
+async def head(directory: str) -> Head | None:
+    """Branch and commit of the tree that holds `directory`; None outside of git, or before a first commit."""
+    if not _in_tree(Path(directory)):
+        return None
+    out = await _git(directory, "rev-parse", "--abbrev-ref", "HEAD", "--verify", "HEAD")
+    lines = out.split() if out is not None else []
+    return Head(branch=lines[0], commit=lines[1]) if len(lines) == 2 else None
+
+
+async def changes(directory: str, before: Head | None) -> dict[str, Any] | None:
+    """`{branch, before, after, commits, dirty}` for `actor.stopped`; None outside of git."""
+    after = await head(directory)
+    if after is None:
+        return None
+    commits = "0"
+    if before is not None and before.commit != after.commit:
+        commits = await _git(directory, "rev-list", "--count", f"{before.commit}..{after.commit}") or "0"
+    status = await _git(directory, "status", "--porcelain", "--untracked-files=normal")
+    return {
+        "branch": after.branch,
+        "before": before.commit if before else None,
+        "after": after.commit,
+        "commits": int(commits),
+        "dirty": bool(status and status.strip()),
+    }
+
+
+def _in_tree(directory: Path) -> bool:
+    return any((parent / ".git").exists() for parent in (directory, *directory.parents))
+
+
+async def _git(directory: str, *arguments: str) -> str | None:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            "--no-optional-locks",
+            "-C",
+            directory,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return None
+    return out.decode("utf-8", errors="replace").strip() if process.returncode == 0 else None

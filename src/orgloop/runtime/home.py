@@ -1,0 +1,187 @@
+"""The home: the one directory that holds a daemon's state, and what it says about that daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from orgloop.errors import OrgLoopError
+
+PORT: Final = 4800
+_SLACK_MS: Final = 2_000
+"""How far the system's own record of a process's start may be off."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DaemonInfo:
+    """daemon.json: the daemon that serves this home.
+
+    `started_at` is in milliseconds since 1970, `root` the project's directory.
+    """
+
+    pid: int
+    started_at: int
+    port: int
+    project: str
+    root: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """`$ORGLOOP_HOME`: paths in it. Nothing is created before `ensure`."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Home:
+        """`$ORGLOOP_HOME`, else ~/.orgloop."""
+        named = environ.get("ORGLOOP_HOME")
+        return cls(Path(named).expanduser().absolute() if named else Path.home() / ".orgloop")
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.db"
+
+    @property
+    def token(self) -> Path:
+        return self.path / "token"
+
+    @property
+    def daemon_file(self) -> Path:
+        return self.path / "daemon.json"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def spool(self) -> Path:
+        return self.path / "spool"
+
+    def ensure(self) -> None:
+        """Create it, for its owner only. Raises OrgLoopError."""
+        try:
+            for directory in (self.path, self.runs, self.logs, self.spool):
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.path.stat().st_mode & 0o077:
+                self.path.chmod(0o700)
+        except OSError as exc:
+            raise OrgLoopError(
+                f"the home {self.path} cannot be used: {exc.strerror or exc}",
+                hint="make it writable, or choose another with ORGLOOP_HOME",
+            ) from exc
+
+    def read_token(self) -> str | None:
+        """The token for /control; None if no daemon has ever made one. Raises OrgLoopError."""
+        try:
+            return self.token.read_text("ascii").strip() or None
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as exc:
+            raise OrgLoopError(
+                f"the token {self.token} cannot be read: {exc}",
+                hint="it belongs to whoever runs the daemon; choose a home of your own with ORGLOOP_HOME",
+            ) from exc
+
+    def make_token(self) -> str:
+        """The token, made if there is none."""
+        if (known := self.read_token()) is not None:
+            return known
+        token = secrets.token_urlsafe(32)
+        replace_file(self.token, token + "\n")
+        return token
+
+    def write_daemon(self, info: DaemonInfo) -> None:
+        """Say that this daemon serves the home."""
+        replace_file(self.daemon_file, json.dumps(asdict(info), indent=2) + "\n")
+
+    def forget_daemon(self, pid: int) -> None:
+        """Take back what `write_daemon` said, if it was this process that said it."""
+        info = self.read_daemon()
+        if info is not None and info.pid == pid:
+            self.daemon_file.unlink(missing_ok=True)
+
+    def read_daemon(self) -> DaemonInfo | None:
+        """What daemon.json says, true or not; None if there is none, or if it is no such file."""
+        try:
+            said = json.loads(self.daemon_file.read_bytes())
+            return DaemonInfo(**{name: kind(said[name]) for name, kind in _FIELDS.items()})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+_FIELDS: Final[Mapping[str, type]] = {
+    "pid": int,
+    "started_at": int,
+    "port": int,
+    "project": str,
+    "root": str,
+    "version": str,
+}
+
+
+def running_daemon(home: Home) -> DaemonInfo | None:
+    """The daemon that serves this home now, or None. A stale daemon.json counts for nothing."""
+    import psutil  # most commands look only at paths
+
+    info = home.read_daemon()
+    if info is None or info.pid <= 0:
+        return None
+    try:
+        process = psutil.Process(info.pid)
+        # The daemon is older than what it wrote; whoever got its number later is younger.
+        if (
+            process.status() == psutil.STATUS_ZOMBIE
+            or process.create_time() * 1000 > info.started_at + _SLACK_MS
+        ):
+            return None
+    except psutil.AccessDenied:
+        return info
+    except psutil.Error:
+        return None
+    return info
+
+
+def wanted_port(environ: Mapping[str, str]) -> int:
+    """`$ORGLOOP_PORT`, else 4800; 0 lets the system choose. Raises OrgLoopError if it is no port."""
+    port = port_of(environ, "ORGLOOP_PORT")
+    return PORT if port is None else port
+
+
+def port_of(environ: Mapping[str, str], name: str) -> int | None:
+    """The port that this variable names, None if it is not set. Raises OrgLoopError if it is no port."""
+    text = environ.get(name, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise OrgLoopError(
+            f"{name} is {text!r}, not a port", hint="set it to a number from 1 to 65535, or unset it"
+        )
+    return int(text)
+
+
+def replace_file(path: Path, content: str, mode: int = 0o600) -> None:
+    """Write a file as a whole: it is the old one or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise

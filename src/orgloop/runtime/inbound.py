@@ -1,0 +1,73 @@
+"""Requests from outside, for whichever source they are meant: translated, committed, answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from orgloop.errors import NotFound, Refused
+from orgloop.journal.model import Accepted
+from orgloop.plugin import Inbound, Receiver, Reply
+from orgloop.runtime.intake import Intake
+from orgloop.runtime.wiring import Wiring
+
+ENVELOPE_TEXTS = ("id", "timestamp", "trace_id")
+
+
+class Doorway:
+    """The way in for webhooks and for events that a person puts in."""
+
+    def __init__(self, intake: Intake, wiring: Callable[[], Wiring]) -> None:
+        self._intake = intake
+        self._wiring = wiring
+
+    def receiver(self, source: str) -> Receiver:
+        """The source that takes requests under this id. Raises NotFound naming those that do."""
+        sources = self._wiring().sources
+        part = sources.get(source)
+        if part is not None and part.receiver is not None:
+            return part.receiver
+        known = [id for id, other in sources.items() if other.receiver is not None]
+        what = f"source {source!r} takes no webhooks" if part is not None else f"unknown source {source!r}"
+        raise NotFound(what, hint=f"sources that take webhooks: {', '.join(known) or 'none'}")
+
+    async def receive(self, source: str, request: Inbound) -> tuple[Reply, Sequence[Accepted]]:
+        """Hand a request to its source and commit what it means. The reply counts only now.
+
+        Raises NotFound, Refused, Overloaded or JournalUnavailable: then nothing was taken.
+        """
+        received = await self.receiver(source).receive(request)
+        accepted: Sequence[Accepted] = ()
+        if received.events:
+            accepted = await self._intake.take(source, received.events, request=received.request)
+        return received.reply, accepted
+
+    async def emit(self, document: Mapping[str, Any]) -> Accepted:
+        """Put a whole event in. Raises Refused for what is none, naming the field."""
+        check_document(document)
+        known = {*self._wiring().sources, *self._wiring().actors}
+        if document["source"] not in known:
+            raise Refused(
+                f"`source` is {document['source']!r}, which is neither a source nor an actor of this project",
+                hint=f"known: {', '.join(sorted(known)) or 'none'}",
+            )
+        return (await self._intake.commit(self._intake.of_document(document)))[0]
+
+
+def check_document(document: Mapping[str, Any]) -> None:
+    """Refuse what cannot be an event, naming the field and what it must be."""
+    if not isinstance(document, Mapping):
+        raise Refused(
+            "an event is a JSON object", hint='for example {"source": "webhook", "type": "resource.changed"}'
+        )
+    for name in ("source", "type"):
+        if not isinstance(document.get(name), str) or not document[name]:
+            raise Refused(
+                f"`{name}` must be a non-empty string", hint="orgloop test --generate prints a whole event"
+            )
+    provenance = document.get("provenance")
+    if not isinstance(provenance, Mapping):
+        raise Refused("`provenance` must be an object", hint='for example {"platform": "webhook"}')
+    for name in ENVELOPE_TEXTS:
+        if name in document and not isinstance(document[name], str):
+            raise Refused(f"`{name}` must be a string", hint="leave it out, and it is made")

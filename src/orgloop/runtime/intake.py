@@ -1,0 +1,171 @@
+"""Intake: drafts become events with everything that they cause, and are committed before anybody is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orgloop.core.delivery import State
+from orgloop.core.event import Event
+from orgloop.core.happening import Drop, Hold, Ready
+from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
+from orgloop.core.record import timestamp
+from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
+from orgloop.journal.protocols import Journal
+from orgloop.plugin import Clock, Draft
+from orgloop.runtime.documents import dump
+from orgloop.runtime.prepare import Preparation, prepare_now
+from orgloop.runtime.wiring import Route, Wiring
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lineage:
+    """The chain that an event continues."""
+
+    trace_id: str
+    parents: tuple[str, ...]
+    hops: int
+
+
+class Intake:
+    """The one way in. `on_accepted` hears of every commit, with what it holds."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        ids: IdSequence,
+        wiring: Wiring,
+        on_accepted: Callable[[Acceptance, Sequence[Accepted]], None],
+    ) -> None:
+        self.wiring = wiring
+        self._journal = journal
+        self._clock = clock
+        self._ids = ids
+        self._on_accepted = on_accepted
+
+    async def take(
+        self,
+        source: str,
+        drafts: Sequence[Draft],
+        *,
+        request: str | None = None,
+        checkpoint: str | None = None,
+    ) -> Sequence[Accepted]:
+        """Commit these drafts of `source`; returns after they are on disk.
+
+        Raises Overloaded or JournalUnavailable: then nothing was taken.
+        """
+        return await self.commit(self.acceptance(source, drafts, request=request, checkpoint=checkpoint))
+
+    async def commit(self, acceptance: Acceptance) -> Sequence[Accepted]:
+        """Commit a ready acceptance and tell who waits for it."""
+        accepted = await self._journal.accept(acceptance)
+        self._on_accepted(acceptance, accepted)
+        return accepted
+
+    def committed(self, acceptance: Acceptance) -> None:
+        """An acceptance was committed as part of something else."""
+        self._on_accepted(
+            acceptance, [Accepted(event_id=event.id, duplicate=False) for event in acceptance.events]
+        )
+
+    def acceptance(
+        self,
+        source: str,
+        drafts: Sequence[Draft],
+        *,
+        request: str | None = None,
+        checkpoint: str | None = None,
+        lineage: Lineage | None = None,
+    ) -> Acceptance:
+        """The drafts as events, matched and prepared as far as that is possible without waiting."""
+        now = self._clock.now()
+        events = [
+            self._event(self._envelope(source, draft, now, lineage), draft.key, now) for draft in drafts
+        ]
+        return Acceptance(source=source, at=now, events=events, request=request, checkpoint=checkpoint)
+
+    def of_document(self, document: Mapping[str, Any], *, request: str | None = None) -> Acceptance:
+        """An event that somebody hands in as a whole document; id, time and trace are kept if it has them.
+
+        The document must have `source` and `type` as text and `provenance` as a map.
+        """
+        now = self._clock.now()
+        event = Event(
+            id=document.get("id") or self._ids.next(EVENT, now),
+            timestamp=document.get("timestamp") or timestamp(now),
+            source=document["source"],
+            type=document["type"],
+            provenance=document["provenance"],
+            payload=document.get("payload", {}),
+            trace_id=document.get("trace_id") or self._ids.next(TRACE, now),
+            parents=tuple(document.get("parents") or ()),
+            hops=document.get("hops") or 0,
+        )
+        return Acceptance(
+            source=event.source, at=now, events=[self._event(event, None, now)], request=request
+        )
+
+    def _envelope(self, source: str, draft: Draft, now: int, lineage: Lineage | None) -> Event:
+        return Event(
+            id=self._ids.next(EVENT, now),
+            timestamp=timestamp(now),
+            source=source,
+            type=draft.type,
+            provenance=draft.provenance,
+            payload=draft.payload,
+            trace_id=lineage.trace_id if lineage else self._ids.next(TRACE, now),
+            parents=lineage.parents if lineage else (),
+            hops=lineage.hops if lineage else 0,
+        )
+
+    def _event(self, event: Event, identity: str | None, now: int) -> NewEvent:
+        document = event.document()
+        platform_event = event.provenance.get("platform_event")
+        return NewEvent(
+            id=event.id,
+            source=event.source,
+            type=event.type,
+            platform_event=platform_event if isinstance(platform_event, str) else "",
+            trace_id=event.trace_id,
+            hops=event.hops,
+            document=dump(document),
+            deliveries=[
+                self._delivery(route, event, document, now) for route in self.wiring.routes_for(document)
+            ],
+            identity=identity,
+        )
+
+    def _delivery(self, route: Route, event: Event, document: Mapping[str, Any], now: int) -> NewDelivery:
+        id = self._ids.next(DELIVERY, now)
+        if not route.bounded:
+            return NewDelivery(
+                id=id, route=route.name, actor=route.spec.actor, runs=route.has_runs, state=State.PREPARING
+            )
+        prepared = prepare_now(route, event, document)
+        state, reason, detail = _entry(prepared)
+        return NewDelivery(
+            id=id,
+            route=route.name,
+            actor=route.spec.actor,
+            runs=route.has_runs,
+            state=state,
+            reason=reason,
+            detail=detail,
+            key=prepared.key,
+            once=prepared.once,
+            document=prepared.document,
+            steps=prepared.steps,
+        )
+
+
+def _entry(prepared: Preparation) -> tuple[State, str, str]:
+    match prepared.happening:
+        case Ready():
+            return State.PENDING, "", ""
+        case Drop(reason=reason, detail=detail):
+            return State.DROPPED, reason, detail
+        case Hold(reason=held, detail=detail):
+            return State.HELD, held, detail

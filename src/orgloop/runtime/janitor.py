@@ -1,0 +1,84 @@
+"""Housekeeping: the daemon's pulse, expiry of what is held, pruning of what is finished."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from orgloop.core.units import DAY
+from orgloop.errors import JournalUnavailable
+from orgloop.journal.model import DaemonRow
+from orgloop.journal.protocols import Journal, Reader
+from orgloop.plugin import Clock
+
+log = logging.getLogger(__name__)
+
+BEAT: Final = 30.0
+"""Seconds between two signs of life; the gap after a crash is known this exactly."""
+
+TIDY: Final = 3600.0
+"""Seconds between two rounds of expiry and pruning."""
+
+PAGE: Final = 500
+"""Events that are pruned in one transaction."""
+
+SEEN: Final = 7 * DAY
+"""Milliseconds for which a duplicate is recognised, at the least."""
+
+
+class Janitor:
+    """One loop. `retention` gives the milliseconds that finished work is kept."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        read: Callable[[], Reader],
+        clock: Clock,
+        life: Callable[[], DaemonRow],
+        retention: Callable[[], int],
+        runs: Path,
+    ) -> None:
+        self._journal = journal
+        self._read = read
+        self._clock = clock
+        self._life = life
+        self._retention = retention
+        self._runs = runs
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        next_tidy = self._clock.monotonic() + BEAT
+        while True:
+            try:
+                await self._journal.beat(self._life())
+                if self._clock.monotonic() >= next_tidy:
+                    next_tidy = self._clock.monotonic() + TIDY
+                    await self.tidy()
+            except JournalUnavailable as exc:
+                log.warning("housekeeping waits: %s", exc.message)
+            await self._clock.sleep(BEAT)
+
+    async def tidy(self) -> None:
+        """One round."""
+        now = self._clock.now()
+        before = now - self._retention()
+        expired = await self._journal.expire(now, before)
+        if expired:
+            log.info("%d held deliveries expired", expired)
+        while await self._journal.prune(before, min(before, now - SEEN), PAGE) == PAGE:
+            pass
+        await asyncio.to_thread(self._remove_directories, before)
+
+    def _remove_directories(self, before: int) -> None:
+        """Delete run directories that are old and belong to no run any more."""
+        reader = self._read()
+        try:
+            for directory in self._runs.iterdir():
+                if directory.stat().st_mtime * 1000 < before and reader.run(directory.name) is None:
+                    shutil.rmtree(directory, ignore_errors=True)
+        finally:
+            reader.close()

@@ -1,0 +1,125 @@
+"""Loggers: each in a thread of its own that follows the journal. A slow one lags; it never slows a delivery."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from orgloop.journal.follow import Follower
+
+from orgloop.config.model import LoggerSpec
+from orgloop.core.record import Record
+from orgloop.errors import JournalError, PluginError
+from orgloop.plugin import Logger
+
+log = logging.getLogger(__name__)
+
+COALESCE: Final = 0.02
+"""Seconds after a commit before it is read: under load, one look for many."""
+
+LOOK_AGAIN: Final = 5.0
+"""Seconds without a commit after which the journal is looked at all the same."""
+
+
+class LogThread:
+    """One logger, following the journal from where it stood when the logger was opened."""
+
+    def __init__(self, spec: LoggerSpec, logger: Logger, follower: Follower) -> None:
+        self.spec = spec
+        self.failures = 0
+        self.last_error = ""
+        self._logger = logger
+        self._follower = follower
+        self._changed = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"logger {spec.name}", daemon=True)
+        self._thread.start()
+
+    def poke(self) -> None:
+        """There is something new in the journal."""
+        self._changed.set()
+
+    def close(self, timeout: float) -> None:
+        """Write what the journal has by now, for at most `timeout` seconds."""
+        self._closing.set()
+        self._changed.set()
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._changed.wait(LOOK_AGAIN)
+            self._closing.wait(COALESCE)
+            self._changed.clear()
+            self._catch_up()
+        self._catch_up()
+        try:
+            self._logger.close()
+        except Exception:
+            log.exception("logger %s does not close", self.spec.name)
+        self._follower.close()
+
+    def _catch_up(self) -> None:
+        try:
+            while records := self._follower.next():
+                self._write(records)
+        except JournalError as exc:
+            log.warning("logger %s cannot read the journal: %s", self.spec.name, exc.message)
+
+    def _write(self, records: Sequence[Record]) -> None:
+        try:
+            self._logger.write(records)
+        except Exception as exc:
+            self.failures += 1
+            self.last_error = f"{type(exc).__name__}: {exc}"
+            if self.failures == 1:
+                log.exception("logger %s fails", self.spec.name)
+
+
+class Observer:
+    """All loggers of the project. `follow` opens a reader at the journal's end."""
+
+    def __init__(self, follow: Callable[[], Follower]) -> None:
+        self._follow = follow
+        self._threads: dict[str, LogThread] = {}
+
+    @property
+    def threads(self) -> Sequence[LogThread]:
+        """Every open logger."""
+        return tuple(self._threads.values())
+
+    def poke(self) -> None:
+        """Something was committed."""
+        for thread in self._threads.values():
+            thread.poke()
+
+    def use(self, specs: Sequence[LoggerSpec]) -> None:
+        """Log to these from now on; what did not change goes on.
+
+        Raises PluginError, with nothing replaced, if one cannot be opened.
+        """
+        threads = {spec.name: self._kept(spec) or self._open(spec) for spec in specs}
+        for name, thread in self._threads.items():
+            if threads.get(name) is not thread:
+                thread.close(timeout=1.0)
+        self._threads = threads
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Write what there is, and close."""
+        for thread in self._threads.values():
+            thread.close(timeout)
+        self._threads = {}
+
+    def _kept(self, spec: LoggerSpec) -> LogThread | None:
+        thread = self._threads.get(spec.name)
+        return thread if thread is not None and thread.spec.fingerprint == spec.fingerprint else None
+
+    def _open(self, spec: LoggerSpec) -> LogThread:
+        try:
+            logger = spec.plugin.open(spec.settings)
+        except (ValueError, OSError) as exc:
+            raise PluginError(
+                f"logger {spec.name!r}: {exc}", hint="change its `config:` and try again"
+            ) from exc
+        return LogThread(spec, logger, self._follow())

@@ -1,0 +1,165 @@
+"""Prepare: once per delivery, the route's transforms decide whether and with what an actor is woken.
+
+Routes whose steps are all bounded are prepared before the accept transaction; the others are
+committed as `preparing` and worked through later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, assert_never
+
+from orgloop.core.event import AuthorType, Event
+from orgloop.core.fields import MISSING, Path
+from orgloop.core.steps import StepResult
+from orgloop.core.steps import step as entry
+from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
+from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
+from orgloop.runtime.documents import dump
+from orgloop.runtime.wiring import UNKNOWN, Route, Step
+
+TEAM: Final = frozenset({AuthorType.TEAM_MEMBER, AuthorType.SYSTEM, AuthorType.SELF})
+"""Who passes `when.trust: team`."""
+
+_AUTHOR = Path.parse("provenance.author_type")
+
+
+@dataclass(slots=True)
+class Chain:
+    """One event's way through one route's steps, so far. `at`: when they run, if that is after the commit."""
+
+    event: Event
+    document: Mapping[str, Any]
+    at: int | None = None
+    changed: bool = False
+    once: list[tuple[str, int]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    end: Drop | Hold | None = None
+
+    def take(self, step: Step, result: TransformResult) -> None:
+        """Note what one step said, and what follows from it."""
+        match result:
+            case Pass(once=key, window_ms=window):
+                if key is not None:
+                    self.once.append((_once_key(step, key), window))
+                self.note(step.spec.name, StepResult.PASS if key is None else StepResult.ONCE)
+            case Change(document=document):
+                self._change(step, document)
+            case Discard(reason=reason):
+                self.note(step.spec.name, StepResult.DROP, reason)
+                self.end = Drop(reason=DropReason.TRANSFORM, detail=f"{step.spec.name}: {reason}")
+            case Failure(reason=reason):
+                self._fail(step, reason)
+            case _:
+                assert_never(result)
+
+    def _change(self, step: Step, document: Mapping[str, Any]) -> None:
+        try:
+            self.event = self.event.changed_by(document)
+        except ValueError as exc:
+            self._fail(step, str(exc))
+            return
+        self.document = self.event.document()
+        self.changed = True
+        self.note(step.spec.name, StepResult.CHANGE)
+
+    def _fail(self, step: Step, reason: str) -> None:
+        self.note(step.spec.name, StepResult.ERROR, reason, on_error=step.spec.on_error)
+        detail = f"{step.spec.name}: {reason}"
+        match step.spec.on_error:
+            case "pass":
+                pass
+            case "drop":
+                self.end = Drop(reason=DropReason.TRANSFORM, detail=detail)
+            case "halt" | "hold":
+                self.end = Hold(reason=HoldReason.TRANSFORM, detail=detail)
+            case _:
+                assert_never(step.spec.on_error)
+
+    def note(self, name: str, result: StepResult, reason: str = "", on_error: str = "") -> None:
+        """Keep what `name` did, for the journal."""
+        self.steps.append(entry(name, result, reason=reason, on_error=on_error, at=self.at))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preparation:
+    """What prepare came to, in the shape in which the journal takes it."""
+
+    happening: Ready | Drop | Hold
+    key: str | None
+    once: Sequence[tuple[str, int]]
+    document: bytes | None
+    steps: Sequence[Mapping[str, Any]]
+
+
+def prepare_now(route: Route, event: Event, document: Mapping[str, Any]) -> Preparation:
+    """Prepare a delivery of a bounded route."""
+    chain = Chain(event, document)
+    if route.steps:
+        scope = scope_of(route, event)
+        for step in route.steps:
+            try:
+                result = step.transform.apply_now(chain.document, scope)
+            except Exception as exc:
+                result = Failure(reason=f"{type(exc).__name__}: {exc}")
+            chain.take(step, result)
+            if chain.end is not None:
+                break
+    return finish(route, chain)
+
+
+async def prepare_later(route: Route, event: Event, at: int) -> Preparation:
+    """Prepare a delivery of a route with steps that take their time, beginning at `at` (ms since 1970)."""
+    chain = Chain(event, event.document(), at)
+    scope = scope_of(route, event)
+    for step in route.steps:
+        try:
+            if step.transform.bounded:
+                result = step.transform.apply_now(chain.document, scope)
+            else:
+                result = await step.transform.apply(chain.document, scope)
+        except Exception as exc:
+            result = Failure(reason=f"{type(exc).__name__}: {exc}")
+        chain.take(step, result)
+        if chain.end is not None:
+            break
+    return finish(route, chain)
+
+
+def finish(route: Route, chain: Chain) -> Preparation:
+    """The chain's end: what was decided, or trust and key of what passed."""
+    happening: Ready | Drop | Hold = chain.end or Ready()
+    if isinstance(happening, Ready) and route.spec.trust == "team":
+        author = _AUTHOR.get(chain.document)
+        if author not in TEAM:
+            said = "nobody" if author is MISSING else f"author_type {author}"
+            detail = f"{said}; the route demands trust: team"
+            happening = Hold(reason=HoldReason.UNTRUSTED, detail=detail)
+            chain.note(HoldReason.UNTRUSTED, StepResult.HOLD, detail)
+    return Preparation(
+        happening=happening,
+        key=route.session_key.render(chain.document, missing=UNKNOWN)
+        if route.session_key is not None
+        else None,
+        once=chain.once,
+        document=dump(chain.event.document()) if chain.changed else None,
+        steps=chain.steps,
+    )
+
+
+def scope_of(route: Route, event: Event) -> Scope:
+    """What a step may know about where it runs."""
+    return Scope(
+        route=route.name,
+        actor=route.spec.actor,
+        source=event.source,
+        event_type=event.type,
+        event_id=event.id,
+    )
+
+
+def _once_key(step: Step, key: str) -> str:
+    """Two dedup steps of one route do not share their memory."""
+    return hashlib.sha256(f"{step.spec.name}\0{key}".encode()).hexdigest()

@@ -1,0 +1,54 @@
+"""What this daemon has counted since its start. All else that metrics show is in the journal."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Final
+
+from orgloop.core.happening import Happening, NotStarted, Rejected, Retry, Unavailable
+
+BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper bounds in seconds; what took longer is beyond the last."""
+
+
+@dataclass(slots=True)
+class Times:
+    """How long things took: `counts` per bucket of BUCKETS, and one more for all beyond."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS) + 1))
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """One more."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+
+class Tally:
+    """`tries` by route, from the claim to the outcome; `errors` by source and actor; runs by actor and outcome."""
+
+    def __init__(self) -> None:
+        self.tries: defaultdict[str, Times] = defaultdict(Times)
+        self.errors: Counter[str] = Counter()
+        self.runs: Counter[tuple[str, str]] = Counter()
+        self.cost_usd: defaultdict[str, float] = defaultdict(float)
+
+    def tried(self, route: str, actor: str, happening: Happening, seconds: float) -> None:
+        """A try at waking an actor has ended."""
+        self.tries[route].add(max(0.0, seconds))
+        if isinstance(happening, Retry | Rejected | Unavailable):
+            self.errors[actor] += 1
+
+    def run_ended(self, actor: str, happening: Happening, outcome: str, cost_usd: float | None) -> None:
+        """A run has ended, or turned out never to have begun."""
+        if isinstance(happening, NotStarted):
+            self.errors[actor] += 1
+            return
+        self.runs[actor, outcome] += 1
+        self.cost_usd[actor] += cost_usd or 0.0
+
+    def poll_failed(self, source: str) -> None:
+        """A source could not be opened, polled or listened to."""
+        self.errors[source] += 1

@@ -1,0 +1,184 @@
+"""Watching a runner from outside: is it alive, when does it end, and what did it leave behind?"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from orgloop import runner
+from orgloop.runtime import rundirs
+
+POLL: Final = 0.25
+"""Seconds between two looks at a runner, where the system cannot tell of its end."""
+
+GRACE: Final = 5.0
+"""Seconds that what a dead runner left behind gets to end by itself."""
+
+
+class Fate(Enum):
+    """What a run directory says about its run once no runner is alive."""
+
+    ENDED = "ended"
+    """There is an exit record."""
+    NEVER_STARTED = "never started"
+    """No agent ever ran, and none will."""
+    LOST = "lost"
+    """It began, and nobody saw its end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """A run's fate; `record` is the exit record if there is one."""
+
+    fate: Fate
+    record: dict[str, Any] | None = None
+
+
+def spawn(directory: Path) -> subprocess.Popen[bytes]:
+    """Start the runner in a session of its own. Raises OSError."""
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(runner.__file__)), str(directory)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+async def until_gone(directory: Path, spawned: subprocess.Popen[bytes] | None) -> None:
+    """Return when no runner holds the directory any more. `spawned` is the runner, if this process started it."""
+    pid = spawned.pid if spawned is not None else runner_pid(directory)
+    descriptor = _process_descriptor(pid)
+    if descriptor is not None:
+        try:
+            # Opened first, asked second: if the lock is held now, the descriptor is the runner's and no successor's.
+            if spawned is not None or is_held(directory):
+                await _readable(descriptor)
+        finally:
+            os.close(descriptor)
+    while (spawned is not None and spawned.poll() is None) or (spawned is None and is_held(directory)):
+        await asyncio.sleep(POLL)
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    gone = asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a runner is alive in there."""
+    lock = _take_lock(directory)
+    if lock is None:
+        return True
+    os.close(lock)
+    return False
+
+
+async def conclude(directory: Path) -> Ending | None:
+    """The fate of a run whose runner is gone; None if one is alive after all.
+
+    A run that never started is cancelled for good, under the lock, so that a late runner does
+    nothing. What a killed runner left behind is ended.
+    """
+    lock = _take_lock(directory)
+    if lock is None:
+        return None
+    try:
+        record = rundirs.read_json(directory / runner.EXIT)
+        if record is not None:
+            return Ending(fate=Fate.ENDED, record=record)
+        if not (directory / runner.STARTED).exists():
+            (directory / runner.CANCELLED).touch(mode=0o600)
+            (directory / runner.SPEC).unlink(missing_ok=True)
+            return Ending(fate=Fate.NEVER_STARTED)
+        await _end_leftovers(directory)
+        (directory / runner.SPEC).unlink(missing_ok=True)
+        return Ending(fate=Fate.LOST)
+    finally:
+        os.close(lock)
+
+
+def request_stop(directory: Path) -> None:
+    """Ask the runner to end its run softly. Works whether or not we know its pid."""
+    (directory / runner.STOP).touch(mode=0o600)
+    child = rundirs.read_json(directory / runner.CHILD)
+    if child is not None and is_held(directory):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(child["runner_pid"], signal.SIGTERM)
+
+
+def runner_pid(directory: Path) -> int | None:
+    """The runner's pid, once its program runs."""
+    child = rundirs.read_json(directory / runner.CHILD)
+    return child["runner_pid"] if child else None
+
+
+def _take_lock(directory: Path) -> int | None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(directory / runner.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _process_descriptor(pid: int | None) -> int | None:
+    if pid is None or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+async def _end_leftovers(directory: Path) -> None:
+    """End what still lives in the session of a program whose runner is gone."""
+    child = rundirs.read_json(directory / runner.CHILD)
+    if child is None or not _same_boot(child.get("boot_id")):
+        return
+    left = _session_members(child["pid"], child["started_at"])
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in left:
+            with suppress(psutil.Error):
+                process.send_signal(number)
+        waited = asyncio.to_thread(psutil.wait_procs, left, GRACE)
+        _, left = await waited
+        if not left:
+            return
+
+
+def _session_members(session: int, since: float) -> list[psutil.Process]:
+    """Processes of that session which are not older than the run: a reused number does not hit a stranger."""
+    members = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) == session and process.create_time() >= since - 2:
+                members.append(process)
+    return members
+
+
+def _same_boot(recorded: str | None) -> bool:
+    if recorded is None:
+        return True
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() == recorded
+    except OSError:
+        return True

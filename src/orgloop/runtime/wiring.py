@@ -1,0 +1,180 @@
+"""The parts of one configuration, built and opened: sources, actors, steps, loggers, and the matcher over them.
+
+A new configuration is a new `Wiring`: it is built first, takes over what did not change, and only
+then replaces the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from orgloop.config.model import ActorSpec, Organization, RouteSpec, SourceSpec, StepSpec
+from orgloop.core.fields import Template, TreeTemplate
+from orgloop.core.match import Matcher
+from orgloop.errors import PluginError
+from orgloop.plugin import Actor, Deliverer, Receiver, Source, Supervised, Transform
+
+NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
+"""Keys of `then.config` in which a missing value must not read as nothing."""
+
+UNKNOWN: Final = "unknown"
+"""What it reads as instead."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One transform of one route, open."""
+
+    spec: StepSpec
+    transform: Transform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """A route with its open steps. `bounded`: all of them run in the accept transaction."""
+
+    spec: RouteSpec
+    steps: Sequence[Step]
+    session_key: Template | None
+    config: Mapping[str, tuple[Template | TreeTemplate, str]]
+    has_runs: bool
+    bounded: bool
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    def config_for(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """`then.config` with its placeholders filled in."""
+        return {key: template.render(document, missing) for key, (template, missing) in self.config.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourcePart:
+    """A configured source, not yet opened."""
+
+    spec: SourceSpec
+    source: Source
+    receiver: Receiver | None = field(init=False)
+    """The source, if it takes webhooks."""
+
+    def __post_init__(self) -> None:
+        # Once, here: to ask whether something keeps a protocol takes longer than to read a request.
+        object.__setattr__(self, "receiver", self.source if isinstance(self.source, Receiver) else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ActorPart:
+    """A configured actor, not yet opened."""
+
+    spec: ActorSpec
+    actor: Actor
+    supervised: Supervised | None = field(init=False)
+    """The actor, if it has runs."""
+    deliverer: Deliverer | None = field(init=False)
+    """The actor, if it answers at once."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "supervised", self.actor if isinstance(self.actor, Supervised) else None)
+        object.__setattr__(self, "deliverer", self.actor if isinstance(self.actor, Deliverer) else None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wiring:
+    """Everything that one configuration needs at run time."""
+
+    organization: Organization
+    sources: Mapping[str, SourcePart]
+    actors: Mapping[str, ActorPart]
+    routes: Mapping[str, Route]
+    matcher: Matcher
+    order: Sequence[Route] = field(default_factory=tuple)
+
+    def routes_for(self, document: Mapping[str, object]) -> list[Route]:
+        """The routes that this event document wakes, in their order."""
+        return [self.order[number] for number in self.matcher.match(document)]
+
+
+_P = TypeVar("_P", SourcePart, ActorPart)
+
+
+def build(organization: Organization, old: Wiring | None = None) -> Wiring:
+    """Make the parts; what has the same fingerprint in `old` is taken over as it is, still open.
+
+    Raises PluginError, with nothing opened, if a part cannot be made.
+    """
+    sources = {
+        spec.id: _kept(old.sources if old else {}, spec) or SourcePart(spec=spec, source=_open_source(spec))
+        for spec in organization.sources.values()
+    }
+    actors = {
+        spec.id: _kept(old.actors if old else {}, spec) or ActorPart(spec=spec, actor=_open_actor(spec))
+        for spec in organization.actors.values()
+    }
+    routes = [
+        _kept_route(old, spec) or _open_route(spec, has_runs=organization.actors[spec.actor].kind.has_runs)
+        for spec in organization.routes
+    ]
+    return Wiring(
+        organization=organization,
+        sources=sources,
+        actors=actors,
+        routes={route.name: route for route in routes},
+        matcher=Matcher([route.spec.when for route in routes]),
+        order=tuple(routes),
+    )
+
+
+def _kept(old: Mapping[str, _P], spec: SourceSpec | ActorSpec) -> _P | None:
+    part = old.get(spec.id)
+    return part if part is not None and part.spec.fingerprint == spec.fingerprint else None
+
+
+def _kept_route(old: Wiring | None, spec: RouteSpec) -> Route | None:
+    route = old.routes.get(spec.name) if old else None
+    return route if route is not None and route.spec == spec else None
+
+
+def _open_source(spec: SourceSpec) -> Source:
+    try:
+        return spec.kind.open(spec.id, spec.settings)
+    except ValueError as exc:
+        raise PluginError(f"source {spec.id!r}: {exc}", hint="change its `config:` and try again") from exc
+
+
+def _open_actor(spec: ActorSpec) -> Actor:
+    try:
+        return spec.kind.open(spec.id, spec.settings)
+    except ValueError as exc:
+        raise PluginError(f"actor {spec.id!r}: {exc}", hint="change its `config:` and try again") from exc
+
+
+def _open_route(spec: RouteSpec, *, has_runs: bool) -> Route:
+    steps = [_open_step(spec, step) for step in spec.steps]
+    return Route(
+        spec=spec,
+        steps=steps,
+        session_key=Template.parse(spec.session_key) if spec.session_key is not None else None,
+        config={key: _open_value(key, value) for key, value in spec.config.items()},
+        has_runs=has_runs,
+        bounded=all(step.transform.bounded for step in steps),
+    )
+
+
+def _open_value(key: str, value: Any) -> tuple[Template | TreeTemplate, str]:
+    """One entry of `then.config`, compiled, with what a missing value reads as."""
+    if key in NAMES_SOMETHING and isinstance(value, str):
+        return Template.parse(value), UNKNOWN
+    return TreeTemplate.parse(value), ""
+
+
+def _open_step(route: RouteSpec, spec: StepSpec) -> Step:
+    try:
+        return Step(spec=spec, transform=spec.plugin.open(spec.settings))
+    except ValueError as exc:
+        raise PluginError(
+            f"transform {spec.name!r} of route {route.name!r}: {exc}",
+            hint="change its `config:` and try again",
+        ) from exc

@@ -1,0 +1,1 @@
+"""The built-in transforms: filter, dedup, enrich, script."""

@@ -1,0 +1,77 @@
+"""`dedup`: an event passes only if it is the first with its key within a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from orgloop.core.fields import Path, text
+from orgloop.plugin import Pass, Scope, Settings, TransformPlugin
+from orgloop.plugin.settings import Duration
+
+DEFAULT_KEY: Final = ("source", "type", "id")
+
+
+class DedupSettings(Settings):
+    """What makes two events the same, and for how long."""
+
+    key: list[str] | str | None = None
+    """Dot paths whose values together are the key: a list, or one. `[source, type, id]` if absent."""
+    fields_: list[str] | str | None = Field(default=None, alias="fields")
+    """Another name for `key`."""
+    window: Duration = Field(default=300_000, gt=0)
+    """How long a key is remembered, from the acceptance of the event that passed."""
+    store: Literal["memory"] = "memory"
+    """Without effect: keys are remembered in the journal and survive a restart."""
+    track_delivery: bool = False
+    """Without effect: a delivery never meets itself again, however often it is tried."""
+
+    @classmethod
+    def without_effect(cls) -> frozenset[str]:
+        return frozenset({"store", "track_delivery"})
+
+    @model_validator(mode="after")
+    def _one_name(self) -> Self:
+        if self.key is not None and self.fields_ is not None:
+            raise ValueError("`key` and `fields` mean the same: keep `key`")
+        return self
+
+    @property
+    def paths(self) -> list[str]:
+        """The dot paths, whichever way they were written."""
+        written = self.key if self.key is not None else self.fields_
+        if written is None:
+            return list(DEFAULT_KEY)
+        return [written] if isinstance(written, str) else written
+
+
+class Dedup:
+    """The open step. The journal remembers; this only says what."""
+
+    bounded = True
+
+    def __init__(self, settings: DedupSettings) -> None:
+        if not settings.paths:
+            raise ValueError("`key` is empty: name at least one path, such as provenance.resource_id")
+        self._getters = [Path.parse(path).get for path in settings.paths]
+        self._window_ms = settings.window
+
+    def apply_now(self, document: Mapping[str, Any], scope: Scope) -> Pass:
+        values = "\0".join([text(get(document)) for get in self._getters])
+        return Pass(
+            once=sha256(values.encode("utf-8", "surrogatepass")).hexdigest(), window_ms=self._window_ms
+        )
+
+    async def apply(self, document: Mapping[str, Any], scope: Scope) -> Pass:
+        return self.apply_now(document, scope)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+transform = TransformPlugin(
+    name="dedup", title="Drop what came before, by a key of your own", settings=DedupSettings, open=Dedup
+)

@@ -1,0 +1,227 @@
+"""`filter`: an event passes if it is like what is wanted, by patterns per path or by a jq program."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, ClassVar, Final, Self
+
+import orjson
+from pydantic import Field, model_validator
+
+from orgloop.core.fields import Path, same, text
+from orgloop.errors import PluginError
+from orgloop.plugin import (
+    Change,
+    Discard,
+    Failure,
+    Pass,
+    Scope,
+    Settings,
+    Transform,
+    TransformPlugin,
+    TransformResult,
+)
+from orgloop.plugin.settings import Duration
+from orgloop.transforms.helper import Helper, HelperFailed, check
+from orgloop.transforms.patterns import SlowRegex, Test, compile_pattern, regex_text
+
+PASS: Final = Pass()
+
+
+class FilterSettings(Settings):
+    """Without any of these, every event passes."""
+
+    exclude: dict[str, Any] = Field(default_factory=dict)
+    """Dot path -> pattern. One match drops the event. Looked at first."""
+    match: dict[str, Any] = Field(default_factory=dict)
+    """Dot path -> pattern. All must match."""
+    match_any: dict[str, Any] | None = None
+    """Dot path -> pattern. At least one must match."""
+    jq: str = ""
+    """A jq program instead: null, false or nothing drops the event, an object with an `id` replaces it."""
+    timeout: Duration = Field(default=5_000, gt=0)
+    """How long jq, or a regular expression with lookaround or back-references, may take for one event."""
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.jq and (self.exclude or self.match or self.match_any is not None):
+            raise ValueError(
+                "`jq` stands alone: move `exclude`, `match` and `match_any` into a filter of their own"
+            )
+        if self.match_any is not None and not self.match_any:
+            raise ValueError("`match_any` is empty, so nothing could pass: name a path, or remove it")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """A path and what is wanted there: `test`, or one of the `slow` regular expressions, by number."""
+
+    get: Callable[[object], object]
+    test: Test
+    slow: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One of the conditions must hold, or (not `wanted`) none of them; else the event is dropped."""
+
+    conditions: Sequence[Condition]
+    wanted: bool
+    otherwise: Discard
+
+
+class PatternFilter:
+    """The open step if all its patterns are fast."""
+
+    bounded = True
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._rules = [
+            ([(one.get, one.test) for one in rule.conditions], rule.wanted, rule.otherwise) for rule in rules
+        ]
+
+    def apply_now(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        for conditions, wanted, otherwise in self._rules:
+            for get, test in conditions:
+                if test(get(document)):
+                    if not wanted:
+                        return otherwise
+                    break
+            else:
+                if wanted:
+                    return otherwise
+        return PASS
+
+    async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        return self.apply_now(document, scope)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class HelpedFilter(ABC):
+    """The open step if it needs a helper process."""
+
+    bounded = False
+
+    def __init__(self, helper: Helper) -> None:
+        self._helper = helper
+
+    def apply_now(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        raise RuntimeError("a filter with a helper process cannot answer at once: use `apply`")
+
+    async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        try:
+            return await self._decide(document)
+        except HelperFailed as exc:
+            return Failure(reason=f"{self._what}: {exc}")
+
+    async def close(self) -> None:
+        await self._helper.close()
+
+    _what: ClassVar[str]
+
+    @abstractmethod
+    async def _decide(self, document: Mapping[str, Any]) -> TransformResult: ...
+
+
+class SlowPatternFilter(HelpedFilter):
+    """Patterns, some of which may take for ever."""
+
+    _what = "regular expression"
+
+    def __init__(self, rules: Sequence[Rule], helper: Helper) -> None:
+        super().__init__(helper)
+        self._rules = rules
+
+    async def _decide(self, document: Mapping[str, Any]) -> TransformResult:
+        for rule in self._rules:
+            if await self._any_holds(rule.conditions, document) is not rule.wanted:
+                return rule.otherwise
+        return PASS
+
+    async def _any_holds(self, conditions: Sequence[Condition], document: Mapping[str, Any]) -> bool:
+        for condition in conditions:
+            value = condition.get(document)
+            if condition.test(value):
+                return True
+            for number in condition.slow:
+                if await self._helper.ask(orjson.dumps([number, regex_text(value)])):
+                    return True
+        return False
+
+
+class JqFilter(HelpedFilter):
+    """A jq program."""
+
+    _what = "jq"
+
+    async def _decide(self, document: Mapping[str, Any]) -> TransformResult:
+        count, last = await self._helper.ask(text(document).encode("utf-8", "replace"))
+        if not count:
+            return Discard(reason="jq gave nothing")
+        if last is None or last is False:
+            return Discard(reason=f"jq gave {text(last, 'null')}")
+        if count == 1 and isinstance(last, dict) and last.get("id"):
+            return PASS if same(last, document) else Change(document=last)
+        return PASS
+
+
+def _open(settings: FilterSettings) -> Transform:
+    if settings.jq:
+        return JqFilter(Helper({"jq": _checked(settings.jq)}, settings.timeout))
+    slow: list[SlowRegex] = []
+    rules = list(_rules(settings, slow))
+    if not slow:
+        return PatternFilter(rules)
+    regexes = [[regex.body, regex.flags] for regex in slow]
+    return SlowPatternFilter(rules, Helper({"regex": regexes}, settings.timeout))
+
+
+def _rules(settings: FilterSettings, slow: list[SlowRegex]) -> Iterator[Rule]:
+    """All rules in their order. Adds the regular expressions that need a helper to `slow`."""
+    for path, pattern in settings.exclude.items():
+        why = f"exclude: {path} matches {_shown(pattern)}"
+        yield Rule(conditions=[_condition(path, pattern, slow)], wanted=False, otherwise=Discard(reason=why))
+    for path, pattern in settings.match.items():
+        why = f"match: {path} does not match {_shown(pattern)}"
+        yield Rule(conditions=[_condition(path, pattern, slow)], wanted=True, otherwise=Discard(reason=why))
+    if settings.match_any is not None:
+        why = f"match_any: none of {', '.join(settings.match_any)} matches"
+        conditions = [_condition(path, pattern, slow) for path, pattern in settings.match_any.items()]
+        yield Rule(conditions=conditions, wanted=True, otherwise=Discard(reason=why))
+
+
+def _condition(path: str, pattern: Any, slow: list[SlowRegex]) -> Condition:
+    get = Path.parse(path).get
+    try:
+        compiled = compile_pattern(pattern)
+    except ValueError as exc:
+        raise ValueError(f"{path}: {exc}") from exc
+    numbers = range(len(slow), len(slow) + len(compiled.slow))
+    slow.extend(compiled.slow)
+    return Condition(get=get, test=compiled.test, slow=numbers)
+
+
+def _shown(pattern: Any) -> str:
+    shown = text(pattern, "null")
+    return shown if len(shown) <= 80 else f"{shown[:80]}…"
+
+
+def _checked(program: str) -> str:
+    if find_spec("jq") is None:
+        raise PluginError("`jq` of a filter cannot run: its library is missing", hint="type: pip install jq")
+    try:
+        check({"jq": program})
+    except HelperFailed as exc:
+        raise ValueError(f"`jq` is not a program that can run: {exc}") from exc
+    return program
+
+
+transform = TransformPlugin(
+    name="filter", title="Pass or drop, by patterns or by jq", settings=FilterSettings, open=_open
+)

@@ -1,0 +1,169 @@
+"""`script`: a program of your own decides: it gets the event on stdin and prints what goes on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import orjson
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo
+
+from orgloop.core.environment import allowed
+from orgloop.core.fields import same, text
+from orgloop.core.units import humanize
+from orgloop.plugin import Change, Discard, Failure, Pass, Scope, Settings, TransformPlugin, TransformResult
+from orgloop.plugin.settings import ProjectPath
+from orgloop.transforms import child
+
+DROPS: Final = frozenset({1, 78})
+"""Exit statuses that drop the event."""
+
+MAX_OUTPUT: Final = 10 * 1024**2
+"""Bytes that a script may print."""
+
+
+def _project(value: Any, info: ValidationInfo) -> Any:
+    return value if value is not None else (info.context or {}).get("project")
+
+
+class ScriptSettings(Settings):
+    """Which program, where, for how long, and with what in its environment."""
+
+    script: ProjectPath
+    """The program. It must be executable and begin with a `#!` line."""
+    timeout_ms: int = Field(default=30_000, gt=0)
+    """After that many milliseconds it is ended, with all that it started."""
+    cwd: Annotated[ProjectPath | None, BeforeValidator(_project)] = Field(default=None, validate_default=True)
+    """Where it runs: the project's directory if absent."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables to set, such as `JIRA_TOKEN: ${JIRA_TOKEN}`."""
+    env_pass: list[str] = Field(default_factory=list)
+    """Names of variables to hand on from OrgLoop's own environment, beyond those that every child gets."""
+    _environ: Mapping[str, str] = PrivateAttr(default_factory=lambda: dict(os.environ))
+
+    def model_post_init(self, context: Any) -> None:
+        environ = (context or {}).get("environment")
+        if environ is not None:
+            self._environ = environ
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """OrgLoop's own environment: the one of the project it was loaded with, else the process's."""
+        return self._environ
+
+
+class Script:
+    """The open step. Each event is one process, in a session of its own."""
+
+    bounded = False
+
+    def __init__(self, settings: ScriptSettings) -> None:
+        path = settings.script
+        if not path.is_file():
+            raise ValueError(f"there is no script at {path}")
+        if not os.access(path, os.X_OK):
+            raise ValueError(f"the script {path} is not executable: type chmod +x {path}")
+        self._path = path
+        self._cwd = settings.cwd if settings.cwd is not None else path.parent
+        self._timeout_ms = settings.timeout_ms
+        self._environment = allowed(settings.environ, settings.env_pass, settings.env)
+
+    def apply_now(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        raise RuntimeError("a script cannot answer at once: use `apply`")
+
+    async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        try:
+            ended = await child.run(
+                self._path,
+                given=text(document).encode("utf-8", "replace"),
+                cwd=self._cwd,
+                env=self._environment | _about(scope),
+                timeout_ms=self._timeout_ms,
+                max_output=MAX_OUTPUT,
+            )
+        except TimeoutError:
+            return Failure(reason=f"ended because it took longer than {humanize(self._timeout_ms)}")
+        except child.TooMuch:
+            return Failure(reason=f"ended because it printed more than {MAX_OUTPUT // 1024**2} MB")
+        except OSError as exc:
+            return Failure(reason=_why_not_started(self._path, exc))
+        return _verdict(ended, document)
+
+    async def close(self) -> None:
+        """Nothing is open: who is cancelled ends its own process."""
+
+
+def _about(scope: Scope) -> dict[str, str]:
+    """The event in variables, under both names that scripts use."""
+    facts = {
+        "SOURCE": scope.source,
+        "TARGET": scope.actor,
+        "EVENT_TYPE": scope.event_type,
+        "EVENT_ID": scope.event_id,
+        "ROUTE": scope.route,
+    }
+    # What comes from outside may hold what no environment can.
+    clean = {name: fact.replace("\0", "").encode("utf-8", "replace").decode() for name, fact in facts.items()}
+    return clean | {f"ORGLOOP_{name}": fact for name, fact in clean.items()}
+
+
+def _verdict(ended: child.Ended, document: Mapping[str, Any]) -> TransformResult:
+    status, said = ended.status, ended.said
+    if status == 0 and ended.printed.strip():
+        return _read(ended.printed, document)
+    if status == 0:
+        return Discard(reason=said or "printed nothing")
+    if status in DROPS:
+        return Discard(reason=said or f"exit status {status}")
+    how = f"exit status {status}" if status > 0 else f"killed by {_signal_name(-status)}"
+    return Failure(reason=f"{how}: {said}" if said else how)
+
+
+def _read(printed: bytes, document: Mapping[str, Any]) -> TransformResult:
+    try:
+        result = orjson.loads(printed)
+    except orjson.JSONDecodeError as exc:
+        return Failure(reason=f"printed something that is not JSON: {exc}")
+    match result:
+        case dict():
+            return Pass() if same(result, document) else Change(document=result)
+        case None | False | 0 | "":
+            return Pass()
+        case _:
+            return Failure(reason=f"printed {_shown(result)}, which is not an event: print a JSON object")
+
+
+def _shown(result: Any) -> str:
+    shown = text(result)
+    return shown if len(shown) <= 80 else f"{shown[:80]}…"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _why_not_started(path: Path, exc: OSError) -> str:
+    match exc:
+        case FileNotFoundError() if path.exists() and exc.filename == str(path):
+            why = "the program that its #! line names does not exist"
+        case FileNotFoundError() | NotADirectoryError():
+            why = f"there is nothing at {exc.filename}"
+        case PermissionError():
+            why = f"it is not executable: type chmod +x {path}"
+        case OSError(errno=errno.ENOEXEC):
+            why = "it does not begin with a #! line, such as #!/bin/sh"
+        case _:
+            why = exc.strerror or str(exc)
+    return f"{path} cannot be started: {why}"
+
+
+transform = TransformPlugin(
+    name="script", title="A program of your own decides", settings=ScriptSettings, open=Script
+)

@@ -1,0 +1,102 @@
+"""Answers: JSON, and every error as `{ok, error, hint}` with the status that it deserves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from orgloop.errors import (
+    ConfigError,
+    Conflict,
+    JournalError,
+    NotFound,
+    OrgLoopError,
+    Overloaded,
+    PluginError,
+    Refused,
+)
+
+JSON: Final = "application/json"
+
+_OPTIONS: Final = orjson.OPT_NON_STR_KEYS
+
+
+def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`content` as JSON."""
+    return web.Response(body=dump(content), status=status, headers=headers, content_type=JSON)
+
+
+def dump(content: Any) -> bytes:
+    """Compact JSON. Text that is no Unicode, as a header or a path may hold, is escaped."""
+    try:
+        return orjson.dumps(content, option=_OPTIONS)
+    except TypeError:
+        return orjson.dumps(_sound(content), option=_OPTIONS)
+
+
+def error_answer(exc: OrgLoopError) -> web.Response:
+    """What went wrong, as the caller should hear it."""
+    content: dict[str, Any] = {"ok": False, "error": exc.message}
+    if exc.hint:
+        content["hint"] = exc.hint
+    if isinstance(exc, ConfigError) and exc.findings:
+        content["findings"] = list(exc.findings)
+    return json_answer(content, status_of(exc), _headers(exc))
+
+
+def status_of(exc: OrgLoopError) -> int:
+    """The HTTP status of an error."""
+    match exc:
+        case Refused(status=status):
+            return status
+        case NotFound():
+            return 404
+        case Conflict():
+            return 409
+        case ConfigError() | PluginError():
+            return 422
+        case Overloaded() | JournalError():
+            return 503
+        case _:
+            return 500
+
+
+def _headers(exc: OrgLoopError) -> dict[str, str] | None:
+    match exc:
+        case MethodRefused(allow=allow):
+            return {"Allow": allow}
+        case Refused(status=405):
+            return {"Allow": "POST"}
+        case Refused(status=401):
+            return {"WWW-Authenticate": "Bearer"}
+        case Overloaded(retry_after=seconds):
+            return {"Retry-After": str(seconds)}
+        case JournalError():
+            return {"Retry-After": "1"}
+        case _:
+            return None
+
+
+class MethodRefused(Refused):
+    """The path exists, but not for this method. `allow` is the one that it takes."""
+
+    def __init__(self, method: str, path: str, *, allow: str) -> None:
+        super().__init__(
+            f"Method not allowed: {method} {path}", hint=f"use {allow} for this path", status=405
+        )
+        self.allow = allow
+
+
+def _sound(content: Any) -> Any:
+    match content:
+        case str():
+            return content.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {_sound(key): _sound(value) for key, value in content.items()}
+        case list() | tuple():
+            return [_sound(value) for value in content]
+        case _:
+            return content

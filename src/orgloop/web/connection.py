@@ -1,0 +1,147 @@
+"""Connections: how many there may be, and how long each may keep us waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from orgloop.web.answers import dump, json_answer
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """How patient the server is, in seconds, and how many it serves.
+
+    `idle`: until a request's head is complete, also at the start of a connection. `body`: until its body
+    is. `stall`: until a client that reads nothing is let go. `linger`: for the rest of a body that
+    nobody wants. `connections`: at once; one more is told to come back.
+    """
+
+    idle: float = 60.0
+    body: float = 30.0
+    stall: float = 30.0
+    linger: float = 1.0
+    connections: int = 512
+
+
+class Listener(web.Server):
+    """Makes a connection for whoever comes, and knows those that are there."""
+
+    def __init__(self, handler: Handler, bounds: Bounds) -> None:
+        super().__init__(handler)
+        self.bounds = bounds
+        self._open: set[web.RequestHandler] = set()
+        self._said_full = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a further connection is one too many."""
+        full = len(self._open) > self.bounds.connections
+        if full and not self._said_full:
+            log.warning(
+                "more than %d HTTP connections at once; further ones hear 503", self.bounds.connections
+            )
+        self._said_full = full
+        return full
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """A connection came."""
+        self._open.add(handler)
+        super().connection_made(handler, transport)
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """A connection went."""
+        self._open.discard(handler)
+        super().connection_lost(handler, exc)
+
+    def __call__(self) -> web.RequestHandler:
+        """The protocol of a new connection."""
+        return Connection(self)
+
+
+class Connection(web.RequestHandler):
+    """One connection. What cannot be read as HTTP is answered 400, and is no matter for the log."""
+
+    __slots__ = ("_listener", "_stalled")
+
+    def __init__(self, listener: Listener) -> None:
+        bounds = listener.bounds
+        super().__init__(
+            listener,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # none is kept
+            keepalive_timeout=bounds.idle,
+            lingering_time=bounds.linger,
+            # A few bytes could unpack into gigabytes; compressed bodies are refused.
+            auto_decompress=False,
+        )
+        self._listener = listener
+        self._stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Serve it, or say that there are too many."""
+        super().connection_made(transport)
+        if self._listener.is_full and isinstance(transport, asyncio.Transport):
+            transport.write(_FULL)
+            self.force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget it."""
+        self._cancel_timer()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write: it may do so for a while."""
+        super().pause_writing()
+        if isinstance(self.transport, asyncio.Transport):
+            self._stalled = self._loop.call_later(self._listener.bounds.stall, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._cancel_timer()
+        super().resume_writing()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is not HTTP, or broke us; the connection is closed behind it."""
+        if status == 400:
+            log.debug("a request from %s cannot be read: %s", request.remote, message or exc)
+        else:
+            log.error("a request from %s broke: %s", request.remote, message or exc, exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is under way already")
+        answer = json_answer(_UNREADABLE if status == 400 else _BROKEN, status)
+        answer.force_close()
+        return answer
+
+    def _cancel_timer(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+
+_UNREADABLE: Final[dict[str, Any]] = {
+    "ok": False,
+    "error": "this is not a request that can be read",
+    "hint": "send plain HTTP/1.1; a header line is at most 8 kB",
+}
+_BROKEN: Final[dict[str, Any]] = {"ok": False, "error": "internal error; the daemon's log has the details"}
+_BODY: Final = dump({"ok": False, "error": "too many connections", "hint": "send it again after a moment"})
+_FULL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)
+)

@@ -1,0 +1,159 @@
+"""`/control`: acting on the daemon and its work. Everything here needs the home's token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from orgloop.core.happening import Discarded, Released, Retried
+from orgloop.errors import Conflict, NotFound, Refused
+from orgloop.web import overview
+from orgloop.web.desk import Desk
+from orgloop.web.endpoint import Call
+
+OPERATOR: Final = "operator"
+
+LONGEST: Final = 2000
+"""Characters of one text in a body."""
+
+_Verdict = Released | Retried | Discarded
+
+VERBS: Final[Mapping[str, Callable[[str, str], _Verdict]]] = {
+    "release": lambda by, _: Released(by=by),
+    "retry": lambda by, _: Retried(by=by),
+    "discard": lambda by, note: Discarded(by=by, detail=note),
+}
+"""What a person can do to a delivery."""
+
+
+async def status(desk: Desk, call: Call) -> Any:
+    """Which daemon this is: its home, its project, its process."""
+    call.parameters.finish()
+    facts = await desk.readings.ask(overview.gather)
+    return {
+        "running": True,
+        "pid": desk.pid,
+        "uptime_ms": desk.uptime_ms,
+        "httpPort": desk.port,
+        "home": str(desk.runtime.home.path),
+        "project": desk.module,
+        "root": str(desk.runtime.organization.root),
+        "version": desk.version,
+        "modules": [overview.module_status(desk, facts)],
+    }
+
+
+async def shutdown(desk: Desk, call: Call) -> Any:
+    """Stop the daemon, once this is answered."""
+    await call.document("force")
+    asyncio.get_running_loop().call_soon(desk.hands.shutdown)
+    return {"ok": True}
+
+
+async def apply(desk: Desk, call: Call) -> Any:
+    """Read the project again and apply it. With a path: only if this daemon runs that project."""
+    body = await call.document("configPath", "projectDir")
+    if body:
+        _require_this_project(desk, body)
+    return {"ok": True, "project": desk.module, "moved": await desk.reload()}
+
+
+async def modules(desk: Desk, call: Call) -> Any:
+    """The project, as a list of one."""
+    call.parameters.finish()
+    return [overview.module_status(desk, await desk.readings.ask(overview.gather))]
+
+
+async def module(desk: Desk, call: Call) -> Any:
+    """The project by its name."""
+    call.parameters.finish()
+    _require_module(desk, call.names["name"])
+    return overview.module_status(desk, await desk.readings.ask(overview.gather))
+
+
+async def reload_module(desk: Desk, call: Call) -> Any:
+    """As `apply`, by the project's name."""
+    body = await call.document("name")
+    _require_module(desk, _text(body, "name"))
+    await desk.reload()
+    return {"ok": True}
+
+
+async def load_project(desk: Desk, call: Call) -> Any:
+    """As `apply`, by the project's path; the answer is its status."""
+    _require_this_project(desk, await call.document("configPath", "projectDir"))
+    await desk.reload()
+    return overview.module_status(desk, await desk.readings.ask(overview.gather))
+
+
+async def no_other_module(desk: Desk, call: Call) -> Any:
+    """One daemon has one project."""
+    await call.document()
+    raise Conflict(
+        f"this daemon runs the project {desk.module!r} and nothing else",
+        hint="`orgloop stop` ends it; another one runs beside it with its own ORGLOOP_HOME and ORGLOOP_PORT",
+    )
+
+
+async def emit(desk: Desk, call: Call) -> Any:
+    """Put an event in; answered after the commit."""
+    accepted = await desk.runtime.doorway.emit(await call.document())
+    return {"ok": True, "event_id": accepted.event_id, "duplicate": accepted.duplicate}
+
+
+async def operate(desk: Desk, call: Call) -> Any:
+    """Release, retry or discard one delivery."""
+    verb, id = call.names["verb"], call.names["id"]
+    make = VERBS.get(verb)
+    if make is None:
+        raise NotFound(f"a delivery cannot be told to {verb!r}", hint=f"there are: {', '.join(VERBS)}")
+    body = await call.document("by", "note")
+    happening = make(_text(body, "by", OPERATOR), _text(body, "note", ""))
+    moved = await desk.runtime.operate(id, happening)
+    return {"ok": True, "id": id, "state": moved.state}
+
+
+async def stop_run(desk: Desk, call: Call) -> Any:
+    """End one run softly; its delivery is delivered when it has ended."""
+    await call.document()
+    id = call.names["id"]
+    row = await desk.readings.ask(lambda reader: reader.run(id))
+    if row is not None and row.ended_at is not None:
+        raise Conflict(
+            f"run {id} has ended already: {row.outcome or row.reason}", hint="there is nothing to stop"
+        )
+    desk.runtime.runs.stop(id)
+    return {"ok": True, "id": id}
+
+
+def _require_module(desk: Desk, name: str) -> None:
+    if name != desk.module:
+        raise NotFound(f"Module not found: {name}", hint=f"this daemon runs {desk.module!r}")
+
+
+def _require_this_project(desk: Desk, body: Mapping[str, Any]) -> None:
+    """Refuse (409) a path that is not this daemon's project."""
+    organization = desk.runtime.organization
+    folder = Path(_text(body, "projectDir", ".")).expanduser()
+    wanted = folder / _text(body, "configPath", "orgloop.yaml")
+    if not wanted.is_absolute():
+        raise Refused(
+            "`configPath` or `projectDir` must be an absolute path",
+            hint="the daemon has a directory of its own",
+        )
+    if wanted.is_dir():
+        wanted /= organization.file.name
+    if wanted.resolve() != organization.file.resolve():
+        raise Conflict(
+            f"this daemon runs {organization.name!r} from {organization.root}, not {wanted}",
+            hint="run the other one beside it, with its own ORGLOOP_HOME and ORGLOOP_PORT",
+        )
+
+
+def _text(body: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = body.get(key, default)
+    if not isinstance(value, str) or len(value) > LONGEST:
+        raise Refused(f"`{key}` must be text of at most {LONGEST} characters", hint=f'send {{"{key}": "…"}}')
+    return value

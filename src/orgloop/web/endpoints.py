@@ -1,0 +1,50 @@
+"""Every endpoint beside /webhook, in one list."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from orgloop.web import api, control, metrics, overview
+from orgloop.web.desk import Desk
+from orgloop.web.endpoint import Call, Endpoint, Table
+
+_Answer = Callable[[Desk, Call], Awaitable[Any]]
+
+ENDPOINTS: Final[tuple[tuple[str, str, _Answer], ...]] = (
+    ("GET", "/api/status", overview.status),
+    ("GET", "/api/health", overview.liveness),
+    ("GET", "/api/routes", api.routes),
+    ("GET", "/api/sources", api.sources),
+    ("GET", "/api/events", api.events),
+    ("GET", "/api/events/{id}", api.event),
+    ("GET", "/api/deliveries", api.deliveries),
+    ("GET", "/api/deliveries/{id}", api.delivery),
+    ("GET", "/api/runs", api.runs),
+    ("GET", "/api/runs/{id}", api.run),
+    ("GET", "/api/trace/{id}", api.trace),
+    ("GET", "/api/doctor", api.doctor),
+    ("GET", "/api/metrics", metrics.metrics),
+    ("GET", "/control/status", control.status),
+    ("GET", "/control/health", overview.liveness),
+    ("POST", "/control/shutdown", control.shutdown),
+    ("POST", "/control/apply", control.apply),
+    ("POST", "/control/reload", control.apply),
+    ("POST", "/control/emit", control.emit),
+    ("POST", "/control/deliveries/{id}/{verb}", control.operate),
+    ("POST", "/control/runs/{id}/stop", control.stop_run),
+    ("GET", "/control/module/list", control.modules),
+    ("GET", "/control/module/status/{name}", control.module),
+    ("POST", "/control/module/reload", control.reload_module),
+    ("POST", "/control/module/load-project", control.load_project),
+    ("POST", "/control/module/load", control.no_other_module),
+    ("POST", "/control/module/unload", control.no_other_module),
+)
+
+
+def table(desk: Desk) -> Table:
+    """The endpoints of one daemon."""
+    return Table(
+        Endpoint(method=method, path=path, answer=partial(answer, desk)) for method, path, answer in ENDPOINTS
+    )

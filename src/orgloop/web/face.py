@@ -1,0 +1,99 @@
+"""The daemon's face: every request goes in here, and every one gets an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Any, Final
+
+from aiohttp import web
+
+from orgloop.errors import NotFound, OrgLoopError, Overloaded, Refused
+from orgloop.web import webhook
+from orgloop.web.answers import MethodRefused, error_answer, json_answer
+from orgloop.web.body import BodyBounds
+from orgloop.web.desk import Desk
+from orgloop.web.endpoint import Call
+from orgloop.web.endpoints import table
+from orgloop.web.guards import require_operator, require_token
+from orgloop.web.parameters import Parameters
+
+log = logging.getLogger(__name__)
+
+PLACES: Final = "there are /webhook/<source>, /api/status and more of /api, /control"
+
+
+class Face:
+    """Answers requests. From `close` on, each new one hears 503."""
+
+    def __init__(self, desk: Desk, token: str, bounds: BodyBounds) -> None:
+        self._desk = desk
+        self._token = token
+        self._bounds = bounds
+        self._table = table(desk)
+        self._closing = False
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+
+    async def close(self, grace: float) -> None:
+        """Refuse what comes from now on; what was let in has `grace` seconds to be answered."""
+        self._closing = True
+        if self._in_flight:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._idle.wait()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to one request. Never raises but when it is cancelled."""
+        if self._closing:
+            return _closed()
+        self._in_flight += 1
+        try:
+            return await self._answer(request)
+        except OrgLoopError as exc:
+            return error_answer(exc)
+        except ConnectionError:
+            return error_answer(Refused("the request did not arrive whole", hint="send it again"))
+        except Exception:
+            log.exception("%s %s broke", request.method, request.rel_url.raw_path)
+            return error_answer(
+                OrgLoopError("internal error", hint="the daemon's log has the details: orgloop logs")
+            )
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        if self._closing and not self._in_flight:
+            self._idle.set()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        url = request.rel_url
+        if url.absolute or url.raw_path[:1] != "/":
+            raise Refused("the request's target is not a path", hint="send `GET /api/status HTTP/1.1`")
+        path = url.raw_path
+        if path.startswith("/webhook/"):
+            return await webhook.receive(self._desk.runtime.doorway, request, path, self._bounds)
+        if path.startswith(("/api/", "/control/")):
+            return await self._operate(request, path)
+        raise NotFound(f"Not found: {path}", hint=PLACES)
+
+    async def _operate(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        require_operator(request.headers)
+        if path.startswith("/control/"):
+            require_token(request.headers, self._token)
+        elif request.method != "GET":
+            raise MethodRefused(request.method, path, allow="GET")
+        endpoint, names = self._table.find(request.method, path)
+        call = Call(
+            request=request, names=names, parameters=Parameters(request.rel_url.query), bounds=self._bounds
+        )
+        content: Any = await endpoint.answer(call)
+        return content if isinstance(content, web.StreamResponse) else json_answer(content)
+
+
+def _closed() -> web.Response:
+    answer = error_answer(Overloaded("OrgLoop is stopping", hint="send it again once it is back"))
+    answer.force_close()
+    return answer

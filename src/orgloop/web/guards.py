@@ -1,0 +1,117 @@
+"""Who may ask what.
+
+A web page, or a tunnel, that reaches the loopback address is not the person at this machine.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from typing import Final
+
+from orgloop.errors import Refused
+
+LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+FORWARDED: Final = frozenset({"forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
+"""Headers that a tunnel or proxy adds, as all of `x-forwarded-*`: this comes from further than it looks."""
+
+
+def require_local(headers: Mapping[str, str], peer: str) -> None:
+    """Refuse (403) what did not clearly begin on this machine, for a source that cannot tell who sends."""
+    if not _is_loopback(peer):
+        raise Refused(
+            f"this source has no secret, so it takes requests from this machine only, not from {peer}",
+            hint="set `secret:` in the source's config, and send signed requests",
+            status=403,
+        )
+    require_local_host(headers)
+    name = "Origin" if "origin" in headers else forwarding_header(headers)
+    if name:
+        raise Refused(
+            f"this source has no secret, so it refuses requests with the header {name}",
+            hint="a web page or a tunnel sent this: set `secret:` in the source's config",
+            status=403,
+        )
+
+
+def require_operator(headers: Mapping[str, str]) -> None:
+    """Refuse (403) what a page of another site, or somebody behind a tunnel, asks of the daemon itself."""
+    require_local_host(headers)
+    require_same_origin(headers)
+    name = forwarding_header(headers)
+    if name:
+        raise Refused(
+            f"the header {name} says that this request comes through a tunnel or a proxy",
+            hint="let only /webhook through, and ask the daemon from its own machine",
+            status=403,
+        )
+
+
+def require_local_host(headers: Mapping[str, str]) -> None:
+    """Refuse (403) a Host that is not this machine: a page that rebinds its name to the loopback address."""
+    host = headers.get("host", "")
+    if host_name(host) not in LOCAL_HOSTS:
+        raise Refused(
+            f"the Host {host!r} is not this machine",
+            hint="call http://127.0.0.1 or http://localhost",
+            status=403,
+        )
+
+
+def require_same_origin(headers: Mapping[str, str]) -> None:
+    """Refuse (403) what a page of another origin sent."""
+    origin = headers.get("origin")
+    if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
+        raise Refused(
+            f"the Origin {origin!r} is another site",
+            hint="call this from the same origin, or without one",
+            status=403,
+        )
+
+
+def require_token(headers: Mapping[str, str], token: str) -> None:
+    """Refuse (401) a call that does not carry this home's token."""
+    scheme, _, given = headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(given.strip()), _bytes(token)):
+        raise Refused(
+            "this needs the daemon's token",
+            hint="send `Authorization: Bearer <content of the file token in the OrgLoop home>`",
+            status=401,
+        )
+
+
+def forwarding_header(headers: Mapping[str, str]) -> str:
+    """The first header that a tunnel or proxy has added, or nothing."""
+    for name in headers:
+        lower = name.lower()
+        if lower in FORWARDED or lower.startswith("x-forwarded-"):
+            return name
+    return ""
+
+
+def host_name(host: str) -> str:
+    """A Host header without its port, in lower case; nothing if the port is none."""
+    host = host.strip().lower()
+    name, port = (host[: host.find("]") + 1], host[host.find("]") + 1 :]) if host[:1] == "[" else _split(host)
+    return name if not port or (port[0] == ":" and port[1:].isdigit()) else ""
+
+
+def _split(host: str) -> tuple[str, str]:
+    name, colon, port = host.partition(":")
+    return name, colon + port
+
+
+def _bytes(text: str) -> bytes:
+    """For compare_digest, which takes no text beyond ASCII."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _is_loopback(peer: str) -> bool:
+    if peer == "127.0.0.1":
+        return True
+    try:
+        return ipaddress.ip_address(peer).is_loopback
+    except ValueError:
+        return False

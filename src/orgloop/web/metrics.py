@@ -1,0 +1,154 @@
+"""Metrics in Prometheus' text format: nothing is collected but when somebody asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from orgloop.core.delivery import FINISHED, State
+from orgloop.runtime.tally import BUCKETS, Times
+from orgloop.web.desk import Desk
+from orgloop.web.endpoint import Call
+from orgloop.web.overview import Facts, gather
+
+
+async def metrics(desk: Desk, call: Call) -> web.Response:
+    """All metrics."""
+    call.parameters.finish()
+    return await answer(desk)
+
+
+async def answer(desk: Desk) -> web.Response:
+    """All metrics, as a whole response."""
+    facts = await desk.readings.ask(gather)
+    size = await asyncio.to_thread(_size, desk.runtime.home.journal)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Snapshot(desk=desk, facts=facts, journal_bytes=size))
+    ProcessCollector(registry=registry)
+    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Snapshot(Collector):
+    """The daemon's metrics as of now."""
+
+    desk: Desk
+    facts: Facts
+    journal_bytes: int
+
+    def collect(self) -> Iterator[Metric]:
+        """Each family."""
+        yield from self._daemon()
+        yield from self._sources()
+        yield from self._deliveries()
+        yield from self._runs()
+
+    def _daemon(self) -> Iterator[Metric]:
+        runtime = self.desk.runtime
+        build = GaugeMetricFamily("orgloop_build_info", "The running version.", labels=["version", "project"])
+        build.add_metric([self.desk.version, self.desk.module], 1)
+        yield build
+        yield _gauge("orgloop_uptime_seconds", "Since the daemon started.", self.desk.uptime_ms / 1000)
+        yield _gauge("orgloop_journal_bytes", "Size of the journal's files.", self.journal_bytes)
+        yield _gauge("orgloop_accepts_waiting", "Events that wait for their commit.", runtime.journal.waiting)
+        yield _gauge("orgloop_wakes_in_flight", "Actors that are being woken.", runtime.dispatcher.in_flight)
+        paused = sum(row.actor in runtime.wiring.actors for row in self.facts.pauses)
+        yield _gauge("orgloop_actors_paused", "Actors that nobody answers for.", paused)
+
+    def _sources(self) -> Iterator[Metric]:
+        ids = self.desk.runtime.wiring.sources
+        yield _gauge("orgloop_connected_sources", "Configured sources.", len(ids))
+        events = CounterMetricFamily("orgloop_events", "Events accepted.", labels=["source"])
+        failing = GaugeMetricFamily(
+            "orgloop_source_failures", "Failures in a row; 0 is healthy.", labels=["source"]
+        )
+        for id in ids:
+            row = self.facts.sources.get(id)
+            events.add_metric([id], row.events if row else 0)
+            failing.add_metric([id], row.errors if row else 0)
+        yield events
+        yield failing
+
+    def _deliveries(self) -> Iterator[Metric]:
+        wiring, tally = self.desk.runtime.wiring, self.desk.runtime.tally
+        routed = CounterMetricFamily(
+            "orgloop_events_routed", "Deliveries made, by route and actor.", labels=["route", "connector"]
+        )
+        times = HistogramMetricFamily(
+            "orgloop_event_processing_seconds",
+            "From taking a delivery up to its outcome, or its run's start, since the daemon started.",
+            labels=["route"],
+        )
+        for route in wiring.order:
+            routed.add_metric([route.name, route.spec.actor], self.facts.routes.get(route.name, (0, None))[0])
+            known = tally.tries.get(route.name)
+            if known is not None:
+                times.add_metric([route.name], buckets=_buckets(known), sum_value=known.seconds)
+        errors = CounterMetricFamily(
+            "orgloop_connector_errors",
+            "Failed polls and failed tries at waking, since the daemon started.",
+            labels=["connector"],
+        )
+        for id in dict.fromkeys([*wiring.sources, *wiring.actors]):
+            errors.add_metric([id], tally.errors[id])
+        yield from (routed, times, errors)
+        yield from self._states()
+
+    def _states(self) -> Iterator[Metric]:
+        now = GaugeMetricFamily("orgloop_deliveries", "Unfinished deliveries.", labels=["state"])
+        ended = CounterMetricFamily("orgloop_deliveries_finished", "Finished deliveries.", labels=["state"])
+        for state, count in self.facts.deliveries.items():
+            (ended if State(state) in FINISHED else now).add_metric([state], count)
+        yield from (now, ended)
+
+    def _runs(self) -> Iterator[Metric]:
+        tally = self.desk.runtime.tally
+        yield _gauge("orgloop_runs_open", "Runs that go on.", self.facts.deliveries[State.STARTED])
+        runs = CounterMetricFamily(
+            "orgloop_runs_ended", "Runs that ended, since the daemon started.", labels=["actor", "outcome"]
+        )
+        for (actor, outcome), count in tally.runs.items():
+            runs.add_metric([actor, outcome], count)
+        cost = CounterMetricFamily(
+            "orgloop_run_cost_usd",
+            "What ended runs said they cost, since the daemon started.",
+            labels=["actor"],
+        )
+        for actor, sum_usd in tally.cost_usd.items():
+            cost.add_metric([actor], sum_usd)
+        yield from (runs, cost)
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, help, value=value)
+
+
+def _buckets(times: Times) -> list[tuple[str, float]]:
+    """Cumulative, as Prometheus wants them."""
+    total, found = 0, []
+    for bound, count in zip([*map(str, BUCKETS), "+Inf"], times.counts, strict=True):
+        total += count
+        found.append((bound, float(total)))
+    return found
+
+
+_FILES: Final = ("", "-wal", "-shm")
+
+
+def _size(journal: Path) -> int:
+    found: list[Any] = [journal.with_name(journal.name + suffix) for suffix in _FILES]
+    return sum(path.stat().st_size for path in found if path.exists())

@@ -1,0 +1,144 @@
+"""The HTTP server: started when it listens, stopped when the last request has its answer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from orgloop.errors import NotFound, OrgLoopError
+from orgloop.journal.protocols import Reader
+from orgloop.runtime.runtime import Runtime
+from orgloop.web import metrics
+from orgloop.web.answers import MethodRefused, error_answer
+from orgloop.web.body import BODY_LIMIT, BodyBounds
+from orgloop.web.connection import Bounds, Handler, Listener
+from orgloop.web.desk import Desk, Hands
+from orgloop.web.face import Face
+from orgloop.web.guards import require_operator
+from orgloop.web.ports import take
+from orgloop.web.readings import Readings
+
+GRACE: Final = 5.0
+"""Seconds that requests in flight get at a stop."""
+
+
+def serve(
+    runtime: Runtime,
+    reader: Reader,
+    *,
+    port: int,
+    token: str,
+    on_shutdown: Callable[[], None],
+    on_reload: Callable[[], Awaitable[Mapping[str, int]]],
+    doctor: Callable[[], Awaitable[Mapping[str, Any]]],
+    host: str = "127.0.0.1",
+    metrics_port: int | None = None,
+    body_limit: int = BODY_LIMIT,
+    bounds: Bounds | None = None,
+) -> Server:
+    """A server for this runtime, not started yet. Port 0 is any free one.
+
+    `reader` must see the runtime's journal; it is not closed here. `token` opens /control. The three
+    functions are those of `Hands`. `metrics_port` serves /metrics on a port of its own, too.
+    """
+    return Server(
+        runtime,
+        reader,
+        hands=Hands(shutdown=on_shutdown, reload=on_reload, doctor=doctor),
+        address=(host, port),
+        metrics_port=metrics_port,
+        token=token,
+        body_limit=body_limit,
+        bounds=bounds or Bounds(),
+    )
+
+
+class Server:
+    """`start` returns when it listens, `stop` when all is closed; `stop` may come twice or before `start`."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        reader: Reader,
+        *,
+        hands: Hands,
+        address: tuple[str, int],
+        metrics_port: int | None,
+        token: str,
+        body_limit: int,
+        bounds: Bounds,
+    ) -> None:
+        self._runtime = runtime
+        self._reader = reader
+        self._hands = hands
+        self._host, self._wanted = address
+        self._metrics_wanted = metrics_port
+        self._token = token
+        self._bounds = bounds
+        self._body = BodyBounds(limit=body_limit, seconds=bounds.body)
+        self._runners: list[web.ServerRunner] = []
+        self._face: Face | None = None
+        self._readings: Readings | None = None
+        self.port = 0
+        self.metrics_port: int | None = None
+
+    async def start(self) -> int:
+        """Listen. Returns the port. Raises DaemonError if a port is taken; then nothing listens."""
+        taken = [take(self._host, self._wanted, "ORGLOOP_PORT")]
+        if self._metrics_wanted is not None:
+            try:
+                taken.append(take(self._host, self._metrics_wanted, "ORGLOOP_METRICS_PORT"))
+            except BaseException:
+                taken[0].close()
+                raise
+            self.metrics_port = taken[1].getsockname()[1]
+        self.port = self._runtime.port = taken[0].getsockname()[1]
+        self._readings = Readings(self._reader)
+        desk = Desk(
+            runtime=self._runtime,
+            readings=self._readings,
+            hands=self._hands,
+            port=self.port,
+        )
+        self._face = Face(desk, self._token, self._body)
+        for handler, listening in zip((self._face.answer, _metrics_of(desk)), taken, strict=False):
+            await self._listen(handler, listening)
+        return self.port
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Refuse new requests at once, let those in flight finish for `grace` seconds, close everything."""
+        face, self._face = self._face, None
+        if face is None:
+            return
+        await face.close(grace)
+        for runner in self._runners:
+            await runner.cleanup()
+        if self._readings is not None:
+            await self._readings.close()
+
+    async def _listen(self, handler: Handler, listening: socket.socket) -> None:
+        runner = web.ServerRunner(Listener(handler, self._bounds), shutdown_timeout=1.0)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.SockSite(runner, listening).start()
+
+
+def _metrics_of(desk: Desk) -> Handler:
+    """A face that shows metrics and nothing else."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        path = request.rel_url.raw_path
+        try:
+            require_operator(request.headers)
+            if path != "/metrics":
+                raise NotFound(f"Not found: {path}", hint="metrics are at /metrics")
+            if request.method != "GET":
+                raise MethodRefused(request.method, path, allow="GET")
+            return await metrics.answer(desk)
+        except OrgLoopError as exc:
+            return error_answer(exc)
+
+    return answer

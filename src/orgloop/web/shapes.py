@@ -1,0 +1,220 @@
+"""The journal's rows as JSON: names in snake case, times in ISO 8601 UTC, null for what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from orgloop.core.delivery import FINISHED, State
+from orgloop.core.match import When
+from orgloop.core.record import timestamp
+from orgloop.core.units import format_duration
+from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow
+from orgloop.plugin import Poller
+from orgloop.runtime.wiring import Route, SourcePart
+
+UNHEALTHY_AFTER = 5
+"""Failures in a row after which a source counts as unhealthy."""
+
+
+def when(at: int | None) -> str | None:
+    """Milliseconds since 1970 as ISO 8601; None stays."""
+    return None if at is None else timestamp(at)
+
+
+def event(
+    row: EventRow, deliveries: Sequence[DeliveryRow], steps: Iterable[StepRow], module: str
+) -> dict[str, Any]:
+    """An event with what became of it. `processing_ms` is null while something of it goes on."""
+    sops = dict.fromkeys(step.sop_file for step in steps if step.sop_file)
+    return {
+        "event_id": row.id,
+        "timestamp": row.document.get("timestamp"),
+        "source": row.source,
+        "type": row.type,
+        "platform_event": row.platform_event,
+        "matched_routes": [one.route for one in deliveries],
+        "sop_files": list(sops),
+        "actors": list(dict.fromkeys(one.actor for one in deliveries)),
+        "processing_ms": _processing(row, deliveries),
+        "module": module,
+        "trace_id": row.trace_id,
+        "hops": row.hops,
+        "accepted_at": when(row.at),
+        "deliveries": [
+            {"id": one.id, "route": one.route, "state": one.state, "reason": one.reason} for one in deliveries
+        ],
+    }
+
+
+def _processing(row: EventRow, deliveries: Sequence[DeliveryRow]) -> float | None:
+    """From acceptance to the end of the last delivery."""
+    if any(one.state not in FINISHED and one.state is not State.DEAD for one in deliveries):
+        return None
+    return float(max((one.changed_at - row.at for one in deliveries), default=0))
+
+
+def delivery(row: DeliveryRow) -> dict[str, Any]:
+    """A delivery as it stands. `due` is set while it waits for its turn."""
+    return {
+        "id": row.id,
+        "event_id": row.event_id,
+        "trace_id": row.trace_id,
+        "source": row.source,
+        "event_type": row.event_type,
+        "route": row.route,
+        "actor": row.actor,
+        "state": row.state,
+        "reason": row.reason,
+        "detail": row.detail,
+        "key": row.key,
+        "attempts": row.attempts,
+        "failures": row.failures,
+        "crashes": row.crashes,
+        "run_id": row.run_id,
+        "accepted_at": when(row.accepted_at),
+        "changed_at": when(row.changed_at),
+        "due": when(row.due) if row.state is State.PENDING else None,
+    }
+
+
+def step(row: StepRow) -> dict[str, Any]:
+    """One thing that happened to a delivery."""
+    return {
+        "at": when(row.at),
+        "delivery_id": row.delivery_id,
+        "event_id": row.event_id,
+        "route": row.route,
+        "actor": row.actor,
+        "happening": row.happening,
+        "state": row.state,
+        "attempt": row.attempt,
+        "began": when(row.began),
+        "duration_ms": None if row.began is None else row.at - row.began,
+        "reason": row.reason,
+        "detail": row.detail,
+        "sop_hash": row.sop_hash,
+        "sop_file": row.sop_file,
+        "run_id": row.run_id,
+    }
+
+
+def run(row: RunRow) -> dict[str, Any]:
+    """A run. `outcome` is empty while it goes on."""
+    return {
+        "id": row.id,
+        "delivery_id": row.delivery_id,
+        "event_id": row.event_id,
+        "trace_id": row.trace_id,
+        "hops": row.hops,
+        "actor": row.actor,
+        "route": row.route,
+        "harness": row.harness,
+        "key": row.key,
+        "session_id": row.session_id,
+        "directory": row.directory,
+        "run_dir": row.run_dir,
+        "started_at": when(row.started_at),
+        "ended_at": when(row.ended_at),
+        "duration_ms": None if row.ended_at is None else row.ended_at - row.started_at,
+        "outcome": row.outcome,
+        "reason": row.reason,
+        "text": row.text,
+        "exit_status": row.exit_status,
+        "cost_usd": row.cost_usd,
+        "last_line": row.last_line,
+        "last_seen": when(row.last_seen),
+    }
+
+
+def source_status(row: SourceRow | None) -> str:
+    """healthy, degraded after a failed poll, unhealthy after several in a row."""
+    if row is None or row.errors == 0:
+        return "healthy"
+    return "degraded" if row.errors < UNHEALTHY_AFTER else "unhealthy"
+
+
+def source_health(id: str, row: SourceRow | None) -> dict[str, Any]:
+    """A source's health. `circuitOpen`: it failed so often that its polls are far apart."""
+    return {
+        "sourceId": id,
+        "status": source_status(row),
+        "lastSuccessfulPoll": when(row.last_success) if row else None,
+        "lastPollAttempt": when(row.last_poll) if row else None,
+        "consecutiveErrors": row.errors if row else 0,
+        "lastError": (row.error or None) if row else None,
+        "totalEventsEmitted": row.events if row else 0,
+        "circuitOpen": source_status(row) == "unhealthy",
+    }
+
+
+def source_line(part: SourcePart, row: SourceRow | None) -> dict[str, Any]:
+    """A source in a word or two."""
+    return {
+        "id": part.spec.id,
+        "connector": part.spec.connector,
+        "status": source_status(row),
+        "event_count": row.events if row else 0,
+        "last_event": when(row.last_event) if row else None,
+    }
+
+
+def source(part: SourcePart, row: SourceRow | None, module: str) -> dict[str, Any]:
+    """A configured source."""
+    polls = isinstance(part.source, Poller)
+    shown = source_line(part, row) | {
+        "module": module,
+        "type": "polling" if polls else "webhook" if part.receiver else "listening",
+        "last_poll": when(row.last_poll) if row else None,
+        "last_success": when(row.last_success) if row else None,
+        "errors": row.errors if row else 0,
+        "error": row.error if row else "",
+    }
+    if polls and part.spec.poll_interval_ms is not None:
+        shown["poll_interval"] = format_duration(part.spec.poll_interval_ms)
+    return shown
+
+
+def route(part: Route, module: str, root: Path, stats: tuple[int, int | None]) -> dict[str, Any]:
+    """A route. `fire_count` counts deliveries, whatever became of them."""
+    spec = part.spec
+    shown: dict[str, Any] = {
+        "name": spec.name,
+        "module": module,
+        "when": _when(spec.when),
+        "actor": spec.actor,
+        "transforms": [step.name for step in spec.steps],
+        "fire_count": stats[0],
+        "last_fired": when(stats[1]),
+    }
+    if spec.prompt_file is not None:
+        shown["sop_file"] = _relative(spec.prompt_file, root)
+    if spec.description:
+        shown["description"] = spec.description
+    return shown
+
+
+def pause(row: PauseRow) -> dict[str, Any]:
+    """An actor that nobody answers for."""
+    return {
+        "actor": row.actor,
+        "since": when(row.since),
+        "until": when(row.until),
+        "tries": row.tries,
+        "reason": row.reason,
+    }
+
+
+def _when(condition: When) -> dict[str, Any]:
+    shown: dict[str, Any] = {"source": condition.source, "events": list(condition.events)}
+    if condition.filter:
+        shown["filter"] = {
+            str(line.path): line.values[0] if len(line.values) == 1 else list(line.values)
+            for line in condition.filter
+        }
+    return shown
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,0 +1,93 @@
+"""`/webhook/{source}`: the answer goes out after the commit, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from orgloop.errors import NotFound
+from orgloop.journal.model import Accepted
+from orgloop.plugin import Inbound, Reply
+from orgloop.runtime.inbound import Doorway
+from orgloop.web.answers import MethodRefused, json_answer
+from orgloop.web.body import BodyBounds, read_body
+from orgloop.web.guards import require_local
+
+METHODS: Final = frozenset({"GET", "POST", "PUT"})
+"""What a source may see; GET is for systems that ask once whether the address is theirs."""
+
+
+class Headers(Mapping[str, str]):
+    """A request's headers, names in lower case; of a name that is there twice, the first."""
+
+    __slots__ = ("_given",)
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        """`given` ignores the case of names when it is asked for one."""
+        self._given = given
+
+    def __getitem__(self, name: str) -> str:
+        return self._given[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or `default`."""
+        return self._given.get(name, default)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._given
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.lower() for name in self._given))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+async def receive(
+    doorway: Doorway, request: web.BaseRequest, path: str, bounds: BodyBounds
+) -> web.StreamResponse:
+    """One request to `path`, which begins with `/webhook/`."""
+    source = _source_of(path)
+    receiver = doorway.receiver(source)
+    if request.method not in METHODS:
+        raise MethodRefused(request.method, f"/webhook/{source}", allow="POST")
+    headers = Headers(request.headers)
+    peer = request.remote or ""
+    if not receiver.signed:
+        require_local(headers, peer)
+    body = await read_body(request, bounds)
+    inbound = Inbound(
+        method=request.method,
+        headers=headers,
+        body=body,
+        query=request.rel_url.raw_query_string,
+        peer=peer,
+    )
+    reply, accepted = await doorway.receive(source, inbound)
+    return _answer(reply, accepted)
+
+
+def _source_of(path: str) -> str:
+    source, slash, _ = path[len("/webhook/") :].partition("/")
+    if slash or not source:
+        raise NotFound(f"Not found: {unquote(path)}", hint=f"webhooks go to /webhook/{source or '<source>'}")
+    return unquote(source) if "%" in source else source
+
+
+def _answer(reply: Reply, accepted: Sequence[Accepted]) -> web.Response:
+    if reply.body is not None:
+        return json_answer(reply.body, reply.status, reply.headers)
+    return json_answer(
+        {
+            "ok": True,
+            "event_id": accepted[0].event_id if accepted else None,
+            "duplicate": bool(accepted) and all(one.duplicate for one in accepted),
+            "events_created": sum(not one.duplicate for one in accepted),
+            "event_ids": [one.event_id for one in accepted],
+        },
+        reply.status,
+        reply.headers,
+    )

@@ -1,0 +1,196 @@
+"""How fast the journal is, against the same rows written with nothing around them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import pytest
+
+from orgloop.core.delivery import DeliveryPolicy, State, move
+from orgloop.core.happening import Delivered
+from orgloop.journal import statements
+from orgloop.journal.connection import file_place, open_writing
+from orgloop.journal.migrate import migrate
+from orgloop.journal.model import Acceptance, ClaimWant, NewDelivery, NewEvent, Settlement, Try
+from orgloop.journal.sqlite import SqliteJournal, open_journal
+
+pytestmark = pytest.mark.bench
+
+EVENTS: Final = 12_800
+CLIENTS: Final = 64
+DOCUMENT: Final = b'{"payload": "' + b"x" * 1_000 + b'"}'
+
+ACCEPT: Final = statements.load("accept.sql")
+CLAIM: Final = statements.load("claim.sql")
+MOVES: Final = statements.load("moves.sql")
+
+
+def acceptance(number: int) -> Acceptance:
+    delivery = NewDelivery(
+        id=f"dlv_{number:016x}", route="route", actor="actor", runs=False, state=State.PENDING
+    )
+    event = NewEvent(
+        id=f"evt_{number:016x}",
+        source="source",
+        type="resource.changed",
+        platform_event="push",
+        trace_id=f"trc_{number:016x}",
+        hops=0,
+        document=DOCUMENT,
+        deliveries=[delivery],
+    )
+    return Acceptance(source="source", at=1_000 + number, events=[event])
+
+
+@asynccontextmanager
+async def journal(home: Path) -> AsyncGenerator[SqliteJournal]:
+    opened = await open_journal(home, project="bench", clock=lambda: 0)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+async def accept_all(opened: SqliteJournal) -> float:
+    """Seconds until CLIENTS clients, each waiting for its answer, have sent EVENTS events."""
+    numbers = iter(range(EVENTS))
+
+    async def client() -> None:
+        for number in numbers:
+            await opened.accept(acceptance(number))
+
+    began = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    return time.perf_counter() - began
+
+
+async def work_all(opened: SqliteJournal) -> float:
+    """Seconds until all of it is accepted, claimed in batches and settled one by one."""
+    numbers = iter(range(EVENTS))
+    left = EVENTS
+
+    async def settle(wake: Any) -> None:
+        happening = Delivered(detail="200 OK")
+        after = move(wake.facts, happening, DeliveryPolicy(), 9_000, 0.5)
+        await opened.settle(
+            Settlement(
+                id=wake.id,
+                token=wake.token,
+                happening=happening,
+                move=after,
+                at=9_000,
+                tried=Try(began=8_000),
+            )
+        )
+
+    async def client() -> None:
+        for number in numbers:
+            await opened.accept(acceptance(number))
+
+    async def dispatcher() -> None:
+        nonlocal left
+        while left:
+            claims = await opened.claim([ClaimWant(actor="actor", slots=CLIENTS)], 1_000_000)
+            left -= len(claims.wakes)
+            await asyncio.gather(*map(settle, claims.wakes))
+
+    began = time.perf_counter()
+    await asyncio.gather(dispatcher(), *(client() for _ in range(CLIENTS)))
+    return time.perf_counter() - began
+
+
+def bare(path: Path, *, settle: bool) -> float:
+    """The same rows, in groups of CLIENTS, each with one commit and nothing around it."""
+    connection = open_writing(file_place(path))
+    migrate(connection, str(path))
+    began = time.perf_counter()
+    for group in groups():
+        events = [
+            (
+                n * 2,
+                f"evt_{n:016x}",
+                "bench",
+                n,
+                "source",
+                "resource.changed",
+                "push",
+                f"trc_{n:016x}",
+                0,
+                1,
+                DOCUMENT,
+            )
+            for n in group
+        ]
+        deliveries = [
+            (
+                n * 2 + 1,
+                f"dlv_{n:016x}",
+                "bench",
+                n * 2,
+                "route",
+                "actor",
+                0,
+                "pending",
+                "",
+                "",
+                None,
+                n,
+                None,
+                None,
+            )
+            for n in group
+        ]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(ACCEPT["insert_event"], events)
+        connection.executemany(ACCEPT["insert_delivery"], deliveries)
+        connection.execute("COMMIT")
+        if settle:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(CLAIM["take"], [(n * 2 + 1, n, None) for n in group])
+            connection.execute("COMMIT")
+            connection.execute("BEGIN IMMEDIATE")
+            settled = (
+                "UPDATE deliveries SET state = 'delivered', attempts = 1, head = 0 WHERE id = ? AND token = 1"
+            )
+            connection.executemany(settled, [(f"dlv_{n:016x}",) for n in group])
+            steps = [
+                (1_000_000 + n, n, n * 2 + 1, "delivered", "delivered", 1, n, "", "200 OK", None, None, None)
+                for n in group
+            ]
+            connection.executemany(MOVES["insert_step"], steps)
+            connection.execute("COMMIT")
+        if int(group[0]) % 2_048 == 0:
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    seconds = time.perf_counter() - began
+    connection.close()
+    return seconds
+
+
+def groups() -> Iterator[range]:
+    for first in range(0, EVENTS, CLIENTS):
+        yield range(first, first + CLIENTS)
+
+
+async def test_accept_costs_less_than_three_times_the_bare_rows(tmp_path: Path) -> None:
+    floor = bare(tmp_path / "bare.db", settle=False)
+    async with journal(tmp_path / "home") as opened:
+        ours = await accept_all(opened)
+    print(f"\naccept: {EVENTS / ours:,.0f}/s; bare rows: {EVENTS / floor:,.0f}/s; {ours / floor:.2f} times")
+    assert ours < 3 * floor
+
+
+async def test_accept_and_settle_cost_less_than_three_times_the_bare_rows(tmp_path: Path) -> None:
+    floor = bare(tmp_path / "bare.db", settle=True)
+    async with journal(tmp_path / "home") as opened:
+        ours = await work_all(opened)
+    print(
+        f"\naccept, claim, settle: {EVENTS / ours:,.0f}/s; bare rows: {EVENTS / floor:,.0f}/s; "
+        f"{ours / floor:.2f} times"
+    )
+    assert ours < 3 * floor

@@ -1,0 +1,115 @@
+"""Every documented way to write a project loads."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from orgloop.config.load import Loaded, load_project
+from tests.config.doubles import registry
+from tests.config.project import VARIABLES, sound
+
+FORMS = Path(__file__).parent / "forms"
+NAMES = sorted(path.name for path in FORMS.iterdir())
+
+
+def prepared(name: str, root: Path) -> Path:
+    """The form as a project of its own, with the prompt files and scripts that it names."""
+    form = FORMS / name
+    if form.is_dir():
+        project = Path(shutil.copytree(form, root / "project"))
+        for script in project.rglob("*.sh"):
+            script.chmod(0o755)
+        return project
+    text = form.read_text("utf-8")
+    (root / "orgloop.yaml").write_text(text, "utf-8")
+    for named in re.findall(r"(?:prompt_file|script): \"?(\./[\w./-]+)", text):
+        path = root / named
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("#!/bin/sh\ncat\n", "utf-8")
+        path.chmod(0o755)
+    return root
+
+
+def loaded_form(name: str, root: Path) -> Loaded:
+    return load_project(prepared(name, root), registry(), VARIABLES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_documented_form_loads_and_warns_of_what_it_should(name: str, tmp_path: Path) -> None:
+    loaded = loaded_form(name, tmp_path)
+    file = FORMS / name / "orgloop.yaml" if (FORMS / name).is_dir() else FORMS / name
+    told = re.search(r"^# warns: (.*)$", file.read_text("utf-8"), re.MULTILINE)
+    sound(loaded)
+    assert {str(finding.code) for finding in loaded.findings} == set(told[1].split() if told else [])
+
+
+def test_the_poll_interval_inside_config_counts(tmp_path: Path) -> None:
+    organization = sound(loaded_form("no-head.yaml", tmp_path))
+    assert organization.sources["github"].poll_interval_ms == 120_000
+    assert organization.name == tmp_path.name
+
+
+def test_list_values_in_a_filter_mean_any_of_them(tmp_path: Path) -> None:
+    route = sound(loaded_form("no-head.yaml", tmp_path)).routes[0]
+    assert route.when.filter[0].values == ("pull_request.review_submitted", "pull_request_review_comment")
+
+
+def test_listed_routes_come_before_found_ones_and_none_comes_twice(tmp_path: Path) -> None:
+    routes = sound(loaded_form("split", tmp_path)).routes
+    assert [route.name for route in routes] == [
+        "from-the-project",
+        "up-from-the-file",
+        "inline-route",
+        "beside-the-file",
+        "deeper",
+    ]
+
+
+def test_prompt_files_are_looked_for_beside_the_file_then_in_the_project(tmp_path: Path) -> None:
+    organization = sound(loaded_form("split", tmp_path))
+    prompts = {route.name: route.prompt_file for route in organization.routes}
+    root = organization.root
+    assert prompts["beside-the-file"] == root / "routes/sops/beside.md"
+    assert prompts["from-the-project"] == root / "sops/pr-review.md"
+    up = prompts["up-from-the-file"]
+    assert up is not None
+    assert up.resolve() == (root / "sops/pr-review.md").resolve()
+
+
+def test_a_route_names_a_transform_by_definition_or_by_plugin(tmp_path: Path) -> None:
+    by_name, by_reference = sound(loaded_form("transforms.yaml", tmp_path)).routes
+    assert [step.plugin.name for step in by_name.steps] == ["filter"] * 3 + ["script"] * 2
+    assert [step.on_error for step in by_name.steps] == ["pass", "pass", "pass", "halt", "pass"]
+    assert [step.plugin.name for step in by_reference.steps] == [
+        "filter",
+        "dedup",
+        "enrich",
+        "dedup",
+        "filter",
+    ]
+    dedup = by_reference.steps[1]
+    assert (dedup.settings.model_dump()["window"], dedup.on_error) == (600_000, "hold")
+    assert dedup.settings.model_dump()["key"] == ("source", "type")
+
+
+def test_every_key_of_the_policy_counts(tmp_path: Path) -> None:
+    organization = sound(loaded_form("policy.yaml", tmp_path))
+    defaults, route = organization.defaults, organization.routes[0]
+    assert (defaults.runs, defaults.max_hops, defaults.log_level) == (4, 25, "debug")
+    assert (defaults.run_usd, defaults.runs_per_hour, defaults.event_retention_ms) == (
+        5,
+        None,
+        30 * 86_400_000,
+    )
+    assert organization.actors["engineering-agent"].max_runs == 2
+    assert (route.max_runs, route.trust) == (1, "team")
+    assert (route.policy.timeout_ms, route.policy.max_age_ms) == (10_000, 3_600_000)
+    assert (route.policy.retry.max_attempts, route.policy.retry.backoff) == (3, "fixed")
+    assert (route.policy.retry.initial_delay_ms, route.policy.retry.max_delay_ms) == (5_000, 900_000)
+    assert (
+        route.session_key == route.config["session_key"] == "pr:{{provenance.repo}}#{{provenance.pr_number}}"
+    )

@@ -1,0 +1,124 @@
+"""Doubts about a project as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orgloop.config.findings import Code, Severity
+from tests.config.project import HEAD, ROUTES, codes, load, of, only
+
+AGENTS = """\
+metadata: {name: agents}
+sources: [{id: start, connector: webhook}]
+actors:
+  - {id: a, connector: claude-code, config: {cwd: .}}
+  - {id: b, connector: claude-code, config: {cwd: .}}
+  - {id: c, connector: process, config: {command: x}}
+  - {id: tell, connector: webhook, config: {url: "https://example.com"}}
+routes:
+  - {name: begin, when: {source: start, events: [go]}, then: {actor: a}}
+  - {name: report, when: {source: a, events: [actor.stopped]}, then: {actor: tell}}
+"""
+
+
+def hop(source: str, actor: str, *, events: str = "actor.stopped", more: str = "", then: str = "") -> str:
+    name = f"{source}-{actor}"
+    when = f"{{source: {source}, events: ['{events}']{more}}}"
+    return f"  - {{name: {name}, when: {when}, then: {{actor: {actor}{then}}}}}\n"
+
+
+def circles(root: Path, *hops: str) -> list[str]:
+    loaded = load(root, AGENTS + "".join(hops))
+    return [finding.message for finding in loaded.findings if finding.code is Code.CYCLE]
+
+
+def test_what_nothing_uses_is_told_where_it_is_named(tmp_path: Path) -> None:
+    text = HEAD + "transforms: [{name: spare, type: filter}]\n"
+    loaded = load(tmp_path, text)
+    assert codes(loaded) == [
+        Code.DEAD_SOURCE,
+        Code.DEAD_SOURCE,
+        Code.UNREACHABLE_ACTOR,
+        Code.UNREACHABLE_ACTOR,
+        Code.UNUSED_TRANSFORM,
+    ]
+    assert {finding.severity for finding in loaded.findings} == {Severity.WARNING}
+    assert loaded.organization is not None
+    assert (loaded.findings[0].line, loaded.findings[0].column) == (3, 10)
+
+
+def test_a_project_that_uses_everything_has_no_doubts(tmp_path: Path) -> None:
+    assert codes(load(tmp_path, HEAD + ROUTES)) == []
+
+
+def test_an_actor_that_wakes_itself_for_ever_is_doubted(tmp_path: Path) -> None:
+    assert circles(tmp_path, hop("a", "a")) == ["route 'a-a': actors wake each other in a circle: a → a"]
+
+
+def test_a_circle_of_three_is_told_once_with_its_way(tmp_path: Path) -> None:
+    (told,) = circles(tmp_path, hop("a", "b"), hop("b", "c"), hop("c", "a"))
+    assert told.endswith("a → b → c → a")
+
+
+def test_two_circles_are_told_apart(tmp_path: Path) -> None:
+    assert len(circles(tmp_path, hop("a", "b"), hop("b", "a"), hop("c", "c"))) == 2
+
+
+@pytest.mark.parametrize("events", ["*", "actor.*", "session.failed", "session.started", "resource.changed"])
+def test_every_event_of_a_run_can_close_a_circle(events: str, tmp_path: Path) -> None:
+    assert len(circles(tmp_path, hop("a", "a", events=events))) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "then"),
+    [
+        (", filter: {payload.result.json.decision: again}", ""),
+        (", filter: {payload.lifecycle.outcome: [failure]}", ""),
+        ("", ", limits: {runs: 1}"),
+    ],
+)
+def test_a_filter_on_the_result_or_a_limit_ends_a_circle(more: str, then: str, tmp_path: Path) -> None:
+    assert circles(tmp_path, hop("a", "b"), hop("b", "a", more=more, then=then)) == []
+
+
+def test_a_filter_on_anything_else_does_not(tmp_path: Path) -> None:
+    assert len(circles(tmp_path, hop("a", "a", more=", filter: {provenance.platform: claude-code}"))) == 1
+
+
+def test_a_transform_of_the_route_that_looks_at_the_result_ends_a_circle(tmp_path: Path) -> None:
+    jq = "{ref: filter, config: {jq: '.payload.result.json.done | not'}}"
+    text = f"  - {{name: x, when: {{source: a, events: ['*']}}, then: {{actor: a}}, transforms: [{jq}]}}\n"
+    assert circles(tmp_path, text) == []
+
+
+def test_a_line_of_actors_is_no_circle(tmp_path: Path) -> None:
+    assert circles(tmp_path, hop("a", "b"), hop("b", "c"), hop("a", "c"), hop("c", "tell")) == []
+
+
+def test_names_with_a_spelling_mistake_of_a_canonical_one_are_doubted(tmp_path: Path) -> None:
+    finding = of(load(tmp_path, AGENTS + hop("a", "b", events="actor.stoped")), Code.EVENT_MISMATCH)
+    assert finding.hint == "did you mean `actor.stopped`?"
+
+
+def test_what_a_source_says_it_emits_counts_more_than_what_its_connector_can(tmp_path: Path) -> None:
+    text = HEAD.replace("connector: webhook}", "connector: webhook, emits: [message.received]}") + ROUTES
+    text = text.replace("events: ['*']", "events: [resource.changed]").replace('["*"]', "[resource.changed]")
+    assert only(load(tmp_path, text)).code is Code.EVENT_MISMATCH
+
+
+@pytest.mark.parametrize("section", ["connectors", "transforms", "routes"])
+def test_a_file_that_cannot_be_read_causes_no_second_finding(section: str, tmp_path: Path) -> None:
+    text = HEAD + f"{section}: [nowhere.yaml]\n"
+    if section != "routes":
+        text += """\
+routes:
+  - {name: one, when: {source: github, events: [a]}, then: {actor: agent}}
+  - {name: two, when: {source: hooks, events: [a]}, then: {actor: tell}}
+  - {name: three, when: {source: github, events: [a]}, then: {actor: agent}, transforms: [@]}
+"""
+        text = text.replace("[@]", "[elsewhere]" if section == "transforms" else "[]")
+        if section == "connectors":
+            text += "  - {name: four, when: {source: elsewhere, events: [a]}, then: {actor: elsewhere}}\n"
+    assert codes(load(tmp_path, text)) == [Code.MISSING_FILE]

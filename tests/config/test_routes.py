@@ -1,0 +1,237 @@
+"""Routes: references, filters, templates, keys, trust, prompt files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orgloop.config.findings import Code
+from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound
+
+
+def route(text: str) -> str:
+    """A project with this route after those that use everything."""
+    return HEAD + ROUTES + text
+
+
+@pytest.mark.parametrize(
+    ("when", "code", "hint"),
+    [
+        ("{source: githb, events: [a]}", Code.UNKNOWN_SOURCE, "did you mean `github`?"),
+        ("{source: zzz, events: [a]}", Code.UNKNOWN_SOURCE, "there are: agent, github, hooks"),
+        ("{source: tell, events: [a]}", Code.UNKNOWN_SOURCE, "an actor that has runs"),
+        ("{source: github, events: []}", Code.BAD_VALUE, '["*"]'),
+        ("{source: github, events: ['']}", Code.BAD_VALUE, "write its name"),
+        ("{source: github}", Code.MISSING_KEY, "add `events:`"),
+        ("{source: github, events: a}", Code.WRONG_TYPE, "in brackets"),
+        ("{source: github, events: [1]}", Code.WRONG_TYPE, "in quotes"),
+        ("{source: github, events: [a], trust: tam}", Code.BAD_VALUE, "did you mean `team`?"),
+        ("{source: github, events: [a], filter: {a..b: 1}}", Code.BAD_FILTER, "correct the path"),
+        ("{source: github, events: [a], filter: {payload.a: []}}", Code.BAD_FILTER, "list the values"),
+        ("{source: github, events: [a], filter: {payload: {a: 1}}}", Code.BAD_FILTER, "`payload.a`"),
+        ("{source: github, events: [a], filter: {payload.a: [[1]]}}", Code.BAD_FILTER, "one list"),
+        ("{source: github, events: [a], filter: {platform: x}}", Code.UNKNOWN_PATH, "`provenance.platform`"),
+        ("{source: github, events: [a], filter: {provenence.x: 1}}", Code.UNKNOWN_PATH, "`provenance`"),
+        ("{source: github, events: [actor.stopped]}", Code.EVENT_MISMATCH, "it emits resource.changed"),
+        ("{source: github, events: [resource.chnged]}", Code.EVENT_MISMATCH, "`resource.changed`"),
+        ("{source: agent, events: [message.received]}", Code.EVENT_MISMATCH, "it emits actor.stopped"),
+    ],
+)
+def test_a_when_that_cannot_be_meant_is_told(when: str, code: Code, hint: str, tmp_path: Path) -> None:
+    finding = only(load(tmp_path, route(f"  - {{name: x, when: {when}, then: {{actor: tell}}}}\n")))
+    assert finding.code is code
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "{source: github, events: [pull_request_review, 'pull_request.*', resource.changed]}",
+        "{source: agent, events: [actor.stopped, session.started]}",
+        "{source: hooks, events: [deploy.finished]}",
+        "{source: github, events: ['*'], filter: {payload.a: null, hops: 0, type: [a, b], payload.b.0: 1}}",
+    ],
+)
+def test_a_when_that_can_be_meant_is_not_doubted(when: str, tmp_path: Path) -> None:
+    assert codes(load(tmp_path, route(f"  - {{name: x, when: {when}, then: {{actor: tell}}}}\n"))) == []
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "hint"),
+    [
+        ("{actor: agnt}", Code.UNKNOWN_ACTOR, "did you mean `agent`?"),
+        ("{actor: github}", Code.UNKNOWN_ACTOR, "source only"),
+        ("{}", Code.MISSING_KEY, "add `actor:`"),
+        ("{actor: tell, confg: {}}", Code.UNKNOWN_KEY, "did you mean `config`?"),
+        ("{actor: tell, filter: {}}", Code.UNKNOWN_KEY, "known keys: actor, config, delivery, limits"),
+        ("{actor: tell, limits: {runs: 1}}", Code.NO_EFFECT, "remove it"),
+        ("{actor: agent, limits: {runs: true}}", Code.BAD_VALUE, ""),
+        ("{actor: agent, config: {session_key: pr}}", Code.CONSTANT_KEY, "{{provenance.pr_number}}"),
+        ("{actor: agent, config: {session_key: 5}}", Code.WRONG_TYPE, "in quotes"),
+        ("{actor: agent, config: {session_key: ''}}", Code.WRONG_TYPE, "remove the line"),
+        ("{actor: agent, config: {session_key: '{{}}'}}", Code.BAD_TEMPLATE, "correct"),
+        ("{actor: tell, config: {deep: [{text: '{{a..b}}'}]}}", Code.BAD_TEMPLATE, "correct"),
+        ("{actor: tell, config: {text: '{{titel}}'}}", Code.UNKNOWN_PATH, "payload.titel"),
+        ("{actor: tell, delivery: {timeout: 30}}", Code.BAD_VALUE, "such as 30s"),
+        ("{actor: tell, delivery: {max_age: 5 m}}", Code.BAD_VALUE, "without a space"),
+        ("{actor: tell, delivery: {retry: {backoff: exponental}}}", Code.BAD_VALUE, "`exponential`"),
+        ("{actor: tell, delivery: {retry: {max_delay: 1s}}}", Code.BAD_VALUE, "raise `max_delay`"),
+    ],
+)
+def test_a_then_that_cannot_be_meant_is_told(then: str, code: Code, hint: str, tmp_path: Path) -> None:
+    when = "{source: hooks, events: [a]}"
+    finding = only(load(tmp_path, route(f"  - {{name: x, when: {when}, then: {then}}}\n")))
+    assert finding.code is code
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        *(
+            "session: resume",
+            "on_busy: queue",
+            "on_lost: end",
+            "budget: {day_usd: 1}",
+            "batch: {}",
+            "approve: {}",
+        ),
+        *("delivery: {order: strict}", "delivery: {max_rate: 100/s}", "delivery: {queue_depth: 5}"),
+        *("delivery: {overflow: hold}", "delivery: {circuit_breaker: {cooldown: 30s}}"),
+        *("config: {inbox: true}", "config: {inbox_ttl: 1h}", "config: {inbox_max_batch: 5}"),
+    ],
+)
+def test_a_policy_that_nothing_acts_on_yet_is_an_error(then: str, tmp_path: Path) -> None:
+    text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{actor: agent, {then}}}}}\n"
+    finding = only(load(tmp_path, route(text)))
+    assert finding.code is Code.NOT_YET
+    assert "not supported yet" in finding.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "accounts: {default: {limits: {runs: 4}}}\n",
+        "defaults: {budget: {day_usd: 1}}\n",
+        "defaults: {budget: {trace_usd: 1}}\n",
+        "defaults: {delivery: {circuit_breaker: {cooldown: 1s}}}\n",
+        "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, renamed_from: y}\n",
+    ],
+)
+def test_other_keys_that_nothing_acts_on_yet_are_errors(text: str, tmp_path: Path) -> None:
+    assert only(load(tmp_path, route(text))).code is Code.NOT_YET
+
+
+def test_a_key_at_the_wrong_place_is_sent_to_the_right_one(tmp_path: Path) -> None:
+    text = "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, filter: {payload.a: 1}}\n"
+    assert only(load(tmp_path, route(text))).hint == "it belongs under `when`"
+
+
+@pytest.mark.parametrize(
+    ("source", "actor", "said", "trust"),
+    [
+        ("github", "agent", "", "team"),
+        ("github", "agent", ", trust: any", "any"),
+        ("github", "tell", "", "any"),
+        ("hooks", "agent", "", "any"),
+        ("hooks", "agent", ", trust: team", "team"),
+        ("agent", "agent", ", filter: {payload.result.json.again: true}", "any"),
+    ],
+)
+def test_trust_is_team_where_anybody_could_wake_an_agent(
+    source: str, actor: str, said: str, trust: str, tmp_path: Path
+) -> None:
+    when = (
+        f"{{source: {source}, events: [a, actor.stopped]{said}}}"
+        if said
+        else f"{{source: {source}, events: [a]}}"
+    )
+    organization = load(tmp_path, route(f"  - {{name: x, when: {when}, then: {{actor: {actor}}}}}\n")).sound
+    assert organization is not None
+    assert organization.routes[-1].trust == trust
+
+
+def test_a_missing_prompt_file_is_an_error_that_names_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "sops").mkdir()
+    (tmp_path / "sops/review.md").write_text("Review.", "utf-8")
+    text = route("    with: {prompt_file: ./sops/reviw.md}\n")
+    finding = only(load(tmp_path, text))
+    assert (finding.code, finding.path) == (Code.MISSING_SOP, "routes.1.with.prompt_file")
+    assert finding.hint == "did you mean `review.md`?"
+
+
+def test_a_route_without_its_prompt_file_is_not_sound(tmp_path: Path) -> None:
+    loaded = load(tmp_path, route("    with: {prompt_file: ./nowhere.md}\n"))
+    assert loaded.sound is not None
+    assert [one.name for one in loaded.sound.routes] == ["work"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_a_prompt_file_that_is_no_text_is_an_error(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "sop.md"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert only(load(tmp_path, route("    with: {prompt_file: sop.md}\n"))).code is Code.MISSING_SOP
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("Fix {{payload.title}}.", 1),
+        ("---\nowner: me\n---\n\nFix {{payload.title}}.", 5),
+        ("---\nrender: yes\n---\nFix {{payload.title}}.", 4),
+        ("---\nrender: true\n---\nFix {{payload.title}}.", None),
+        ("---\r\nrender: true\r\n---\r\nFix {{payload.title}}.", None),
+        ("Fix it.", None),
+        ("---\nnote: '{{x}}'\n---\nFix it.", None),
+    ],
+)
+def test_placeholders_in_a_prompt_file_that_is_not_rendered_are_doubted(
+    content: str, line: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "sop.md").write_bytes(content.encode())
+    loaded = load(tmp_path, route("    with: {prompt_file: sop.md}\n"))
+    if line is None:
+        assert codes(loaded) == []
+    else:
+        finding = only(loaded)
+        assert (finding.code, finding.file, finding.line) == (Code.UNRENDERED_SOP, "sop.md", line)
+
+
+def test_one_prompt_file_of_many_routes_is_doubted_once(tmp_path: Path) -> None:
+    (tmp_path / "sop.md").write_text("{{x}}", "utf-8")
+    same = "    with: {prompt_file: sop.md}\n"
+    more = "  - name: x\n    when: {source: hooks, events: [a]}\n    then: {actor: tell}\n"
+    only(load(tmp_path, route(same + more + same)))
+
+
+def test_a_route_needs_all_its_parts_and_each_missing_one_is_told(tmp_path: Path) -> None:
+    found = load(tmp_path, route("  - {description: x}\n"))
+    assert [finding.message for finding in found.errors] == [
+        "route number 3: `name` is missing",
+        "route number 3: `then` is missing",
+        "route number 3: `when` is missing",
+    ]
+
+
+def test_events_filter_and_policy_arrive_as_written(tmp_path: Path) -> None:
+    text = """\
+  - name: x
+    description: What it is for
+    when: {source: hooks, events: ["a.*", b], filter: {payload.n: [1, true, null], type: a.b}}
+    then: {actor: tell, config: {a: 1, b: {c: "{{payload.n}}"}}}
+"""
+    found = sound(load(tmp_path, route(text))).routes[-1]
+    assert found.description == "What it is for"
+    assert (found.when.source, found.when.events) == ("hooks", ("a.*", "b"))
+    assert [(line.path.text, line.values) for line in found.when.filter] == [
+        ("payload.n", (1, True, None)),
+        ("type", ("a.b",)),
+    ]
+    assert found.config == {"a": 1, "b": {"c": "{{payload.n}}"}}
+    assert (found.session_key, found.prompt_file, found.max_runs) == (None, None, None)
+
+
+def test_the_route_that_a_finding_is_about_is_named(tmp_path: Path) -> None:
+    text = "  - {name: the one, when: {source: nobody, events: [a]}, then: {actor: tell}}\n"
+    assert of(load(tmp_path, route(text)), Code.UNKNOWN_SOURCE).message.startswith("route 'the one': ")

@@ -1,0 +1,351 @@
+"""Settings of sources, actors, transforms and loggers: mistakes at their place, secrets out of sight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop.config.findings import Code
+from orgloop.config.load import load_project
+from orgloop.plugin.connector import ActorKind, Connector, SourceKind
+from orgloop.plugin.registry import Registry
+from orgloop.plugin.transform import TransformPlugin
+from tests.config.doubles import (
+    AgentSettings,
+    DedupSettings,
+    GithubSettings,
+    ScriptSettings,
+    connectors,
+    loggers,
+    registry,
+    transforms,
+)
+from tests.config.project import HEAD, ROUTES, VARIABLES, codes, load, of, only, sound, write
+
+
+def source(text: str) -> str:
+    """A project whose first source is this one."""
+    return (HEAD + ROUTES).replace(
+        '- {id: github, connector: github, config: {repo: a/b, token: "${GITHUB_TOKEN}"}}', text
+    )
+
+
+def actor(text: str) -> str:
+    """A project whose first actor is this one."""
+    return (HEAD + ROUTES).replace("- {id: agent, connector: claude-code, config: {cwd: .}}", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "path", "hint"),
+    [
+        ("- {id: github, connector: githb}", Code.UNKNOWN_CONNECTOR, "sources.0.connector", "'github'"),
+        ("- {id: github, connector: process}", Code.NOT_A_SOURCE, "sources.0.connector", "`actors:`"),
+        (
+            "- {id: github, connector: linear, config: {api_key: x}}",
+            Code.MISSING_KEY,
+            "sources.0.config",
+            "`team:`",
+        ),
+        ("- {id: github, connector: linear, config: }", Code.MISSING_KEY, "sources.0.config", ""),
+        ("- {id: github}", Code.MISSING_KEY, "sources.0", "`connector:`"),
+        ("- {id: github, connector: webhook, confg: {}}", Code.UNKNOWN_KEY, "sources.0.confg", "`config`"),
+        (
+            "- {id: github, connector: webhook, config: {secrt: x}}",
+            Code.UNKNOWN_KEY,
+            "sources.0.config.secrt",
+            "`secret`",
+        ),
+        ("- {id: github, connector: webhook, config: []}", Code.WRONG_TYPE, "sources.0.config", ""),
+        (
+            "- {id: github, connector: webhook, poll: {interval: 5}}",
+            Code.BAD_VALUE,
+            "sources.0.poll.interval",
+            "5s",
+        ),
+        (
+            "- {id: github, connector: webhook, poll: {interval: 5m}}",
+            Code.NO_EFFECT,
+            "sources.0.poll",
+            "remove",
+        ),
+        (
+            "- {id: github, connector: webhook, config: {path: /x}}",
+            Code.NO_EFFECT,
+            "sources.0.config.path",
+            "remove",
+        ),
+        ("- {id: github, connector: webhook, labels: {a: b}}", Code.NO_EFFECT, "sources.0.labels", "remove"),
+        (
+            "- {id: github, connector: cron, config: {schedules: [{name: a}]}}",
+            Code.MISSING_KEY,
+            "sources.0.config.schedules.0",
+            "`cron:`",
+        ),
+        (
+            "- {id: github, connector: cron, config: {schedules: [{name: a, crn: b}]}}",
+            Code.UNKNOWN_KEY,
+            "sources.0.config.schedules.0.crn",
+            "`cron`",
+        ),
+        (
+            "- {id: github, connector: github, config: {repo: 1, token: x}}",
+            Code.WRONG_TYPE,
+            "sources.0.config.repo",
+            "quotes",
+        ),
+    ],
+)
+def test_a_source_that_cannot_be_is_told(text: str, code: Code, path: str, hint: str, tmp_path: Path) -> None:
+    finding = load(tmp_path, source(text)).findings[0]
+    assert (finding.code, finding.path) == (code, path)
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "path", "hint"),
+    [
+        ("- {id: agent, connector: github}", Code.NOT_AN_ACTOR, "actors.0.connector", "`sources:`"),
+        ("- {id: agent, connector: claude-code, config: {}}", Code.MISSING_KEY, "actors.0.config", "`cwd:`"),
+        (
+            "- {id: agent, connector: process, config: {command: 5}}",
+            Code.WRONG_TYPE,
+            "actors.0.config.command",
+            "quotes",
+        ),
+        (
+            "- {id: agent, connector: process, config: {command: [a, 5]}}",
+            Code.WRONG_TYPE,
+            "actors.0.config.command.1",
+            "",
+        ),
+        (
+            "- {id: agent, connector: claude-code, budget: {}, config: {cwd: .}}",
+            Code.NOT_YET,
+            "actors.0.budget",
+            "",
+        ),
+        (
+            "- {id: agent, connector: claude-code, limits: {run: 1}, config: {cwd: .}}",
+            Code.UNKNOWN_KEY,
+            "actors.0.limits.run",
+            "`runs`",
+        ),
+        (
+            "- {id: agent, connector: openclaw, limits: {runs: 1}, config: {agent_id: x}}",
+            Code.NO_EFFECT,
+            "actors.0.limits.runs",
+            "",
+        ),
+        (
+            "- {id: agent, connector: claude-code, poll: {}, config: {cwd: .}}",
+            Code.UNKNOWN_KEY,
+            "actors.0.poll",
+            "",
+        ),
+    ],
+)
+def test_an_actor_that_cannot_be_is_told(text: str, code: Code, path: str, hint: str, tmp_path: Path) -> None:
+    finding = of(load(tmp_path, actor(text)), code)
+    assert finding.path == path
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "path"),
+    [
+        ("{name: t, type: fliter}", Code.UNKNOWN_TRANSFORM, "transforms.0.type"),
+        ("{name: t, type: package}", Code.MISSING_KEY, "transforms.0"),
+        ("{name: t, type: package, package: ./own.js}", Code.UNKNOWN_TRANSFORM, "transforms.0.package"),
+        ("{name: t, type: filter, package: filter}", Code.NO_EFFECT, "transforms.0.package"),
+        ("{name: t, type: filter, timeout_ms: 5}", Code.NO_EFFECT, "transforms.0.timeout_ms"),
+        ("{name: t, type: filter, config: {jq: '('}}", Code.BAD_SETTINGS, "transforms.0"),
+        ("{name: t, type: dedup, config: {window: soon}}", Code.BAD_VALUE, "transforms.0.config.window"),
+        ("{name: t, type: dedup, on_error: hlod}", Code.BAD_VALUE, "transforms.0.on_error"),
+        ("{name: t, type: script}", Code.MISSING_KEY, "transforms.0"),
+        ("{name: t, type: script, script: ./no.sh}", Code.MISSING_SCRIPT, "transforms.0.script"),
+        ("{name: t, type: script, script: ./plain.txt}", Code.NOT_EXECUTABLE, "transforms.0.script"),
+        ("{name: t, type: script, script: ./silent.sh}", Code.NOT_EXECUTABLE, "transforms.0.script"),
+        ("{name: t, type: script, script: ./sub}", Code.MISSING_SCRIPT, "transforms.0.script"),
+        (
+            "{name: t, type: script, script: ./ok.sh, timeout_ms: 0}",
+            Code.BAD_VALUE,
+            "transforms.0.timeout_ms",
+        ),
+    ],
+)
+@pytest.mark.parametrize("used", [True, False])
+def test_a_transform_that_cannot_be_is_told_used_or_not(
+    text: str, code: Code, path: str, used: bool, tmp_path: Path
+) -> None:
+    write(tmp_path, {"plain.txt": "#!/bin/sh\n", "silent.sh": "cat\n", "ok.sh": "#!/bin/sh\n", "sub/x": ""})
+    use = "    transforms: [t]\n" if used else ""
+    loaded = load(tmp_path, HEAD + ROUTES + use + f"transforms: [{text}]\n")
+    assert of(loaded, code).path == path
+    assert set(codes(loaded)) <= {code, Code.UNUSED_TRANSFORM}
+
+
+def test_an_override_is_laid_over_the_definition_key_by_key(tmp_path: Path) -> None:
+    text = """\
+    transforms:
+      - {ref: d, config: {window: 1h}}
+      - d
+transforms: [{name: d, type: dedup, config: {key: [id], window: 1m}, on_error: drop}]
+"""
+    steps = sound(load(tmp_path, HEAD + ROUTES + text)).routes[1].steps
+    assert [(step.settings.model_dump()["window"], step.settings.model_dump()["key"]) for step in steps] == [
+        (3_600_000, ("id",)),
+        (60_000, ("id",)),
+    ]
+    assert [step.on_error for step in steps] == ["drop", "drop"]
+
+
+def test_a_mistake_in_an_override_is_told_at_the_route_one_in_the_definition_there(tmp_path: Path) -> None:
+    text = """\
+    transforms: [{ref: d, config: {window: soon}}, {ref: e, config: {store: memory}}]
+transforms:
+  - {name: d, type: dedup, config: {window: 1m}}
+  - {name: e, type: dedup, config: {window: later}}
+"""
+    found = [(one.code, one.path) for one in load(tmp_path, HEAD + ROUTES + text).findings]
+    assert found == [
+        (Code.BAD_VALUE, "routes.1.transforms.0.config.window"),
+        (Code.BAD_VALUE, "transforms.1.config.window"),
+    ]
+
+
+def test_a_definition_may_lack_what_every_route_supplies(tmp_path: Path) -> None:
+    write(tmp_path, {"drop.sh": "#!/bin/sh\n"})
+    text = "    transforms: [{ref: s, config: {script: ./drop.sh}}]\ntransforms: [{name: s, type: script}]\n"
+    assert codes(load(tmp_path, HEAD + ROUTES + text)) == []
+
+
+def test_a_script_is_looked_for_beside_its_yaml_file_then_in_the_project(tmp_path: Path) -> None:
+    """A relative path means the same wherever the daemon was started."""
+    files = {
+        "orgloop.yaml": HEAD + ROUTES + "    transforms: [near, far]\ntransforms: [transforms/t.yaml]\n",
+        "transforms/t.yaml": """\
+transforms:
+  - {name: near, type: script, script: ./drop.sh}
+  - {name: far, type: script, script: scripts/other.sh}
+""",
+        "transforms/drop.sh": "#!/bin/sh\n",
+        "scripts/other.sh": "#!/bin/sh\n",
+    }
+    near, far = sound(load(tmp_path, files)).routes[1].steps
+    assert isinstance(near.settings, ScriptSettings)
+    assert isinstance(far.settings, ScriptSettings)
+    assert near.settings.script == tmp_path / "transforms/drop.sh"
+    assert far.settings.script == tmp_path / "scripts/other.sh"
+
+
+def test_an_actors_directory_is_looked_for_beside_its_yaml_file_then_in_the_project(tmp_path: Path) -> None:
+    files = {
+        "orgloop.yaml": actor("").replace("actors:\n  \n", "actors:\n") + "connectors: [connectors/a.yaml]\n",
+        "connectors/a.yaml": "actors: [{id: agent, connector: claude-code, config: {cwd: app}}]\n",
+        "app/x": "",
+    }
+    settings = sound(load(tmp_path, files)).actors["agent"].settings
+    assert isinstance(settings, AgentSettings)
+    assert settings.cwd == tmp_path / "app"
+
+
+SECRET = "sk-not-to-be-seen"
+
+
+def shown(root: Path, text: str) -> str:
+    loaded = load(root, text, {**VARIABLES, "GITHUB_TOKEN": f"bad {SECRET}"})
+    parts = [*map(str, loaded.findings), *map(repr, loaded.findings)]
+    if loaded.sound is not None:
+        parts += [repr(loaded.sound.snapshot), repr(loaded.sound.sources), repr(loaded.sound.actors)]
+    return "\n".join(parts)
+
+
+def test_a_secret_from_a_variable_is_shown_as_its_variable(tmp_path: Path) -> None:
+    text = shown(tmp_path, HEAD + ROUTES)
+    assert SECRET not in text
+    assert "${GITHUB_TOKEN} is not a token" in text
+
+
+def test_a_secret_in_the_file_is_never_shown(tmp_path: Path) -> None:
+    for value in (f"'bad {SECRET}'", f"['{SECRET}']", f"{{a: '{SECRET}'}}"):
+        text = source(f"- {{id: github, connector: github, config: {{repo: a/b, token: {value}}}}}")
+        assert SECRET not in shown(tmp_path, text)
+
+
+def test_a_plugin_that_breaks_is_a_finding_and_no_crash(tmp_path: Path) -> None:
+    def broken(*_: object) -> Any:
+        raise RuntimeError("a fault")
+
+    kind = ActorKind(settings=AgentSettings, open=broken, has_runs=True)
+    parts: list[Connector | TransformPlugin] = [
+        Connector(name="github", title="", source=SourceKind(settings=GithubSettings, open=broken)),
+        Connector(
+            name="claude-code", title="", actor=ActorKind(settings=AgentSettings, open=broken, has_runs=True)
+        ),
+        *[one for one in connectors() if one.name == "webhook"],
+        TransformPlugin(name="dedup", title="", settings=DedupSettings, open=broken),
+    ]
+    write(tmp_path, {"orgloop.yaml": HEAD + ROUTES + "    transforms: [dedup]\n"})
+    loaded = load_project(tmp_path, Registry.of(*parts), VARIABLES)
+    assert [finding.code for finding in loaded.errors] == [Code.BROKEN_PLUGIN] * 3
+    assert all("RuntimeError" in finding.message for finding in loaded.errors)
+
+
+def test_a_plugin_that_cannot_be_loaded_is_told_once_per_use(tmp_path: Path) -> None:
+    class Unloadable(Registry):
+        def connector(self, name: str) -> Connector:
+            if name.endswith("github"):
+                raise SyntaxError("a broken package")
+            return super().connector(name)
+
+    points = Registry.of(*connectors(), *transforms(), *loggers()).points
+    write(tmp_path, {"orgloop.yaml": HEAD + ROUTES})
+    loaded = load_project(tmp_path, Unloadable(points), VARIABLES)
+    assert only(loaded).code is Code.BROKEN_PLUGIN
+
+
+def test_connectors_answer_to_their_published_and_their_other_names(tmp_path: Path) -> None:
+    for name in ("claude-code", "@orgloop/connector-claude-code", "coding-agent"):
+        text = actor(f"- {{id: agent, connector: '{name}', config: {{cwd: .}}}}")
+        assert sound(load(tmp_path, text)).actors["agent"].connector == "claude-code"
+
+
+def test_a_source_is_polled_at_its_own_interval_else_at_the_defaults(tmp_path: Path) -> None:
+    organization = sound(load(tmp_path, HEAD + ROUTES + "defaults: {poll_interval: 7m}\n"))
+    assert organization.sources["github"].poll_interval_ms == 420_000
+    assert organization.sources["hooks"].poll_interval_ms is None
+    text = source("- {id: github, connector: github, poll: {interval: 1m}, config: {repo: a/b, token: x}}")
+    assert sound(load(tmp_path, text)).sources["github"].poll_interval_ms == 60_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "config: {cwd: ..}",
+        "config: {cwd: .}, limits: {runs: 3}",
+        "config: {cwd: ., permission_mode: acceptEdits}",
+    ],
+)
+def test_a_change_that_needs_a_new_actor_changes_its_fingerprint(change: str, tmp_path: Path) -> None:
+    before = sound(load(tmp_path, HEAD + ROUTES)).actors["agent"].fingerprint
+    after = sound(load(tmp_path, actor(f"- {{id: agent, connector: claude-code, {change}}}")))
+    assert after.actors["agent"].fingerprint != before
+    assert sound(load(tmp_path, HEAD + ROUTES)).actors["agent"].fingerprint == before
+
+
+def test_the_settings_know_the_project_and_its_budget(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    class Curious(AgentSettings):
+        def model_post_init(self, context: object, /) -> None:
+            seen.append(context)
+
+    parts = [one for one in connectors() if one.name != "claude-code"]
+    kind = ActorKind(settings=Curious, open=lambda _, settings: settings, has_runs=True)
+    parts.append(Connector(name="claude-code", title="", actor=kind))
+    write(tmp_path, {"orgloop.yaml": HEAD + ROUTES + "defaults: {budget: {run_usd: 2}}\n"})
+    load_project(tmp_path, Registry.of(*parts), VARIABLES)
+    assert seen == [{"project": tmp_path, "base": tmp_path, "environment": VARIABLES, "run_usd": 2}]
+    assert registry().names("orgloop.connectors")

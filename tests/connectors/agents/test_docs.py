@@ -1,0 +1,89 @@
+"""What the agents' pages show is what the agents do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from ruamel.yaml import YAML
+
+from orgloop.config import schema
+from orgloop.connectors.agents.claude_code import connector as claude_code
+from orgloop.connectors.agents.claude_code.check import INSTALL, TESTED
+from orgloop.connectors.agents.hooks import connector as coding_agent
+from orgloop.connectors.process import connector as process
+from orgloop.plugin import Settings
+from orgloop.plugin.registry import Registry
+
+PAGES = Path(__file__).parents[3] / "docs/agents"
+INSTALLED = Registry.of(process, claude_code, coding_agent)
+NAMES = ("process", "claude-code")
+PARTS: Final[dict[str, type[schema.Part]]] = {
+    "sources": schema.Source,
+    "actors": schema.Actor,
+    "routes": schema.Route,
+}
+
+
+def page(name: str) -> str:
+    return (PAGES / f"{name}.md").read_text("utf-8")
+
+
+def blocks(name: str) -> Iterator[dict[str, Any]]:
+    """The page's YAML, without the indentation of the list that it stands in."""
+    for indent, text in re.findall(r"^( *)```yaml\n(.*?)^\1```", page(name), re.MULTILINE | re.DOTALL):
+        yield YAML(typ="safe").load(re.sub(rf"^{indent}", "", text, flags=re.MULTILINE))
+
+
+def examples() -> list[tuple[str, dict[str, Any]]]:
+    return [(name, block) for name in NAMES for block in blocks(name)]
+
+
+def settings_of(section: str, connector: str) -> type[Settings]:
+    found = INSTALLED.connector(connector)
+    kind = found.source if section == "sources" else found.actor
+    assert kind is not None
+    return kind.settings
+
+
+def entries(section: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for _, block in examples():
+        for entry in block.get(section, []):
+            yield entry["connector"], entry["config"]
+
+
+@pytest.mark.parametrize(("name", "block"), examples())
+def test_an_example_is_valid(name: str, block: dict[str, Any], tmp_path: Path) -> None:
+    assert block.keys() <= PARTS.keys()
+    for section, listed in block.items():
+        for entry in listed:
+            PARTS[section].model_validate(entry)
+            if section != "routes":
+                model = settings_of(section, entry["connector"])
+                model.model_validate(entry["config"], context={"project": tmp_path})
+
+
+@pytest.mark.parametrize(
+    ("section", "connector"), [("actors", "process"), ("actors", "claude-code"), ("sources", "claude-code")]
+)
+def test_every_option_is_explained_and_shown(section: str, connector: str) -> None:
+    model = settings_of(section, connector)
+    rows = [line.split("|")[1] for line in page(connector).splitlines() if line.startswith("| `")]
+    explained = {option for row in rows for option in re.findall(r"`([^`]+)`", row)}
+    assert model.model_fields.keys() - explained == set()
+    used = {key for name, config in entries(section) if name == connector for key in config}
+    assert model.model_fields.keys() - model.without_effect() - used == set()
+
+
+def test_the_first_example_is_what_init_writes() -> None:
+    assert process.actor is not None
+    first = next(blocks("process"))
+    assert first["actors"][0]["config"] == process.actor.scaffold
+
+
+def test_the_page_says_what_doctor_says() -> None:
+    assert INSTALL in page("claude-code")
+    assert ".".join(map(str, TESTED)) in page("claude-code")

@@ -1,0 +1,199 @@
+"""Hooks of agents that were started elsewhere."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from orgloop.connectors.agents.claude_code import connector as claude_code
+from orgloop.connectors.agents.hooks import HookSettings, HookSource, connector
+from orgloop.connectors.signature import sign
+from orgloop.core.lifecycle import check
+from orgloop.errors import Refused
+from orgloop.plugin import Draft, Received, Receiver
+from tests.connectors.doubles import FakeContext, as_context, inbound
+
+NOW = "2026-01-05T12:00:00.000Z"
+
+
+async def receive(body: Any, headers: dict[str, str] | None = None, **config: Any) -> Received:
+    source = HookSource("agents", HookSettings.model_validate(config))
+    await source.open(as_context(FakeContext()))
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return await source.receive(inbound(raw, **headers or {}))
+
+
+async def draft(body: Any, **config: Any) -> Draft:
+    (event,) = (await receive(body, **config)).events
+    return event
+
+
+async def test_the_end_of_a_session_says_all_that_the_hook_said() -> None:
+    body = {
+        "session_id": "s-1",
+        "working_directory": "/home/me/app",
+        "duration_seconds": 12,
+        "exit_status": 0,
+        "summary": "Done.",
+        "transcript_path": "/t.jsonl",
+        "hook_type": "stop",
+        "meta": {"group": "a"},
+        "timestamp": "ignored",
+    }
+    event = await draft(body, platform="claude-code", harness="claude")
+    assert event.type == "actor.stopped"
+    assert event.key is None
+    assert event.provenance == {
+        "platform": "claude-code",
+        "platform_event": "session.completed",
+        "author": "claude-code",
+        "author_type": "bot",
+        "session_id": "s-1",
+        "working_directory": "/home/me/app",
+    }
+    assert event.payload == {
+        "lifecycle": {
+            "phase": "completed",
+            "terminal": True,
+            "outcome": "success",
+            "reason": "exit_code_0",
+            "dedupe_key": "claude-code:s-1:completed",
+        },
+        "session": {
+            "id": "s-1",
+            "adapter": "claude-code",
+            "harness": "claude",
+            "cwd": "/home/me/app",
+            "ended_at": NOW,
+            "exit_status": 0,
+            "meta": {"group": "a"},
+        },
+        "session_id": "s-1",
+        "working_directory": "/home/me/app",
+        "duration_seconds": 12,
+        "exit_status": 0,
+        "summary": "Done.",
+        "transcript_path": "/t.jsonl",
+        "meta": {"group": "a"},
+    }
+
+
+async def test_a_start_is_no_end_whatever_its_status() -> None:
+    event = await draft({"session_id": "s-1", "cwd": "/app", "hook_type": "start", "exit_status": 3})
+    assert (event.type, event.provenance["platform_event"]) == ("resource.changed", "session.started")
+    assert event.payload["lifecycle"] == {
+        "phase": "started",
+        "terminal": False,
+        "dedupe_key": "agents:s-1:started",
+    }
+    assert event.payload["session"] == {
+        "id": "s-1",
+        "adapter": "agents",
+        "harness": "agents",
+        "cwd": "/app",
+        "started_at": NOW,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "phase", "outcome", "reason"),
+    [
+        (None, "completed", "success", "exit_code_0"),
+        (0, "completed", "success", "exit_code_0"),
+        ("0", "completed", "success", "exit_code_0"),
+        ("", "completed", "success", "exit_code_0"),
+        (1.0, "failed", "failure", "exit_code_1"),
+        (128, "failed", "failure", "exit_code_128"),
+        (-1, "failed", "failure", "exit_code_-1"),
+        (130, "stopped", "cancelled", "sigint"),
+        (137, "stopped", "cancelled", "sigkill"),
+        (143, "stopped", "cancelled", "sigterm"),
+        ("129", "stopped", "cancelled", "signal_1"),
+    ],
+)
+async def test_an_exit_status_says_how_it_ended(status: Any, phase: str, outcome: str, reason: str) -> None:
+    event = await draft({"session_id": "s-1", "exit_status": status, "hook_type": "session.stopped"})
+    lifecycle = event.payload["lifecycle"]
+    assert (lifecycle["phase"], lifecycle["outcome"], lifecycle["reason"]) == (phase, outcome, reason)
+    assert event.provenance["platform_event"] == f"session.{phase}"
+    assert event.payload["session"]["exit_status"] == event.payload["exit_status"]
+    assert check(event.payload, event.type) == []
+
+
+async def test_what_the_hook_left_out_reads_as_nothing() -> None:
+    payload = (await draft({"session_id": "s-1"})).payload
+    assert "cwd" not in payload["session"]
+    assert "meta" not in payload["session"]
+    flat = ("working_directory", "duration_seconds", "exit_status", "summary", "transcript_path")
+    assert [payload[name] for name in flat] == ["", 0, 0, "", ""]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"null", "not an object"),
+        (b"[]", "not an object"),
+        (b"{", "Invalid JSON payload"),
+        ({}, "session_id is missing"),
+        ({"session_id": ""}, "session_id is missing"),
+        ({"session_id": 7}, "session_id must be text"),
+        ({"session_id": "s", "cwd": []}, "cwd must be text"),
+        ({"session_id": "s", "exit_status": True}, "exit_status must be a number"),
+        ({"session_id": "s", "exit_status": "one"}, "exit_status must be a number"),
+        ({"session_id": "s", "exit_status": [1]}, "exit_status must be a number"),
+        ({"session_id": "s", "duration_seconds": "1e999"}, "duration_seconds must be a number"),
+        ({"session_id": "s", "meta": "x"}, "meta must be an object"),
+    ],
+)
+async def test_a_body_that_is_no_hook_is_refused(body: Any, told: str) -> None:
+    with pytest.raises(Refused, match=told) as refused:
+        await receive(body)
+    assert refused.value.status == 400
+    assert refused.value.hint
+
+
+async def test_only_posts_are_taken() -> None:
+    source = HookSource("agents", HookSettings())
+    with pytest.raises(Refused, match="Method not allowed") as refused:
+        await source.receive(inbound(b"{}", method="GET"))
+    assert refused.value.status == 405
+
+
+async def test_with_a_secret_only_signed_hooks_are_taken() -> None:
+    body = json.dumps({"session_id": "s-1"}).encode()
+    secret = SecretStr("hush")
+    for name in ("x_hub_signature_256", "x_signature"):
+        received = await receive(body, {name: sign(secret, body)}, secret="hush")
+        assert len(received.events) == 1
+    with pytest.raises(Refused, match="Missing signature"):
+        await receive(body, secret="hush")
+    with pytest.raises(Refused, match="Invalid signature"):
+        await receive(body, {"x_signature": sign(SecretStr("else"), body)}, secret="hush")
+    assert HookSource("agents", HookSettings(secret=secret)).signed
+    assert not HookSource("agents", HookSettings()).signed
+
+
+async def test_the_senders_idempotency_key_names_the_request() -> None:
+    body = {"session_id": "s-1"}
+    assert (await receive(body, {"idempotency_key": "k-1"})).request == "k-1"
+    assert (await receive(body)).request is None
+
+
+def test_older_files_load_and_say_what_has_no_effect() -> None:
+    HookSettings.model_validate({"hook_type": "post-exit", "buffer_dir": "x", "max_buffer_size": "5MB"})
+    assert HookSettings.without_effect() == {"hook_type", "buffer_dir", "max_buffer_size"}
+    with pytest.raises(ValidationError, match="secret is empty"):
+        HookSettings.model_validate({"secret": ""})
+
+
+def test_both_connectors_take_hooks_and_show_what_comes() -> None:
+    for one in (connector, claude_code):
+        assert one.source is not None
+        example = one.source.example
+        assert example is not None
+        assert isinstance(one.source.open("x", HookSettings()), Receiver)
+        assert check(example["payload"], example["type"]) == []
+        assert example["provenance"]["platform"] == one.name

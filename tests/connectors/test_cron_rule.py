@@ -1,0 +1,197 @@
+"""When schedules are due."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from orgloop.connectors.cron.rule import MOST_COUNTED, Calendar, Every, Rule, parse_rule
+from orgloop.connectors.cron.zone import zone_named
+
+BERLIN = ZoneInfo("Europe/Berlin")
+YEAR = 366 * 86_400_000
+ZONES = [zone_named(n) for n in ("UTC", "Europe/Berlin", "America/New_York", "Africa/Cairo", "Asia/Kolkata")]
+EXPRESSIONS = [
+    "* * * * *",
+    "*/7 * * * *",
+    "0 * * * *",
+    "30 2 * * *",
+    "0,30 1-3 * * *",
+    "15 */6 * * MON-FRI",
+    "0 9 1 * *",
+    "0 0 13 * FRI",
+    "59 23 31 12 *",
+    "0 0 29 2 *",
+    "every 1s",
+    "90m",
+    "every 10d",
+]
+
+
+def ms(text: str, zone: ZoneInfo | None = None) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=zone or UTC).timestamp()) * 1000
+
+
+def ticks(text: str, start: str, count: int, zone: ZoneInfo | None = None) -> list[str]:
+    rule, at, found = parse_rule(text, zone or UTC), ms(start, zone), []
+    for _ in range(count):
+        tick = rule.after(at)
+        assert tick is not None
+        at = tick
+        found.append(datetime.fromtimestamp(at // 1000, zone or UTC).isoformat(timespec="minutes"))
+    return [text.removesuffix("+00:00") for text in found]
+
+
+rules = st.builds(parse_rule, st.sampled_from(EXPRESSIONS), st.sampled_from(ZONES))
+# From 2020 to 2030, not always on whole seconds.
+times = st.integers(1_577_836_800_000, 1_893_456_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("*/15 9 * * *", ["2026-01-06T09:00", "2026-01-06T09:15"]),
+        ("0 9 * * MON-FRI", ["2026-01-06T09:00", "2026-01-07T09:00"]),
+        ("0 9 * jan,jul sun", ["2026-01-11T09:00", "2026-01-18T09:00"]),
+        ("0 9 * * 0", ["2026-01-11T09:00", "2026-01-18T09:00"]),
+        ("0 9 * * 7", ["2026-01-11T09:00", "2026-01-18T09:00"]),
+        ("5/20 12 * * *", ["2026-01-05T12:05", "2026-01-05T12:25"]),
+        ("@hourly", ["2026-01-05T13:00", "2026-01-05T14:00"]),
+        ("@daily", ["2026-01-06T00:00", "2026-01-07T00:00"]),
+        ("@MIDNIGHT", ["2026-01-06T00:00", "2026-01-07T00:00"]),
+        ("@weekly", ["2026-01-11T00:00", "2026-01-18T00:00"]),
+        ("@monthly", ["2026-02-01T00:00", "2026-03-01T00:00"]),
+        ("@yearly", ["2027-01-01T00:00", "2028-01-01T00:00"]),
+        ("@annually", ["2027-01-01T00:00", "2028-01-01T00:00"]),
+        ("0 0 29 2 *", ["2028-02-29T00:00", "2032-02-29T00:00"]),
+        (" 0  9 * *  1 ", ["2026-01-12T09:00", "2026-01-19T09:00"]),
+        ("every 5m", ["2026-01-05T12:05", "2026-01-05T12:10"]),
+        ("Every 2H", ["2026-01-05T14:00", "2026-01-05T16:00"]),
+        ("5m", ["2026-01-05T12:05", "2026-01-05T12:10"]),
+    ],
+)
+def test_the_next_ticks_of_a_rule(text: str, expected: list[str]) -> None:
+    assert ticks(text, "2026-01-05T12:00", 2) == expected
+
+
+def test_day_of_month_and_day_of_week_are_either_or() -> None:
+    expected = ["2026-01-09T00:00", "2026-01-13T00:00", "2026-01-16T00:00"]
+    assert ticks("0 0 13 * FRI", "2026-01-05T12:00", 3) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("* * * *", "Expected 5 fields"),
+        ("0 0 9 * * *", "Expected 5 fields"),
+        ("", "Expected 5 fields"),
+        ("5 m", "Expected 5 fields"),
+        ("60 * * * *", "'60' is no minute"),
+        ("* 24 * * *", "'24' is no hour"),
+        ("* * 0 * *", "'0' is no day-of-month"),
+        ("* * * 13 *", "'13' is no month"),
+        ("* * * * 8", "'8' is no day-of-week"),
+        ("* * * * FRI-MON", "ranges go up"),
+        ("5x * * * *", "'5x' is no minute"),
+        ("*/0 * * * *", "is no minute"),
+        ("0 0 31 2 *", "'31' is no day-of-month"),
+        ("0 0 */10 2 MON#5", "never comes"),
+        ("@reboot", "is not known: use one of @yearly"),
+        ("@every 5m", "is not known"),
+        ("every 5 minutes", "Expected 5 fields"),
+        ("every 5min", "is not a duration"),
+        ("500ms", "at least 1s"),
+        ("0s", "at least 1s"),
+        ("1," * 200, "longer than 200 characters"),
+    ],
+)
+def test_what_is_no_rule_says_why(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint.replace("*", r"\*")):
+        parse_rule(text, UTC)
+
+
+@given(st.text("0123456789*/-,#LWMONJAFRI@ every.", max_size=30))
+def test_any_text_is_a_rule_or_a_value_error(text: str) -> None:
+    try:
+        rule = parse_rule(text, BERLIN)
+    except ValueError:
+        return
+    tick = rule.after(0)
+    assert tick is not None
+    assert tick > 0
+
+
+def test_a_time_that_a_clock_change_skips_comes_right_after_it() -> None:
+    expected = ["2026-03-29T03:00+02:00", "2026-03-30T02:30+02:00"]
+    assert ticks("30 2 * * *", "2026-03-28T12:00", 2, BERLIN) == expected
+
+
+def test_a_time_that_a_clock_change_repeats_comes_once() -> None:
+    expected = ["2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"]
+    assert ticks("30 2 * * *", "2026-10-24T12:00", 2, BERLIN) == expected
+
+
+def test_within_a_repeated_hour_the_next_tick_lies_ahead() -> None:
+    rule = parse_rule("30 2 * * *", BERLIN)
+    second_quarter_past_two = ms("2026-10-25T01:15")
+    assert rule.after(second_quarter_past_two) == ms("2026-10-26T01:30")
+
+
+def test_wildcards_follow_the_hours_as_they_pass() -> None:
+    expected = ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00", "2026-10-25T03:00+01:00"]
+    assert ticks("0 * * * *", "2026-10-25T01:30", 3, BERLIN) == expected
+    expected = ["2026-03-29T01:00+01:00", "2026-03-29T03:00+02:00"]
+    assert ticks("0 * * * *", "2026-03-29T00:30", 2, BERLIN) == expected
+
+
+@given(rules, times)
+def test_the_next_tick_lies_ahead(rule: Rule, at: int) -> None:
+    tick = rule.after(at)
+    assert tick is not None
+    assert tick > at
+    assert isinstance(rule, Every) or tick % 60_000 == 0
+
+
+@given(rules, times, st.integers(0, 3 * YEAR))
+def test_the_latest_tick_is_the_last_one_until_then(rule: Rule, at: int, span: int) -> None:
+    until = at + span
+    latest = rule.latest(at, until)
+    following = rule.after(at)
+    assert following is not None
+    if latest is None:
+        assert following > until
+    else:
+        assert following <= latest <= until
+        assert (next_tick := rule.after(latest)) is not None
+        assert next_tick > until
+
+
+@given(rules, times, st.integers(0, 40))
+def test_ticks_are_counted_one_by_one(rule: Rule, at: int, count: int) -> None:
+    tick = at
+    for _ in range(count):
+        following = rule.after(tick)
+        assert following is not None
+        tick = following
+    assert rule.count(at, tick) == count
+    assert rule.latest(at, tick) == (tick if count else None)
+
+
+@given(rules, times, times)
+def test_the_next_tick_never_steps_back(rule: Rule, one: int, other: int) -> None:
+    assume(isinstance(rule, Calendar))
+    first, second = rule.after(min(one, other)), rule.after(max(one, other))
+    assert first is not None
+    assert second is not None
+    assert first <= second
+
+
+def test_years_of_minutes_are_not_counted_to_the_end() -> None:
+    rule = parse_rule("* * * * *", BERLIN)
+    assert rule.count(0, ms("2026-01-05T12:00")) == MOST_COUNTED
+    assert rule.latest(0, ms("2026-01-05T12:00:30")) == ms("2026-01-05T12:00")
+    assert parse_rule("1s", UTC).count(0, ms("2026-01-05T12:00")) == MOST_COUNTED

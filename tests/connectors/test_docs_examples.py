@@ -1,0 +1,145 @@
+"""What the connectors' pages show is what the connectors do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from ruamel.yaml import YAML
+
+from orgloop.connectors.cron import connector as cron
+from orgloop.connectors.cron.settings import Schedule
+from orgloop.connectors.github import connector as github
+from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.webhook import connector as webhook
+from orgloop.connectors.webhook.actor import WebhookActor
+from orgloop.connectors.webhook.settings import WebhookActorSettings
+from orgloop.core.match import names_match
+from orgloop.plugin import Connector, Settings
+from tests.connectors.doubles import FakeContext, FakeHttp, as_context, reply, wake
+from tests.connectors.github_bodies import DELIVERIES
+
+PAGES = Path(__file__).parents[2] / "docs/connectors"
+CONNECTORS = {"webhook": webhook, "github": github, "cron": cron}
+
+
+def page(name: str) -> str:
+    return (PAGES / f"{name}.md").read_text("utf-8")
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """Fenced blocks, without the indentation of the list that they stand in."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", page(name), re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+def filled(node: Any) -> Any:
+    """As if each variable were set."""
+    if isinstance(node, dict):
+        return {key: filled(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [filled(value) for value in node]
+    if isinstance(node, str):
+        return re.sub(r"\$\{(\w+)\}", lambda v: "https://x.example" if "URL" in v[1] else "value", node)
+    return node
+
+
+def examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in CONNECTORS:
+        for text in blocks(name, "yaml"):
+            yield name, filled(YAML(typ="safe").load(text))
+
+
+def settings(connector: Connector, side: str) -> type[Settings]:
+    kind = connector.source if side == "sources" else connector.actor
+    assert kind is not None
+    return kind.settings
+
+
+def options(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields)
+
+
+@pytest.mark.parametrize("name", CONNECTORS)
+def test_a_page_has_examples(name: str) -> None:
+    assert len(blocks(name, "yaml")) >= 2
+    assert blocks(name, "json")
+
+
+@pytest.mark.parametrize(("name", "example"), list(examples()))
+def test_an_example_of_yaml_is_valid(name: str, example: dict[str, Any]) -> None:
+    assert example.keys() <= {"sources", "actors", "routes"}
+    for side in ("sources", "actors"):
+        for entry in example.get(side, []):
+            assert entry.keys() <= {"id", "connector", "config"}
+            settings(CONNECTORS[entry["connector"]], side).model_validate(entry["config"])
+
+
+def test_examples_use_every_option_that_has_an_effect() -> None:
+    used: dict[type[Settings], set[str]] = {}
+    for _, example in examples():
+        for side in ("sources", "actors"):
+            for entry in example.get(side, []):
+                used.setdefault(settings(CONNECTORS[entry["connector"]], side), set()).update(entry["config"])
+    unused = {model.__name__: options(model) - model.without_effect() - keys for model, keys in used.items()}
+    assert unused == {
+        "WebhookSourceSettings": set(),
+        "WebhookActorSettings": set(),
+        "GithubSettings": {"authors"},
+        "CronSettings": set(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "documented"),
+    [
+        ("webhook", options(settings(webhook, "sources")) | options(settings(webhook, "actors"))),
+        ("github", options(settings(github, "sources"))),
+        ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
+    ],
+)
+def test_every_option_is_in_a_table(name: str, documented: set[str]) -> None:
+    rows = [line.split("|")[1] for line in page(name).splitlines() if line.startswith("| `")]
+    shown = {option for row in rows for option in re.findall(r"`([^`]+)`", row)}
+    assert documented - shown == set()
+
+
+@pytest.mark.parametrize("name", ["webhook", "cron"])
+def test_the_event_is_the_one_that_the_source_makes(name: str) -> None:
+    source = CONNECTORS[name].source
+    assert source is not None
+    assert source.example in [json.loads(text) for text in blocks(name, "json")]
+
+
+def test_the_event_of_the_page_matches_its_route() -> None:
+    for name in ("webhook", "cron"):
+        source = CONNECTORS[name].source
+        assert source is not None
+        assert source.example is not None
+        event = source.example["provenance"]["platform_event"]
+        routes = [
+            route for page, example in examples() if page == name for route in example.get("routes", [])
+        ]
+        assert any(names_match(route["when"]["events"], [event]) for route in routes)
+
+
+async def test_the_body_is_the_one_that_the_actor_sends() -> None:
+    context = FakeContext(http=FakeHttp(reply()))
+    actor = WebhookActor("target", WebhookActorSettings(url="https://x.example"))
+    await actor.open(as_context(context))
+    await actor.deliver(wake(sop="Find out why the build failed."))
+    assert json.loads(context.http.sent[0].body) in [json.loads(text) for text in blocks("webhook", "json")]
+
+
+@pytest.mark.parametrize("name", DELIVERIES)
+def test_each_event_of_github_is_shown_as_it_is(name: str) -> None:
+    draft = normalize(*DELIVERIES[name])
+    shown = [json.loads(text) for text in blocks("github", "json")]
+    expected = {"type": draft.type, "provenance": draft.provenance, "payload": draft.payload}
+    assert expected in shown
+    assert name == "push" or f"### {name}\n" in page("github")

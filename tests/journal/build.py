@@ -1,0 +1,186 @@
+"""Small words for journal tests: events, deliveries, and what happens to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from orgloop.core.delivery import DeliveryPolicy, RetryPolicy, State, move
+from orgloop.core.happening import Happening, RunEnded, Started
+from orgloop.journal.model import (
+    Acceptance,
+    Accepted,
+    AppliedRow,
+    ClaimedWake,
+    ClaimWant,
+    DaemonRow,
+    DeliveryRow,
+    NewDelivery,
+    NewEvent,
+    RunEnd,
+    RunStart,
+    Settlement,
+    Try,
+)
+from orgloop.journal.protocols import Journal, Reader
+
+POLICY: Final = DeliveryPolicy(retry=RetryPolicy(max_attempts=3, initial_delay_ms=100, backoff="fixed"))
+HOUR: Final = 3_600_000
+DAY: Final = 24 * HOUR
+
+
+def delivery(
+    name: str,
+    *,
+    route: str = "route",
+    actor: str = "actor",
+    runs: bool = False,
+    state: State = State.PENDING,
+    reason: str = "",
+    key: str | None = None,
+    once: Sequence[tuple[str, int]] = (),
+    document: Mapping[str, Any] | None = None,
+    steps: Sequence[Mapping[str, Any]] = (),
+) -> NewDelivery:
+    return NewDelivery(
+        id=f"dlv_{name}",
+        route=route,
+        actor=actor,
+        runs=runs,
+        state=state,
+        reason=reason,
+        key=key,
+        once=once,
+        document=None if document is None else orjson.dumps(document),
+        steps=steps,
+    )
+
+
+def event(
+    name: str,
+    *deliveries: NewDelivery,
+    source: str = "source",
+    identity: str | None = None,
+    trace: str = "",
+    hops: int = 0,
+) -> NewEvent:
+    return NewEvent(
+        id=f"evt_{name}",
+        source=source,
+        type="resource.changed",
+        platform_event="push",
+        trace_id=f"trc_{trace or name}",
+        hops=hops,
+        document=orjson.dumps({"id": f"evt_{name}"}),
+        deliveries=deliveries,
+        identity=identity,
+    )
+
+
+async def accept(
+    journal: Journal,
+    *events: NewEvent,
+    at: int = 0,
+    request: str | None = None,
+    checkpoint: str | None = None,
+    source: str = "source",
+) -> Sequence[Accepted]:
+    return await journal.accept(
+        Acceptance(source=source, at=at, events=events, request=request, checkpoint=checkpoint)
+    )
+
+
+async def enter(journal: Journal, name: str, *, at: int = 0, hops: int = 0, **more: Any) -> None:
+    """One event with one delivery, both of this name."""
+    await accept(journal, event(name, delivery(name, **more), hops=hops), at=at)
+
+
+async def claim(
+    journal: Journal, *, now: int = 0, slots: int = 100, actor: str = "actor"
+) -> Sequence[ClaimedWake]:
+    claims = await journal.claim([ClaimWant(actor=actor, slots=slots)], now)
+    return claims.wakes
+
+
+async def claim_one(journal: Journal, *, now: int = 0, actor: str = "actor") -> ClaimedWake:
+    (wake,) = await claim(journal, now=now, actor=actor)
+    return wake
+
+
+def settlement(
+    wake: ClaimedWake,
+    happening: Happening,
+    *,
+    at: int = 0,
+    began: int | None = None,
+    sop: tuple[str, str] | None = None,
+    pause_until: int | None = None,
+) -> Settlement:
+    text, hash_ = sop or (None, None)
+    return Settlement(
+        id=wake.id,
+        token=wake.token,
+        happening=happening,
+        move=move(wake.facts, happening, POLICY, at, 0.5),
+        at=at,
+        tried=Try(began=at if began is None else began, sop_hash=hash_, sop_text=text, sop_file=hash_),
+        pause_until=pause_until,
+    )
+
+
+async def settle(journal: Journal, wake: ClaimedWake, happening: Happening, **more: Any) -> bool:
+    return await journal.settle(settlement(wake, happening, **more))
+
+
+def run_start(
+    wake: ClaimedWake,
+    run_id: str,
+    *,
+    at: int = 0,
+    session: tuple[str, str | None] | None = None,
+    directory: str | None = None,
+    follow_up: Acceptance | None = None,
+) -> RunStart:
+    return RunStart(
+        run_id=run_id,
+        settlement=settlement(wake, Started(run_id=run_id), at=at),
+        actor=wake.actor,
+        harness="process",
+        directory=directory,
+        run_dir=f"/runs/{run_id}",
+        spec={"argv": ["true"]},
+        limits={"total_ms": 1_000},
+        session=session,
+        follow_up=follow_up,
+    )
+
+
+def run_end(
+    wake: ClaimedWake, run_id: str, *, happening: Happening | None = None, at: int = 0, **more: Any
+) -> RunEnd:
+    """The end of a run that `wake` started with one attempt."""
+    happening = happening or RunEnded(detail="done")
+    facts = replace(wake.facts, state=State.STARTED, attempts=wake.facts.attempts + 1)
+    given = {"outcome": "success", "reason": "exit_code_0", **more}
+    return RunEnd(
+        run_id=run_id, happening=happening, move=move(facts, happening, POLICY, at, 0.5), at=at, **given
+    )
+
+
+def row(reader: Reader, name: str) -> DeliveryRow:
+    found = reader.delivery(f"dlv_{name}")
+    assert found is not None, f"dlv_{name} is not in the journal"
+    return found
+
+
+def life(started_at: int, *, ended_at: int | None = None) -> DaemonRow:
+    return DaemonRow(
+        started_at=started_at, last_seen=started_at, ended_at=ended_at, pid=1, port=4800, version="0.1.0"
+    )
+
+
+def applied(at: int = 0) -> AppliedRow:
+    return AppliedRow(at=at, project="project", root="/project", snapshot={"routes": []})

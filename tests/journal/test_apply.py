@@ -1,0 +1,180 @@
+"""A new configuration takes over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import pytest
+
+from orgloop.core.delivery import State
+from orgloop.core.happening import Delivered, Hold, HoldReason, Ready, Rejected, Released, Retried, Retry
+from orgloop.journal.model import Prepared, Query
+from orgloop.journal.protocols import Journal, Reader
+from tests.journal.build import applied, claim, claim_one, enter, row, run_end, run_start, settle
+
+ACTORS: Mapping[str, bool] = {"actor": False, "agent": True}
+
+
+async def apply(
+    journal: Journal,
+    routes: Mapping[str, str],
+    *,
+    now: int = 50,
+    actors: Mapping[str, bool] = ACTORS,
+    changed: Collection[str] = (),
+) -> Mapping[str, int]:
+    return await journal.apply(applied(now), routes, now, actors=actors, changed=changed)
+
+
+async def test_what_is_applied_can_be_read_again(journal: Journal, reader: Reader) -> None:
+    assert reader.applied() is None
+    await apply(journal, {}, now=1)
+    await apply(journal, {}, now=2)
+    found = reader.applied()
+    assert found is not None
+    assert (found.at, found.project, found.root, found.snapshot) == (2, "project", "/project", {"routes": []})
+
+
+async def test_the_same_configuration_moves_nothing(journal: Journal, reader: Reader) -> None:
+    await enter(journal, "1", key="k")
+    await enter(journal, "2", key="k")
+    await enter(journal, "3", state=State.PREPARING)
+    before = reader.deliveries(Query())
+    assert await apply(journal, {"route": "actor"}) == {}
+    assert reader.deliveries(Query()) == before
+    assert reader.steps(Query()) == []
+
+
+class TestRemovedRoute:
+    async def test_its_work_is_held_and_comes_back_with_it(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", key="k")
+        await enter(journal, "2", key="k")
+        await enter(journal, "3", state=State.PREPARING)
+        await enter(journal, "4", route="other")
+        assert await apply(journal, {"other": "actor"}) == {"held": 3}
+        held = row(reader, "1")
+        assert (held.state, held.reason, held.changed_at, held.head) == ("held", "removed", 50, False)
+        assert row(reader, "4").state == "pending"
+        assert [wake.id for wake in await claim(journal, now=60)] == ["dlv_4"]
+        assert await apply(journal, {"other": "actor", "route": "actor"}, now=70) == {"released": 3}
+        assert [row(reader, name).state for name in "123"] == ["preparing"] * 3
+        assert (row(reader, "1").age_from, row(reader, "1").head, row(reader, "2").head) == (70, True, False)
+        await journal.prepared([Prepared(id=f"dlv_{name}", happening=Ready(), key="k") for name in "12"], 80)
+        assert (await claim_one(journal, now=80)).id == "dlv_1"
+
+    async def test_what_was_tried_already_is_not_prepared_again(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", document={"changed": 1})
+        await settle(journal, await claim_one(journal), Retry(reason="500"))
+        await apply(journal, {})
+        assert await apply(journal, {"route": "actor"}, now=70) == {"released": 1}
+        found = row(reader, "1")
+        assert (found.state, found.attempts, found.document) == ("pending", 1, {"changed": 1})
+        assert [step.happening for step in reader.steps(Query())] == ["released", "hold", "retry"]
+
+    async def test_what_is_held_for_another_reason_stays_so(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", state=State.HELD, reason="untrusted")
+        assert await apply(journal, {}) == {}
+        assert await apply(journal, {"route": "actor"}) == {}
+        assert (row(reader, "1").state, row(reader, "1").reason) == ("held", "untrusted")
+
+    async def test_wakes_and_runs_under_way_are_left_alone(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1")
+        await enter(journal, "2")
+        first, second = await claim(journal)
+        await journal.start_run(run_start(second, "run_1"))
+        assert await apply(journal, {}) == {}
+        assert await settle(journal, first, Delivered())
+        assert await journal.end_run(run_end(second, "run_1"))
+
+    async def test_one_key_with_another_routes_work_goes_on(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", key="k")
+        await enter(journal, "2", key="k", route="other")
+        await apply(journal, {"other": "actor"})
+        assert (await claim_one(journal, now=60)).id == "dlv_2"
+
+
+class TestChangedRoute:
+    async def test_what_has_no_attempt_is_prepared_again(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", key="k", document={"changed": 1}, steps=[{"name": "t", "result": "change"}])
+        assert await apply(journal, {"route": "actor"}, changed=["route"]) == {"prepared": 1}
+        found = row(reader, "1")
+        assert (found.state, found.document, found.steps) == ("preparing", None, ())
+        assert [step.happening for step in reader.steps(Query())] == ["prepare"]
+
+    async def test_it_keeps_its_place_in_its_key_meanwhile(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", key="k")
+        await enter(journal, "2", key="k", route="other")
+        await apply(journal, {"route": "actor", "other": "actor"}, changed=["route"])
+        assert await claim(journal, now=60) == []
+        await journal.prepared([Prepared(id="dlv_1", happening=Ready(), key="k")], 60)
+        assert (await claim_one(journal, now=60)).id == "dlv_1"
+
+    async def test_what_was_tried_keeps_what_it_was_tried_with(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1")
+        await settle(journal, await claim_one(journal), Retry(reason="500"))
+        assert await apply(journal, {"route": "actor"}, changed=["route"]) == {}
+        assert row(reader, "1").state == "pending"
+
+
+class TestOtherActor:
+    async def test_what_has_no_attempt_goes_to_its_routes_actor(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", key="k")
+        await enter(journal, "2", key="k")
+        await enter(journal, "3", state=State.PREPARING)
+        assert await apply(journal, {"route": "agent"}) == {"repointed": 3}
+        for name, head in (("1", True), ("2", False)):
+            found = row(reader, name)
+            assert (found.actor, found.runs, found.head, found.state) == ("agent", True, head, "pending")
+        assert row(reader, "3").actor == "agent"
+        assert (await claim_one(journal, actor="agent")).id == "dlv_1"
+
+    async def test_it_takes_its_place_among_what_that_actor_has(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", key="k")
+        await enter(journal, "2", key="k", actor="agent", runs=True, route="other")
+        await enter(journal, "3", key="k")
+        await apply(journal, {"route": "agent", "other": "agent"})
+        assert [row(reader, name).head for name in "123"] == [True, False, False]
+
+    async def test_what_was_tried_stays_with_the_actor_that_is_still_there(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1")
+        await settle(journal, await claim_one(journal), Retry(reason="500"))
+        assert await apply(journal, {"route": "agent"}) == {}
+        assert row(reader, "1").actor == "actor"
+
+    @pytest.mark.parametrize("happening", [Retry(reason="500"), Rejected(reason="400")])
+    async def test_what_was_tried_by_an_actor_that_is_gone_goes_to_its_routes_actor(
+        self, journal: Journal, reader: Reader, happening: Retry | Rejected
+    ) -> None:
+        await enter(journal, "1")
+        await settle(journal, await claim_one(journal), happening)
+        assert await apply(journal, {"route": "agent"}, actors={"agent": True}) == {"repointed": 1}
+        if row(reader, "1").state == "dead":
+            await journal.operate("dlv_1", Retried(), 60)
+        assert (await claim_one(journal, actor="agent", now=9_999)).id == "dlv_1"
+
+    async def test_what_is_held_goes_there_too_and_its_expiry_is_not_put_off(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", key="k")
+        await settle(journal, await claim_one(journal), Hold(reason=HoldReason.NO_SOP), at=10)
+        await apply(journal, {"route": "agent"})
+        assert (row(reader, "1").actor, row(reader, "1").changed_at) == ("agent", 10)
+        await journal.operate("dlv_1", Released(), 60)
+        assert (await claim_one(journal, actor="agent", now=60)).id == "dlv_1"
+
+    async def test_an_actor_that_has_runs_now_is_known_as_such(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1")
+        await apply(journal, {"route": "actor"}, actors={"actor": True})
+        assert row(reader, "1").runs

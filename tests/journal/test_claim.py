@@ -1,0 +1,417 @@
+"""Finding work: order, slots, guards, pauses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
+from orgloop.core.delivery import State
+from orgloop.core.happening import (
+    Delivered,
+    Hold,
+    HoldReason,
+    Interrupted,
+    Limited,
+    NotStarted,
+    Rejected,
+    Released,
+    Retry,
+    RunEnded,
+    Skipped,
+    Throttled,
+    Unavailable,
+)
+from orgloop.journal.claim import PAGE, ROUNDS
+from orgloop.journal.model import Claims, ClaimWant, Query
+from orgloop.journal.protocols import Journal, Reader
+from orgloop.journal.sqlite import SqliteJournal
+from tests.journal.build import (
+    HOUR,
+    accept,
+    applied,
+    claim,
+    claim_one,
+    delivery,
+    enter,
+    event,
+    row,
+    run_end,
+    run_start,
+    settle,
+    settlement,
+)
+
+GONE = Unavailable(reason="refused")
+
+
+def names(claims: Claims) -> list[str]:
+    return [wake.id.removeprefix("dlv_") for wake in claims.wakes]
+
+
+async def admitted(
+    journal: Journal,
+    admit: Callable[[Want, Usage], Verdict],
+    *,
+    slots: int = 10,
+    now: int = 0,
+    directory: str | None = None,
+) -> Claims:
+    return await journal.claim([ClaimWant(actor="actor", slots=slots, admit=admit, directory=directory)], now)
+
+
+def go(_: Want, __: Usage) -> Verdict:
+    return Go()
+
+
+async def test_a_claim_carries_all_that_waking_needs(journal: Journal, reader: Reader) -> None:
+    await accept(journal, event("a", delivery("1", key="k"), trace="t", hops=2), at=3)
+    wake = await claim_one(journal, now=5)
+    assert (wake.id, wake.token, wake.event_id, wake.route, wake.actor) == (
+        "dlv_1",
+        1,
+        "evt_a",
+        "route",
+        "actor",
+    )
+    assert (wake.key, wake.trace_id, wake.hops, wake.session_id, wake.pause_tries) == (
+        "k",
+        "trc_t",
+        2,
+        None,
+        0,
+    )
+    assert wake.document == b'{"id":"evt_a"}'
+    assert (wake.facts.state, wake.facts.accepted_at, wake.facts.age_from) == (State.RUNNING, 3, 3)
+    assert (row(reader, "1").state, row(reader, "1").changed_at) == ("running", 5)
+
+
+async def test_a_changed_event_goes_to_the_actor_as_it_was_changed(journal: Journal) -> None:
+    await enter(journal, "1", document={"changed": 1})
+    assert (await claim_one(journal)).document == b'{"changed":1}'
+
+
+async def test_the_oldest_due_come_first_up_to_the_slots(journal: Journal) -> None:
+    for name, at in (("1", 5), ("2", 3), ("3", 4), ("4", 99)):
+        await enter(journal, name, at=at)
+    claims = await journal.claim([ClaimWant(actor="actor", slots=2)], 10)
+    assert names(claims) == ["2", "3"]
+    assert names(await journal.claim([ClaimWant(actor="actor", slots=9)], 10)) == ["1"]
+
+
+async def test_each_actor_has_its_own_slots(journal: Journal) -> None:
+    for name in "123":
+        await enter(journal, f"a{name}", actor="a")
+        await enter(journal, f"b{name}", actor="b")
+    claims = await journal.claim([ClaimWant(actor="a", slots=1), ClaimWant(actor="b", slots=2)], 0)
+    assert names(claims) == ["a1", "b1", "b2"]
+
+
+async def test_only_a_keys_head_is_claimed_and_the_next_one_follows_it(journal: Journal) -> None:
+    for name in "123":
+        await enter(journal, name, key="k")
+    for name in "123":
+        (wake,) = await claim(journal)
+        assert wake.id == f"dlv_{name}"
+        assert await claim(journal) == []
+        await settle(journal, wake, Delivered())
+
+
+async def test_a_head_that_waits_for_a_retry_keeps_the_others_waiting(journal: Journal) -> None:
+    await enter(journal, "1", key="k")
+    await enter(journal, "2", key="k")
+    await settle(journal, await claim_one(journal), Retry(reason="500", after_ms=50))
+    assert await claim(journal, now=49) == []
+    assert (await claim_one(journal, now=50)).id == "dlv_1"
+
+
+async def test_two_claimers_never_get_the_same_wake(journal: Journal) -> None:
+    for number in range(40):
+        await enter(journal, str(number))
+    claims = await asyncio.gather(*(claim(journal, slots=7) for _ in range(8)))
+    claimed = [wake.id for wakes in claims for wake in wakes]
+    assert len(claimed) == len(set(claimed)) == 40
+
+
+async def test_next_due_is_the_next_time_at_which_something_is_due(journal: Journal) -> None:
+    assert (await journal.claim([ClaimWant(actor="actor", slots=1)], 0)).next_due is None
+    await enter(journal, "1")
+    await enter(journal, "2")
+    for wake in await claim(journal):
+        await settle(journal, wake, Throttled(until=70 if wake.id == "dlv_1" else 60))
+    assert (await journal.claim([ClaimWant(actor="actor", slots=1)], 10)).next_due == 60
+    assert (await journal.claim([ClaimWant(actor="other", slots=1)], 10)).next_due is None
+
+
+async def test_no_slot_claims_nothing_but_says_when_to_look_again(journal: Journal) -> None:
+    await enter(journal, "1")
+    await enter(journal, "2", at=30)
+    claims = await journal.claim([ClaimWant(actor="actor", slots=0)], 10)
+    assert (claims.wakes, claims.next_due) == ([], 30)
+
+
+async def test_a_claimer_that_is_cancelled_gives_its_wakes_back(
+    journal: SqliteJournal, reader: Reader
+) -> None:
+    await enter(journal, "1")
+    claiming = asyncio.ensure_future(claim(journal))
+    later = asyncio.ensure_future(journal.checkpoint("source"))
+    await asyncio.wait({claiming, later}, timeout=0)
+    claiming.cancel()
+    await later
+    assert (await claim_one(journal)).facts.crashes == 0
+    assert [step.happening for step in reader.steps(Query())] == ["interrupted"]
+
+
+class TestGuard:
+    async def test_it_is_asked_with_what_is_wanted_and_what_goes_on(self, journal: Journal) -> None:
+        await enter(journal, "1", hops=2, at=5, runs=True)
+        await enter(journal, "2", runs=True, route="second", at=6)
+        asked: list[tuple[Want, Usage]] = []
+
+        def admit(want: Want, usage: Usage) -> Verdict:
+            asked.append((want, Usage(**{name: getattr(usage, name) for name in Usage.__slots__})))
+            return Go()
+
+        await admitted(journal, admit, directory="/work", now=10)
+        (first, before), (second, after) = asked
+        assert first == Want(actor="actor", route="route", hops=2, age_from=5, directory="/work", waived=())
+        assert second.route == "second"
+        assert (before.home_runs, before.actor_runs, before.route_runs, before.runs_last_hour) == (0, 0, 0, 0)
+        assert (after.home_runs, after.actor_runs, after.route_runs, after.runs_last_hour) == (1, 1, 0, 1)
+        assert set(after.busy_directories) == {"/work"}
+
+    async def test_what_was_claimed_before_counts(self, journal: Journal) -> None:
+        await enter(journal, "1", runs=True, actor="other")
+        await enter(journal, "2", runs=False, actor="webhook")
+        await journal.claim(
+            [ClaimWant(actor="other", slots=1, directory="/a"), ClaimWant(actor="webhook", slots=1)], 0
+        )
+        await enter(journal, "3", runs=True)
+        usages: list[Usage] = []
+
+        def admit(_: Want, usage: Usage) -> Verdict:
+            usages.append(usage)
+            return Wait(why="look")
+
+        await admitted(journal, admit)
+        assert (usages[0].home_runs, usages[0].actor_runs, usages[0].runs_last_hour) == (1, 0, 1)
+        assert set(usages[0].busy_directories) == {"/a"}
+
+    async def test_runs_of_the_last_hour_count_unless_they_never_began(self, journal: Journal) -> None:
+        counts: list[int] = []
+
+        def admit(_: Want, usage: Usage) -> Verdict:
+            counts.append(usage.runs_last_hour)
+            return Wait(why="look")
+
+        for name, happening in (("1", RunEnded()), ("2", NotStarted(outcome=Rejected(reason="no program")))):
+            await enter(journal, name, runs=True)
+            wake = await claim_one(journal)
+            await journal.start_run(run_start(wake, f"run_{name}", at=100))
+            await journal.end_run(run_end(wake, f"run_{name}", happening=happening, at=200))
+        await enter(journal, "3", runs=True)
+        for now in (100 + HOUR - 1, 100 + HOUR):
+            await admitted(journal, admit, now=now)
+        assert counts == [1, 0]
+
+    async def test_one_that_must_wait_is_left_and_says_why(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", runs=True)
+        claims = await admitted(journal, lambda _, __: Wait(why="4 runs go on"))
+        assert (claims.wakes, claims.waiting, claims.next_due) == ([], {"actor": "4 runs go on"}, None)
+        assert row(reader, "1").state == "pending"
+
+    async def test_another_routes_wake_may_go_while_one_route_waits(self, journal: Journal) -> None:
+        for number in range(PAGE + 5):
+            await enter(journal, f"a{number}", route="full", runs=True)
+        await enter(journal, "b", route="free", runs=True)
+        asked: list[str] = []
+
+        def admit(want: Want, _: Usage) -> Verdict:
+            asked.append(want.route)
+            return Wait(why="full") if want.route == "full" else Go()
+
+        assert names(await admitted(journal, admit)) == ["b"]
+        assert asked == ["full", "free"]
+
+    async def test_one_that_the_guard_holds_waits_for_a_person_and_its_keys_next_goes(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", runs=True, key="k", hops=9)
+        await enter(journal, "2", runs=True, key="k")
+
+        def admit(want: Want, _: Usage) -> Verdict:
+            return Hold(reason=HoldReason.HOPS, detail="too many") if want.hops else Go()
+
+        claims = await admitted(journal, admit, now=4)
+        assert (claims.held, names(claims)) == (["dlv_1"], ["2"])
+        held = row(reader, "1")
+        assert (held.state, held.reason, held.detail, held.changed_at) == ("held", "hops", "too many", 4)
+        assert [step.happening for step in reader.steps(Query(delivery_id="dlv_1"))] == ["hold"]
+
+    async def test_what_a_person_waived_is_told_to_it(self, journal: Journal) -> None:
+        await enter(journal, "1", runs=True)
+        await admitted(journal, lambda _, __: Hold(reason=HoldReason.HOPS))
+        await journal.operate("dlv_1", Released(), 5)
+        await admitted(journal, lambda _, __: Hold(reason=HoldReason.BUDGET), now=6)
+        await journal.operate("dlv_1", Released(), 7)
+        waived: list[object] = []
+
+        def admit(want: Want, _: Usage) -> Verdict:
+            waived.append(want.waived)
+            return Go()
+
+        await admitted(journal, admit, now=10)
+        assert waived == [("hops", "budget")]
+
+    async def test_many_held_ones_are_held_in_several_claims(self, journal: Journal) -> None:
+        total = PAGE * ROUNDS + 3
+        await accept(journal, *(event(str(n), delivery(str(n), runs=True)) for n in range(total)))
+
+        def hold(_: Want, __: Usage) -> Verdict:
+            return Hold(reason=HoldReason.BUDGET)
+
+        first = await admitted(journal, hold, now=7)
+        second = await admitted(journal, hold, now=7)
+        assert (len(first.held), first.next_due) == (PAGE * ROUNDS, 7)
+        assert (len(second.held), second.next_due) == (3, None)
+
+
+class TestPause:
+    async def pause(self, journal: Journal, *, at: int = 0, until: int = 100) -> None:
+        wake = (await claim(journal, now=at, slots=1))[0]
+        await settle(journal, wake, GONE, at=at, pause_until=until)
+
+    async def test_nothing_of_a_paused_actor_is_claimed_before_its_end(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1")
+        await enter(journal, "2")
+        await self.pause(journal)
+        (pause,) = reader.pauses()
+        assert (pause.actor, pause.since, pause.until, pause.tries, pause.reason) == (
+            "actor",
+            0,
+            100,
+            1,
+            "refused",
+        )
+        claims = await journal.claim([ClaimWant(actor="actor", slots=9)], 99)
+        assert (claims.wakes, claims.next_due) == ([], 100)
+        assert claims.waiting == {"actor": "nobody answers: refused"}
+
+    async def test_a_pause_without_work_wakes_nobody(self, journal: Journal) -> None:
+        await enter(journal, "1")
+        await self.pause(journal)
+        await journal.apply(applied(), {}, 5, actors={})
+        assert (await journal.claim([ClaimWant(actor="actor", slots=9)], 10)).next_due is None
+
+    async def test_after_it_one_wake_knocks_and_says_how_often_that_was_tried(self, journal: Journal) -> None:
+        for name in "123":
+            await enter(journal, name)
+        await self.pause(journal)
+        (knock,) = await claim(journal, now=100)
+        assert knock.pause_tries == 1
+        assert await claim(journal, now=100) == []
+
+    async def test_a_knock_that_nobody_answers_extends_it(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1")
+        await self.pause(journal)
+        await settle(journal, await claim_one(journal, now=100), GONE, at=101, pause_until=300)
+        (pause,) = reader.pauses()
+        assert (pause.since, pause.until, pause.tries) == (0, 300, 2)
+
+    async def test_wakes_that_fail_together_are_one_try(self, journal: Journal, reader: Reader) -> None:
+        for name in "123":
+            await enter(journal, name)
+        for number, wake in enumerate(await claim(journal)):
+            await settle(journal, wake, GONE, at=10 + number, began=0, pause_until=100 + number)
+        (pause,) = reader.pauses()
+        assert (pause.until, pause.tries) == (100, 1)
+
+    @pytest.mark.parametrize(
+        ("happening", "left"),
+        [
+            (Delivered(), 0),
+            (Skipped(reason="x"), 0),
+            (Rejected(reason="x"), 0),
+            (Retry(reason="x"), 0),
+            (Throttled(until=900), 0),
+            (Limited(account="a", until=900), 0),
+            (Interrupted(crash=False), 1),
+            (Hold(reason=HoldReason.NO_SOP), 1),
+        ],
+    )
+    async def test_whatever_reaches_the_actor_ends_it(
+        self, journal: Journal, reader: Reader, happening: Delivered, left: int
+    ) -> None:
+        await enter(journal, "1")
+        await self.pause(journal)
+        await settle(journal, await claim_one(journal, now=100), happening, at=101)
+        assert len(reader.pauses()) == left
+
+    async def test_once_it_is_over_all_slots_are_used_again(self, journal: Journal) -> None:
+        for name in "1234":
+            await enter(journal, name)
+        await self.pause(journal)
+        (knock,) = await claim(journal, now=100)
+        await settle(journal, knock, Delivered(), at=101)
+        assert len(await claim(journal, now=101)) == 3
+
+    async def test_a_knock_that_was_interrupted_lets_the_next_one_knock(self, journal: Journal) -> None:
+        await enter(journal, "1")
+        await self.pause(journal)
+        await settle(journal, await claim_one(journal, now=100), Interrupted(crash=False), at=101)
+        assert (await claim_one(journal, now=101)).pause_tries == 1
+
+    async def test_a_run_that_is_only_committed_is_still_a_knock(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", runs=True)
+        await enter(journal, "2", runs=True)
+        await self.pause(journal)
+        (knock,) = await claim(journal, now=100)
+        await journal.start_run(run_start(knock, "run_1", at=101))
+        assert len(reader.pauses()) == 1
+        assert await claim(journal, now=102) == []
+        failed = run_end(knock, "run_1", happening=NotStarted(outcome=GONE), at=103, pause_until=400)
+        await journal.end_run(failed)
+        (pause,) = reader.pauses()
+        assert (pause.until, pause.tries) == (400, 2)
+
+    async def test_a_run_that_says_something_ends_it(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", runs=True)
+        await enter(journal, "2", runs=True)
+        await self.pause(journal)
+        await journal.start_run(run_start(await claim_one(journal, now=100), "run_1", at=101))
+        await journal.note_run("run_1", last_line="hello", offset=6, at=102)
+        assert len(await claim(journal, now=103)) == 1
+        assert reader.pauses() == []
+
+    async def test_a_run_that_went_on_before_it_is_no_knock(self, journal: Journal) -> None:
+        for name in "123":
+            await enter(journal, name, runs=True)
+        (first,) = await claim(journal, slots=1)
+        await journal.start_run(run_start(first, "run_1"))
+        await journal.note_run("run_1", last_line="hello", offset=6, at=1)
+        await self.pause(journal, at=2)
+        assert len(await claim(journal, now=100)) == 1
+
+    async def test_a_pause_needs_a_time(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1")
+        await settle(journal, await claim_one(journal), GONE)
+        assert reader.pauses() == []
+
+    async def test_the_token_of_an_earlier_claim_settles_nothing(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1")
+        first = await claim_one(journal)
+        await settle(journal, first, Interrupted(crash=False))
+        second = await claim_one(journal)
+        assert second.token > first.token
+        assert not await journal.settle(settlement(first, GONE, pause_until=100))
+        assert reader.pauses() == []
+        assert await journal.settle(settlement(second, Delivered()))

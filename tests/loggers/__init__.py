@@ -1,0 +1,1 @@
+"""The built-in loggers, through the contract that the engine uses."""

@@ -1,0 +1,81 @@
+"""The Anthropic Messages API on the wire: an answer as one message, as a stream of events, or as an error."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from tests.support.model_script import Json, Refuse, Say
+
+
+def message(model: str, say: Say) -> dict[str, Json]:
+    """The body of an answer that is not streamed."""
+    return {
+        "id": _new_id("msg"),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": _content(say),
+        "stop_reason": say.stop_reason or ("tool_use" if say.tools else "end_turn"),
+        "stop_sequence": None,
+        "usage": asdict(say.usage),
+    }
+
+
+def event_stream(model: str, say: Say) -> tuple[list[bytes], list[bytes]]:
+    """The server-sent events of a streamed answer, in two parts that meet inside its first block."""
+    whole = message(model, say)
+    usage = {**whole["usage"], "output_tokens": 1}
+    opening = {**whole, "content": [], "stop_reason": None, "usage": usage}
+    events = [_event("message_start", message=opening)]
+    middle = 0
+    for index, block in enumerate(whole["content"]):
+        start, deltas = _pieces(block)
+        events.append(_event("content_block_start", index=index, content_block=start))
+        events += [_event("content_block_delta", index=index, delta=delta) for delta in deltas]
+        middle = middle or len(events) - 1
+        events.append(_event("content_block_stop", index=index))
+    end = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
+    events += [_event("message_delta", delta=end, usage=whole["usage"]), _event("message_stop")]
+    return events[:middle], events[middle:]
+
+
+def error_body(refusal: Refuse) -> dict[str, Json]:
+    """The body of an HTTP error."""
+    error = {"type": refusal.kind, "message": refusal.message}
+    return {"type": "error", "error": error, "request_id": _new_id("req")}
+
+
+def _content(say: Say) -> list[dict[str, Json]]:
+    """A turn without text has no text block, unless it would be empty."""
+    text: list[dict[str, Json]] = [{"type": "text", "text": say.text}] if say.text or not say.tools else []
+    calls = [
+        {"type": "tool_use", "id": _new_id("toolu"), "name": call.name, "input": dict(call.input)}
+        for call in say.tools
+    ]
+    return [*text, *calls]
+
+
+def _pieces(block: Mapping[str, Json]) -> tuple[dict[str, Json], list[dict[str, Json]]]:
+    """A block as it starts, and the two deltas that fill it."""
+    if block["type"] == "text":
+        return {"type": "text", "text": ""}, [
+            {"type": "text_delta", "text": half} for half in _halves(block["text"])
+        ]
+    halves = _halves(json.dumps(block["input"]))
+    return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": half} for half in halves]
+
+
+def _halves(text: str) -> tuple[str, str]:
+    middle = len(text) // 2
+    return text[:middle], text[middle:]
+
+
+def _event(kind: str, **fields: Json) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_scripted_{uuid.uuid4().hex[:12]}"

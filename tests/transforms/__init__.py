@@ -1,0 +1,1 @@
+"""The built-in transforms, through the contract that the engine uses."""

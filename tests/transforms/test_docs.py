@@ -1,0 +1,93 @@
+"""docs/transforms.md: every example works, every option is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from orgloop.plugin import Change, Discard, Transform, TransformPlugin
+from orgloop.plugin.registry import TRANSFORMS, plain_name
+from orgloop.transforms import dedup, enrich, filter, script
+from tests.support.markdown import examples, first_cells, section, yaml_examples
+from tests.transforms.given import EVENT, SCOPE, opened
+
+PAGE: Final = "transforms.md"
+PLUGINS: Final[Mapping[str, TransformPlugin]] = {
+    plugin.name: plugin for plugin in (filter.transform, dedup.transform, enrich.transform, script.transform)
+}
+DEFINITIONS: Final = [
+    definition for block in yaml_examples(PAGE) for definition in block.get("transforms", ())
+]
+
+
+def open_definition(definition: Mapping[str, Any], project: Path) -> Transform:
+    kind = definition["type"]
+    name = plain_name(TRANSFORMS, definition["package"]) if kind == "package" else kind
+    own = {key: definition[key] for key in ("script", "timeout_ms") if key in definition}
+    return opened(PLUGINS[name], {**definition.get("config", {}), **own}, base=project, project=project)
+
+
+@pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition["name"])
+def test_every_example_opens(definition: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "ask-jira.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "ask-jira.sh").chmod(0o755)
+    open_definition(definition, tmp_path)
+
+
+def test_every_kind_has_an_example_and_the_route_s_steps_exist() -> None:
+    kinds = {definition["type"] for definition in DEFINITIONS}
+    assert kinds >= set(PLUGINS)
+    [route] = [route for block in yaml_examples(PAGE) for route in block.get("routes", ())]
+    drop_bots, own = route["transforms"]
+    assert drop_bots in {definition["name"] for definition in DEFINITIONS}
+    opened(PLUGINS[own["ref"]], own["config"])
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_every_option_is_described(name: str) -> None:
+    fields = PLUGINS[name].settings.model_fields
+    options = {field.alias or key for key, field in fields.items()}
+    assert options <= first_cells(section(PAGE, name))
+    assert all(field.description for field in fields.values())
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_every_option_has_an_example(name: str) -> None:
+    used = {
+        option
+        for definition in DEFINITIONS
+        if definition["type"] == name or definition.get("package", "").endswith(name)
+        for option in (*definition, *definition.get("config", {}))
+    }
+    settings = PLUGINS[name].settings
+    options = {field.alias or key for key, field in settings.model_fields.items()} - settings.without_effect()
+    assert options - used <= {"fields"}
+
+
+async def test_the_example_script_does_what_it_says(tmp_path: Path) -> None:
+    [body] = examples(PAGE, "sh")
+    (tmp_path / "s.sh").write_text(body)
+    (tmp_path / "s.sh").chmod(0o755)
+    step = opened(script.transform, {"script": "s.sh"}, base=tmp_path, project=tmp_path)
+    by_bot = {**EVENT, "provenance": {"author_type": "bot"}}
+    assert await step.apply(by_bot, SCOPE) == Discard(reason="a bot wrote it")
+    assert not isinstance(await step.apply(EVENT, SCOPE), Discard | Change)
+
+
+async def test_the_jq_examples_do_what_they_say(tmp_path: Path) -> None:
+    by_name = {definition["name"]: definition for definition in DEFINITIONS}
+    labelled = open_definition(by_name["labelled-bug"], tmp_path)
+    short = open_definition(by_name["short-title"], tmp_path)
+    try:
+        unlabelled = {**EVENT, "payload": {"title": "x" * 99}}
+        assert isinstance(await labelled.apply(unlabelled, SCOPE), Discard)
+        assert not isinstance(await labelled.apply(EVENT, SCOPE), Discard)
+        result = await short.apply(unlabelled, SCOPE)
+        assert isinstance(result, Change)
+        assert result.document["payload"]["title"] == "x" * 80
+    finally:
+        await labelled.close()
+        await short.close()

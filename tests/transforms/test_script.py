@@ -1,0 +1,285 @@
+"""script: real programs, and what their ends mean."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from orgloop.plugin import Change, Discard, Failure, Pass, Scope, Transform
+from orgloop.transforms import child
+from orgloop.transforms.script import MAX_OUTPUT, transform
+from tests.runner.waiting import alive, until
+from tests.transforms.given import EVENT, SCOPE, opened
+
+Opener = Callable[..., Transform]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Opener:
+    """Opens a step for a shell script with this body; `project` is where the project lies."""
+
+    def open_script(
+        body: str, *, head: str = "#!/bin/sh\n", project: Path = tmp_path, **config: Any
+    ) -> Transform:
+        folder = project / "transforms"
+        folder.mkdir(exist_ok=True)
+        script = folder / "decide.sh"
+        script.write_text(head + body)
+        script.chmod(0o755)
+        return opened(transform, {"script": "./decide.sh", **config}, base=folder, project=project)
+
+    return open_script
+
+
+async def run(step: Transform, document: Mapping[str, Any] = EVENT, scope: Scope = SCOPE) -> Any:
+    assert not step.bounded
+    return await step.apply(document, scope)
+
+
+def gone(pid: int) -> bool:
+    return not alive(pid)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        # what it prints
+        ("cat", Pass()),
+        ("cat; echo", Pass()),
+        ('echo \'{"payload": 1, "x": [2]}\'', Change(document={"payload": 1, "x": [2]})),
+        ("echo {}", Change(document={})),
+        ("echo null", Pass()),
+        ("echo false", Pass()),
+        ("echo 0", Pass()),
+        ("echo '\"\"'", Pass()),
+        ("echo true", Failure(reason="printed true, which is not an event: print a JSON object")),
+        ("echo 7", Failure(reason="printed 7, which is not an event: print a JSON object")),
+        ("echo '[]'", Failure(reason="printed [], which is not an event: print a JSON object")),
+        ("echo '\"x\"'", Failure(reason="printed x, which is not an event: print a JSON object")),
+        # drops
+        ("cat >/dev/null", Discard(reason="printed nothing")),
+        ("echo '  '", Discard(reason="printed nothing")),
+        ("exit 1", Discard(reason="exit status 1")),
+        ("exit 78", Discard(reason="exit status 78")),
+        ("cat; exit 1", Discard(reason="exit status 1")),
+        ("echo looking >&2; echo 'a bot wrote it' >&2; echo >&2; exit 78", Discard(reason="a bot wrote it")),
+        ("echo 'nothing to do' >&2", Discard(reason="nothing to do")),
+        # failures
+        ("exit 2", Failure(reason="exit status 2")),
+        ("cat; exit 3", Failure(reason="exit status 3")),
+        ("echo no route to host >&2; exit 77", Failure(reason="exit status 77: no route to host")),
+        ("kill -TERM $$", Failure(reason="killed by SIGTERM")),
+        ("kill -KILL $$", Failure(reason="killed by SIGKILL")),
+        # a script need not read
+        ("exec <&-; echo {}", Change(document={})),
+    ],
+)
+async def test_how_it_ends_decides(make: Opener, body: str, expected: object) -> None:
+    assert await run(make(body)) == expected
+
+
+@pytest.mark.parametrize("printed", ["{", "hello", "{} {}", '{"a": NaN}', "\\377"])
+async def test_what_is_not_json_is_a_failure(make: Opener, printed: str) -> None:
+    result = await run(make(f"printf '{printed}'"))
+    assert isinstance(result, Failure)
+    assert result.reason.startswith("printed something that is not JSON: ")
+
+
+async def test_it_gets_the_event_on_stdin_without_arguments(make: Opener, tmp_path: Path) -> None:
+    got = tmp_path / "got"
+    assert await run(make(f"cat > {got}; echo $# >> {got}")) == Discard(reason="printed nothing")
+    document, arguments = got.read_text().rsplit("}", 1)
+    assert json.loads(document + "}") == EVENT
+    assert arguments == "0\n"
+
+
+async def test_a_script_that_never_reads_a_large_event_is_no_problem(make: Opener) -> None:
+    document = {**EVENT, "payload": "x" * 5_000_000}
+    assert await run(make("exit 1"), document) == Discard(reason="exit status 1")
+    assert await run(make("echo {}"), document) == Change(document={})
+
+
+async def test_a_large_event_comes_and_goes(make: Opener) -> None:
+    document = {**EVENT, "payload": "ü" * 2_000_000}
+    assert await run(make("cat"), document) == Pass()
+
+
+async def test_half_a_surrogate_pair_does_not_keep_the_event_from_the_script(make: Opener) -> None:
+    assert isinstance(await run(make("cat"), {**EVENT, "payload": "\ud800"}), Change)
+
+
+async def test_endless_output_is_a_failure_and_ends_the_script(make: Opener) -> None:
+    step = make("yes")
+    assert await run(step) == Failure(reason="ended because it printed more than 10 MB")
+    assert MAX_OUTPUT == 10 * 1024**2
+
+
+async def test_endless_stderr_is_no_problem(make: Opener) -> None:
+    assert await run(make("yes 2>&1 >&2 | head -c 20000000 >&2; echo last >&2; exit 1")) == Discard(
+        reason="last"
+    )
+
+
+async def test_a_timeout_ends_the_script_and_all_that_it_started(make: Opener, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    step = make(f"sleep 300 & echo $! $$ > {pids}; wait", timeout_ms=500)
+    assert await run(step) == Failure(reason="ended because it took longer than 500ms")
+    for pid in map(int, pids.read_text().split()):
+        until(partial(gone, pid), f"process {pid} is gone")
+
+
+async def test_a_script_that_closes_its_output_is_still_bounded(make: Opener) -> None:
+    step = make("exec >&- 2>&-; sleep 300", timeout_ms=200)
+    assert await run(step) == Failure(reason="ended because it took longer than 200ms")
+
+
+async def test_what_it_leaves_in_the_background_does_not_hold_its_result(
+    make: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "_LINGER_S", 0.05)
+    assert await run(make("sleep 300 & echo {}")) == Change(document={})
+
+
+async def test_a_cancelled_script_is_ended(make: Opener, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    task = asyncio.create_task(
+        run(make(f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 300"))
+    )
+    await asyncio.to_thread(until, pid_file.exists, "the script runs")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert gone(int(pid_file.read_text()))
+
+
+async def test_scripts_run_side_by_side(make: Opener, tmp_path: Path) -> None:
+    step = make(
+        f'n=$(sed "s/[^0-9]//g"); touch {tmp_path}/$n; until [ -e {tmp_path}/1 ] && [ -e {tmp_path}/2 ]; '
+        "do sleep 0.01; done; exit 1",
+        timeout_ms=20_000,
+    )
+    results = list(await asyncio.gather(run(step, {"n": 1}), run(step, {"n": 2})))
+    assert results == [Discard(reason="exit status 1")] * 2
+
+
+async def test_the_event_is_in_variables_under_both_names(make: Opener) -> None:
+    names = ("SOURCE", "TARGET", "EVENT_TYPE", "EVENT_ID", "ROUTE")
+    line = " ".join(f"$ORGLOOP_{name} ${name}" for name in names)
+    expected = (
+        "github github engineer engineer resource.changed resource.changed evt_1 evt_1 pr-review pr-review"
+    )
+    assert await run(make(f'echo "{line}" >&2; exit 1')) == Discard(reason=expected)
+
+
+async def test_facts_that_no_variable_can_hold_do_not_stop_the_script(make: Opener) -> None:
+    scope = Scope(route="r", actor="a", source="s", event_type="a\0b\ud800", event_id="e")
+    assert await run(make('echo "$EVENT_TYPE" >&2; exit 1'), EVENT, scope) == Discard(reason="ab?")
+
+
+async def test_the_environment_is_an_allow_list(make: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_TOKEN", "ORGLOOP_DAEMON", "ORGLOOP_API_TOKEN", "JIRA_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("ORGLOOP_HOME", "/h")
+    step = make(
+        'echo "$GITHUB_TOKEN|$ORGLOOP_DAEMON|$ORGLOOP_API_TOKEN|$JIRA_TOKEN|$MODE|$ORGLOOP_HOME" >&2; exit 1',
+        env={"MODE": "strict"},
+        env_pass=["JIRA_TOKEN", "NOT_SET", "ORGLOOP_DAEMON"],
+    )
+    assert await run(step) == Discard(reason="|||secret|strict|/h")
+
+
+async def test_the_project_s_own_environment_is_used_if_there_is_one(tmp_path: Path) -> None:
+    script = tmp_path / "s"
+    script.write_text('#!/bin/sh\necho "$A$B" >&2; exit 1\n')
+    script.chmod(0o755)
+    step = opened(
+        transform,
+        {"script": str(script), "env_pass": ["A"]},
+        project=tmp_path,
+        environment={"A": "from .env", "B": "no", "PATH": os.environ["PATH"]},
+    )
+    assert await run(step) == Discard(reason="from .env")
+
+
+@pytest.mark.parametrize(("cwd", "expected"), [(None, "."), ("./transforms", "transforms"), ("data", "data")])
+async def test_it_runs_in_the_project_unless_told_otherwise(
+    make: Opener, tmp_path: Path, cwd: str | None, expected: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    step = make("pwd >&2; exit 1", **({"cwd": cwd} if cwd else {}))
+    assert await run(step) == Discard(reason=str((tmp_path / expected).resolve()))
+
+
+async def test_a_script_path_is_looked_for_beside_its_file_then_in_the_project(tmp_path: Path) -> None:
+    for folder, word in ((tmp_path / "transforms", "beside"), (tmp_path, "project")):
+        folder.mkdir(exist_ok=True)
+        (folder / "s.sh").write_text(f"#!/bin/sh\necho {word} >&2; exit 1\n")
+        (folder / "s.sh").chmod(0o755)
+    context = {"base": tmp_path / "transforms", "project": tmp_path}
+    assert await run(opened(transform, {"script": "s.sh"}, **context)) == Discard(reason="beside")
+    (tmp_path / "transforms/s.sh").unlink()
+    assert await run(opened(transform, {"script": "s.sh"}, **context)) == Discard(reason="project")
+
+
+def test_a_script_that_is_not_there_is_refused_when_it_opens(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no script at"):
+        opened(transform, {"script": "nope.sh"}, base=tmp_path)
+
+
+def test_a_script_that_is_not_executable_is_refused_when_it_opens(tmp_path: Path) -> None:
+    (tmp_path / "s.sh").write_text("#!/bin/sh\n")
+    with pytest.raises(ValueError, match=r"is not executable: type chmod \+x"):
+        opened(transform, {"script": "s.sh"}, base=tmp_path)
+
+
+async def test_a_script_that_disappears_is_a_failure(make: Opener, tmp_path: Path) -> None:
+    step = make("exit 1")
+    (tmp_path / "transforms/decide.sh").unlink()
+    result = await run(step)
+    assert isinstance(result, Failure)
+    assert "there is nothing at" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [("", "does not begin with a #! line"), ("#!/no/such/program\n", "its #! line names does not exist")],
+)
+async def test_a_script_that_cannot_start_says_why(make: Opener, head: str, why: str) -> None:
+    result = await run(make("echo {}\n", head=head))
+    assert isinstance(result, Failure)
+    assert why in result.reason
+
+
+async def test_a_working_directory_that_is_gone_is_named(make: Opener, tmp_path: Path) -> None:
+    result = await run(make("exit 1", cwd="gone"))
+    assert isinstance(result, Failure)
+    assert f"there is nothing at {tmp_path / 'transforms/gone'}" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({}, "Field required"),
+        ({"script": "x", "timeout_ms": 0}, "greater than 0"),
+        ({"script": "x", "arguments": []}, "Extra inputs"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        opened(transform, config)
+
+
+async def test_signals_without_a_name_are_numbers(make: Opener) -> None:
+    number = signal.SIGRTMIN + 1 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR1
+    result = await run(make(f"kill -{int(number)} $$"))
+    assert isinstance(result, Failure)
+    assert result.reason.startswith("killed by ")
