@@ -60,7 +60,7 @@ ENDED, LOCK_HELD, WAS_CANCELLED, WAS_STARTED = 0, 75, 76, 77
 NEVER = float("inf")
 TICK_S = 1.0  # longest time between two looks at the limits and at `stop`
 LINGER_S = 2.0  # longest grace for what the program left behind
-UNKILLABLE_S = 5.0  # how long the end waits for what SIGKILL does not end (disk sleep, another user)
+GIVE_UP_S = 8.0  # longest time for it to die of SIGKILL (it may sleep in the kernel, or be another user's)
 
 
 class NotStarted(Exception):
@@ -124,19 +124,20 @@ def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
 
 
 def clear(program: "Program", wake: "Wake", kill_at: float) -> None:
-    """End what the program left in its session, in what is left of a stop's grace or else in a short one."""
-    give_up = NEVER
+    """End what the program left in its session: softly, if no stop did that already, and soon for good."""
+    asked = kill_at < NEVER
+    kill_at = min(kill_at, time.monotonic() + min(program.spec.grace_s, LINGER_S))
+    give_up = time.monotonic() + GIVE_UP_S
     while program.lingers():
         now = time.monotonic()
-        if kill_at == NEVER:
-            program.send(signal.SIGTERM)
-            kill_at = now + min(program.spec.grace_s, LINGER_S)
         if now >= give_up:
             log(f"session {program.pid} does not die; see `ps -A -o pid,sess,stat,user,args`")
             return
         if now >= kill_at or wake.terminations > 1:
             program.send(signal.SIGKILL)
-            give_up = min(give_up, now + UNKILLABLE_S)
+        elif not asked:
+            program.send(signal.SIGTERM)
+            asked = True
         wake.wait(0.05)
 
 

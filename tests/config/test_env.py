@@ -61,7 +61,10 @@ def test_a_variable_that_is_set_to_nothing_is_all_right_inside_text_and_doubtful
 
 
 @given(
-    st.recursive(st.text("${}:-AB x"), lambda inner: st.lists(inner) | st.dictionaries(st.text("ab"), inner))
+    st.recursive(
+        st.text("${}:-AB x"),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner, max_size=3),
+    )
 )
 def test_any_text_can_be_filled_in(data: Any) -> None:
     filled, _ = fill(data, A="1")

@@ -281,9 +281,7 @@ def test_a_plugin_that_breaks_is_a_finding_and_no_crash(tmp_path: Path) -> None:
     kind = ActorKind(settings=AgentSettings, open=broken, has_runs=True)
     parts: list[Connector | TransformPlugin] = [
         Connector(name="github", title="", source=SourceKind(settings=GithubSettings, open=broken)),
-        Connector(
-            name="claude-code", title="", actor=ActorKind(settings=AgentSettings, open=broken, has_runs=True)
-        ),
+        Connector(name="claude-code", title="", actor=kind),
         *[one for one in connectors() if one.name == "webhook"],
         TransformPlugin(name="dedup", title="", settings=DedupSettings, open=broken),
     ]
@@ -291,6 +289,12 @@ def test_a_plugin_that_breaks_is_a_finding_and_no_crash(tmp_path: Path) -> None:
     loaded = load_project(tmp_path, Registry.of(*parts), VARIABLES)
     assert [finding.code for finding in loaded.errors] == [Code.BROKEN_PLUGIN] * 3
     assert all("RuntimeError" in finding.message for finding in loaded.errors)
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 5000])
+def test_a_path_that_cannot_be_looked_for_is_a_finding_and_no_crash(path: str, tmp_path: Path) -> None:
+    text = actor(f"- {{id: agent, connector: claude-code, config: {{cwd: '{path}'}}}}")
+    assert only(load(tmp_path, text)).code is Code.BAD_SETTINGS
 
 
 def test_a_plugin_that_cannot_be_loaded_is_told_once_per_use(tmp_path: Path) -> None:

@@ -17,12 +17,13 @@ async def preparing(journal: Journal, *names: str, at: int = 0) -> None:
         await enter(journal, name, state=State.PREPARING, at=at)
 
 
-async def test_they_come_in_acceptance_order_a_page_at_a_time(journal: Journal) -> None:
+async def test_they_come_by_route_in_acceptance_order_a_page_at_a_time(journal: Journal) -> None:
     await preparing(journal, "1", "2", "3")
     await enter(journal, "4")
-    first = await journal.to_prepare(2)
-    rest = await journal.to_prepare(2, after=first[-1].seq)
-    assert [found.id for found in [*first, *rest]] == ["dlv_1", "dlv_2", "dlv_3"]
+    first = await journal.to_prepare("route", 2)
+    assert [found.id for found in first] == ["dlv_1", "dlv_2"]
+    assert [found.id for found in await journal.to_prepare("route", 9)] == ["dlv_1", "dlv_2", "dlv_3"]
+    assert await journal.to_prepare("other", 9) == []
     assert (first[0].event_id, first[0].route, first[0].actor, first[0].crashes) == (
         "evt_1",
         "route",

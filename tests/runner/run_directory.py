@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orgloop import runner
-from tests.runner.waiting import alive, until
+from tests.runner.waiting import DEADLINE_S, alive, until
 
 RUNNER = Path(runner.__file__)
 LIMITS = ("start_s", "silence_s", "total_s", "output_bytes")
@@ -72,13 +72,13 @@ class RunDirectory:
 
     def hold(self) -> dict[str, Any]:
         """Start the runner and wait until it has ended well. Returns exit.json."""
-        assert self.spawn().wait() == runner.ENDED
+        assert self.spawn().wait(DEADLINE_S) == runner.ENDED
         return self.json(runner.EXIT)
 
     def refuse(self) -> int:
         """Start a runner that has nothing to do. Returns its exit status."""
         process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, start_new_session=True)
-        return process.wait()
+        return process.wait(DEADLINE_S)
 
     def program(self) -> int:
         """The pid of the program, once it runs."""
@@ -137,6 +137,6 @@ class RunDirectory:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(program["pgid"], signal.SIGKILL)
         if self.runner:
-            self.runner.wait()
+            self.runner.wait(DEADLINE_S)
             if self.runner.stdout:
                 self.runner.stdout.close()

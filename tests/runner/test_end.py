@@ -13,7 +13,7 @@ import pytest
 
 from orgloop import runner
 from tests.runner.run_directory import RunDirectory, python, shell
-from tests.runner.waiting import alive, until
+from tests.runner.waiting import DEADLINE_S, alive, until
 
 
 @pytest.mark.parametrize("status", [0, 1, 75, 127, 255])
@@ -76,7 +76,7 @@ def test_what_the_program_left_behind_is_ended(run: RunDirectory) -> None:
 
 
 def test_what_the_program_left_behind_may_end_softly(run: RunDirectory) -> None:
-    assert not alive(left_behind(run, "trap 'echo tidied; exit' TERM; touch ready; sleep 1000 & wait"))
+    assert not alive(left_behind(run, "trap 'echo tidied; exit' TERM; sleep 1000 & touch ready; wait"))
     assert run.read(runner.STDOUT) == b"tidied\n"
 
 
@@ -151,5 +151,5 @@ def test_a_runner_whose_directory_is_gone_ends(run: RunDirectory) -> None:
     pid = run.program()
     shutil.rmtree(run.path)
     process.terminate()
-    assert process.wait() == runner.ENDED
+    assert process.wait(DEADLINE_S) == runner.ENDED
     assert not alive(pid)

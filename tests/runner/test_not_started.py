@@ -12,7 +12,7 @@ import pytest
 
 from orgloop import runner
 from tests.runner.run_directory import ENV, RunDirectory, shell
-from tests.runner.waiting import until
+from tests.runner.waiting import DEADLINE_S, until
 
 TOUCH = shell("touch ran")
 
@@ -173,7 +173,7 @@ def test_a_finished_run_never_starts_again(run: RunDirectory) -> None:
 
 def test_a_missing_run_directory_is_an_error(run: RunDirectory) -> None:
     run.path.rmdir()
-    assert run.spawn().wait() == 1
+    assert run.spawn().wait(DEADLINE_S) == 1
     assert not run.path.exists()
     run.path.mkdir()
     until(lambda: not run.names(), "nothing is there")

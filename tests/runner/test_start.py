@@ -16,7 +16,7 @@ import pytest
 
 from orgloop import runner
 from tests.runner.run_directory import ENV, RunDirectory, python, shell
-from tests.runner.waiting import alive
+from tests.runner.waiting import DEADLINE_S, alive, at_end
 
 WORDS = ["plain", "two words", "", 'quo"te', "back\\slash", "a\\/b", "new\nline", "tab\t"]
 WORDS += ["\u00e9\u4e2d", "\U0001f600", "not UTF-8: \udcff"]
@@ -36,14 +36,16 @@ def test_the_environment_is_exactly_the_given_one(run: RunDirectory) -> None:
         "UTF8": "\u00e9\U0001f600",
         "BYTE": "\udc80",
     }
-    run.prepare(["/usr/bin/env"], env=env).spawn(env={"PATH": "/bin", "SECRET": "of the daemon"}).wait()
+    run.prepare(["/usr/bin/env"], env=env).spawn(env={"PATH": "/bin", "SECRET": "of the daemon"}).wait(
+        DEADLINE_S
+    )
     lines = run.read(runner.STDOUT).splitlines()
     assert sorted(lines) == sorted(os.fsencode(f"{name}={value}") for name, value in env.items())
 
 
 @pytest.mark.parametrize("locale", ["C", "en_US.ISO-8859-1", "C.UTF-8"])
 def test_the_locale_of_the_runner_changes_nothing(run: RunDirectory, locale: str) -> None:
-    run.prepare(["/usr/bin/printf", "%s", "\u00e9\udcff"]).spawn(env={"LC_ALL": locale}).wait()
+    run.prepare(["/usr/bin/printf", "%s", "\u00e9\udcff"]).spawn(env={"LC_ALL": locale}).wait(DEADLINE_S)
     assert run.read(runner.STDOUT) == b"\xc3\xa9\xff"
 
 
@@ -70,7 +72,9 @@ def test_a_bare_name_is_looked_up_in_the_path_of_the_run(run: RunDirectory, tmp_
     agent.parent.mkdir()
     agent.write_text("#!/bin/sh\necho found\n")
     agent.chmod(0o755)
-    run.prepare(["some-agent"], env={"PATH": f"/nowhere:{agent.parent}"}).spawn(env={"PATH": "/bin"}).wait()
+    run.prepare(["some-agent"], env={"PATH": f"/nowhere:{agent.parent}"}).spawn(env={"PATH": "/bin"}).wait(
+        DEADLINE_S
+    )
     assert run.read(runner.STDOUT) == b"found\n"
 
 
@@ -92,7 +96,7 @@ print([fd for fd in range(256) if is_open(fd)])
         os.close(writer)
     run.end()
     assert json.loads(run.read(runner.STDOUT)) == [0, 1, 2]
-    assert os.read(reader, 1) == b"", "nobody holds the other side of the daemon's pipe any more"
+    assert at_end(reader)
     os.close(reader)
 
 
@@ -100,7 +104,7 @@ def test_the_runner_does_not_keep_the_pipes_of_the_daemon_open(run: RunDirectory
     reader, writer = os.pipe()
     run.prepare(shell("exec sleep 1000")).spawn(pass_fds=[writer])
     os.close(writer)
-    assert os.read(reader, 1) == b"", "end of file, although the run goes on"
+    assert at_end(reader)
     os.close(reader)
     assert alive(run.program())
 
@@ -108,7 +112,7 @@ def test_the_runner_does_not_keep_the_pipes_of_the_daemon_open(run: RunDirectory
 def test_the_end_of_the_runners_stdout_tells_that_the_program_runs(run: RunDirectory) -> None:
     process = run.prepare(shell("exec sleep 1000")).spawn(stdout=subprocess.PIPE)
     assert process.stdout
-    assert process.stdout.read() == b""
+    assert at_end(process.stdout.fileno())
     assert runner.CHILD in run.names()
     assert process.poll() is None
 
@@ -120,7 +124,7 @@ def test_a_runner_without_stdin_stdout_and_stderr_holds_its_run(run: RunDirector
     run.said(b"in out")
     assert run.locked()
     process.terminate()
-    assert process.wait() == runner.ENDED
+    assert process.wait(DEADLINE_S) == runner.ENDED
     assert (run.read(runner.STDERR), run.read(runner.LOG)) == (b"err\n", b"")
 
 
@@ -190,7 +194,7 @@ def test_the_lock_is_held_while_the_program_runs_and_free_afterwards(run: RunDir
     run.program()
     assert run.locked()
     process.terminate()
-    process.wait()
+    process.wait(DEADLINE_S)
     assert not run.locked()
 
 

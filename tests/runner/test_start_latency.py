@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.runner.run_directory import ENV, RunDirectory, python, shell
+from tests.runner.waiting import DEADLINE_S
 
 ROUNDS = 40
 
@@ -27,7 +28,7 @@ def timed(act: Callable[[], subprocess.Popen[bytes]], fifo: Path) -> float:
     process = act()
     os.close(os.open(fifo, os.O_RDONLY))
     took = time.perf_counter() - began
-    process.wait()
+    process.wait(DEADLINE_S)
     return took
 
 

@@ -11,7 +11,7 @@ from orgloop import runner
 from tests.runner.run_directory import RunDirectory, shell
 from tests.runner.waiting import alive, session, until
 
-TIDY = "trap 'echo bye; exit 7' TERM; echo ready; sleep 1000 & wait"
+TIDY = "trap 'echo bye; exit 7' TERM; sleep 1000 & echo ready; wait"
 STUBBORN = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
 
 

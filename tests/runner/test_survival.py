@@ -11,7 +11,7 @@ import pytest
 
 from orgloop import runner
 from tests.runner.run_directory import LIMITS, RunDirectory, python, shell
-from tests.runner.waiting import alive, until
+from tests.runner.waiting import DEADLINE_S, alive, until
 
 DAEMON = """
 import os, subprocess, sys
@@ -31,7 +31,7 @@ def end_of(daemon: subprocess.Popen[bytes], number: int) -> None:
     os.killpg(daemon.pid, number)
     assert daemon.stdin
     daemon.stdin.close()
-    daemon.wait()
+    daemon.wait(DEADLINE_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
@@ -57,7 +57,7 @@ def test_a_killed_runner_leaves_a_free_lock_and_a_living_program_that_is_named(r
     process = run.prepare(shell("exec sleep 1000")).spawn()
     program = run.program()
     process.kill()
-    process.wait()
+    process.wait(DEADLINE_S)
     assert not run.locked()
     assert alive(program)
     assert {runner.STARTED, runner.CHILD} <= run.names()
@@ -70,7 +70,7 @@ def test_a_runner_killed_before_its_program_ran_leaves_started_alone(run: RunDir
     process = run.prepare(shell("touch ran")).spawn()
     until(run.there(runner.STARTED), "the start")
     process.kill()
-    process.wait()
+    process.wait(DEADLINE_S)
     assert not run.locked()
     assert run.names() & {runner.CHILD, runner.EXIT, "ran"} == set()
     assert run.refuse() == runner.WAS_STARTED

@@ -35,6 +35,12 @@ def alive(pid: int) -> bool:
         return False
 
 
+def at_end(pipe: int) -> bool:
+    """Whether a pipe has come to its end: nobody holds the other side, and nothing is left to read."""
+    readable, _, _ = select.select([pipe], [], [], DEADLINE_S)
+    return bool(readable) and os.read(pipe, 1) == b""
+
+
 def session(leader: int) -> list[int]:
     """What lives in a session."""
     members = []

@@ -47,6 +47,7 @@ import click
 from orgloop.cli import failures
 from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin
 from orgloop.cli.exits import Exit
+from orgloop.cli.output import wants_color
 
 COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "Begin": (
@@ -87,6 +88,10 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "": (("version", "version", "Print versions"),),
 }
 """Headings, and under each: the command's name, its module, its line in the help."""
+
+
+COMPLETION: Final = "_ORGLOOP_COMPLETE"
+"""Set by a shell that wants to complete a command line."""
 
 
 class Root(HelpMixin, click.Group):
@@ -170,8 +175,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Nothing that goes wrong leaves this function."""
     args = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        answer = root.main(args, prog_name="orgloop", standalone_mode=False)
+        answer = _run(list(args))
         sys.stdout.flush()
     except BaseException as exc:
         return failures.report(exc, args, os.environ)
     return answer if isinstance(answer, int) else Exit.OK
+
+
+def _run(args: list[str]) -> Any:
+    if COMPLETION in os.environ:
+        return root.main(args, prog_name="orgloop")
+    try:
+        # Not `root.main`: it has ideas of its own about Ctrl-C and closed pipes.
+        with root.make_context("orgloop", args, color=wants_color(os.environ)) as ctx:
+            return root.invoke(ctx)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code

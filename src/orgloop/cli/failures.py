@@ -22,8 +22,6 @@ def report(exc: BaseException, arguments: Sequence[str], environ: Mapping[str, s
     """Tell of what ended the command; returns the exit code."""
     out = Output(json="--json" in arguments, color=False if "--no-color" in arguments else None)
     match exc:
-        case click.exceptions.Exit():
-            return exc.exit_code
         case SystemExit():
             return exc.code if isinstance(exc.code, int) else Exit.FAILED
         case KeyboardInterrupt() | click.Abort():
@@ -88,16 +86,16 @@ def _tell(out: Output, kind: str, message: str, hint: str, findings: Sequence[An
 
 def _keep(text: str, environ: Mapping[str, str]) -> Path | None:
     """Write the traceback into the home's logs if there is a home, else beside other temporary files."""
-    name = f"fault-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt"
     home = Path(environ.get("ORGLOOP_HOME") or Path.home() / ".orgloop")
-    for directory in (home / "logs", Path(tempfile.gettempdir())):
+    prefix = f"fault-{time.strftime('%Y%m%dT%H%M%S')}-"
+    for directory in (home / "logs", None):
         try:
-            descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor, path = tempfile.mkstemp(".txt", prefix, directory)
         except OSError:
             continue
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        return directory / name
+        return Path(path)
     return None
 
 

@@ -31,6 +31,13 @@ OK, FAIL, WARN, NOTE, UNSET = "✓", "✗", "!", "…", "·"
 WIDEST: Final = 160
 
 
+def wants_color(environ: Mapping[str, str]) -> bool | None:
+    """What the environment says about colours; None: as the stream is a terminal or not."""
+    if environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+        return False
+    return True if environ.get("FORCE_COLOR") else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """Where and how to print. With `json`, only `data` and failures print; with `quiet`, only failures."""
@@ -163,13 +170,10 @@ class Output:
         self.advise(hint)
 
     def _colored(self, *, error: bool = False) -> bool:
-        if self.color is not None:
-            return self.color
-        if os.environ.get("NO_COLOR"):
-            return False
-        if os.environ.get("FORCE_COLOR"):
-            return True
-        return (sys.stderr if error else sys.stdout).isatty() and os.environ.get("TERM") != "dumb"
+        wanted = self.color if self.color is not None else wants_color(os.environ)
+        if wanted is not None:
+            return wanted
+        return (sys.stderr if error else sys.stdout).isatty()
 
     def _plain(self, text: str) -> str:
         """Without what a stream that is not UTF-8 could not take."""

@@ -36,8 +36,14 @@ class Line:
     found: Any
     holds: bool
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether the event has nothing there."""
+        return self.found is MISSING
+
     def as_json(self) -> dict[str, Any]:
-        found = {} if self.found is MISSING else {"found": self.found}
+        """For programs: `found` is left out if there is nothing."""
+        found = {} if self.is_missing else {"found": self.found}
         return {"what": self.what, "expected": self.expected, **found, "holds": self.holds}
 
 

@@ -13,8 +13,6 @@ import click
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
 from orgloop.cli.output import FAIL, OK, WARN
-from orgloop.core.fields import MISSING
-from orgloop.core.units import humanize
 from orgloop.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -142,6 +140,8 @@ def _show(cli: Cli, trial: Trial, *, prompt: bool) -> None:
 
 
 def _show_matched(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
+    from orgloop.core.units import humanize
+
     out = cli.out
     mark, color = _ENDS[one.end or "wake"]
     said = {
@@ -208,7 +208,7 @@ def _holds(line: Line) -> str:
 def _fails(line: Line) -> str:
     if line.what == "events":
         return f"events: {', '.join(line.expected)}; it is called {', '.join(line.found)}"
-    found = "nothing" if line.found is MISSING else _value(line.found)
+    found = "nothing" if line.is_missing else _value(line.found)
     wanted = (
         " or ".join(_value(one) for one in line.expected)
         if isinstance(line.expected, list)

@@ -19,7 +19,7 @@ def scalar(value: Any, *, in_flow: bool = False) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     plain = _PLAIN.fullmatch(value) and not _SPECIAL.fullmatch(value)
-    if plain and not (in_flow and "$" in value):
+    if plain and not (in_flow and ("$" in value or ":" in value)):
         return value
     return '"' + "".join(_escaped(char) for char in value) + '"'
 

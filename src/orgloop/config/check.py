@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
-from orgloop.config.findings import Code, Report, nearest
+from orgloop.config.findings import Code, Report, advised, nearest
 from orgloop.config.schema import Part
 
 P = TypeVar("P", bound=Part)
@@ -176,11 +176,8 @@ def _phrase(error: ErrorDetails) -> tuple[Code, str, str]:
         name, words = _LIMITS[kind]
         return Code.BAD_VALUE, f"must be {words} {context[name]:g}", ""
     if kind in ("value_error", "assertion_error"):
-        said = str(context.get("error", "")) or error["msg"]
-        text, write, hint = said.partition(": write ")
-        if text.startswith("must "):
-            return Code.BAD_VALUE, text, f"write {hint}" if write else ""
-        return Code.BAD_VALUE, f"is not usable: {text}", f"write {hint}" if write else ""
+        text, hint = advised(str(context.get("error", "")) or error["msg"])
+        return Code.BAD_VALUE, text if text.startswith("must ") else f"is not usable: {text}", hint
     return Code.BAD_VALUE, f"is not usable: {error['msg'][:1].lower()}{error['msg'][1:]}", ""
 
 

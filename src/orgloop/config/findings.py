@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 _LIST_LIMIT: Final = 12
+_ADVICE: Final = re.compile(r"[:;] (?=(?:write|remove|keep|name|move|type|quote) )")
 
 
 class Severity(StrEnum):
@@ -166,6 +168,12 @@ class Report:
                 ),
             )
         )
+
+
+def advised(text: str, otherwise: str = "") -> tuple[str, str]:
+    """A sentence that ends with what to do, as sentence and hint; else it and `otherwise`."""
+    said, *advice = _ADVICE.split(text, maxsplit=1)
+    return said, advice[0] if advice else otherwise
 
 
 def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:

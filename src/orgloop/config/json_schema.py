@@ -49,11 +49,11 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     for kind, model in (("Project", schema.Project), *schema.GROUPS.items()):
         for section in definitions[kind]["properties"].keys() & _ENTRIES.keys():
             inline = {"$ref": f"#/$defs/{_ENTRIES[section]}"}
-            items = {"anyOf": [{"type": "string"}, inline]} if model is schema.Project else inline
+            items = _name_or(inline) if model is schema.Project else inline
             definitions[kind]["properties"][section] = {"type": ["array", "null"], "items": items}
         definitions[kind]["properties"]["kind"] = {"const": kind}
     definitions["Project"]["properties"]["connectors"] = _connector_files()
-    definitions["Step"] = {"anyOf": [{"type": "string"}, definitions["Step"]]}
+    definitions["Step"] = _name_or(definitions["Step"])
     _add_plugins(definitions, registry)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -82,8 +82,12 @@ def _all_parts(model: type[schema.Part]) -> Iterable[type[schema.Part]]:
 
 
 def _connector_files() -> dict[str, Any]:
-    group = {"$ref": "#/$defs/ConnectorGroup"}
-    return {"type": ["array", "null"], "items": {"anyOf": [{"type": "string"}, group]}}
+    return {"type": ["array", "null"], "items": _name_or({"$ref": "#/$defs/ConnectorGroup"})}
+
+
+def _name_or(thing: Any) -> dict[str, Any]:
+    """Text, or a map: told apart by type, so that an editor complains about what is in the map."""
+    return {"if": {"type": "object"}, "then": thing, "else": {"type": "string"}}
 
 
 def _by_kind() -> dict[str, Any]:
@@ -151,6 +155,9 @@ def _add_settings(
             definitions[config].pop("required", None)
         elif definitions[config].get("required"):
             follows["required"] = ["config"]
+        if entry == "Source":
+            poll = {"$ref": "#/$defs/Poll", "deprecated": True}
+            definitions[config].get("properties", {}).setdefault("poll", poll)
         rules.append({"if": told, "then": follows})
     known = definitions[entry]["properties"][key]
     definitions[entry]["properties"][key] = {**known, "examples": sorted(names)}

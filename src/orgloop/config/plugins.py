@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from orgloop.config.check import explain
 from orgloop.config.documents import Spot, at_path
 from orgloop.config.env import DataPath
-from orgloop.config.findings import Code, Report, Where
+from orgloop.config.findings import Code, Report, Where, advised
 from orgloop.config.secrets import secret_texts
 from orgloop.errors import NotFound, PluginError
 from orgloop.plugin.connector import Connector
@@ -83,6 +83,10 @@ class Plugins:
             settings = model.model_validate(data, context=context)
         except ValidationError as exc:
             self._explain(model, data, exc.errors(include_url=False, include_input=False), origin)
+        except (OSError, RuntimeError) as exc:
+            where, path = origin(None)
+            message = f"{where.label}: a path in its settings cannot be used: {exc}"
+            self._report.error(Code.BAD_SETTINGS, where.where(*path), message, "correct the path")
         except Exception as exc:
             where, path = origin(None)
             message = f"{where.label}: its settings cannot be read: {type(exc).__name__}"
@@ -104,8 +108,8 @@ class Plugins:
         try:
             try_it()
         except ValueError as exc:
-            message = f"{spot.label}: {self._hidden(str(exc), spot, path)}"
-            self._report.error(Code.BAD_SETTINGS, spot.where(*path), message, "correct its settings")
+            said, hint = advised(self._hidden(str(exc), spot, path), "correct its settings")
+            self._report.error(Code.BAD_SETTINGS, spot.where(*path), f"{spot.label}: {said}", hint)
             return False
         except Exception as exc:
             message = f"{spot.label}: cannot be built: {type(exc).__name__}"

@@ -12,7 +12,7 @@ from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
-from orgloop.config.findings import Code, Report, Where, nearest
+from orgloop.config.findings import Code, Report, Where, advised, nearest
 from orgloop.config.model import RouteSpec, Trust
 from orgloop.config.paths import find_file, neighbour, reason, shown
 from orgloop.config.policy import policy_of
@@ -167,8 +167,8 @@ class Routes:
         try:
             path = FieldPath.parse(key)
         except PathError as exc:
-            where = spot.where(*at, key=True)
-            self._report.error(Code.BAD_FILTER, where, f"{spot.label}: {exc}", "correct the path")
+            said, hint = advised(str(exc), "correct the path")
+            self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), f"{spot.label}: {said}", hint)
             return None
         self._root_exists(path, spot, at)
         values = tuple(value) if isinstance(value, list) else (value,)
@@ -217,8 +217,9 @@ class Routes:
         try:
             template = Template.parse(text)
         except TemplateError as exc:
-            message = f"{spot.label}: `{dotted(path)}`: {exc}"
-            self._report.error(Code.BAD_TEMPLATE, spot.where(*path), message, "correct the placeholder")
+            said, hint = advised(str(exc), "correct the placeholder")
+            message = f"{spot.label}: `{dotted(path)}`: {said}"
+            self._report.error(Code.BAD_TEMPLATE, spot.where(*path), message, hint)
             return False
         if not transformed:
             for placeholder in template.paths:

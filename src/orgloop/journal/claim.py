@@ -149,8 +149,8 @@ def claim(tx: Transaction, wants: Sequence[ClaimWant], now: int) -> Claims:
     return Claims(wakes=found.wakes, held=found.held, next_due=found.next_due, waiting=found.waiting)
 
 
-def to_prepare(tx: Transaction, limit: int, after: int) -> Sequence[ToPrepare]:
-    """What waits for its transforms, in acceptance order."""
+def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
+    """What of one route waits for its transforms, in acceptance order."""
     return [
         ToPrepare(
             id=row[0],
@@ -161,7 +161,7 @@ def to_prepare(tx: Transaction, limit: int, after: int) -> Sequence[ToPrepare]:
             document=row[5],
             crashes=row[6],
         )
-        for row in tx.execute(_SQL["to_prepare"], (after, limit))
+        for row in tx.execute(_SQL["to_prepare"], (route, limit))
     ]
 
 

@@ -240,7 +240,7 @@ class RunEnd:
 class OpenRun:
     """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
 
-    `limits` and `directory` are those that it started with.
+    `limits`, `spec` and `directory` are those that it started with.
     """
 
     run_id: str
@@ -260,6 +260,7 @@ class OpenRun:
     facts: Facts
     directory: str | None
     limits: Mapping[str, Any]
+    spec: Mapping[str, Any]
     offset: int = 0
 
 

@@ -64,8 +64,8 @@ class Claiming(Protocol):
         """
         ...
 
-    async def to_prepare(self, limit: int, after: int = 0) -> Sequence[ToPrepare]:
-        """Deliveries in `preparing` with a seq above `after`, in acceptance order."""
+    async def to_prepare(self, route: str, limit: int) -> Sequence[ToPrepare]:
+        """The oldest deliveries of this route in `preparing`, in acceptance order."""
         ...
 
 

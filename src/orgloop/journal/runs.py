@@ -140,6 +140,7 @@ def open_runs(tx: Transaction) -> Sequence[OpenRun]:
             document=row[13],
             directory=row[14],
             limits=orjson.loads(row[15]),
+            spec=orjson.loads(row[22]),
             offset=row[16],
             facts=Facts(
                 state=State.STARTED,

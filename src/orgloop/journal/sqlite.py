@@ -103,9 +103,9 @@ class SqliteJournal:
             raise
         return claims
 
-    async def to_prepare(self, limit: int, after: int = 0) -> Sequence[ToPrepare]:
+    async def to_prepare(self, route: str, limit: int) -> Sequence[ToPrepare]:
         """See `Claiming.to_prepare`."""
-        return await self._run(lambda tx: claim.to_prepare(tx, limit, after))
+        return await self._run(lambda tx: claim.to_prepare(tx, route, limit))
 
     # settling
 

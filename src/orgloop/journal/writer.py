@@ -147,6 +147,7 @@ class Writer:
         """Make a group and hand it to the writer."""
         self._planned = False
         if self._told:
+            self._idle.set()
             return
         settings = self._settings
         group: list[_Item] = []

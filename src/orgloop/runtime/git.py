@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,15 @@ class Head:
 
     branch: str
     commit: str
+
+    @classmethod
+    def of(cls, said: Mapping[str, str] | None) -> Head | None:
+        """From `as_json`."""
+        return cls(branch=said["branch"], commit=said["commit"]) if said else None
+
+    def as_json(self) -> dict[str, str]:
+        """For the journal: a daemon that takes the run over goes on from here."""
+        return {"branch": self.branch, "commit": self.commit}
 
 
 async def head(directory: str) -> Head | None:

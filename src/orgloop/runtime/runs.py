@@ -209,6 +209,7 @@ class Runs:
                 "cwd": spec.cwd,
                 "env": sorted(spec.env),
                 "env_pass": sorted(spec.env_pass),
+                "head": live.before.as_json() if live.before else None,
             },
             limits={"timeout_s": spec.limits.total_s, "silence_s": spec.limits.silence_s},
             session=(wake.session.key, spec.session_id) if wake.session is not None else None,
@@ -406,7 +407,8 @@ class Runs:
             actor=part.supervised if part else None,
             session_id=row.session_id,
             resumed=row.resumed,
-            cwd=row.cwd,
+            cwd=row.spec.get("cwd"),
+            before=git.Head.of(row.spec.get("head")),
             started_at=row.started_at,
             offset=row.offset,
         )

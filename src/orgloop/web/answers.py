@@ -26,7 +26,15 @@ _OPTIONS: Final = orjson.OPT_NON_STR_KEYS
 
 def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """`content` as JSON."""
-    return web.Response(body=dump(content), status=status, headers=headers, content_type=JSON)
+    return plain_answer(dump(content), JSON, status, headers)
+
+
+def plain_answer(
+    body: bytes, content_type: str, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """`body` as it is. Without a word on what software this is."""
+    own = {"Content-Type": content_type, "Server": "orgloop", "X-Content-Type-Options": "nosniff"}
+    return web.Response(body=body, status=status, headers={**own, **headers} if headers else own)
 
 
 def dump(content: Any) -> bytes:

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from orgloop.core.delivery import FINISHED, State
 from orgloop.runtime.tally import BUCKETS, Times
+from orgloop.web.answers import plain_answer
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call
 from orgloop.web.overview import Facts, gather
@@ -39,7 +40,7 @@ async def answer(desk: Desk) -> web.Response:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Snapshot(desk=desk, facts=facts, journal_bytes=size))
     ProcessCollector(registry=registry)
-    return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    return plain_answer(generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,7 +57,7 @@ async def receive(
     headers = Headers(request.headers)
     peer = request.remote or ""
     if not receiver.signed:
-        require_local(headers, peer)
+        require_local(request.headers, peer)
     body = await read_body(request, bounds)
     inbound = Inbound(
         method=request.method,

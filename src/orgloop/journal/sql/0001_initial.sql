@@ -68,7 +68,7 @@ CREATE INDEX deliveries_key ON deliveries (actor, key, pos)
     WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started');
 -- A key has one head: two wakes of one key cannot run at once, whatever the program does.
 CREATE UNIQUE INDEX deliveries_head ON deliveries (actor, key) WHERE key IS NOT NULL AND head = 1;
-CREATE INDEX deliveries_prepare ON deliveries (seq) WHERE state = 'preparing';
+CREATE INDEX deliveries_prepare ON deliveries (route, seq) WHERE state = 'preparing';
 CREATE INDEX deliveries_busy ON deliveries (actor) WHERE state IN ('running', 'started');
 CREATE INDEX deliveries_attention ON deliveries (state, changed_at) WHERE state IN ('held', 'dead');
 

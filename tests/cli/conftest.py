@@ -1,0 +1,72 @@
+"""`orgloop` as tests call it: in this process, with a home, a directory and a width of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop.cli.app import main
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """What one command said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+Orgloop = Callable[..., Said]
+
+
+@pytest.fixture
+def place(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: empty, with no variable of this machine's that a command would heed."""
+    directory = tmp_path / "acme"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    for name in ("NO_COLOR", "FORCE_COLOR", "GITHUB_WEBHOOK_SECRET", "WEBHOOK_SECRET", "WEBHOOK_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("ORGLOOP_PORT", str(free_port()))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return directory
+
+
+@pytest.fixture
+def orgloop(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Orgloop:
+    """`orgloop("validate", "--json")`; `stdin` is what it reads."""
+
+    def run(*arguments: str, stdin: str | bytes = b"") -> Said:
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        capsys.readouterr()
+        code = main(list(arguments))
+        said = capsys.readouterr()
+        return Said(code=code, out=said.out, err=said.err)
+
+    return run
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,1 @@
+"""Whole organizations: real daemons, real processes, real HTTP, on loopback."""
