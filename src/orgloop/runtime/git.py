@@ -33,9 +33,9 @@ async def head(directory: str) -> Head | None:
     """Branch and commit of the tree that holds `directory`; None outside of git, or before a first commit."""
     if not _in_tree(Path(directory)):
         return None
-    out = await _git(directory, "rev-parse", "--abbrev-ref", "HEAD", "--verify", "HEAD")
+    out = await _git(directory, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
     lines = out.split() if out is not None else []
-    return Head(branch=lines[0], commit=lines[1]) if len(lines) == 2 else None
+    return Head(commit=lines[0], branch=lines[1]) if len(lines) == 2 else None
 
 
 async def changes(directory: str, before: Head | None) -> dict[str, Any] | None:
