@@ -4,8 +4,9 @@ The daemon starts it by its path, `python -I -S runner.py RUN_DIRECTORY`, in a n
 the run directory. Format version 1 (directory 0700, files 0600, JSON in UTF-8, times in seconds since 1970):
 
     spec.json   by the daemon, before it starts the runner:
-                {"version": 1, "argv": [str], "cwd": str, "env": {str: str}, "grace_s": float, "limits":
-                 {"start_s", "silence_s", "total_s": float|null, "output_bytes": int|null}}
+                {"version": 1, "argv": [str], "cwd": str, "env": {str: str}, "grace_s": float,
+                 "stop_signal": int (SIGTERM if absent),
+                 "limits": {"start_s", "silence_s", "total_s": float|null, "output_bytes": int|null}}
                 `env` is the program's whole environment and may hold secrets: the runner deletes this file
                 once the program runs or cannot run. Who settles a run that no runner took up deletes it too.
     stdin       by the daemon, before: what the program reads. Without this file it reads /dev/null.
@@ -19,19 +20,20 @@ the run directory. Format version 1 (directory 0700, files 0600, JSON in UTF-8, 
                 created it between `started_at` and `at`: where there is no /proc, that identifies it.
     stdout      what the program wrote, by its own hand; so is stderr.
     runner.log  what the runner had to say itself; empty in a good run.
-    exit.json   durable, never in part; the run is over and nothing lives in its session:
+    exit.json   durable, never in part; the run is over and nothing lives on:
                 {"version": 1, "status": 0..255 or 128+signal | null, "signal": int|null, "started_at",
                  "ended_at", "duration_s", "stopped": null|"start"|"silence"|"total"|"output"|"requested",
                  "not_started": null | {"errno": int, "error": str}}; if so, `status` is null.
 
 The runner lets go of its stdin and stdout once child.json or exit.json is there: a daemon that gave it a pipe
-as stdout reads end-of-file then. SIGTERM to the runner is a soft stop: SIGTERM to the program's session,
-`grace_s` later SIGKILL; a second SIGTERM kills at once. SIGHUP and SIGINT are ignored. Limits count from the
-start of the program and stand still while the machine sleeps. Once the program itself has ended, what it left
-in its session gets SIGTERM and at most two seconds later SIGKILL. Only what made a session of its own stays.
+as stdout reads end-of-file then. SIGTERM to the runner is a soft stop: `stop_signal` to the program and all
+that descends from it, `grace_s` later SIGKILL; a second SIGTERM kills at once. SIGHUP and SIGINT do nothing.
+Limits count from the start of the program and stand still while the machine sleeps. Once the program itself
+has ended, what descends from it gets SIGTERM and at most two seconds later SIGKILL, in whatever session it is
+(where there is no /proc: in the program's group).
 """
 
-# All imports are here and few: they are most of what a start costs (`json` or `pathlib` would double it), and
+# Imports are few, and all but one are here: they are most of what a start costs (`json` would double it), and
 # a run may outlive the Python installation that it was started from.
 # ruff: noqa: PTH104, PTH110, PTH112, PTH123, PTH208
 
@@ -58,6 +60,7 @@ STARTED, CHILD, EXIT, STOP, CANCELLED = "started", "child.json", "exit.json", "s
 ENDED, LOCK_HELD, WAS_CANCELLED, WAS_STARTED = 0, 75, 76, 77
 
 NEVER = float("inf")
+PR_SET_CHILD_SUBREAPER = 36
 TICK_S = 1.0  # longest time between two looks at the limits and at `stop`
 LINGER_S = 2.0  # longest grace for what the program left behind
 GIVE_UP_S = 8.0  # longest time for it to die of SIGKILL (it may sleep in the kernel, or be another user's)
@@ -97,6 +100,7 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
     finally:
         attempt(os.unlink, SPEC)
     program.record()
+    adopt_orphans()
     os.dup2(null, 0)
     os.dup2(null, 1)
     stopped, kill_at = hold(program, wake)
@@ -115,7 +119,7 @@ def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
         if stopped is None:
             stopped = "requested" if wake.terminations or os.path.exists(STOP) else program.breach(now)
             if stopped is not None:
-                program.send(signal.SIGTERM)
+                program.send(program.spec.stop_signal)
                 kill_at = now + program.spec.grace_s
         if now >= kill_at or wake.terminations > 1:
             program.send(signal.SIGKILL)
@@ -173,6 +177,7 @@ class Spec:
             self.argv, self.cwd = [encode(word) for word in spec["argv"]], encode(spec["cwd"])
             self.env = {encode(name): encode(value) for name, value in spec["env"].items()}
             self.grace_s = float(spec["grace_s"])
+            self.stop_signal = int(spec.get("stop_signal", signal.SIGTERM))
             self.limits = {
                 name: NEVER if spec["limits"][name] is None else float(spec["limits"][name])
                 for name in ("start_s", "silence_s", "total_s", "output_bytes")
@@ -230,7 +235,7 @@ class Program:
     """The agent program, leader of a session of its own."""
 
     def __init__(self, spec: Spec, outputs: tuple[int, int]) -> None:
-        self.spec, self.pid, self.code = spec, 0, 0
+        self.spec, self.pid, self.code, self._ended = spec, 0, 0, False
         self.began, self.started_at = time.monotonic(), time.time()
         self._outputs, self._size, self._grew = outputs, 0, self.began
 
@@ -261,33 +266,51 @@ class Program:
 
     def has_ended(self) -> bool:
         """Whether the leader has ended. Its exit status, or minus the signal that ended it, is in `code`."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        self.code = os.waitstatus_to_exitcode(status)
-        return pid != 0
+        while not self._ended:
+            pid, status = os.waitpid(-1, os.WNOHANG)  # orphans that came to us are laid to rest, too
+            if pid == 0:
+                break
+            if pid == self.pid:
+                self.code, self._ended = os.waitstatus_to_exitcode(status), True
+        return self._ended
 
     def send(self, number: int) -> None:
-        """Send a signal to the whole session: the program's group, and the groups that job control made."""
+        """Send a signal to the program's group, and to all that descends from it in any other."""
         attempt(os.killpg, self.pid, number)
         for pid, group in self._others().items():
             if group != self.pid:
                 attempt(os.kill, pid, number)
 
     def lingers(self) -> bool:
-        """Whether something of the session lives on after its leader."""
+        """Whether something that the program started lives on after it."""
         return bool(self._others()) if proc("self/stat") else attempt(os.killpg, self.pid, 0)
 
     def _others(self) -> dict[int, int]:
-        """What lives in the session besides its leader, with its group; empty where there is no /proc."""
-        others = {}
-        for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-            try:
-                if name.isdigit() and os.getsid(int(name)) == self.pid != int(name):
-                    state, _, group, *_ = proc(f"{name}/stat")
-                    if state != "Z":
-                        others[int(name)] = int(group)
-            except (OSError, ValueError):
-                pass  # it ended meanwhile
-        return others
+        """What descends from the program, with its group; empty where there is no /proc.
+
+        Some agents run each command in a session of its own, so who started whom must be asked; and what
+        lost its parent before we adopted orphans is known by the program's session.
+        """
+        stats = {int(name): proc(f"{name}/stat") for name in numbers("/proc")}
+        living = {pid: stat for pid, stat in stats.items() if stat and stat[0] != "Z"}
+        family = {os.getpid(), *(pid for pid, stat in living.items() if int(stat[3]) == self.pid)}
+        while grown := {pid for pid, stat in living.items() if int(stat[1]) in family} - family:
+            family |= grown
+        return {pid: int(living[pid][2]) for pid in family - {os.getpid(), self.pid}}
+
+
+def adopt_orphans() -> None:
+    """Let whatever loses its parent come to us (Linux): so nothing that the program started slips away.
+
+    Comes after the program's start, because it needs `ctypes`, which is slow to import.
+    """
+    if sys.platform == "linux":
+        try:
+            import ctypes
+
+            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        except (ImportError, OSError, AttributeError) as exc:
+            log(f"orphans of the program may outlive it: {exc!r}")
 
 
 def record_end(end: dict[str, object], wake: Wake) -> None:
@@ -335,6 +358,11 @@ def own_descriptors() -> int:
     while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     return null
+
+
+def numbers(directory: str) -> list[str]:
+    """The names in a directory that are numbers; none if it is not there."""
+    return [name for name in os.listdir(directory) if name.isdigit()] if os.path.isdir(directory) else []
 
 
 def attempt(call: "Callable[..., object]", *arguments: object) -> bool:

@@ -223,14 +223,15 @@ def test_control_c_ends_with_130(broken: Broken, orgloop: Orgloop) -> None:
     assert (said.code, said.err.strip()) == (Exit.INTERRUPTED, "")
 
 
-def test_a_reader_who_goes_away_gets_silence(home: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_who_goes_away_gets_silence(unbuffered: str, home: Path) -> None:
     command = f"{sys.executable} -m orgloop --help"
     done = subprocess.run(
         ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"],
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": os.environ["PATH"], "ORGLOOP_HOME": str(home), "PYTHONUNBUFFERED": "1"},
+        env={"PATH": os.environ["PATH"], "ORGLOOP_HOME": str(home), "PYTHONUNBUFFERED": unbuffered},
         timeout=60,
     )
     assert done.returncode in (Exit.BROKEN_PIPE, Exit.OK)

@@ -8,7 +8,6 @@ import select
 import subprocess
 import sys
 import time
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -37,12 +36,14 @@ def test_without_a_choice_it_writes_a_project_that_runs_at_once(orgloop: Orgloop
     assert orgloop("doctor").code == Exit.OK
     data = parse((place / "orgloop.yaml").read_bytes()).data
     assert data["metadata"]["name"] == "acme"
-    assert [(one["when"]["source"], one["then"]["actor"]) for one in data["routes"]] == [("webhook", "process")]
+    assert [(one["when"]["source"], one["then"]["actor"]) for one in data["routes"]] == [
+        ("webhook", "process")
+    ]
 
 
-@pytest.mark.parametrize("names", [*combinations(CONNECTOR_NAMES, 1), *combinations(CONNECTOR_NAMES, 2)], ids=",".join)
+@pytest.mark.parametrize("names", [*([name] for name in CONNECTOR_NAMES), CONNECTOR_NAMES], ids=",".join)
 def test_every_choice_is_routed_and_sound_once_its_variables_are_set(
-    names: tuple[str, ...], orgloop: Orgloop, place: Path, monkeypatch: pytest.MonkeyPatch
+    names: list[str], orgloop: Orgloop, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = orgloop("init", "--no-interactive", "--json", "--connectors", ",".join(names)).json
     for variable in said["missing_variables"]:
@@ -85,7 +86,9 @@ def test_an_agent_is_told_what_it_may_do(mode: str | None, orgloop: Orgloop, pla
 
 
 def test_it_never_lifts_all_permissions(orgloop: Orgloop, place: Path) -> None:
-    said = orgloop("init", "--no-interactive", "--connectors", "claude-code", "--permission-mode", "bypassPermissions")
+    said = orgloop(
+        "init", "--no-interactive", "--connectors", "claude-code", "--permission-mode", "bypassPermissions"
+    )
     assert said.code == Exit.FAILED
     assert written(place) == []
     assert "bypassPermissions" not in PERMISSION_MODES
@@ -126,7 +129,14 @@ def test_names_of_packages_are_names_of_connectors(orgloop: Orgloop, place: Path
 
 def test_a_name_and_a_directory_of_their_own(orgloop: Orgloop, place: Path) -> None:
     said = orgloop(
-        "init", "--no-interactive", "--dir", "team/bots", "--name", "bots: #1", "--description", 'It\'s "ours"'
+        "init",
+        "--no-interactive",
+        "--dir",
+        "team/bots",
+        "--name",
+        "bots: #1",
+        "--description",
+        'It\'s "ours"',
     )
     assert said.code == Exit.OK
     assert "cd team/bots" in said.out

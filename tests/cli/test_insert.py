@@ -25,7 +25,7 @@ SOURCES = [
     "sources: ~   # none yet\n",
     "sources: # none yet\n",
     "sources:\n  - sources/a.yaml\n",
-    "sources:\n  - id: a\n    connector: process\n    config:\n      command: |\n        one\n\n        two\n",
+    "sources:\n  - id: a\n    config:\n      command: |\n        one\n\n        two\n",
     "",
 ]
 ROUTES = [
@@ -49,7 +49,9 @@ def after(text: str) -> dict[str, Any]:
     st.sampled_from(["sources", "routes", "transforms", "loggers"]),
     st.booleans(),
 )
-def test_the_item_is_the_last_and_all_other_lines_stay(sources: str, routes: str, section: str, windows: bool) -> None:
+def test_the_item_is_the_last_and_all_other_lines_stay(
+    sources: str, routes: str, section: str, windows: bool
+) -> None:
     text = (HEAD + sources + routes).replace("\n", "\r\n" if windows else "\n")
     changed = insert(text, section, ENTRY)
 
@@ -59,7 +61,9 @@ def test_the_item_is_the_last_and_all_other_lines_stay(sources: str, routes: str
 
     old, new = text.splitlines(), changed.splitlines()
     replaced = [line for line in old if line not in new]
-    assert all(line.startswith(f"{section}:") for line in replaced), "only the line of an empty list may change"
+    assert all(line.startswith(f"{section}:") for line in replaced), (
+        "only the line of an empty list may change"
+    )
     kept = [line for line in old if line in new]
     remaining = iter(new)
     assert all(line in remaining for line in kept), "the lines keep their order"
@@ -78,7 +82,9 @@ def test_it_goes_where_a_reader_looks_for_it() -> None:
 
 def test_items_keep_the_distance_of_the_others() -> None:
     assert "    # the end of b\n\n  - id: new\n" in insert(HEAD + SOURCES[3], "sources", ENTRY)
-    assert "webhook}\n      - id: new\n        connector: webhook\n" in insert(HEAD + SOURCES[2], "sources", ENTRY)
+    assert "webhook}\n      - id: new\n        connector: webhook\n" in insert(
+        HEAD + SOURCES[2], "sources", ENTRY
+    )
 
 
 def test_the_comment_of_an_empty_list_stays() -> None:

@@ -32,7 +32,10 @@ actors:
 routes:
   - name: review
     description: What reviewers ask for
-    when: {source: github, events: [pull_request_review], filter: {payload.review_state: changes_requested, payload.ok: [1, true]}}
+    when:
+      source: github
+      events: [pull_request_review]
+      filter: {payload.review_state: changes_requested, payload.ok: [1, true]}
     transforms: [no-bots, dedup]
     then: {actor: implementer}
   - name: done
@@ -114,7 +117,9 @@ EDGES = st.lists(
         NAMES,
         NAMES,
         st.lists(st.text("ab.*", min_size=1, max_size=30), min_size=1, max_size=4),
-        st.dictionaries(st.text("ab.", min_size=1, max_size=30), st.integers() | st.text("xyz ", max_size=80), max_size=3),
+        st.dictionaries(
+            st.text("ab.", min_size=1, max_size=30), st.integers() | st.text("xyz ", max_size=80), max_size=3
+        ),
         st.lists(st.text("ab", min_size=1, max_size=20), max_size=4),
     ),
     max_size=40,
@@ -130,7 +135,9 @@ def test_every_route_is_drawn_at_every_width(width: int, edges: list[Edge]) -> N
             return width
 
     names = dict.fromkeys(["a", "github", "a-rather-long-name-for-an-actor", "x" * 60], "webhook")
-    graph = Topology(project="p", sources=dict(list(names.items())[:2]), actors=names, transforms=[], edges=edges)
+    graph = Topology(
+        project="p", sources=dict(list(names.items())[:2]), actors=names, transforms=[], edges=edges
+    )
     lines = list(Drawing(Sized(color=False), graph).lines())
     arrows = [line for line in lines if "▶" in line]
     assert len(arrows) == len(edges)
@@ -143,6 +150,15 @@ def test_every_route_is_drawn_at_every_width(width: int, edges: list[Edge]) -> N
     if width >= 80:
         below = [line for line in lines if line[:3] in ("│  ", "   ")]
         assert [line for line in below if len(line) > width] == []
+
+
+def test_details_that_are_too_long_for_a_line_are_broken(place: Path, orgloop: Orgloop) -> None:
+    wanted = " ".join(["word"] * 40)
+    text = PROJECT.replace("payload.result.json.decision: again", f'payload.result.json.decision: "{wanted}"')
+    (place / "orgloop.yaml").write_text(text)
+    said = orgloop("routes")
+    assert said.out.count("word") == 40
+    assert max(map(len, said.out.splitlines())) <= 80
 
 
 def test_loops_are_found_once() -> None:

@@ -77,7 +77,9 @@ def test_problems_are_data_as_well(orgloop: Orgloop, place: Path) -> None:
 
 
 def test_warnings_do_not_count(orgloop: Orgloop, place: Path) -> None:
-    (place / "orgloop.yaml").write_text(SOUND.replace("routes:", "  - {id: idle, connector: process, config: {command: [cat]}}\nroutes:"))
+    (place / "orgloop.yaml").write_text(
+        SOUND.replace("routes:", "  - {id: idle, connector: process, config: {command: [cat]}}\nroutes:")
+    )
     said = orgloop("validate")
     assert said.code == Exit.OK
     assert "unreachable-actor" in said.out
@@ -90,11 +92,15 @@ def test_places_are_written_so_that_they_can_be_opened_from_here(
     (place / "orgloop.yaml").write_text(BROKEN)
     (place / "deep/below").mkdir(parents=True)
     monkeypatch.chdir(place / "deep/below")
-    assert f"{place.parent.name}" not in orgloop("validate").out.split("orgloop.yaml")[0].replace("~/acme/", "")
+    assert f"{place.parent.name}" not in orgloop("validate").out.split("orgloop.yaml")[0].replace(
+        "~/acme/", ""
+    )
     assert "~/acme/orgloop.yaml:5:" in orgloop("validate").out
 
 
-def test_the_project_is_looked_for_upwards(orgloop: Orgloop, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_project_is_looked_for_upwards(
+    orgloop: Orgloop, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (place / "orgloop.yaml").write_text(SOUND)
     (place / "deep/below").mkdir(parents=True)
     monkeypatch.chdir(place / "deep/below")
@@ -123,8 +129,6 @@ def test_a_named_project_that_is_not_there_is_an_error(orgloop: Orgloop) -> None
     assert said.code == Exit.FAILED
     assert [one["code"] for one in said.json["findings"]] == ["no-project"]
 
-
-# --- env -------------------------------------------------------------------------------------------
 
 WITH_VARIABLES = SOUND.replace(
     "{id: hook, connector: webhook}",
@@ -175,9 +179,6 @@ def test_a_project_without_variables_says_so(orgloop: Orgloop, place: Path) -> N
     (place / "orgloop.yaml").write_text(SOUND)
     assert "uses no variables" in orgloop("env").out
     assert orgloop("env", "--json").json["variables"] == {}
-
-
-# --- schema ----------------------------------------------------------------------------------------
 
 
 def test_the_schema_is_printed_or_written(orgloop: Orgloop, place: Path) -> None:

@@ -13,15 +13,35 @@ from orgloop.config.yaml import parse
 
 AWKWARD = st.sampled_from(
     [
-        "a: b", "- x", "a #b", "null", "on", "1", "1.0", "0x1", "=", "<<", "~", "a\nb\n", "a\n b", "${X}", "{{a}}",
-        "*a", "&b", "!x", "%y", "@z", "`", "?", "? a", "a:", "key :", "2020-01-01", "\n", "a\n\n", "  a\n", " b", "",
-        "-c", "--", "https://a/b?c=1#d", "a:b", "::", "a: ", "\u2028", "\ud7ff", "\x85",
+        *(
+            "a: b",
+            "- x",
+            "a #b",
+            "a:",
+            "key :",
+            "a: ",
+            "a:b",
+            "::",
+            "? a",
+            "?",
+            "=",
+            "<<",
+            "~",
+            "`",
+            "",
+            " b",
+        ),
+        *("null", "on", "1", "1.0", "0x1", "2020-01-01", "*a", "&b", "!x", "%y", "@z", "-c", "--"),
+        *("${X}", "{{a}}", "https://a/b?c=1#d", "\u2028", "\ud7ff", "\x85"),
+        *("a\nb\n", "a\n b", "\n", "a\n\n", "  a\n", "  a\nb\n", "\na\n"),
     ]
-)  # fmt: skip
+)
 SCALARS = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text(max_size=12) | AWKWARD
 DATA = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | AWKWARD, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6) | AWKWARD, inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

@@ -85,6 +85,14 @@ def test_a_missing_variable_is_told_at_each_use_with_what_it_is_for(tmp_path: Pa
     assert loaded.sound is not None
 
 
+def test_a_variable_with_a_default_is_never_missing(tmp_path: Path) -> None:
+    loaded = load(tmp_path, HEAD.replace("${GITHUB_TOKEN}", "${GITHUB_TOKEN:-none}") + ROUTES, {})
+    assert codes(loaded) == []
+    assert [(use.name, use.is_set, use.default) for use in loaded.variables] == [
+        ("GITHUB_TOKEN", False, "none")
+    ]
+
+
 def test_comments_use_no_variables(tmp_path: Path) -> None:
     loaded = load(tmp_path, HEAD.replace("metadata", "# ${WEBHOOK_SECRET}\nmetadata") + ROUTES)
     assert [use.name for use in loaded.variables] == ["GITHUB_TOKEN"]

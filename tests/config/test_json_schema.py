@@ -179,6 +179,10 @@ def test_a_variable_may_stand_where_a_number_or_a_choice_would(text: str) -> Non
     assert complaints(text) == []
 
 
+def test_a_transforms_own_keys_need_not_stand_in_its_config() -> None:
+    assert complaints("transforms: [{name: a, type: script, script: x, config: {timeout_ms: 5}}]") == []
+
+
 def test_every_reference_leads_somewhere() -> None:
     def references(node: Any) -> Iterator[str]:
         if isinstance(node, dict):

@@ -62,6 +62,10 @@ def test_a_circle_of_three_is_told_once_with_its_way(tmp_path: Path) -> None:
     assert told.endswith("a → b → c → a")
 
 
+def test_a_circle_within_a_circle_is_told_once(tmp_path: Path) -> None:
+    assert len(circles(tmp_path, hop("a", "b"), hop("b", "c"), hop("c", "a"), hop("c", "b"))) == 1
+
+
 def test_two_circles_are_told_apart(tmp_path: Path) -> None:
     assert len(circles(tmp_path, hop("a", "b"), hop("b", "a"), hop("c", "c"))) == 2
 

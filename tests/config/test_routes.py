@@ -161,6 +161,17 @@ def test_a_missing_prompt_file_is_an_error_that_names_the_nearest(tmp_path: Path
     assert finding.hint == "did you mean `review.md`?"
 
 
+def test_the_prompt_file_beside_the_route_wins_over_the_projects(tmp_path: Path) -> None:
+    text = "routes:\n  - name: x\n    when: {source: hooks, events: [a]}\n    then: {actor: tell}\n"
+    files = {
+        "orgloop.yaml": HEAD + ROUTES,
+        "routes/x.yaml": f"{text}    with: {{prompt_file: sops/a.md}}\n",
+        "sops/a.md": "The project's.",
+        "routes/sops/a.md": "The route's.",
+    }
+    assert sound(load(tmp_path, files)).routes[-1].prompt_file == tmp_path / "routes/sops/a.md"
+
+
 def test_a_route_without_its_prompt_file_is_not_sound(tmp_path: Path) -> None:
     loaded = load(tmp_path, route("    with: {prompt_file: ./nowhere.md}\n"))
     assert loaded.sound is not None

@@ -106,6 +106,17 @@ def test_places_are_those_of_keys_and_values() -> None:
     assert at() == (1, 1)
 
 
+@pytest.mark.parametrize("text", ["?", "a: [1]\n?", "? a\n"])
+def test_what_is_empty_at_the_end_stands_at_the_end_not_after_it(text: str) -> None:
+    parsed = read(text)
+    lines = text.split("\n")
+    for path in paths(parsed.data):
+        for key in (True, False):
+            line, column = line_and_column(parsed.find(path, key=key))
+            assert line <= len(lines)
+            assert column <= len(lines[line - 1]) + 1
+
+
 def test_a_merge_key_adds_what_is_not_there_and_keeps_its_place() -> None:
     text = "base: &b {x: 1, y: 2}\nother: &o {y: 3, z: 4}\nmade: {<<: [*b, *o], x: 9}\nsame: *b\n"
     parsed = read(text)

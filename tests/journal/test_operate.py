@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, State, move
@@ -32,12 +35,12 @@ from tests.journal.build import (
 )
 
 
-async def held(journal: Journal, name: str, *, at: int = 0, **more: object) -> None:
+async def held(journal: Journal, name: str, *, at: int = 0, **more: Any) -> None:
     await enter(journal, name, at=at, **more)
     await settle(journal, await claim_one(journal, now=at), Hold(reason=HoldReason.NO_SOP, detail="x"), at=at)
 
 
-async def dead(journal: Journal, name: str, **more: object) -> None:
+async def dead(journal: Journal, name: str, **more: Any) -> None:
     await enter(journal, name, **more)
     await settle(journal, await claim_one(journal), Rejected(reason="400"))
 
@@ -83,9 +86,9 @@ class TestOperator:
 
     @pytest.mark.parametrize("make", [held, dead])
     async def test_a_discarded_one_is_finished_and_says_by_whom(
-        self, journal: Journal, reader: Reader, make: object
+        self, journal: Journal, reader: Reader, make: Callable[..., Any]
     ) -> None:
-        await make(journal, "1")  # type: ignore[operator]
+        await make(journal, "1")
         await journal.operate("dlv_1", Discarded(by="ann"), 50)
         found = row(reader, "1")
         assert (found.state, found.reason) == ("discarded", "no_sop" if make is held else "rejected")

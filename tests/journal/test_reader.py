@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Delivered, Hold, HoldReason, Rejected, Retry
+from orgloop.core.happening import Delivered, Happening, Hold, HoldReason, Rejected, Retry
 from orgloop.journal import reader as reading
 from orgloop.journal.model import Query
 from orgloop.journal.protocols import Journal, Reader
@@ -16,7 +16,7 @@ from tests.journal.build import accept, claim, claim_one, delivery, enter, event
 
 async def story(journal: Journal) -> None:
     """Four events: 1 delivered, 2 held, 3 dead of one trace; 4 with a run of another source."""
-    endings = {
+    endings: dict[str, Happening] = {
         "1": Delivered(detail="200 OK"),
         "2": Hold(reason=HoldReason.NO_SOP),
         "3": Rejected(reason="400"),
@@ -144,20 +144,21 @@ async def test_runs_are_found_by_every_filter(
 
 
 async def test_runs_can_be_followed_and_asked_for_while_they_go_on(journal: Journal, reader: Reader) -> None:
+    wakes = []
     for name in "12":
         await enter(journal, name, runs=True)
-        wake = await claim_one(journal)
-        await journal.start_run(run_start(wake, f"run_{name}"))
+        wakes.append(await claim_one(journal))
+        await journal.start_run(run_start(wakes[-1], f"run_{name}"))
     first = reader.runs(Query(after=0, limit=1))
     assert [run.id for run in first] == ["run_1"]
     assert [run.id for run in reader.runs(Query(after=first[0].seq))] == ["run_2"]
-    await journal.end_run(run_end(wake, "run_2", reason="exit_code_1"))
+    await journal.end_run(run_end(wakes[1], "run_2", reason="exit_code_1"))
     assert [run.id for run in reader.runs(Query(), open_only=True)] == ["run_1"]
     assert [run.id for run in reader.runs(Query(reason="exit_code_1"))] == ["run_2"]
 
 
 async def test_what_does_not_exist_is_none(reader: Reader) -> None:
-    assert reader.event("evt_x") is reader.delivery("dlv_x") is reader.run("run_x") is None
+    assert (reader.event("evt_x"), reader.delivery("dlv_x"), reader.run("run_x")) == (None, None, None)
     assert (reader.events(Query()), reader.events(Query(after=5)), reader.steps(Query())) == ([], [], [])
     assert (reader.sources(), reader.pauses(), reader.daemons(), reader.route_stats()) == ([], [], [], {})
     assert reader.counts() == {"total": {"delivered": 0, "dropped": 0, "discarded": 0}}

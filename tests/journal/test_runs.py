@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.journal.build import claim, claim_one, delivery, enter, event, row, r
 
 
 async def begin(
-    journal: Journal, name: str, *, at: int = 0, session: str | None = None, **more: object
+    journal: Journal, name: str, *, at: int = 0, session: str | None = None, **more: Any
 ) -> ClaimedWake:
     """A delivery whose run has started. Its run is called as it is."""
     await enter(journal, name, runs=True, at=at, **more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +140,7 @@ class TestBounds:
 class TestIsolation:
     async def test_one_bad_row_fails_alone(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1")
-        results: list[Any] = await asyncio.gather(
+        results: Sequence[Any] = await asyncio.gather(
             enter(journal, "2"),
             accept(journal, event("1", delivery("other"))),
             enter(journal, "3"),
@@ -167,7 +167,7 @@ class TestIsolation:
     async def test_an_operators_mistake_disturbs_nobody(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1")
         wake = await claim_one(journal)
-        results: list[Any] = await asyncio.gather(
+        results: Sequence[Any] = await asyncio.gather(
             journal.operate("dlv_x", Delivered(), 0),
             journal.operate("dlv_x", Released(), 0),
             settle(journal, wake, Delivered()),
@@ -183,7 +183,7 @@ class TestIsolation:
             raise ZeroDivisionError
 
         await enter(journal, "1", runs=True)
-        results: list[Any] = await asyncio.gather(
+        results: Sequence[Any] = await asyncio.gather(
             journal.claim([ClaimWant(actor="actor", slots=1, admit=broken)], 0),
             enter(journal, "2"),
             return_exceptions=True,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from orgloop.config.load import load_project
 from orgloop.core.derive import Happened
 from orgloop.core.record import Phase, Record
 from orgloop.loggers import console, file
 from orgloop.plugin import LoggerPlugin
-from orgloop.plugin.registry import LOGGERS, plain_name
+from orgloop.plugin.registry import LOGGERS, Registry, plain_name
 from tests.support.markdown import first_cells, section, yaml_examples
 
 PAGE: Final = "loggers.md"
@@ -31,6 +34,14 @@ def options_of(plugin: LoggerPlugin) -> set[str]:
 def test_every_example_opens(definition: dict[str, Any]) -> None:
     plugin = PLUGINS[plain_name(LOGGERS, definition["type"])]
     plugin.open(plugin.settings.model_validate(definition.get("config", {})))
+
+
+@pytest.mark.parametrize("block", yaml_examples(PAGE))
+def test_every_example_is_a_sound_project(block: dict[str, Any], tmp_path: Path) -> None:
+    project = {"apiVersion": "orgloop/v1alpha1", "kind": "Project", "metadata": {"name": "example"}, **block}
+    (tmp_path / "orgloop.yaml").write_text(json.dumps(project))
+    loaded = load_project(tmp_path, Registry.of(*PLUGINS.values()), {})
+    assert [str(finding) for finding in loaded.findings] == []
 
 
 @pytest.mark.parametrize("name", PLUGINS)

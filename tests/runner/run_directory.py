@@ -45,6 +45,7 @@ class RunDirectory:
         cwd: Path | None = None,
         stdin: bytes | None = None,
         grace_s: float = 10.0,
+        stop_signal: int = signal.SIGTERM,
         limits: Mapping[str, float] | None = None,
     ) -> RunDirectory:
         unlimited: dict[str, float | None] = dict.fromkeys(LIMITS)
@@ -55,6 +56,7 @@ class RunDirectory:
             "env": dict(env),
             "limits": unlimited | dict(limits or {}),
             "grace_s": grace_s,
+            "stop_signal": stop_signal,
         }
         self.write(runner.SPEC, json.dumps(spec).encode())
         if stdin is not None:

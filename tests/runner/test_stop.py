@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -102,3 +103,26 @@ def test_a_signal_before_the_program_runs_is_not_lost(run: RunDirectory) -> None
     process.terminate()
     (run.path / runner.STDIN).write_bytes(b"")
     assert (run.end()["stopped"], run.end()["signal"]) == ("requested", 15)
+
+
+def test_the_stop_signal_is_the_one_that_the_run_asks_for(run: RunDirectory) -> None:
+    script = "trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 0.05; done"
+    process = run.prepare(shell(script), stop_signal=signal.SIGINT).spawn()
+    run.said(b"ready")
+    process.terminate()
+    end = run.end()
+    assert (end["stopped"], end["status"]) == ("requested", 3)
+    assert run.read(runner.STDOUT) == b"ready\ninterrupted\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells who descends from whom")
+@pytest.mark.parametrize("ending", ["exit 0", "exec sleep 1000"])
+def test_what_made_a_session_of_its_own_ends_with_its_run(run: RunDirectory, ending: str) -> None:
+    script = f"setsid sh -c 'trap \"\" TERM INT; echo $$; while :; do sleep 0.1; done' & sleep 0.3; {ending}"
+    process = run.prepare(shell(script), grace_s=0.2).spawn()
+    run.said(b"\n")
+    stray = int(run.read(runner.STDOUT))
+    if "1000" in ending:
+        process.terminate()
+    run.end()
+    until(lambda: not alive(stray), "the stray ends")

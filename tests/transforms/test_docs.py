@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from orgloop.config.load import load_project
+from orgloop.connectors.webhook import connector as webhook
 from orgloop.plugin import Change, Discard, Transform, TransformPlugin
-from orgloop.plugin.registry import TRANSFORMS, plain_name
+from orgloop.plugin.registry import TRANSFORMS, Registry, plain_name
 from orgloop.transforms import dedup, enrich, filter, script
 from tests.support.markdown import examples, first_cells, section, yaml_examples
 from tests.transforms.given import EVENT, SCOPE, opened
@@ -65,6 +68,30 @@ def test_every_option_has_an_example(name: str) -> None:
     settings = PLUGINS[name].settings
     options = {field.alias or key for key, field in settings.model_fields.items()} - settings.without_effect()
     assert options - used <= {"fields"}
+
+
+def test_all_examples_together_are_a_sound_project(tmp_path: Path) -> None:
+    (tmp_path / "ask-jira.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "ask-jira.sh").chmod(0o755)
+    [route] = [route for block in yaml_examples(PAGE) for route in block.get("routes", ())]
+    steps = [{"ref": definition["name"]} for definition in DEFINITIONS]
+    project = {
+        "apiVersion": "orgloop/v1alpha1",
+        "kind": "Project",
+        "metadata": {"name": "examples"},
+        "sources": [{"id": "github", "connector": "webhook"}],
+        "actors": [
+            {"id": "engineer", "connector": "webhook", "config": {"url": "http://127.0.0.1:9/"}},
+        ],
+        "transforms": DEFINITIONS,
+        "routes": [route, {**route, "name": "all", "transforms": steps}],
+    }
+    (tmp_path / "orgloop.yaml").write_text(json.dumps(project))
+    registry = Registry.of(webhook, *PLUGINS.values())
+    loaded = load_project(tmp_path, registry, {})
+    assert [str(finding) for finding in loaded.findings] == []
+    assert loaded.organization is not None
+    assert [step.name for step in loaded.organization.routes[1].steps] == [step["ref"] for step in steps]
 
 
 async def test_the_example_script_does_what_it_says(tmp_path: Path) -> None:

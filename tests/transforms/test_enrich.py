@@ -112,7 +112,7 @@ def test_a_comparison_is_computed(rule: str, expected: bool) -> None:
     "config",
     [
         {},
-        {"copy": {"payload.x": "payload.absent"}},
+        {"copy": {"payload.x": "payload.absent", "payload.title": "payload.absent"}},
         {"set": {"payload.count": 5, "payload.ratio": 1}},
         {"compute": {"payload.draft": "payload.count > 5"}},
     ],

@@ -71,7 +71,9 @@ def matches(pattern: Any, value: object) -> bool:
         ("//", "//", True),
         ("//", "anything", False),
         ("/a/ii", "/a/ii", True),
+        ("/a/ii", "a", False),
         ("/a/uv", "/a/uv", True),
+        ("/a/uv", "a", False),
         ("/home/g", "at home", True),
         # regular expressions
         ("/fix/", "prefix", True),

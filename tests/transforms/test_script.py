@@ -131,8 +131,8 @@ async def test_endless_stderr_is_no_problem(make: Opener) -> None:
 
 async def test_a_timeout_ends_the_script_and_all_that_it_started(make: Opener, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    step = make(f"sleep 300 & echo $! $$ > {pids}; wait", timeout_ms=500)
-    assert await run(step) == Failure(reason="ended because it took longer than 500ms")
+    step = make(f"sleep 300 & echo $! $$ > {pids}; wait", timeout_ms=1500)
+    assert await run(step) == Failure(reason="ended because it took longer than 1.5s")
     for pid in map(int, pids.read_text().split()):
         until(partial(gone, pid), f"process {pid} is gone")
 
@@ -143,10 +143,12 @@ async def test_a_script_that_closes_its_output_is_still_bounded(make: Opener) ->
 
 
 async def test_what_it_leaves_in_the_background_does_not_hold_its_result(
-    make: Opener, monkeypatch: pytest.MonkeyPatch
+    make: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "_LINGER_S", 0.05)
-    assert await run(make("sleep 300 & echo {}")) == Change(document={})
+    pid_file = tmp_path / "pid"
+    assert await run(make(f"sleep 300 & echo $! > {pid_file}; echo {{}}")) == Change(document={})
+    until(partial(gone, int(pid_file.read_text())), "what held its output is gone")
 
 
 async def test_a_cancelled_script_is_ended(make: Opener, tmp_path: Path) -> None:
@@ -217,6 +219,13 @@ async def test_it_runs_in_the_project_unless_told_otherwise(
     (tmp_path / "data").mkdir()
     step = make("pwd >&2; exit 1", **({"cwd": cwd} if cwd else {}))
     assert await run(step) == Discard(reason=str((tmp_path / expected).resolve()))
+
+
+async def test_without_a_project_it_runs_where_it_lies(tmp_path: Path) -> None:
+    script = tmp_path / "s.sh"
+    script.write_text("#!/bin/sh\npwd >&2; exit 1\n")
+    script.chmod(0o755)
+    assert await run(opened(transform, {"script": str(script)})) == Discard(reason=str(tmp_path.resolve()))
 
 
 async def test_a_script_path_is_looked_for_beside_its_file_then_in_the_project(tmp_path: Path) -> None:

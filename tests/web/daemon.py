@@ -121,7 +121,12 @@ def route(name: str, source: str = "hooks", actor: str = "target", **more: Any) 
 def organization(root: Path) -> Organization:
     """Three sources, one actor, two routes."""
     polled = SourceSpec(
-        id="polled", connector="fake", kind=POLLER, settings=NoSettings(), poll_interval_ms=300_000, fingerprint="p"
+        id="polled",
+        connector="fake",
+        kind=POLLER,
+        settings=NoSettings(),
+        poll_interval_ms=300_000,
+        fingerprint="p",
     )
     sources = [webhook_source("hooks"), webhook_source("signed", secret=SecretStr(SECRET)), polled]
     target = ActorSpec(id="target", connector="fake", kind=ACTOR, settings=NoSettings(), fingerprint="t")
@@ -225,7 +230,7 @@ async def daemon(
     change: Callable[[Organization], Organization] = lambda organization: organization,
     *,
     bounds: Bounds | None = None,
-    prepare: Callable[[Runtime], None] = lambda runtime: None,
+    prepare: Callable[[Runtime], None] = lambda _: None,
     **options: Any,
 ) -> AsyncGenerator[Daemon]:
     """A running daemon. `prepare` may touch the parts before they start."""

@@ -44,7 +44,9 @@ class Wire:
         async with asyncio.timeout(PATIENCE_S):
             head = await self.reader.readuntil(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            headers = {
+                name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            }
             body = await self.reader.readexactly(int(headers.get("content-length", "0")))
         return Answer(status=int(first.split()[1]), headers=headers, body=body)
 

@@ -1,4 +1,4 @@
-"""Nothing that arrives at the port ends the daemon: each gets an answer of its own, and the next one is served."""
+"""Nothing that arrives at the port ends the daemon: each gets its answer, and the next one is served."""
 
 from __future__ import annotations
 
@@ -29,8 +29,14 @@ CASES: Final[dict[str, tuple[bytes, set[int]]]] = {
     "a NUL in a header": (b"GET /api/status HTTP/1.1\r\n" + HOST + b"X-A: a\0b\r\n\r\n", {400}),
     "an escaped NUL in the target": (b"GET /api/%00 HTTP/1.1\r\n" + HOST + b"\r\n", {404}),
     "a broken escape": (b"GET /api/events/%zz%ff%c3 HTTP/1.1\r\n" + HOST + b"\r\n", {404}),
-    "a source in no encoding": (b"POST /webhook/%ff\xfe HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n", {400, 404}),
-    "a header of 20 kB": (b"GET /api/status HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 20_000 + b"\r\n\r\n", {400}),
+    "a source in no encoding": (
+        b"POST /webhook/%ff\xfe HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n",
+        {400, 404},
+    ),
+    "a header of 20 kB": (
+        b"GET /api/status HTTP/1.1\r\n" + HOST + b"X-A: " + b"a" * 20_000 + b"\r\n\r\n",
+        {400},
+    ),
     "a target of 20 kB": (b"GET /api/" + b"a" * 20_000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", {400}),
     "a thousand headers": (b"GET /api/status HTTP/1.1\r\n" + HOST + b"X-A: a\r\n" * 1_000 + b"\r\n", {400}),
     "no HTTP at all": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20 + b"\r\n\r\n", {400}),
@@ -42,7 +48,9 @@ CASES: Final[dict[str, tuple[bytes, set[int]]]] = {
         {400},
     ),
     "length and chunks at once": (
-        b"POST /webhook/hooks HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"POST /webhook/hooks HTTP/1.1\r\n"
+        + HOST
+        + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         {400},
     ),
     "a negative Content-Length": (
@@ -58,15 +66,21 @@ CASES: Final[dict[str, tuple[bytes, set[int]]]] = {
         {400, 413},
     ),
     "chunks that are none": (
-        b"POST /webhook/hooks HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        b"POST /webhook/hooks HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
         {400},
     ),
     "a chunk that lies about its size": (
-        b"POST /webhook/hooks HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}{}\r\n0\r\n\r\n",
+        b"POST /webhook/hooks HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}{}\r\n0\r\n\r\n",
         {400},
     ),
     "an encoding of the transfer that is unknown": (
-        b"POST /webhook/hooks HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"POST /webhook/hooks HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
         {400, 415, 501},
     ),
     "a header folded over two lines": (
@@ -85,7 +99,10 @@ CASES: Final[dict[str, tuple[bytes, set[int]]]] = {
     ),
     "a body packed twice": (post(b"/webhook/hooks", b"{}", b"Content-Encoding: gzip, br"), {415}),
     "JSON nested 20,000 deep": (post(b"/webhook/hooks", b"[" * 20_000 + b"]" * 20_000), {400}),
-    "JSON nested 20,000 deep in objects": (post(b"/webhook/hooks", b'{"a":' * 20_000 + b"1" + b"}" * 20_000), {400}),
+    "JSON nested 20,000 deep in objects": (
+        post(b"/webhook/hooks", b'{"a":' * 20_000 + b"1" + b"}" * 20_000),
+        {400},
+    ),
     "JSON that ends too soon": (post(b"/webhook/hooks", b'{"a":'), {400}),
     "an empty body": (post(b"/webhook/hooks", b""), {400}),
     "bytes that are no text": (post(b"/webhook/hooks", b'{"a":"\xff\xfe"}'), {400}),
@@ -114,7 +131,9 @@ async def test_an_answer_comes_and_the_daemon_lives_on_after(case: str, acme: Da
 async def test_garbage_is_no_matter_for_the_log(acme: Daemon, caplog: pytest.LogCaptureFixture) -> None:
     for request, _ in CASES.values():
         await ask(acme.server.port, request)
-    assert [record.getMessage() for record in caplog.records if record.levelname in ("ERROR", "WARNING")] == []
+    assert [
+        record.getMessage() for record in caplog.records if record.levelname in ("ERROR", "WARNING")
+    ] == []
 
 
 async def test_a_request_that_never_ends_in_its_head_is_refused_early(acme: Daemon) -> None:

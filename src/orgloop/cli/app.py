@@ -38,14 +38,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
 from orgloop.cli import failures
-from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin
+from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin, nearest
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import wants_color
 
@@ -65,9 +64,9 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("schema", "schema", "Print the JSON Schema of the files"),
     ),
     "Run": (
-        ("start", "start", "Run the project"),
+        ("start", "start", "Run the project, or apply what changed"),
         ("stop", "stop", "Stop it; nothing is lost"),
-        ("restart", "restart", "Apply what changed"),
+        ("restart", "restart", "Stop and start it"),
         ("service", "service", "Keep it running: launchd, systemd, docker"),
     ),
     "Look": (
@@ -113,8 +112,8 @@ class Root(HelpMixin, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _modules():
-            near = get_close_matches(args[0], _modules(), n=1)
-            hint = f"Did you mean `orgloop {near[0]}`?" if near else "Type `orgloop --help` for the list."
+            near = nearest(args[0], _modules())
+            hint = f"Did you mean `orgloop {near}`?" if near else "Type `orgloop --help` for the list."
             raise click.UsageError(f"There is no command `{args[0]}`. {hint}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -46,7 +46,8 @@ class Banner:
             out.data({"ready": True, "project": organization.name, "url": url})
         out.line()
         out.line(
-            f"  {out.style('OrgLoop', 'bold')} {version_of('orgloop')}  {out.style(organization.name, 'bold', 'cyan')}  {url}"
+            f"  {out.style('OrgLoop', 'bold')} {version_of('orgloop')}"
+            f"  {out.style(organization.name, 'bold', 'cyan')}  {url}"
         )
         out.line()
         for source in organization.sources.values():
@@ -57,7 +58,8 @@ class Banner:
             woken = sum(route.actor == actor.id for route in organization.routes)
             routes = f"{woken} route{'' if woken == 1 else 's'}"
             out.line(
-                f"  {out.style('actor', 'dim')}   {actor.id}  {out.style(f'{actor.connector}, {routes}', 'dim')}"
+                f"  {out.style('actor', 'dim')}   {actor.id}"
+                f"  {out.style(f'{actor.connector}, {routes}', 'dim')}"
             )
         out.line()
         out.line(

@@ -1,4 +1,4 @@
-"""One chain of events as a tree: each event, the deliveries that it caused, their runs, and what those caused."""
+"""One chain as a tree: each event, the deliveries that it caused, their runs, and what those caused."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class EventNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chain:
-    """All of one trace. `cost_usd` sums what its runs reported, None if none did; `span_ms` is from first to last."""
+    """All of one trace.
+
+    `cost_usd` sums what its runs reported, None if none did; `span_ms` is from first to last.
+    """
 
     trace_id: str
     roots: Sequence[EventNode]
@@ -60,9 +63,14 @@ def trace_of(reader: Reader, id: str) -> str:
         run = reader.run(id)
         found = run.trace_id if run else None
     else:
-        raise NotFound(f"{id!r} is not an id", hint="ids begin with evt_, dlv_, run_ or trc_: `orgloop events` lists some")
+        raise NotFound(
+            f"{id!r} is not an id",
+            hint="ids begin with evt_, dlv_, run_ or trc_: `orgloop events` lists some",
+        )
     if found is None:
-        raise NotFound(f"there is no {id} in this home's journal", hint="`orgloop events` lists what there is")
+        raise NotFound(
+            f"there is no {id} in this home's journal", hint="`orgloop events` lists what there is"
+        )
     return found
 
 
@@ -70,7 +78,9 @@ def read_chain(reader: Reader, trace_id: str) -> Chain:
     """The whole chain. Raises NotFound if there is none."""
     events, deliveries, steps, runs = reader.trace(trace_id)
     if not events:
-        raise NotFound(f"there is no {trace_id} in this home's journal", hint="`orgloop events` lists what there is")
+        raise NotFound(
+            f"there is no {trace_id} in this home's journal", hint="`orgloop events` lists what there is"
+        )
     run_of = {run.delivery_id: run for run in runs if run.reason != "not_started"}
     nodes = {event.id: EventNode(row=event) for event in events}
     by_delivery: dict[str, DeliveryNode] = {}
@@ -94,7 +104,9 @@ def read_chain(reader: Reader, trace_id: str) -> Chain:
         runs=len(run_of),
         cost_usd=sum(costs) if costs else None,
         span_ms=max(ends) - events[0].at,
-        open=any(row.state not in ("delivered", "dropped", "discarded", "held", "dead") for row in deliveries),
+        open=any(
+            row.state not in ("delivered", "dropped", "discarded", "held", "dead") for row in deliveries
+        ),
     )
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +140,13 @@ def GLOBAL_OPTIONS() -> list[click.Parameter]:
     ]
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like it; empty if none is."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(known), n=1)), "")
+
+
 def cli_of(ctx: click.Context) -> Cli:
     """The Cli of this call."""
     shared: Mapping[str, Any] = ctx.meta.get(_SHARED, {})
@@ -187,12 +193,9 @@ class Group(HelpMixin, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.commands:
-            near = get_close_matches(args[0], self.commands, n=1)
-            hint = (
-                f"Did you mean `{ctx.command_path} {near[0]}`?"
-                if near
-                else f"There are: {', '.join(self.commands)}."
-            )
+            near = nearest(args[0], self.commands)
+            known = f"There are: {', '.join(self.commands)}."
+            hint = f"Did you mean `{ctx.command_path} {near}`?" if near else known
             raise click.UsageError(f"`{ctx.command_path}` has no `{args[0]}`. {hint}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -1,4 +1,4 @@
-"""`orgloop demo`: a small organization at work, for real: a daemon, a signed webhook, agents, a closed loop."""
+"""`orgloop demo`: a small organization at work: a daemon, a signed webhook, agents, a closed loop."""
 
 from __future__ import annotations
 
@@ -63,7 +63,12 @@ def _play(cli: Cli, project: Path, home_path: Path) -> None:
     home = Home(home_path)
     secret = secrets.token_hex(16)
     out = cli.out
-    _headline(cli, "1", "The organization", "two agents that work and one that judges; four routes, declared in YAML")
+    _headline(
+        cli,
+        "1",
+        "The organization",
+        "two agents that work and one that judges; four routes, declared in YAML",
+    )
     _draw_routes(cli, project, home, secret)
     with _daemon(project, home, secret) as daemon:
         _headline(cli, "2", "A review arrives", "GitHub's payload, signed, at the daemon's webhook")
@@ -73,7 +78,7 @@ def _play(cli: Cli, project: Path, home_path: Path) -> None:
         try:
             trace_id = trace_of(reader, event_id)
             _headline(cli, "3", "The loop runs", "live, from the journal")
-            _watch(cli, reader, trace_id)
+            _watch(cli, reader)
             _headline(cli, "4", "The whole chain", f"orgloop trace {event_id}")
             out.line()
             out.print(draw(reader, read_chain(reader, trace_id)))
@@ -132,7 +137,9 @@ def _until_ready(child: subprocess.Popen[bytes], home: Home, log_file: Path) -> 
         if info is not None:
             return info
         time.sleep(0.05)
-    raise DaemonError("the demo's daemon did not start", hint=log_file.read_text(errors="replace").strip()[-2000:])
+    raise DaemonError(
+        "the demo's daemon did not start", hint=log_file.read_text(errors="replace").strip()[-2000:]
+    )
 
 
 def _send_review(project: Path, daemon: DaemonInfo, secret: str) -> str:
@@ -159,7 +166,7 @@ def _send_review(project: Path, daemon: DaemonInfo, secret: str) -> str:
     return said["event_id"]
 
 
-def _watch(cli: Cli, reader: Reader, trace_id: str) -> None:
+def _watch(cli: Cli, reader: Reader) -> None:
     """Show what happens until the last route's run has ended."""
     from orgloop.cli.live import Live
     from orgloop.journal.follow import Follower
@@ -173,7 +180,9 @@ def _watch(cli: Cli, reader: Reader, trace_id: str) -> None:
             if record.route == LAST_ROUTE and record.phase == "run.ended":
                 return
         time.sleep(0.05)
-    raise DaemonError("the loop did not close in time", hint="run `orgloop demo --keep DIR`, then look at it there")
+    raise DaemonError(
+        "the loop did not close in time", hint="run `orgloop demo --keep DIR`, then look at it there"
+    )
 
 
 def _next_steps(cli: Cli, kept: Path | None) -> None:
@@ -187,7 +196,13 @@ def _next_steps(cli: Cli, kept: Path | None) -> None:
         ("orgloop trace ID", "why an agent was woken, with what, and what came of it"),
     ]
     if kept is not None:
-        steps.insert(0, (f"cd {out.path(kept)}", "this organization: export DEMO_GITHUB_SECRET=anything, then orgloop start"))
+        steps.insert(
+            0,
+            (
+                f"cd {out.path(kept)}",
+                "this organization: export DEMO_GITHUB_SECRET=anything, then orgloop start",
+            ),
+        )
     width = max(len(step) for step, _ in steps)
     for step, words in steps:
         out.line(f"  {out.style(step.ljust(width), 'cyan')}  {out.style(words, 'dim')}")

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import time
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +51,8 @@ def _known(exc: OrgLoopError, out: Output) -> int:
 
 
 def _fault(exc: BaseException, out: Output, environ: Mapping[str, str], *, show: bool) -> int:
+    import traceback
+
     text = "".join(traceback.format_exception(exc))
     if show:
         sys.stderr.write(text)
@@ -86,6 +85,9 @@ def _tell(out: Output, kind: str, message: str, hint: str, findings: Sequence[An
 
 def _keep(text: str, environ: Mapping[str, str]) -> Path | None:
     """Write the traceback into the home's logs if there is a home, else beside other temporary files."""
+    import tempfile
+    import time
+
     home = Path(environ.get("ORGLOOP_HOME") or Path.home() / ".orgloop")
     prefix = f"fault-{time.strftime('%Y%m%dT%H%M%S')}-"
     for directory in (home / "logs", None):

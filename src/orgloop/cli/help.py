@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from shutil import get_terminal_size
 
 import click
 
-WIDTH = 100
+WIDEST = 100
 _SHARED = "Options of every command"
 
 
@@ -61,21 +62,26 @@ def _subcommands(group: click.Group) -> Iterable[str]:
 
 def _paragraphs(text: str) -> list[str]:
     paragraphs = inspect.cleandoc(text).split("\n\n")
-    return "\n\n".join(textwrap.fill(" ".join(one.split()), WIDTH) for one in paragraphs).splitlines()
+    return "\n\n".join(textwrap.fill(" ".join(one.split()), _width()) for one in paragraphs).splitlines()
 
 
 def _records(ctx: click.Context, parameters: Iterable[click.Parameter]) -> list[str]:
-    rows = [record for one in parameters if (record := one.get_help_record(ctx)) is not None]
+    records = [one.get_help_record(ctx) for one in parameters]
+    rows = [record for record in records if record is not None and record[1]]
     widest = min(max((len(name) for name, _ in rows), default=0), 34)
     lines: list[str] = []
     for name, text in rows:
-        wrapped = textwrap.wrap(text, WIDTH - widest - 4) or [""]
+        wrapped = textwrap.wrap(text, max(_width() - widest - 4, 20)) or [""]
         if len(name) > widest:
             lines.append(f"  {_name(name)}")
             name = ""
         lines.append(f"  {_name(name.ljust(widest))}  {wrapped[0]}".rstrip())
         lines += [f"{' ' * (widest + 4)}{more}" for more in wrapped[1:]]
     return lines
+
+
+def _width() -> int:
+    return min(get_terminal_size((80, 24)).columns, WIDEST)
 
 
 def _heading(text: str) -> str:

@@ -40,7 +40,7 @@ FIRST_SOURCE, FIRST_ACTOR = "webhook", "process"
     type=click.Choice(PERMISSION_MODES),
     help="What a coding agent may do without asking; acceptEdits if absent.",
 )
-@click.option("--interactive/--no-interactive", default=True, help="Ask, if there is a terminal.")
+@click.option("--no-interactive", is_flag=True, help="Ask nothing, even at a terminal.")
 def command(
     cli: Cli,
     name: str | None,
@@ -48,7 +48,7 @@ def command(
     connectors: str | None,
     directory: str,
     permission_mode: str | None,
-    interactive: bool,
+    no_interactive: bool,
 ) -> None:
     """Create a project: orgloop.yaml, an SOP for each route, and nothing else that is not needed.
 
@@ -64,7 +64,8 @@ def command(
             hint="extend it with `orgloop add`, or choose another directory with `--dir`",
         )
     name = name or _name_of(target)
-    if connectors is None and interactive and not cli.out.json and sys.stdin.isatty() and sys.stdout.isatty():
+    asks = connectors is None and not no_interactive and not cli.out.json
+    if asks and sys.stdin.isatty() and sys.stdout.isatty():
         from orgloop.cli.ask import ask
 
         choice = ask(cli.registry, name=name, description=description, permission_mode=permission_mode)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from orgloop.cli.output import Output
+from orgloop.cli.words import run_words, shortened
 
 if TYPE_CHECKING:
     from orgloop.core.record import Record
@@ -37,7 +38,9 @@ class Live:
                 for words in self._words(record, reader):
                     self._quote(words)
             case "deliver.held" | "deliver.failure" | "deliver.retry":
-                self._say(record, "✗", "red", f"{record.route} → {record.target}", f"{record.result} {record.error}")
+                self._say(
+                    record, "✗", "red", f"{record.route} → {record.target}", f"{record.result} {record.error}"
+                )
             case _:
                 pass
 
@@ -58,10 +61,8 @@ class Live:
 
     def _words(self, record: Record, reader: Reader) -> Sequence[str]:
         """What the agent said, and its structured result."""
-        from orgloop.cli.trace import words_of
-
         run = reader.run(record.run_id)
-        return words_of(run) if run is not None else ()
+        return run_words(run) if run is not None else ()
 
     def _say(self, record: Record, symbol: str, color: str, words: str, details: str) -> None:
         out = self._out
@@ -71,5 +72,4 @@ class Live:
 
     def _quote(self, words: str) -> None:
         if words:
-            shown = words if len(words) <= SHOWN else f"{words[:SHOWN]}…"
-            self._out.line(f"{' ' * 12}{self._out.style(shown, 'dim')}")
+            self._out.line(f"{' ' * 12}{self._out.style(shortened(words, SHOWN), 'dim')}")

@@ -43,7 +43,10 @@ class Filter:
             and (self.id is None or self.id in ids)
             and _is(self.trace, record.trace_id)
             and _is(self.event, record.event_type)
-            and (self.result is None or self.result in (record.result, record.phase, record.phase.rpartition(".")[2]))
+            and (
+                self.result is None
+                or self.result in (record.result, record.phase, record.phase.rpartition(".")[2])
+            )
         )
 
 
@@ -52,19 +55,46 @@ def _is(wanted: str | None, found: str) -> bool:
 
 
 @new_command(
-    examples=["orgloop logs", "orgloop logs --route pr-review --since 2h", "orgloop logs --result drop --no-follow"]
+    examples=[
+        "orgloop logs",
+        "orgloop logs --route pr-review --since 2h",
+        "orgloop logs --result drop --no-follow",
+    ]
 )
 @click.option("--source", metavar="ID", help="Only what comes from this source.")
 @click.option("--route", metavar="NAME", help="Only this route.")
 @click.option("--actor", metavar="ID", help="Only this actor.")
-@click.option("--event", "id", metavar="ID", help="Only this event (a delivery's, run's or trace's id works, too). Does not follow.")
+@click.option(
+    "--event",
+    "id",
+    metavar="ID",
+    help="Only this event (a delivery's, run's or trace's id works, too). Does not follow.",
+)
 @click.option("--trace", metavar="ID", help="Only this trace.")
 @click.option("--event-type", metavar="TYPE", help="Only events of this canonical type.")
 @click.option("--result", metavar="WORD", help="Only this result: delivered, drop, retry, held, dead, ...")
 @click.option("--since", metavar="DURATION", help="From so long ago on, such as 30m or 2d.")
-@click.option("-n", "--last", "count", default=50, show_default=True, help="Without --since: from the last so many events on.")
-@click.option("-f/-F", "--follow/--no-follow", default=None, help="Go on with what happens. Without either: on a terminal.")
-@click.option("--format", "layout", type=click.Choice(["human", "json"]), default="human", help="json: one document a line.")
+@click.option(
+    "-n",
+    "--last",
+    "count",
+    default=50,
+    show_default=True,
+    help="Without --since: from the last so many events on.",
+)
+@click.option(
+    "-f/-F",
+    "--follow/--no-follow",
+    default=None,
+    help="Go on with what happens. Without either: on a terminal.",
+)
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["human", "json"]),
+    default="human",
+    help="json: one document a line.",
+)
 def command(
     cli: Cli,
     source: str | None,

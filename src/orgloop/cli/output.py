@@ -47,8 +47,6 @@ class Output:
     quiet: bool = False
     color: bool | None = None
 
-    # --- for people -----------------------------------------------------------------------------
-
     def line(self, text: str = "") -> None:
         """One line of text."""
         if not (self.json or self.quiet):
@@ -106,8 +104,6 @@ class Output:
             table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
         self.console.print(table)
 
-    # --- for programs ---------------------------------------------------------------------------
-
     def data(self, value: Any) -> None:
         """The command's one JSON document. Without `json` too: for commands that always print JSON."""
         import orjson
@@ -118,8 +114,6 @@ class Output:
     def raw(self, text: str) -> None:
         """Text that is the product itself, such as a schema: `quiet` and `json` do not hide it."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
-
-    # --- parts of lines -------------------------------------------------------------------------
 
     def style(self, text: str, *styles: str, error: bool = False) -> str:
         """`text` in these styles, if the stream shows colours. `error`: it goes to standard error."""

@@ -88,7 +88,7 @@ def _state(cli: Cli, applied: AppliedRow | None, root: str, *, running: bool) ->
     if applied is None:
         out.line("Nothing was applied yet: `orgloop start` would begin with all of this.")
     elif running:
-        out.line("Compared with what runs now; `orgloop restart` applies the changes.")
+        out.line("Compared with what runs now; `orgloop start` applies the changes to it.")
     else:
         out.line("Compared with what ran last; nothing runs now. `orgloop start` applies the changes.")
     if applied is not None and applied.root != root:

@@ -56,7 +56,6 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
 def _apply(cli: Cli, organization: Organization) -> int | None:
     """Hand the project to the daemon that runs."""
     from orgloop.cli.client import Client
-
     from orgloop.cli.plan import plan_of, show
 
     plan = plan_of(cli)

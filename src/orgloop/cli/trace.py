@@ -9,29 +9,31 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
+from orgloop.cli.words import (
+    OUTCOME_STYLES,
+    STATE_STYLES,
+    author_of,
+    dollars,
+    event_name,
+    one_line,
+    run_words,
+    shortened,
+    state_words,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
     from orgloop.cli.chain import Chain, DeliveryNode, EventNode
-    from orgloop.journal.model import RunRow, StepRow
+    from orgloop.journal.model import StepRow
     from orgloop.journal.protocols import Reader
 
 SOP_LINES = 2
 """Lines of an SOP that are shown without --prompts."""
 
-COLORS = {
-    "delivered": "green",
-    "dropped": "dim",
-    "discarded": "dim",
-    "held": "red",
-    "dead": "red",
-    "pending": "yellow",
-    "preparing": "yellow",
-    "running": "cyan",
-    "started": "cyan",
-}
+SAID = 120
+"""Characters of what an agent said."""
 
 
 @new_command(examples=["orgloop trace evt_19b5a1c2d3e4f506", "orgloop trace dlv_19b5a1c2d3e4f507 --prompts"])
@@ -62,7 +64,7 @@ def draw(reader: Reader, chain: Chain, *, prompts: bool = False, show_all: bool 
 
     facts = [f"{chain.events} events", f"{chain.runs} runs", humanize(chain.span_ms)]
     if chain.cost_usd is not None:
-        facts.append(f"${chain.cost_usd:.4f}")
+        facts.append(dollars(chain.cost_usd))
     if chain.open:
         facts.append("goes on")
     tree = Tree(Text.assemble((chain.trace_id, "bold"), (f"  {' · '.join(facts)}", "dim")), guide_style="dim")
@@ -72,7 +74,7 @@ def draw(reader: Reader, chain: Chain, *, prompts: bool = False, show_all: bool 
 
 
 def _add_event(tree: Tree, reader: Reader, node: EventNode, *, prompts: bool, show_all: bool) -> None:
-    """An event; with one delivery, as nearly always, that shares its branch, so that long chains stay narrow."""
+    """An event. With one delivery, as nearly always, that shares its branch: long chains stay narrow."""
     from rich.text import Text
 
     label = _event_line(node)
@@ -106,11 +108,9 @@ def _event_line(node: EventNode) -> Text:
     from orgloop.cli.times import clock
 
     row = node.row
-    provenance = row.document.get("provenance", {})
-    line = Text.assemble(("● ", "blue"), (row.source, "bold"), f" {row.platform_event or row.type}")
-    author = provenance.get("author")
-    if isinstance(author, str) and author != row.source:
-        line.append(f" by {author}")
+    line = Text.assemble(("● ", "blue"), (row.source, "bold"), f" {one_line(event_name(row))}")
+    if author := author_of(row):
+        line.append(f" by {one_line(author)}")
     line.append(f"  {clock(row.at)}  {row.id}", "dim")
     return line
 
@@ -121,8 +121,10 @@ def _delivery_line(node: DeliveryNode) -> Text:
     from orgloop.core.units import humanize
 
     row = node.row
-    word = f"{row.state} ({row.reason})" if row.reason else str(row.state)
-    line = Text.assemble((row.route, "cyan"), " → ", (row.actor, "bold"), "  ", (word, COLORS[row.state]))
+    word = state_words(row.state, row.reason)
+    line = Text.assemble(
+        (row.route, "cyan"), " → ", (row.actor, "bold"), "  ", (word, STATE_STYLES[row.state])
+    )
     facts = [humanize(max(0, row.changed_at - row.accepted_at))]
     if row.attempts > 1:
         facts.append(f"{row.attempts} attempts")
@@ -141,12 +143,23 @@ def _details(reader: Reader, node: DeliveryNode, *, prompts: bool) -> Iterator[T
             yield Text(f"  {entry['name']} {entry['result']}{reason}", "dim")
     yield from _prompt(reader, node.steps, whole=prompts)
     for step in node.steps:
-        if step.happening in ("retry", "throttled", "unavailable", "interrupted", "not_started", "hold", "released"):
-            yield Text(f"  {step.happening.replace('_', ' ')}{f': {step.detail}' if step.detail else ''}", "yellow")
+        if step.happening in (
+            "retry",
+            "throttled",
+            "unavailable",
+            "interrupted",
+            "not_started",
+            "hold",
+            "released",
+        ):
+            yield Text(
+                f"  {step.happening.replace('_', ' ')}{f': {step.detail}' if step.detail else ''}", "yellow"
+            )
     if node.run is not None:
         yield _run_line(node)
     elif node.row.detail:
-        yield Text(f"  {node.row.detail}", "dim" if node.row.state == "delivered" else COLORS[node.row.state])
+        style = "dim" if node.row.state == "delivered" else STATE_STYLES[node.row.state]
+        yield Text(f"  {one_line(node.row.detail)}", style)
 
 
 def _prompt(reader: Reader, steps: list[StepRow], *, whole: bool) -> Iterator[Text]:
@@ -174,32 +187,20 @@ def _run_line(node: DeliveryNode) -> Text:
     run = node.run
     if run is None:
         return Text()
-    color = {"success": "green", "failure": "red", "": "cyan"}.get(run.outcome, "yellow")
+    color = OUTCOME_STYLES.get(run.outcome, "yellow")
     line = Text.assemble(("  run    ", "dim"), (run.outcome or "goes on", color))
     facts = [run.reason] if run.reason and run.outcome != "success" else []
     if run.ended_at is not None:
         facts.append(humanize(run.ended_at - run.started_at))
     if run.cost_usd is not None:
-        facts.append(f"${run.cost_usd:.4f}")
+        facts.append(dollars(run.cost_usd))
     line.append(f"  {' · '.join(facts)}  {run.id}", "dim")
-    said, decided = words_of(run)
+    said, decided = run_words(run)
     if said:
-        line.append(f"\n         {said[:120]}{'…' if len(said) > 120 else ''}")
+        line.append(f"\n         {shortened(said, SAID)}")
     if decided:
         line.append(f"\n         {decided}", "cyan")
     return line
-
-
-def words_of(run: RunRow) -> tuple[str, str]:
-    """What a run's agent said, on one line, and its structured result as JSON; empty if there is none."""
-    import re
-
-    import orjson
-
-    result = run.completion.get("result") or {}
-    said = re.sub(r"```.*?(?:```|\Z)", " ", run.text or run.last_line, flags=re.DOTALL)
-    decided = result.get("json")
-    return " ".join(said.split()), orjson.dumps(decided).decode() if decided is not None else ""
 
 
 def _document(chain: Chain) -> dict[str, Any]:

@@ -150,7 +150,7 @@ class Ends:
         part, spot = entry.part, entry.spot
         if not part.type or spot.lacks_variable("type"):
             return None
-        plugin = self._plugins.logger(part.type, spot.where("type"), spot.label)
+        plugin = self._plugins.logger(part.type, lambda: spot.where("type"), spot.label)
         if plugin is None:
             return None
         config = part.config or {}
@@ -163,7 +163,7 @@ class Ends:
     def _connector(self, name: str, spot: Spot) -> Connector | None:
         if not name or spot.lacks_variable("connector"):
             return None
-        return self._plugins.connector(name, spot.where("connector"), spot.label)
+        return self._plugins.connector(name, lambda: spot.where("connector"), spot.label)
 
 
 def _config_of(spot: Spot) -> Any:

@@ -40,32 +40,33 @@ class Plugins:
         self._registry = registry
         self._context = context
         self._report = report
+        self._transforms = frozenset(registry.names(TRANSFORMS))
         self._found: dict[
             tuple[str, str], Connector | TransformPlugin | LoggerPlugin | NotFound | PluginError
         ] = {}
 
-    def connector(self, name: str, where: Where, label: str) -> Connector | None:
+    def connector(self, name: str, where: Callable[[], Where], label: str) -> Connector | None:
         """The connector of this name; None after a finding at `where`."""
         found = self._plugin(CONNECTORS, name, self._registry.connector)
         return self._told(found, Code.UNKNOWN_CONNECTOR, where, label)
 
-    def transform(self, name: str, where: Where, label: str) -> TransformPlugin | None:
+    def transform(self, name: str, where: Callable[[], Where], label: str) -> TransformPlugin | None:
         """The transform of this name; None after a finding at `where`."""
         found = self._plugin(TRANSFORMS, name, self._registry.transform)
         return self._told(found, Code.UNKNOWN_TRANSFORM, where, label)
 
-    def logger(self, name: str, where: Where, label: str) -> LoggerPlugin | None:
+    def logger(self, name: str, where: Callable[[], Where], label: str) -> LoggerPlugin | None:
         """The logger of this name; None after a finding at `where`."""
         found = self._plugin(LOGGERS, name, self._registry.logger)
         return self._told(found, Code.UNKNOWN_LOGGER, where, label)
 
     def has_transform(self, name: str) -> bool:
         """Whether a transform of this name is installed."""
-        return plain_name(TRANSFORMS, name) in self._registry.names(TRANSFORMS)
+        return plain_name(TRANSFORMS, name) in self._transforms
 
     def transform_names(self) -> list[str]:
         """The installed transforms."""
-        return self._registry.names(TRANSFORMS)
+        return sorted(self._transforms)
 
     def variables(self) -> dict[str, Variable]:
         """What the connectors that were asked for say about the variables that they use."""
@@ -150,11 +151,13 @@ class Plugins:
                 )
         return self._found[key]  # type: ignore[return-value]
 
-    def _told(self, found: _P | NotFound | PluginError, code: Code, where: Where, label: str) -> _P | None:
+    def _told(
+        self, found: _P | NotFound | PluginError, code: Code, where: Callable[[], Where], label: str
+    ) -> _P | None:
         match found:
             case NotFound() | PluginError():
                 code = code if isinstance(found, NotFound) else Code.BROKEN_PLUGIN
-                self._report.error(code, where, f"{label}: {found.message}", found.hint)
+                self._report.error(code, where(), f"{label}: {found.message}", found.hint)
                 return None
             case _:
                 return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +46,7 @@ class Steps:
         self._root = root
         self._report = report
         self._plain: dict[str, Settings | None] = {}
+        self._shared: dict[tuple[str, Path, str], Settings] = {}
         self.definitions = {name: self._definition(entry) for name, entry in definitions.items()}
         self.used: set[str] = set()
         self.scripts: dict[str, Path] = {}
@@ -119,7 +121,7 @@ class Steps:
             name, key = part.package, "package"
         if not name or spot.lacks_variable(key):
             return None
-        return self._plugins.transform(name, spot.where(key), spot.label)
+        return self._plugins.transform(name, lambda: spot.where(key), spot.label)
 
     def _no_effect(self, spot: Spot, key: str, why: str) -> None:
         message = f"{spot.label}: `{key}` has no effect: {why}"
@@ -128,14 +130,32 @@ class Steps:
     def _defined(self, definition: Definition, part: schema.Step, spot: Spot, number: int) -> StepSpec | None:
         if definition.plugin is None:
             return None
-        if part.config:
-            settings = self._overridden(definition, definition.plugin, part.config, spot, number)
+        plugin, config = definition.plugin, part.config
+        if config:
+            settings = self._once(
+                part,
+                plugin,
+                definition.entry.spot.folder,
+                lambda: self._overridden(definition, plugin, config, spot, number),
+            )
         else:
             settings = self._settings_of(definition)
         if settings is None:
             return None
         on_error = part.on_error or definition.entry.part.on_error or "pass"
-        return StepSpec(name=part.ref, plugin=definition.plugin, settings=settings, on_error=on_error)
+        return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=on_error)
+
+    def _once(
+        self, part: schema.Step, plugin: TransformPlugin, folder: Path, make: Callable[[], Settings | None]
+    ) -> Settings | None:
+        """Settings that many routes write alike are made once, unless each of them is to be warned."""
+        if plugin.settings.without_effect() & (part.config or {}).keys():
+            return make()
+        key = (part.ref, folder, json.dumps(part.config, sort_keys=True))
+        settings = self._shared.get(key) or make()
+        if settings is not None:
+            self._shared[key] = settings
+        return settings
 
     def _settings_of(self, definition: Definition) -> Settings | None:
         name, plugin, spot = definition.entry.name, definition.plugin, definition.entry.spot
@@ -172,15 +192,19 @@ class Steps:
         return settings if self._plugins.works(lambda: plugin.open(settings), spot, own) else None
 
     def _direct(self, part: schema.Step, spot: Spot, number: int) -> StepSpec | None:
-        where = spot.where("transforms", number)
-        plugin = self._plugins.transform(part.ref, where, spot.label)
+        at: DataPath = ("transforms", number, "config") if part.config else ("transforms", number)
+        plugin = self._plugins.transform(part.ref, lambda: spot.where("transforms", number), spot.label)
         if plugin is None:
             return None
-        at: DataPath = ("transforms", number, "config") if part.config else ("transforms", number)
-        settings = self._plugins.settings(plugin.settings, part.config or {}, spot, lambda _: (spot, at))
-        if settings is None or not self._script(settings, spot, part.ref):
-            return None
-        if not self._plugins.works(lambda: plugin.open(settings), spot, at):
+
+        def make() -> Settings | None:
+            made = self._plugins.settings(plugin.settings, part.config or {}, spot, lambda _: (spot, at))
+            if made is None or not self._script(made, spot, part.ref):
+                return None
+            return made if self._plugins.works(lambda: plugin.open(made), spot, at) else None
+
+        settings = self._once(part, plugin, spot.folder, make)
+        if settings is None:
             return None
         return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=part.on_error or "pass")
 

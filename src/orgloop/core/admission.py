@@ -95,6 +95,7 @@ def admit(want: Want, usage: Usage, limits: RunLimits, now: int) -> Verdict:
     ):
         return Hold(
             reason=HoldReason.BUDGET,
-            detail=f"{usage.runs_last_hour} runs started within the hour; budget.runs_per_hour is {limits.runs_per_hour}",
+            detail=f"{usage.runs_last_hour} runs started within the hour; "
+            f"budget.runs_per_hour is {limits.runs_per_hour}",
         )
     return Go()

@@ -70,7 +70,7 @@ FINISHED: Final = frozenset({State.DELIVERED, State.DROPPED, State.DISCARDED})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
-    """How often and how far apart the waking of an actor is tried. `backoff` is exponential, linear or fixed."""
+    """How often and how far apart a waking is tried. `backoff` is exponential, linear or fixed."""
 
     max_attempts: int = 8
     backoff: str = "exponential"

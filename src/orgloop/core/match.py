@@ -1,4 +1,4 @@
-"""Which routes an event wakes. The matcher is built once and costs little more for ten thousand routes than for one."""
+"""Which routes an event wakes; ten thousand routes cost little more than one."""
 
 from __future__ import annotations
 

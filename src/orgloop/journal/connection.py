@@ -6,6 +6,7 @@ store's own affair, after it has answered.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -73,7 +74,7 @@ def open_writing(place: Place) -> apsw.Connection:
         connection.pragma("temp_store", "memory")
     except apsw.Error as exc:
         if connection is not None:
-            connection.close(True)
+            shut(connection)
         raise translated(exc, place.name) from exc
     if mode != "wal" and not place.memory:
         connection.close()
@@ -82,6 +83,12 @@ def open_writing(place: Place) -> apsw.Connection:
             hint="Set ORGLOOP_HOME to a directory on a local disk.",
         )
     return connection
+
+
+def shut(connection: apsw.Connection) -> None:
+    """Close a connection, also on a disk that fails: a log that cannot be emptied stays as it is."""
+    with contextlib.suppress(apsw.Error):
+        connection.close(True)
 
 
 def open_reading(place: Place) -> apsw.Connection:

@@ -370,6 +370,22 @@ class RunRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BacklogRow:
+    """What is not finished and alike: how much, since when the first has been so, and when it was due.
+
+    `due` is of those that only wait for their turn, None if there is none.
+    """
+
+    actor: str
+    route: str
+    state: State
+    reason: str
+    count: int
+    since: int
+    due: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourceRow:
     """A source's health and checkpoint."""
 

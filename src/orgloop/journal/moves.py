@@ -1,8 +1,8 @@
 """How a delivery's row changes after a move of `core.delivery`, and its key's queue with it.
 
 A key's queue are the deliveries of one actor and key that are preparing, pending, running or
-started. Exactly one of them is the head. It is the first by place, unless another was awake already
-when an earlier one joined.
+started. Exactly one of them is the head: the one that is awake (running or started), else the first by
+place. A place is the order of acceptance, or for what a person lets go on, a later one.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def write(
     waived = ",".join(dict.fromkeys(filter(None, [*row.waived.split(","), move.waive])))
     pos = tx.next() if move.rejoin else row.pos
     after = replace(to, state=move.state, pos=pos)
-    stays = (after.queued, after.key, after.pos) == (row.queued, row.key, row.pos)
+    stays = row.queued and after.queued and (after.key, after.pos) == (row.key, row.pos)
     head = row.head if stays else int(move.state in BLOCKING and after.key is None)
     tx.execute(
         _SQL["write"],

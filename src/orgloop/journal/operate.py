@@ -56,7 +56,7 @@ def recover(tx: Transaction, now: int) -> Mapping[str, int]:
     tx.execute(_SQL["recover_steps"], (now, tx.sequence.last, CRASHES_BEFORE_HOLD))
     states = [state for (state,) in tx.execute(_SQL["recover"], (now, CRASHES_BEFORE_HOLD))]
     tx.sequence.last += len(states)
-    if State.HELD in states:
+    if states:
         tx.execute(_SQL["promote_all"])
     return dict(Counter(states))
 

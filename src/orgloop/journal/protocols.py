@@ -16,6 +16,7 @@ from orgloop.journal.model import (
     Acceptance,
     Accepted,
     AppliedRow,
+    BacklogRow,
     Claims,
     ClaimWant,
     DaemonRow,
@@ -198,6 +199,10 @@ class Reader(Protocol):
 
     def counts(self) -> Mapping[str, Mapping[str, int]]:
         """What is not finished, by state and route; under `total` what is finished, by state, since ever."""
+        ...
+
+    def backlog(self) -> Sequence[BacklogRow]:
+        """What is not finished, by actor, route, state and reason."""
         ...
 
     def route_stats(self) -> Mapping[str, tuple[int, int | None]]:

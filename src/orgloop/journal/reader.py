@@ -21,6 +21,7 @@ from orgloop.journal.filters import Conditions, Listing
 from orgloop.journal.migrate import migrations, schema_version
 from orgloop.journal.model import (
     AppliedRow,
+    BacklogRow,
     DaemonRow,
     DeliveryRow,
     EventRow,
@@ -122,6 +123,10 @@ class SqliteReader:
             "total": dict(zip(("delivered", "dropped", "discarded"), sums, strict=True)),
         }
 
+    def backlog(self) -> Sequence[BacklogRow]:
+        """What is not finished, by actor, route, state and reason."""
+        return [rows.backlog_row(raw) for raw in self._rows(_SQL["backlog"])]
+
     def route_stats(self) -> Mapping[str, tuple[int, int | None]]:
         """Per route: how many deliveries it has made, and when the last was accepted."""
         return {route: (fired, at) for route, fired, at in self._rows(_SQL["route_stats"])}
@@ -162,11 +167,7 @@ class SqliteReader:
     def _page(
         self, listing: Listing, query: Query, asked: Conditions, low: int, high: int, limit: int
     ) -> Sequence[rows.Raw]:
-        seq = f"{listing.table}.seq"
-        where = " AND ".join([*asked.terms, f"{seq} > ?", f"{seq} <= ?"])
-        order = "DESC" if query.after is None else "ASC"
-        sql = f"{_SQL[listing.name]} WHERE {where} ORDER BY {seq} {order} LIMIT ?"
-        return self._rows(sql, (*asked.values, low, high, limit))
+        return self._rows(page_sql(listing, query, asked), (*asked.values, low, high, limit))
 
     def _windows(self, listing: Listing, query: Query, asked: Conditions) -> Iterator[tuple[int, int]]:
         """Which numbers to look at, in order: above the first, up to the second."""
@@ -194,3 +195,12 @@ class SqliteReader:
             return self._connection.execute(sql, values).fetchall()
         except apsw.Error as exc:
             raise translated(exc, self._place.name) from exc
+
+
+def page_sql(listing: Listing, query: Query, asked: Conditions) -> str:
+    """One page of a list. After the values of `asked` it takes two numbers and a limit."""
+    # The plus keeps SQLite from walking the table by number where an index leads to a few rows.
+    seq = f"+{listing.table}.seq" if asked.narrow else f"{listing.table}.seq"
+    where = " AND ".join([*asked.terms, f"{seq} > ?", f"{seq} <= ?"])
+    order = "DESC" if query.after is None else "ASC"
+    return f"{_SQL[listing.name]} WHERE {where} ORDER BY {seq} {order} LIMIT ?"

@@ -9,6 +9,7 @@ import orjson
 from orgloop.core.delivery import State
 from orgloop.journal.model import (
     AppliedRow,
+    BacklogRow,
     DaemonRow,
     DeliveryRow,
     EventRow,
@@ -119,6 +120,19 @@ def run_row(raw: Raw) -> RunRow:
         completion=orjson.loads(raw[21]),
         last_line=raw[22],
         last_seen=raw[23],
+    )
+
+
+def backlog_row(raw: Raw) -> BacklogRow:
+    """A group of deliveries that are not finished."""
+    return BacklogRow(
+        actor=raw[0],
+        route=raw[1],
+        state=State(raw[2]),
+        reason=raw[3],
+        count=raw[4],
+        since=raw[5],
+        due=raw[6],
     )
 
 

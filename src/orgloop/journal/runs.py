@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from orgloop.core.delivery import BLOCKING, FINISHED, Facts, State
+from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.happening import NotStarted
 from orgloop.journal import moves, statements
 from orgloop.journal.accept import accept
@@ -106,7 +106,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         ),
     )
     _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
-    if queue_key is not None and end.move.state not in BLOCKING:
+    if queue_key is not None:
         moves.promote(tx, queue_actor, queue_key)
     if key is not None:
         _session_after(tx, end, actor, key, fresh=not began and not resumed)
@@ -171,7 +171,6 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
             move.failures,
             move.crashes,
             owner,
-            move.state in BLOCKING,
         ),
     )
     if move.state in FINISHED:

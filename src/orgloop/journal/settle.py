@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from orgloop.core import delivery as core
-from orgloop.core.delivery import BLOCKING, FINISHED, State
+from orgloop.core.delivery import FINISHED, State
 from orgloop.core.happening import (
     Claimed,
     Delivered,
@@ -67,13 +67,12 @@ def settle(tx: Transaction, settlement: Settlement) -> Settled | None:
             move.failures,
             move.crashes,
             move.run_id,
-            move.state in BLOCKING,
         ),
     ).fetchone()
     if row is None:
         return None
     settled = Settled(*row)
-    if settled.key is not None and move.state not in BLOCKING:
+    if settled.key is not None and move.state is not State.STARTED:
         moves.promote(tx, settled.actor, settled.key)
     if tried.sop_hash is not None and tried.sop_text is not None:
         tx.execute(_SQL["keep_sop"], (tried.sop_hash, tried.sop_text))

@@ -11,7 +11,7 @@ import apsw
 
 from orgloop.errors import JournalDamaged, JournalError
 from orgloop.journal import statements
-from orgloop.journal.connection import Place, open_writing
+from orgloop.journal.connection import Place, open_writing, shut
 from orgloop.journal.faults import is_store_fault, translated
 from orgloop.journal.migrate import migrate
 from orgloop.journal.transaction import Sequence, Transaction, Work
@@ -32,8 +32,9 @@ class Answer(NamedTuple):
 class Store:
     """Runs groups of work, each in one transaction. A failed group runs again one by one.
 
-    After a commit that failed nothing is known about the connection: it is closed, and opened
-    again before anything else is answered.
+    After a commit that failed nothing is known about the connection: a new one is opened before
+    anything else is answered. What the failed commit left in the log does not count, and the next
+    commit overwrites it. Only if this process dies in between, that commit may turn out to be there.
     """
 
     def __init__(self, place: Place, project: str, *, checkpoint_pages: int) -> None:
@@ -41,6 +42,7 @@ class Store:
         self.project = project
         self._checkpoint_pages = checkpoint_pages
         self._connection: apsw.Connection | None = None
+        self._retired: apsw.Connection | None = None
         self._sequence = Sequence(0)
         self._log_pages = 0
         self._copy_at = checkpoint_pages
@@ -57,12 +59,15 @@ class Store:
                 _check(connection, self.place.name)
             self._sequence = Sequence(connection.execute(_SQL["last_number"]).get)
         except BaseException as exc:
-            connection.close(True)
+            shut(connection)
             if isinstance(exc, apsw.Error):
                 raise translated(exc, self.place.name) from exc
             raise
         connection.set_wal_hook(self._note_log)
         self._connection = connection
+        if self._retired is not None:
+            shut(self._retired)
+            self._retired = None
 
     def run(self, group: Seq[Work]) -> Seq[Answer]:
         """Run a group; it is on the disk when this returns. Never raises: failures are answers."""
@@ -91,13 +96,14 @@ class Store:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error:
             # The log keeps everything; what is wrong with the file shows at the next commit.
-            self.close()
+            self._retire()
 
     def close(self) -> None:
         """Close the connection. The last one to close empties the write-ahead log."""
-        if self._connection is not None:
-            self._connection.close(True)
-            self._connection = None
+        for connection in (self._connection, self._retired):
+            if connection is not None:
+                shut(connection)
+        self._connection = self._retired = None
 
     def _commit(self, group: Seq[Work], how: _How) -> Seq[Answer]:
         connection = self._connection
@@ -132,11 +138,23 @@ class Store:
 
     def _give_up(self, exc: Exception, group: Seq[Work]) -> Seq[Answer]:
         """Nothing of the group counts. Start over with a connection that has seen no failure."""
-        self.close()
+        self._retire()
         # What stays wrong shows when the next group comes; this one is told what went wrong first.
         with contextlib.suppress(JournalError):
             self.open()
         return _refuse(translated(exc, self.place.name), group, exc)
+
+    def _retire(self) -> None:
+        """Use the connection no more, but keep it until there is another.
+
+        As long as one is open, all know how far the log counts. The first to open a log that nobody
+        has open reads it to its end, and would find the commit that failed.
+        """
+        if self._retired is None:
+            self._retired = self._connection
+        elif self._connection is not None:
+            shut(self._connection)
+        self._connection = None
 
     def _note_log(self, _: apsw.Connection, __: str, pages: int) -> int:
         if pages < self._log_pages:

@@ -201,7 +201,7 @@ class Writer:
         """The writer's thread."""
         try:
             while (group := self._inbox.get()) is not None:
-                answers = self._store.run(group)
+                answers = self._answers(group)
                 self._loop.call_soon_threadsafe(self._answer, answers)
                 self._store.tidy()
         except RuntimeError:
@@ -211,6 +211,13 @@ class Writer:
         self._store.close()
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end)
+
+    def _answers(self, group: Sequence[Work]) -> Sequence[Answer]:
+        """A store keeps its errors to its answers. Should it not, nobody must wait for ever."""
+        try:
+            return self._store.run(group)
+        except Exception as exc:
+            return [Answer(error=exc)] * len(group)
 
     def _end(self) -> None:
         if not self._ended.done():

@@ -6,6 +6,7 @@ It is also a source: its runs' ends are `actor.stopped` events under its own id.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
@@ -83,6 +84,7 @@ class RunLimitsSpec:
     """Limits of one run, in seconds and bytes; None is no limit. They hold while the daemon is down, too.
 
     `start_s`: until the first byte of output; `silence_s`: between bytes; `total_s`: from start to end.
+    A stop sends `stop_signal`, and SIGKILL after `grace_s`.
     """
 
     start_s: float | None = None
@@ -90,6 +92,7 @@ class RunLimitsSpec:
     total_s: float | None = None
     output_bytes: int | None = 256 * 1024 * 1024
     grace_s: float = 10.0
+    stop_signal: int = signal.SIGTERM
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,9 +124,9 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExitInfo:
-    """How the program ended. `status` is 0..255, 128 + signal, or None if nobody knows; `stopped` names the limit that ended it.
+    """How the program ended. `status` is 0..255, 128 + signal, or None if nobody knows.
 
-    `stopped`: start, silence, total, output, requested, lost (it vanished with its machine), or None.
+    `stopped` names the limit that ended it: start, silence, total, output, requested, lost (it vanished with its machine), or None.
     `stdout` and `stderr` are the last megabyte of each; `duration_s` is in seconds.
     """
 
@@ -170,7 +173,7 @@ class NotBegun:
 
 @runtime_checkable
 class Supervised(Actor, Protocol):
-    """Has runs. All three functions are pure and quick; `read` and `finish` may be called again after a restart."""
+    """Has runs. All three functions are pure and quick; `read` and `finish` may come again after a restart."""
 
     @property
     def harness(self) -> str:

@@ -57,5 +57,5 @@ class Connector:
     title: str
     source: SourceKind | None = None
     actor: ActorKind | None = None
-    setup: Setup = Setup()
+    setup: Setup = field(default_factory=Setup)
     aliases: Sequence[str] = ()

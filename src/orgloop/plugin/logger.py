@@ -14,7 +14,7 @@ class Logger(Protocol):
     """One configured logger. It runs in a thread of its own, behind a bounded queue."""
 
     def write(self, records: Sequence[Record]) -> None:
-        """Write these, in order. Calls never overlap. An exception is counted and shown by `status`; records go on.
+        """Write these, in order. Calls never overlap. An exception is counted and shown by `status`.
 
         What a slow logger cannot take is left out and counted: the journal has it all.
         """

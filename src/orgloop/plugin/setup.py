@@ -32,7 +32,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckResult:
-    """`name` says what was looked at, `detail` what was found, `hint` what to do next, `identity` who is logged in."""
+    """What a check found about `name`; `hint` is what to do next, `identity` who is logged in."""
 
     name: str
     status: CheckStatus

@@ -90,7 +90,7 @@ class Poller(Source, Protocol):
     """Asked at its interval."""
 
     async def poll(self, checkpoint: str | None) -> Page:
-        """What is new since `checkpoint` (None: never polled; set one and emit nothing, unless asked to look back).
+        """What is new since `checkpoint`. None: never polled; set one, and emit nothing unless asked to look back.
 
         Never overlaps itself. Any exception counts as a failed poll: the checkpoint stays, the
         source shows as unhealthy, and the next poll waits longer.

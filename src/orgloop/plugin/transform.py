@@ -73,7 +73,7 @@ class Transform(Protocol):
         ...
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
-        """For steps that are not bounded. Cancelled when the daemon stops, and then run again at the next start."""
+        """For steps that are not bounded. Cancelled when the daemon stops, and run again at the next start."""
         ...
 
     async def close(self) -> None:
@@ -82,7 +82,7 @@ class Transform(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformPlugin:
-    """A kind of transform: `open` makes a step from its settings. Raises ValueError for settings that cannot work.
+    """A kind of transform: `open` makes a step from its settings, or raises ValueError if they cannot work.
 
     The settings' class documents the `config:` map; its `ProjectPath` fields arrive resolved.
     """

@@ -1,4 +1,4 @@
-"""Actors, opened before their first wake; one that cannot be opened keeps its work waiting and is tried again."""
+"""Actors, opened before their first wake; the work of one that cannot be opened waits."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class Actors:
                 break
             except Exception as exc:
                 log.warning(
-                    "actor %s cannot be opened, its work waits: %s", part.spec.id, str(exc) or type(exc).__name__
+                    "actor %s cannot be opened, its work waits: %s",
+                    part.spec.id,
+                    str(exc) or type(exc).__name__,
                 )
                 await self._clock.sleep(pauses.next())
         self._open[part.spec.id] = part

@@ -92,7 +92,7 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def drain(self, grace: float) -> None:
-        """Let what is in flight finish for `grace` seconds, then interrupt it; returns when all of it is settled."""
+        """Let what is in flight finish for `grace` seconds, then interrupt it; return when all is settled."""
         tasks = [task for tasks in self._in_flight.values() for task in tasks]
         if not tasks:
             return

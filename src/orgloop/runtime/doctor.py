@@ -113,9 +113,6 @@ def _still(patient: Patient) -> list[Finding]:
     ]
 
 
-# --- what is installed ----------------------------------------------------------------------------
-
-
 def _dependencies(patient: Patient) -> list[Finding]:
     sqlite = apsw.sqlite_lib_version()
     current = tuple(int(part) for part in sqlite.split(".")[:3]) >= OLDEST_SQLITE
@@ -145,9 +142,6 @@ def _packages(registry: Registry) -> list[Finding]:
         _line("dependency", package, CheckStatus.OK, ", ".join(sorted(set(names))))
         for package, names in brought.items()
     ]
-
-
-# --- the home and who lives there -----------------------------------------------------------------
 
 
 def _home(home: Home) -> list[Finding]:
@@ -220,7 +214,7 @@ def _journal(patient: Patient) -> list[Finding]:
         changed = [item.name for item in plan.items if item.action != "same" and item.kind != "sop"]
         if changed:
             detail = f"changed in the files, but not applied: {', '.join(changed)}"
-            hint = "`orgloop plan` shows it, `orgloop restart` applies it"
+            hint = "`orgloop plan` shows it, `orgloop start` applies it"
             lines.append(_line("daemon", "applied", CheckStatus.WARNING, detail, hint=hint))
     return [*lines, *_gap(patient, [(life.started_at, life.last_seen, life.ended_at) for life in lives])]
 
@@ -239,9 +233,6 @@ def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list
     until = ended if ended is not None else seen
     how = "" if ended is not None else "; it did not stop by itself"
     return [_line("daemon", "gap", CheckStatus.OK, f"{words} {humanize(max(begun - until, 0))}{how}")]
-
-
-# --- the project ----------------------------------------------------------------------------------
 
 
 def _config(loaded: Loaded) -> list[Finding]:
@@ -287,9 +278,6 @@ def _credential(variable: VariableState) -> Finding:
         description=about.description if about else "",
         help_url=about.help_url if about and variable.missing else "",
     )
-
-
-# --- the world outside ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,7 +28,7 @@ class HttpClient:
         follow_redirects: bool = False,
         max_bytes: int = 16 * 1024 * 1024,
     ) -> HttpReply:
-        """One request. Raises HttpFailed with `sent` false only if no byte can have reached the other side."""
+        """One request. HttpFailed has `sent` false only if no byte can have reached the other side."""
         session = self._session or self._open()
         try:
             async with session.request(

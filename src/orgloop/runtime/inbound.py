@@ -71,3 +71,8 @@ def check_document(document: Mapping[str, Any]) -> None:
     for name in ENVELOPE_TEXTS:
         if name in document and not isinstance(document[name], str):
             raise Refused(f"`{name}` must be a string", hint="leave it out, and it is made")
+    parents, hops = document.get("parents") or [], document.get("hops") or 0
+    if not isinstance(parents, list) or not all(isinstance(one, str) for one in parents):
+        raise Refused("`parents` must be a list of event ids", hint="leave it out if nothing caused it")
+    if not isinstance(hops, int) or isinstance(document.get("hops"), bool) or hops < 0:
+        raise Refused("`hops` must be a number, 0 or more", hint="leave it out if no run caused it")

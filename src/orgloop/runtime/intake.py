@@ -1,4 +1,4 @@
-"""Intake: drafts become events with everything that they cause, and are committed before anybody is answered."""
+"""Intake: drafts become events with all that they cause, committed before anybody is answered."""
 
 from __future__ import annotations
 
@@ -105,7 +105,11 @@ class Intake:
             hops=document.get("hops") or 0,
         )
         return Acceptance(
-            source=event.source, at=now, events=[self._event(event, None, now)], request=request
+            source=event.source,
+            at=now,
+            # An id of its own makes it a fact: handed in twice, it is there once.
+            events=[self._event(event, document.get("id") or None, now)],
+            request=request,
         )
 
     def _envelope(self, source: str, draft: Draft, now: int, lineage: Lineage | None) -> Event:

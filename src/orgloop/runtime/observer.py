@@ -1,4 +1,4 @@
-"""Loggers: each in a thread of its own that follows the journal. A slow one lags; it never slows a delivery."""
+"""Loggers: each follows the journal in a thread of its own. A slow one lags; it slows no delivery."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from orgloop.journal.follow import Follower
-
 from orgloop.config.model import LoggerSpec
 from orgloop.core.record import Record
 from orgloop.errors import JournalError, PluginError
+from orgloop.journal.follow import Follower
 from orgloop.plugin import Logger
 
 log = logging.getLogger(__name__)

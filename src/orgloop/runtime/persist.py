@@ -16,7 +16,7 @@ LONGEST: Final = 5.0
 
 
 async def until_written(clock: Clock, what: str, write: Callable[[], Awaitable[bool]]) -> bool:
-    """What `write` returns once it does not raise JournalUnavailable. `what` is named in the log meanwhile."""
+    """What `write` returns once it raises no JournalUnavailable. The log names `what` meanwhile."""
     pause = 0.1
     while True:
         try:

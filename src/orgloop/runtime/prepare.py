@@ -13,9 +13,9 @@ from typing import Any, Final, assert_never
 
 from orgloop.core.event import AuthorType, Event
 from orgloop.core.fields import MISSING, Path
+from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.core.steps import StepResult
 from orgloop.core.steps import step as entry
-from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.documents import dump
 from orgloop.runtime.wiring import UNKNOWN, Route, Step

@@ -1,4 +1,4 @@
-"""Works through deliveries in `preparing`: a route's transforms run several at once, their results commit in order."""
+"""Works through what is `preparing`: transforms run several at once, results commit in order."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class SopMissing(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sop:
-    """A prompt file as it was at a wake. `body` is the text without front matter, `meta` that front matter."""
+    """A prompt file as it was at a wake. `meta` is its front matter, `body` the text behind it."""
 
     path: str
     text: str
@@ -48,7 +48,7 @@ class Sop:
     hash: str
 
     def rendered(self, document: Mapping[str, Any]) -> str:
-        """The body; with front matter `render: true` its placeholders are filled in, each on one bounded line."""
+        """The body; with front matter `render: true`, its placeholders filled in on one bounded line each."""
         if self.meta.get("render") is not True:
             return self.body
         parts = Template.parse(self.body).parts
@@ -124,7 +124,8 @@ def as_data(event: Event, limit: int = EVENT_LIMIT) -> str:
     shown = shown.replace("@", "\\u0040")
     if len(shown) <= limit:
         return shown
-    return f"{shown[:limit]}\n… {len(shown) - limit} more characters; the whole event is in the file $ORGLOOP_EVENT_FILE"
+    cut = len(shown) - limit
+    return f"{shown[:limit]}\n… {cut} more characters; the whole event is in the file $ORGLOOP_EVENT_FILE"
 
 
 def one_line(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Run directories: what the daemon writes for `orgloop/runner.py` and reads back. The format is in its docstring."""
+"""Run directories: what the daemon writes for the runner and reads back. `runner.py` has the format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, 
     """Everything that the runner and the agent need, private to this user."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     limits = asdict(spec.limits)
-    grace = limits.pop("grace_s")
+    grace, stop_signal = limits.pop("grace_s"), limits.pop("stop_signal")
     content = {
         "version": runner.VERSION,
         "argv": list(spec.argv),
@@ -35,6 +35,7 @@ def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, 
         "env": dict(env),
         "limits": limits,
         "grace_s": grace,
+        "stop_signal": int(stop_signal),
     }
     _private(directory / EVENT_FILE, event)
     _private(directory / PROMPT_FILE, prompt.encode())

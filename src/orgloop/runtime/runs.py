@@ -1,4 +1,4 @@
-"""Runs: their row is committed before their program starts; they are watched, adopted after a restart, settled once."""
+"""Runs: committed before their program starts, watched, adopted after a restart, settled once."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import asyncio
 import dataclasses
 import logging
 import random
-import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop import runner
 from orgloop.core.delivery import DeliveryPolicy, Facts, State, move, pause_delay
 from orgloop.core.environment import allowed
-from orgloop.core.event import Event
 from orgloop.core.happening import NotStarted, RunEnded, Started
 from orgloop.core.ids import RUN, IdSequence
 from orgloop.core.record import timestamp
@@ -24,22 +20,19 @@ from orgloop.journal.model import Acceptance, ClaimedWake, OpenRun, RunEnd, RunS
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import (
     Clock,
-    Completion,
     ExitInfo,
-    Interrupted,
     NotBegun,
     Outcome,
-    Progress,
     Rejected,
     Retry,
     RunSpec,
-    Supervised,
-    Unavailable,
     Wake,
 )
 from orgloop.runtime import completion, git, rundirs, watch
 from orgloop.runtime.documents import load
 from orgloop.runtime.intake import Intake, Lineage
+from orgloop.runtime.judge import exit_info, judge, one_line
+from orgloop.runtime.live_run import LiveRun
 from orgloop.runtime.persist import until_written
 from orgloop.runtime.wiring import ActorPart, Wiring
 
@@ -50,34 +43,6 @@ LOOK: Final = 0.5
 
 NOTE: Final = 2.0
 """Seconds between two notes of its last line in the journal."""
-
-CHUNK: Final = 1 << 20
-"""Bytes of output that are read at once."""
-
-
-@dataclass(slots=True)
-class LiveRun:
-    """A run that goes on, with what its end needs."""
-
-    run_id: str
-    directory: Path
-    facts: Facts
-    event: Event
-    delivery_id: str
-    route: str
-    actor_id: str
-    harness: str
-    actor: Supervised | None
-    session_id: str | None
-    resumed: bool
-    cwd: str | None
-    started_at: int
-    before: git.Head | None = None
-    process: subprocess.Popen[bytes] | None = None
-    offset: int = 0
-    rest: bytes = b""
-    last_line: str = ""
-    pause_tries: int = 0
 
 
 class Runs:
@@ -154,9 +119,9 @@ class Runs:
             return None
         try:
             live.process = watch.spawn(directory)
-        except OSError as exc:
+        except OSError:
             # Adopted at once: the directory shows that nothing ever ran, and the wake is tried again.
-            log.error("the runner of %s cannot be started: %s", run_id, exc)
+            log.exception("the runner of %s cannot be started", run_id)
         self._hold(live)
         return None
 
@@ -264,50 +229,21 @@ class Runs:
             try:
                 while not gone.done():
                     await asyncio.wait({gone}, timeout=LOOK)
-                    if self._read(live) and self._clock.monotonic() - noted >= NOTE:
+                    if live.take_in() and self._clock.monotonic() - noted >= NOTE:
                         noted = self._clock.monotonic()
                         await self._note(live)
             finally:
                 gone.cancel()
             ending = await watch.conclude(live.directory)
-        self._read(live)
+        live.take_in()
         await self._settle(live, ending)
-
-    def _read(self, live: LiveRun) -> bool:
-        """Take in new output; True if there was a new line to show."""
-        try:
-            with (live.directory / runner.STDOUT).open("rb") as file:
-                file.seek(live.offset)
-                chunk = file.read(CHUNK)
-        except OSError:
-            return False
-        live.offset += len(chunk)
-        *lines, live.rest = (live.rest + chunk).split(b"\n")
-        news = False
-        for line in lines:
-            news |= self._take_line(live, line.decode("utf-8", errors="replace"))
-        return news
-
-    def _take_line(self, live: LiveRun, line: str) -> bool:
-        if live.actor is None:
-            return False
-        try:
-            progress: Progress | None = live.actor.read(line)
-        except Exception:
-            log.exception("a line of run %s cannot be read", live.run_id)
-            return False
-        if progress is None:
-            return False
-        live.session_id = progress.session_id or live.session_id
-        live.last_line = progress.text or live.last_line
-        return True
 
     async def _note(self, live: LiveRun) -> None:
         try:
             await self._journal.note_run(
                 live.run_id,
                 last_line=live.last_line,
-                offset=live.offset - len(live.rest),
+                offset=live.read_offset,
                 at=self._clock.now(),
                 session_id=live.session_id,
             )
@@ -327,8 +263,8 @@ class Runs:
                 self._intake.committed(end.follow_up)
 
     async def _run_end(self, live: LiveRun, ending: watch.Ending) -> RunEnd:
-        exit = _exit_info(live, ending)
-        result = _judge(live, ending, exit)
+        exit = exit_info(live, ending)
+        result = judge(live, ending, exit)
         now = self._clock.now()
         if isinstance(result, NotStarted):
             return self._not_started(live, result, exit, now, forget_session=False)
@@ -338,7 +274,7 @@ class Runs:
         live.session_id = result.session_id or live.session_id
         changes = await git.changes(live.cwd, live.before) if live.cwd is not None else None
         draft = completion.stopped(self._run_facts(live), result, exit, timestamp(now), changes)
-        happening = RunEnded(detail=_one_line(result.text) or result.reason)
+        happening = RunEnded(detail=one_line(result.text) or result.reason)
         return RunEnd(
             run_id=live.run_id,
             happening=happening,
@@ -420,42 +356,3 @@ def _for_run(wake: Wake, run_id: str, directory: Path) -> Wake:
 
 def _after_start(facts: Facts) -> Facts:
     return dataclasses.replace(facts, state=State.STARTED, attempts=facts.attempts + 1)
-
-
-def _exit_info(live: LiveRun, ending: watch.Ending) -> ExitInfo:
-    record = ending.record or {}
-    return ExitInfo(
-        status=record.get("status"),
-        stopped=record.get("stopped") if ending.fate is watch.Fate.ENDED else completion.LOST,
-        stdout=rundirs.tail(live.directory / runner.STDOUT),
-        stderr=rundirs.tail(live.directory / runner.STDERR),
-        duration_s=float(record.get("duration_s") or 0.0),
-        session_id=live.session_id,
-        resumed=live.resumed,
-    )
-
-
-def _judge(live: LiveRun, ending: watch.Ending, exit: ExitInfo) -> Completion | NotBegun | NotStarted:
-    """What the run came to, by its directory and its actor."""
-    match ending.fate:
-        case watch.Fate.NEVER_STARTED:
-            return NotStarted(outcome=Interrupted(crash=True))
-        case watch.Fate.LOST:
-            return completion.lost()
-        case watch.Fate.ENDED:
-            pass
-    failed = (ending.record or {}).get("not_started")
-    if failed is not None:
-        return NotStarted(outcome=Unavailable(reason=failed["error"]))
-    if live.actor is None:
-        return completion.by_exit_status(exit)
-    try:
-        return live.actor.finish(exit)
-    except Exception:
-        log.exception("the end of run %s cannot be read; its exit status decides", live.run_id)
-        return completion.by_exit_status(exit)
-
-
-def _one_line(text: str, limit: int = 200) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[:limit]}…"

@@ -9,13 +9,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from orgloop.journal.follow import Follower
-from orgloop.runtime.home import Home
-
 from orgloop.config.model import Organization
 from orgloop.core.delivery import Move, State
 from orgloop.core.happening import Discarded, Released, Retried
 from orgloop.core.ids import IdSequence
+from orgloop.journal.follow import Follower
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
@@ -31,6 +29,7 @@ from orgloop.runtime.actors import Actors
 from orgloop.runtime.clock import SystemClock
 from orgloop.runtime.dispatcher import Dispatcher
 from orgloop.runtime.executor import Executor
+from orgloop.runtime.home import Home
 from orgloop.runtime.http import HttpClient
 from orgloop.runtime.inbound import Doorway
 from orgloop.runtime.intake import Intake
@@ -92,9 +91,7 @@ class Runtime:
             journal, self.clock, self.wiring, self.executor.execute, self.actors.is_open
         )
         self.preparer = Preparer(journal, self.clock, self._prepared)
-        self.sources = Sources(
-            journal, self.clock, self.intake, self._lend, self._source_health, self.tally
-        )
+        self.sources = Sources(journal, self.clock, self.intake, self._lend, self._source_health, self.tally)
         self.observer = Observer(lambda: Follower.at_end(read()))
         self._janitor = Janitor(journal, read, self.clock, self.life, self._retention, home.runs)
         self._tasks: list[asyncio.Task[None]] = []
@@ -152,7 +149,7 @@ class Runtime:
         return moved
 
     async def operate(self, delivery_id: str, happening: Released | Retried | Discarded) -> Move:
-        """What a person decided about a delivery. Raises NotFound, or Conflict if its state does not allow it."""
+        """What a person decided about a delivery. Raises NotFound, or Conflict if it cannot be done now."""
         moved = await self.journal.operate(delivery_id, happening, self.clock.now())
         # Its key's next may be due now, and whose that is the move does not say.
         self.dispatcher.wake_all()
@@ -160,7 +157,7 @@ class Runtime:
         return moved
 
     async def stop(self, grace: float = DRAIN) -> None:
-        """Stop taking events and claiming work, hand back what is in flight, close everything. Agents go on."""
+        """Take and claim nothing more, hand back what is in flight, close everything. Agents go on."""
         if self._ended:
             return
         self._ended = True
@@ -178,7 +175,7 @@ class Runtime:
         await self.journal.close()
 
     async def _commit_applied(self, wiring: Wiring) -> Mapping[str, int]:
-        """Write down what is applied from now on, with what follows for waiting work. Returns that, counted."""
+        """Write down what is applied from now on. Returns what follows for waiting work, counted."""
         organization = wiring.organization
         fingerprints = {route.name: route.fingerprint for route in organization.routes}
         before = await asyncio.to_thread(self._applied_fingerprints)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from orgloop.errors import JournalUnavailable, OrgLoopError, Overloaded
@@ -22,7 +22,7 @@ LONGEST_SLEEP: Final = 60.0
 
 
 class Sources:
-    """All sources of the project, each with a task of its own. `on_health(source, error)` hears of each change."""
+    """All sources, each with a task of its own. `on_health(source, error)` hears of each change."""
 
     def __init__(
         self,
@@ -41,6 +41,12 @@ class Sources:
         self._tally = tally
         self._tasks: dict[str, tuple[SourcePart, asyncio.Task[None]]] = {}
         self._failing: set[str] = set()
+        self._next: dict[str, int] = {}
+
+    @property
+    def next_polls(self) -> Mapping[str, int]:
+        """When each source is polled next, in ms since 1970; without those that are being polled."""
+        return self._next
 
     async def use(self, wiring: Wiring) -> None:
         """Run these sources from now on; what did not change goes on."""
@@ -100,7 +106,7 @@ class Sources:
                 await self._journal.polled(id, self._clock.now(), "")
             except Exception as exc:
                 await self._failed(part, _said(exc))
-                await self._clock.sleep(max(pauses.next(), self._interval(part)))
+                await self._pause(part, max(pauses.next(), self._interval(part)))
                 continue
             self._recovered(part)
             pauses = Pauses()
@@ -123,10 +129,21 @@ class Sources:
     async def _until(self, part: SourcePart, next_at: int | None) -> None:
         """Sleep until the next poll."""
         if next_at is None:
-            await self._clock.sleep(self._interval(part))
+            await self._pause(part, self._interval(part))
             return
-        while (left := next_at - self._clock.now()) > 0:
-            await self._clock.sleep(min(left / 1000, LONGEST_SLEEP))
+        self._next[part.spec.id] = next_at
+        try:
+            while (left := next_at - self._clock.now()) > 0:
+                await self._clock.sleep(min(left / 1000, LONGEST_SLEEP))
+        finally:
+            del self._next[part.spec.id]
+
+    async def _pause(self, part: SourcePart, seconds: float) -> None:
+        self._next[part.spec.id] = self._clock.now() + int(seconds * 1000)
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            del self._next[part.spec.id]
 
     def _interval(self, part: SourcePart) -> float:
         interval = part.spec.poll_interval_ms

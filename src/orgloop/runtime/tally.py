@@ -27,7 +27,7 @@ class Times:
 
 
 class Tally:
-    """`tries` by route, from the claim to the outcome; `errors` by source and actor; runs by actor and outcome."""
+    """`tries` by route, from claim to outcome; `errors` by source and actor; runs by actor and outcome."""
 
     def __init__(self) -> None:
         self.tries: defaultdict[str, Times] = defaultdict(Times)

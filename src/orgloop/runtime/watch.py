@@ -57,18 +57,23 @@ def spawn(directory: Path) -> subprocess.Popen[bytes]:
 
 
 async def until_gone(directory: Path, spawned: subprocess.Popen[bytes] | None) -> None:
-    """Return when no runner holds the directory any more. `spawned` is the runner, if this process started it."""
+    """Return when no runner holds the directory. `spawned` is the runner, if this process started it."""
     pid = spawned.pid if spawned is not None else runner_pid(directory)
     descriptor = _process_descriptor(pid)
     if descriptor is not None:
         try:
-            # Opened first, asked second: if the lock is held now, the descriptor is the runner's and no successor's.
+            # Opened first, asked second: if the lock is held now, the descriptor is the runner's.
             if spawned is not None or is_held(directory):
                 await _readable(descriptor)
         finally:
             os.close(descriptor)
-    while (spawned is not None and spawned.poll() is None) or (spawned is None and is_held(directory)):
+    # Nothing tells of a flock that is let go, so this is asked again and again.
+    while _is_alive(directory, spawned):
         await asyncio.sleep(POLL)
+
+
+def _is_alive(directory: Path, spawned: subprocess.Popen[bytes] | None) -> bool:
+    return spawned.poll() is None if spawned is not None else is_held(directory)
 
 
 async def _readable(descriptor: int) -> None:

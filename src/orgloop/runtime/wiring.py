@@ -1,4 +1,4 @@
-"""The parts of one configuration, built and opened: sources, actors, steps, loggers, and the matcher over them.
+"""The parts of one configuration: sources, actors, routes with their steps, and the matcher over them.
 
 A new configuration is a new `Wiring`: it is built first, takes over what did not change, and only
 then replaces the old one.

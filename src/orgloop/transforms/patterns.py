@@ -154,7 +154,7 @@ def _slow(written: str, body: str, flags: str) -> SlowRegex:
 
 
 def _located(problem: str, body: str) -> str:
-    """The same problem with its position in what was written, rather than in what that was translated into."""
+    """The same problem, at its position in what was written rather than in the translation."""
     untranslated = _problem(body)
     return untranslated if untranslated.partition(" at ")[0] == problem.partition(" at ")[0] else problem
 

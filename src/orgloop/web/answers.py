@@ -23,6 +23,9 @@ JSON: Final = "application/json"
 
 _OPTIONS: Final = orjson.OPT_NON_STR_KEYS
 
+_BODY_UNREAD: Final = frozenset({408, 413})
+"""After these, more of a body that nobody wants may come: the connection ends."""
+
 
 def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """`content` as JSON."""
@@ -52,7 +55,10 @@ def error_answer(exc: OrgLoopError) -> web.Response:
         content["hint"] = exc.hint
     if isinstance(exc, ConfigError) and exc.findings:
         content["findings"] = list(exc.findings)
-    return json_answer(content, status_of(exc), _headers(exc))
+    answer = json_answer(content, status_of(exc), _headers(exc))
+    if answer.status in _BODY_UNREAD:
+        answer.force_close()
+    return answer
 
 
 def status_of(exc: OrgLoopError) -> int:

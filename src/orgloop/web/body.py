@@ -35,6 +35,12 @@ async def read_body(request: web.BaseRequest, bounds: BodyBounds) -> bytes:
             hint="send it as it is, not compressed",
             status=415,
         )
+    if length is None and headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        raise Refused(
+            f"the Transfer-Encoding is {headers['Transfer-Encoding']!r}",
+            hint="send it as it is, not compressed",
+            status=501,
+        )
     if content.is_eof():
         body = content.read_nowait()
         if len(body) > bounds.limit:

@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
 
 from orgloop.web.answers import dump, json_answer
 
@@ -33,19 +35,28 @@ class Bounds:
     connections: int = 512
 
 
+class Misdirected(web.BaseRequest):
+    """A request whose target is a whole URL, as for a proxy: its Host header says nothing then."""
+
+
 class Listener(web.Server):
     """Makes a connection for whoever comes, and knows those that are there."""
 
     def __init__(self, handler: Handler, bounds: Bounds) -> None:
-        super().__init__(handler)
+        super().__init__(handler, request_factory=self._request)
         self.bounds = bounds
         self._open: set[web.RequestHandler] = set()
         self._said_full = False
 
     @property
+    def count(self) -> int:
+        """How many connections there are."""
+        return len(self._open)
+
+    @property
     def is_full(self) -> bool:
         """Whether a further connection is one too many."""
-        full = len(self._open) > self.bounds.connections
+        full = self.count > self.bounds.connections
         if full and not self._said_full:
             log.warning(
                 "more than %d HTTP connections at once; further ones hear 503", self.bounds.connections
@@ -62,6 +73,17 @@ class Listener(web.Server):
         """A connection went."""
         self._open.discard(handler)
         super().connection_lost(handler, exc)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        kind = Misdirected if message.url.absolute else web.BaseRequest
+        return kind(message, payload, protocol, writer, task, self._loop)
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of a new connection."""

@@ -99,7 +99,11 @@ async def no_other_module(desk: Desk, call: Call) -> Any:
 
 async def emit(desk: Desk, call: Call) -> Any:
     """Put an event in; answered after the commit."""
-    accepted = await desk.runtime.doorway.emit(await call.document())
+    document = await call.document()
+    id = document.get("id")
+    if isinstance(id, str) and id and await desk.readings.ask(lambda reader: reader.event(id)) is not None:
+        return {"ok": True, "event_id": id, "duplicate": True}
+    accepted = await desk.runtime.doorway.emit(document)
     return {"ok": True, "event_id": accepted.event_id, "duplicate": accepted.duplicate}
 
 

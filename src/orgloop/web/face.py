@@ -13,6 +13,7 @@ from orgloop.errors import NotFound, OrgLoopError, Overloaded, Refused
 from orgloop.web import webhook
 from orgloop.web.answers import MethodRefused, error_answer, json_answer
 from orgloop.web.body import BodyBounds
+from orgloop.web.connection import Misdirected
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call
 from orgloop.web.endpoints import table
@@ -69,10 +70,9 @@ class Face:
             self._idle.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        url = request.rel_url
-        if url.absolute or url.raw_path[:1] != "/":
+        path = request.rel_url.raw_path
+        if path[:1] != "/" or isinstance(request, Misdirected):
             raise Refused("the request's target is not a path", hint="send `GET /api/status HTTP/1.1`")
-        path = url.raw_path
         if path.startswith("/webhook/"):
             return await webhook.receive(self._desk.runtime.doorway, request, path, self._bounds)
         if path.startswith(("/api/", "/control/")):

@@ -112,6 +112,7 @@ def _is_loopback(peer: str) -> bool:
     if peer == "127.0.0.1":
         return True
     try:
-        return ipaddress.ip_address(peer).is_loopback
+        address = ipaddress.ip_address(peer)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return False

@@ -43,7 +43,7 @@ async def answer(desk: Desk) -> web.Response:
     return plain_answer(generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Snapshot(Collector):
     """The daemon's metrics as of now."""
 

@@ -81,6 +81,7 @@ async def status(desk: Desk, call: Call) -> Any:
     facts = await desk.readings.ask(gather)
     module = module_status(desk, facts)
     del module["health"]
+    next_polls = desk.runtime.sources.next_polls
     return {
         "health": health(desk, facts),
         "running": True,
@@ -91,7 +92,7 @@ async def status(desk: Desk, call: Call) -> Any:
         "project": desk.module,
         "modules": [module],
         "sources": [
-            shapes.source_line(part, facts.sources.get(id))
+            shapes.source_line(part, facts.sources.get(id)) | {"next_poll": shapes.when(next_polls.get(id))}
             for id, part in desk.runtime.wiring.sources.items()
         ],
         "paused": [shapes.pause(row) for row in facts.pauses],

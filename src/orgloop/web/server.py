@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -79,11 +80,18 @@ class Server:
         self._token = token
         self._bounds = bounds
         self._body = BodyBounds(limit=body_limit, seconds=bounds.body)
+        self._listeners: list[Listener] = []
         self._runners: list[web.ServerRunner] = []
+        self._stopping = asyncio.Lock()
         self._face: Face | None = None
         self._readings: Readings | None = None
         self.port = 0
         self.metrics_port: int | None = None
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are."""
+        return sum(listener.count for listener in self._listeners)
 
     async def start(self) -> int:
         """Listen. Returns the port. Raises DaemonError if a port is taken; then nothing listens."""
@@ -110,18 +118,20 @@ class Server:
 
     async def stop(self, grace: float = GRACE) -> None:
         """Refuse new requests at once, let those in flight finish for `grace` seconds, close everything."""
-        face, self._face = self._face, None
-        if face is None:
-            return
-        await face.close(grace)
-        for runner in self._runners:
-            await runner.cleanup()
-        if self._readings is not None:
+        async with self._stopping:
+            if self._face is None or self._readings is None:
+                return
+            await self._face.close(grace)
+            for runner in self._runners:
+                await runner.cleanup()
             await self._readings.close()
+            self._face = None
 
     async def _listen(self, handler: Handler, listening: socket.socket) -> None:
-        runner = web.ServerRunner(Listener(handler, self._bounds), shutdown_timeout=1.0)
+        listener = Listener(handler, self._bounds)
+        runner = web.ServerRunner(listener, shutdown_timeout=1.0)
         await runner.setup()
+        self._listeners.append(listener)
         self._runners.append(runner)
         await web.SockSite(runner, listening).start()
 

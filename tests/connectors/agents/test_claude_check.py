@@ -75,6 +75,7 @@ async def test_a_placeholder_is_no_cli(tmp_path: Path) -> None:
     found = await check(tmp_path)
     assert found["cli"].status is CheckStatus.ERROR
     assert "cannot be run: Exec format error" in found["cli"].detail
+    assert "login" not in found
 
 
 @pytest.mark.parametrize(

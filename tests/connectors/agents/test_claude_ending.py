@@ -197,9 +197,40 @@ def test_a_usage_limit_is_a_failure_of_that_name(lines: list[dict[str, Any]]) ->
     assert (end.phase, end.outcome, end.reason) == (*FAILED, "usage_limit")
 
 
+def limit_event(status: str) -> dict[str, Any]:
+    return {"type": "rate_limit_event", "rate_limit_info": {"status": status}}
+
+
 def test_a_warning_about_a_limit_is_no_limit() -> None:
-    warning = {"type": "rate_limit_event", "rate_limit_info": {"status": "allowed_warning"}}
-    assert completed(warning, assistant("Done."), result(result="Done.")).reason == "success"
+    said = "API Error: Request rejected (429)"
+    lines = [
+        limit_event("allowed_warning"),
+        synthetic(said, "rate_limit"),
+        unpaid(said, api_error_status=429),
+    ]
+    assert not_begun(*lines, status=1).outcome == Retry(reason=said)
+    assert completed(limit_event("rejected"), result(result="Done.")).reason == "success"
+
+
+def test_another_error_after_a_limit_has_its_own_name() -> None:
+    failed = result(is_error=True, result="API Error: 500", api_error_status=500)
+    lines = [limit_event("rejected"), synthetic("API Error: 500", "server_error"), failed]
+    assert completed(*lines, status=1).reason == "api_error_500"
+
+
+@pytest.mark.parametrize(
+    ("before", "paid"),
+    [
+        ([], {"total_cost_usd": 0.01}),
+        ([], {"modelUsage": {"own-model": {"inputTokens": 9, "costUSD": 0}}}),
+        ([], {"num_turns": 2}),
+        ([assistant("I begin.")], {}),
+    ],
+)
+def test_any_sign_of_work_makes_it_a_failure(before: list[dict[str, Any]], paid: dict[str, Any]) -> None:
+    failed = {**unpaid("Invalid API key", api_error_status=401), **paid}
+    end = completed(*before, synthetic("Invalid API key", "authentication_failed"), failed, status=1)
+    assert (end.phase, end.outcome, end.reason) == (*FAILED, "api_error_401")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +279,7 @@ def test_an_interrupt_from_outside_is_no_failure() -> None:
 
 @pytest.mark.parametrize(
     ("status", "phase", "reason"),
-    [(143, Phase.STOPPED, "sigterm"), (1, Phase.FAILED, "exit_code_1"), (0, Phase.COMPLETED, "exit_code_0")],
+    [(143, Phase.STOPPED, "sigterm"), (1, Phase.FAILED, "exit_code_1"), (0, Phase.STOPPED, "no_result")],
 )
 def test_without_a_result_the_exit_status_decides(status: int, phase: Phase, reason: str) -> None:
     end = completed(INIT, assistant("Half."), status=status)
@@ -279,6 +310,11 @@ def test_another_failure_before_the_beginning_is_counted() -> None:
         forget_session=True,
     )
     assert isinstance(not_begun(status=1).outcome, Retry)
+
+
+def test_silence_is_no_success() -> None:
+    assert completed(status=0).outcome is RunOutcome.UNKNOWN
+    assert completed(INIT, assistant("Half."), status=0).outcome is RunOutcome.UNKNOWN
 
 
 def test_a_signal_before_the_first_word_is_an_end() -> None:

@@ -71,6 +71,12 @@ def test_the_result_tells_the_cost() -> None:
     assert line == Progress(text="Done.", session_id="s", cost_usd=0.63)
 
 
+@pytest.mark.parametrize("cost", [-1, True, "1", None, [1]])
+def test_a_cost_that_is_none_is_not_shown(cost: Any) -> None:
+    line = says(type="result", subtype="success", result="Done.", total_cost_usd=cost)
+    assert line == Progress(text="Done.")
+
+
 def test_a_result_without_words_tells_why() -> None:
     line = says(type="result", subtype="error_max_turns", total_cost_usd=1)
     assert line == Progress(text="error max turns", cost_usd=1.0)

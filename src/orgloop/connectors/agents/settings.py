@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import os
 import re
 from collections.abc import Mapping
@@ -117,7 +118,13 @@ class RunSettings(Settings):
             total_s=_seconds(self.timeout),
             output_bytes=self.max_output,
             grace_s=self.grace / SECOND,
+            stop_signal=self.stop_signal,
         )
+
+    @property
+    def stop_signal(self) -> int:
+        """What asks it to stop."""
+        return signal.SIGTERM
 
     @property
     def variables(self) -> dict[str, str]:

@@ -39,18 +39,19 @@ UPDATE deliveries SET head = 0
 WHERE actor = ?1 AND key = ?2 AND head = 1 AND pos > ?3 AND state IN ('preparing', 'pending');
 
 -- name: end_try
--- A try ends, if it is still the caller's.
+-- A try ends, if it is still the caller's. With a key, what is awake no more gives its head back.
 UPDATE deliveries SET
     state = ?3, reason = ?4, detail = ?5, due = ?6, changed_at = ?7, age_from = ?8,
-    attempts = ?9, failures = ?10, crashes = ?11, run_id = coalesce(?12, run_id), head = ?13
+    attempts = ?9, failures = ?10, crashes = ?11, run_id = coalesce(?12, run_id),
+    head = iif(?3 = 'started', 1, ?3 = 'pending' AND key IS NULL)
 WHERE id = ?1 AND token = ?2 AND state = 'running'
 RETURNING seq, actor, route, key;
 
 -- name: end_run
--- A run's end moves its delivery.
+-- A run's end moves its delivery. With a key, it gives its head back.
 UPDATE deliveries SET
     state = ?2, reason = ?3, detail = ?4, due = ?5, changed_at = ?6, age_from = ?7,
-    attempts = ?8, failures = ?9, crashes = ?10, run_id = ?11, head = ?12
+    attempts = ?8, failures = ?9, crashes = ?10, run_id = ?11, head = (?2 = 'pending' AND key IS NULL)
 WHERE seq = ?1;
 
 -- name: insert_step

@@ -11,14 +11,14 @@ FROM deliveries INDEXED BY deliveries_busy
 WHERE state IN ('running', 'started') AND state = 'running';
 
 -- name: recover
--- What was running when we died goes back, or is held after too many deaths.
+-- What was running when we died goes back, or is held after too many deaths. Keys lose their heads.
 UPDATE deliveries INDEXED BY deliveries_busy SET
     crashes = crashes + 1,
     state = iif(crashes + 1 >= ?2, 'held', 'pending'),
     reason = iif(crashes + 1 >= ?2, 'crashes', ''),
     detail = iif(crashes + 1 >= ?2, 'the daemon died ' || (crashes + 1) || ' times while it handled this', ''),
     due = iif(crashes + 1 >= ?2, 0, ?1),
-    head = iif(crashes + 1 >= ?2, 0, 1),
+    head = (crashes + 1 < ?2 AND key IS NULL),
     changed_at = ?1
 WHERE state IN ('running', 'started') AND state = 'running'
 RETURNING state;
@@ -62,7 +62,7 @@ ORDER BY seq;
 -- name: held_before
 -- What waits for a person since before a time.
 SELECT seq FROM deliveries
-WHERE state = 'held' AND changed_at < ?
+WHERE state IN ('held', 'dead') AND state = 'held' AND changed_at < ?
 ORDER BY changed_at LIMIT ?;
 
 -- name: oldest_events

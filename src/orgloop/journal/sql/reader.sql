@@ -97,6 +97,27 @@ SELECT state, route, count(*) FROM (
     WHERE state IN ('held', 'dead'))
 GROUP BY state, route;
 
+-- name: backlog
+-- What is not finished, in groups. As above, each part reads one partial index.
+SELECT actor, route, state, reason, count(*), min(changed_at),
+       min(iif(state = 'pending' AND head = 1, due, NULL)) FROM (
+    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_prepare
+    WHERE state = 'preparing'
+    UNION ALL
+    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_claim
+    WHERE state = 'pending' AND head = 1
+    UNION ALL
+    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_key
+    WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
+      AND state = 'pending' AND head = 0
+    UNION ALL
+    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_busy
+    WHERE state IN ('running', 'started')
+    UNION ALL
+    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_attention
+    WHERE state IN ('held', 'dead'))
+GROUP BY actor, route, state, reason ORDER BY actor, route, state, reason;
+
 -- name: finished
 -- What is finished, ever.
 SELECT coalesce(sum(delivered), 0), coalesce(sum(dropped), 0), coalesce(sum(discarded), 0) FROM route_stats;

@@ -61,6 +61,9 @@ def _without_result(exit: ExitInfo, found: Transcript) -> Completion | NotBegun:
         reason = f"the CLI ended with status {status} before it began: {_complaint(exit.stderr)}".rstrip(": ")
         lasting = status in (126, 127) or _UNUSABLE.search(_complaint(exit.stderr))
         return _not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
+    if status == 0:
+        # Interrupted, it may end with status 0 in the middle of its work; a run that is done says so.
+        return _completion(exit, found, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
     return _completion(exit, found, ended(exit))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -93,6 +94,11 @@ class ClaudeCodeSettings(RunSettings):
     # A command of the agent may take ten minutes, and nothing is written meanwhile.
     silence_timeout: Limit | None = 15 * MINUTE
     """How long it may write nothing."""
+
+    @property
+    def stop_signal(self) -> int:
+        """The CLI ends its own commands, and says what it cost, only when it is interrupted."""
+        return signal.SIGINT
 
     @property
     def variables(self) -> dict[str, str]:

@@ -94,10 +94,10 @@ def parse(raw: str) -> Json | None:
     if not raw.lstrip().startswith("{"):
         return None
     try:
-        value = orjson.loads(raw)
+        line: Json = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-    return value if isinstance(value, dict) else None
+    return line
 
 
 def text(holder: Json, key: str) -> str:

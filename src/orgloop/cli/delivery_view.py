@@ -1,0 +1,177 @@
+"""One delivery in detail: why it is where it is, what happened to it, its event, its prompt, what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from orgloop.cli.command import Cli
+from orgloop.cli.grid import Column, print_block, print_facts, print_grid, print_next
+from orgloop.cli.times import ago, clock, moment
+from orgloop.cli.words import (
+    STATE_STYLES,
+    author_of,
+    event_name,
+    from_home,
+    one_line,
+    state_words,
+)
+from orgloop.core.happening import HoldReason
+from orgloop.core.units import humanize
+
+if TYPE_CHECKING:
+    from orgloop.cli.prompt_preview import Preview
+    from orgloop.journal.model import DeliveryRow, EventRow, StepRow
+    from orgloop.journal.protocols import Reader
+
+MOST_STEPS: Final = 1_000
+
+EVENT_LINES: Final = 40
+"""Lines of the event that are shown without --verbose."""
+
+PROMPT_LINES: Final = 12
+"""Lines of the prompt that are shown without --prompt."""
+
+WHAT_TO_DO: Final[Mapping[str, str]] = {
+    HoldReason.HOPS: "agents woke each other too often: look at the chain, then let it go on or end it",
+    HoldReason.BUDGET: "a budget is used up: raise it and apply it, or let this one go on all the same",
+    HoldReason.STALE: "it is too old to be done unasked: decide whether it is still wanted",
+    HoldReason.CRASHES: "the daemon died each time it handled this: look at its log before you let it go on",
+    HoldReason.NO_SOP: "put the prompt file back, then let it go on",
+    HoldReason.UNTRUSTED: "read the event below: whoever wrote it would instruct your agent",
+    HoldReason.TRANSFORM: "repair the transform, then let it go on: it goes on without being prepared again",
+    HoldReason.REMOVED: "put its route and actor back and apply that: then it goes on by itself",
+    HoldReason.CONFIG: "change the route's configuration, apply that, then let it go on",
+    "rejected": "its actor will never take it as it is: change what it got, or end it",
+    "attempts": "it was tried as often as it may be: when its actor works again, give it a new life",
+}
+"""What a person can do, by the reason why it waits."""
+
+
+def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, prompt: bool = False) -> None:
+    """Print all of it."""
+    from orgloop.cli.prompt_preview import preview
+
+    out = cli.out
+    event = reader.event(row.event_id)
+    state = out.style(state_words(row.state, row.reason), STATE_STYLES[row.state])
+    out.line(f"{out.style(row.id, 'bold')}  {state} since {moment(row.changed_at, now)}")
+    if row.detail:
+        out.line(f"  {one_line(row.detail)}")
+    if row.state in ("held", "dead") and row.reason in WHAT_TO_DO:
+        out.line(out.style(f"  {WHAT_TO_DO[row.reason]}", "yellow"))
+    print_facts(out, _facts(row, event, now))
+    _show_steps(cli, row, _steps(reader, row))
+    _show_event(cli, row, event)
+    if row.state not in ("delivered", "dropped", "discarded"):
+        _show_prompt(cli, preview(cli, reader, row), whole=prompt)
+    print_next(out, list(next_commands(row)))
+
+
+def document(cli: Cli, reader: Reader, row: DeliveryRow) -> dict[str, Any]:
+    """All of it, for programs."""
+    from orgloop.cli.prompt_preview import preview
+    from orgloop.web import shapes
+
+    event = reader.event(row.event_id)
+    seen = preview(cli, reader, row)
+    return shapes.delivery(row) | {
+        "transforms": list(row.steps),
+        "steps": [shapes.step(one) for one in _steps(reader, row)],
+        "event": row.document or (event.document if event is not None else None),
+        "changed_by_transforms": row.document is not None,
+        "prompt": {"text": seen.text, "file": seen.file, "fault": seen.fault},
+        "next": [command for command, _ in next_commands(row)],
+    }
+
+
+def next_commands(row: DeliveryRow) -> Iterator[tuple[str, str]]:
+    """What a person may type about it, and what that does."""
+    match row.state:
+        case "held":
+            again = f"; the guard `{row.reason}` lets it pass" if row.reason in _WAIVED else ""
+            yield f"orgloop held release {row.id}", f"let it go on, behind what its key has{again}"
+            yield f"orgloop held discard {row.id}", "it needs no more"
+        case "dead":
+            yield f"orgloop dead retry {row.id}", "try it again, with all its attempts"
+            yield f"orgloop dead discard {row.id}", "it needs no more"
+        case _:
+            pass
+    if row.run_id is not None:
+        yield f"orgloop runs show {row.run_id}", "its run"
+    yield f"orgloop trace {row.id}", "its whole chain"
+
+
+_WAIVED: Final = frozenset({HoldReason.HOPS, HoldReason.BUDGET})
+
+
+def _steps(reader: Reader, row: DeliveryRow) -> Sequence[StepRow]:
+    from orgloop.journal.model import Query
+
+    return reader.steps(Query(delivery_id=row.id, event_id=row.event_id, after=0, limit=MOST_STEPS))
+
+
+def _facts(row: DeliveryRow, event: EventRow | None, now: int) -> Iterator[tuple[str, str]]:
+    yield "route", f"{row.route} → {row.actor}"
+    if event is not None:
+        by = f" by {one_line(author_of(event))}" if author_of(event) else ""
+        yield "event", f"{event.id}: {event.source} {one_line(event_name(event))}{by}"
+    yield "came", f"{moment(row.accepted_at, now)}, {ago(row.accepted_at, now)}"
+    if row.state == "pending":
+        when = f"in {humanize(row.due - now)}" if row.due > now else "now"
+        yield "due", when if row.head else "when what is before it in its key has ended"
+    yield "key", row.key or ""
+    yield "attempts", f"{row.attempts}, {row.failures} failed" if row.attempts else ""
+    yield "crashes", str(row.crashes) if row.crashes else ""
+    yield "trace", row.trace_id
+
+
+def _show_steps(cli: Cli, row: DeliveryRow, steps: Sequence[StepRow]) -> None:
+    cli.out.line()
+    cli.out.line(cli.out.style("What happened", "bold"))
+    columns = [Column(name=""), Column(name=""), Column(name="", flexible=True)]
+    rows = [[clock(row.accepted_at), "accepted", ""]]
+    for entry in row.steps:
+        at = entry.get("at", row.accepted_at)
+        rows.append(
+            [clock(at), f"{entry['name']}: {entry['result']}", one_line(str(entry.get("reason", "")))]
+        )
+    for step in steps:
+        words = step.happening.replace("_", " ")
+        said = ": ".join(filter(None, [step.reason, one_line(step.detail)]))
+        rows.append([clock(step.at), words, said])
+    print_grid(cli.out, columns, rows, indent=2)
+
+
+def _show_event(cli: Cli, row: DeliveryRow, event: EventRow | None) -> None:
+    import orjson
+
+    shown = row.document or (event.document if event is not None else None)
+    if shown is None:
+        return
+    out = cli.out
+    changed = "as its transforms left it" if row.document is not None else ""
+    out.line()
+    out.line(f"{out.style('Event', 'bold')}  {out.style(changed, 'dim')}".rstrip())
+    lines = orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode().splitlines()
+    _show_lines(cli, lines, EVENT_LINES, whole=out.verbose, option="--verbose")
+
+
+def _show_prompt(cli: Cli, seen: Preview, *, whole: bool) -> None:
+    if not (seen.text or seen.fault):
+        return
+    out = cli.out
+    file = from_home(seen.file)
+    out.line()
+    out.line(f"{out.style('Prompt that it would get', 'bold')}  {out.style(file, 'dim')}".rstrip())
+    if seen.fault:
+        out.line(out.style(f"  none: {seen.fault}", "red"))
+    else:
+        _show_lines(cli, seen.text.splitlines(), PROMPT_LINES, whole=whole, option="--prompt")
+
+
+def _show_lines(cli: Cli, lines: Sequence[str], most: int, *, whole: bool, option: str) -> None:
+    shown = lines if whole or len(lines) <= most else lines[:most]
+    print_block(cli.out, "\n".join(shown))
+    if len(shown) < len(lines):
+        cli.out.line(cli.out.style(f"    {len(lines) - len(shown)} more lines: {option} shows them", "dim"))

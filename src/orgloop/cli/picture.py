@@ -1,0 +1,295 @@
+"""How an organization is, at one moment: read from the journal, and from the daemon if one answers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from orgloop.core.units import DAY
+from orgloop.errors import DaemonError
+
+if TYPE_CHECKING:
+    from orgloop.cli.command import Cli
+    from orgloop.cli.topology import Topology
+    from orgloop.journal.model import (
+        AppliedRow,
+        BacklogRow,
+        DaemonRow,
+        PauseRow,
+        RunRow,
+        SourceRow,
+    )
+    from orgloop.journal.protocols import Reader
+    from orgloop.runtime.home import DaemonInfo, Home
+
+MOST_RUNS: Final = 1_000
+"""Runs that are looked at, the newest first."""
+
+LONGEST_RUN: Final = 2 * DAY
+"""A run that ended since some time began at most this much earlier, in milliseconds."""
+
+PATIENCE: Final = 3.0
+"""Seconds that the daemon gets to say how it is."""
+
+UNHEALTHY_AFTER: Final = 5
+"""Failed polls in a row after which a source counts as unhealthy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A source of what was applied; `row` is None before its first event or poll.
+
+    `next_poll` is None if it is not polled, or if no daemon says when.
+    """
+
+    id: str
+    connector: str
+    row: SourceRow | None
+    next_poll: int | None = None
+
+    @property
+    def health(self) -> str:
+        """healthy; degraded after a failed poll; unhealthy after several in a row; else unknown."""
+        if self.row is None:
+            return "unknown"
+        if self.row.errors == 0:
+            return "healthy"
+        return "degraded" if self.row.errors < UNHEALTHY_AFTER else "unhealthy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """An actor of what was applied, with how much of its work is in which state."""
+
+    id: str
+    connector: str
+    counts: Mapping[str, int]
+    pause: PauseRow | None
+
+    @property
+    def running(self) -> int:
+        """Runs that go on, and wakes on their way."""
+        return self.counts.get("started", 0) + self.counts.get("running", 0)
+
+    @property
+    def waiting(self) -> int:
+        """What waits for its turn."""
+        return self.counts.get("pending", 0) + self.counts.get("preparing", 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """A route of what was applied, with how often it fired, and when last."""
+
+    name: str
+    source: str
+    actor: str
+    fired: int
+    last_fired: int | None
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """Everything that `orgloop status` tells. Times are milliseconds since 1970.
+
+    `daemon` serves the home now; `said` is what it answered, None if it does not; `holder` says who
+    holds the journal though there is no daemon. `applied` is None if nothing has ever run here.
+    """
+
+    now: int
+    since: int
+    home: Home
+    daemon: DaemonInfo | None = None
+    said: Mapping[str, Any] | None = None
+    fault: str = ""
+    holder: str = ""
+    applied: AppliedRow | None = None
+    lives: Sequence[DaemonRow] = ()
+    sources: Sequence[Source] = ()
+    actors: Sequence[Actor] = ()
+    routes: Sequence[Route] = ()
+    backlog: Sequence[BacklogRow] = ()
+    open_runs: Sequence[RunRow] = ()
+    ended_runs: Sequence[RunRow] = ()
+    examples: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
+
+    @property
+    def project(self) -> str:
+        """Its name; empty if nothing has ever run here."""
+        if self.daemon is not None:
+            return self.daemon.project
+        return self.applied.project if self.applied is not None else ""
+
+    @property
+    def root(self) -> str:
+        """Its directory; empty if nothing has ever run here."""
+        if self.daemon is not None:
+            return self.daemon.root
+        return self.applied.root if self.applied is not None else ""
+
+    @property
+    def uptime(self) -> int:
+        """Milliseconds since the daemon started, 0 if none runs."""
+        return self.now - self.daemon.started_at if self.daemon is not None else 0
+
+    @property
+    def failed_runs(self) -> list[RunRow]:
+        """Those that ended without success."""
+        return [run for run in self.ended_runs if run.outcome != "success"]
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the ended runs said that they cost; None if none said anything."""
+        known = [run.cost_usd for run in self.ended_runs if run.cost_usd is not None]
+        return sum(known) if known else None
+
+    def count(self, *states: str) -> int:
+        """How many deliveries are in these states."""
+        return sum(row.count for row in self.backlog if row.state in states)
+
+
+def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
+    """Look at this home. Raises JournalError if its journal cannot be read."""
+    from orgloop.runtime.home import running_daemon
+
+    now = int(time.time() * 1000) if now is None else now
+    home = cli.home
+    daemon = running_daemon(home)
+    said, fault = _ask(cli) if daemon is not None else (None, "")
+    known: dict[str, Any] = {
+        "now": now,
+        "since": since,
+        "home": home,
+        "daemon": daemon,
+        "said": said,
+        "fault": fault,
+        "holder": _holder(home) if daemon is None else "",
+    }
+    with cli.reading() as reader:
+        return (
+            Picture(**known, **_of_journal(reader, since, _next_polls(said)))
+            if reader is not None
+            else Picture(**known)
+        )
+
+
+def _ask(cli: Cli) -> tuple[Mapping[str, Any] | None, str]:
+    """What the daemon answers, or why it does not."""
+    from orgloop.cli.client import Client
+
+    try:
+        client = Client.of_home(cli.home)
+        return (client.overview(PATIENCE), "") if client is not None else (None, "")
+    except DaemonError as exc:
+        return None, exc.message
+
+
+def _next_polls(said: Mapping[str, Any] | None) -> dict[str, int]:
+    from datetime import datetime
+
+    known = {one["id"]: one.get("next_poll") for one in said["sources"]} if said is not None else {}
+    return {id: int(datetime.fromisoformat(at).timestamp() * 1000) for id, at in known.items() if at}
+
+
+def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int]) -> dict[str, Any]:
+    from orgloop.cli.topology import topology
+    from orgloop.journal.model import Query
+
+    applied = reader.applied()
+    graph = topology(applied.project, applied.snapshot) if applied is not None else None
+    backlog = reader.backlog()
+    recent = reader.runs(Query(since=since - LONGEST_RUN, limit=MOST_RUNS))
+    ended = [
+        run
+        for run in recent
+        if run.ended_at is not None and run.ended_at >= since and run.reason != "not_started"
+    ]
+    return {
+        "applied": applied,
+        "lives": reader.daemons(100),
+        "sources": _sources(reader, graph, next_polls),
+        "actors": _actors(reader, graph, backlog),
+        "routes": _routes(reader, graph, backlog),
+        "backlog": backlog,
+        "open_runs": sorted(
+            reader.runs(Query(limit=MOST_RUNS), open_only=True), key=lambda run: run.started_at
+        ),
+        "ended_runs": sorted(ended, key=lambda run: run.ended_at or 0, reverse=True),
+        "examples": _examples(reader, backlog),
+    }
+
+
+def _sources(reader: Reader, graph: Topology | None, next_polls: Mapping[str, int]) -> list[Source]:
+    rows = {row.source: row for row in reader.sources()}
+    return [
+        Source(id=id, connector=connector, row=rows.get(id), next_poll=next_polls.get(id))
+        for id, connector in (graph.sources if graph is not None else {}).items()
+    ]
+
+
+def _actors(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[Actor]:
+    pauses = {row.actor: row for row in reader.pauses()}
+    return [
+        Actor(
+            id=id,
+            connector=connector,
+            counts=_counts([row for row in backlog if row.actor == id]),
+            pause=pauses.get(id),
+        )
+        for id, connector in (graph.actors if graph is not None else {}).items()
+    ]
+
+
+def _routes(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[Route]:
+    stats = reader.route_stats()
+    found = []
+    for edge in graph.edges if graph is not None else ():
+        fired, last = stats.get(edge.route, (0, None))
+        found.append(
+            Route(
+                name=edge.route,
+                source=edge.source,
+                actor=edge.actor,
+                fired=fired,
+                last_fired=last,
+                counts=_counts([row for row in backlog if row.route == edge.route]),
+            )
+        )
+    return found
+
+
+def _counts(rows: Sequence[BacklogRow]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.state] = counts.get(row.state, 0) + row.count
+    return counts
+
+
+def _examples(reader: Reader, backlog: Sequence[BacklogRow]) -> dict[tuple[str, str, str, str], str]:
+    """What the newest of each group that waits for a person says, by actor, route, state and reason."""
+    from orgloop.core.delivery import State
+    from orgloop.journal.model import Query
+
+    found = {}
+    for row in backlog:
+        if row.state in (State.HELD, State.DEAD):
+            query = Query(actor=row.actor, route=row.route, states=(row.state,), reason=row.reason, limit=1)
+            for delivery in reader.deliveries(query):
+                found[row.actor, row.route, str(row.state), row.reason] = delivery.detail
+    return found
+
+
+def _holder(home: Home) -> str:
+    """Who holds the journal, if anybody does: a daemon that starts or stops, or another command."""
+    import psutil
+
+    try:
+        said = json.loads((home.path / "journal.lock").read_bytes())
+        pid, what = int(said["pid"]), str(said["what"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f"{what} (pid {pid})" if psutil.pid_exists(pid) else ""

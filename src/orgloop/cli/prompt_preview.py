@@ -1,0 +1,57 @@
+"""The prompt that a waiting delivery would be sent with, as the files are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from orgloop.cli.command import Cli
+
+if TYPE_CHECKING:
+    from orgloop.config.model import Organization
+    from orgloop.journal.model import DeliveryRow
+    from orgloop.journal.protocols import Reader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preview:
+    """`text` is empty for an actor that reads no prompt, or if `fault` says why there is none."""
+
+    text: str = ""
+    file: str = ""
+    fault: str = ""
+
+
+def preview(cli: Cli, reader: Reader, row: DeliveryRow) -> Preview:
+    """What its actor would read if it were woken now."""
+    applied = reader.applied()
+    sound = replace(cli, config=applied.root).loaded.sound if applied is not None else None
+    if sound is None:
+        return Preview(fault="the project's files cannot be read")
+    return _of_project(sound, reader, row)
+
+
+def _of_project(project: Organization, reader: Reader, row: DeliveryRow) -> Preview:
+    import orjson
+
+    from orgloop.runtime.documents import load
+    from orgloop.runtime.prompt import SopMissing, SopShelf, compose
+
+    route = next((one for one in project.routes if one.name == row.route), None)
+    actor = project.actors.get(row.actor)
+    if route is None or actor is None:
+        missing = f"route {row.route}" if route is None else f"actor {row.actor}"
+        return Preview(fault=f"the project has no {missing}")
+    event = reader.event(row.event_id)
+    document = row.document or (event.document if event is not None else None)
+    if document is None:
+        return Preview(fault="its event is no longer there")
+    file = str(route.prompt_file) if route.prompt_file is not None else ""
+    if not (actor.kind.wakes_agent or actor.kind.has_runs):
+        return Preview(file=file)
+    try:
+        sop = SopShelf().get(route.prompt_file) if route.prompt_file is not None else None
+    except SopMissing as exc:
+        return Preview(file=file, fault=str(exc))
+    body = sop.rendered(document) if sop is not None else None
+    return Preview(text=compose(body, (load(orjson.dumps(document)),), row.id), file=file)

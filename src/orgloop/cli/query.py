@@ -1,0 +1,76 @@
+"""What a list is asked for: the options of a command as one query of the journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from orgloop.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import Query
+    from orgloop.journal.protocols import Reader
+
+MOST: Final = 10_000
+"""The most that a list shows."""
+
+_KINDS: Final = {"source": ("sources", "actors"), "actor": ("actors",), "route": ("routes",)}
+"""Where the names of each kind are in what was applied: an actor's runs make it a source, too."""
+
+
+def asked(
+    *,
+    limit: int,
+    since: str | None,
+    states: Sequence[str] = (),
+    source: str = "",
+    route: str = "",
+    actor: str = "",
+    reason: str = "",
+    event_id: str = "",
+    trace_id: str = "",
+) -> Query:
+    """The query. Raises Refused for a limit or a time that is none."""
+    from orgloop.cli.times import since_of
+    from orgloop.core.delivery import State
+    from orgloop.journal.model import Query
+
+    if not 1 <= limit <= MOST:
+        raise Refused(f"--limit {limit} is not possible", hint=f"from 1 to {MOST}; --since goes further back")
+    return Query(
+        states=[State(word) for word in states],
+        source=source,
+        route=route,
+        actor=actor,
+        reason=reason,
+        event_id=event_id,
+        trace_id=trace_id,
+        since=since_of(since, int(time.time() * 1000)) if since is not None else None,
+        limit=limit,
+    )
+
+
+def nothing_found(reader: Reader, query: Query, what: str) -> str:
+    """The sentence for an empty list. Raises NotFound if the query names what was never heard of."""
+    from orgloop.journal.model import Query
+
+    for kind, sections in _KINDS.items():
+        name = getattr(query, kind)
+        if name:
+            _require_known(reader, kind, name, sections)
+    narrowed = query != Query(limit=query.limit, states=query.states)
+    return f"{what} that fits" if narrowed else f"{what} yet"
+
+
+def _require_known(reader: Reader, kind: str, name: str, sections: Sequence[str]) -> None:
+    from orgloop.config.findings import nearest
+
+    applied = reader.applied()
+    known = {one for section in sections for one in (applied.snapshot.get(section) or {} if applied else {})}
+    if kind == "route":
+        known |= set(reader.route_stats())
+    if kind == "source":
+        known |= {row.source for row in reader.sources()}
+    if name not in known:
+        raise NotFound(f"no {kind} is called {name!r}", hint=nearest(name, sorted(known), what="there are"))

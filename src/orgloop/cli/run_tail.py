@@ -1,0 +1,140 @@
+"""Following a run's output, as its actor understands it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orgloop import runner
+from orgloop.cli.command import Cli
+from orgloop.cli.output import FAIL, OK
+from orgloop.cli.words import dollars, one_line, run_line
+from orgloop.core.units import humanize
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import RunRow
+    from orgloop.journal.protocols import Reader
+    from orgloop.plugin import Progress
+
+LOOK: Final = 0.2
+"""Seconds between two looks at the file."""
+
+CHUNK: Final = 1 << 20
+"""Bytes that are read at once."""
+
+Read = Callable[[str], "Progress | None"]
+
+
+def follow_run(cli: Cli, reader: Reader, run: RunRow, *, raw: bool, follow: bool) -> None:
+    """Show what the run wrote so far, and with `follow` what it writes until it has ended."""
+    read = None if raw else reading(cli, reader, run)
+    show = _shower(cli, read)
+    for line in lines_of(Path(run.run_dir) / runner.STDOUT, lambda: follow and _goes_on(reader, run.id)):
+        show(line)
+        sys.stdout.flush()
+    ended = reader.run(run.id) or run
+    if ended.ended_at is None or cli.out.json:
+        return
+    symbol, style = (OK, "green") if ended.outcome == "success" else (FAIL, "red")
+    facts = [ended.outcome or "did not start", humanize(ended.ended_at - ended.started_at)]
+    facts += [dollars(ended.cost_usd)] if ended.cost_usd is not None else []
+    cli.out.line(f"{cli.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip())
+
+
+def lines_of(path: Path, goes_on: Callable[[], bool]) -> Iterator[str]:
+    """The lines of a file that grows, until nothing more comes. The last one need not be whole."""
+    rest = b""
+    position = 0
+    while True:
+        alive = goes_on()
+        chunk = _read(path, position)
+        position += len(chunk)
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+        if chunk:
+            continue
+        # What was written before the end was seen has been read by now.
+        if not alive:
+            break
+        time.sleep(LOOK)
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _read(path: Path, position: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            file.seek(position)
+            return file.read(CHUNK)
+    except OSError:
+        return b""
+
+
+def _goes_on(reader: Reader, id: str) -> bool:
+    run = reader.run(id)
+    if run is None or run.ended_at is not None:
+        return False
+    return not (Path(run.run_dir) / runner.EXIT).exists()
+
+
+def reading(cli: Cli, reader: Reader, run: RunRow) -> Read | None:
+    """How the run's actor understands a line; None if that actor cannot be made here any more."""
+    from orgloop.plugin import Supervised
+
+    applied = reader.applied()
+    if applied is None:
+        return None
+    sound = replace(cli, config=applied.root).loaded.sound
+    spec = sound.actors.get(run.actor) if sound is not None else None
+    if spec is None:
+        return None
+    try:
+        actor = spec.kind.open(spec.id, spec.settings)
+    except ValueError:
+        return None
+    return actor.read if isinstance(actor, Supervised) else None
+
+
+def _shower(cli: Cli, read: Read | None) -> Callable[[str], None]:
+    if cli.out.json:
+        return lambda line: _write_json(line, read)
+    if read is None:
+        return lambda line: cli.out.line(_printable(line))
+
+    def show(line: str) -> None:
+        progress = understood(read, line)
+        if progress is not None and progress.text:
+            cli.out.line(one_line(progress.text))
+
+    return show
+
+
+def _write_json(line: str, read: Read | None) -> None:
+    import orjson
+
+    document: dict[str, Any] = {"line": line}
+    progress = understood(read, line) if read is not None else None
+    if progress is not None:
+        document |= {
+            "text": progress.text,
+            "session_id": progress.session_id,
+            "cost_usd": progress.cost_usd,
+        }
+    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+
+
+def understood(read: Read, line: str) -> Progress | None:
+    """What a line says. A connector that cannot read it must not end the watching."""
+    try:
+        return read(line)
+    except Exception:
+        return None
+
+
+def _printable(line: str) -> str:
+    return "".join(char if char.isprintable() or char == "\t" else " " for char in line)

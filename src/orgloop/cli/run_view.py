@@ -1,0 +1,152 @@
+"""One run in detail, for `orgloop runs show` and `orgloop inspect`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orgloop import runner
+from orgloop.cli.attention import last_sign
+from orgloop.cli.command import Cli
+from orgloop.cli.grid import print_block, print_facts, print_next
+from orgloop.cli.times import age, ago, moment
+from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, from_home, one_line, run_words
+from orgloop.core.units import humanize
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import EventRow, RunRow
+    from orgloop.journal.protocols import Reader
+
+TAIL: Final = 8
+"""Lines of its output that are shown."""
+
+LOOKED_AT: Final = 50
+"""Lines at the end of its output that are looked at for one that says something."""
+
+MOST_SAID: Final = 4_000
+"""Characters of its last words that are shown."""
+
+
+def show_run(cli: Cli, reader: Reader, run: RunRow, now: int) -> None:
+    """Print all that is known of it, and what to type next."""
+    out = cli.out
+    word = run.outcome or ("did not start" if run.reason == "not_started" else "goes on")
+    if run.ended_at is None:
+        word += f" for {humanize(now - run.started_at)}"
+    style = OUTCOME_STYLES.get(run.outcome, "yellow")
+    out.line(f"{out.style(run.id, 'bold')}  {out.style(word, style)}")
+    print_facts(out, [*_facts(run, reader.event(run.event_id), now), ("says", _says(cli, reader, run))])
+    _show_result(cli, run)
+    if run.ended_at is None or run.outcome not in ("success", ""):
+        _show_output(cli, run)
+    print_next(out, list(_next(run)))
+
+
+def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str, str]]:
+    completion = run.completion
+    yield "actor", f"{run.actor} ({run.harness})"
+    why = f": {event.source} {one_line(event_name(event))}" if event is not None else ""
+    yield "woken by", f"route {run.route}, {run.event_id}{why}"
+    yield "began", f"{moment(run.started_at, now)}, {ago(run.started_at, now)}"
+    if run.ended_at is not None:
+        yield "ended", f"{moment(run.ended_at, now)}, after {humanize(run.ended_at - run.started_at)}"
+        yield "reason", run.reason if run.outcome != "success" else ""
+        yield "exit status", str(run.exit_status) if run.exit_status is not None else ""
+    else:
+        yield "last sign", ago(last_sign(run), now)
+    yield "cost", dollars(run.cost_usd)
+    tokens = completion.get("tokens")
+    if isinstance(tokens, dict):
+        yield "tokens", ", ".join(f"{name} {count}" for name, count in tokens.items() if count)
+    yield "turns", str(completion.get("turns") or "")
+    yield "git", _git(completion.get("git"))
+    yield "session", run.session_id or ""
+    yield "key", run.key or ""
+    yield "works in", from_home(run.spec.get("cwd") or run.directory or "")
+    yield "command", shlex.join(str(word) for word in run.spec.get("argv", ()))
+    yield "files", from_home(run.run_dir) if Path(run.run_dir).is_dir() else ""
+
+
+def _says(cli: Cli, reader: Reader, run: RunRow) -> str:
+    """The last thing that its output says, as its actor understands it."""
+    from orgloop.cli.run_tail import reading, understood
+
+    read = reading(cli, reader, run)
+    if read is not None:
+        for line in reversed(last_lines(Path(run.run_dir) / runner.STDOUT, LOOKED_AT)):
+            progress = understood(read, line)
+            if progress is not None and progress.text:
+                return one_line(progress.text)
+    return one_line(run.last_line)
+
+
+def _git(changes: Any) -> str:
+    if not isinstance(changes, dict):
+        return ""
+    commits = changes.get("commits")
+    many = len(commits) if isinstance(commits, list) else commits or 0
+    dirty = ", and left changes uncommitted" if changes.get("dirty") else ""
+    return f"{many} commits on {changes.get('branch') or 'no branch'}{dirty}"
+
+
+def _show_result(cli: Cli, run: RunRow) -> None:
+    said, decided = run.text.strip(), run_words(run)[1]
+    if run.ended_at is None or not (said or decided):
+        return
+    cli.out.line()
+    cli.out.line(cli.out.style("Result", "bold"))
+    print_block(cli.out, said[:MOST_SAID] + ("\n…" if len(said) > MOST_SAID else ""))
+    if decided:
+        cli.out.line(f"  json  {decided}")
+
+
+def _show_output(cli: Cli, run: RunRow) -> None:
+    """The last lines of what it wrote: of its errors, if there are any."""
+    for name in (runner.STDERR, runner.STDOUT):
+        lines = last_lines(Path(run.run_dir) / name, TAIL)
+        if lines:
+            cli.out.line()
+            cli.out.line(cli.out.style(f"Last lines of {name}", "bold"))
+            print_block(cli.out, "\n".join(line[: cli.out.width * 2] for line in lines))
+            return
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """The last lines of a file, of its last 64 KB; nothing if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 65_536))
+            content = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return content.splitlines()[-count:]
+
+
+def _next(run: RunRow) -> Iterator[tuple[str, str]]:
+    if run.ended_at is None:
+        yield f"orgloop runs tail {run.id}", "watch it"
+        yield f"orgloop runs stop {run.id}", "end it softly"
+    else:
+        yield f"orgloop runs tail {run.id}", "what it did, line by line"
+    yield f"orgloop trace {run.id}", "its whole chain"
+
+
+def document(reader: Reader, run: RunRow) -> dict[str, Any]:
+    """All that is known of it, for programs."""
+    from orgloop.web import shapes
+
+    event = reader.event(run.event_id)
+    return shapes.run(run) | {
+        "spec": run.spec,
+        "completion": run.completion,
+        "event": event.document if event is not None else None,
+    }
+
+
+def age_of(run: RunRow, now: int) -> str:
+    """How long it took, or has taken."""
+    if run.ended_at is not None:
+        return humanize(run.ended_at - run.started_at)
+    return age(run.started_at, now)

@@ -1,0 +1,173 @@
+"""`orgloop runs`: the agents at work, and those that were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orgloop.cli.command import Cli, new_group
+from orgloop.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import EventRow, RunRow
+    from orgloop.journal.protocols import Reader
+
+command = new_group(
+    """The agents at work: who, why, since when, and what they say.
+
+    Without a subcommand: `list`.""",
+    default="list",
+)
+
+
+@command.subcommand(
+    "list", examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs list --actor engineer"]
+)
+@click.option("--all", "ended", is_flag=True, help="Those that have ended, too.")
+@click.option("--actor", metavar="ID", default="", help="Only of this actor.")
+@click.option("--route", metavar="NAME", default="", help="Only those that this route started.")
+@click.option("--since", metavar="DURATION", help="Only what began since then: 2h, 3d, or a date.")
+@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+def list_runs(cli: Cli, ended: bool, actor: str, route: str, since: str | None, limit: int) -> None:
+    """List the runs that go on, or with --all every run, the newest first."""
+    from orgloop.cli.query import asked, nothing_found
+
+    query = asked(limit=limit, since=since, actor=actor, route=route)
+    with cli.journal() as reader:
+        found = reader.runs(query, open_only=not ended)
+        what = "no agent has been at work" if ended else "no agent is at work"
+        words = "" if found else nothing_found(reader, query, what)
+        events = {run.event_id: reader.event(run.event_id) for run in found}
+    if cli.out.json:
+        from orgloop.web import shapes
+
+        cli.out.data([shapes.run(run) for run in found])
+    elif found:
+        _show(cli, found, events)
+        if len(found) == limit:
+            from orgloop.cli.deliveries import older
+
+            older(cli, len(found), limit)
+    else:
+        cli.out.line(words if ended else words.removesuffix(" yet") + " now")
+        if not ended:
+            cli.out.line(cli.out.style("  `orgloop runs --all` lists those that were", "dim"))
+
+
+@command.subcommand("show", examples=["orgloop runs show run_19b5a1c2d3e4f506"])
+@click.argument("id", metavar="ID")
+def show(cli: Cli, id: str) -> None:
+    """Show one run: why it began, what it does or did, what came of it."""
+    from orgloop.cli.run_view import document, show_run
+
+    with cli.journal() as reader:
+        run = find_run(reader, id)
+        if cli.out.json:
+            cli.out.data(document(reader, run))
+        else:
+            show_run(cli, reader, run, int(time.time() * 1000))
+
+
+@command.subcommand(
+    "tail",
+    examples=["orgloop runs tail run_19b5a1c2d3e4f506", "orgloop runs tail run_19b5a1c2d3e4f506 --raw"],
+)
+@click.argument("id", metavar="ID")
+@click.option("--raw", is_flag=True, help="Its output as it wrote it.")
+@click.option("-F", "--no-follow", is_flag=True, help="Only what there is by now.")
+def tail(cli: Cli, id: str, raw: bool, no_follow: bool) -> None:
+    """Watch a run's output until it ends, as its actor understands it.
+
+    With --json each line is one document: {text, session_id, cost_usd}. Needs no daemon.
+    """
+    from orgloop.cli.run_tail import follow_run
+
+    with cli.journal() as reader:
+        follow_run(cli, reader, find_run(reader, id), raw=raw, follow=not no_follow)
+
+
+@command.subcommand("stop", examples=["orgloop runs stop run_19b5a1c2d3e4f506"])
+@click.argument("id", metavar="ID")
+def stop(cli: Cli, id: str) -> None:
+    """End a run softly: its program is asked to end, and killed some seconds later.
+
+    Its delivery is delivered, with the outcome `cancelled`. Without a daemon the run is ended, too;
+    the next start takes note of it.
+    """
+    from orgloop.cli.client import Client
+
+    with cli.journal() as reader:
+        run = find_run(reader, id)
+    if run.ended_at is not None:
+        raise Conflict(
+            f"run {id} has ended already: {run.outcome or run.reason}", hint=f"orgloop runs show {id}"
+        )
+    client = Client.of_home(cli.home)
+    if client is not None:
+        client.stop_run(id)
+    else:
+        from orgloop.runtime.watch import request_stop
+
+        request_stop(Path(run.run_dir))
+    if cli.out.json:
+        cli.out.data({"ok": True, "id": id, "daemon": client is not None})
+    cli.out.ok(f"{id} ({run.actor}) is told to end")
+    if client is None:
+        cli.out.line("  no daemon runs: the next `orgloop start` takes note of its end")
+
+
+def find_run(reader: Reader, id: str) -> RunRow:
+    """The run with this id. Raises NotFound."""
+    found = reader.run(id)
+    if found is None:
+        raise NotFound(f"there is no run {id}", hint="`orgloop runs --all` lists them")
+    return found
+
+
+def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) -> None:
+    from rich.text import Text
+
+    from orgloop.cli.grid import Column, print_grid
+    from orgloop.cli.run_view import age_of
+    from orgloop.cli.times import short_moment
+    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line, run_line
+
+    now = int(time.time() * 1000)
+
+    def why(run: RunRow) -> str:
+        event = events.get(run.event_id)
+        return f"{event.source} {one_line(event_name(event))}" if event is not None else ""
+
+    columns = [
+        Column(name="began"),
+        Column(name="run"),
+        Column(name="actor"),
+        Column(name="route"),
+        Column(name="why", flexible=True, from_width=120),
+        Column(name="outcome", from_width=100),
+        Column(name="took", right=True),
+        Column(name="cost", right=True),
+        Column(name="says", flexible=True),
+    ]
+    print_grid(
+        cli.out,
+        columns,
+        [
+            [
+                short_moment(run.started_at, now),
+                Text(run.id, OUTCOME_STYLES.get(run.outcome, "yellow")),
+                run.actor,
+                run.route,
+                why(run),
+                Text(run.outcome or "goes on", OUTCOME_STYLES.get(run.outcome, "yellow")),
+                age_of(run, now),
+                dollars(run.cost_usd),
+                run_line(run),
+            ]
+            for run in runs
+        ],
+    )

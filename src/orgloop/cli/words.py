@@ -1,0 +1,101 @@
+"""Words and colours for what the journal holds, the same in every command."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import EventRow, RunRow
+
+STATE_STYLES: Final[Mapping[str, str]] = {
+    "delivered": "green",
+    "dropped": "dim",
+    "discarded": "dim",
+    "held": "red",
+    "dead": "red",
+    "pending": "yellow",
+    "preparing": "yellow",
+    "running": "cyan",
+    "started": "cyan",
+}
+
+OUTCOME_STYLES: Final[Mapping[str, str]] = {"success": "green", "failure": "red", "": "cyan"}
+"""A run's; what is not named is yellow."""
+
+_FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+
+
+def state_words(state: str, reason: str) -> str:
+    """`held (no_sop)`."""
+    return f"{state} ({reason})" if reason else str(state)
+
+
+def event_name(row: EventRow) -> str:
+    """What the event is called: its provider's name, else its type."""
+    return row.platform_event or row.type
+
+
+def author_of(row: EventRow) -> str:
+    """Who caused the event; empty if it does not say, or if it is the source itself."""
+    provenance = row.document.get("provenance")
+    author = provenance.get("author") if isinstance(provenance, dict) else None
+    return author if isinstance(author, str) and author != row.source else ""
+
+
+def dollars(cost: float | None) -> str:
+    """`$0.12`; four digits below a cent; empty if nobody knows."""
+    if cost is None:
+        return ""
+    return f"${cost:.2f}" if cost >= 0.01 or cost == 0 else f"${cost:.4f}"
+
+
+def run_words(run: RunRow) -> tuple[str, str]:
+    """What a run's agent said, on one line, and its structured result as JSON; empty if there is none."""
+    import orjson
+
+    result = run.completion.get("result") or {}
+    decided = result.get("json")
+    said = one_line(_FENCED.sub(" ", run.text or run.last_line))
+    return said, orjson.dumps(decided).decode() if decided is not None else ""
+
+
+def run_line(run: RunRow) -> str:
+    """A run's result on one line: why it failed, if it did, and what its agent said."""
+    said, decided = run_words(run)
+    words = said or decided
+    if run.outcome in ("success", "") or not run.reason:
+        return words
+    return f"{run.reason}: {words}" if words else run.reason
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space, and nothing that a terminal would obey."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most `limit` characters, the last of which is … if something was cut."""
+    return text if len(text) <= limit else f"{text[: max(0, limit - 1)]}…"
+
+
+def wrapped(text: str, width: int, lines: int = 2) -> list[str]:
+    """The text in at most so many lines, the last of which ends with … if something was cut."""
+    return textwrap.wrap(text, max(width, 20), max_lines=lines, placeholder=" …") or [""]
+
+
+def from_home(path: Path | str) -> str:
+    """A whole path, with ~ for the home directory."""
+    if not str(path):
+        return ""
+    absolute, home = Path(path), Path.home()
+    return f"~/{absolute.relative_to(home)}" if absolute.is_relative_to(home) else str(absolute)
+
+
+def payload_of(row: EventRow) -> Mapping[str, Any]:
+    """The event's payload, if it is a map."""
+    payload = row.document.get("payload")
+    return payload if isinstance(payload, dict) else {}

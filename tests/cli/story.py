@@ -1,0 +1,212 @@
+"""A home with a past: a journal that a daemon could have left, written without one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from orgloop.core.delivery import State
+from orgloop.core.happening import Happening, Hold, HoldReason, Rejected, Unavailable
+from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, NewDelivery, NewEvent
+from orgloop.journal.sqlite import SqliteJournal, open_journal
+from tests.journal.build import DAY, HOUR, run_end, run_start, settle
+
+MINUTE = 60_000
+NOW = int(time.time() * 1000)
+
+SNAPSHOT: Mapping[str, Any] = {
+    "version": 1,
+    "project": "acme",
+    "defaults": {},
+    "sources": {"github": {"connector": "github", "config": {"secret": "${GITHUB_SECRET}"}}},
+    "actors": {
+        "engineer": {"connector": "process", "config": {"command": ["true"]}},
+        "notify": {"connector": "webhook", "config": {"url": "${NOTIFY_URL}"}},
+    },
+    "transforms": {},
+    "routes": {
+        "pr-review": {
+            "when": {"source": "github", "events": ["pull_request_review"]},
+            "then": {"actor": "engineer"},
+        },
+        "tell": {"when": {"source": "engineer", "events": ["actor.stopped"]}, "then": {"actor": "notify"}},
+    },
+    "loggers": {},
+    "sops": {},
+}
+
+ACTORS = {"pr-review": "engineer", "tell": "notify"}
+
+
+@dataclass
+class Story:
+    """Writes what happened. Times are ms ago; ids count up."""
+
+    journal: SqliteJournal
+    home: Path
+    count: int = 0
+
+    async def apply(self, root: Path, *, snapshot: Mapping[str, Any] = SNAPSHOT, ago: int = DAY) -> None:
+        """What was applied."""
+        row = AppliedRow(at=NOW - ago, project="acme", root=str(root), snapshot=snapshot)
+        routes = {name: route["then"]["actor"] for name, route in snapshot["routes"].items()}
+        actors = {name: actor["connector"] == "process" for name, actor in snapshot["actors"].items()}
+        await self.journal.apply(row, routes, NOW - ago, actors=actors)
+
+    async def life(self, began: int, ended: int | None, *, seen: int | None = None) -> None:
+        """A daemon that lived from then to then, `ended` None: it died, and was last `seen` then."""
+        last = ended if ended is not None else seen if seen is not None else began
+        await self.journal.beat(
+            DaemonRow(
+                started_at=NOW - began,
+                last_seen=NOW - last,
+                ended_at=NOW - ended if ended is not None else None,
+                pid=1,
+                port=4800,
+                version="0.1.0",
+            )
+        )
+
+    async def event(
+        self,
+        *routes: str,
+        ago: int,
+        source: str = "github",
+        name: str = "pull_request.review_submitted",
+        payload: Mapping[str, Any] | None = None,
+        state: State = State.PENDING,
+        reason: str = "",
+        steps: Sequence[Mapping[str, Any]] = (),
+        key: str | None = None,
+    ) -> tuple[str, list[str]]:
+        """An event with its deliveries: their ids."""
+        self.count += 1
+        number = f"{self.count:016x}"
+        deliveries = [
+            NewDelivery(
+                id=f"dlv_{place}{number[1:]}",
+                route=route,
+                actor=ACTORS[route],
+                runs=ACTORS[route] == "engineer",
+                state=state,
+                reason=reason,
+                steps=steps,
+                key=key,
+            )
+            for place, route in enumerate(routes)
+        ]
+        document = {
+            "id": f"evt_{number}",
+            "timestamp": "2026-01-05T08:00:00.000Z",
+            "source": source,
+            "type": "resource.changed",
+            "provenance": {"platform": source, "platform_event": name, "author": "mona"},
+            "payload": payload or {"number": self.count},
+            "trace_id": f"trc_{number}",
+            "parents": [],
+            "hops": 0,
+        }
+        event = NewEvent(
+            id=f"evt_{number}",
+            source=source,
+            type="resource.changed",
+            platform_event=name,
+            trace_id=f"trc_{number}",
+            hops=0,
+            document=orjson.dumps(document),
+            deliveries=deliveries,
+        )
+        await self.journal.accept(Acceptance(source=source, at=NOW - ago, events=[event]))
+        return f"evt_{number}", [one.id for one in deliveries]
+
+    async def settled(self, happening: Happening, *, ago: int, route: str = "tell", **more: Any) -> str:
+        """A delivery that was tried, and ended in this way. Its id."""
+        _, (id,) = await self.event(route, ago=ago)
+        await settle(self.journal, await self._claim(route, ago), happening, at=NOW - ago, **more)
+        return id
+
+    async def held(self, reason: HoldReason, *, ago: int, detail: str = "", route: str = "pr-review") -> str:
+        """A held delivery. Its id."""
+        return await self.settled(Hold(reason=reason, detail=detail), ago=ago, route=route)
+
+    async def dead(self, detail: str, *, ago: int, route: str = "tell") -> str:
+        """A dead delivery. Its id."""
+        return await self.settled(Rejected(reason=detail), ago=ago, route=route)
+
+    async def paused(self, reason: str, *, ago: int) -> None:
+        """The actor `notify` that does not answer."""
+        await self.settled(Unavailable(reason=reason), ago=ago, pause_until=NOW + MINUTE)
+
+    async def run(
+        self, *, began: int, lasted: int | None = None, says: str = "", line: str = "", **more: Any
+    ) -> str:
+        """A run of `engineer` that began then; it goes on unless it `lasted` so long. Its id."""
+        _, (delivery,) = await self.event("pr-review", ago=began)
+        wake = await self._claim("pr-review", began)
+        id = f"run_{delivery[4:]}"
+        directory = self.home / "runs" / id
+        directory.mkdir(parents=True)
+        start = replace(run_start(wake, id, at=NOW - began), run_dir=str(directory))
+        assert await self.journal.start_run(start)
+        if line:
+            await self.journal.note_run(id, last_line=line, offset=0, at=NOW - began)
+        if lasted is not None:
+            end = run_end(wake, id, at=NOW - began + lasted, text=says, **more)
+            assert await self.journal.end_run(end)
+        return id
+
+    async def _claim(self, route: str, ago: int) -> Any:
+        (wake,) = (await self.journal.claim([ClaimWant(actor=ACTORS[route], slots=1)], NOW - ago)).wakes
+        return wake
+
+
+def tell(home: Path, write: Callable[[Story], Awaitable[None]]) -> None:
+    """Write a past into this home."""
+
+    async def run() -> None:
+        journal = await open_journal(home, project="acme", clock=lambda: NOW)
+        try:
+            await write(Story(journal=journal, home=home))
+        finally:
+            await journal.close()
+
+    asyncio.run(run())
+
+
+async def much(story: Story, root: Path) -> None:
+    """A night in which nearly everything happened."""
+    await story.apply(root)
+    await story.life(9 * HOUR, None, seen=8 * HOUR)
+    await story.life(7 * HOUR, None, seen=0)
+    for number in range(12):
+        await story.run(
+            began=(11 - number) * HOUR // 2 + HOUR,
+            lasted=4 * MINUTE + number * 1700,
+            says=f"Fixed the parser of chapter {number}; every test passes.",
+            cost_usd=0.31 + number / 50,
+        )
+    for number in range(3):
+        await story.run(
+            began=4 * HOUR - number * MINUTE,
+            lasted=900,
+            outcome="failure",
+            reason="exit_code_1",
+            says="Traceback (most recent call last): no such file or directory: chapter.md",
+        )
+    for number in range(41):
+        await story.held(
+            HoldReason.UNTRUSTED, ago=3 * HOUR + number, detail="the author mallory is not of the team"
+        )
+    await story.held(HoldReason.NO_SOP, ago=HOUR, detail="sops/review.md cannot be read")
+    for _ in range(2):
+        await story.dead("404 Not Found: no such channel", ago=2 * HOUR)
+    await story.run(began=50 * MINUTE, line="Reading the tests of the parser")
+    await story.paused("connection refused", ago=40 * MINUTE)
+    for number in range(3):
+        await story.event("tell", ago=30 * MINUTE - number)

@@ -1,0 +1,65 @@
+"""`orgloop doctor`: the doctor's findings in a terminal, as data, and as an exit code."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from orgloop.cli.exits import Exit
+from tests.cli.conftest import Orgloop
+
+
+@pytest.fixture
+def project(orgloop: Orgloop, place: Path) -> Path:
+    orgloop("init", "--no-interactive")
+    return place
+
+
+def test_a_fresh_project_is_well(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("doctor")
+    assert (said.code, said.err) == (Exit.OK, "")
+    assert "✓ acme can run here" in said.out
+    assert all(heading in said.out for heading in ("Installed", "Home", "Daemon", "Files", "Services"))
+
+
+def test_what_is_missing_degrades(orgloop: Orgloop, project: Path) -> None:
+    orgloop("add", "source", "github")
+    said = orgloop("doctor")
+    assert said.code == Exit.FAILED
+    assert "· GITHUB_WEBHOOK_SECRET" in said.out
+    assert "https://docs.github.com/" in said.out
+    assert "$ openssl rand -hex 32" in said.out
+
+
+def test_what_is_wrong_is_an_error(orgloop: Orgloop, project: Path) -> None:
+    with socket.create_server(("127.0.0.1", int(os.environ["ORGLOOP_PORT"]))):
+        said = orgloop("doctor")
+    assert said.code == Exit.DIFFERENT
+    assert "is taken by another program" in said.out
+    assert "cannot run as it is" in said.err
+
+
+def test_it_is_data_as_well(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("doctor", "--json")
+    assert said.code == Exit.OK
+    assert (said.json["status"], said.json["project"]) == ("ok", "acme")
+    assert {check["category"] for check in said.json["checks"]} == {
+        "dependency",
+        "home",
+        "daemon",
+        "config",
+        "service",
+    }
+    assert all(set(check) >= {"category", "name", "status", "detail"} for check in said.json["checks"])
+
+
+def test_a_wrong_port_is_told_as_such(
+    orgloop: Orgloop, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORGLOOP_PORT", "many")
+    said = orgloop("doctor")
+    assert said.code == Exit.FAILED
+    assert "ORGLOOP_PORT is 'many', not a port" in said.err

@@ -1,0 +1,203 @@
+"""`orgloop test`: the verdict is the engine's own, and nothing happens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop.cli.exits import Exit
+from tests.cli.conftest import Orgloop
+
+PROJECT = """\
+apiVersion: orgloop/v1alpha1
+kind: Project
+metadata: {name: acme}
+transforms:
+  - {name: shout, type: script, script: shout.sh}
+sources:
+  - {id: ci, connector: webhook}
+  - {id: gh, connector: github}
+actors:
+  - {id: fixer, connector: process, config: {command: [sh, -c, "touch WOKEN"]}}
+  - {id: chat, connector: webhook, config: {url: "https://chat.example/hook"}}
+routes:
+  - name: broken-build
+    when: {source: ci, events: [build.finished], filter: {payload.ok: false, payload.branch: [main, release]}}
+    transforms: [{ref: dedup, config: {key: payload.build, window: 10m}}]
+    then: {actor: fixer, config: {session_key: "build:{{payload.branch}}", model: "m-{{payload.build}}"}}
+    with: {prompt_file: fix.md}
+  - name: tell
+    when: {source: ci, events: [resource.changed]}
+    transforms: [shout]
+    then: {actor: chat}
+  - name: quiet
+    when: {source: ci, events: ["*"]}
+    transforms: [{ref: filter, config: {exclude: {payload.branch: main}}}]
+    then: {actor: chat}
+  - name: reviews
+    when: {source: gh, events: [pull_request_review]}
+    then: {actor: fixer}
+"""
+
+FAILED = {
+    "source": "ci",
+    "provenance": {"platform_event": "build.finished"},
+    "payload": {"ok": False, "branch": "main", "build": 7},
+}
+
+
+@pytest.fixture
+def project(place: Path) -> Path:
+    (place / "orgloop.yaml").write_text(PROJECT)
+    (place / "fix.md").write_text("---\nrender: true\n---\nFix build {{payload.build}}.\n")
+    script = place / "shout.sh"
+    script.write_text('#!/bin/sh\nsed \'s/"branch":"main"/"branch":"MAIN"/\'\n')
+    script.chmod(0o755)
+    return place
+
+
+def trial(orgloop: Orgloop, event: Any, *options: str) -> dict[str, Any]:
+    said = orgloop("test", "-", "--json", *options, stdin=json.dumps(event))
+    assert said.code == Exit.OK, said.err
+    return {one["route"]: one for one in said.json["routes"]}
+
+
+def test_a_match_is_explained_to_its_end(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("test", stdin=json.dumps(FAILED))
+    assert said.code == Exit.OK
+    assert "✓ broken-build wakes fixer" in said.out
+    assert "✓ payload.ok is false" in said.out
+    assert '✓ payload.branch is "main"' in said.out
+    assert "only the first with its key within 10m" in said.out
+    assert "key     build:main" in said.out
+    assert 'config  model: "m-7"' in said.out
+    assert "sop     fix.md" in said.out
+    assert "filled in: id, timestamp, trace_id" in said.out
+    assert not (project / "WOKEN").exists()
+
+
+def test_the_prompt_is_the_one_that_would_be_sent(orgloop: Orgloop, project: Path) -> None:
+    assert "Fix build 7." not in orgloop("test", stdin=json.dumps(FAILED)).out
+    said = orgloop("test", "--prompt", stdin=json.dumps(FAILED))
+    assert "│ Fix build 7." in said.out
+    assert "│ <orgloop-event id=" in said.out
+    routes = trial(orgloop, FAILED)
+    assert routes["broken-build"]["prompt"].startswith("Fix build 7.\n")
+    assert routes["tell"]["prompt"] == "", "an actor that only hands over reads no prompt"
+
+
+def test_transforms_run_for_real(orgloop: Orgloop, project: Path) -> None:
+    routes = trial(orgloop, FAILED)
+    assert routes["tell"]["end"] == "wake"
+    assert routes["tell"]["changed"]["payload"]["branch"] == "MAIN"
+    assert [step["result"] for step in routes["tell"]["transforms"]] == ["change"]
+    assert routes["quiet"]["end"] == "drop"
+    assert "payload.branch" in routes["quiet"]["reason"]
+
+
+def test_a_route_that_does_not_match_says_which_condition_failed(orgloop: Orgloop, project: Path) -> None:
+    event = {**FAILED, "payload": {"ok": "false"}}
+    said = orgloop("test", "--route", "broken-build", stdin=json.dumps(event))
+    assert "✗ broken-build does not match" in said.out
+    assert '✗ payload.ok is "false", not false' in said.out
+    assert '✗ payload.branch is nothing, not "main" or "release"' in said.out
+    assert "no route matches" in said.err
+
+    (line,) = [
+        one for one in trial(orgloop, event)["broken-build"]["conditions"] if one["what"] == "payload.branch"
+    ]
+    assert line == {"what": "payload.branch", "expected": ["main", "release"], "holds": False}
+
+
+def test_names_are_told_if_none_of_them_is_meant(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("test", stdin='{"source": "gh", "provenance": {"platform_event": "issue.opened"}}')
+    assert "events: pull_request_review; it is called resource.changed, issue.opened" in said.out
+
+
+def test_routes_of_other_sources_are_only_counted(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("test", stdin=json.dumps(FAILED))
+    assert "1 route listens to other sources" in said.out
+    assert "reviews" not in said.out
+    assert "✗ reviews does not match" in orgloop("test", "-v", stdin=json.dumps(FAILED)).out
+
+
+def test_trust_is_part_of_the_verdict(orgloop: Orgloop, project: Path) -> None:
+    review = {
+        "source": "gh",
+        "provenance": {"native_event": "pull_request_review", "author_type": "external"},
+    }
+    routes = trial(orgloop, review)
+    assert (routes["reviews"]["end"], routes["reviews"]["reason"][:9]) == ("hold", "untrusted")
+    review["provenance"]["author_type"] = "team_member"  # type: ignore[index]
+    assert trial(orgloop, review)["reviews"]["end"] == "wake"
+
+
+def test_a_missing_sop_would_hold_the_wake(orgloop: Orgloop, project: Path) -> None:
+    (project / "fix.md").unlink()
+    said = orgloop("test", stdin=json.dumps(FAILED))
+    assert said.code == Exit.FAILED
+    assert "missing-sop" in said.err
+
+
+@pytest.mark.parametrize("connector", ["github", "webhook", "cron", "claude-code"])
+def test_an_example_can_be_tried_at_once(connector: str, orgloop: Orgloop, project: Path) -> None:
+    example = orgloop("test", "--generate", connector)
+    assert example.code == Exit.OK
+    assert example.json["source"] == {"github": "gh", "webhook": "ci"}.get(connector, connector)
+    said = orgloop("test", "-", "--json", stdin=example.out)
+    assert said.code == Exit.OK
+    assert said.json["matched_routes"] == {"github": 1, "webhook": 2}.get(connector, 0)
+    assert said.json["filled"] == ["id", "timestamp", "trace_id"]
+
+
+def test_an_example_needs_no_project(orgloop: Orgloop) -> None:
+    assert orgloop("test", "--generate", "github").json["source"] == "github"
+
+
+def test_what_an_event_has_is_kept(orgloop: Orgloop, project: Path) -> None:
+    event = {**FAILED, "id": "evt_1", "trace_id": "trc_1", "timestamp": "2026-01-05T10:00:00.000Z"}
+    said = orgloop("test", "--json", stdin=json.dumps(event)).json
+    assert said["filled"] == []
+    assert said["event"]["id"] == "evt_1"
+
+
+def test_an_event_comes_from_a_file_too(orgloop: Orgloop, project: Path) -> None:
+    (project / "e.json").write_text(json.dumps(FAILED))
+    assert orgloop("test", "e.json").out.count("✓ broken-build") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "not a JSON object"),
+        ("{}", "there are: ci, gh"),
+        ('{"source": 5}', "`source` is not text"),
+        ('{"source": "ci", "type": 3}', "`type` is not text"),
+        ('{"source": "ci", "provenance": []}', "`provenance` is not an object"),
+        ("\xff", "is not JSON"),
+    ],
+)
+def test_what_is_no_event_is_refused(content: str, says: str, orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("test", stdin=content.encode("latin-1"))
+    assert said.code == Exit.FAILED
+    assert says in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["missing.json"], "missing.json cannot be read"),
+        (["--route", "broken-buidl"], "did you mean `broken-build`?"),
+        (["--generate", "process"], "these have one: claude-code, "),
+        (["--generate", "githup"], "'github'"),
+    ],
+    ids=str,
+)
+def test_what_is_not_there_is_named(options: list[str], says: str, orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("test", *options, stdin=json.dumps(FAILED))
+    assert said.code == Exit.FAILED
+    assert says in said.err

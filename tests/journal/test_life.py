@@ -1,0 +1,460 @@
+"""Whatever happens in whatever order: nothing is lost, nothing happens twice, keys keep their order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
+from orgloop.core.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
+from orgloop.core.happening import (
+    Delivered,
+    Discarded,
+    Drop,
+    DropReason,
+    Happening,
+    Hold,
+    HoldReason,
+    Interrupted,
+    NotStarted,
+    Ready,
+    Rejected,
+    Released,
+    Retried,
+    Retry,
+    RunEnded,
+    Skipped,
+    Throttled,
+    Unavailable,
+)
+from orgloop.errors import Conflict
+from orgloop.journal.connection import Place, file_place, memory_place, open_reading, open_writing, shut
+from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Prepared
+from orgloop.journal.sqlite import SqliteJournal
+from orgloop.journal.store import Store
+from orgloop.journal.writer import WriterSettings
+from tests.journal.build import POLICY, accept, applied, delivery, event, run_end, run_start, settlement
+
+T = TypeVar("T")
+
+ACTORS = ("one", "two")
+ROUTES = ("first", "second")
+KEYS = st.sampled_from([None, "a", "b"])
+ONCE = st.sampled_from([(), (("x", 5),), (("x", 5), ("y", 50))])
+PATIENCE = 30
+
+OUTCOMES = st.sampled_from(
+    [
+        Delivered(),
+        Skipped(reason="x"),
+        Rejected(reason="x"),
+        Retry(reason="x", after_ms=0),
+        Retry(reason="x", after_ms=3),
+        Throttled(until=40),
+        Unavailable(reason="x"),
+        Interrupted(crash=False),
+        Hold(reason=HoldReason.NO_SOP),
+    ]
+)
+ENDS = st.sampled_from(
+    [
+        RunEnded(),
+        NotStarted(outcome=Retry(reason="x", after_ms=0)),
+        NotStarted(outcome=Unavailable(reason="x")),
+        NotStarted(outcome=Rejected(reason="x")),
+        NotStarted(outcome=Interrupted(crash=False)),
+    ]
+)
+PREPARED: st.SearchStrategy[Happening] = st.sampled_from(
+    [Ready(), Ready(), Drop(reason=DropReason.TRANSFORM), Hold(reason=HoldReason.TRANSFORM)]
+)
+HANDS = st.sampled_from([Released(), Retried(), Discarded()])
+VERDICTS = st.lists(
+    st.sampled_from([Go(), Go(), Wait(why="x"), Hold(reason=HoldReason.BUDGET)]), min_size=1, max_size=4
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A delivery's row, as the invariants need it."""
+
+    id: str
+    route: str
+    actor: str
+    state: State
+    key: str | None
+    head: int
+    pos: int
+    due: int
+    accepted_at: int
+    age_from: int
+    attempts: int
+    failures: int
+    crashes: int
+    reason: str
+
+
+class Life(RuleBasedStateMachine):
+    """One journal, two claimers, a clock that is told what time it is."""
+
+    def place(self) -> Place:
+        raise NotImplementedError
+
+    @initialize()
+    def begin(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.where = self.place()
+        self.anchor = open_writing(self.where)
+        self.journal = self.open()
+        self.look = open_reading(self.where)
+        self.now = 0
+        self.number = 0
+        self.accepted: dict[str, str] = {}
+        self.last: dict[str, Seen] = {}
+        self.pruned: Counter[State] = Counter()
+        self.awake: list[ClaimedWake] = []
+        self.runs: dict[str, ClaimedWake] = {}
+        self.routes = dict(zip(ROUTES, ACTORS, strict=True))
+
+    def open(self) -> SqliteJournal:
+        async def opened() -> SqliteJournal:
+            store = Store(self.where, "p", checkpoint_pages=50)
+            store.open(check=True)
+            return SqliteJournal(store, lambda: self.now, WriterSettings())
+
+        return self.do(opened())
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(asyncio.wait_for(work, PATIENCE))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "journal"):
+            return
+        self.do(self.journal.close())
+        for connection in (self.look, self.anchor):
+            shut(connection)
+        self.loop.close()
+
+    def rows(self) -> dict[str, Seen]:
+        found: Iterable[Any] = self.look.execute(
+            "SELECT id, route, actor, state, key, head, pos, due, accepted_at, age_from,"
+            " attempts, failures, crashes, reason FROM deliveries"
+        )
+        rows = [Seen(*row) for row in found]
+        return {row.id: replace(row, state=State(row.state)) for row in rows}
+
+    # what can happen
+
+    @rule(ms=st.integers(1, 20))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms
+
+    @rule(
+        data=st.data(),
+        count=st.integers(1, 3),
+        identity=st.sampled_from([None, None, "i", "j"]),
+        request=st.sampled_from([None, None, "r"]),
+    )
+    def events_come(self, data: st.DataObject, count: int, identity: str | None, request: str | None) -> None:
+        events = []
+        for _ in range(count):
+            made = []
+            for route in data.draw(st.sets(st.sampled_from(ROUTES))):
+                self.number += 1
+                state = data.draw(
+                    st.sampled_from(
+                        [State.PENDING, State.PENDING, State.PREPARING, State.HELD, State.DROPPED]
+                    )
+                )
+                made.append(
+                    delivery(
+                        str(self.number),
+                        route=route,
+                        actor=self.routes.get(route, ACTORS[0]),
+                        runs=True,
+                        state=state,
+                        reason="" if state in BLOCKING else "untrusted",
+                        key=data.draw(KEYS),
+                        once=data.draw(ONCE),
+                    )
+                )
+            self.number += 1
+            events.append(event(str(self.number), *made, identity=identity))
+        answers = self.do(accept(self.journal, *events, at=self.now, request=request))
+        for answer, new in zip(answers, events, strict=True):
+            assert answer.duplicate == (answer.event_id != new.id)
+            if not answer.duplicate:
+                self.accepted.update({made.id: made.route for made in new.deliveries})
+
+    @rule(slots=st.integers(0, 3), verdicts=st.none() | VERDICTS)
+    def both_claim(self, slots: int, verdicts: Sequence[Verdict] | None) -> None:
+        before = self.rows()
+        paused = {row[0] for row in self.look.execute("SELECT actor FROM pauses")}
+        said = list(verdicts or ())
+
+        def admit(want: Want, usage: Usage) -> Verdict:
+            assert usage.home_runs >= usage.actor_runs
+            said.append(said.pop(0))
+            return said[-1]
+
+        wants = [ClaimWant(actor=actor, slots=slots, admit=admit if said else None) for actor in ACTORS]
+
+        async def claim() -> Sequence[Claims]:
+            return await asyncio.gather(*(self.journal.claim(wants, self.now) for _ in range(2)))
+
+        claims = self.do(claim())
+        wakes = [wake for claimed in claims for wake in claimed.wakes]
+        assert len({wake.id for wake in wakes}) == len(wakes)
+        held = {id_ for claimed in claims for id_ in claimed.held}
+        for wake in wakes:
+            self.check_claim(wake, before, held)
+        for actor in ACTORS:
+            mine = [wake for wake in wakes if wake.actor == actor]
+            assert len(mine) <= (1 if actor in paused else 2 * slots)
+        self.awake += wakes
+
+    def check_claim(self, wake: ClaimedWake, before: dict[str, Seen], held: set[str]) -> None:
+        row = before[wake.id]
+        assert (row.state, row.due <= self.now) == (State.PENDING, True)
+        assert wake.facts == replace(
+            wake.facts, attempts=row.attempts, crashes=row.crashes, state=State.RUNNING
+        )
+        if wake.key is None:
+            return
+        ahead = [
+            other.id
+            for other in before.values()
+            if (other.actor, other.key) == (row.actor, row.key)
+            and other.state in BLOCKING
+            and other.pos < row.pos
+            and other.id not in held
+        ]
+        assert ahead == [], f"{wake.id} was claimed before {ahead}"
+
+    @precondition(lambda self: self.awake)
+    @rule(data=st.data(), happening=OUTCOMES)
+    def a_try_ends(self, data: st.DataObject, happening: Happening) -> None:
+        wake = data.draw(st.sampled_from(self.awake))
+        self.awake.remove(wake)
+        before = self.rows()[wake.id]
+        written = settlement(wake, happening, at=self.now, pause_until=self.now + 5)
+        assert self.do(self.journal.settle(written))
+        assert not self.do(self.journal.settle(written))
+        after = self.rows()[wake.id]
+        assert (before.state, after.state, after.due) == (State.RUNNING, written.move.state, written.move.due)
+
+    @precondition(lambda self: self.awake)
+    @rule(data=st.data())
+    def a_run_starts(self, data: st.DataObject) -> None:
+        wake = data.draw(st.sampled_from(self.awake))
+        self.awake.remove(wake)
+        self.number += 1
+        run_id = f"run_{self.number}"
+        session = None if wake.key is None else (wake.key, run_id)
+        assert self.do(self.journal.start_run(run_start(wake, run_id, at=self.now, session=session)))
+        self.runs[run_id] = wake
+
+    @precondition(lambda self: self.runs)
+    @rule(data=st.data(), happening=ENDS)
+    def a_run_ends(self, data: st.DataObject, happening: Happening) -> None:
+        run_id = data.draw(st.sampled_from(sorted(self.runs)))
+        end = run_end(
+            self.runs.pop(run_id), run_id, happening=happening, at=self.now, pause_until=self.now + 5
+        )
+        assert self.do(self.journal.end_run(end))
+        assert not self.do(self.journal.end_run(end))
+
+    @rule(route=st.sampled_from(ROUTES), data=st.data(), limit=st.integers(1, 3))
+    def transforms_run(self, route: str, data: st.DataObject, limit: int) -> None:
+        found = self.do(self.journal.to_prepare(route, limit))
+        results = [
+            Prepared(id=one.id, happening=data.draw(PREPARED), key=data.draw(KEYS), once=data.draw(ONCE))
+            for one in found
+        ]
+        self.do(self.journal.prepared(results, self.now))
+        states = self.rows()
+        assert all(states[one.id].state is not State.PREPARING for one in found)
+
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data(), happening=HANDS)
+    def a_person_decides(self, data: st.DataObject, happening: Happening) -> None:
+        row = self.rows()[data.draw(st.sampled_from(sorted(self.accepted)))]
+        try:
+            expected = move(facts(row), happening, POLICY, self.now, 0.0)
+        except IllegalMove:
+            expected = None
+        try:
+            done = self.do(self.journal.operate(row.id, happening, self.now))
+        except Conflict:
+            assert expected is None
+        else:
+            assert done == expected
+
+    @rule()
+    def we_die_and_come_back(self) -> None:
+        before = self.rows()
+        self.do(self.journal.close())
+        self.journal = self.open()
+        self.do(self.journal.recover(self.now))
+        after = self.rows()
+        for id_, row in before.items():
+            if row.state is State.RUNNING:
+                expected = move(facts(row), Interrupted(crash=True), POLICY, self.now, 0.0)
+                assert (after[id_].state, after[id_].due, after[id_].crashes, after[id_].reason) == (
+                    expected.state,
+                    expected.due,
+                    expected.crashes,
+                    expected.reason,
+                )
+            else:
+                assert after[id_].state is row.state
+        for wake in self.awake:
+            late = settlement(wake, Delivered(), at=self.now)
+            assert not self.do(self.journal.settle(late))
+        self.awake.clear()
+        assert {run.run_id for run in self.do(self.journal.open_runs())} == set(self.runs)
+
+    @rule(
+        routes=st.dictionaries(st.sampled_from(ROUTES), st.sampled_from(ACTORS)),
+        changed=st.sets(st.sampled_from(ROUTES)),
+    )
+    def the_project_changes(self, routes: dict[str, str], changed: set[str]) -> None:
+        self.routes = routes
+        actors = dict.fromkeys(ACTORS, True)
+        self.do(self.journal.apply(applied(self.now), routes, self.now, actors=actors, changed=changed))
+        for row in self.rows().values():
+            if row.state in (State.PENDING, State.PREPARING):
+                assert row.route in routes
+            if row.state is State.HELD:
+                assert not (row.reason == "removed" and row.route in routes)
+            if row.attempts == 0 and row.route in routes and row.state in (State.PENDING, State.PREPARING):
+                assert row.actor == routes[row.route]
+                assert not (row.route in changed and row.state is State.PENDING)
+
+    @rule()
+    def what_waited_too_long_expires(self) -> None:
+        held = Counter(row.state for row in self.rows().values())[State.HELD]
+        assert self.do(self.journal.expire(self.now, held_before=self.now + 1)) == held
+
+    @rule(limit=st.integers(1, 3))
+    def what_is_finished_is_forgotten(self, limit: int) -> None:
+        before = self.rows()
+        self.do(self.journal.prune(self.now, seen_before=self.now - 50, limit=limit))
+        after = self.rows()
+        for id_ in before.keys() - after.keys():
+            assert before[id_].state in FINISHED
+            self.pruned[before[id_].state] += 1
+            del self.accepted[id_]
+            self.last.pop(id_, None)
+
+    # what always holds
+
+    @invariant()
+    def every_delivery_is_there_once(self) -> None:
+        assert set(self.rows()) == set(self.accepted)
+
+    @invariant()
+    def what_is_finished_never_changes(self) -> None:
+        rows = self.rows()
+        for id_, row in self.last.items():
+            if row.state in FINISHED:
+                assert rows[id_] == row
+        self.last = rows
+
+    @invariant()
+    def a_key_has_one_head_and_only_the_head_is_awake(self) -> None:
+        queues: dict[tuple[str, str], list[Seen]] = {}
+        for row in self.rows().values():
+            if row.state not in BLOCKING:
+                assert row.head == 0
+            elif row.key is None:
+                assert row.head == 1
+            else:
+                queues.setdefault((row.actor, row.key), []).append(row)
+        for queue in queues.values():
+            heads = [row for row in queue if row.head]
+            awake = [row for row in queue if row.state in (State.RUNNING, State.STARTED)]
+            assert heads == (awake or [min(queue, key=lambda row: row.pos)])
+
+    @invariant()
+    def what_runs_is_in_somebodys_hands(self) -> None:
+        rows = self.rows()
+        assert {id_ for id_, row in rows.items() if row.state is State.RUNNING} == {w.id for w in self.awake}
+        started = {id_ for id_, row in rows.items() if row.state is State.STARTED}
+        assert started == {wake.id for wake in self.runs.values()}
+
+    @invariant()
+    def counts_agree(self) -> None:
+        rows = self.rows().values()
+        reader = self.journal.reader()
+        counts, stats = reader.counts(), reader.route_stats()
+        reader.close()
+        finished = Counter(row.state for row in rows if row.state in FINISHED) + self.pruned
+        assert counts["total"] == {state: finished[state] for state in FINISHED}
+        told = {
+            (state, route): n
+            for state, routes in counts.items()
+            for route, n in routes.items()
+            if state != "total"
+        }
+        assert told == Counter((row.state, row.route) for row in rows if row.state not in FINISHED)
+        assert sum(fired for fired, _ in stats.values()) == len(self.accepted) + self.pruned.total()
+
+    @invariant()
+    def nothing_hangs_in_the_air(self) -> None:
+        assert self.look.execute("PRAGMA foreign_key_check").fetchall() == []
+        astray = self.look.execute(
+            "SELECT d.id FROM deliveries d JOIN steps s ON s.delivery_seq = d.seq"
+            " GROUP BY d.seq HAVING s.seq = max(s.seq) AND s.state <> d.state AND d.state <> 'running'"
+        )
+        assert astray.fetchall() == []
+
+
+def facts(row: Seen) -> Facts:
+    return Facts(
+        state=row.state,
+        accepted_at=row.accepted_at,
+        age_from=row.age_from,
+        attempts=row.attempts,
+        failures=row.failures,
+        crashes=row.crashes,
+        reason=row.reason,
+    )
+
+
+class LifeInMemory(Life):
+    count = 0
+
+    def place(self) -> Place:
+        LifeInMemory.count += 1
+        return memory_place(LifeInMemory.count)
+
+
+class LifeOnDisk(Life):
+    def place(self) -> Place:
+        self.directory = TemporaryDirectory()
+        return file_place(Path(self.directory.name) / "journal.db")
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "directory"):
+            self.directory.cleanup()
+
+
+TestLifeInMemory = LifeInMemory.TestCase
+TestLifeInMemory.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestLifeOnDisk = LifeOnDisk.TestCase
+TestLifeOnDisk.settings = settings(
+    max_examples=6, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
