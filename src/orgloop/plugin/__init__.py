@@ -31,10 +31,11 @@ from orgloop.plugin.actor import (
 )
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.context import Clock, Context, Http, HttpFailed, HttpReply
+from orgloop.plugin.draft import Draft
 from orgloop.plugin.logger import Logger, LoggerPlugin
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Setup, Variable
-from orgloop.plugin.source import Draft, Inbound, Listener, Page, Poller, Received, Receiver, Reply, Source
+from orgloop.plugin.source import Inbound, Listener, Page, Poller, Received, Receiver, Reply, Source
 from orgloop.plugin.transform import (
     Change,
     Discard,

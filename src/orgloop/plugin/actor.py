@@ -126,7 +126,8 @@ class Progress:
 class ExitInfo:
     """How the program ended. `status` is 0..255, 128 + signal, or None if nobody knows.
 
-    `stopped` names the limit that ended it: start, silence, total, output, requested, lost (it vanished with its machine), or None.
+    `stopped` names the limit that ended it: start, silence, total, output; or requested, or lost (it
+    vanished with its machine), or None.
     `stdout` and `stderr` are the last megabyte of each; `duration_s` is in seconds.
     """
 
@@ -173,7 +174,7 @@ class NotBegun:
 
 @runtime_checkable
 class Supervised(Actor, Protocol):
-    """Has runs. All three functions are pure and quick; `read` and `finish` may come again after a restart."""
+    """Has runs. Its functions are pure and quick; `read` and `finish` may come again after a restart."""
 
     @property
     def harness(self) -> str:

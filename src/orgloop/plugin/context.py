@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from orgloop.plugin.source import Draft
+from orgloop.plugin.draft import Draft
 
 
 class Clock(Protocol):

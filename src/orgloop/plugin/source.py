@@ -6,25 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from orgloop.core.event import EventType
 from orgloop.plugin.context import Context
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Draft:
-    """An event before the journal has it. The engine adds id, time, source, trace and hops.
-
-    `key` names the fact within its source, with its version if the thing can be edited
-    (`review-17@2026-01-05T10:00:00Z`): the same key a second time is a duplicate, whichever way it
-    came. None: every draft is a new fact.
-    `provenance` needs `platform`; `platform_event`, `native_event`, `native_action`, `author` and
-    `author_type` are what routes and trust read.
-    """
-
-    provenance: Mapping[str, Any]
-    payload: Any
-    type: str = EventType.RESOURCE_CHANGED
-    key: str | None = None
+from orgloop.plugin.draft import Draft
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +73,7 @@ class Poller(Source, Protocol):
     """Asked at its interval."""
 
     async def poll(self, checkpoint: str | None) -> Page:
-        """What is new since `checkpoint`. None: never polled; set one, and emit nothing unless asked to look back.
+        """What is new since `checkpoint`. None, the first time: set one, and emit nothing unless asked to.
 
         Never overlaps itself. Any exception counts as a failed poll: the checkpoint stays, the
         source shows as unhealthy, and the next poll waits longer.

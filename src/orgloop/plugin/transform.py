@@ -73,7 +73,7 @@ class Transform(Protocol):
         ...
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
-        """For steps that are not bounded. Cancelled when the daemon stops, and run again at the next start."""
+        """For steps that are not bounded. Cancelled at a stop, and run again at the next start."""
         ...
 
     async def close(self) -> None:

@@ -1,0 +1,26 @@
+"""What a plugin hands in: an event before the journal has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orgloop.core.event import EventType
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """An event before the journal has it. The engine adds id, time, source, trace and hops.
+
+    `key` names the fact within its source, with its version if the thing can be edited
+    (`review-17@2026-01-05T10:00:00Z`): the same key a second time is a duplicate, whichever way it
+    came. None: every draft is a new fact.
+    `provenance` needs `platform`; `platform_event`, `native_event`, `native_action`, `author` and
+    `author_type` are what routes and trust read.
+    """
+
+    provenance: Mapping[str, Any]
+    payload: Any
+    type: str = EventType.RESOURCE_CHANGED
+    key: str | None = None
