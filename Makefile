@@ -25,7 +25,7 @@ demo: .venv/.runtime ## Install OrgLoop into .venv and show it at work
 	@$(BIN)/orgloop demo
 
 test: check ## Check, then run every test that needs nothing from outside
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: .venv/.dev ## Check lint, format, types and floors
 	@$(BIN)/uv pip check --quiet --python $(BIN)/python
@@ -36,6 +36,7 @@ check: .venv/.dev ## Check lint, format, types and floors
 
 bench: .venv/.dev ## Measure speed and memory
 	$(BIN)/pytest -m bench -s
+	$(BIN)/python -m bench
 
 lock: .venv/.tools ## Fit the locked packages to pyproject.toml
 	$(COMPILE) pyproject.toml --group dev --group tools -o requirements/dev.txt

@@ -22,8 +22,9 @@ def main() -> int:
         if name not in NAMES:
             parser.error(f"there is no bench {name!r}; there are {', '.join(NAMES)}")
         began = time.monotonic()
-        print(f"{name}: {importlib.import_module(f'bench.{name}').__doc__.strip()}", flush=True)
-        bench: Bench = importlib.import_module(f"bench.{name}").measure
+        module = importlib.import_module(f"bench.{name}")
+        print(f"{name}: {module.__doc__}", flush=True)
+        bench: Bench = module.measure
         for figure in bench(short=given.short):
             missed += not figure.holds
             print(f"  {figure.line()}", flush=True)

@@ -58,7 +58,9 @@ async def asked_to_end() -> None:
 
 
 @contextmanager
-def organization(project: str, files: Mapping[str, str] | None = None, **environ: str) -> Iterator[Organization]:
+def organization(
+    project: str, files: Mapping[str, str] | None = None, **environ: str
+) -> Iterator[Organization]:
     """A project and an empty home in a temporary directory. What daemon still runs at the end is killed."""
     with tempfile.TemporaryDirectory(prefix="orgloop-bench-") as place:
         made = Organization(Path(place) / "project", Home(Path(place) / "home"), environ=environ)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ import orjson
 
 from bench.figure import Figure, median
 from orgloop.config.load import load_or_raise
+from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import memory_journal, open_journal, open_reader
 from orgloop.plugin import ActorKind, Connector, Context, Delivered, Draft, Outcome, Settings, Wake
 from orgloop.plugin.registry import CONNECTORS, Registry
@@ -99,7 +100,10 @@ async def engine(routes: int, *, on_disk: bool) -> AsyncIterator[tuple[Runtime, 
     """A runtime with so many routes, of which the first matches."""
     actor = Noop()
     kind = ActorKind(settings=Settings, open=lambda _id, _settings: actor)
-    points = {**Registry.installed().points, (CONNECTORS, "noop"): Connector(name="noop", title="", actor=kind)}
+    points = {
+        **Registry.installed().points,
+        (CONNECTORS, "noop"): Connector(name="noop", title="", actor=kind),
+    }
     with tempfile.TemporaryDirectory(prefix="orgloop-bench-") as place:
         file = Path(place) / "orgloop.yaml"
         file.write_text(HEAD + "".join(ROUTE.format(number=number) for number in range(routes)))
@@ -109,7 +113,7 @@ async def engine(routes: int, *, on_disk: bool) -> AsyncIterator[tuple[Runtime, 
         organization = load_or_raise(file, Registry(points), {})
         if on_disk:
             journal = await open_journal(home.path, project="bench", clock=clock.now)
-            read = partial(open_reader, home.path)
+            read: Callable[[], Reader] = partial(open_reader, home.path)
         else:
             journal = await memory_journal(project="bench", clock=clock.now)
             read = journal.reader

@@ -11,35 +11,50 @@ from typing import Any
 
 import orjson
 
+from orgloop.config.load import load_or_raise
 from orgloop.core.delivery import State
 from orgloop.core.happening import Happening, Hold, HoldReason, Rejected, Unavailable
 from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, NewDelivery, NewEvent
 from orgloop.journal.sqlite import SqliteJournal, open_journal
+from orgloop.plugin.registry import Registry
 from tests.journal.build import DAY, HOUR, run_end, run_start, settle
 
 MINUTE = 60_000
 NOW = int(time.time() * 1000)
 
-SNAPSHOT: Mapping[str, Any] = {
-    "version": 1,
-    "project": "acme",
-    "defaults": {},
-    "sources": {"github": {"connector": "github", "config": {"secret": "${GITHUB_SECRET}"}}},
-    "actors": {
-        "engineer": {"connector": "process", "config": {"command": ["true"]}},
-        "notify": {"connector": "webhook", "config": {"url": "${NOTIFY_URL}"}},
-    },
-    "transforms": {},
-    "routes": {
-        "pr-review": {
-            "when": {"source": "github", "events": ["pull_request_review"]},
-            "then": {"actor": "engineer"},
-        },
-        "tell": {"when": {"source": "engineer", "events": ["actor.stopped"]}, "then": {"actor": "notify"}},
-    },
-    "loggers": {},
-    "sops": {},
+PROJECT = {
+    "orgloop.yaml": """\
+metadata: {name: acme}
+sources:
+  - {id: github, connector: webhook, config: {secret: "${HOOK_SECRET}"}}
+actors:
+  - {id: engineer, connector: process, config: {command: [sh, -c, "cat; echo done"]}}
+  - {id: notify, connector: webhook, config: {url: "${NOTIFY_URL}", auth: {type: bearer, token: s3cret}}}
+transforms:
+  - {name: only-new, type: dedup, config: {key: [payload.number], window: 1h}}
+routes:
+  - name: pr-review
+    when: {source: github, events: [pull_request.review_submitted]}
+    transforms: [only-new]
+    then: {actor: engineer}
+    with: {prompt_file: ./sops/review.md}
+  - {name: tell, when: {source: engineer, events: [actor.stopped]}, then: {actor: notify}}
+loggers:
+  - {name: quiet-file, type: file, config: {path: "./log.jsonl"}}
+""",
+    "sops/review.md": "# Read the review\n\nThen do what it asks.\n",
+    ".env": "HOOK_SECRET=hush\nNOTIFY_URL=http://127.0.0.1:9/notify\n",
 }
+"""A project that is sound."""
+
+
+def write_project(root: Path) -> None:
+    """Write it."""
+    for name, content in PROJECT.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+
 
 ACTORS = {"pr-review": "engineer", "tell": "notify"}
 
@@ -52,11 +67,12 @@ class Story:
     home: Path
     count: int = 0
 
-    async def apply(self, root: Path, *, snapshot: Mapping[str, Any] = SNAPSHOT, ago: int = DAY) -> None:
-        """What was applied."""
-        row = AppliedRow(at=NOW - ago, project="acme", root=str(root), snapshot=snapshot)
-        routes = {name: route["then"]["actor"] for name, route in snapshot["routes"].items()}
-        actors = {name: actor["connector"] == "process" for name, actor in snapshot["actors"].items()}
+    async def apply(self, root: Path, *, ago: int = DAY) -> None:
+        """The project in `root` was applied as its files are now."""
+        found = load_or_raise(root, Registry.installed(), {}, self.home)
+        row = AppliedRow(at=NOW - ago, project=found.name, root=str(root), snapshot=found.snapshot)
+        routes = {route.name: route.actor for route in found.routes}
+        actors = {id: actor.kind.has_runs for id, actor in found.actors.items()}
         await self.journal.apply(row, routes, NOW - ago, actors=actors)
 
     async def life(self, began: int, ended: int | None, *, seen: int | None = None) -> None:
@@ -179,8 +195,21 @@ def tell(home: Path, write: Callable[[Story], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
+async def a_few(story: Story, root: Path) -> None:
+    """One of each: an event that woke nobody, a run that ended, work that is held, dead, pending."""
+    await story.apply(root)
+    await story.life(9 * HOUR, 3 * HOUR)
+    await story.event(ago=6 * HOUR, name="ping")
+    await story.run(
+        began=5 * HOUR, lasted=MINUTE, says="Fixed it.", line="Fixing", cost_usd=0.25, exit_status=0
+    )
+    await story.held(HoldReason.UNTRUSTED, ago=4 * HOUR, detail="the author mallory is not of the team")
+    await story.dead("404 Not Found", ago=3 * HOUR)
+    await story.event("tell", ago=2 * HOUR, key="k")
+
+
 async def much(story: Story, root: Path) -> None:
-    """A night in which nearly everything happened."""
+    """A night in which nearly everything happened to the project in `root`."""
     await story.apply(root)
     await story.life(9 * HOUR, None, seen=8 * HOUR)
     await story.life(7 * HOUR, None, seen=0)

@@ -34,9 +34,10 @@ VARIABLES = {
     "GITHUB_TOKEN": "ghp_0123456789abcdef",
     "GITHUB_REPO": "acme/app",
     "SLACK_WEBHOOK_URL": "https://hooks.example.com/T0/B0/s3cr3tpart",
-    "OPENCLAW_WEBHOOK_TOKEN": "claw-token-value",
-    "OPENCLAW_DEFAULT_TO": "#ops",
-    "OPENCLAW_AGENT_ID": "engineering",
+    "PARTNER_SECRET": "partner-secret-value",
+    "TEAM_MEMBERS": "ann,bob",
+    "EXCLUDED_BOTS": "dependabot[bot],renovate[bot]",
+    "DEPLOYMENT_ENV": "staging",
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.config.load import Loaded, load_project
-from tests.config.doubles import registry
+from orgloop.plugin.registry import Registry
 from tests.config.project import VARIABLES, sound
 
 FORMS = Path(__file__).parent / "forms"
@@ -35,7 +35,7 @@ def prepared(name: str, root: Path) -> Path:
 
 
 def loaded_form(name: str, root: Path) -> Loaded:
-    return load_project(prepared(name, root), registry(), VARIABLES)
+    return load_project(prepared(name, root), Registry.installed(), VARIABLES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,7 +49,8 @@ def test_a_documented_form_loads_and_warns_of_what_it_should(name: str, tmp_path
 
 def test_the_poll_interval_inside_config_counts(tmp_path: Path) -> None:
     organization = sound(loaded_form("no-head.yaml", tmp_path))
-    assert organization.sources["github"].poll_interval_ms == 120_000
+    intervals = {name: source.poll_interval_ms for name, source in organization.sources.items()}
+    assert intervals == {"github": None, "claude-code": None, "clock": 120_000, "slow-clock": 3_600_000}
     assert organization.name == tmp_path.name
 
 
@@ -93,7 +94,7 @@ def test_a_route_names_a_transform_by_definition_or_by_plugin(tmp_path: Path) ->
     ]
     dedup = by_reference.steps[1]
     assert (dedup.settings.model_dump()["window"], dedup.on_error) == (600_000, "hold")
-    assert dedup.settings.model_dump()["key"] == ("source", "type")
+    assert dedup.settings.model_dump()["key"] == ["source", "type"]
 
 
 def test_every_key_of_the_policy_counts(tmp_path: Path) -> None:

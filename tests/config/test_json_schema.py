@@ -14,11 +14,11 @@ from orgloop.config.yaml import parse
 from orgloop.plugin.connector import ActorKind, Connector
 from orgloop.plugin.registry import Registry
 from orgloop.plugin.settings import Settings
-from tests.config.doubles import build, registry
+from tests.config.doubles import build
 from tests.config.project import HEAD, ROUTES
 from tests.config.test_forms import FORMS
 
-SCHEMA = json_schema(registry())
+SCHEMA = json_schema(Registry.installed())
 TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -73,6 +73,9 @@ def wrong(value: Any, schema: Any, path: str = "") -> Iterator[str]:
             case "minItems":
                 if isinstance(value, list) and len(value) < rule:
                     yield f"{path}: minItems"
+            case "minLength":
+                if isinstance(value, str) and len(value) < rule:
+                    yield f"{path}: minLength"
             case "required":
                 if isinstance(value, dict):
                     yield from (f"{path}.{key}: required" for key in rule if key not in value)
@@ -92,7 +95,7 @@ def wrong(value: Any, schema: Any, path: str = "") -> Iterator[str]:
                 if isinstance(value, list):
                     for number, item in enumerate(value):
                         yield from wrong(item, rule, f"{path}.{number}")
-            case "anyOf":
+            case "anyOf" | "oneOf":
                 branches = [list(wrong(value, branch, path)) for branch in rule]
                 if all(branches):
                     yield from min(branches, key=len)
@@ -134,14 +137,16 @@ def test_every_documented_form_is_valid(path: Path) -> None:
         ("route: []", ".route: unknown"),
         ("kind: RouteGroup\nsources: []", ".sources: unknown"),
         ("sources: [{id: a}]", ".sources.0.connector: required"),
-        ("sources: [{id: a, connector: github}]", ".sources.0.config: required"),
-        ("sources: [{id: a, connector: github, config: {repo: b}}]", ".sources.0.config.token: required"),
+        ("sources: [{id: a, connector: cron}]", ".sources.0.config: required"),
+        ("sources: [{id: a, connector: cron, config: {}}]", ".sources.0.config.schedules: required"),
+        ("actors: [{id: a, connector: process}]", ".actors.0.config: required"),
+        ("actors: [{id: a, connector: process, config: {cwd: .}}]", ".actors.0.config.command: required"),
         (
             "sources: [{id: a, connector: '@orgloop/connector-webhook', config: {secrt: y}}]",
             ".sources.0.config.secrt: unknown",
         ),
         (
-            "actors: [{id: a, connector: coding-agent, config: {cwd: ., permission_mode: yolo}}]",
+            "actors: [{id: a, connector: claude-code, config: {cwd: ., permission_mode: yolo}}]",
             ".actors.0.config.permission_mode: enum",
         ),
         (
@@ -176,6 +181,21 @@ def test_a_mistake_is_invalid_at_its_place(text: str, complaint: str) -> None:
     ],
 )
 def test_a_variable_may_stand_where_a_number_or_a_choice_would(text: str) -> None:
+    assert complaints(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sources: [{id: a, connector: cron, config: {schedule: '@daily'}}]",
+        "sources: [{id: a, connector: cron, config: {schedule: [{name: b, cron: '@daily'}]}}]",
+        "sources: [{id: a, connector: cron, config: {schedule: '@daily', poll_interval: 5m}}]",
+        "sources: [{id: a, connector: webhook, config: {hmac_secret: '${SECRET}'}}]",
+        "actors: [{id: a, connector: process, config: {command: 'make test', env: {PORT: 8080, CI: true}}}]",
+        "actors: [{id: a, connector: claude-code, config: {allowed_tools: 'Edit, Bash(git *)'}}]",
+    ],
+)
+def test_what_may_be_written_in_two_ways_is_valid_in_both(text: str) -> None:
     assert complaints(text) == []
 
 

@@ -67,7 +67,7 @@ def actor(text: str) -> str:
         (
             "- {id: github, connector: webhook, poll: {interval: 5m}}",
             Code.NO_EFFECT,
-            "sources.0.poll",
+            "sources.0.poll.interval",
             "remove",
         ),
         (

@@ -117,6 +117,29 @@ def test_what_is_empty_at_the_end_stands_at_the_end_not_after_it(text: str) -> N
             assert column <= len(lines[line - 1]) + 1
 
 
+@pytest.mark.parametrize(
+    ("text", "data"),
+    [
+        ("a: {url: https://x.y/z?q=1#r, n: 2}", {"a": {"url": "https://x.y/z?q=1#r", "n": 2}}),
+        ("a: [b:c, 12:30]", {"a": ["b:c", "12:30"]}),
+        ("{a:1}", {"a:1": None}),
+        ("a: &x {u: x:y}\nb: {<<: *x, v: true}\n", {"a": {"u": "x:y"}, "b": {"u": "x:y", "v": True}}),
+    ],
+)
+def test_text_with_a_colon_needs_no_quotes_in_flow_style(text: str, data: Any) -> None:
+    assert read(text).problems == ()
+    assert read(text).data == data
+
+
+def test_places_stay_the_same_where_a_file_has_such_text() -> None:
+    plain, colons = (read(f"a: {{u: {url}, v: [1]}}\nb:\n  - é: 2\n") for url in ("xxxx", "x:/y"))
+    assert colons.places == plain.places
+    assert problems("a: {u: x:y}\na: 1\nb: *z\n") == [
+        (Code.DUPLICATE_KEY, (2, 1)),
+        (Code.YAML_ALIAS, (3, 4)),
+    ]
+
+
 def test_a_merge_key_adds_what_is_not_there_and_keeps_its_place() -> None:
     text = "base: &b {x: 1, y: 2}\nother: &o {y: 3, z: 4}\nmade: {<<: [*b, *o], x: 9}\nsame: *b\n"
     parsed = read(text)
@@ -152,6 +175,9 @@ def test_a_key_that_stands_twice_is_told_with_both_places_and_the_first_counts()
         ("a: [1, 2\n", [(Code.YAML_SYNTAX, (2, 1))]),
         ("a:\n\tb: 1\n", [(Code.YAML_SYNTAX, (2, 1))]),
         ("a: b: c", [(Code.YAML_SYNTAX, (1, 5))]),
+        ("a: {b: c:d\n", [(Code.YAML_SYNTAX, (2, 1))]),
+        ("a: {b: c:d, e: ${F}}", [(Code.YAML_SYNTAX, (1, 17))]),
+        ("a: {b: ${F}}", [(Code.YAML_SYNTAX, (1, 9))]),
         ("a: 'x\n", [(Code.YAML_SYNTAX, (2, 1))]),
         ("é: \x07", [(Code.YAML_SYNTAX, (1, 4))]),
         ("a: 1\n---\nb: 2\n", [(Code.YAML_DOCUMENTS, (2, 1))]),

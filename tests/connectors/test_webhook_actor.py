@@ -276,7 +276,7 @@ async def test_redirects_share_the_time_of_one_wake() -> None:
         ({"body_template": {"a": "{{ payload.title }}"}}, r"such as \{\{ event.payload.title \}\}"),
         ({"body_template": {"a": "{{ }}"}}, "is empty"),
         ({"body_template": {1: "a"}}, "cannot be written as JSON"),
-        ({"hmac_secret": "s"}, "Extra inputs"),
+        ({"secret": "s", "hmac_secret": "t"}, "Extra inputs"),
     ],
 )
 def test_settings_that_cannot_work_say_why(config: dict[str, Any], complaint: str) -> None:

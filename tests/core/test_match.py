@@ -56,6 +56,21 @@ def test_an_event_answers_to_each_of_its_names_and_no_bare_prefix(name: str, mat
 
 
 @pytest.mark.parametrize(
+    ("platform_event", "names"),
+    [
+        ("pull_request.merged", ["pull_request.merged", "pull_request"]),
+        ("pull_request.closed", ["pull_request.closed", "pull_request"]),
+        ("push", ["push", "pull_request", "pull_request.closed"]),
+        ("", ["pull_request", "pull_request.closed"]),
+    ],
+)
+def test_a_more_exact_name_stands_for_the_providers_own(platform_event: str, names: list[str]) -> None:
+    native = {"native_event": "pull_request", "native_action": "closed"}
+    found = event_names("resource.changed", {"platform_event": platform_event, **native})
+    assert list(found) == ["resource.changed", *names]
+
+
+@pytest.mark.parametrize(
     ("wanted", "found", "matches"),
     [
         (1, 1.0, True),

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Sink:
-    """`/ok` answers 200, `/slow` after 50 ms, `/flaky` answers a delivery's first try with 500, `/status/N` with N.
+    """`/ok` answers 200, `/slow` after 50 ms, `/flaky` a delivery's first try with 500, `/status/N` with N.
 
     `taken` counts the 200s by delivery id and path, `bodies` keeps every body that was answered so.
     """

@@ -103,6 +103,14 @@ class TestChangedRoute:
         assert (found.state, found.document, found.steps) == ("preparing", None, ())
         assert [step.happening for step in reader.steps(Query())] == ["prepare"]
 
+    async def test_what_is_preparing_or_waits_for_a_person_stays_as_it_is(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", state=State.PREPARING)
+        await enter(journal, "2", state=State.HELD, reason="untrusted")
+        assert await apply(journal, {"route": "actor"}, changed=["route"]) == {}
+        assert [row(reader, name).state for name in "12"] == ["preparing", "held"]
+
     async def test_it_keeps_its_place_in_its_key_meanwhile(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1", key="k")
         await enter(journal, "2", key="k", route="other")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -18,6 +21,26 @@ from tests.journal.build import accept, claim, claim_one, enter, event, life, se
 from tests.journal.disk import Disk, diary_disk
 
 pytestmark = pytest.mark.chaos
+
+ACCEPT_FOR_EVER = """
+import asyncio, itertools, sys
+from pathlib import Path
+from orgloop.journal.sqlite import open_journal
+from tests.journal.build import enter
+
+async def accept_for_ever() -> None:
+    journal = await open_journal(Path(sys.argv[1]), project="p", clock=lambda: 0)
+    names = map(str, itertools.count())
+
+    async def client() -> None:
+        for name in names:
+            await enter(journal, name)
+            print(f"dlv_{name}")
+
+    await asyncio.gather(*(client() for _ in range(8)))
+
+asyncio.run(accept_for_ever())
+"""
 
 FAILURES = [
     ("fail_sync", apsw.IOError, "Check the disk"),
@@ -44,7 +67,7 @@ async def journal(home: Path, disk: Disk) -> AsyncGenerator[SqliteJournal]:
 def deliveries(home: Path) -> list[str]:
     reader = open_reader(home)
     try:
-        return [found.id for found in reader.deliveries(Query(after=0))]
+        return [found.id for found in reader.deliveries(Query(after=0, limit=1_000_000))]
     finally:
         reader.close()
 
@@ -149,6 +172,20 @@ async def test_a_full_disk_for_real(home: Path) -> None:
     await journal.close()
 
 
+@pytest.mark.parametrize("answers", [1, 40, 400])
+def test_what_was_answered_is_there_after_a_kill(home: Path, answers: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": "src:."}
+    command = [sys.executable, "-u", "-c", ACCEPT_FOR_EVER, str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as writer:
+        assert writer.stdout is not None
+        answered = [writer.stdout.readline().strip() for _ in range(answers)]
+        writer.kill()
+        answered += writer.stdout.read().split("\n")[:-1]
+    there = deliveries(home)
+    assert set(answered) <= set(there)
+    assert len(there) == len(set(there))
+
+
 class TestDamage:
     async def test_a_file_that_is_no_database_is_not_touched(self, home: Path) -> None:
         (home / "journal.db").write_bytes(b"precious notes" * 1_000)
@@ -185,8 +222,9 @@ class TestDamage:
     async def test_damage_that_is_met_later_is_said_so_and_others_may_look(self, home: Path) -> None:
         await self.broken(home, ended_at=2)
         journal = await open_journal(home, project="p", clock=lambda: 0)
-        with pytest.raises(JournalDamaged):
-            await enter(journal, "new")
+        for _ in range(2):
+            with pytest.raises(JournalUnavailable, match="is damaged"):
+                await enter(journal, "new")
         reader = open_reader(home)
         assert reader.check()
         reader.close()

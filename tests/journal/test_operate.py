@@ -64,6 +64,16 @@ class TestOperator:
             assert wake.id == f"dlv_{name}"
             await settle(journal, wake, Delivered(), at=50)
 
+    async def test_a_released_one_waits_for_all_that_came_meanwhile(self, journal: Journal) -> None:
+        await held(journal, "1", key="k")
+        for name in "23":
+            await enter(journal, name, key="k")
+        await journal.operate("dlv_1", Released(), 50)
+        for name in "231":
+            wake = await claim_one(journal, now=50)
+            assert wake.id == f"dlv_{name}"
+            await settle(journal, wake, Delivered(), at=50)
+
     async def test_two_that_are_released_keep_the_order_of_their_release(self, journal: Journal) -> None:
         for name in "12":
             await held(journal, name, key="k")

@@ -100,6 +100,7 @@ async def test_its_end_its_delivery_and_what_follows_commit_together_and_once(
     assert [step.happening for step in reader.steps(Query(delivery_id="dlv_1"))] == ["run_ended", "started"]
     assert [seen.id for seen in reader.events(Query(source="actor"))] == ["evt_stopped"]
     assert reader.counts()["total"]["delivered"] == 1
+    assert reader.route_stats() == {"route": (1, 0), "next": (1, 60)}
 
 
 async def test_of_two_ends_at_once_one_counts(journal: Journal) -> None:

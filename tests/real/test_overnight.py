@@ -1,4 +1,4 @@
-"""The overnight story with the real Claude Code CLI: a ticket is implemented, judged, tested, judged, closed."""
+"""The overnight story with the real Claude Code CLI: a ticket is implemented, judged, tested, closed."""
 
 from __future__ import annotations
 

@@ -68,6 +68,7 @@ def left_behind(run: RunDirectory, script: str) -> int:
     wait = "while ! test -e ready; do :; done"
     end = run.prepare(shell(f"({script}) & echo $! > left; {wait}")).hold()
     assert (end["status"], end["stopped"], end["duration_s"] < runner.LINGER_S) == (0, None, True)
+    assert run.read(runner.LOG) == b"", "the runner knows that it died"
     return int(run.read("left"))
 
 

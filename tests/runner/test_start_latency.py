@@ -54,4 +54,4 @@ def test_a_start_takes_less_than_25_ms(
     for name, value in medians.items():
         record_property(name, round(value, 1))
     assert medians["held_ms"] < 25, medians
-    assert medians["held_ms"] < 3 * medians["interpreter_ms"], medians
+    assert min(held) < 4 * min(interpreter), "the runner does too much before its program runs"

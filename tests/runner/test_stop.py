@@ -70,6 +70,15 @@ def test_a_second_signal_also_kills_what_the_program_left_behind(run: RunDirecto
     assert not alive(int(run.read("left")))
 
 
+def test_a_stop_asks_each_process_once(run: RunDirectory) -> None:
+    child = "(trap 'echo soft' TERM; echo ready; while :; do sleep 0.1; done) & wait"
+    process = run.prepare(shell(child), grace_s=0.5).spawn()
+    run.said(b"ready")
+    process.terminate()
+    assert run.end()["signal"] == 15
+    assert run.read(runner.STDOUT) == b"ready\nsoft\n"
+
+
 @pytest.mark.parametrize("grace_s", [0.0, 0.5])
 def test_the_whole_group_ends_though_grandchildren_ignore_the_soft_stop(
     run: RunDirectory, grace_s: float

@@ -20,11 +20,13 @@ sys.stdin.read()
 """
 
 
-@pytest.fixture
-def daemon(run: RunDirectory) -> subprocess.Popen[bytes]:
-    """A process that started the runner and lives until somebody ends it."""
-    run.prepare(shell("echo ready; exec sleep 1000"), limits={"silence_s": 1.0})
-    return subprocess.Popen([*python(DAEMON), *run.command()], stdin=subprocess.PIPE, start_new_session=True)
+def start_daemon(run: RunDirectory) -> subprocess.Popen[bytes]:
+    """A process that started the runner and lives until somebody ends it; the program runs by now."""
+    daemon = subprocess.Popen(
+        [*python(DAEMON), *run.command()], stdin=subprocess.PIPE, start_new_session=True
+    )
+    run.program()
+    return daemon
 
 
 def end_of(daemon: subprocess.Popen[bytes], number: int) -> None:
@@ -35,20 +37,15 @@ def end_of(daemon: subprocess.Popen[bytes], number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
-def test_a_run_outlives_the_daemon_and_keeps_its_limits(
-    run: RunDirectory, daemon: subprocess.Popen[bytes], number: int
-) -> None:
-    run.said(b"ready")
+def test_a_run_outlives_the_daemon_and_keeps_its_limits(run: RunDirectory, number: int) -> None:
+    daemon = start_daemon(run.prepare(shell("exec sleep 1000"), limits={"silence_s": 1.5}))
     end_of(daemon, number)
     assert run.locked()
     assert (run.end()["stopped"], run.end()["signal"]) == ("silence", 15)
 
 
-def test_a_run_can_be_stopped_after_the_daemons_death(
-    run: RunDirectory, daemon: subprocess.Popen[bytes]
-) -> None:
-    run.said(b"ready")
-    end_of(daemon, signal.SIGKILL)
+def test_a_run_can_be_stopped_after_the_daemons_death(run: RunDirectory) -> None:
+    end_of(start_daemon(run.prepare(shell("exec sleep 1000"))), signal.SIGKILL)
     os.kill(run.json(runner.CHILD)["runner_pid"], signal.SIGTERM)
     assert run.end()["stopped"] == "requested"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -33,6 +34,16 @@ NOON = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp() * 1000)
 )
 def test_a_point_in_time(text: str, at: int | None) -> None:
     assert Parameters({"from": text}).time("from") == at
+
+
+def test_a_time_without_a_zone_is_UTC_wherever_the_daemon_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert Parameters({"from": "2026-01-31T12:00:00"}).time("from") == NOON
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @given(st.integers(min_value=10**9, max_value=4 * 10**12))

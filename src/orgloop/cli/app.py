@@ -67,7 +67,9 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("start", "start", "Run the project, or apply what changed"),
         ("stop", "stop", "Stop it; nothing is lost"),
         ("restart", "restart", "Stop and start it"),
-        ("service", "service", "Keep it running: launchd, systemd, docker"),
+        ("shutdown", "shutdown", "The same as stop"),
+        ("install-service", "install_service", "Have systemd or launchd keep it running"),
+        ("service", "service", "Start, stop and look at what they keep running"),
     ),
     "Look": (
         ("status", "status", "What runs, and how it is"),
@@ -81,8 +83,8 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "Act": (
         ("emit", "emit", "Send an event"),
         ("dead", "dead", "Work that failed for good: look, try again, discard"),
-        ("held", "held", "Work that waits for a person: look, release, reject"),
-        ("hook", "hook", "Hear of agents that were started elsewhere"),
+        ("held", "held", "Work that waits for a person: look, release, discard"),
+        ("hook", "hook", "Hand on what the hook of an agent says"),
     ),
     "": (("version", "version", "Print versions"),),
 }

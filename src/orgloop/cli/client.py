@@ -84,12 +84,16 @@ class Client:
         self._ask("POST", f"/control/runs/{_part(run_id)}/stop", {})
 
     def post_webhook(
-        self, source: str, body: bytes, headers: Mapping[str, str] | None = None
+        self,
+        source: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        patience: float = PATIENCE,
     ) -> Mapping[str, Any]:
         """Hand a request to a source as its outside system would."""
-        self._recognize()
+        self._recognize(patience)
         given = {"Content-Type": "application/json", **(headers or {})}
-        return self._exchange("POST", f"/webhook/{_part(source)}", body, given, PATIENCE)
+        return self._exchange("POST", f"/webhook/{_part(source)}", body, given, patience)
 
     def _ask(self, method: str, path: str, body: Any, patience: float = PATIENCE) -> Mapping[str, Any]:
         self._recognize(patience)

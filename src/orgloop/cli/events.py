@@ -34,7 +34,7 @@ def command(cli: Cli, source: str, route: str, trace: str, since: str | None, li
     `orgloop trace ID` shows what followed from one, `orgloop inspect ID` the event itself.
     """
     from orgloop.cli.deliveries import older
-    from orgloop.cli.query import asked, nothing_found
+    from orgloop.cli.query import asked, nothing_found, organization_of
     from orgloop.journal.model import Query
 
     query = asked(limit=limit, since=since, source=source, route=route, trace_id=trace)
@@ -50,9 +50,8 @@ def command(cli: Cli, source: str, route: str, trace: str, since: str | None, li
         if cli.out.json:
             from orgloop.web import shapes
 
-            applied = reader.applied()
-            module = applied.project if applied is not None else ""
-            cli.out.data([shapes.event(row, deliveries, (), module) for row, deliveries in rows])
+            project = organization_of(reader)
+            cli.out.data([shapes.event(row, deliveries, (), project) for row, deliveries in rows])
             return
     _show(cli, rows)
     older(cli, len(rows), limit)

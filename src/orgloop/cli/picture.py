@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -154,6 +153,7 @@ class Picture:
 
 def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
     """Look at this home. Raises JournalError if its journal cannot be read."""
+    from orgloop.cli.stop import holder_of
     from orgloop.runtime.home import running_daemon
 
     now = int(time.time() * 1000) if now is None else now
@@ -167,7 +167,7 @@ def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
         "daemon": daemon,
         "said": said,
         "fault": fault,
-        "holder": _holder(home) if daemon is None else "",
+        "holder": holder_of(home) if daemon is None else "",
     }
     with cli.reading() as reader:
         return (
@@ -281,15 +281,3 @@ def _examples(reader: Reader, backlog: Sequence[BacklogRow]) -> dict[tuple[str, 
             for delivery in reader.deliveries(query):
                 found[row.actor, row.route, str(row.state), row.reason] = delivery.detail
     return found
-
-
-def _holder(home: Home) -> str:
-    """Who holds the journal, if anybody does: a daemon that starts or stops, or another command."""
-    import psutil
-
-    try:
-        said = json.loads((home.path / "journal.lock").read_bytes())
-        pid, what = int(said["pid"]), str(said["what"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return f"{what} (pid {pid})" if psutil.pid_exists(pid) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,13 +26,16 @@ class Preview:
 def preview(cli: Cli, reader: Reader, row: DeliveryRow) -> Preview:
     """What its actor would read if it were woken now."""
     applied = reader.applied()
-    sound = replace(cli, config=applied.root).loaded.sound if applied is not None else None
-    if sound is None:
-        return Preview(fault="the project's files cannot be read")
-    return _of_project(sound, reader, row)
+    if applied is None:
+        return Preview(fault="nothing was applied here")
+    loaded = replace(cli, config=applied.root).loaded
+    wrong = [one.message for one in loaded.errors]
+    if loaded.sound is None:
+        return Preview(fault=f"the project cannot be read: {'; '.join(wrong)}")
+    return _of_project(loaded.sound, reader, row, wrong)
 
 
-def _of_project(project: Organization, reader: Reader, row: DeliveryRow) -> Preview:
+def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: Sequence[str]) -> Preview:
     import orjson
 
     from orgloop.runtime.documents import load
@@ -41,7 +45,7 @@ def _of_project(project: Organization, reader: Reader, row: DeliveryRow) -> Prev
     actor = project.actors.get(row.actor)
     if route is None or actor is None:
         missing = f"route {row.route}" if route is None else f"actor {row.actor}"
-        return Preview(fault=f"the project has no {missing}")
+        return Preview(fault="; ".join([f"the project has no sound {missing}", *wrong]))
     event = reader.event(row.event_id)
     document = row.document or (event.document if event is not None else None)
     if document is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orgloop.errors import NotFound, Refused
 
 if TYPE_CHECKING:
+    from orgloop.config.model import Organization
     from orgloop.journal.model import Query
     from orgloop.journal.protocols import Reader
 
@@ -61,6 +63,15 @@ def nothing_found(reader: Reader, query: Query, what: str) -> str:
             _require_known(reader, kind, name, sections)
     narrowed = query != Query(limit=query.limit, states=query.states)
     return f"{what} that fits" if narrowed else f"{what} yet"
+
+
+def organization_of(reader: Reader) -> Organization:
+    """Name and place of the project that ran last: what the shapes of events ask about."""
+    from orgloop.config.model import Organization
+
+    applied = reader.applied()
+    root = Path(applied.root if applied is not None else "/")
+    return Organization(name=applied.project if applied is not None else "", root=root, file=root)
 
 
 def _require_known(reader: Reader, kind: str, name: str, sections: Sequence[str]) -> None:

@@ -35,7 +35,6 @@ def follow_run(cli: Cli, reader: Reader, run: RunRow, *, raw: bool, follow: bool
     show = _shower(cli, read)
     for line in lines_of(Path(run.run_dir) / runner.STDOUT, lambda: follow and _goes_on(reader, run.id)):
         show(line)
-        sys.stdout.flush()
     ended = reader.run(run.id) or run
     if ended.ended_at is None or cli.out.json:
         return
@@ -45,10 +44,10 @@ def follow_run(cli: Cli, reader: Reader, run: RunRow, *, raw: bool, follow: bool
     cli.out.line(f"{cli.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip())
 
 
-def lines_of(path: Path, goes_on: Callable[[], bool]) -> Iterator[str]:
-    """The lines of a file that grows, until nothing more comes. The last one need not be whole."""
+def lines_of(path: Path, goes_on: Callable[[], bool], *, start: int = 0) -> Iterator[str]:
+    """The lines of a file that grows, from a byte on, until nothing more comes. The last need not be whole."""
     rest = b""
-    position = 0
+    position = start
     while True:
         alive = goes_on()
         chunk = _read(path, position)
@@ -61,6 +60,7 @@ def lines_of(path: Path, goes_on: Callable[[], bool]) -> Iterator[str]:
         # What was written before the end was seen has been read by now.
         if not alive:
             break
+        sys.stdout.flush()
         time.sleep(LOOK)
     if rest:
         yield rest.decode("utf-8", "replace")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,11 +12,17 @@ from orgloop.cli.command import command as new_command
 from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
+    import subprocess
+
     from orgloop.cli.daemon import Ready
     from orgloop.config.model import Organization
+    from orgloop.runtime.home import DaemonInfo
 
-READY_WITHIN = 30.0
+READY_WITHIN: Final = 30.0
 """Seconds that a daemon in the background gets until it answers."""
+
+LOOK: Final = 0.02
+"""Seconds between two looks at whether it does."""
 
 
 @new_command(examples=["orgloop start", "orgloop start --daemon --supervised"])
@@ -45,11 +51,11 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
             )
         return _apply(cli, organization)
     if background:
-        return start_in_background(cli, supervised)
+        return start_in_background(cli, supervised=supervised)
     if supervised:
         from orgloop.cli.supervise import daemon_command, supervise
 
-        return supervise(daemon_command(["start", "--config", str(organization.file)]), cli.out.warn)
+        return supervise(daemon_command(_arguments(cli, organization.file)), cli.out.warn)
     return _in_foreground(cli, organization)
 
 
@@ -73,49 +79,70 @@ def _apply(cli: Cli, organization: Organization) -> int | None:
     return None
 
 
-def start_in_background(cli: Cli, supervised: bool) -> int | None:
+def _arguments(cli: Cli, file: Path, *more: str) -> list[str]:
+    """The command line of a start that shows as much as this one."""
+    shared = {
+        "--quiet": cli.out.quiet,
+        "--verbose": cli.out.verbose,
+        "--json": cli.out.json,
+        "--no-color": cli.out.color is False,
+    }
+    return ["start", "--config", str(file), *more, *(name for name, given in shared.items() if given)]
+
+
+def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
     """Start a daemon of its own session; returns once it answers."""
     import subprocess
-    import time
 
     from orgloop.cli.supervise import daemon_command
-    from orgloop.runtime.home import running_daemon
 
     cli.home.ensure()
     log_file = cli.home.logs / "daemon.log"
-    arguments = ["start", "--config", str(cli.project_file)] + (["--supervised"] if supervised else [])
+    # Quiet: what happens is in the journal, and a file that nobody rotates has only what is not.
+    more = ["--quiet", *(["--supervised"] if supervised else [])]
     with log_file.open("ab") as log:
+        written = log.tell()
         child = subprocess.Popen(
-            daemon_command(arguments),
+            daemon_command(["start", "--config", str(cli.project_file), *more]),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
+    info = _until_ready(cli, child)
+    if info is None:
+        alive = child.poll() is None
+        what = f"has not answered within {READY_WITHIN:.0f} s" if alive else "did not start"
+        said = _last_lines(log_file, written)
+        raise DaemonError(
+            f"the daemon {what}" + (f":\n{said}" if said else ""), hint=f"its log is {log_file}"
+        )
+    if cli.out.json:
+        cli.out.data({"started": True, "pid": info.pid, "port": info.port})
+    cli.out.ok(f"{info.project} runs in the background (pid {info.pid}), http://127.0.0.1:{info.port}")
+    cli.out.line("  what happens: orgloop logs   how it is: orgloop status   stop it: orgloop stop")
+    return None
+
+
+def _until_ready(cli: Cli, child: subprocess.Popen[bytes]) -> DaemonInfo | None:
+    """The daemon, once it serves; None if its process ends, or takes too long."""
+    import time
+
+    from orgloop.runtime.home import running_daemon
+
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
+        ended = child.poll() is not None
         info = running_daemon(cli.home)
-        if info is not None:
-            if cli.out.json:
-                cli.out.data({"started": True, "pid": info.pid, "port": info.port})
-            cli.out.ok(
-                f"{info.project} runs in the background (pid {info.pid}), http://127.0.0.1:{info.port}"
-            )
-            cli.out.line(
-                f"  its log: {cli.out.path(log_file)}   what happens: orgloop logs   stop it: orgloop stop"
-            )
-            return None
-        if child.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise DaemonError(
-        "the daemon did not start:\n" + _last_lines(log_file),
-        hint=f"the whole log is in {log_file}",
-    )
+        if info is not None or ended:
+            return info
+        time.sleep(LOOK)
+    return None
 
 
-def _last_lines(path: Path, count: int = 8) -> str:
-    lines = path.read_text(errors="replace").splitlines()
+def _last_lines(path: Path, start: int, count: int = 8) -> str:
+    """What was written since a byte, indented."""
+    lines = path.read_bytes()[start:].decode("utf-8", "replace").splitlines()
     return "\n".join(f"    {line}" for line in lines[-count:])
 
 

@@ -16,24 +16,33 @@ LONGEST_PAUSE: Final = 30.0
 STABLE: Final = 60.0
 """Seconds of life after which the pauses begin anew."""
 
+FIRST_LIFE: Final = 10.0
+"""A daemon that gives up within so many seconds of its very first start would do so again."""
+
 MOST: Final = 10
 WITHIN: Final = 300.0
 """More crashes than `MOST` in this many seconds, and a person is needed."""
 
 
 def supervise(command: Sequence[str], say: Callable[[str], None]) -> int:
-    """Run `command` until it exits with 0, or is told to stop by our own SIGTERM or SIGINT. Its exit code."""
+    """Run `command` until it exits with 0, or until we are told to stop. Returns its exit code.
+
+    SIGTERM and SIGINT are handed on, each time: the second one ends the daemon on the spot.
+    """
     crashes: deque[float] = deque()
     pause = FIRST_PAUSE
     stopping = Stopping()
     while True:
         began = time.monotonic()
-        child = subprocess.Popen(command)
+        # In a group of its own: Ctrl-C reaches us alone, and the daemon hears of it once.
+        child = subprocess.Popen(command, process_group=0)
         stopping.watch(child)
         status = child.wait()
         if status == 0 or stopping.asked:
             return max(status, 0)
         now = time.monotonic()
+        if status > 0 and not crashes and now - began < FIRST_LIFE:
+            return status
         crashes.append(now)
         while crashes and now - crashes[0] > WITHIN:
             crashes.popleft()
@@ -57,6 +66,8 @@ class Stopping:
         self._child: subprocess.Popen[bytes] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        # The terminal that started us may go away.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def watch(self, child: subprocess.Popen[bytes]) -> None:
         """From now on this is the child."""

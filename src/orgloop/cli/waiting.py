@@ -13,7 +13,7 @@ from orgloop.cli.listing import counted
 from orgloop.cli.verdicts import find_delivery
 
 if TYPE_CHECKING:
-    from orgloop.journal.model import BacklogRow
+    from orgloop.journal.model import BacklogRow, Query
 
 _VERBS: Final = {
     "held": (("release", "let all of these go on"), ("discard", "end them")),
@@ -29,7 +29,7 @@ def list_waiting(cli: Cli, state: str, *, limit: int, **filters: Any) -> None:
     with cli.journal() as reader:
         found = reader.deliveries(query)
         words = "" if found else nothing_found(reader, query, f"nothing is {state}").removesuffix(" yet")
-        groups = [row for row in reader.backlog() if row.state == state]
+        groups = [row for row in reader.backlog() if row.state == state and _fits(row, query)]
     if cli.out.json:
         from orgloop.web import shapes
 
@@ -39,7 +39,16 @@ def list_waiting(cli: Cli, state: str, *, limit: int, **filters: Any) -> None:
     else:
         print_deliveries(cli, found)
         older(cli, len(found), limit)
-        _show_groups(cli, state, groups, found[0].id)
+        if query.since is None:
+            _show_groups(cli, state, groups, found[0].id)
+
+
+def _fits(row: BacklogRow, query: Query) -> bool:
+    """Whether a list shows these. How many of them came since some time, a group cannot tell."""
+    return all(
+        wanted in ("", found)
+        for wanted, found in ((query.route, row.route), (query.actor, row.actor), (query.reason, row.reason))
+    )
 
 
 def _show_groups(cli: Cli, state: str, groups: Sequence[BacklogRow], newest: str) -> None:

@@ -108,6 +108,9 @@ def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Rep
     elif any(key in one.NOT_YET for one in parts):
         message = f"{spot.label}: `{shown}` is not supported yet"
         report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
+    elif any(key in keys_of(one) for one in models):
+        message = f"{spot.label}: what `{shown}` means is said under another name too"
+        report.error(Code.DUPLICATE_KEY, where, message, "remove one of the two")
     else:
         message = f"{spot.label}: `{shown}` is not a known key"
         report.error(Code.UNKNOWN_KEY, where, message, _hint(key, models))

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from orgloop.config import schema
-from orgloop.config.check import keys_of, read_part
+from orgloop.config.check import explain, keys_of
 from orgloop.config.collect import Entry
-from orgloop.config.documents import Spot
+from orgloop.config.documents import Spot, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import ActorSpec, Defaults, LoggerSpec, SourceSpec
@@ -84,19 +86,13 @@ class Ends:
                 self._report.error(Code.NOT_A_SOURCE, spot.where("connector"), message, hint)
             return SourceEnd(entry=entry, kind=None, spec=None)
         config = dict(part.config or {})
-        poll = part.poll
-        if "poll" in config and "poll" not in keys_of(kind.settings):
-            # Also written inside `config:`, in some published projects.
-            poll = read_part(schema.Poll, spot, self._report, ("config", "poll")) or poll
-            del config["poll"]
+        own, at = self._own_interval(part.poll, config, kind, spot)
         settings = self._plugins.settings(kind.settings, config, spot, _config_of(spot))
-        own = poll.interval if poll else None
         if own is not None and not kind.polled:
-            path = ("poll",) if part.poll else ("config", "poll")
             message = (
-                f"{spot.label}: `poll.interval` has no effect: sources of {connector.name!r} are not polled"
+                f"{spot.label}: `{dotted(at)}` has no effect: sources of {connector.name!r} are not polled"
             )
-            self._report.warn(Code.NO_EFFECT, spot.where(*path, key=True), message, "remove it")
+            self._report.warn(Code.NO_EFFECT, spot.where(*at, key=True), message, "remove it")
         interval = (own or self._defaults.poll_interval_ms) if kind.polled else None
         if settings is None or not self._plugins.works(
             lambda: kind.open(entry.name, settings), spot, ("config",)
@@ -112,6 +108,24 @@ class Ends:
             fingerprint=fingerprint(connector.name, config, str(spot.folder), interval),
         )
         return SourceEnd(entry=entry, kind=kind, spec=spec)
+
+    def _own_interval(
+        self, poll: schema.Poll | None, config: dict[str, Any], kind: SourceKind, spot: Spot
+    ) -> tuple[int | None, DataPath]:
+        """How often this source says that it is polled, and where; what `config` says of it is taken out."""
+        known = keys_of(kind.settings)
+        inside = {key: config.pop(key) for key in ("poll", "poll_interval") if key in config.keys() - known}
+        if poll is not None and poll.interval is not None:
+            return poll.interval, ("poll", "interval")
+        try:
+            said = schema.PollInConfig.model_validate(inside)
+        except ValidationError as exc:
+            errors = exc.errors(include_url=False, include_input=False)
+            explain(schema.PollInConfig, inside, errors, spot, self._report, ("config",))
+            return None, ()
+        if said.poll is not None and said.poll.interval is not None:
+            return said.poll.interval, ("config", "poll", "interval")
+        return said.poll_interval, ("config", "poll_interval")
 
     def actor(self, entry: Entry[schema.Actor]) -> ActorEnd:
         """One actor, with its findings."""

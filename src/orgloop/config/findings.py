@@ -58,6 +58,7 @@ class Code(StrEnum):
     BAD_FILTER = "bad-filter", "A line of `when.filter` cannot be read, or can never hold."
     BAD_TEMPLATE = "bad-template", "A `{{ }}` placeholder cannot be read."
     BAD_SETTINGS = "bad-settings", "A connector or transform refuses its settings as a whole."
+    ROUTE_CONFIG = "route-config", "A key of `then.config` with which the actor would refuse every wake."
     # variables
     MISSING_VARIABLE = "missing-variable", "A `${VARIABLE}` that is used is not set."
     EMPTY_VARIABLE = "empty-variable", "A `${VARIABLE}` is set to nothing and is all of a value."
@@ -78,6 +79,7 @@ class Code(StrEnum):
     MISSING_SCRIPT = "missing-script", "A transform's script is not there."
     NOT_EXECUTABLE = "not-executable", "A transform's script cannot be started as a program."
     # doubts
+    RISKY_SETTING = "risky-setting", "A setting that works and that one should think about twice."
     DEAD_SOURCE = "dead-source", "No route listens to this source."
     UNREACHABLE_ACTOR = "unreachable-actor", "No route wakes this actor."
     UNUSED_TRANSFORM = "unused-transform", "No route uses this transform."

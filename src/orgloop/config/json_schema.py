@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 from pydantic.json_schema import models_json_schema
 
@@ -153,11 +153,13 @@ def _add_settings(
         if entry == "Transform":
             # Some of them may stand beside `config:` or come from a route.
             definitions[config].pop("required", None)
-        elif definitions[config].get("required"):
+        elif definitions[config].get("required") or definitions[config].get("allOf"):
             follows["required"] = ["config"]
         if entry == "Source":
             poll = {"$ref": "#/$defs/Poll", "deprecated": True}
-            definitions[config].get("properties", {}).setdefault("poll", poll)
+            own = definitions[config].get("properties", {})
+            own.setdefault("poll", poll)
+            own.setdefault("poll_interval", {"type": "string", "deprecated": True})
         rules.append({"if": told, "then": follows})
     known = definitions[entry]["properties"][key]
     definitions[entry]["properties"][key] = {**known, "examples": sorted(names)}
@@ -171,12 +173,27 @@ def _add_model(definitions: dict[str, Any], name: str, model: type[BaseModel]) -
         return False
     for inner, definition in generated.pop("$defs", {}).items():
         definitions[f"{name}.{inner}"] = _with_variables(definition)
+    _add_other_names(generated, model)
     if issubclass(model, Settings):
         for key in model.without_effect():
             if key in generated.get("properties", {}):
                 generated["properties"][key]["deprecated"] = True
     definitions[name] = _with_variables(generated)
     return True
+
+
+def _add_other_names(generated: dict[str, Any], model: type[BaseModel]) -> None:
+    """Older names of a setting: each stands for it, and one of them is enough where it is required."""
+    for field in model.model_fields.values():
+        if not isinstance(field.validation_alias, AliasChoices):
+            continue
+        name, *others = (str(choice) for choice in field.validation_alias.choices)
+        for other in others:
+            generated["properties"][other] = {**generated["properties"][name], "deprecated": True}
+        if name in generated.get("required", []):
+            generated["required"].remove(name)
+            one_of_them = {"anyOf": [{"required": [one]} for one in (name, *others)]}
+            generated.setdefault("allOf", []).append(one_of_them)
 
 
 def _with_variables(node: Any) -> Any:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from orgloop.config.check import explain
-from orgloop.config.documents import Spot, at_path
+from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, Where, advised
 from orgloop.config.secrets import secret_texts
@@ -24,6 +24,18 @@ from orgloop.plugin.transform import TransformPlugin
 _P = TypeVar("_P", Connector, TransformPlugin, LoggerPlugin)
 
 _REPORT_IT: Final = "report this to the plugin's author"
+
+_NOT_IN_THIS_VERSION: Final = {
+    CONNECTORS: frozenset(
+        {
+            *("agent-ctl", "codex", "docker", "gog", "linear", "linear-webhook"),
+            *("openclaw", "opencode", "pagerduty", "pi", "pi-rust", "slack"),
+        }
+    ),
+    TRANSFORMS: frozenset({"agent-gate"}),
+    LOGGERS: frozenset({"otel", "syslog"}),
+}
+"""Names that published projects use, for what is not there yet."""
 
 Origin = Callable[[str | int | None], tuple[Spot, DataPath]]
 """Which thing in a file, and where in it, a key of a plugin's settings comes from; None: all of them."""
@@ -96,11 +108,17 @@ class Plugins:
             )
         for key in sorted(model.without_effect()):
             if at_path(data, key.split(".")) is not None:
-                where, path = origin(key.split(".")[0])
-                steps = (*path, *key.split("."))
-                message = f"{where.label}: `{'.'.join(map(str, steps))}` has no effect"
-                self._report.warn(Code.NO_EFFECT, where.where(*steps, key=True), message, "remove it")
+                self._doubt(Code.NO_EFFECT, key, origin, "has no effect", "remove it")
+        for key, text in settings.warnings().items() if settings is not None else ():
+            self._doubt(Code.RISKY_SETTING, key, origin, *advised(text))
         return settings
+
+    def _doubt(self, code: Code, key: str, origin: Origin, text: str, hint: str) -> None:
+        """A warning at a key (a dot path) of a plugin's settings."""
+        steps = key.split(".")
+        where, path = origin(steps[0])
+        message = f"{where.label}: `{dotted((*path, *steps))}` {text}"
+        self._report.warn(code, where.where(*path, *steps, key=True), message, hint)
 
     def works(self, try_it: Callable[[], object], spot: Spot, path: DataPath) -> bool:
         """Whether a plugin takes its settings when it is built; a finding at `path` if not."""
@@ -142,7 +160,9 @@ class Plugins:
         if key not in self._found:
             try:
                 self._found[key] = ask(name)
-            except (NotFound, PluginError) as exc:
+            except NotFound as exc:
+                self._found[key] = self._not_there(group, plain_name(group, name)) or exc
+            except PluginError as exc:
                 self._found[key] = exc
             except Exception as exc:
                 self._found[key] = PluginError(
@@ -150,6 +170,16 @@ class Plugins:
                     hint=_REPORT_IT,
                 )
         return self._found[key]  # type: ignore[return-value]
+
+    def _not_there(self, group: str, name: str) -> NotFound | None:
+        """What to say of a name that is no mistake, but that nothing here answers to."""
+        if name not in _NOT_IN_THIS_VERSION[group]:
+            return None
+        kind = group.rpartition(".")[2].removesuffix("s")
+        return NotFound(
+            f"the {kind} {name!r} is not part of this version",
+            hint=f"take out what uses it until it is; there are: {', '.join(self._registry.names(group))}",
+        )
 
     def _told(
         self, found: _P | NotFound | PluginError, code: Code, where: Callable[[], Where], label: str

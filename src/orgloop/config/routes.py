@@ -209,6 +209,15 @@ class Routes:
             where = spot.where("then", "config", key, key=True)
             self._report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
         sound = self._session_key(config.get("session_key"), spot)
+        actor = self._actors.get(part.then.actor)
+        if actor is not None and actor.kind is not None and actor.kind.check_route is not None:
+            for key, text in actor.kind.check_route(config).items():
+                sound = False
+                said, hint = advised(text)
+                message = f"{spot.label}: `then.config.{key}` {said}"
+                self._report.error(
+                    Code.ROUTE_CONFIG, spot.where("then", "config", key, key=True), message, hint
+                )
         for path, text in _texts(config, ("then", "config")):
             sound = self._template(text, path, spot, transformed=bool(part.transforms)) and sound
         return config if sound else None

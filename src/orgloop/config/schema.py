@@ -123,6 +123,13 @@ class Poll(Part):
     interval: Milliseconds | None = None
 
 
+class PollInConfig(Part):
+    """What some published projects write inside a source's `config:` instead."""
+
+    poll: Poll | None = None
+    poll_interval: Milliseconds | None = None
+
+
 class Source(Part):
     """One source."""
 

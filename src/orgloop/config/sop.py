@@ -1,12 +1,13 @@
-"""Prompt files as they are checked before any wake: readable, and rendered only where they say so."""
+"""Prompt files: their front matter, and whether they are fit for a wake."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from orgloop.config.yaml import parse
 
@@ -25,15 +26,28 @@ class SopFacts:
     first_placeholder: int | None
 
 
+def split(text: str) -> tuple[Mapping[str, Any], str]:
+    """Front matter and body of a prompt file. Front matter that is no map has no meaning, and is left out."""
+    front = _FRONT_MATTER.match(text)
+    if front is None:
+        return {}, text
+    meta = parse(front.group(1).encode()).data
+    return meta if isinstance(meta, dict) else {}, text[front.end() :]
+
+
+def renders(meta: Mapping[str, Any]) -> bool:
+    """Whether a prompt file with this front matter wants its placeholders filled in."""
+    return meta.get("render") is True
+
+
 def inspect(path: Path) -> SopFacts:
     """Read a prompt file. Raises OSError, or UnicodeDecodeError if it is not UTF-8."""
     content = path.read_bytes()
     text = content.decode("utf-8")
-    front = _FRONT_MATTER.match(text)
-    meta = parse(front.group(1).encode()).data if front else None
-    at = text.find("{{", front.end() if front else 0)
+    meta, body = split(text)
+    at = text.find("{{", len(text) - len(body))
     return SopFacts(
         hash=hashlib.sha256(content).hexdigest(),
-        rendered=isinstance(meta, dict) and meta.get("render") is True,
+        rendered=renders(meta),
         first_placeholder=text.count("\n", 0, at) + 1 if at >= 0 else None,
     )

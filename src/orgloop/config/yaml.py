@@ -35,6 +35,7 @@ MAX_DEPTH: Final = 100
 MAX_COPIED: Final = 100_000
 """How many values aliases and merge keys may add to a file. A few lines of them can mean billions."""
 
+_COLON_IN_FLOW: Final = "found unexpected ':'"
 _LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
@@ -72,23 +73,31 @@ def parse(content: bytes) -> Parsed:
     except UnicodeDecodeError as exc:
         before = content[: exc.start].decode("utf-8-sig", "replace")
         return _failed(Code.YAML_ENCODING, "the file is not UTF-8", _end_of(before), "save it as UTF-8")
-    builder = _Builder()
     end = _end_of(text)
-    readable = False
-    try:
-        for event in YAML(typ="safe").parse(text):
-            builder.take(event)
-        readable = True
-    except _Stopped:
-        pass
-    except YAMLError as exc:
-        builder.problems.append(_syntax(exc, text))
+    builder, failure = _built(text, pure=False)
+    if isinstance(failure, MarkedYAMLError) and failure.problem == _COLON_IN_FLOW:
+        # The fast parser reads YAML 1.1, in which `{url: https://…}` must be quoted. The other one takes
+        # ten times as long.
+        builder, failure = _built(text, pure=True)
+    if isinstance(failure, YAMLError):
+        builder.problems.append(_syntax(failure, text))
     problems = tuple(replace(one, place=min(one.place, end)) for one in builder.problems)
-    if not readable:
+    if failure is not None:
         return Parsed(problems=problems)
     at = builder.root_place
     places = at if isinstance(at, Places) else Places(at, {}, [])
     return Parsed(data=builder.root, places=places, problems=problems, end=end)
+
+
+def _built(text: str, *, pure: bool) -> tuple[_Builder, YAMLError | _Stopped | None]:
+    """What the text says, as far as it can be read, and what kept it from being read to its end."""
+    builder = _Builder()
+    try:
+        for event in YAML(typ="safe", pure=pure).parse(text):
+            builder.take(event)
+    except (_Stopped, YAMLError) as exc:
+        return builder, exc
+    return builder, None
 
 
 def _failed(code: Code, message: str, place: Place, hint: str) -> Parsed:
@@ -128,6 +137,8 @@ def _syntax(exc: YAMLError, text: str) -> Problem:
 def _syntax_hint(problem: str, rest: str) -> str:
     if "cannot start any token" in problem:
         return "indent with spaces, not with tabs" if rest.startswith("\t") else "put the value in quotes"
+    if rest.startswith("{"):
+        return 'put text with braces in quotes, such as "${NAME}" or "{{ payload.title }}"'
     if "mapping values are not allowed" in problem:
         return "check the indentation, and quote values that contain `: `"
     return "check the indentation and the quotes around here"

@@ -68,7 +68,10 @@ class RetrySettings(Settings):
 class ProcessSettings(RunSettings):
     """An actor that runs a program."""
 
-    command: Annotated[tuple[str, ...], BeforeValidator(_command)]
+    command: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_command, json_schema_input_type=str | tuple[str | int | float, ...]),
+    ]
     """The program and its arguments: a list, or one line that is split as a shell would. No shell runs it."""
     prompt: Literal["stdin", "argument", "none"] = "stdin"
     """How it gets the prompt, besides the file $ORGLOOP_PROMPT_FILE: `stdin`, last `argument`, or `none`."""
@@ -168,6 +171,7 @@ connector: Final = Connector(
         open=ProcessActor,
         has_runs=True,
         wakes_agent=True,
+        check_route=ProcessSettings.check_route,
         scaffold={"command": ["sh", "-c", _NOTE]},
     ),
     setup=Setup(check=_check),

@@ -108,8 +108,9 @@ class Event:
 def event_names(kind: str, provenance: Mapping[str, Any]) -> tuple[str, ...]:
     """Every name that `when.events` may call this event by, most general first.
 
-    The canonical type, `provenance.platform_event`, and the provider's own `native_event`
-    alone and with `.native_action`.
+    The canonical type, `provenance.platform_event`, and the provider's own `native_event` alone
+    and with `.native_action`. Where `platform_event` says more exactly what the same native event
+    was, it stands for that: a merge is `pull_request.merged` and not `pull_request.closed`.
     """
     names = [kind]
     platform_event = provenance.get("platform_event")
@@ -119,6 +120,6 @@ def event_names(kind: str, provenance: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(native, str) and native:
         names.append(native)
         action = provenance.get("native_action")
-        if isinstance(action, str) and action:
+        if isinstance(action, str) and action and not names[1].startswith(f"{native}."):
             names.append(f"{native}.{action}")
     return tuple(dict.fromkeys(names))

@@ -10,8 +10,17 @@ from typing import Any, Final, TypeVar, assert_never
 from orgloop.core.event import EventType
 
 _SIGNALS: Final = {130: "sigint", 137: "sigkill", 143: "sigterm"}
+_STOPS: Final = {
+    "start": "timeout_start",
+    "silence": "timeout_silence",
+    "total": "timeout_total",
+    "output": "output_limit",
+}
 _SHOWN: Final = 40
 _Kind = TypeVar("_Kind", bound=StrEnum)
+
+LOST: Final = "lost"
+"""Why a run is over that vanished with its machine."""
 
 
 class LifecycleError(ValueError):
@@ -143,6 +152,24 @@ def from_exit_status(status: int) -> tuple[Phase, RunOutcome, str]:
     if status <= 128:
         return Phase.FAILED, RunOutcome.FAILURE, f"exit_code_{status}"
     return Phase.STOPPED, RunOutcome.CANCELLED, _SIGNALS.get(status, f"signal_{status - 128}")
+
+
+def from_stop(status: int | None, stopped: str | None) -> tuple[Phase, RunOutcome, str] | None:
+    """Phase, outcome and reason of a run that a limit or a person ended, or that is lost; else None.
+
+    `stopped` names what ended it (`start`, `silence`, `total`, `output`, `requested`, `lost`), None if it
+    ended by itself; `status` is None if nobody saw it.
+    """
+    if stopped == LOST or (stopped is None and status is None):
+        return Phase.STOPPED, RunOutcome.UNKNOWN, LOST
+    if stopped is None:
+        return None
+    return Phase.STOPPED, RunOutcome.CANCELLED, _STOPS.get(stopped, stopped)
+
+
+def from_end(status: int | None, stopped: str | None) -> tuple[Phase, RunOutcome, str]:
+    """Phase, outcome and reason of a run by what its runner tells: what stopped it, else its exit status."""
+    return from_stop(status, stopped) or from_exit_status(status or 0)
 
 
 def dedupe_key(harness: str, session_id: str, phase: Phase) -> str:

@@ -71,29 +71,31 @@ class Matcher:
 
     def __init__(self, routes: Sequence[When]) -> None:
         self._routes = tuple(routes)
-        self._named: dict[tuple[str, str], _Shelf] = {}
+        self._named: dict[str, dict[str, _Shelf]] = {}
         self._globs: dict[str, dict[str, _Shelf]] = {}
         for number, when in enumerate(self._routes):
             for name in dict.fromkeys(when.events):
                 self._shelf(when.source, name).add(number, when)
 
     def _shelf(self, source: str, name: str) -> _Shelf:
-        if is_glob(name):
-            return self._globs.setdefault(source, {}).setdefault(name, _Shelf())
-        return self._named.setdefault((source, name), _Shelf())
+        shelves = self._globs if is_glob(name) else self._named
+        return shelves.setdefault(source, {}).setdefault(name, _Shelf())
 
     def match(self, document: Mapping[str, Any]) -> list[int]:
         """The numbers of all routes that match, in their order."""
-        source = document["source"]
+        named = self._named.get(document["source"], {})
+        globs = self._globs.get(document["source"], {})
+        if not named and not globs:
+            return []
         names = _names(document)
         found: set[int] = set()
         for name in names:
-            shelf = self._named.get((source, name))
+            shelf = named.get(name)
             if shelf is not None:
-                found.update(shelf.candidates(document))
-        for pattern, shelf in self._globs.get(source, {}).items():
+                shelf.candidates(document, found)
+        for pattern, shelf in globs.items():
             if any(fnmatchcase(name, pattern) for name in names):
-                found.update(shelf.candidates(document))
+                shelf.candidates(document, found)
         return sorted(
             number
             for number in found
@@ -117,13 +119,13 @@ class _Shelf:
         for value in plain.values:
             values.setdefault(_label(value), []).append(number)
 
-    def candidates(self, document: Mapping[str, Any]) -> Iterable[int]:
-        """Those that may match; the caller checks their conditions."""
-        yield from self.unconditional
+    def candidates(self, document: Mapping[str, Any], found: set[int]) -> None:
+        """Add those that may match; the caller checks their conditions."""
+        found.update(self.unconditional)
         for path, values in self.by_value.items():
             value = path.get(document)
             if _is_plain(value):
-                yield from values.get(_label(value), ())
+                found.update(values.get(_label(value), ()))
 
 
 def _names(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, assert_never
 
 import orjson
 
@@ -35,68 +36,81 @@ def apply(
         (tx.next(), applied.at, applied.project, applied.root, orjson.dumps(applied.snapshot).decode()),
     )
     tx.execute(_SQL["keep_applied"])
-    binding = _Binding(tx, routes, actors, changed, now)
-    concerned = [
-        seq
-        for seq, route, actor, runs, state, reason, attempts in tx.execute(_SQL["waiting_work"])
-        if binding.concerns(route, actor, bool(runs), State(state), reason, attempts)
-    ]
-    for seq in concerned:
-        binding.bind(moves.load(tx, seq))
-    return dict(binding.counts)
+    binding = _Binding(routes, actors, changed)
+    found = [(row[0], binding.decide(_Standing(*row[1:]))) for row in tx.execute(_SQL["waiting_work"])]
+    counts: Counter[str] = Counter()
+    for seq, decided in found:
+        if decided is not None:
+            counts.update(_bind(tx, seq, decided, now))
+    return dict(counts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What decides about a delivery that waits. The order of its fields is the query's."""
+
+    route: str
+    actor: str
+    runs: int
+    state: str
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What becomes of it: another actor (and whether that has runs), a move, or both."""
+
+    actor: tuple[str, bool] | None
+    happening: Hold | Prepare | Released | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Binding:
-    """What one row means under the new configuration."""
+    """The new configuration, as far as it concerns work that waits."""
 
-    def __init__(
-        self,
-        tx: Transaction,
-        routes: Mapping[str, str],
-        actors: Mapping[str, bool],
-        changed: Collection[str],
-        now: int,
-    ) -> None:
-        self.tx = tx
-        self.routes = routes
-        self.actors = actors
-        self.changed = changed
-        self.now = now
-        self.counts: Counter[str] = Counter()
+    routes: Mapping[str, str]
+    actors: Mapping[str, bool]
+    changed: Collection[str]
 
-    def target(self, route: str, actor: str, attempts: int) -> str:
-        """Whose work it is now: its route's actor, unless the one it has tried is still there."""
-        return self.routes[route] if attempts == 0 or actor not in self.actors else actor
-
-    def concerns(self, route: str, actor: str, runs: bool, state: State, reason: str, attempts: int) -> bool:
-        """Whether anything about this row changes."""
-        waits = state not in (State.HELD, State.DEAD)
-        if route not in self.routes:
-            return waits
-        target = self.target(route, actor, attempts)
-        if (target, self.actors[target]) != (actor, runs) or _is_back(state, reason):
-            return True
-        return attempts == 0 and state is State.PENDING and route in self.changed
-
-    def bind(self, row: moves.Row) -> None:
-        """Move the row to where it belongs now."""
+    def decide(self, row: _Standing) -> _Decision | None:
+        """What becomes of it, or None if it stays as it is."""
         if row.route not in self.routes:
-            moves.happen(self.tx, row, _GONE, self.now)
-            self.counts["held"] += 1
-            return
-        target = self.target(row.route, row.actor, row.attempts)
-        if (target, self.actors[target]) != (row.actor, bool(row.runs)):
-            moves.repoint(self.tx, row, target, self.actors[target])
-            self.counts["repointed"] += 1
-            row = moves.load(self.tx, row.seq)
-        if _is_back(row.state, row.reason):
-            moves.happen(self.tx, row, Prepare() if row.attempts == 0 else _BACK, self.now)
-            self.counts["released"] += 1
-        elif row.attempts == 0 and row.state is State.PENDING and row.route in self.changed:
-            moves.happen(self.tx, row, Prepare(), self.now)
-            self.counts["prepared"] += 1
+            waits_for_a_person = row.state in (State.HELD, State.DEAD)
+            return None if waits_for_a_person else _Decision(None, _GONE)
+        actor, happening = self._actor(row), self._happening(row)
+        return None if actor is None and happening is None else _Decision(actor, happening)
+
+    def _actor(self, row: _Standing) -> tuple[str, bool] | None:
+        """Its route's actor, unless the one that has tried it is still there."""
+        stays = row.attempts > 0 and row.actor in self.actors
+        actor = row.actor if stays else self.routes[row.route]
+        runs = self.actors[actor]
+        return None if (actor, runs) == (row.actor, bool(row.runs)) else (actor, runs)
+
+    def _happening(self, row: _Standing) -> Prepare | Released | None:
+        is_back = row.state == State.HELD and row.reason == HoldReason.REMOVED
+        if row.attempts > 0:
+            return _BACK if is_back else None
+        is_changed = row.state == State.PENDING and row.route in self.changed
+        return Prepare() if is_back or is_changed else None
 
 
-def _is_back(state: State, reason: str) -> bool:
-    """Whether a row was held only because its route was gone."""
-    return state is State.HELD and reason == HoldReason.REMOVED
+def _bind(tx: Transaction, seq: int, decided: _Decision, now: int) -> list[str]:
+    """Do what was decided; returns what to count it as."""
+    counted = []
+    if decided.actor is not None:
+        moves.repoint(tx, moves.load(tx, seq), *decided.actor)
+        counted.append("repointed")
+    row = moves.load(tx, seq)
+    match decided.happening:
+        case None:
+            return counted
+        case Hold():
+            counted.append("held")
+        case Prepare() | Released():
+            counted.append("released" if row.state is State.HELD else "prepared")
+        case _:
+            assert_never(decided.happening)
+    moves.happen(tx, row, decided.happening, now)
+    return counted

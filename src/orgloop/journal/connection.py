@@ -98,7 +98,6 @@ def open_reading(place: Place) -> apsw.Connection:
         connection = apsw.Connection(place.uri, flags=_READ, vfs=place.vfs)
         connection.set_busy_timeout(_BUSY_MS)
         connection.pragma("cache_size", -4_096)
-        connection.pragma("query_only", True)
         tables = cast("int", connection.execute("SELECT count(*) FROM sqlite_schema").get)
     except apsw.CantOpenError as exc:
         raise _no_journal(place) from exc

@@ -47,4 +47,4 @@ def translated(exc: Exception, where: str) -> JournalError:
             hint="Nothing of it was written. The caller sent something that cannot be stored.",
         )
     hint = next((text for kind, text in _HINTS if isinstance(exc, kind)), "Writing is tried again by itself.")
-    return JournalUnavailable(f"{where} cannot be written: {exc}", hint=hint)
+    return JournalUnavailable(f"{where} cannot be used: {exc}", hint=hint)

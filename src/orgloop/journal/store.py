@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from typing import Any, Final, NamedTuple
 
 import apsw
 
-from orgloop.errors import JournalDamaged, JournalError
+from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable
 from orgloop.journal import statements
 from orgloop.journal.connection import Place, open_writing, shut
 from orgloop.journal.faults import is_store_fault, translated
@@ -18,8 +17,8 @@ from orgloop.journal.transaction import Sequence, Transaction, Work
 
 _SQL: Final = statements.load("store.sql")
 
-CHECKED_BYTES: Final = 64 * 1024 * 1024
-"""Up to this size, a journal whose daemon died is checked as a whole when it is opened (about 0.1 s)."""
+CHECKED_BYTES: Final = 32 * 1024 * 1024
+"""Up to this size, a journal whose daemon died is checked as a whole when it is opened (about 0.2 s)."""
 
 
 class Answer(NamedTuple):
@@ -34,7 +33,7 @@ class Store:
 
     After a commit that failed nothing is known about the connection: a new one is opened before
     anything else is answered. What the failed commit left in the log does not count, and the next
-    commit overwrites it. Only if this process dies in between, that commit may turn out to be there.
+    commit overwrites it. Only if this process ends before that, it may turn out to be there.
     """
 
     def __init__(self, place: Place, project: str, *, checkpoint_pages: int) -> None:
@@ -137,11 +136,8 @@ class Store:
         return answers
 
     def _give_up(self, exc: Exception, group: Seq[Work]) -> Seq[Answer]:
-        """Nothing of the group counts. Start over with a connection that has seen no failure."""
+        """Nothing of the group counts. The next one gets a connection that has seen no failure."""
         self._retire()
-        # What stays wrong shows when the next group comes; this one is told what went wrong first.
-        with contextlib.suppress(JournalError):
-            self.open()
         return _refuse(translated(exc, self.place.name), group, exc)
 
     def _retire(self) -> None:
@@ -167,10 +163,10 @@ _How = Callable[[apsw.Connection, Transaction, Seq[Work]], Seq[Answer]]
 
 
 def _refuse(error: JournalError, group: Seq[Work], cause: Exception | None = None) -> Seq[Answer]:
-    """One error for each: two waiters must not raise the same object."""
+    """Nothing of the group was written, whatever the reason. Each gets an error of its own to raise."""
     answers = []
     for _ in group:
-        own = type(error)(error.message, hint=error.hint)
+        own = JournalUnavailable(error.message, hint=error.hint)
         own.__cause__ = cause or error
         answers.append(Answer(error=own))
     return answers

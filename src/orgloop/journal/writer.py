@@ -44,7 +44,7 @@ class WriterSettings:
     group_rows: int = 2_048
     waiting_rows: int = 20_000
     waiting_bytes: int = 64 * 1024 * 1024
-    log_pages: int = 2_000
+    log_pages: int = 1_000
     note_seconds: float = 1.0
 
 

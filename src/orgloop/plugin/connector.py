@@ -38,7 +38,8 @@ class ActorKind:
 
     `has_runs`: its actor is `Supervised`, else a `Deliverer`. `wakes_agent`: outside text reaches
     a language model, so trust and age guards apply. `concurrency` is how many wakes it takes at
-    once if nothing says else.
+    once if nothing says else. `check_route`: which keys of a route's `then.config`, placeholders
+    not filled in, every wake would be refused for, each with the end of a sentence that says why.
     """
 
     settings: type[Settings]
@@ -46,6 +47,7 @@ class ActorKind:
     has_runs: bool = False
     wakes_agent: bool = False
     concurrency: int = 32
+    check_route: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
     scaffold: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -26,16 +26,23 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpReply:
-    """An answer. Header names are in lower case; `reason` is the status line's text."""
+    """An answer. Header names are in lower case; `reason` is the status line's text.
+
+    `truncated`: the body was longer than `max_bytes`, and only its beginning is here.
+    """
 
     status: int
     reason: str
     headers: Mapping[str, str]
     body: bytes
+    truncated: bool = False
 
 
 class HttpFailed(Exception):
-    """No answer came. `sent` is true if the other side may have received the request all the same."""
+    """No answer came. `sent` is true if the other side may have received the request all the same.
+
+    The reason names only the URL's origin: the rest of it can be a secret.
+    """
 
     def __init__(self, reason: str, *, sent: bool, timeout: bool = False) -> None:
         super().__init__(reason)
@@ -58,7 +65,10 @@ class Http(Protocol):
         follow_redirects: bool = False,
         max_bytes: int = 16 * 1024 * 1024,
     ) -> HttpReply:
-        """One request; `timeout` in seconds covers all of it. Raises HttpFailed if no answer came."""
+        """One request; `timeout` in seconds covers all of it. Raises HttpFailed if no answer came.
+
+        Of a body longer than `max_bytes` the beginning is kept: what was done is done.
+        """
         ...
 
 

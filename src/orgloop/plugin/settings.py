@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,11 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
     )
 
     @classmethod
@@ -27,12 +32,22 @@ class Settings(BaseModel):
         """Keys that are accepted, warn, and do nothing."""
         return frozenset()
 
+    def warnings(self) -> Mapping[str, str]:
+        """What works and should still not go without a word: by key (a dot path), what to think of."""
+        return {}
+
 
 def _duration(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a duration such as 30s, 5m or 24h, not true or false")
+    if isinstance(value, int | float):
+        raise ValueError(f"{value} has no unit: write one of ms, s, m, h, d behind it, such as {value}s")
     return parse_duration(value) if isinstance(value, str) else value
 
 
 def _size(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a size such as 512KB or 10MB, not true or false")
     return parse_size(value) if isinstance(value, str) else value
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from orgloop.plugin import Clock, Context
 from orgloop.runtime.pauses import Pauses
+from orgloop.runtime.supervise import is_cancelled, said
 from orgloop.runtime.wiring import ActorPart, Wiring
 
 log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT: Final = 10.0
 """Seconds that an actor may take to open, before it is tried again."""
+
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds that an actor may take to close."""
 
 
 class Actors:
@@ -26,6 +31,12 @@ class Actors:
         self._on_open = on_open
         self._open: dict[str, ActorPart] = {}
         self._opening: dict[str, tuple[ActorPart, asyncio.Task[None]]] = {}
+        self._failing: dict[str, str] = {}
+
+    @property
+    def failing(self) -> Mapping[str, str]:
+        """Why the actors that cannot be opened cannot, by id."""
+        return self._failing
 
     def is_open(self, part: ActorPart) -> bool:
         """Whether this actor can be woken."""
@@ -36,47 +47,66 @@ class Actors:
         """Open what is new. Returns what is not needed any more, to be closed once its wakes have ended."""
         retired = []
         for id, part in list(self._open.items()):
-            if id not in wiring.actors or wiring.actors[id].actor is not part.actor:
+            if _is_replaced(part, wiring):
                 retired.append(self._open.pop(id))
         for id, (part, task) in list(self._opening.items()):
-            if id not in wiring.actors or wiring.actors[id].actor is not part.actor:
+            if _is_replaced(part, wiring):
                 task.cancel()
+                self._failing.pop(id, None)
                 del self._opening[id]
+                retired.append(part)
         for id, part in wiring.actors.items():
             if id not in self._open and id not in self._opening:
                 self._opening[id] = (part, asyncio.create_task(self._try(part), name=f"open {id}"))
         return retired
 
-    async def retire(self, parts: list[ActorPart]) -> None:
+    async def retire(self, parts: Sequence[ActorPart]) -> None:
         """Close these."""
-        for part in parts:
-            try:
-                await part.actor.close()
-            except Exception:
-                log.exception("actor %s does not close", part.spec.id)
+        await asyncio.gather(*(_close(part) for part in parts))
 
     async def close(self) -> None:
         """Close all."""
-        for _, task in self._opening.values():
+        opening = list(self._opening.values())
+        for _, task in opening:
             task.cancel()
-        self._opening.clear()
-        parts, self._open = list(self._open.values()), {}
+        await asyncio.gather(*(task for _, task in opening), return_exceptions=True)
+        parts = [*self._open.values(), *(part for part, _ in opening)]
+        self._open, self._opening = {}, {}
         await self.retire(parts)
 
     async def _try(self, part: ActorPart) -> None:
+        id = part.spec.id
         pauses = Pauses()
         while True:
             try:
                 async with asyncio.timeout(OPEN_TIMEOUT):
-                    await part.actor.open(self._lend(part.spec.id))
+                    await part.actor.open(self._lend(id))
                 break
+            except TimeoutError:
+                error = f"not ready after {OPEN_TIMEOUT:g} s"
+            except asyncio.CancelledError as exc:
+                if is_cancelled():
+                    raise
+                error = said(exc)
             except Exception as exc:
-                log.warning(
-                    "actor %s cannot be opened, its work waits: %s",
-                    part.spec.id,
-                    str(exc) or type(exc).__name__,
-                )
-                await self._clock.sleep(pauses.next())
-        self._open[part.spec.id] = part
-        self._opening.pop(part.spec.id, None)
-        self._on_open(part.spec.id)
+                error = said(exc)
+            self._failing[id] = error
+            log.warning("actor %s cannot be opened, its work waits: %s", id, error)
+            await self._clock.sleep(pauses.next())
+        self._failing.pop(id, None)
+        self._open[id] = part
+        self._opening.pop(id, None)
+        self._on_open(id)
+
+
+def _is_replaced(part: ActorPart, wiring: Wiring) -> bool:
+    now = wiring.actors.get(part.spec.id)
+    return now is None or now.actor is not part.actor
+
+
+async def _close(part: ActorPart) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await part.actor.close()
+    except Exception:
+        log.exception("actor %s does not close", part.spec.id)

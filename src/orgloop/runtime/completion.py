@@ -8,21 +8,20 @@ from typing import Any, Final
 
 from orgloop.core.event import AuthorType
 from orgloop.core.lifecycle import (
+    LOST,
     Lifecycle,
     Phase,
     RunOutcome,
     Session,
     dedupe_key,
     event_type,
-    from_exit_status,
+    from_end,
     platform_event,
 )
 from orgloop.plugin import Completion, Draft, ExitInfo
 
 TEXT_LIMIT: Final = 100_000
 """Characters of an agent's last words that an event carries."""
-
-LOST: Final = "lost"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +80,7 @@ def stopped(
         ended_at=ended_at,
         exit_status=exit.status,
     )
-    text = completion.text[:TEXT_LIMIT]
+    text = completion.text[:TEXT_LIMIT].encode("utf-8", "replace").decode()
     payload: dict[str, Any] = {
         "lifecycle": lifecycle.to_payload(),
         "session": session.to_payload(),
@@ -117,12 +116,9 @@ def lost() -> Completion:
 
 
 def by_exit_status(exit: ExitInfo) -> Completion:
-    """The end of a run whose actor is no longer configured: all that the exit status says."""
-    if exit.status is None:
-        return lost()
-    phase, outcome, reason = from_exit_status(exit.status)
-    text = exit.stdout.strip()[-TEXT_LIMIT:]
-    return Completion(phase=phase, outcome=outcome, reason=exit.stopped or reason, text=text)
+    """The end of a run whose actor cannot tell: what its runner says, and the end of its output."""
+    phase, outcome, reason = from_end(exit.status, exit.stopped)
+    return Completion(phase=phase, outcome=outcome, reason=reason, text=exit.stdout.strip()[-TEXT_LIMIT:])
 
 
 def _provenance(run: RunFacts, phase: Phase) -> dict[str, Any]:

@@ -22,6 +22,12 @@ STARTS_AT_ONCE: Final = 8
 LOOK_AGAIN_MS: Final = 30_000
 """Longest time without a look at the journal: nothing depends on it, it only bounds a surprise."""
 
+HAND_BACK: Final = 5.0
+"""Seconds in which interrupted wakes are written down at a stop."""
+
+GIVE_UP: Final = 0.5
+"""Seconds for what ignores even that."""
+
 
 class Dispatcher:
     """One loop; claims only for actors that may have work."""
@@ -31,19 +37,23 @@ class Dispatcher:
         journal: Journal,
         clock: Clock,
         wiring: Wiring,
-        execute: Callable[[ClaimedWake], Coroutine[Any, Any, None]],
+        execute: Callable[[ClaimedWake, Callable[[], None]], Coroutine[Any, Any, None]],
         is_open: Callable[[ActorPart], bool],
+        on_held: Callable[[], None],
     ) -> None:
+        """`execute` calls its second argument once the actor is done with the wake; then it settles."""
         self._journal = journal
         self._clock = clock
         self._execute = execute
         self._is_open = is_open
+        self._on_held = on_held
         self._wiring = wiring
         self._ready: set[str] = set(wiring.actors)
         self._due: int | None = None
         self._changed = asyncio.Event()
         self._changed.set()
         self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
+        self._slots: dict[str, set[tuple[str, int]]] = {}
 
     def use(self, wiring: Wiring) -> None:
         """Dispatch for this wiring from now on."""
@@ -72,7 +82,8 @@ class Dispatcher:
         return sum(len(tasks) for tasks in self._in_flight.values())
 
     async def run(self) -> None:
-        """Until cancelled. What is being executed goes on: see `drain`."""
+        """Until cancelled; may be begun again. What is being executed goes on: see `drain`."""
+        self.wake_all()
         while True:
             await self._pause()
             self._changed.clear()
@@ -92,14 +103,20 @@ class Dispatcher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def drain(self, grace: float) -> None:
-        """Let what is in flight finish for `grace` seconds, then interrupt it; return when all is settled."""
-        tasks = [task for tasks in self._in_flight.values() for task in tasks]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=grace)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        """Let what is in flight finish for `grace` seconds, then interrupt it; return when all is settled.
+
+        What cannot be settled then, since the journal or a plugin does not let go, is left to the next
+        start to recover.
+        """
+        left = {task for tasks in self._in_flight.values() for task in tasks}
+        for patience in (grace, HAND_BACK, GIVE_UP):
+            if not left:
+                return
+            _, left = await asyncio.wait(left, timeout=patience)
+            for task in left:
+                task.cancel()
+        if left:
+            log.warning("%d wakes are not handed back: the next start recovers them", len(left))
 
     async def _pause(self) -> None:
         """Until something changed, or is due."""
@@ -134,26 +151,36 @@ class Dispatcher:
 
     def _free_slots(self, part: ActorPart) -> int:
         most = STARTS_AT_ONCE if part.supervised else part.spec.kind.concurrency
-        return most - len(self._in_flight.get(part.spec.id, ()))
+        return most - len(self._slots.get(part.spec.id, ()))
 
     async def _claim(self, wants: list[ClaimWant]) -> None:
         claims = await self._journal.claim(wants, self._clock.now())
         for wake in claims.wakes:
             self._launch(wake)
         if claims.held:
+            self._on_held()
             self._ready.update(want.actor for want in wants)
             self._changed.set()
         if claims.next_due is not None:
             self.due(claims.next_due)
 
     def _launch(self, wake: ClaimedWake) -> None:
-        task = asyncio.create_task(self._execute(wake), name=f"wake {wake.id}")
+        slots = self._slots.setdefault(wake.actor, set())
+        slot = (wake.id, wake.token)
+        slots.add(slot)
+
+        def free() -> None:
+            # While the end of one wake is written, the next one is claimed: in the same transaction, mostly.
+            slots.discard(slot)
+            self.wake(wake.actor)
+
+        task = asyncio.create_task(self._execute(wake, free), name=f"wake {wake.id}")
         tasks = self._in_flight.setdefault(wake.actor, set())
         tasks.add(task)
 
         def done(task: asyncio.Task[None]) -> None:
             tasks.discard(task)
-            self.wake(wake.actor)
+            free()
             if not task.cancelled() and task.exception() is not None:
                 log.error("a wake of %s broke", wake.actor, exc_info=task.exception())
 

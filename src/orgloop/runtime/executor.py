@@ -7,18 +7,24 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
-from orgloop.core.delivery import DeliveryPolicy, Move, idempotency_key, move, pause_delay
+from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
 from orgloop.core.event import Event
 from orgloop.core.happening import Hold, HoldReason
 from orgloop.journal.model import ClaimedWake, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import (
     Clock,
+    Delivered,
     Interrupted,
+    Limited,
     Outcome,
     Rejected,
     Retry,
+    Skipped,
+    Throttled,
+    Unavailable,
     Wake,
     WakeSession,
 )
@@ -26,6 +32,7 @@ from orgloop.runtime.documents import load
 from orgloop.runtime.persist import until_written
 from orgloop.runtime.prompt import Sop, SopMissing, SopShelf, compose
 from orgloop.runtime.runs import Runs
+from orgloop.runtime.supervise import is_cancelled, said
 from orgloop.runtime.wiring import ActorPart, Route, Wiring
 
 log = logging.getLogger(__name__)
@@ -60,45 +67,56 @@ class Executor:
         clock: Clock,
         wiring: Wiring,
         runs: Runs,
+        is_open: Callable[[ActorPart], bool],
         on_settled: Callable[[ClaimedWake, Settlement], None],
     ) -> None:
         self.wiring = wiring
         self._journal = journal
         self._clock = clock
         self._runs = runs
+        self._is_open = is_open
         self._on_settled = on_settled
         self._sops = SopShelf()
 
-    async def execute(self, claimed: ClaimedWake) -> None:
-        """Wake the actor. Returns when the outcome is on disk; a cancelled wake is handed back."""
+    async def execute(self, claimed: ClaimedWake, on_answer: Callable[[], None]) -> None:
+        """Wake the actor. Returns when the outcome is on disk; a cancelled wake is handed back.
+
+        `on_answer` is called when the actor is done with it and the outcome is about to be written.
+        """
         began = self._clock.now()
         tried = Try(began=began)
         try:
             ready = self._attempt(claimed, began)
-            if isinstance(ready, Hold):
-                happening: Outcome | Hold = ready
-            else:
+            if isinstance(ready, Attempt):
                 tried = ready.tried
                 outcome = await self._wake(ready)
                 if outcome is None:
                     return
-                happening = outcome
+                happening: Outcome | Hold = outcome
+            else:
+                happening = ready
         except asyncio.CancelledError:
             await self.settle(claimed, Interrupted(crash=False), tried)
             raise
+        except Exception as exc:
+            log.exception("the wake of %s for %s cannot be made", claimed.actor, claimed.id)
+            happening = Hold(reason=HoldReason.CONFIG, detail=f"this wake cannot be made: {said(exc)}")
+        on_answer()
         await self.settle(claimed, happening, tried)
 
     async def settle(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
         """Write the end of a try down, however long the journal needs to become writable again."""
         now = self._clock.now()
+        moved = self.moved(claimed, happening, now)
+        pause = pause_delay(claimed.pause_tries + 1, random.random()) if moved.pause_actor else None
         settlement = Settlement(
             id=claimed.id,
             token=claimed.token,
             happening=happening,
-            move=self.moved(claimed, happening, now),
+            move=moved,
             at=now,
             tried=tried,
-            pause_until=now + pause_delay(claimed.pause_tries + 1, random.random()),
+            pause_until=now + pause if pause is not None else None,
         )
         written = await until_written(
             self._clock, f"the outcome of {claimed.id}", lambda: self._journal.settle(settlement)
@@ -108,16 +126,17 @@ class Executor:
 
     def moved(self, claimed: ClaimedWake, happening: Outcome | Hold, now: int) -> Move:
         """The move that follows under the policy of the route as it is now."""
-        route = self.wiring.routes.get(claimed.route)
-        policy = route.spec.policy if route else DeliveryPolicy()
-        return move(claimed.facts, happening, policy, now, random.random())
+        return move(claimed.facts, happening, self.wiring.policy(claimed.route), now, random.random())
 
-    def _attempt(self, claimed: ClaimedWake, began: int) -> Attempt | Hold:
+    def _attempt(self, claimed: ClaimedWake, began: int) -> Attempt | Hold | Interrupted:
         route = self.wiring.routes.get(claimed.route)
         part = self.wiring.actors.get(claimed.actor)
         if route is None or part is None:
             missing = f"route {claimed.route}" if route is None else f"actor {claimed.actor}"
             return Hold(reason=HoldReason.REMOVED, detail=f"{missing} is no longer in the project")
+        if not self._is_open(part):
+            # Claimed for the actor that a new configuration has just replaced: its successor is not ready.
+            return Interrupted(crash=False)
         sop = None
         if route.spec.prompt_file is not None:
             try:
@@ -138,12 +157,16 @@ class Executor:
             return Rejected(reason=f"actor {attempt.part.spec.id} can neither deliver nor run")
         try:
             async with asyncio.timeout(wake.timeout):
-                return await actor.deliver(wake)
+                return _checked(await actor.deliver(wake))
         except TimeoutError:
             return Retry(reason=f"no answer within {wake.timeout:g} s", known=False)
+        except asyncio.CancelledError as exc:
+            if is_cancelled():
+                raise
+            return Retry(reason=said(exc), known=False)
         except Exception as exc:
             log.exception("actor %s raised", attempt.part.spec.id)
-            return Retry(reason=f"{type(exc).__name__}: {exc}", known=False)
+            return Retry(reason=said(exc), known=False)
 
     def _wake_of(self, attempt: Attempt) -> Wake:
         claimed, route, event = attempt.claimed, attempt.route, attempt.event
@@ -166,6 +189,24 @@ class Executor:
             session=WakeSession(key=claimed.key, id=claimed.session_id) if claimed.key is not None else None,
             timeout=route.spec.policy.timeout_ms / 1000,
         )
+
+
+def _checked(outcome: Any) -> Outcome:
+    """What `deliver` returned, if it is what its contract says. A run begins otherwise: see `Supervised`."""
+    match outcome:
+        case (
+            Delivered()
+            | Skipped()
+            | Rejected()
+            | Retry()
+            | Throttled()
+            | Unavailable()
+            | Limited()
+            | Interrupted()
+        ):
+            return outcome
+        case _:
+            return Retry(reason=f"it returned a {type(outcome).__name__}, which is no outcome", known=False)
 
 
 async def _to_its_end(start: Coroutine[None, None, Outcome | None]) -> Outcome | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,8 @@ async def changes(directory: str, before: Head | None) -> dict[str, Any] | None:
 
 
 def _in_tree(directory: Path) -> bool:
-    return any((parent / ".git").exists() for parent in (directory, *directory.parents))
+    # Unlike Path.exists, this answers for a directory that may not be read, too.
+    return any(os.path.exists(parent / ".git") for parent in (directory, *directory.parents))  # noqa: PTH110
 
 
 async def _git(directory: str, *arguments: str) -> str | None:
@@ -72,13 +74,15 @@ async def _git(directory: str, *arguments: str) -> str | None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
         )
-    except OSError:
+    except (OSError, ValueError):
         return None
     try:
         async with asyncio.timeout(TIMEOUT):
             out, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return out.decode("utf-8", errors="replace").strip() if process.returncode == 0 else None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from orgloop.plugin.context import HttpFailed, HttpReply
 
-CONNECTIONS_PER_HOST = 64
+CONNECTIONS_PER_HOST: Final = 64
+
+CONNECT: Final = 0.8
+"""Share of a request's time that it may wait for a connection: then it is known that nothing was sent."""
 
 
 class HttpClient:
@@ -30,38 +35,43 @@ class HttpClient:
     ) -> HttpReply:
         """One request. HttpFailed has `sent` false only if no byte can have reached the other side."""
         session = self._session or self._open()
+        shown = origin(url)
         try:
             async with session.request(
                 method,
                 url,
                 headers=headers,
                 data=body,
-                timeout=aiohttp.ClientTimeout(total=timeout),
+                timeout=aiohttp.ClientTimeout(
+                    total=timeout, connect=timeout * CONNECT, sock_connect=timeout * CONNECT
+                ),
                 allow_redirects=follow_redirects,
             ) as answer:
-                content = await answer.content.read(max_bytes + 1) if max_bytes else b""
-                while len(content) <= max_bytes and not answer.content.at_eof():
-                    content += await answer.content.read(max_bytes + 1 - len(content))
-                if len(content) > max_bytes:
-                    raise HttpFailed(f"the answer of {url} is larger than {max_bytes} bytes", sent=True)
+                content = await _beginning(answer.content, max_bytes + 1)
                 return HttpReply(
                     status=answer.status,
                     reason=answer.reason or "",
                     headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=content,
+                    body=content[:max_bytes],
+                    truncated=len(content) > max_bytes,
                 )
         except aiohttp.ConnectionTimeoutError as exc:
             raise HttpFailed(
-                f"no connection to {url} within {timeout:g} s", sent=False, timeout=True
+                f"no connection to {shown} within {timeout * CONNECT:g} s", sent=False, timeout=True
             ) from exc
         except TimeoutError as exc:
-            raise HttpFailed(f"no answer from {url} within {timeout:g} s", sent=True, timeout=True) from exc
+            raise HttpFailed(f"no answer from {shown} within {timeout:g} s", sent=True, timeout=True) from exc
+        except aiohttp.ClientConnectorCertificateError as exc:
+            raise HttpFailed(f"{shown} shows a bad certificate: {exc.certificate_error}", sent=False) from exc
         except aiohttp.ClientConnectorError as exc:
-            raise HttpFailed(f"cannot connect to {url}: {exc.os_error.strerror or exc}", sent=False) from exc
+            said = exc.os_error.strerror or str(exc)
+            raise HttpFailed(f"cannot connect to {shown}: {said}", sent=False) from exc
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as exc:
-            raise HttpFailed(f"{url!r} is not a URL that can be called", sent=False) from exc
+            raise HttpFailed(f"{shown} cannot be called: it is no http or https URL", sent=False) from exc
         except aiohttp.ClientError as exc:
-            raise HttpFailed(f"{url}: {str(exc) or type(exc).__name__}", sent=True) from exc
+            # The text of such an error can hold the whole URL, its own message does not.
+            said = exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
+            raise HttpFailed(f"{shown}: {said or type(exc).__name__}", sent=True) from exc
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""
@@ -77,3 +87,25 @@ class HttpClient:
             auto_decompress=True,
         )
         return self._session
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: all of a URL that messages may show, since the rest can be a secret."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "the URL"
+    if not host:
+        return "the URL"
+    named = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{named}" if port is None else f"{parts.scheme}://{named}:{port}"
+
+
+async def _beginning(stream: aiohttp.StreamReader, size: int) -> bytes:
+    """At most the first `size` bytes."""
+    parts, left = [], size
+    while left > 0 and (part := await stream.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

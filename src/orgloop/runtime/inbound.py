@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
-from orgloop.errors import NotFound, Refused
+from orgloop.errors import NotFound, Overloaded, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Receiver, Reply
 from orgloop.runtime.intake import Intake
-from orgloop.runtime.wiring import Wiring
+from orgloop.runtime.wiring import SourcePart, Wiring
 
-ENVELOPE_TEXTS = ("id", "timestamp", "trace_id")
+OPENS: Final = 2.0
+"""Seconds that a request waits for its source to open, at a start or a reload."""
+
+ENVELOPE_TEXTS: Final = ("id", "timestamp", "trace_id")
 
 
 class Doorway:
     """The way in for webhooks and for events that a person puts in."""
 
-    def __init__(self, intake: Intake, wiring: Callable[[], Wiring]) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        wiring: Callable[[], Wiring],
+        until_open: Callable[[SourcePart, float], Awaitable[bool]],
+    ) -> None:
         self._intake = intake
         self._wiring = wiring
+        self._until_open = until_open
 
     def receiver(self, source: str) -> Receiver:
         """The source that takes requests under this id. Raises NotFound naming those that do."""
@@ -36,7 +45,12 @@ class Doorway:
 
         Raises NotFound, Refused, Overloaded or JournalUnavailable: then nothing was taken.
         """
-        received = await self.receiver(source).receive(request)
+        receiver = self.receiver(source)
+        if not await self._until_open(self._wiring().sources[source], OPENS):
+            raise Overloaded(
+                f"source {source!r} is not open yet", hint="send it again after a moment", retry_after=1
+            )
+        received = await receiver.receive(request)
         accepted: Sequence[Accepted] = ()
         if received.events:
             accepted = await self._intake.take(source, received.events, request=received.request)

@@ -87,6 +87,11 @@ class Intake:
         ]
         return Acceptance(source=source, at=now, events=events, request=request, checkpoint=checkpoint)
 
+    def follow_up(self, source: str, draft: Draft, cause: Event) -> Acceptance:
+        """An event of a run that `cause` woke: it continues that trace, one hop further."""
+        lineage = Lineage(trace_id=cause.trace_id, parents=(cause.id,), hops=cause.hops + 1)
+        return self.acceptance(source, [draft], lineage=lineage)
+
     def of_document(self, document: Mapping[str, Any], *, request: str | None = None) -> Acceptance:
         """An event that somebody hands in as a whole document; id, time and trace are kept if it has them.
 

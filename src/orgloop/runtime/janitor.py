@@ -6,6 +6,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,15 +49,15 @@ class Janitor:
         self._life = life
         self._retention = retention
         self._runs = runs
+        self._next_tidy = clock.monotonic() + BEAT
 
     async def run(self) -> None:
-        """Until cancelled."""
-        next_tidy = self._clock.monotonic() + BEAT
+        """Until cancelled; may be begun again."""
         while True:
             try:
                 await self._journal.beat(self._life())
-                if self._clock.monotonic() >= next_tidy:
-                    next_tidy = self._clock.monotonic() + TIDY
+                if self._clock.monotonic() >= self._next_tidy:
+                    self._next_tidy = self._clock.monotonic() + TIDY
                     await self.tidy()
             except JournalUnavailable as exc:
                 log.warning("housekeeping waits: %s", exc.message)
@@ -77,8 +78,9 @@ class Janitor:
         """Delete run directories that are old and belong to no run any more."""
         reader = self._read()
         try:
-            for directory in self._runs.iterdir():
-                if directory.stat().st_mtime * 1000 < before and reader.run(directory.name) is None:
-                    shutil.rmtree(directory, ignore_errors=True)
+            for directory in self._runs.iterdir() if self._runs.is_dir() else ():
+                with suppress(FileNotFoundError):
+                    if directory.stat().st_mtime * 1000 < before and reader.run(directory.name) is None:
+                        shutil.rmtree(directory, ignore_errors=True)
         finally:
             reader.close()

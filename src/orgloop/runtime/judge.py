@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
 
 from orgloop import runner
 from orgloop.core.happening import NotStarted
+from orgloop.core.lifecycle import LOST
 from orgloop.plugin import Completion, ExitInfo, Interrupted, NotBegun, Unavailable
 from orgloop.runtime import completion, rundirs, watch
 from orgloop.runtime.live_run import LiveRun
 
 log = logging.getLogger(__name__)
 
-LINE: Final = 200
-"""Characters of a result line."""
-
 
 def exit_info(live: LiveRun, ending: watch.Ending) -> ExitInfo:
     record = ending.record or {}
     return ExitInfo(
         status=record.get("status"),
-        stopped=record.get("stopped") if ending.fate is watch.Fate.ENDED else completion.LOST,
+        stopped=record.get("stopped") if ending.fate is watch.Fate.ENDED else LOST,
         stdout=rundirs.tail(live.directory / runner.STDOUT),
         stderr=rundirs.tail(live.directory / runner.STDERR),
         duration_s=float(record.get("duration_s") or 0.0),
@@ -34,7 +31,7 @@ def judge(live: LiveRun, ending: watch.Ending, exit: ExitInfo) -> Completion | N
     """What the run came to, by its directory and its actor."""
     match ending.fate:
         case watch.Fate.NEVER_STARTED:
-            return NotStarted(outcome=Interrupted(crash=True))
+            return NotStarted(outcome=_why_never(live))
         case watch.Fate.LOST:
             return completion.lost()
         case watch.Fate.ENDED:
@@ -51,6 +48,11 @@ def judge(live: LiveRun, ending: watch.Ending, exit: ExitInfo) -> Completion | N
         return completion.by_exit_status(exit)
 
 
-def one_line(text: str, limit: int = LINE) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[:limit]}…"
+def _why_never(live: LiveRun) -> Interrupted | Unavailable:
+    """A run that this daemon lost before it began is its own crash; else this machine cannot begin any."""
+    if live.no_runner:
+        return Unavailable(reason=f"the runner cannot be started: {live.no_runner}")
+    if live.process is not None:
+        status = live.process.returncode
+        return Unavailable(reason=f"the runner ended with status {status} before the program began")
+    return Interrupted(crash=True)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orgloop.config.model import Organization
 from orgloop.plugin import Clock, Draft, Http
 from orgloop.runtime.intake import Intake
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lent:
-    """A plugin's context. `environment` is the project's: the daemon's variables and its `.env`."""
+    """A plugin's context. `organization` gives the configuration that runs now."""
 
     id: str
-    project: str
     clock: Clock
     http: Http
-    environment: Mapping[str, str]
     intake: Intake
+    organization: Callable[[], Organization]
+
+    @property
+    def project(self) -> str:
+        """The project's name."""
+        return self.organization().name
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The daemon's variables and the project's `.env`, as they were read last."""
+        return self.organization().environment
 
     async def emit(self, events: Sequence[Draft]) -> Sequence[str]:
         """Commit these as events of this plugin; returns their ids."""

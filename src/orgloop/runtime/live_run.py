@@ -11,13 +11,21 @@ from typing import Final
 from orgloop import runner
 from orgloop.core.delivery import Facts
 from orgloop.core.event import Event
+from orgloop.core.record import timestamp
 from orgloop.plugin import Progress, Supervised
 from orgloop.runtime import git
+from orgloop.runtime.completion import RunFacts
 
 log = logging.getLogger(__name__)
 
 CHUNK: Final = 1 << 20
 """Bytes of output that are read at once."""
+
+LONGEST_LINE: Final = 8 << 20
+"""Bytes of a line of output that is still read; a longer one says nothing."""
+
+SHOWN: Final = 200
+"""Characters of a line for people."""
 
 
 @dataclass(slots=True)
@@ -39,21 +47,49 @@ class LiveRun:
     started_at: int
     before: git.Head | None = None
     process: subprocess.Popen[bytes] | None = None
+    """The runner, if this daemon started it."""
+    no_runner: str = ""
+    """Why there is none."""
     offset: int = 0
     rest: bytes = b""
+    behind: bool = False
+    """There may be more to take in at once."""
+    skips: bool = False
+    """It is in the middle of a line that is too long."""
     last_line: str = ""
     pause_tries: int = 0
 
+    @property
+    def about(self) -> RunFacts:
+        """What its events say about it."""
+        return RunFacts(
+            run_id=self.run_id,
+            delivery_id=self.delivery_id,
+            route=self.route,
+            actor=self.actor_id,
+            harness=self.harness,
+            session_id=self.session_id or self.run_id,
+            cwd=self.cwd,
+            started_at=timestamp(self.started_at),
+        )
+
     def take_in(self) -> bool:
-        """Read what the program has written since; True if there was a line to show."""
+        """Read some of what the program has written since; True if there was a line to show."""
         try:
             with (self.directory / runner.STDOUT).open("rb") as file:
                 file.seek(self.offset)
                 chunk = file.read(CHUNK)
         except OSError:
+            self.behind = False
             return False
+        self.behind = len(chunk) == CHUNK
         self.offset += len(chunk)
         *lines, self.rest = (self.rest + chunk).split(b"\n")
+        if lines and self.skips:
+            self.skips = False
+            del lines[0]
+        if len(self.rest) > LONGEST_LINE:
+            self.skips, self.rest = True, b""
         news = False
         for line in lines:
             news |= self._take_line(line.decode("utf-8", errors="replace"))
@@ -75,5 +111,11 @@ class LiveRun:
         if progress is None:
             return False
         self.session_id = progress.session_id or self.session_id
-        self.last_line = progress.text or self.last_line
+        self.last_line = one_line(progress.text or "") or self.last_line
         return True
+
+
+def one_line(text: str, limit: int = SHOWN) -> str:
+    """A text on one bounded line that can be stored."""
+    line = " ".join(text.encode("utf-8", "replace").decode().split())
+    return line if len(line) <= limit else f"{line[:limit]}…"

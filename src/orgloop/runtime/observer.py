@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from orgloop.config.model import LoggerSpec
@@ -12,6 +14,7 @@ from orgloop.core.record import Record
 from orgloop.errors import JournalError, PluginError
 from orgloop.journal.follow import Follower
 from orgloop.plugin import Logger
+from orgloop.runtime.supervise import said
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +43,13 @@ class LogThread:
         """There is something new in the journal."""
         self._changed.set()
 
-    def close(self, timeout: float) -> None:
-        """Write what the journal has by now, for at most `timeout` seconds."""
+    def end(self) -> None:
+        """Have it write what the journal has by now, and close. Returns at once; see `join`."""
         self._closing.set()
         self._changed.set()
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end, for at most `timeout` seconds."""
         self._thread.join(timeout)
 
     def _run(self) -> None:
@@ -57,7 +63,8 @@ class LogThread:
             self._logger.close()
         except Exception:
             log.exception("logger %s does not close", self.spec.name)
-        self._follower.close()
+        with suppress(JournalError):
+            self._follower.close()
 
     def _catch_up(self) -> None:
         try:
@@ -65,15 +72,21 @@ class LogThread:
                 self._write(records)
         except JournalError as exc:
             log.warning("logger %s cannot read the journal: %s", self.spec.name, exc.message)
+        except Exception as exc:
+            # The thread must live: what cannot be told now may be told at the next look.
+            self._failed(exc)
 
     def _write(self, records: Sequence[Record]) -> None:
         try:
             self._logger.write(records)
         except Exception as exc:
-            self.failures += 1
-            self.last_error = f"{type(exc).__name__}: {exc}"
-            if self.failures == 1:
-                log.exception("logger %s fails", self.spec.name)
+            self._failed(exc)
+
+    def _failed(self, exc: Exception) -> None:
+        self.failures += 1
+        self.last_error = said(exc)
+        if self.failures == 1:
+            log.error("logger %s fails", self.spec.name, exc_info=exc)
 
 
 class Observer:
@@ -93,22 +106,41 @@ class Observer:
         for thread in self._threads.values():
             thread.poke()
 
-    def use(self, specs: Sequence[LoggerSpec]) -> None:
-        """Log to these from now on; what did not change goes on.
+    def open(self, specs: Sequence[LoggerSpec]) -> Sequence[LogThread]:
+        """Loggers for these, to be handed to `use`; what did not change is the same.
 
-        Raises PluginError, with nothing replaced, if one cannot be opened.
+        Raises PluginError if one cannot be opened; then none is.
         """
-        threads = {spec.name: self._kept(spec) or self._open(spec) for spec in specs}
-        for name, thread in self._threads.items():
-            if threads.get(name) is not thread:
-                thread.close(timeout=1.0)
-        self._threads = threads
+        threads: list[LogThread] = []
+        try:
+            threads.extend(self._kept(spec) or self._open(spec) for spec in specs)
+        except PluginError:
+            self.discard(threads)
+            raise
+        return threads
+
+    def use(self, threads: Sequence[LogThread]) -> None:
+        """Log to these from now on. The others write what there is and end by themselves."""
+        old = self.threads
+        self._threads = {thread.spec.name: thread for thread in threads}
+        for thread in old:
+            if self._threads.get(thread.spec.name) is not thread:
+                thread.end()
+
+    def discard(self, threads: Sequence[LogThread]) -> None:
+        """End what was opened and is not used after all."""
+        for thread in threads:
+            if self._threads.get(thread.spec.name) is not thread:
+                thread.end()
 
     def close(self, timeout: float = 1.0) -> None:
-        """Write what there is, and close."""
-        for thread in self._threads.values():
-            thread.close(timeout)
-        self._threads = {}
+        """Write what there is, and close: all of them within `timeout` seconds."""
+        threads, self._threads = self.threads, {}
+        for thread in threads:
+            thread.end()
+        deadline = time.monotonic() + timeout
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _kept(self, spec: LoggerSpec) -> LogThread | None:
         thread = self._threads.get(spec.name)

@@ -6,6 +6,7 @@ committed as `preparing` and worked through later.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from orgloop.core.fields import MISSING, Path
 from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.core.steps import StepResult
 from orgloop.core.steps import step as entry
+from orgloop.errors import Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.documents import dump
+from orgloop.runtime.supervise import is_cancelled, said
 from orgloop.runtime.wiring import UNKNOWN, Route, Step
 
 TEAM: Final = frozenset({AuthorType.TEAM_MEMBER, AuthorType.SYSTEM, AuthorType.SELF})
@@ -100,11 +103,7 @@ def prepare_now(route: Route, event: Event, document: Mapping[str, Any]) -> Prep
     if route.steps:
         scope = scope_of(route, event)
         for step in route.steps:
-            try:
-                result = step.transform.apply_now(chain.document, scope)
-            except Exception as exc:
-                result = Failure(reason=f"{type(exc).__name__}: {exc}")
-            chain.take(step, result)
+            chain.take(step, _apply_now(step, chain.document, scope))
             if chain.end is not None:
                 break
     return finish(route, chain)
@@ -115,22 +114,53 @@ async def prepare_later(route: Route, event: Event, at: int) -> Preparation:
     chain = Chain(event, event.document(), at)
     scope = scope_of(route, event)
     for step in route.steps:
-        try:
-            if step.transform.bounded:
-                result = step.transform.apply_now(chain.document, scope)
-            else:
-                result = await step.transform.apply(chain.document, scope)
-        except Exception as exc:
-            result = Failure(reason=f"{type(exc).__name__}: {exc}")
+        if step.transform.bounded:
+            result = _apply_now(step, chain.document, scope)
+        else:
+            result = await _apply(step, chain.document, scope)
         chain.take(step, result)
         if chain.end is not None:
             break
     return finish(route, chain)
 
 
+def _apply_now(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+    try:
+        return _checked(step.transform.apply_now(document, scope))
+    except Exception as exc:
+        return Failure(reason=said(exc))
+
+
+async def _apply(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+    try:
+        return _checked(await step.transform.apply(document, scope))
+    except asyncio.CancelledError as exc:
+        if is_cancelled():
+            raise
+        return Failure(reason=said(exc))
+    except Exception as exc:
+        return Failure(reason=said(exc))
+
+
+def _checked(result: Any) -> TransformResult:
+    """What a plugin returned, if it is what its contract says."""
+    if not isinstance(result, Pass | Change | Discard | Failure):
+        return Failure(reason=f"it returned a {type(result).__name__}")
+    content: Any = result.document if isinstance(result, Change) else {}
+    if not isinstance(content, Mapping):
+        return Failure(reason=f"it changed the event into a {type(content).__name__}")
+    return result
+
+
 def finish(route: Route, chain: Chain) -> Preparation:
     """The chain's end: what was decided, or trust and key of what passed."""
     happening: Ready | Drop | Hold = chain.end or Ready()
+    changed = None
+    if chain.changed:
+        try:
+            changed = dump(chain.event.document())
+        except Refused as exc:
+            happening = Hold(reason=HoldReason.TRANSFORM, detail=exc.message)
     if isinstance(happening, Ready) and route.spec.trust == "team":
         author = _AUTHOR.get(chain.document)
         if author not in TEAM:
@@ -144,7 +174,7 @@ def finish(route: Route, chain: Chain) -> Preparation:
         if route.session_key is not None
         else None,
         once=chain.once,
-        document=dump(chain.event.document()) if chain.changed else None,
+        document=changed,
         steps=chain.steps,
     )
 

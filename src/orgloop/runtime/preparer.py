@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from orgloop.errors import JournalUnavailable
@@ -13,6 +15,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
 from orgloop.runtime.documents import load
 from orgloop.runtime.prepare import prepare_later
+from orgloop.runtime.supervise import Supervisor
 from orgloop.runtime.wiring import Route
 
 log = logging.getLogger(__name__)
@@ -20,72 +23,97 @@ log = logging.getLogger(__name__)
 PAGE: Final = 64
 """How many deliveries of one route are in hand at the same time."""
 
-AT_ONCE: Final = 8
-"""How many chains of transforms run at the same time, over all routes."""
+AT_ONCE: Final = 4
+"""How many chains of transforms of one route run at the same time."""
+
+ALL_AT_ONCE: Final = 32
+"""How many run at the same time over all routes: many times one route's, so that a slow one delays nobody."""
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds that a transform may take to close."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Where one route's work is announced, and how much of it goes on at once."""
+
+    route: Route
+    work: asyncio.Event = field(default_factory=asyncio.Event)
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+
+_Worker = tuple[_Desk, asyncio.Task[None]]
 
 
 class Preparer:
-    """One worker per route that has slow transforms, so that a slow one delays nobody else."""
+    """One worker per route that has something in `preparing`, so that a slow one delays nobody else."""
 
     def __init__(
         self,
         journal: Journal,
         clock: Clock,
+        supervisor: Supervisor,
         on_prepared: Callable[[Sequence[str]], None],
     ) -> None:
         self._journal = journal
         self._clock = clock
+        self._supervisor = supervisor
         self._on_prepared = on_prepared
-        self._slots = asyncio.Semaphore(AT_ONCE)
-        self._workers: dict[str, tuple[Route, asyncio.Event, asyncio.Task[None]]] = {}
+        self._all_slots = asyncio.Semaphore(ALL_AT_ONCE)
+        self._routes: Mapping[str, Route] = {}
+        self._workers: dict[str, _Worker] = {}
 
-    def use(self, routes: Mapping[str, Route]) -> None:
-        """Work for these routes from now on."""
-        for name, (route, _, task) in list(self._workers.items()):
-            if routes.get(name) is not route:
-                task.cancel()
-                del self._workers[name]
-        for name, route in routes.items():
-            if not route.bounded and name not in self._workers:
-                work = asyncio.Event()
-                work.set()
-                task = asyncio.create_task(self._run(route, work), name=f"prepare {name}")
-                self._workers[name] = (route, work, task)
+    async def use(self, routes: Mapping[str, Route]) -> None:
+        """Work for these routes from now on. Returns once what is not used any more has ended."""
+        old, self._routes = self._routes, routes
+        await self._end([one for name, one in self._workers.items() if routes.get(name) is not one[0].route])
+        await close_steps(route for name, route in old.items() if routes.get(name) is not route)
 
-    def wake(self, route: str) -> None:
+    def wake(self, name: str) -> None:
         """This route has something in `preparing`."""
-        worker = self._workers.get(route)
-        if worker is not None:
-            worker[1].set()
+        route = self._routes.get(name)
+        if route is None:
+            return
+        if name not in self._workers:
+            # Also a route that prepares within the accept transaction comes here, once it was changed.
+            desk = _Desk(route)
+            loop = self._supervisor.keep(f"prepare {name}", partial(self._run, desk))
+            self._workers[name] = (desk, asyncio.create_task(loop, name=f"prepare {name}"))
+        self._workers[name][0].work.set()
 
     async def close(self) -> None:
         """Stop; what is not finished is prepared again at the next start."""
-        tasks = [task for _, _, task in self._workers.values()]
-        self._workers.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        routes, self._routes = self._routes, {}
+        await self._end(list(self._workers.values()))
+        await close_steps(routes.values())
 
-    async def _run(self, route: Route, work: asyncio.Event) -> None:
+    async def _end(self, workers: Sequence[_Worker]) -> None:
+        for desk, task in workers:
+            task.cancel()
+            del self._workers[desk.route.name]
+        await asyncio.gather(*(task for _, task in workers), return_exceptions=True)
+
+    async def _run(self, desk: _Desk) -> None:
+        desk.work.set()
         while True:
-            await work.wait()
-            work.clear()
+            await desk.work.wait()
+            desk.work.clear()
             try:
-                while await self._page(route):
+                while await self._page(desk):
                     pass
             except JournalUnavailable as exc:
-                log.warning("transforms of route %s wait: %s", route.name, exc.message)
+                log.warning("transforms of route %s wait: %s", desk.route.name, exc.message)
                 await self._clock.sleep(1)
-                work.set()
+                desk.work.set()
 
-    async def _page(self, route: Route) -> bool:
+    async def _page(self, desk: _Desk) -> bool:
         """Prepare the oldest ones; False if there is nothing to do."""
-        page = await self._journal.to_prepare(route.name, PAGE)
-        tasks = [asyncio.create_task(self._prepare(route, item)) for item in page]
+        page = await self._journal.to_prepare(desk.route.name, PAGE)
+        tasks = [asyncio.create_task(self._prepare(desk, item)) for item in page]
         try:
             done = 0
             while done < len(tasks):
-                await tasks[done]
+                await asyncio.wait({tasks[done]})
                 ready = done
                 while ready < len(tasks) and tasks[ready].done():
                     ready += 1
@@ -96,11 +124,12 @@ class Preparer:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return bool(page)
 
-    async def _prepare(self, route: Route, item: ToPrepare) -> Prepared:
-        async with self._slots:
-            result = await prepare_later(route, load(item.document), self._clock.now())
+    async def _prepare(self, desk: _Desk, item: ToPrepare) -> Prepared:
+        async with desk.slots, self._all_slots:
+            result = await prepare_later(desk.route, load(item.document), self._clock.now())
         return Prepared(
             id=item.id,
             happening=result.happening,
@@ -109,3 +138,14 @@ class Preparer:
             document=result.document,
             steps=result.steps,
         )
+
+
+async def close_steps(routes: Iterable[Route]) -> None:
+    """Close the transforms of routes that nobody uses any more."""
+    for route in routes:
+        for step in route.steps:
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    await step.transform.close()
+            except Exception:
+                log.exception("transform %s of route %s does not close", step.spec.name, route.name)

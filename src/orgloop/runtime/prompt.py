@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from orgloop.config.sop import renders, split
 from orgloop.core.event import Event
 from orgloop.core.fields import Template, text
 
@@ -27,10 +27,12 @@ EVENT_LIMIT: Final = 20_000
 VALUE_LIMIT: Final = 500
 """Characters of one `{{path}}` inside an SOP."""
 
-_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _HTML_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_OWN_TAG: Final = re.compile(r"<(/?\s*orgloop-event)", re.IGNORECASE)
-_VARIATION_SELECTORS: Final = frozenset([*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+_OWN_TAG: Final = re.compile(r"<(\s*/?\s*orgloop-event)", re.IGNORECASE)
+_NO_ID: Final = re.compile(r"[^\w.:-]+", re.ASCII)
+_VARIATION_SELECTORS: Final = range(0xFE00, 0xFE10)
+_INVISIBLE_PLANE: Final = range(0xE0000, 0xE1000)
+"""Tags, further variation selectors, and code points that are reserved for more of them."""
 
 
 class SopMissing(Exception):
@@ -49,7 +51,7 @@ class Sop:
 
     def rendered(self, document: Mapping[str, Any]) -> str:
         """The body; with front matter `render: true`, its placeholders filled in on one bounded line each."""
-        if self.meta.get("render") is not True:
+        if not renders(self.meta):
             return self.body
         parts = Template.parse(self.body).parts
         return "".join(part if isinstance(part, str) else one_line(part.get(document)) for part in parts)
@@ -64,11 +66,13 @@ class SopShelf:
     def get(self, path: Path) -> Sop:
         """The file as it is now. Raises SopMissing with the reason."""
         try:
-            stat = path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            found = path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             known = self._sops.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]
+            if not stat.S_ISREG(found.st_mode):
+                raise SopMissing(f"{path} is no file")
             sop = parse_sop(str(path), path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as exc:
             raise SopMissing(f"{path} cannot be read: {exc}") from exc
@@ -78,19 +82,9 @@ class SopShelf:
 
 def parse_sop(path: str, content: str) -> Sop:
     """Split a prompt file. Front matter that is not a map is left out and has no meaning."""
-    found = _FRONT_MATTER.match(content)
-    meta: Any = None
-    if found:
-        try:
-            meta = YAML(typ="safe").load(found.group(1))
-        except YAMLError:
-            meta = None
+    meta, body = split(content)
     return Sop(
-        path=path,
-        text=content,
-        body=content[found.end() :] if found else content,
-        meta=meta if isinstance(meta, dict) else {},
-        hash=hashlib.sha256(content.encode()).hexdigest(),
+        path=path, text=content, body=body, meta=meta, hash=hashlib.sha256(content.encode()).hexdigest()
     )
 
 
@@ -105,12 +99,12 @@ def compose(sop: str | None, events: Sequence[Event], delivery_id: str) -> str:
     for event in events:
         shown = as_data(event, room)
         room = max(0, room - len(shown))
-        parts.append(f'<orgloop-event id="{event.id}">\n{shown}\n</orgloop-event>\n')
+        parts.append(f'<orgloop-event id="{_NO_ID.sub("", event.id)}">\n{shown}\n</orgloop-event>\n')
     return "\n".join(parts)
 
 
 def as_data(event: Event, limit: int = EVENT_LIMIT) -> str:
-    """The event as readable JSON, cleaned, in at most `limit` characters and a note on what was cut."""
+    """The event as readable JSON, cleaned, in at most `limit` characters and a note if that was not all."""
     document = {
         "source": event.source,
         "type": event.type,
@@ -119,41 +113,75 @@ def as_data(event: Event, limit: int = EVENT_LIMIT) -> str:
         "payload": event.payload,
         **event.extra,
     }
-    shown = orjson.dumps(_cleaned(document), option=orjson.OPT_INDENT_2).decode()
+    room = _Room(limit)
+    shown = orjson.dumps(room.cleaned(document), option=orjson.OPT_INDENT_2).decode()
     # Some agents read the file that an @path names. As an escape it is the same JSON, and names nothing.
     shown = shown.replace("@", "\\u0040")
-    if len(shown) <= limit:
+    if len(shown) <= limit and not room.full:
         return shown
-    cut = len(shown) - limit
-    return f"{shown[:limit]}\n… {cut} more characters; the whole event is in the file $ORGLOOP_EVENT_FILE"
+    return (
+        f"{shown[:limit]}\n… cut after {limit} characters; the whole event is in the file $ORGLOOP_EVENT_FILE"
+    )
 
 
 def one_line(value: object) -> str:
     """A value for the inside of an SOP: cleaned, on one line, bounded."""
-    line = " ".join(clean(text(value)).split())
+    line = " ".join(clean(text(value)[:EVENT_LIMIT]).split())
     return line if len(line) <= VALUE_LIMIT else f"{line[:VALUE_LIMIT]}…"
 
 
 def clean(value: str) -> str:
-    """Text without HTML comments, invisible and control characters, and without our own tags."""
+    """Text without invisible and control characters, HTML comments, and without our own tags."""
+    # In this order: what was invisible, or a comment, must not part the letters of what is looked for next.
+    if not (value.isascii() and value.isprintable()):
+        value = "".join(char for char in value if char in "\n\t" or _is_visible(char))
     if "<" in value:
-        value = _OWN_TAG.sub(r"&lt;\1", _HTML_COMMENT.sub("", value))
-    if value.isascii() and value.isprintable():
-        return value
-    return "".join(char for char in value if char in "\n\t" or _is_visible(char))
+        # Something stays where a comment was: else its two sides could make a new one.
+        value = _OWN_TAG.sub(r"&lt;\1", _HTML_COMMENT.sub(" ", value))
+    return value
 
 
 def _is_visible(char: str) -> bool:
-    return (
-        unicodedata.category(char) not in ("Cc", "Cf", "Co", "Cs") and ord(char) not in _VARIATION_SELECTORS
-    )
+    if unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs"):
+        return False
+    return ord(char) not in _VARIATION_SELECTORS and ord(char) not in _INVISIBLE_PLANE
 
 
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Mapping):
-        return {clean(str(key)): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
-    return value
+class _Room:
+    """Cleans JSON data until so many characters are used; what comes after is left out, and not even read."""
+
+    def __init__(self, characters: int) -> None:
+        self._left = characters
+        self.full = False
+
+    def cleaned(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            found = {}
+            for key, item in value.items():
+                if self._is_over():
+                    break
+                found[self._text(str(key))] = self.cleaned(item)
+            return found
+        if isinstance(value, list | tuple):
+            items = []
+            for item in value:
+                if self._is_over():
+                    break
+                items.append(self.cleaned(item))
+            return items
+        self._left -= 1
+        return value
+
+    def _is_over(self) -> bool:
+        self.full = self.full or self._left <= 0
+        return self.full
+
+    def _text(self, value: str) -> str:
+        if len(value) > self._left:
+            self.full = True
+            value = value[: max(0, self._left)]
+        shown = clean(value)
+        self._left -= len(shown) + 1
+        return shown

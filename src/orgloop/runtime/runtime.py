@@ -13,11 +13,11 @@ from orgloop.config.model import Organization
 from orgloop.core.delivery import Move, State
 from orgloop.core.happening import Discarded, Released, Retried
 from orgloop.core.ids import IdSequence
+from orgloop.errors import Conflict, JournalError, JournalUnavailable
 from orgloop.journal.follow import Follower
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
-    AppliedRow,
     ClaimedWake,
     DaemonRow,
     RunEnd,
@@ -26,6 +26,7 @@ from orgloop.journal.model import (
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.plugin import Clock, Context
 from orgloop.runtime.actors import Actors
+from orgloop.runtime.applied import Applied
 from orgloop.runtime.clock import SystemClock
 from orgloop.runtime.dispatcher import Dispatcher
 from orgloop.runtime.executor import Executor
@@ -36,16 +37,15 @@ from orgloop.runtime.intake import Intake
 from orgloop.runtime.janitor import Janitor
 from orgloop.runtime.lend import Lent
 from orgloop.runtime.observer import Observer
+from orgloop.runtime.pauses import Pauses
 from orgloop.runtime.preparer import Preparer
 from orgloop.runtime.runs import Runs
 from orgloop.runtime.sources import Sources
+from orgloop.runtime.supervise import Errands, Supervisor, cancelled
 from orgloop.runtime.tally import Tally
-from orgloop.runtime.wiring import Wiring, build
+from orgloop.runtime.wiring import ActorPart, build
 
 log = logging.getLogger(__name__)
-
-FINGERPRINTS: Final = "fingerprints"
-"""Key of an applied snapshot: what decides how each route's waiting work is prepared."""
 
 DRAIN: Final = 0.7
 """Seconds that wakes in flight get at a stop before they are handed back."""
@@ -73,28 +73,43 @@ class Runtime:
         self.clock = clock or SystemClock()
         self.wiring = build(organization)
         self._started_at = self.clock.now()
-        self._read = read
         self._version = version
         self.port: int | None = None
         self._ended = False
         self._http = HttpClient()
         self.tally = Tally()
+        self.supervisor = Supervisor(self.clock)
         ids = IdSequence(random.getrandbits(20))
         self.intake = Intake(journal, self.clock, ids, self.wiring, self._accepted)
-        self.doorway = Doorway(self.intake, lambda: self.wiring)
-        self.runs = Runs(
-            journal, self.clock, ids, self.intake, self.wiring, home.path, self._settled, self._run_ended
-        )
-        self.executor = Executor(journal, self.clock, self.wiring, self.runs, self._settled)
         self.actors = Actors(self.clock, self._lend, self._actor_opened)
-        self.dispatcher = Dispatcher(
-            journal, self.clock, self.wiring, self.executor.execute, self.actors.is_open
+        self.runs = Runs(
+            journal,
+            self.clock,
+            ids,
+            self.intake,
+            self.wiring,
+            self.supervisor,
+            home.path,
+            self._settled,
+            self._run_ended,
         )
-        self.preparer = Preparer(journal, self.clock, self._prepared)
-        self.sources = Sources(journal, self.clock, self.intake, self._lend, self._source_health, self.tally)
         self.observer = Observer(lambda: Follower.at_end(read()))
+        self.executor = Executor(
+            journal, self.clock, self.wiring, self.runs, self.actors.is_open, self._settled
+        )
+        is_open, held = self.actors.is_open, self.observer.poke
+        self.dispatcher = Dispatcher(journal, self.clock, self.wiring, self.executor.execute, is_open, held)
+        self.preparer = Preparer(journal, self.clock, self.supervisor, self._prepared)
+        self.sources = Sources(
+            journal, self.clock, self.intake, self._lend, self.supervisor, self._source_health, self.tally
+        )
+        self.doorway = Doorway(self.intake, lambda: self.wiring, self.sources.until_open)
         self._janitor = Janitor(journal, read, self.clock, self.life, self._retention, home.runs)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._loops: list[asyncio.Task[None]] = []
+        self._errands = Errands(self.supervisor)
+        self._applied = Applied(journal, read, self.clock)
+        self._changing = asyncio.Lock()
+        self._rebinding = False
 
     @property
     def organization(self) -> Organization:
@@ -115,42 +130,52 @@ class Runtime:
 
     async def start(self) -> None:
         """Recover what was left, apply the configuration, and begin. Returns when everything runs."""
-        await self.journal.recover(self.clock.now())
-        await self.journal.beat(self.life())
-        await self._commit_applied(self.wiring)
-        self.observer.use(self.organization.loggers)
-        self.actors.use(self.wiring)
-        await self.runs.adopt()
-        self.preparer.use(self.wiring.routes)
-        await self.sources.use(self.wiring)
-        self._tasks = [
-            asyncio.create_task(self.dispatcher.run(), name="dispatcher"),
-            asyncio.create_task(self._janitor.run(), name="janitor"),
-        ]
+        async with self._changing:
+            self.observer.use(self.observer.open(self.organization.loggers))
+            await self.journal.recover(self.clock.now())
+            await self.journal.beat(self.life())
+            await self._applied.commit(self.wiring)
+            self.actors.use(self.wiring)
+            await self.runs.adopt()
+            await self._prepare()
+            await self.sources.use(self.wiring)
+            keep = self.supervisor.keep
+            self._loops = [
+                asyncio.create_task(keep("the dispatcher", self.dispatcher.run), name="dispatcher"),
+                asyncio.create_task(keep("housekeeping", self._janitor.run), name="janitor"),
+            ]
 
     async def apply(self, organization: Organization) -> Mapping[str, int]:
         """Replace the configuration live; what did not change goes on untouched.
 
         The new parts are built first: if one cannot be, PluginError is raised and the old
-        configuration goes on. Returns what happened to waiting work, counted by word.
+        configuration goes on. Raises JournalUnavailable likewise, and Conflict while it stops.
+        Returns what happened to waiting work, counted by word.
         """
-        old = self.wiring
-        new = build(organization, old)
-        moved = await self._commit_applied(new)
-        self.wiring = new
-        self.intake.wiring = self.executor.wiring = self.runs.wiring = new
-        self.observer.use(organization.loggers)
-        retired = self.actors.use(new)
-        self.dispatcher.use(new)
-        self.preparer.use(new.routes)
-        await self.sources.use(new)
-        await self.dispatcher.settled([part.spec.id for part in retired])
-        await self.actors.retire(retired)
-        return moved
+        async with self._changing:
+            if self._ended:
+                raise Conflict("OrgLoop is stopping", hint="type `orgloop start`")
+            new = build(organization, self.wiring)
+            loggers = self.observer.open(organization.loggers)
+            try:
+                moved = await self._applied.commit(new)
+            except BaseException:
+                self.observer.discard(loggers)
+                raise
+            self.wiring = self.intake.wiring = self.executor.wiring = self.runs.wiring = new
+            self.observer.use(loggers)
+            retired = self.actors.use(new)
+            self.dispatcher.use(new)
+            await self._prepare()
+            await self.sources.use(new)
+            self._errands.run("closing replaced actors", self._retire(retired))
+            return moved
 
     async def operate(self, delivery_id: str, happening: Released | Retried | Discarded) -> Move:
         """What a person decided about a delivery. Raises NotFound, or Conflict if it cannot be done now."""
         moved = await self.journal.operate(delivery_id, happening, self.clock.now())
+        if moved.state is State.PENDING and not await self._applied.is_bound(delivery_id, self.wiring):
+            self._rebind()
         # Its key's next may be due now, and whose that is the move does not say.
         self.dispatcher.wake_all()
         self.observer.poke()
@@ -158,58 +183,68 @@ class Runtime:
 
     async def stop(self, grace: float = DRAIN) -> None:
         """Take and claim nothing more, hand back what is in flight, close everything. Agents go on."""
-        if self._ended:
-            return
-        self._ended = True
-        await self.sources.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.preparer.close()
-        await self.dispatcher.drain(grace)
-        await self.runs.close()
-        await self.actors.close()
-        await self._http.close()
-        await self.journal.beat(self.life())
-        await asyncio.to_thread(self.observer.close)
-        await self.journal.close()
+        async with self._changing:
+            if self._ended:
+                return
+            self._ended = True
+            try:
+                await self.sources.close()
+                await cancelled(self._loops)
+                await self.preparer.close()
+                await self.dispatcher.drain(grace)
+                await self.runs.close()
+                await self._errands.close()
+                await self.actors.close()
+                await self._http.close()
+                await self.journal.beat(self.life())
+            except JournalError as exc:
+                log.warning("the end of this daemon is not noted: %s", exc.message)
+            finally:
+                await asyncio.to_thread(self.observer.close)
+                await self.journal.close()
 
-    async def _commit_applied(self, wiring: Wiring) -> Mapping[str, int]:
-        """Write down what is applied from now on. Returns what follows for waiting work, counted."""
-        organization = wiring.organization
-        fingerprints = {route.name: route.fingerprint for route in organization.routes}
-        before = await asyncio.to_thread(self._applied_fingerprints)
-        row = AppliedRow(
-            at=self.clock.now(),
-            project=organization.name,
-            root=str(organization.root),
-            snapshot={**organization.snapshot, FINGERPRINTS: fingerprints},
-        )
-        return await self.journal.apply(
-            row,
-            {route.name: route.actor for route in organization.routes},
-            self.clock.now(),
-            actors={id: part.spec.kind.has_runs for id, part in wiring.actors.items()},
-            changed=[name for name, print_ in fingerprints.items() if before.get(name, print_) != print_],
-        )
-
-    def _applied_fingerprints(self) -> Mapping[str, str]:
-        """Those of the routes that were applied last, also by an earlier daemon."""
-        reader = self._read()
+    async def _retire(self, parts: Sequence[ActorPart]) -> None:
+        """Close actors of an earlier configuration, once nothing that was claimed for them goes on."""
         try:
-            applied = reader.applied()
+            await self.dispatcher.settled([part.spec.id for part in parts])
         finally:
-            reader.close()
-        return applied.snapshot.get(FINGERPRINTS, {}) if applied is not None else {}
+            await self.actors.retire(parts)
+
+    async def _prepare(self) -> None:
+        """Prepare for the routes that there are now; what is left in `preparing` must be found again."""
+        await self.preparer.use(self.wiring.routes)
+        for name in await self._applied.preparing():
+            self.preparer.wake(name)
+
+    def _rebind(self) -> None:
+        """Something waits for a route or an actor that is gone: have it bound to what there is."""
+        if not self._rebinding and not self._ended:
+            self._rebinding = True
+            self._errands.run("binding waiting work again", self._bind_again())
+
+    async def _bind_again(self) -> None:
+        pauses = Pauses()
+        while True:
+            async with self._changing:
+                self._rebinding = False
+                try:
+                    await self._applied.commit(self.wiring)
+                    await self._prepare()
+                    break
+                except JournalUnavailable as exc:
+                    self._rebinding = True
+                    log.warning("what waits for a route that is gone waits for the journal: %s", exc.message)
+            await self.clock.sleep(pauses.next())
+        self.dispatcher.wake_all()
+        self.observer.poke()
 
     def _lend(self, id: str) -> Context:
         return Lent(
             id=id,
-            project=self.organization.name,
             clock=self.clock,
             http=self._http,
-            environment=self.organization.environment,
             intake=self.intake,
+            organization=lambda: self.organization,
         )
 
     def _retention(self) -> int:
@@ -224,6 +259,11 @@ class Runtime:
                     self.dispatcher.wake(delivery.actor)
                 elif delivery.state is State.PREPARING:
                     self.preparer.wake(delivery.route)
+                else:
+                    continue
+                if not self.wiring.takes(delivery.route, delivery.actor):
+                    # Matched under the configuration before, and committed after the one that is now.
+                    self._rebind()
         self.observer.poke()
 
     def _prepared(self, actors: Sequence[str]) -> None:
@@ -234,17 +274,25 @@ class Runtime:
     def _settled(self, claimed: ClaimedWake, settlement: Settlement) -> None:
         seconds = (settlement.at - settlement.tried.began) / 1000
         self.tally.tried(claimed.route, claimed.actor, settlement.happening, seconds)
-        if settlement.move.state is State.PENDING:
-            self.dispatcher.due(settlement.pause_until or settlement.move.due)
+        self._moved(claimed.route, claimed.actor, settlement.move, settlement.pause_until)
+        part = self.wiring.actors.get(claimed.actor)
+        if settlement.move.state is not State.STARTED and (part is None or part.supervised is not None):
+            # The slot that its claim took is free, for any actor with runs.
+            self.dispatcher.wake_all()
         self.observer.poke()
 
-    def _run_ended(self, actor: str, end: RunEnd) -> None:
+    def _run_ended(self, route: str, actor: str, end: RunEnd) -> None:
         self.tally.run_ended(actor, end.happening, end.outcome, end.cost_usd)
-        if end.move.state is State.PENDING:
-            self.dispatcher.due(end.pause_until or end.move.due)
+        self._moved(route, actor, end.move, end.pause_until)
         # A slot, a directory or a key may be free now, for any actor with runs.
         self.dispatcher.wake_all()
         self.observer.poke()
+
+    def _moved(self, route: str, actor: str, move: Move, pause_until: int | None) -> None:
+        if move.state is State.PENDING:
+            self.dispatcher.due(pause_until or move.due)
+            if not self.wiring.takes(route, actor):
+                self._rebind()
 
     def _actor_opened(self, actor: str) -> None:
         self.dispatcher.wake(actor)

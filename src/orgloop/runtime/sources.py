@@ -5,20 +5,38 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
-from orgloop.errors import JournalUnavailable, OrgLoopError, Overloaded
+from orgloop.errors import JournalError, JournalUnavailable, OrgLoopError, Overloaded
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Context, Listener, Poller
 from orgloop.runtime.intake import Intake
 from orgloop.runtime.pauses import Pauses
+from orgloop.runtime.supervise import Supervisor, is_cancelled, said
 from orgloop.runtime.tally import Tally
 from orgloop.runtime.wiring import SourcePart, Wiring
 
 log = logging.getLogger(__name__)
 
 LONGEST_SLEEP: Final = 60.0
-"""Seconds; a longer wait is cut, so that a stepped clock is noticed."""
+"""Seconds; a longer wait is cut, so that a stepped clock, or a machine that slept, is noticed."""
+
+SHORTEST_MS: Final = 10
+"""Milliseconds between two polls, whatever a source or its interval says."""
+
+OPEN_TIMEOUT: Final = 30.0
+"""Seconds that a source may take to open, before it is tried again."""
+
+POLL_TIMEOUT: Final = 600.0
+"""Seconds that one poll may take: one that hangs must show, and be tried again."""
+
+LISTENS: Final = 5.0
+"""Seconds after which a listener that goes on counts as working."""
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds that a source may take to end."""
 
 
 class Sources:
@@ -30,6 +48,7 @@ class Sources:
         clock: Clock,
         intake: Intake,
         lend: Callable[[str], Context],
+        supervisor: Supervisor,
         on_health: Callable[[str, str], None],
         tally: Tally,
     ) -> None:
@@ -37,9 +56,11 @@ class Sources:
         self._clock = clock
         self._intake = intake
         self._lend = lend
+        self._supervisor = supervisor
         self._on_health = on_health
         self._tally = tally
         self._tasks: dict[str, tuple[SourcePart, asyncio.Task[None]]] = {}
+        self._opened: dict[str, tuple[SourcePart, asyncio.Event]] = {}
         self._failing: set[str] = set()
         self._next: dict[str, int] = {}
 
@@ -55,99 +76,164 @@ class Sources:
             for id, (part, task) in self._tasks.items()
             if wiring.sources.get(id) is None or wiring.sources[id].source is not part.source
         ]
-        for part, task in gone:
-            del self._tasks[part.spec.id]
-            await self._end(part, task)
+        for part, _ in gone:
+            del self._tasks[part.spec.id], self._opened[part.spec.id]
+        await asyncio.gather(*(self._end(part, task) for part, task in gone))
         for id, part in wiring.sources.items():
             if id not in self._tasks:
-                task = asyncio.create_task(self._run(part, self._lend(id)), name=f"source {id}")
-                self._tasks[id] = (part, task)
+                self._opened[id] = (part, asyncio.Event())
+                loop = self._supervisor.keep(f"source {id}", partial(self._run, part, self._lend(id)))
+                self._tasks[id] = (part, asyncio.create_task(loop, name=f"source {id}"))
+
+    async def until_open(self, part: SourcePart, patience: float) -> bool:
+        """Whether this source is open, or comes to be within `patience` seconds."""
+        known, opened = self._opened.get(part.spec.id, (None, None))
+        if opened is None or known is None or known.source is not part.source:
+            return False
+        if not opened.is_set():
+            try:
+                async with asyncio.timeout(patience):
+                    await opened.wait()
+            except TimeoutError:
+                return False
+        return True
 
     async def close(self) -> None:
         """Stop all."""
         tasks, self._tasks = list(self._tasks.values()), {}
+        self._opened = {}
         await asyncio.gather(*(self._end(part, task) for part, task in tasks))
 
     async def _end(self, part: SourcePart, task: asyncio.Task[None]) -> None:
+        self._failing.discard(part.spec.id)
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        _, left = await asyncio.wait({task}, timeout=CLOSE_TIMEOUT)
+        if left:
+            log.warning("source %s does not stop", part.spec.id)
         try:
-            await part.source.close()
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await part.source.close()
         except Exception:
             log.exception("source %s does not close", part.spec.id)
 
     async def _run(self, part: SourcePart, ctx: Context) -> None:
         """Open, then poll and listen. What fails is tried again after a growing pause."""
+        opened = self._opened[part.spec.id][1]
         pauses = Pauses()
-        while not await self._try_open(part, ctx):
-            await self._clock.sleep(pauses.next())
+        while not opened.is_set():
+            if await self._try_open(part, ctx):
+                opened.set()
+            else:
+                await self._clock.sleep(pauses.next())
+        id, source = part.spec.id, part.source
+        if not isinstance(source, Poller):
+            await self._works(part)
         async with asyncio.TaskGroup() as group:
-            if isinstance(part.source, Poller):
-                group.create_task(self._poll(part, part.source))
-            if isinstance(part.source, Listener):
-                group.create_task(self._listen(part, part.source, ctx))
+            if isinstance(source, Poller):
+                poll = partial(self._poll, part, source)
+                group.create_task(self._supervisor.keep(f"polling {id}", poll))
+            if isinstance(source, Listener):
+                listen = partial(self._listen, part, source, ctx)
+                group.create_task(self._supervisor.keep(f"listening to {id}", listen))
+            # A source that only takes webhooks is open for as long as this task goes on.
+            await asyncio.Event().wait()
 
     async def _try_open(self, part: SourcePart, ctx: Context) -> bool:
         try:
-            await part.source.open(ctx)
+            async with asyncio.timeout(OPEN_TIMEOUT):
+                await part.source.open(ctx)
+        except TimeoutError:
+            await self._failed(part, f"cannot be opened: not ready after {OPEN_TIMEOUT:g} s")
+            return False
         except Exception as exc:
             await self._failed(part, f"cannot be opened: {_said(exc)}")
             return False
         return True
 
     async def _poll(self, part: SourcePart, source: Poller) -> None:
-        id = part.spec.id
-        pauses = Pauses()
+        pauses, waits = Pauses(), Pauses()
         while True:
             try:
-                page = await source.poll(await self._journal.checkpoint(id))
-                if page.events or page.checkpoint is not None:
-                    await self._intake.take(id, page.events, checkpoint=page.checkpoint)
-                await self._journal.polled(id, self._clock.now(), "")
-            except Exception as exc:
-                await self._failed(part, _said(exc))
-                await self._pause(part, max(pauses.next(), self._interval(part)))
+                next_at = await self._poll_once(part.spec.id, source)
+            except (JournalUnavailable, Overloaded) as exc:
+                # Not the source's failure: it is asked again as soon as its events can be taken.
+                log.warning("the events of source %s wait: %s", part.spec.id, exc.message)
+                await self._clock.sleep(waits.next())
                 continue
-            self._recovered(part)
-            pauses = Pauses()
-            if not page.more:
-                await self._until(part, page.next_at)
+            except asyncio.CancelledError as exc:
+                if is_cancelled():
+                    raise
+                error = said(exc)
+            except TimeoutError as exc:
+                error = str(exc) or "a poll did not come to its end in time"
+            except Exception as exc:
+                error = _said(exc)
+            else:
+                self._recovered(part)
+                pauses, waits = Pauses(), Pauses()
+                await self._until(part, next_at)
+                continue
+            await self._failed(part, error)
+            pause = max(pauses.next(), self._interval(part) / 1000)
+            await self._until(part, self._clock.now() + int(pause * 1000))
+
+    async def _poll_once(self, id: str, source: Poller) -> int | None:
+        """One poll, committed with its checkpoint. When the next one is due, None at the interval."""
+        async with asyncio.timeout(POLL_TIMEOUT):
+            page = await source.poll(await self._journal.checkpoint(id))
+        if page.events or page.checkpoint is not None:
+            await self._intake.take(id, page.events, checkpoint=page.checkpoint)
+        await self._journal.polled(id, self._clock.now(), "")
+        return 0 if page.more else page.next_at
 
     async def _listen(self, part: SourcePart, source: Listener, ctx: Context) -> None:
         pauses = Pauses()
         while True:
             began = self._clock.monotonic()
             try:
-                await source.listen(ctx)
-                await self._failed(part, "stopped listening")
+                await self._listen_once(part, source, ctx)
+                error = "stopped listening"
+            except asyncio.CancelledError as exc:
+                if is_cancelled():
+                    raise
+                error = said(exc)
             except Exception as exc:
-                await self._failed(part, _said(exc))
+                error = _said(exc)
+            await self._failed(part, error)
             if self._clock.monotonic() - began > LONGEST_SLEEP:
                 pauses = Pauses()
             await self._clock.sleep(pauses.next())
 
-    async def _until(self, part: SourcePart, next_at: int | None) -> None:
-        """Sleep until the next poll."""
-        if next_at is None:
-            await self._pause(part, self._interval(part))
-            return
-        self._next[part.spec.id] = next_at
+    async def _listen_once(self, part: SourcePart, source: Listener, ctx: Context) -> None:
+        listening = asyncio.ensure_future(source.listen(ctx))
         try:
-            while (left := next_at - self._clock.now()) > 0:
+            await asyncio.wait({listening}, timeout=LISTENS)
+            if not listening.done():
+                await self._works(part)
+            await listening
+        finally:
+            listening.cancel()
+            await asyncio.wait({listening})
+
+    async def _until(self, part: SourcePart, at: int | None) -> None:
+        """Sleep until then (0 is at once), or for the interval."""
+        if at == 0:
+            return
+        now = self._clock.now()
+        until = max(now + (self._interval(part) if at is None else 0), at or 0, now + SHORTEST_MS)
+        most = until - now
+        self._next[part.spec.id] = until
+        try:
+            # A clock that was set back makes no wait longer than it was meant to be.
+            while 0 < (left := until - self._clock.now()) <= most:
                 await self._clock.sleep(min(left / 1000, LONGEST_SLEEP))
         finally:
             del self._next[part.spec.id]
 
-    async def _pause(self, part: SourcePart, seconds: float) -> None:
-        self._next[part.spec.id] = self._clock.now() + int(seconds * 1000)
-        try:
-            await self._clock.sleep(seconds)
-        finally:
-            del self._next[part.spec.id]
-
-    def _interval(self, part: SourcePart) -> float:
+    def _interval(self, part: SourcePart) -> int:
+        """Milliseconds."""
         interval = part.spec.poll_interval_ms
-        return LONGEST_SLEEP if interval is None else max(interval, 10) / 1000
+        return int(LONGEST_SLEEP * 1000) if interval is None else max(interval, SHORTEST_MS)
 
     async def _failed(self, part: SourcePart, error: str) -> None:
         self._tally.poll_failed(part.spec.id)
@@ -156,8 +242,15 @@ class Sources:
             self._on_health(part.spec.id, error)
         try:
             await self._journal.polled(part.spec.id, self._clock.now(), error)
-        except (JournalUnavailable, Overloaded) as exc:
+        except JournalError as exc:
             log.warning("the failure of source %s is not noted: %s", part.spec.id, exc.message)
+
+    async def _works(self, part: SourcePart) -> None:
+        """It works, and has no page to prove it by."""
+        if part.spec.id in self._failing:
+            with suppress(JournalError):
+                await self._journal.polled(part.spec.id, self._clock.now(), "")
+        self._recovered(part)
 
     def _recovered(self, part: SourcePart) -> None:
         if part.spec.id in self._failing:
@@ -166,4 +259,4 @@ class Sources:
 
 
 def _said(exc: Exception) -> str:
-    return exc.message if isinstance(exc, OrgLoopError) else f"{type(exc).__name__}: {exc}"
+    return exc.message if isinstance(exc, OrgLoopError) else said(exc)

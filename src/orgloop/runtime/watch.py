@@ -68,7 +68,7 @@ async def until_gone(directory: Path, spawned: subprocess.Popen[bytes] | None) -
         finally:
             os.close(descriptor)
     # Nothing tells of a flock that is let go, so this is asked again and again.
-    while _is_alive(directory, spawned):
+    while _is_alive(directory, spawned):  # noqa: ASYNC110
         await asyncio.sleep(POLL)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from orgloop.config.model import ActorSpec, Organization, RouteSpec, SourceSpec, StepSpec
+from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.fields import Template, TreeTemplate
 from orgloop.core.match import Matcher
 from orgloop.errors import PluginError
@@ -96,6 +97,15 @@ class Wiring:
         """The routes that this event document wakes, in their order."""
         return [self.order[number] for number in self.matcher.match(document)]
 
+    def policy(self, route: str) -> DeliveryPolicy:
+        """The delivery policy of a route; the usual one if it is gone."""
+        found = self.routes.get(route)
+        return found.spec.policy if found is not None else DeliveryPolicy()
+
+    def takes(self, route: str, actor: str) -> bool:
+        """Whether a delivery of this route to this actor will be worked on."""
+        return route in self.routes and actor in self.actors
+
 
 _P = TypeVar("_P", SourcePart, ActorPart)
 
@@ -113,10 +123,10 @@ def build(organization: Organization, old: Wiring | None = None) -> Wiring:
         spec.id: _kept(old.actors if old else {}, spec) or ActorPart(spec=spec, actor=_open_actor(spec))
         for spec in organization.actors.values()
     }
-    routes = [
-        _kept_route(old, spec) or _open_route(spec, has_runs=organization.actors[spec.actor].kind.has_runs)
-        for spec in organization.routes
-    ]
+    routes = []
+    for spec in organization.routes:
+        has_runs = organization.actors[spec.actor].kind.has_runs
+        routes.append(_kept_route(old, spec, has_runs=has_runs) or _open_route(spec, has_runs=has_runs))
     return Wiring(
         organization=organization,
         sources=sources,
@@ -132,9 +142,9 @@ def _kept(old: Mapping[str, _P], spec: SourceSpec | ActorSpec) -> _P | None:
     return part if part is not None and part.spec.fingerprint == spec.fingerprint else None
 
 
-def _kept_route(old: Wiring | None, spec: RouteSpec) -> Route | None:
+def _kept_route(old: Wiring | None, spec: RouteSpec, *, has_runs: bool) -> Route | None:
     route = old.routes.get(spec.name) if old else None
-    return route if route is not None and route.spec == spec else None
+    return route if route is not None and route.spec == spec and route.has_runs == has_runs else None
 
 
 def _open_source(spec: SourceSpec) -> Source:

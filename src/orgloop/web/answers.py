@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict
 
 from orgloop.errors import (
     ConfigError,
@@ -23,6 +24,8 @@ JSON: Final = "application/json"
 
 _OPTIONS: Final = orjson.OPT_NON_STR_KEYS
 
+_OWN: Final = {"Server": "orgloop", "X-Content-Type-Options": "nosniff"}
+
 _BODY_UNREAD: Final = frozenset({408, 413})
 """After these, more of a body that nobody wants may come: the connection ends."""
 
@@ -35,9 +38,12 @@ def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | No
 def plain_answer(
     body: bytes, content_type: str, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """`body` as it is. Without a word on what software this is."""
-    own = {"Content-Type": content_type, "Server": "orgloop", "X-Content-Type-Options": "nosniff"}
-    return web.Response(body=body, status=status, headers={**own, **headers} if headers else own)
+    """`body` as it is. Says nothing of the software that runs here."""
+    own = CIMultiDict(_OWN)
+    own["Content-Type"] = content_type
+    if headers:
+        own.update(headers)
+    return web.Response(body=body, status=status, headers=own)
 
 
 def dump(content: Any) -> bytes:

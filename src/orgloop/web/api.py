@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
+from orgloop.config.model import Organization
 from orgloop.core.delivery import State
 from orgloop.core.ids import DELIVERY, EVENT, RUN, TRACE
 from orgloop.core.record import timestamp
@@ -28,10 +29,9 @@ async def routes(desk: Desk, call: Call) -> Any:
     """Every route, with how often it fired."""
     call.parameters.finish()
     stats = await desk.readings.ask(lambda reader: reader.route_stats())
-    organization, wiring = desk.runtime.organization, desk.runtime.wiring
+    wiring = desk.runtime.wiring
     return [
-        shapes.route(route, organization.name, organization.root, stats.get(route.name, (0, None)))
-        for route in wiring.order
+        shapes.route(route, wiring.organization, stats.get(route.name, (0, None))) for route in wiring.order
     ]
 
 
@@ -52,7 +52,7 @@ async def events(desk: Desk, call: Call) -> Any:
     )
 
     def read(reader: Reader) -> list[dict[str, Any]]:
-        return [_event(reader, row, desk.module) for row in reader.events(query)]
+        return [_event(reader, row, desk.runtime.organization) for row in reader.events(query)]
 
     return await desk.readings.ask(read)
 
@@ -65,7 +65,7 @@ async def event(desk: Desk, call: Call) -> Any:
     def read(reader: Reader) -> dict[str, Any]:
         row = _found(reader.event(id), "event", id)
         deliveries, steps = _of_event(reader, row)
-        return shapes.event(row, deliveries, steps, desk.module) | {
+        return shapes.event(row, deliveries, steps, desk.runtime.organization) | {
             "event": row.document,
             "deliveries": [_delivery(one) for one in deliveries],
             "steps": [shapes.step(one) for one in steps],
@@ -110,7 +110,7 @@ async def runs(desk: Desk, call: Call) -> Any:
     open_only = asked.flag("open")
     query = _query(asked, route=asked.text("route"), actor=asked.text("actor"))
     found = await desk.readings.ask(lambda reader: reader.runs(query, open_only=open_only))
-    return [shapes.run(row) for row in found]
+    return [_run(desk, row) for row in found]
 
 
 async def run(desk: Desk, call: Call) -> Any:
@@ -118,7 +118,7 @@ async def run(desk: Desk, call: Call) -> Any:
     call.parameters.finish()
     id = call.names["id"]
     row = _found(await desk.readings.ask(lambda reader: reader.run(id)), "run", id)
-    return shapes.run(row) | {"spec": row.spec, "completion": row.completion}
+    return _run(desk, row) | {"spec": row.spec, "completion": row.completion}
 
 
 async def trace(desk: Desk, call: Call) -> Any:
@@ -135,7 +135,7 @@ async def trace(desk: Desk, call: Call) -> Any:
             "events": [{**row.document, "accepted_at": timestamp(row.at)} for row in events],
             "deliveries": [_delivery(row) for row in deliveries],
             "steps": [shapes.step(row) for row in steps],
-            "runs": [shapes.run(row) for row in runs],
+            "runs": [_run(desk, row) for row in runs],
         }
 
     return await desk.readings.ask(read)
@@ -144,7 +144,7 @@ async def trace(desk: Desk, call: Call) -> Any:
 async def doctor(desk: Desk, call: Call) -> Any:
     """What `orgloop doctor --json` prints."""
     call.parameters.finish()
-    return await desk.hands.doctor()
+    return await desk.doctor()
 
 
 def _query(asked: Parameters, **filters: Any) -> Query:
@@ -161,9 +161,9 @@ def _query(asked: Parameters, **filters: Any) -> Query:
     return query
 
 
-def _event(reader: Reader, row: EventRow, module: str) -> dict[str, Any]:
+def _event(reader: Reader, row: EventRow, organization: Organization) -> dict[str, Any]:
     found, steps = _of_event(reader, row)
-    return shapes.event(row, found, steps, module)
+    return shapes.event(row, found, steps, organization)
 
 
 def _of_event(reader: Reader, row: EventRow) -> tuple[Sequence[DeliveryRow], Sequence[StepRow]]:
@@ -175,6 +175,13 @@ def _of_event(reader: Reader, row: EventRow) -> tuple[Sequence[DeliveryRow], Seq
 
 def _delivery(row: DeliveryRow) -> dict[str, Any]:
     return shapes.delivery(row) | {"transforms": list(row.steps)}
+
+
+def _run(desk: Desk, row: RunRow) -> dict[str, Any]:
+    """With the last words of one that goes on: the journal hears them a little later."""
+    live = desk.runtime.runs.live.get(row.id)
+    last_line = live.last_line if live is not None and live.last_line else row.last_line
+    return shapes.run(row) | {"last_line": last_line}
 
 
 def _document(reader: Reader, row: DeliveryRow) -> Any:

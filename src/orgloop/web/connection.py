@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,7 +26,8 @@ class Bounds:
 
     `idle`: until a request's head is complete, also at the start of a connection. `body`: until its body
     is. `stall`: until a client that reads nothing is let go. `linger`: for the rest of a body that
-    nobody wants. `connections`: at once; one more is told to come back.
+    nobody wants. `connections`: at once, but never more than half of the files that this process may
+    open; one more is told to come back.
     """
 
     idle: float = 60.0
@@ -45,6 +47,8 @@ class Listener(web.Server):
     def __init__(self, handler: Handler, bounds: Bounds) -> None:
         super().__init__(handler, request_factory=self._request)
         self.bounds = bounds
+        # The journal, agents and outgoing requests need files, too.
+        self.most = min(bounds.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._open: set[web.RequestHandler] = set()
         self._said_full = False
 
@@ -56,11 +60,9 @@ class Listener(web.Server):
     @property
     def is_full(self) -> bool:
         """Whether a further connection is one too many."""
-        full = self.count > self.bounds.connections
+        full = self.count > self.most
         if full and not self._said_full:
-            log.warning(
-                "more than %d HTTP connections at once; further ones hear 503", self.bounds.connections
-            )
+            log.warning("more than %d HTTP connections at once; further ones hear 503", self.most)
         self._said_full = full
         return full
 

@@ -38,6 +38,7 @@ class Desk:
     hands: Hands
     port: int
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    examining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def module(self) -> str:
@@ -64,6 +65,11 @@ class Desk:
         """Read the project again and apply it, one at a time. Raises ConfigError or PluginError."""
         async with self.applying:
             return await self.hands.reload()
+
+    async def doctor(self) -> Mapping[str, Any]:
+        """The doctor's report, one at a time: it asks other systems."""
+        async with self.examining:
+            return await self.hands.doctor()
 
     async def journal_fault(self) -> str:
         """Why nothing can be committed now; empty if it can. Writes the daemon's sign of life to find out."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from orgloop.config.model import Organization
 from orgloop.core.delivery import FINISHED, State
 from orgloop.core.match import When
 from orgloop.core.record import timestamp
@@ -24,10 +25,13 @@ def when(at: int | None) -> str | None:
 
 
 def event(
-    row: EventRow, deliveries: Sequence[DeliveryRow], steps: Iterable[StepRow], module: str
+    row: EventRow,
+    deliveries: Sequence[DeliveryRow],
+    steps: Iterable[StepRow],
+    organization: Organization,
 ) -> dict[str, Any]:
     """An event with what became of it. `processing_ms` is null while something of it goes on."""
-    sops = dict.fromkeys(step.sop_file for step in steps if step.sop_file)
+    sops = dict.fromkeys(_relative(Path(one.sop_file), organization.root) for one in steps if one.sop_file)
     return {
         "event_id": row.id,
         "timestamp": row.document.get("timestamp"),
@@ -38,7 +42,7 @@ def event(
         "sop_files": list(sops),
         "actors": list(dict.fromkeys(one.actor for one in deliveries)),
         "processing_ms": _processing(row, deliveries),
-        "module": module,
+        "module": organization.name,
         "trace_id": row.trace_id,
         "hops": row.hops,
         "accepted_at": when(row.at),
@@ -176,12 +180,12 @@ def source(part: SourcePart, row: SourceRow | None, module: str) -> dict[str, An
     return shown
 
 
-def route(part: Route, module: str, root: Path, stats: tuple[int, int | None]) -> dict[str, Any]:
+def route(part: Route, organization: Organization, stats: tuple[int, int | None]) -> dict[str, Any]:
     """A route. `fire_count` counts deliveries, whatever became of them."""
     spec = part.spec
     shown: dict[str, Any] = {
         "name": spec.name,
-        "module": module,
+        "module": organization.name,
         "when": _when(spec.when),
         "actor": spec.actor,
         "transforms": [step.name for step in spec.steps],
@@ -189,7 +193,7 @@ def route(part: Route, module: str, root: Path, stats: tuple[int, int | None]) -
         "last_fired": when(stats[1]),
     }
     if spec.prompt_file is not None:
-        shown["sop_file"] = _relative(spec.prompt_file, root)
+        shown["sop_file"] = _relative(spec.prompt_file, organization.root)
     if spec.description:
         shown["description"] = spec.description
     return shown

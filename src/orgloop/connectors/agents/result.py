@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from orgloop.connectors.body import parse_json
-from orgloop.core.lifecycle import Phase, RunOutcome, from_exit_status
+from orgloop.core.lifecycle import Phase, RunOutcome, from_end, from_stop
 from orgloop.errors import Refused
 from orgloop.plugin import ExitInfo
 
@@ -17,30 +17,17 @@ TEXT_LIMIT: Final = 100_000
 LINE_LIMIT: Final = 200
 """Characters of a run's last line."""
 
-LOST: Final = "lost"
-
 _FENCE: Final = re.compile(r"\s*(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)")
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_STOPS: Final = {
-    "start": "timeout_start",
-    "silence": "timeout_silence",
-    "total": "timeout_total",
-    "output": "output_limit",
-}
-
 
 def stopped(exit: ExitInfo) -> tuple[Phase, RunOutcome, str] | None:
     """Phase, outcome and reason of a run that was ended by a limit or a person, or lost; else None."""
-    if exit.stopped == LOST or (exit.stopped is None and exit.status is None):
-        return Phase.STOPPED, RunOutcome.UNKNOWN, LOST
-    if exit.stopped is None:
-        return None
-    return Phase.STOPPED, RunOutcome.CANCELLED, _STOPS.get(exit.stopped, exit.stopped)
+    return from_stop(exit.status, exit.stopped)
 
 
 def ended(exit: ExitInfo) -> tuple[Phase, RunOutcome, str]:
     """Phase, outcome and reason as far as the runner tells: what stopped it, else its exit status."""
-    return stopped(exit) or from_exit_status(exit.status or 0)
+    return from_end(exit.status, exit.stopped)
 
 
 def last_json(text: str) -> Any:

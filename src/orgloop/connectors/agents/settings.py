@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import os
 import re
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -79,7 +79,11 @@ Dollars = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_n
 """US dollars, above zero."""
 
 VariableName = Annotated[str, AfterValidator(_variable)]
-VariableValue = Annotated[SecretStr, AfterValidator(_sayable), BeforeValidator(_as_text)]
+VariableValue = Annotated[
+    SecretStr,
+    AfterValidator(_sayable),
+    BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool),
+]
 
 
 class RunSettings(Settings):
@@ -135,17 +139,23 @@ class RunSettings(Settings):
         """What a run gets of the project's `environment`, but for the ORGLOOP_ variables of its wake."""
         return allowed(environment, passed, self.variables)
 
+    @classmethod
+    def check_route(cls, config: Mapping[str, Any]) -> Mapping[str, str]:
+        """Keys of a route's `then.config` that are settings of the actor: there they would do nothing."""
+        why = "is a setting of the actor and has no effect here: move it into the `config` of the actor"
+        return {key: why for key in config if key in cls.model_fields}
+
     def for_wake(self, wake: Wake, session: WakeSession | None) -> dict[str, str]:
         """What the actor adds to the child's environment.
 
         `then.config` goes along as JSON. Raises Refused for what cannot be honoured: a key of it
         that is a setting of the actor, or too much of it.
         """
-        misplaced = sorted(set(wake.config) & set(type(self).model_fields))
-        if misplaced:
+        misplaced = next(iter(type(self).check_route(wake.config)), None)
+        if misplaced is not None:
             raise Refused(
-                f"route {wake.route}: `then.config.{misplaced[0]}` has no effect",
-                hint=f"write `{misplaced[0]}` into the `config` of the actor {wake.actor}",
+                f"route {wake.route}: `then.config.{misplaced}` has no effect",
+                hint=f"write `{misplaced}` into the `config` of the actor {wake.actor}",
             )
         config = dump_json(wake.config).decode()
         if len(config.encode()) > ARGUMENT_LIMIT:

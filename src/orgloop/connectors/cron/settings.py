@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from orgloop.connectors.body import dump_json
 from orgloop.connectors.cron.rule import parse_rule
 from orgloop.connectors.cron.zone import zone_named
 from orgloop.plugin import Settings
+
+DEFAULT_NAME: Final = "default"
+"""What a schedule is called that is written as an expression and nothing else."""
 
 
 def _expression(value: str) -> str:
@@ -63,10 +66,19 @@ def _unique(schedules: tuple[Schedule, ...]) -> tuple[Schedule, ...]:
     return schedules
 
 
+def _from_text(value: Any) -> Any:
+    return [{"name": DEFAULT_NAME, "cron": value}] if isinstance(value, str) else value
+
+
 class CronSettings(Settings):
     """A source that emits an event when a schedule is due."""
 
-    schedules: Annotated[tuple[Schedule, ...], Field(min_length=1), AfterValidator(_unique)]
-    """At least one schedule; each has a name of its own."""
+    schedules: Annotated[
+        tuple[Schedule, ...],
+        Field(min_length=1, validation_alias=AliasChoices("schedules", "schedule")),
+        BeforeValidator(_from_text, json_schema_input_type=str | tuple[Schedule, ...]),
+        AfterValidator(_unique),
+    ]
+    """At least one schedule; each has a name of its own. One expression is the schedule `default`."""
     timezone: Zone | None = None
     """IANA name such as `Europe/Berlin`; the machine's own zone if absent."""

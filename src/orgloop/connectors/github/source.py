@@ -67,19 +67,11 @@ class GithubSource:
         if self._repo is not None and repo.casefold() != self._repo:
             return "repo"
         events = self._settings.events
-        if events and not names_match(events, _names(draft)):
+        if events and not names_match(events, event_names(draft.type, draft.provenance)):
             return "events"
         if self._authors and str(draft.provenance["author"]).casefold() not in self._authors:
             return "authors"
         return ""
-
-
-def _names(draft: Draft) -> list[str]:
-    """What `events` may call it. GitHub says `closed` of a merge too; here the two are asked for apart."""
-    names = event_names(draft.type, draft.provenance)
-    if draft.provenance["platform_event"] != "pull_request.merged":
-        return list(names)
-    return [name for name in names if name != "pull_request.closed"]
 
 
 def _header(request: Inbound, name: str) -> str:

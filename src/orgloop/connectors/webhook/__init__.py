@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orgloop.connectors.webhook.actor import WebhookActor
+from orgloop.connectors.webhook.actor import WebhookActor, check_route
 from orgloop.connectors.webhook.check import check
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
 from orgloop.connectors.webhook.source import WebhookSource
@@ -30,7 +30,11 @@ connector: Final = Connector(
         },
     ),
     actor=ActorKind(
-        settings=WebhookActorSettings, open=WebhookActor, scaffold={"url": "${WEBHOOK_URL}", "method": "POST"}
+        settings=WebhookActorSettings,
+        open=WebhookActor,
+        concurrency=64,
+        check_route=check_route,
+        scaffold={"url": "${WEBHOOK_URL}", "method": "POST"},
     ),
     setup=Setup(
         variables=(

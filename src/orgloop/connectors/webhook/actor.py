@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from orgloop.connectors.body import dump_json
@@ -19,6 +19,13 @@ from orgloop.plugin import Context, HttpFailed, HttpReply, Outcome, Rejected, Wa
 MAX_REDIRECTS: Final = 5
 ROUTE_KEYS: Final = frozenset({"session_key"})
 """What `then.config` may say for this actor; the engine reads it."""
+
+
+def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
+    """Every other key of `then.config`: nothing would act on it."""
+    why = "means nothing to a webhook actor: write it into the actor's `headers` or `body_template`"
+    return {key: why for key in config if key not in ROUTE_KEYS}
+
 
 _PORTS: Final = {"http": 80, "https": 443}
 

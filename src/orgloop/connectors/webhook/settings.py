@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
 from orgloop.connectors.body import dump_json
 from orgloop.connectors.signature import Secret
@@ -79,10 +79,14 @@ def _template(value: Any) -> Any:
     return value
 
 
+OwnSecret = Annotated[Secret | None, Field(validation_alias=AliasChoices("secret", "hmac_secret"))]
+"""`secret`, which some older files call `hmac_secret`."""
+
+
 class WebhookSourceSettings(Settings):
     """A source that takes JSON at `/webhook/<source id>`."""
 
-    secret: Secret | None = None
+    secret: OwnSecret = None
     """Verifies the signature of each request. Without it, requests from this machine only are taken."""
     event_type_field: Annotated[str, AfterValidator(_path)] = "type"
     """Dot path of the text in the body that names the event."""
@@ -138,7 +142,7 @@ class WebhookActorSettings(Settings):
     """`{type: bearer, token}` or `{type: basic, username, password}`."""
     body_template: Annotated[Any, AfterValidator(_template)] = None
     """The body, with templates over `event` and `launch_prompt`; `{event, launch_prompt}` otherwise."""
-    secret: Secret | None = None
+    secret: OwnSecret = None
     """Signs the body: `X-Hub-Signature-256: sha256=<hex HMAC-SHA256>`."""
     timeout: Annotated[Duration, Field(gt=0)] | None = None
     """How long to wait for the answer. The route's `delivery.timeout` bounds it in any case."""

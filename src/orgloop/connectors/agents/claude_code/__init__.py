@@ -25,6 +25,7 @@ connector: Final = Connector(
         open=ClaudeCodeActor,
         has_runs=True,
         wakes_agent=True,
+        check_route=ClaudeCodeSettings.check_route,
         scaffold={"permission_mode": "acceptEdits", "allowed_tools": ["Bash(git *)"]},
     ),
     setup=Setup(

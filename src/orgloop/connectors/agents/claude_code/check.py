@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from orgloop.connectors.agents import program
-from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
+from orgloop.connectors.agents.claude_code.settings import INSTEAD, NO_LIMITS, ClaudeCodeSettings
 from orgloop.connectors.agents.claude_code.stream import Json, parse, text
 from orgloop.connectors.agents.result import last_line
 from orgloop.plugin import CheckResult, CheckStatus, Context
@@ -123,7 +123,7 @@ def _permissions(settings: ClaudeCodeSettings, environment: Mapping[str, str]) -
     return [
         _allows(
             status=CheckStatus.WARNING,
-            detail="bypassPermissions: whatever an event makes the agent do, it may",
-            hint="list what it needs in `allowed_tools` and use acceptEdits, or keep it in a container",
+            detail=f"bypassPermissions: {NO_LIMITS}",
+            hint=INSTEAD,
         )
     ]

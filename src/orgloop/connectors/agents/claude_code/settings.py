@@ -64,8 +64,12 @@ def _argument(value: str) -> str:
     return value
 
 
+NO_LIMITS: Final = "whatever an event makes the agent do, it may"
+INSTEAD: Final = "name what it needs in `allowed_tools` and use acceptEdits, or keep it in a container"
+"""What to do about `bypassPermissions`."""
+
 Word = Annotated[str, AfterValidator(_word)]
-Rules = Annotated[tuple[Annotated[str, AfterValidator(_rule)], ...], BeforeValidator(_rules)]
+Rules = Annotated[tuple[Annotated[str, AfterValidator(_rule)], ...], BeforeValidator(_rules, json_schema_input_type=str | tuple[str, ...])]
 
 
 class ClaudeCodeSettings(RunSettings):
@@ -94,6 +98,11 @@ class ClaudeCodeSettings(RunSettings):
     # A command of the agent may take ten minutes, and nothing is written meanwhile.
     silence_timeout: Limit | None = 15 * MINUTE
     """How long it may write nothing."""
+
+    def warnings(self) -> Mapping[str, str]:
+        if self.permission_mode != "bypassPermissions":
+            return {}
+        return {"permission_mode": f"is bypassPermissions, so {NO_LIMITS}; {INSTEAD}"}
 
     @property
     def stop_signal(self) -> int:

@@ -1,17 +1,18 @@
-"""How fast the journal is, against the same rows written with nothing around them."""
+"""Rows of the journal in a second, against the same rows written with nothing around them."""
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
-import pytest
 
+from bench.figure import Figure, median
 from orgloop.core.delivery import DeliveryPolicy, State, move
 from orgloop.core.happening import Delivered
 from orgloop.journal import statements
@@ -20,9 +21,6 @@ from orgloop.journal.migrate import migrate
 from orgloop.journal.model import Acceptance, ClaimWant, NewDelivery, NewEvent, Settlement, Try
 from orgloop.journal.sqlite import SqliteJournal, open_journal
 
-pytestmark = pytest.mark.bench
-
-EVENTS: Final = 12_800
 CLIENTS: Final = 64
 DOCUMENT: Final = b'{"payload": "' + b"x" * 1_000 + b'"}'
 
@@ -57,9 +55,9 @@ async def journal(home: Path) -> AsyncGenerator[SqliteJournal]:
         await opened.close()
 
 
-async def accept_all(opened: SqliteJournal) -> float:
-    """Seconds until CLIENTS clients, each waiting for its answer, have sent EVENTS events."""
-    numbers = iter(range(EVENTS))
+async def accept_all(opened: SqliteJournal, events: int) -> float:
+    """Seconds until CLIENTS clients, each waiting for its answer, have sent `events` events."""
+    numbers = iter(range(events))
 
     async def client() -> None:
         for number in numbers:
@@ -70,10 +68,10 @@ async def accept_all(opened: SqliteJournal) -> float:
     return time.perf_counter() - began
 
 
-async def work_all(opened: SqliteJournal) -> float:
+async def work_all(opened: SqliteJournal, events: int) -> float:
     """Seconds until all of it is accepted, claimed in batches and settled one by one."""
-    numbers = iter(range(EVENTS))
-    left = EVENTS
+    numbers = iter(range(events))
+    left = events
 
     async def settle(wake: Any) -> None:
         happening = Delivered(detail="200 OK")
@@ -105,12 +103,12 @@ async def work_all(opened: SqliteJournal) -> float:
     return time.perf_counter() - began
 
 
-def bare(path: Path, *, settle: bool) -> float:
+def bare(path: Path, count: int, *, settle: bool) -> float:
     """The same rows, in groups of CLIENTS, each with one commit and nothing around it."""
     connection = open_writing(file_place(path))
     migrate(connection, str(path))
     began = time.perf_counter()
-    for group in groups():
+    for group in groups(count):
         events = [
             (
                 n * 2,
@@ -159,10 +157,9 @@ def bare(path: Path, *, settle: bool) -> float:
                 "UPDATE deliveries SET state = 'delivered', attempts = 1, head = 0 WHERE id = ? AND token = 1"
             )
             connection.executemany(settled, [(f"dlv_{n:016x}",) for n in group])
-            steps = [
-                (1_000_000 + n, n, n * 2 + 1, "delivered", "delivered", 1, n, "", "200 OK", None, None, None)
-                for n in group
-            ]
+            ended = ("delivered", "delivered", 1)
+            rest = ("", "200 OK", None, None, None)
+            steps = [(1_000_000 + n, n, n * 2 + 1, *ended, n, *rest) for n in group]
             connection.executemany(MOVES["insert_step"], steps)
             connection.execute("COMMIT")
         if int(group[0]) % 2_048 == 0:
@@ -172,25 +169,34 @@ def bare(path: Path, *, settle: bool) -> float:
     return seconds
 
 
-def groups() -> Iterator[range]:
-    for first in range(0, EVENTS, CLIENTS):
+def groups(count: int) -> Iterator[range]:
+    for first in range(0, count, CLIENTS):
         yield range(first, first + CLIENTS)
 
 
-async def test_accept_costs_less_than_three_times_the_bare_rows(tmp_path: Path) -> None:
-    floor = bare(tmp_path / "bare.db", settle=False)
-    async with journal(tmp_path / "home") as opened:
-        ours = await accept_all(opened)
-    print(f"\naccept: {EVENTS / ours:,.0f}/s; bare rows: {EVENTS / floor:,.0f}/s; {ours / floor:.2f} times")
-    assert ours < 3 * floor
+def measure(*, short: bool) -> Sequence[Figure]:
+    """Seconds for accepts alone, and for accept, claim and settle, as multiples of the bare rows'."""
+    rounds, events = (1, 2 * CLIENTS) if short else (3, 200 * CLIENTS)
+    return [
+        _figure("accept, times the bare rows", 3, events, rounds, settle=False),
+        _figure("accept, claim, settle, times the bare rows", 4, events, rounds, settle=True),
+    ]
 
 
-async def test_accept_and_settle_cost_less_than_three_times_the_bare_rows(tmp_path: Path) -> None:
-    floor = bare(tmp_path / "bare.db", settle=True)
-    async with journal(tmp_path / "home") as opened:
-        ours = await work_all(opened)
-    print(
-        f"\naccept, claim, settle: {EVENTS / ours:,.0f}/s; bare rows: {EVENTS / floor:,.0f}/s; "
-        f"{ours / floor:.2f} times"
+def _figure(name: str, most: float, events: int, rounds: int, *, settle: bool) -> Figure:
+    ours, floor = [], []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="orgloop-bench-") as place:
+            floor.append(bare(Path(place) / "bare.db", events, settle=settle))
+            ours.append(asyncio.run(_ours(Path(place) / "home", events, settle=settle)))
+    return Figure(
+        name=name,
+        value=median(ours) / median(floor),
+        most=most,
+        detail=f"{events / median(ours):,.0f}/s of {events / median(floor):,.0f}/s",
     )
-    assert ours < 3 * floor
+
+
+async def _ours(home: Path, events: int, *, settle: bool) -> float:
+    async with journal(home) as opened:
+        return await (work_all if settle else accept_all)(opened, events)

@@ -1,0 +1,133 @@
+"""`orgloop hook`: hands what an agent's hook says to this home's daemon."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from orgloop.cli.command import Cli
+from orgloop.cli.command import command as new_command
+from orgloop.errors import DaemonError, OrgLoopError, Refused
+
+if TYPE_CHECKING:
+    from orgloop.cli.client import Client
+    from orgloop.cli.spool import Hook
+
+PATIENCE: Final = 5.0
+"""Seconds that the daemon gets: an agent waits for its hook."""
+
+SIGNATURE: Final = "X-Hub-Signature-256"
+
+
+@new_command(
+    examples=[
+        "orgloop hook claude-code-stop",
+        "orgloop hook codex --source laptop-agents --secret-env HOOK_SECRET",
+    ]
+)
+@click.argument("name", metavar="NAME")
+@click.argument("payload", metavar="[JSON]", required=False)
+@click.option("--source", metavar="ID", help="The source that it is for. Without it: NAME without -stop.")
+@click.option("--secret-env", metavar="VARIABLE", help="The variable that holds the source's secret.")
+def command(
+    cli: Cli, name: str, payload: str | None, source: str | None, secret_env: str | None
+) -> int | None:
+    """Hand on what an agent's hook says.
+
+    The hook's JSON comes on standard input, or as the last argument. It becomes a signed request to
+    the source, at the port at which this home's daemon really listens. Where no daemon runs it is
+    kept in the home, and handed over when one does; the agent never hears of that. Within a run of
+    OrgLoop's own it does nothing: the end of that run is an event already.
+
+    In Claude Code's settings: {"hooks": {"Stop": [{"hooks": [{"type": "command", "command":
+    "orgloop hook claude-code-stop"}]}]}}
+    """
+    from orgloop.cli.hook_body import body_of, source_of
+    from orgloop.cli.spool import Hook
+
+    said = payload.encode() if payload is not None else _standard_input()
+    if run := cli.environ.get("ORGLOOP_RUN_ID"):
+        cli.out.note(f"this is a session of {run}, whose end is an event already")
+        return None
+    body = body_of(name, said, int(time.time() * 1000))
+    headers = {SIGNATURE: _signature(_of_variable(cli, secret_env), body)} if secret_env else {}
+    return _deliver(cli, Hook.new(source or source_of(name), body, headers))
+
+
+def _standard_input() -> bytes:
+    if sys.stdin.isatty():
+        raise Refused("nothing comes in", hint="an agent calls this with its hook's JSON on standard input")
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as exc:
+        raise Refused(f"standard input cannot be read: {exc.strerror or exc}") from exc
+
+
+def _deliver(cli: Cli, hook: Hook) -> int | None:
+    """Send it, after what was kept before it; keep it if nobody is there."""
+    from orgloop.cli.client import Client
+    from orgloop.cli.spool import flush, keep
+
+    try:
+        client = Client.of_home(cli.home)
+        if client is not None:
+            for trouble in flush(cli.home, client, PATIENCE):
+                cli.out.warn(trouble)
+            answer = _send(cli, client, hook)
+            cli.out.note(f"{hook.source} took it: {answer.get('event_id', answer)}")
+            if cli.out.json:
+                cli.out.data(dict(answer))
+            return None
+    except DaemonError as exc:
+        cli.out.note(exc.message)
+    if not cli.home.path.is_dir():
+        cli.out.note(f"nothing has ever run in {cli.home.path}")
+    else:
+        path = keep(cli.home, hook if hook.headers else _signed(cli, hook))
+        cli.out.note(f"kept in {path} until a daemon runs")
+    return None
+
+
+def _send(cli: Cli, client: Client, hook: Hook) -> Mapping[str, Any]:
+    """Unsigned first, unless a secret was named: the project, which may know one, takes time to read."""
+    try:
+        return hook.send(client, PATIENCE)
+    except Refused as exc:
+        if exc.status != 401 or hook.headers:
+            raise
+        signed = _signed(cli, hook)
+        if not signed.headers:
+            raise
+        return signed.send(client, PATIENCE)
+
+
+def _signed(cli: Cli, hook: Hook) -> Hook:
+    """Signed with the secret that the source has in this home's project, if it has one."""
+    from pydantic import SecretStr
+
+    with cli.reading() as reader:
+        applied = reader.applied() if reader is not None else None
+    sound = replace(cli, config=applied.root).loaded.sound if applied is not None else None
+    spec = sound.sources.get(hook.source) if sound is not None else None
+    secret = getattr(spec.settings, "secret", None) if spec is not None else None
+    if not isinstance(secret, SecretStr):
+        return hook
+    return replace(hook, headers={SIGNATURE: _signature(secret.get_secret_value(), hook.body)})
+
+
+def _of_variable(cli: Cli, name: str) -> str:
+    secret = cli.environ.get(name, "")
+    if not secret:
+        raise OrgLoopError(f"the variable {name} is not set", hint="set it where the agent is started")
+    return secret
+
+
+def _signature(secret: str, body: bytes) -> str:
+    import hmac
+
+    return f"sha256={hmac.digest(secret.encode('utf-8', 'surrogateescape'), body, 'sha256').hex()}"

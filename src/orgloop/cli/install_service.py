@@ -1,0 +1,160 @@
+"""`orgloop install-service`: have the system keep the daemon running."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orgloop.cli.command import Cli
+from orgloop.cli.command import command as new_command
+from orgloop.errors import Conflict, OrgLoopError, Refused
+
+if TYPE_CHECKING:
+    from orgloop.cli.service_files import Service
+    from orgloop.cli.service_manager import Manager
+    from orgloop.runtime.variables import VariableState
+
+KEPT = ("PATH", "ORGLOOP_PORT", "ORGLOOP_METRICS_PORT")
+"""Variables of this terminal that the service gets, besides its home."""
+
+
+@new_command(
+    examples=[
+        "orgloop install-service",
+        "orgloop install-service --print",
+        "orgloop install-service --systemd",
+    ]
+)
+@click.option("--systemd", is_flag=True, help="A systemd user unit: the default where there is no launchd.")
+@click.option("--launchd", is_flag=True, help="A launchd agent: the default on macOS.")
+@click.option("--print", "--dry-run", "only_print", is_flag=True, help="Print the file, write nothing.")
+def command(cli: Cli, systemd: bool, launchd: bool, only_print: bool) -> None:
+    """Write the file by which systemd or launchd keeps this project running.
+
+    It is started with this Python and PATH, in this home, and again after a crash. Stopping it leaves
+    agents at work. A file that somebody else wrote is never replaced. `orgloop service start` starts
+    it, now and with the machine.
+    """
+    from orgloop.cli.service_manager import manager_of
+
+    if systemd and launchd:
+        raise Refused("--systemd and --launchd do not go together", hint="choose one")
+    manager = manager_of(cli.environ, launchd=launchd, systemd=systemd)
+    service = _service(cli)
+    content = manager.content(service)
+    if only_print:
+        _print(cli, manager, content)
+        return
+    _require_variables(cli)
+    path = manager.file(service.name)
+    changed = _write(manager, path, content, service)
+    if cli.out.json:
+        cli.out.data(
+            {"platform": manager.platform, "config": str(path), "name": service.name, "changed": changed}
+        )
+        return
+    cli.out.ok(f"{cli.out.path(path)} {'is written' if changed else 'was so already'}")
+    if changed:
+        from orgloop.cli.grid import print_block
+
+        print_block(cli.out, content.decode())
+    _next(cli, manager)
+
+
+def _print(cli: Cli, manager: Manager, content: bytes) -> None:
+    if cli.out.json:
+        cli.out.data({"platform": manager.platform, "content": content.decode()})
+    else:
+        cli.out.raw(content.decode())
+
+
+def _next(cli: Cli, manager: Manager) -> None:
+    from orgloop.cli.grid import print_next
+
+    commands = [("orgloop service start", "start it, now and with the machine")]
+    commands += [(one, "so that it begins before you log in") for one in manager.advice()]
+    print_next(cli.out, commands)
+
+
+def _service(cli: Cli) -> Service:
+    from orgloop.cli.service_files import Service
+
+    organization = cli.organization
+    default = Path.home() / ".orgloop"
+    name = "orgloop" if cli.home.path == default else f"orgloop-{organization.name}"
+    return Service(
+        name=name,
+        project=organization.name,
+        file=organization.file,
+        home=cli.home.path,
+        variables={variable: cli.environ[variable] for variable in KEPT if cli.environ.get(variable)},
+    )
+
+
+def _require_variables(cli: Cli) -> None:
+    """The service does not see what this terminal exports. Raises Refused if it could not start so."""
+    from orgloop.runtime.variables import variables_of
+
+    shell = [
+        one
+        for one in variables_of(cli.loaded, cli.registry, cli.environ)
+        if one.origin == "the environment" and not _in_dotenv(cli, one)
+    ]
+    needed = [one.name for one in shell if one.used and one.default is None]
+    if needed:
+        raise Refused(
+            f"{', '.join(needed)} {'is' if len(needed) == 1 else 'are'} set in this terminal only, "
+            "where the service cannot see it",
+            hint=f"write it into {cli.out.path(cli.project_file.parent / '.env')}",
+        )
+    for one in shell:
+        cli.out.warn(
+            f"{one.name} is set in this terminal only: the service goes without it",
+            f"write it into {cli.out.path(cli.project_file.parent / '.env')} if it should not",
+        )
+
+
+def _in_dotenv(cli: Cli, variable: VariableState) -> bool:
+    from orgloop.config.env import read_dotenv
+    from orgloop.config.findings import Report
+
+    return variable.name in read_dotenv(cli.project_file.parent / ".env", ".env", Report())
+
+
+def _write(manager: Manager, path: Path, content: bytes, service: Service) -> bool:
+    """Write the file, unless it says that already. Raises Conflict if it is somebody else's."""
+    from orgloop.runtime.home import replace_file
+
+    try:
+        found = path.read_bytes()
+    except FileNotFoundError:
+        found = None
+    except OSError as exc:
+        raise OrgLoopError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+    if found == content:
+        return False
+    if found is not None:
+        owner = manager.home_of(found)
+        if owner is None:
+            raise Conflict(
+                f"{path} was not written by `orgloop install-service`, so it stays",
+                hint="move it away, or look at what would be written with --print",
+            )
+        if owner != str(service.home):
+            raise Conflict(
+                f"{path} keeps the daemon of the home {owner} running",
+                hint="give this project another name, or remove that one with `orgloop service uninstall`",
+            )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        service.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        replace_file(path, content.decode(), 0o644)
+    except OSError as exc:
+        raise OrgLoopError(
+            f"{path} cannot be written: {exc.strerror or exc}",
+            hint=f"make {os.fspath(path.parent)} writable, or use --print",
+        ) from exc
+    return True

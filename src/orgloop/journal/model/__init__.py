@@ -1,0 +1,49 @@
+"""What goes into the journal and what comes out of it: plain values, the same for every backend.
+
+Times are milliseconds since 1970. Documents are events as JSON bytes.
+"""
+
+from __future__ import annotations
+
+from orgloop.journal.model.accepting import Acceptance, Accepted, NewDelivery, NewEvent
+from orgloop.journal.model.looking import (
+    AppliedRow,
+    BacklogRow,
+    DaemonRow,
+    DeliveryRow,
+    EventRow,
+    PauseRow,
+    Query,
+    RunRow,
+    SourceRow,
+    StepRow,
+)
+from orgloop.journal.model.running import OpenRun, RunEnd, RunStart
+from orgloop.journal.model.waking import ClaimedWake, Claims, ClaimWant, Prepared, Settlement, ToPrepare, Try
+
+__all__ = [
+    "Acceptance",
+    "Accepted",
+    "AppliedRow",
+    "BacklogRow",
+    "ClaimWant",
+    "ClaimedWake",
+    "Claims",
+    "DaemonRow",
+    "DeliveryRow",
+    "EventRow",
+    "NewDelivery",
+    "NewEvent",
+    "OpenRun",
+    "PauseRow",
+    "Prepared",
+    "Query",
+    "RunEnd",
+    "RunRow",
+    "RunStart",
+    "Settlement",
+    "SourceRow",
+    "StepRow",
+    "ToPrepare",
+    "Try",
+]

@@ -1,0 +1,71 @@
+"""What is taken in: events, the work that they cause, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orgloop.core.delivery import State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewDelivery:
+    """One event for one route, prepared as far as the accept transaction can.
+
+    `state` is preparing, pending, held or dropped, with its `reason` and `detail`.
+    `once` are (key hash, window in ms): unless this delivery owns each of them for its route, it is
+    inserted as dropped(duplicate). `document` is set only if the transforms changed the event.
+    `steps` says what each transform did: name, result, and a reason.
+    """
+
+    id: str
+    route: str
+    actor: str
+    runs: bool
+    state: State
+    reason: str = ""
+    detail: str = ""
+    key: str | None = None
+    once: Sequence[tuple[str, int]] = ()
+    document: bytes | None = None
+    steps: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewEvent:
+    """An event with the work that it causes. `identity` is its semantic key within its source."""
+
+    id: str
+    source: str
+    type: str
+    platform_event: str
+    trace_id: str
+    hops: int
+    document: bytes
+    deliveries: Sequence[NewDelivery] = ()
+    identity: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Acceptance:
+    """What commits together: events, their deliveries, the source's checkpoint.
+
+    `request` is the provider's delivery id: if the source has seen it, nothing is inserted and
+    each event is answered with the first one's id. An event whose identity was seen is left out
+    alone, the checkpoint moves all the same.
+    """
+
+    source: str
+    at: int
+    events: Sequence[NewEvent]
+    request: str | None = None
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """One event's answer: its id, or the first one's if it is a duplicate."""
+
+    event_id: str
+    duplicate: bool

@@ -1,0 +1,197 @@
+"""What can be seen: rows as the reader gives them, and what to ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orgloop.core.delivery import State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventRow:
+    """A committed event. `routes` is how many routes it matched."""
+
+    seq: int
+    id: str
+    at: int
+    source: str
+    type: str
+    platform_event: str
+    trace_id: str
+    hops: int
+    routes: int
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryRow:
+    """A delivery as it stands. `document` is set if transforms changed the event."""
+
+    seq: int
+    id: str
+    event_id: str
+    trace_id: str
+    source: str
+    event_type: str
+    route: str
+    actor: str
+    runs: bool
+    state: State
+    reason: str
+    detail: str
+    key: str | None
+    head: bool
+    due: int
+    accepted_at: int
+    changed_at: int
+    age_from: int
+    attempts: int
+    failures: int
+    crashes: int
+    waived: Sequence[str]
+    run_id: str | None
+    steps: Sequence[Mapping[str, Any]]
+    document: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRow:
+    """One thing that happened to a delivery: `happening` is the class name in snake case (`retry`)."""
+
+    seq: int
+    at: int
+    delivery_id: str
+    event_id: str
+    trace_id: str
+    source: str
+    event_type: str
+    route: str
+    actor: str
+    happening: str
+    state: State
+    attempt: int
+    began: int | None
+    reason: str
+    detail: str
+    sop_hash: str | None
+    sop_file: str | None
+    run_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRow:
+    """A run. `ended_at` None: it goes on. `outcome` is success, failure, cancelled or unknown; it is empty
+    for a run that never began its work, whose reason is `not_started`."""
+
+    seq: int
+    id: str
+    delivery_id: str
+    event_id: str
+    trace_id: str
+    hops: int
+    actor: str
+    route: str
+    harness: str
+    key: str | None
+    session_id: str | None
+    directory: str | None
+    run_dir: str
+    spec: Mapping[str, Any]
+    started_at: int
+    ended_at: int | None
+    outcome: str
+    reason: str
+    text: str
+    exit_status: int | None
+    cost_usd: float | None
+    completion: Mapping[str, Any]
+    last_line: str
+    last_seen: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BacklogRow:
+    """What is not finished and alike: how much, since when the first has been so, and when it was due.
+
+    `due` is of those that only wait for their turn, None if there is none.
+    """
+
+    actor: str
+    route: str
+    state: State
+    reason: str
+    count: int
+    since: int
+    due: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRow:
+    """A source's health and checkpoint."""
+
+    source: str
+    checkpoint: str | None
+    last_poll: int | None
+    last_success: int | None
+    last_event: int | None
+    errors: int
+    error: str
+    events: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PauseRow:
+    """An actor that nobody answers for: its work waits until `until`, then one wake knocks."""
+
+    actor: str
+    since: int
+    until: int
+    tries: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppliedRow:
+    """What was applied, when: the snapshot that `plan` compares with."""
+
+    at: int
+    project: str
+    root: str
+    snapshot: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DaemonRow:
+    """One life of the daemon. `ended_at` None and not alive: it died, within a minute after `last_seen`."""
+
+    started_at: int
+    last_seen: int
+    ended_at: int | None
+    pid: int
+    port: int | None
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """Filters for lists, newest first unless `after` (a seq to follow) is set. Empty means any.
+
+    `since` is inclusive, `until` exclusive: when an event or its delivery was accepted, a step
+    happened, a run started. Filters on what an event does not have itself (route, actor, delivery,
+    states, reason) ask for an event with such a delivery. `reason` of a run is why it ended.
+    """
+
+    source: str = ""
+    route: str = ""
+    actor: str = ""
+    event_id: str = ""
+    trace_id: str = ""
+    delivery_id: str = ""
+    states: Sequence[State] = ()
+    reason: str = ""
+    since: int | None = None
+    until: int | None = None
+    after: int | None = None
+    limit: int = 100

@@ -1,0 +1,86 @@
+"""What a run is when it starts, when it ends, and when a daemon finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orgloop.core.delivery import Facts, Move
+from orgloop.core.happening import Happening
+from orgloop.journal.model.accepting import Acceptance
+from orgloop.journal.model.waking import Settlement
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStart:
+    """A run, committed before its program starts; its delivery becomes `started` in the same transaction.
+
+    `session` is (key, session id) to remember for the actor; an empty key remembers nothing, the run has
+    the session's id all the same. `spec` is for people: argv, cwd, names of variables, never values.
+    `follow_up` is the `session.started` event.
+    """
+
+    run_id: str
+    settlement: Settlement
+    actor: str
+    harness: str
+    directory: str | None
+    run_dir: str
+    spec: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    session: tuple[str, str | None] | None = None
+    follow_up: Acceptance | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEnd:
+    """A run's end, its delivery's move and the events that follow: one transaction, once.
+
+    `completion` is what `actor.stopped` carries, or why nothing began. `forget_session` drops the
+    session of the run's key; `session_id` replaces it. With NotStarted the run's row gets no outcome and
+    the reason `not_started`, and a session that it would have begun is forgotten.
+    """
+
+    run_id: str
+    happening: Happening
+    move: Move
+    at: int
+    outcome: str
+    reason: str
+    text: str = ""
+    completion: Mapping[str, Any] = field(default_factory=dict)
+    exit_status: int | None = None
+    cost_usd: float | None = None
+    session_id: str | None = None
+    forget_session: bool = False
+    pause_until: int | None = None
+    follow_up: Acceptance | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenRun:
+    """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
+
+    `limits`, `spec` and `directory` are those that it started with.
+    """
+
+    run_id: str
+    delivery_id: str
+    event_id: str
+    actor: str
+    route: str
+    harness: str
+    run_dir: str
+    key: str | None
+    session_id: str | None
+    resumed: bool
+    started_at: int
+    trace_id: str
+    hops: int
+    document: bytes
+    facts: Facts
+    directory: str | None
+    limits: Mapping[str, Any]
+    spec: Mapping[str, Any]
+    offset: int = 0

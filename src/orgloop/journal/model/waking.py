@@ -1,0 +1,114 @@
+"""What is claimed, prepared and settled: one try to wake an actor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orgloop.core.admission import Usage, Verdict, Want
+from orgloop.core.delivery import Facts, Move
+from orgloop.core.happening import Happening
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimWant:
+    """How many wakes of `actor` may be claimed now.
+
+    `admit` is the guard for actors with runs, called in the transaction with what is wanted and
+    what is used at that moment; None for actors that only hand over. `directory` is where its
+    runs work.
+    """
+
+    actor: str
+    slots: int
+    admit: Callable[[Want, Usage], Verdict] | None = None
+    directory: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimedWake:
+    """A delivery that is now running, with all that waking needs.
+
+    `token` guards every later write: it changes with each claim. `document` is the event as the
+    transforms left it. `session_id` is what the key's session led to, if anything. `pause_tries` is how
+    many knocks at this actor nobody has answered; 0 if it is not paused.
+    """
+
+    id: str
+    token: int
+    event_id: str
+    route: str
+    actor: str
+    facts: Facts
+    key: str | None
+    document: bytes
+    trace_id: str
+    hops: int
+    session_id: str | None = None
+    pause_tries: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claims:
+    """What was claimed; `held` those that a guard held.
+
+    `next_due` is the next time at which something of these actors is due. `waiting` says, per actor,
+    why its first wake must wait, when nothing is due by time alone.
+    """
+
+    wakes: Sequence[ClaimedWake]
+    held: Sequence[str] = ()
+    next_due: int | None = None
+    waiting: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToPrepare:
+    """A delivery in `preparing`, in acceptance order. `document` is the event as accepted."""
+
+    id: str
+    seq: int
+    event_id: str
+    route: str
+    actor: str
+    document: bytes
+    crashes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """The result of the transforms: `happening` is Ready, Drop or Hold. `once` as in NewDelivery."""
+
+    id: str
+    happening: Happening
+    key: str | None = None
+    once: Sequence[tuple[str, int]] = ()
+    document: bytes | None = None
+    steps: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Try:
+    """What one try was: when it began, and the SOP that it carried (text by hash, path for people)."""
+
+    began: int
+    sop_hash: str | None = None
+    sop_file: str | None = None
+    sop_text: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settlement:
+    """The end of one try: written only if the delivery is still running under `token`.
+
+    `pause_until` counts if `move.pause_actor` is set: the actor is left alone until then.
+    """
+
+    id: str
+    token: int
+    happening: Happening
+    move: Move
+    at: int
+    tried: Try
+    pause_until: int | None = None

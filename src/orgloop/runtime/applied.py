@@ -1,0 +1,73 @@
+"""What is applied, in the journal: committed with what follows for waiting work, and read back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, TypeVar
+
+from orgloop.core.delivery import State
+from orgloop.journal.model import AppliedRow
+from orgloop.journal.protocols import Journal, Reader
+from orgloop.plugin import Clock
+from orgloop.runtime.wiring import Wiring
+
+FINGERPRINTS: Final = "fingerprints"
+"""Key of an applied snapshot: what decides how each route's waiting work is prepared."""
+
+T = TypeVar("T")
+
+
+class Applied:
+    """Binds waiting work to a configuration. `read` opens a reader of the same journal."""
+
+    def __init__(self, journal: Journal, read: Callable[[], Reader], clock: Clock) -> None:
+        self._journal = journal
+        self._read = read
+        self._clock = clock
+
+    async def commit(self, wiring: Wiring) -> Mapping[str, int]:
+        """Write down what is applied from now on. Returns what follows for waiting work, counted."""
+        organization = wiring.organization
+        fingerprints = {route.name: route.fingerprint for route in organization.routes}
+        before = await asyncio.to_thread(self._ask, _fingerprints)
+        row = AppliedRow(
+            at=self._clock.now(),
+            project=organization.name,
+            root=str(organization.root),
+            snapshot={**organization.snapshot, FINGERPRINTS: fingerprints},
+        )
+        return await self._journal.apply(
+            row,
+            {route.name: route.actor for route in organization.routes},
+            self._clock.now(),
+            actors={id: part.spec.kind.has_runs for id, part in wiring.actors.items()},
+            changed=[name for name, print_ in fingerprints.items() if before.get(name, print_) != print_],
+        )
+
+    async def preparing(self) -> Collection[str]:
+        """Routes that have something in `preparing`."""
+        return await asyncio.to_thread(self._ask, _preparing)
+
+    async def is_bound(self, delivery_id: str, wiring: Wiring) -> bool:
+        """Whether somebody works on this delivery under `wiring`."""
+        row = await asyncio.to_thread(self._ask, lambda reader: reader.delivery(delivery_id))
+        return row is None or wiring.takes(row.route, row.actor)
+
+    def _ask(self, question: Callable[[Reader], T]) -> T:
+        reader = self._read()
+        try:
+            return question(reader)
+        finally:
+            reader.close()
+
+
+def _fingerprints(reader: Reader) -> Mapping[str, str]:
+    """Those of the routes that were applied last, also by an earlier daemon."""
+    applied = reader.applied()
+    found: Mapping[str, str] = applied.snapshot.get(FINGERPRINTS, {}) if applied is not None else {}
+    return found
+
+
+def _preparing(reader: Reader) -> Collection[str]:
+    return reader.counts().get(State.PREPARING, {})

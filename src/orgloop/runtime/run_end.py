@@ -1,0 +1,109 @@
+"""How a run ends: what its directory and its actor say, as the rows and the event that follow."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from orgloop.core.delivery import move as moved
+from orgloop.core.delivery import pause_delay
+from orgloop.core.happening import NotStarted, RunEnded
+from orgloop.core.record import timestamp
+from orgloop.journal.model import RunEnd
+from orgloop.plugin import Clock, Completion, ExitInfo, NotBegun
+from orgloop.runtime import completion, git, watch
+from orgloop.runtime.intake import Intake
+from orgloop.runtime.judge import exit_info, judge
+from orgloop.runtime.live_run import LiveRun, one_line
+from orgloop.runtime.wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+
+class Ender:
+    """Says how runs end. Knows nothing of what goes on."""
+
+    def __init__(self, clock: Clock, intake: Intake) -> None:
+        self._clock = clock
+        self._intake = intake
+
+    async def end(self, live: LiveRun, ending: watch.Ending, wiring: Wiring) -> RunEnd:
+        """Everything that is committed at the end of a run; it is never an actor's fault if there is none."""
+        exit = exit_info(live, ending)
+        result = judge(live, ending, exit)
+        changes = None
+        if isinstance(result, Completion) and live.cwd is not None:
+            changes = await git.changes(live.cwd, live.before)
+        try:
+            return self._as_judged(live, result, exit, changes, wiring)
+        except Exception:
+            log.exception(
+                "what %s makes of run %s cannot be used; its exit decides", live.harness, live.run_id
+            )
+            return self._ended(live, completion.by_exit_status(exit), exit, changes, wiring)
+
+    def _as_judged(
+        self,
+        live: LiveRun,
+        result: Completion | NotBegun | NotStarted,
+        exit: ExitInfo,
+        changes: Mapping[str, Any] | None,
+        wiring: Wiring,
+    ) -> RunEnd:
+        match result:
+            case NotStarted():
+                return self._not_started(live, result, exit, wiring, forget_session=False)
+            case NotBegun(outcome=outcome, forget_session=forget):
+                return self._not_started(
+                    live, NotStarted(outcome=outcome), exit, wiring, forget_session=forget
+                )
+            case _:
+                return self._ended(live, result, exit, changes, wiring)
+
+    def _ended(
+        self,
+        live: LiveRun,
+        result: Completion,
+        exit: ExitInfo,
+        changes: Mapping[str, Any] | None,
+        wiring: Wiring,
+    ) -> RunEnd:
+        now = self._clock.now()
+        live.session_id = result.session_id or live.session_id
+        draft = completion.stopped(live.about, result, exit, timestamp(now), changes)
+        happening = RunEnded(detail=one_line(result.text) or one_line(result.reason))
+        return RunEnd(
+            run_id=live.run_id,
+            happening=happening,
+            move=moved(live.facts, happening, wiring.policy(live.route), now, random.random()),
+            at=now,
+            outcome=result.outcome,
+            reason=result.reason,
+            text=draft.payload["result"]["text"],
+            completion=draft.payload,
+            exit_status=exit.status,
+            cost_usd=result.cost_usd,
+            session_id=result.session_id,
+            follow_up=self._intake.follow_up(live.actor_id, draft, live.event),
+        )
+
+    def _not_started(
+        self, live: LiveRun, happening: NotStarted, exit: ExitInfo, wiring: Wiring, *, forget_session: bool
+    ) -> RunEnd:
+        now = self._clock.now()
+        move = moved(live.facts, happening, wiring.policy(live.route), now, random.random())
+        pause = pause_delay(live.pause_tries + 1, random.random()) if move.pause_actor else None
+        return RunEnd(
+            run_id=live.run_id,
+            happening=happening,
+            move=move,
+            at=now,
+            outcome="",
+            reason="not_started",
+            text=move.detail,
+            exit_status=exit.status,
+            forget_session=forget_session,
+            pause_until=now + pause if pause is not None else None,
+        )

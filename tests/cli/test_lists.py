@@ -1,0 +1,185 @@
+"""`events`, `deliveries`, `runs`: lists of what the journal has."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from orgloop.config.model import Organization
+from orgloop.core.delivery import State
+from orgloop.journal.model import Query
+from orgloop.journal.sqlite import open_reader
+from orgloop.web import shapes
+from tests.cli.conftest import Orgloop
+from tests.cli.story import HOUR, Story, a_few, tell, write_project
+
+LISTS = [["events"], ["deliveries"], ["runs", "--all"], ["held"], ["dead"]]
+
+
+@pytest.fixture
+def acme(place: Path, home: Path) -> Path:
+    """A project with a short past."""
+    write_project(place)
+    tell(home, partial(a_few, root=place))
+    return place
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table, without its head."""
+    return [re.split(r"  +", line.strip()) for line in text.split("\n\n")[0].splitlines()[1:]]
+
+
+def test_events_are_listed_newest_first_with_whom_they_woke(acme: Path, orgloop: Orgloop) -> None:
+    found = rows(orgloop("events").out)
+    assert [row[1:] for row in found] == [
+        ["evt_0000000000000005", "github", "pull_request.review_submit…", "notify pending"],
+        ["evt_0000000000000004", "github", "pull_request.review_submit…", "notify dead"],
+        ["evt_0000000000000003", "github", "pull_request.review_submit…", "engineer held"],
+        ["evt_0000000000000002", "github", "pull_request.review_submit…", "engineer"],
+        ["evt_0000000000000001", "github", "ping", "nobody"],
+    ]
+
+
+def test_deliveries_say_what_came_of_them(
+    acme: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    found = rows(orgloop("deliveries").out)
+    assert [row[2:] for row in found] == [
+        ["tell", "notify", "pending", "0"],
+        ["tell", "notify", "dead (rejected)", "1", "404 Not Found"],
+        ["pr-review", "engineer", "held (untrusted)", "0", "the author mallory is not of the team"],
+        ["pr-review", "engineer", "delivered", "1", "done"],
+    ]
+
+
+def test_runs_that_go_on_are_what_runs_lists(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    said = orgloop("runs")
+    assert said.out.splitlines()[0] == "no agent is at work now"
+    assert "orgloop runs --all" in said.out
+
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.run(began=HOUR, line="Reading the tests")
+
+    tell(home, write)
+    ((_, *cells),) = rows(orgloop("runs").out)
+    assert cells == ["run_0000000000000065", "engineer", "pr-review", "1h", "Reading the tests"]
+    assert len(orgloop("runs", "list", "--all", "--json").json) == 2
+
+
+def test_all_runs_have_their_cost_and_result(acme: Path, orgloop: Orgloop) -> None:
+    ((_, *cells),) = rows(orgloop("runs", "--all").out)
+    assert cells == ["run_0000000000000002", "engineer", "pr-review", "1m", "$0.25", "Fixed it."]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["events", "--source", "github"], 5),
+        (["events", "--route", "tell"], 2),
+        (["events", "--trace", "trc_0000000000000001"], 1),
+        (["events", "--since", "150m"], 1),
+        (["events", "-n", "2"], 2),
+        (["deliveries", "--state", "dead"], 1),
+        (["deliveries", "--state", "dead", "--state", "held"], 2),
+        (["deliveries", "--route", "pr-review"], 2),
+        (["deliveries", "--actor", "notify"], 2),
+        (["deliveries", "--reason", "untrusted"], 1),
+        (["deliveries", "--event", "evt_0000000000000005"], 1),
+        (["deliveries", "--since", "210m"], 2),
+        (["runs", "--all", "--actor", "engineer"], 1),
+        (["runs", "--all", "--route", "tell"], 0),
+        (["runs", "--all", "--since", "1h"], 0),
+        (["held", "--reason", "untrusted"], 1),
+        (["held", "list", "--route", "tell"], 0),
+        (["dead", "--actor", "notify"], 1),
+        (["dead", "--since", "1h"], 0),
+    ],
+    ids=str,
+)
+def test_options_narrow_a_list(arguments: list[str], count: int, acme: Path, orgloop: Orgloop) -> None:
+    assert len(orgloop(*arguments, "--json").json) == count
+    said = orgloop(*arguments)
+    assert (said.code, said.err) == (0, "")
+    if not count:
+        assert said.out.rstrip().endswith("that fits")
+
+
+def test_json_is_what_the_daemon_answers(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    reader = open_reader(home)
+    (run,) = reader.runs(Query())
+    (dead,) = reader.deliveries(Query(states=[State.DEAD]))
+    event = reader.event(dead.event_id)
+    reader.close()
+    assert event is not None
+    assert orgloop("runs", "--all", "--json").json == [shapes.run(run)]
+    assert orgloop("dead", "--json").json == [shapes.delivery(dead) | {"transforms": []}]
+    project = Organization(name="acme", root=acme, file=acme / "orgloop.yaml")
+    assert shapes.event(event, [dead], (), project) in orgloop("events", "--json").json
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_a_home_without_a_journal_says_what_to_do(words: list[str], place: Path, orgloop: Orgloop) -> None:
+    said = orgloop(*words)
+    assert (said.code, said.out) == (1, "")
+    assert "Nothing has run in this home yet" in said.err
+
+
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_an_empty_list_is_a_sentence(words: list[str], place: Path, home: Path, orgloop: Orgloop) -> None:
+    async def write(story: Story) -> None:
+        write_project(place)
+        await story.apply(place)
+
+    tell(home, write)
+    said = orgloop(*words)
+    assert (said.code, said.err, len(said.out.splitlines())) == (0, "", 1)
+    assert orgloop(*words, "--json").json == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["deliveries", "--route", "pr-reveiw", "--reason", "x"], "no route is called 'pr-reveiw'"),
+        (["deliveries", "--actor", "enginer"], "no actor is called 'enginer'"),
+        (["events", "--source", "gitlab"], "no source is called 'gitlab'"),
+        (["runs", "--all", "--actor", "nobody"], "no actor is called 'nobody'"),
+        (["held", "release", "--route", "x", "--yes"], "no route is called 'x'"),
+        (["deliveries", "--limit", "0"], "--limit 0 is not possible"),
+        (["deliveries", "--state", "lost"], "'lost'"),
+        (["events", "--since", "yesterday"], "--since 'yesterday'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_refused(
+    arguments: list[str], says: str, acme: Path, orgloop: Orgloop
+) -> None:
+    said = orgloop(*arguments)
+    assert (said.code, said.out) == (1, "")
+    assert says in said.err
+
+
+def test_a_full_list_says_how_to_see_more(acme: Path, orgloop: Orgloop) -> None:
+    assert orgloop("deliveries", "-n", "2").out.endswith("--limit 10 shows them.\n")
+    assert "--limit" not in orgloop("deliveries", "-n", "5").out
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("words", LISTS, ids=" ".join)
+def test_a_list_fits_the_screen(
+    words: list[str], width: int, acme: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = orgloop(*words).out.split("\n\n")[0]
+    assert max(map(len, table.splitlines())) <= width
+
+
+def test_many_held_ones_are_summed_up_with_what_to_type(acme: Path, orgloop: Orgloop) -> None:
+    said = orgloop("held").out
+    assert "1 delivery held\n     1  pr-review → engineer, untrusted\n" in said
+    assert "orgloop held show dlv_0000000000000003 " in said
+    assert "orgloop held release --route pr-review --reason untrusted " in said

@@ -1,0 +1,175 @@
+"""`orgloop runs show`, `tail` and `stop`."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from orgloop import runner
+from orgloop.cli.run_tail import lines_of
+from tests.cli.conftest import Orgloop
+from tests.cli.story import HOUR, MINUTE, Story, a_few, tell, write_project
+
+ENDED = "run_0000000000000002"
+
+
+@pytest.fixture
+def acme(place: Path, home: Path) -> Path:
+    """A project with one run, which has ended."""
+    write_project(place)
+    tell(home, partial(a_few, root=place))
+    return place
+
+
+@pytest.fixture
+def working(acme: Path, home: Path) -> str:
+    """The id of a run that goes on, and has written something."""
+
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.run(began=HOUR, line="Reading the tests")
+
+    tell(home, write)
+    write_output(home, "run_0000000000000065", "one\n\x1b[31mtwo\x1b[0m\n")
+    return "run_0000000000000065"
+
+
+def write_output(home: Path, id: str, text: str, name: str = runner.STDOUT) -> None:
+    (home / "runs" / id / name).write_text(text)
+
+
+# --- show -----------------------------------------------------------------------------------------
+
+
+def test_an_ended_run_is_shown_with_what_came_of_it(acme: Path, orgloop: Orgloop) -> None:
+    said = orgloop("runs", "show", ENDED).out
+    assert said.startswith(f"{ENDED}  success\n")
+    for fact in (
+        "actor        engineer (process)",
+        "route pr-review, evt_0000000000000002: github",
+        ", after 1m\n",
+        "exit status  0",
+        "cost         $0.25",
+        "Result\n  │ Fixed it.\n",
+        f"orgloop trace {ENDED} ",
+    ):
+        assert fact in said, fact
+    assert "runs stop" not in said
+
+
+def test_a_failed_run_is_shown_with_the_last_lines_of_its_errors(
+    acme: Path, home: Path, orgloop: Orgloop
+) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.run(began=HOUR, lasted=MINUTE, outcome="failure", reason="exit_code_2", says="It broke.")
+
+    tell(home, write)
+    write_output(home, "run_0000000000000065", "\n".join(f"error {n}" for n in range(20)), runner.STDERR)
+    said = orgloop("runs", "show", "run_0000000000000065").out
+    assert re.search(r"(?m)^  reason +exit_code_2$", said)
+    assert "Last lines of stderr\n  │ error 12\n" in said
+
+
+def test_a_run_that_goes_on_is_shown_with_how_to_watch_and_to_end_it(working: str, orgloop: Orgloop) -> None:
+    said = orgloop("runs", "show", working).out
+    assert said.startswith(f"{working}  goes on for 1h")
+    assert "says       two\n" in said
+    assert f"orgloop runs tail {working} " in said
+    assert f"orgloop runs stop {working} " in said
+
+
+def test_json_has_the_command_and_the_event(acme: Path, orgloop: Orgloop) -> None:
+    said = orgloop("runs", "show", ENDED, "--json").json
+    assert said["spec"] == {"argv": ["true"]}
+    assert said["event"]["id"] == "evt_0000000000000002"
+
+
+@pytest.mark.parametrize("words", [["show"], ["tail"], ["stop"]], ids=str)
+def test_an_unknown_run_is_not_found(words: list[str], acme: Path, orgloop: Orgloop) -> None:
+    said = orgloop("runs", *words, "run_00")
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "✗ there is no run run_00\n  `orgloop runs --all` lists them\n"
+
+
+# --- tail -----------------------------------------------------------------------------------------
+
+
+def test_tail_shows_the_output_as_its_actor_understands_it(working: str, orgloop: Orgloop) -> None:
+    assert orgloop("runs", "tail", working, "--no-follow").out == "one\ntwo\n"
+
+
+def test_tail_shows_the_output_raw_but_tamed(working: str, orgloop: Orgloop) -> None:
+    assert orgloop("runs", "tail", working, "-F", "--raw").out == "one\n [31mtwo [0m\n"
+
+
+def test_tail_without_the_project_shows_the_output_as_it_is(
+    working: str, acme: Path, orgloop: Orgloop
+) -> None:
+    (acme / "orgloop.yaml").unlink()
+    assert orgloop("runs", "tail", working, "-F").out == "one\n [31mtwo [0m\n"
+
+
+def test_tail_of_a_run_that_has_ended_ends_with_its_result(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    write_output(home, ENDED, "Looking\nFixing")
+    assert orgloop("runs", "tail", ENDED).out == "Looking\nFixing\n✓ success · 1m · $0.25  Fixed it.\n"
+
+
+def test_tail_as_json_is_one_document_a_line(working: str, orgloop: Orgloop) -> None:
+    lines = [json.loads(line) for line in orgloop("runs", "tail", working, "-F", "--json").out.splitlines()]
+    assert lines[0] == {"line": "one", "text": "one", "session_id": None, "cost_usd": None}
+    assert lines[1]["line"] == "\x1b[31mtwo\x1b[0m"
+
+
+def test_lines_come_as_the_file_grows_and_none_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    pieces = ["fi", "rst\nsec", "ond\n", "", "th"]
+
+    def goes_on() -> bool:
+        if not pieces:
+            return False
+        with path.open("a") as file:
+            file.write(pieces.pop(0))
+        return True
+
+    assert list(lines_of(path, goes_on)) == ["first", "second", "th"]
+
+
+def test_what_is_written_just_before_the_end_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("early\n")
+
+    def ends() -> bool:
+        path.write_text("early\nlate\n")
+        return False
+
+    assert list(lines_of(path, ends)) == ["early", "late"]
+
+
+def test_lines_may_be_read_from_a_byte_on(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old\nnew\n")
+    assert list(lines_of(path, lambda: False, start=4)) == ["new"]
+
+
+# --- stop -----------------------------------------------------------------------------------------
+
+
+def test_a_run_that_has_ended_cannot_be_stopped(acme: Path, orgloop: Orgloop) -> None:
+    said = orgloop("runs", "stop", ENDED)
+    assert said.code == 1
+    assert "has ended already: success" in said.err
+
+
+def test_without_a_daemon_the_runner_is_told_by_its_directory(
+    working: str, home: Path, orgloop: Orgloop
+) -> None:
+    said = orgloop("runs", "stop", working)
+    assert said.code == 0
+    assert (home / "runs" / working / runner.STOP).exists()
+    assert "no daemon runs" in said.out
+    assert orgloop("runs", "stop", working, "--json").json == {"ok": True, "id": working, "daemon": False}

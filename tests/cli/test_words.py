@@ -1,0 +1,144 @@
+"""Times, words and tables, as all commands write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orgloop.cli import times, words
+from orgloop.cli.grid import Column, print_block, print_facts, print_grid
+from orgloop.cli.output import Output
+from orgloop.core.units import DAY, HOUR, MINUTE, SECOND
+from orgloop.errors import Refused
+
+NOW = int(datetime(2026, 1, 5, 12, 0, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("ms", "said"),
+    [
+        (-5, "now"),
+        (999, "now"),
+        (SECOND, "1s"),
+        (59 * SECOND + 999, "59s"),
+        (MINUTE, "1m"),
+        (HOUR - 1, "59m"),
+        (25 * HOUR, "1d"),
+        (9 * DAY, "9d"),
+    ],
+)
+def test_an_age_has_one_unit(ms: int, said: str) -> None:
+    assert times.age(NOW - ms, NOW) == said
+    assert times.ago(NOW - ms, NOW) == (said if said == "now" else f"{said} ago")
+
+
+@pytest.mark.parametrize(("ms", "length"), [(0, 5), (19 * HOUR, 5), (2 * DAY, 9), (30 * DAY, 10)])
+def test_a_short_moment_is_never_longer_than_ten_characters(ms: int, length: int) -> None:
+    assert len(times.short_moment(NOW - ms, NOW)) == length
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("30m", NOW - 30 * MINUTE),
+        ("2d", NOW - 2 * DAY),
+        ("2026-01-05T08:00:00+00:00", NOW - 4 * HOUR),
+        ("2026-01-05T09:00:00+01:00", NOW - 4 * HOUR),
+    ],
+)
+def test_since_is_a_duration_or_a_time(text: str, at: int) -> None:
+    assert times.since_of(text, NOW) == at
+
+
+def test_since_without_a_zone_is_local_time() -> None:
+    assert times.since_of("2026-01-05T08:00", NOW) == int(datetime(2026, 1, 5, 8, 0).timestamp() * 1000)  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("text", ["", "soon", "12", "-5m", "2026-13-01"])
+def test_since_that_is_neither_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(Refused, match="neither a duration nor a date") as refused:
+        times.since_of(text, NOW)
+    assert "--since 30m" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [(None, ""), (0.0, "$0.00"), (0.004, "$0.0040"), (0.01, "$0.01"), (1.5, "$1.50"), (1234.567, "$1234.57")],
+)
+def test_dollars(cost: float | None, said: str) -> None:
+    assert words.dollars(cost) == said
+
+
+def test_one_line_has_nothing_that_a_terminal_would_obey() -> None:
+    assert words.one_line("a\x1b[2Jb\r\n\tc\u202e d") == "a [2Jb c d"
+
+
+@pytest.mark.parametrize(("limit", "said"), [(10, "abcdef"), (6, "abcdef"), (5, "abcd…"), (1, "…")])
+def test_shortened_never_exceeds_its_limit(limit: int, said: str) -> None:
+    assert words.shortened("abcdef", limit) == said
+
+
+def test_wrapped_text_says_that_something_was_cut() -> None:
+    lines = words.wrapped("word " * 40, 30)
+    assert len(lines) == 2
+    assert max(map(len, lines)) <= 30
+    assert lines[-1].endswith("…")
+    assert words.wrapped("short", 30) == ["short"]
+
+
+def test_a_path_below_the_home_directory_begins_with_a_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/mona")
+    assert words.from_home("/home/mona/acme") == "~/acme"
+    assert words.from_home(Path("/srv/acme")) == "/srv/acme"
+    assert words.from_home("") == ""
+
+
+COLUMNS = [
+    Column(name="id"),
+    Column(name="never"),
+    Column(name="wide", from_width=100),
+    Column(name="words", flexible=True),
+    Column(name="n", right=True),
+]
+ROWS = [["dlv_1", "", "here", "a sentence " * 20, "7"], ["dlv_22", "", "there", "short", "12"]]
+
+
+def printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int) -> list[str]:
+    monkeypatch.setenv("COLUMNS", str(width))
+    print_grid(Output(color=False), COLUMNS, ROWS)
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 99, 100, 160])
+def test_a_row_is_one_line_at_every_width(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, first, second = printed(capsys, monkeypatch, width)
+    assert max(map(len, (head, first, second))) <= width
+    assert "NEVER" not in head
+    assert ("WIDE" in head) is (width >= 100)
+    assert first.startswith("dlv_1 ")
+    assert "…" in first
+    assert (first.endswith(" 7"), second.endswith("12")) == (True, True)
+
+
+def test_a_table_without_names_has_no_head(capsys: pytest.CaptureFixture[str]) -> None:
+    print_grid(Output(color=False), [Column(name=""), Column(name="")], [["a", "b"]])
+    assert capsys.readouterr().out == "a  b\n"
+
+
+def test_facts_are_aligned_and_go_on_below(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_facts(
+        Output(color=False), [("a", "1"), ("gone", ""), ("name", "one two three four five six seven")]
+    )
+    assert capsys.readouterr().out == "  a     1\n  name  one two three four five six\n        seven\n"
+
+
+def test_others_text_is_marked_and_tamed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_block(Output(color=False), "one\n\x1b[31mtwo")
+    assert capsys.readouterr().out == "  │ one\n  │  [31mtwo\n"

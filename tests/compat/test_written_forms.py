@@ -1,0 +1,262 @@
+"""How published projects write things, read with the installed plugins; and what is refused, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orgloop.config.findings import Code, Finding
+from orgloop.config.load import Loaded, load_project
+from orgloop.config.model import Organization
+from orgloop.connectors.cron.settings import CronSettings
+from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
+from orgloop.plugin.registry import Registry
+
+HEAD = "metadata: {name: forms}\n"
+SOURCE = "sources: [{id: hooks, connector: webhook}]\n"
+AGENT = "actors: [{id: agent, connector: process, config: {command: [cat]}}]\n"
+TELL = 'actors: [{id: tell, connector: webhook, config: {url: "https://x.example"}}]\n'
+
+
+def load(root: Path, text: str, **environ: str) -> Loaded:
+    (root / "orgloop.yaml").write_text(HEAD + text, "utf-8")
+    return load_project(root, Registry.installed(), environ)
+
+
+def organization(root: Path, text: str, **environ: str) -> Organization:
+    loaded = load(root, text, **environ)
+    assert loaded.organization is not None, "\n".join(map(str, loaded.findings))
+    return loaded.organization
+
+
+def finding(root: Path, text: str, code: Code) -> Finding:
+    loaded = load(root, text)
+    found = [one for one in loaded.findings if one.code is code]
+    assert len(found) == 1, "\n".join(map(str, loaded.findings))
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "url"),
+    [
+        ("{url: https://x.example/a?b=c#d}", "https://x.example/a?b=c#d"),
+        ("{url: http://127.0.0.1:8080}", "http://127.0.0.1:8080"),
+        ('{"url": https://x.example}', "https://x.example"),
+    ],
+)
+def test_an_address_needs_no_quotes_in_flow_style(tmp_path: Path, written: str, url: str) -> None:
+    made = organization(tmp_path, f"actors: [{{id: tell, connector: webhook, config: {written}}}]\n")
+    settings = made.actors["tell"].settings
+    assert isinstance(settings, WebhookActorSettings)
+    assert settings.url == url
+
+
+def test_a_mistake_beside_such_an_address_is_told_at_its_place(tmp_path: Path) -> None:
+    text = "actors:\n  - {id: tell, connector: webhook, config: {url: https://x.example, methd: PUT}}\n"
+    found = finding(tmp_path, text, Code.UNKNOWN_KEY)
+    assert (found.line, found.column) == (3, 69)
+    assert found.hint == "did you mean `method`?"
+
+
+def test_a_variable_without_quotes_in_flow_style_is_told_with_the_way_to_write_it(tmp_path: Path) -> None:
+    text = "actors:\n  - {id: tell, connector: webhook, config: {url: ${URL}}}\n"
+    found = finding(tmp_path, text, Code.YAML_SYNTAX)
+    assert (found.line, found.column) == (3, 51)
+    assert '"${NAME}"' in found.hint
+
+
+@pytest.mark.parametrize("key", ["secret", "hmac_secret"])
+def test_the_secret_of_a_webhook_has_two_names(tmp_path: Path, key: str) -> None:
+    made = organization(
+        tmp_path,
+        f'sources: [{{id: in, connector: webhook, config: {{{key}: "${{S}}"}}}}]\n'
+        f'actors: [{{id: out, connector: webhook, config: {{url: "https://x.example", {key}: "${{S}}"}}}}]\n',
+        S="shared",
+    )
+    source, actor = made.sources["in"].settings, made.actors["out"].settings
+    assert isinstance(source, WebhookSourceSettings)
+    assert isinstance(actor, WebhookActorSettings)
+    assert [one.secret.get_secret_value() for one in (source, actor) if one.secret] == ["shared"] * 2
+
+
+def test_both_names_of_one_setting_are_one_too_many(tmp_path: Path) -> None:
+    text = "sources: [{id: a, connector: webhook, config: {secret: x, hmac_secret: y}}]\n"
+    found = finding(tmp_path, text, Code.DUPLICATE_KEY)
+    assert "under another name" in found.message
+    assert found.path == "sources.0.config.hmac_secret"
+    assert found.hint == "remove one of the two"
+
+
+@pytest.mark.parametrize(
+    ("written", "schedules"),
+    [
+        ('schedule: "0 6 * * 1"', [("default", "0 6 * * 1")]),
+        (
+            "schedule: [{name: a, cron: '@daily'}, {name: b, cron: every 5m}]",
+            [("a", "@daily"), ("b", "every 5m")],
+        ),
+        ("schedules: [{name: a, cron: '@daily'}]", [("a", "@daily")]),
+    ],
+)
+def test_a_clock_is_written_in_three_ways(
+    tmp_path: Path, written: str, schedules: list[tuple[str, str]]
+) -> None:
+    made = organization(tmp_path, f"sources: [{{id: clock, connector: cron, config: {{{written}}}}}]\n")
+    settings = made.sources["clock"].settings
+    assert isinstance(settings, CronSettings)
+    assert [(one.name, one.cron) for one in settings.schedules] == schedules
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "path"),
+    [
+        ("sources", "{id: a, connector: '@orgloop/connector-linear', config: {team: x}}", "connector"),
+        ("sources", "{id: a, connector: linear-webhook}", "connector"),
+        ("sources", "{id: a, connector: '@orgloop/connector-gog', config: {account: x}}", "connector"),
+        ("sources", "{id: a, connector: agent-ctl, poll: {interval: 1m}}", "connector"),
+        ("sources", "{id: a, connector: '@orgloop/connector-codex'}", "connector"),
+        ("sources", "{id: a, connector: pi-rust}", "connector"),
+        ("actors", "{id: a, connector: '@orgloop/connector-openclaw', config: {agent_id: x}}", "connector"),
+        ("actors", "{id: a, connector: docker, config: {cluster_name: kind}}", "connector"),
+        ("actors", "{id: a, connector: slack}", "connector"),
+        ("transforms", "{name: a, type: package, package: '@orgloop/transform-agent-gate'}", "package"),
+        ("loggers", "{name: a, type: '@orgloop/logger-otel', config: {}}", "type"),
+        ("loggers", "{name: a, type: syslog}", "type"),
+    ],
+)
+def test_what_is_not_part_of_this_version_is_named_with_what_is(
+    tmp_path: Path, section: str, entry: str, path: str
+) -> None:
+    loaded = load(tmp_path, f"{section}: [{entry}]\n")
+    (told,) = loaded.errors
+    assert told.path == f"{section}.0.{path}"
+    assert "is not part of this version" in told.message
+    there_are = {"sources": "webhook", "actors": "webhook", "transforms": "filter", "loggers": "console"}
+    assert there_are[section] in told.hint
+
+
+def test_what_uses_it_is_not_told_as_well(tmp_path: Path) -> None:
+    text = (
+        "sources: [{id: linear, connector: linear}]\n"
+        "actors: [{id: claw, connector: openclaw, config: {agent_id: x}}]\n"
+        "routes:\n"
+        "  - name: work\n"
+        "    when: {source: linear, events: [resource.changed]}\n"
+        "    then: {actor: claw, config: {session_key: 'a:{{payload.id}}', wake_mode: now}}\n"
+        "  - {name: again, when: {source: claw, events: [actor.stopped]}, then: {actor: claw}}\n"
+    )
+    assert [one.code for one in load(tmp_path, text).errors] == [Code.UNKNOWN_CONNECTOR] * 2
+
+
+def test_a_name_that_nobody_knows_is_still_a_mistake(tmp_path: Path) -> None:
+    found = finding(tmp_path, "sources: [{id: a, connector: githbu}]\n", Code.UNKNOWN_CONNECTOR)
+    assert found.hint == "did you mean 'github'?"
+
+
+def test_github_answers_to_its_webhook_name_without_its_plugin_being_listed_twice(tmp_path: Path) -> None:
+    for name in ("github-webhook", "@orgloop/connector-github-webhook", "github"):
+        text = f"sources: [{{id: gh, connector: '{name}'}}]\n"
+        assert organization(tmp_path, text).sources["gh"].connector == "github"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "transforms: [{name: t, type: dedup, config: {window: 10}}]\n",
+        "transforms: [{name: t, type: filter, config: {timeout: 5000}}]\n",
+        "transforms: [{name: t, type: dedup, config: {window: true}}]\n",
+        "actors: [{id: a, connector: webhook, config: {url: 'https://x.example', timeout: 1.5}}]\n",
+        "actors: [{id: a, connector: process, config: {command: [cat], timeout: 60}}]\n",
+        "loggers: [{name: l, type: file, config: {rotation: {max_age: 7}}}]\n",
+        "sources: [{id: c, connector: cron, config: {schedule: '@daily', poll_interval: 5}}]\n",
+    ],
+)
+def test_a_duration_without_a_unit_is_refused(tmp_path: Path, written: str) -> None:
+    (told,) = load(tmp_path, written).errors
+    assert told.code is Code.BAD_VALUE
+    assert re_unit(told), str(told)
+
+
+def re_unit(told: Finding) -> bool:
+    return any(word in f"{told.message} {told.hint}" for word in ("unit", "not true or false"))
+
+
+@pytest.mark.parametrize(
+    ("actor", "key", "value"),
+    [
+        (TELL, "channel", "general"),
+        (TELL, "wake_mode", "now"),
+        (AGENT, "timeout", "5m"),
+        (AGENT, "cwd", "."),
+        ("actors: [{id: agent, connector: claude-code}]\n", "model", "sonnet"),
+        ("actors: [{id: agent, connector: claude-code}]\n", "permission_mode", "plan"),
+    ],
+)
+def test_a_key_with_which_every_wake_would_be_refused_is_told_before_any_wake(
+    tmp_path: Path, actor: str, key: str, value: str
+) -> None:
+    name = "tell" if actor is TELL else "agent"
+    text = (
+        SOURCE
+        + actor
+        + (
+            "routes:\n"
+            "  - name: r\n"
+            "    when: {source: hooks, events: ['*']}\n"
+            "    then:\n"
+            f"      actor: {name}\n"
+            "      config:\n"
+            "        session_key: 'a:{{payload.id}}'\n"
+            f"        {key}: {value}\n"
+        )
+    )
+    found = finding(tmp_path, text, Code.ROUTE_CONFIG)
+    assert (found.line, found.column) == (11, 9)
+    assert f"`then.config.{key}`" in found.message
+    assert found.hint
+    assert load(tmp_path, text).organization is None
+
+
+def test_other_keys_reach_an_agent_as_they_are(tmp_path: Path) -> None:
+    text = (
+        SOURCE
+        + AGENT
+        + (
+            "routes:\n"
+            "  - name: r\n"
+            "    when: {source: hooks, events: ['*']}\n"
+            "    then: {actor: agent, config: {wake_mode: now, deliver: true, note: '{{payload.id}}'}}\n"
+        )
+    )
+    route = organization(tmp_path, text).routes[0]
+    assert route.config == {"wake_mode": "now", "deliver": True, "note": "{{payload.id}}"}
+
+
+def test_lifting_all_permissions_never_goes_without_a_word(tmp_path: Path) -> None:
+    text = (
+        "actors:\n"
+        "  - id: agent\n"
+        "    connector: claude-code\n"
+        "    config: {permission_mode: bypassPermissions}\n"
+    )
+    found = finding(tmp_path, text, Code.RISKY_SETTING)
+    assert (found.line, found.column) == (5, 14)
+    assert "whatever an event makes the agent do" in found.message
+    assert "allowed_tools" in found.hint
+    assert load(tmp_path, text).organization is not None
+
+
+@pytest.mark.parametrize("written", ["poll: {interval: 2m}", "poll_interval: 2m"])
+def test_how_often_a_source_is_polled_may_stand_inside_its_config(tmp_path: Path, written: str) -> None:
+    text = f"sources: [{{id: c, connector: cron, config: {{schedule: '@daily', {written}}}}}]\n"
+    assert organization(tmp_path, text).sources["c"].poll_interval_ms == 120_000
+    outside = text.replace("cron,", "cron, poll: {interval: 3m},")
+    assert organization(tmp_path, outside).sources["c"].poll_interval_ms == 180_000
+
+
+def test_a_source_that_is_never_polled_says_so(tmp_path: Path) -> None:
+    found = finding(
+        tmp_path, "sources: [{id: g, connector: github, config: {poll_interval: 5m}}]\n", Code.NO_EFFECT
+    )
+    assert found.path == "sources.0.config.poll_interval"

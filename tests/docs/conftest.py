@@ -1,0 +1,5 @@
+"""Fixtures for whole organizations."""
+
+from tests.e2e.conftest import organization, sink
+
+__all__ = ["organization", "sink"]

@@ -1,0 +1,165 @@
+"""What pages list is what there is: keys, defaults, codes, settings, states, reasons, proofs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from orgloop.config import schema
+from orgloop.config.findings import Code
+from orgloop.config.model import Defaults
+from orgloop.core.delivery import DeliveryPolicy, State
+from orgloop.core.happening import DropReason, HoldReason
+from orgloop.core.units import format_duration
+from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
+from orgloop.plugin.settings import Settings
+from tests.docs import pages
+from tests.docs.pages import ROOT
+
+CONFIGURATION = "docs/configuration.md"
+DELIVERY = "docs/delivery.md"
+HOOKS = "docs/agents/claude-code.md"
+"""Has the connector `coding-agent` too, which has no page of its own."""
+
+PARTS: dict[str, type[schema.Part]] = {
+    "The project": schema.Defaults,
+    "Sources": schema.Source,
+    "Actors": schema.Actor,
+    "Transforms": schema.Transform,
+    "Routes": schema.Route,
+    "Loggers": schema.Logger,
+}
+UNDOCUMENTED = {"defaults.log_level"}
+"""Accepted, and told in words."""
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of a part, as a dot path; of a list's items behind []."""
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        found = re.search(r"schema\.(\w+)", str(field.annotation))
+        inner = getattr(schema, found[1], None) if found else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from keys(inner, f"{key}[]." if "list[" in str(field.annotation) else f"{key}.")
+        else:
+            yield key
+
+
+def first_cells(text: str) -> set[str]:
+    return {name for row in pages.rows(text) for name in re.findall(r"`([^`]+)`", row[0])}
+
+
+@pytest.mark.parametrize("heading", PARTS)
+def test_every_key_is_in_its_table(heading: str) -> None:
+    prefix = "defaults." if heading == "The project" else ""
+    documented = first_cells(pages.section(CONFIGURATION, heading))
+    missing = {
+        key
+        for key in keys(PARTS[heading], prefix)
+        if not any(key == one or key.startswith(f"{one}.") for one in documented)
+    }
+    assert missing - UNDOCUMENTED == set()
+
+
+def test_the_defaults_are_those_of_the_code() -> None:
+    told = {
+        pages.code(row[0]): pages.code(row[1])
+        for row in pages.rows(pages.section(CONFIGURATION, "The project"))
+    }
+    defaults, policy = Defaults(), DeliveryPolicy()
+    real = {
+        "defaults.poll_interval": format_duration(defaults.poll_interval_ms),
+        "defaults.event_retention": format_duration(defaults.event_retention_ms),
+        "defaults.limits.runs": str(defaults.runs),
+        "defaults.limits.max_hops": str(defaults.max_hops),
+        "defaults.budget.run_usd": f"{defaults.run_usd:g}",
+        "defaults.budget.runs_per_hour": str(defaults.runs_per_hour),
+        "defaults.delivery.timeout": format_duration(policy.timeout_ms),
+        "defaults.delivery.max_age": format_duration(policy.max_age_ms),
+        "defaults.delivery.retry.max_attempts": str(policy.retry.max_attempts),
+        "defaults.delivery.retry.backoff": policy.retry.backoff,
+        "defaults.delivery.retry.initial_delay": format_duration(policy.retry.initial_delay_ms),
+        "defaults.delivery.retry.max_delay": format_duration(policy.retry.max_delay_ms),
+    }
+    assert {key: told[key] for key in real} == {
+        key: "24h" if value == "1d" else value for key, value in real.items()
+    }
+    assert len(asdict(defaults)) == 7, "a new default belongs on the page"
+
+
+@pytest.mark.parametrize(
+    ("heading", "attribute"), [("Accepted without effect", "NO_EFFECT"), ("Not acted on yet", "NOT_YET")]
+)
+def test_keys_that_do_nothing_are_told(heading: str, attribute: str) -> None:
+    told = {
+        name
+        for row in pages.rows(pages.section(CONFIGURATION, heading))
+        for name in re.findall(r"`([^`]+)`", row[1])
+    }
+    models = [
+        model for model in vars(schema).values() if isinstance(model, type) and issubclass(model, schema.Part)
+    ]
+    real = set().union(*(getattr(model, attribute) for model in models))
+    assert told - {"inbox", "inbox_ttl", "inbox_max_batch"} == real
+
+
+def test_every_code_is_told_with_its_meaning() -> None:
+    told = {pages.code(row[0]): row[2] for row in pages.rows(pages.section(CONFIGURATION, "Findings"))}
+    assert told == {code.value: code.meaning for code in Code}
+
+
+def test_states_and_reasons_are_those_of_the_code() -> None:
+    tables = pages.rows(pages.section(DELIVERY, "States"))
+    told = [pages.code(row[0]) for row in tables]
+    assert told == [*State, *DropReason, *HoldReason]
+
+
+def plugins() -> Iterator[tuple[str, str, type[Settings]]]:
+    """Name, page and settings of every installed plugin."""
+    registry = Registry.installed()
+    for name in registry.names(CONNECTORS):
+        connector = registry.connector(name)
+        places = (f"docs/connectors/{connector.name}.md", f"docs/agents/{connector.name}.md", HOOKS)
+        page = next(one for one in places if (ROOT / one).exists())
+        for kind in (connector.source, connector.actor):
+            if kind is not None:
+                yield name, page, kind.settings
+    for name in registry.names(TRANSFORMS):
+        yield name, "docs/transforms.md", registry.transform(name).settings
+    for name in registry.names(LOGGERS):
+        yield name, "docs/loggers.md", registry.logger(name).settings
+
+
+@pytest.mark.parametrize(("name", "page", "settings"), [*plugins()])
+def test_every_setting_of_every_plugin_is_on_its_page(name: str, page: str, settings: type[Settings]) -> None:
+    cells = {re.split(r"[.\[]", cell)[0] for cell in first_cells(pages.text(page))}
+    fields = {field.alias or key for key, field in settings.model_fields.items()}
+    assert fields - cells == set()
+
+
+@cache
+def proofs_in(file: str) -> frozenset[str]:
+    """The tests of a file, those of a class behind its name."""
+    tree = ast.parse((ROOT / file).read_text("utf-8"))
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    found = [node.name for node in tree.body if isinstance(node, functions)]
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            found += [f"{node.name}::{one.name}" for one in node.body if isinstance(one, functions)]
+    return frozenset(found)
+
+
+def test_every_promise_has_a_proof_that_exists() -> None:
+    promises = pages.rows(pages.section(DELIVERY, "What is promised"))
+    assert len(promises) > 10
+    for promise, proof in promises:
+        file, _, test = pages.code(proof).partition("::")
+        assert Path(ROOT / file).exists(), promise
+        assert test in proofs_in(file), promise

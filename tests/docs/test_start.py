@@ -1,0 +1,123 @@
+"""What README.md tells to type does what it says, and so does the example of the connector page."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from threading import Thread
+from urllib.request import Request, urlopen
+
+from orgloop.core.delivery import State
+from orgloop.journal.model import Query
+from orgloop.runtime.home import Home
+from tests.docs import pages
+from tests.e2e.organization import Organization, wait_for
+
+WRITING = "docs/connectors/writing.md"
+
+
+def lines(heading: str) -> list[str]:
+    """The commands below a heading of README.md, in their order."""
+    begin = pages.section("README.md", heading)
+    return [
+        line
+        for block in pages.blocks("sh", pages=("README.md",))
+        if block.text in begin
+        for line in block.text.splitlines()
+    ]
+
+
+def sent(curl: str, port: int) -> dict[str, object]:
+    """Send what this call of curl sends, to another port."""
+    words = shlex.split(curl)
+    assert words[:3] == ["curl", "-X", "POST"]
+    url, options = words[3], dict(zip(words[4::2], words[5::2], strict=True))
+    assert options.keys() == {"-H", "-d"}
+    name, _, value = options["-H"].partition(": ")
+    assert ":4800/" in url
+    request = Request(url.replace(":4800/", f":{port}/"), data=options["-d"].encode(), headers={name: value})
+    with urlopen(request, timeout=30) as answer:
+        said: dict[str, object] = json.loads(answer.read())
+    return said
+
+
+def test_the_readmes_start_sequence_runs(tmp_path: Path) -> None:
+    _, _, install, make, init, start, curl, *looks = lines("Begin")
+    assert (install, make, init, start) == (
+        "pip install .",
+        "mkdir my-org && cd my-org",
+        "orgloop init",
+        "orgloop start",
+    )
+    organization = Organization(root=tmp_path / "my-org", home=Home(tmp_path / "home"))
+    scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(
+        ["sh", "-c", f"{make} && {init}"],
+        cwd=tmp_path,
+        env={**organization.environment, "PATH": scripts},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    try:
+        organization.start()
+        answer = sent(curl, organization.port)
+        assert answer["ok"] is True
+
+        def delivered() -> bool:
+            with organization.reader() as reader:
+                found = reader.deliveries(Query(event_id=str(answer["event_id"])))
+            return [one.state for one in found] == [State.DELIVERED]
+
+        wait_for("the event to wake its actor", delivered)
+        for look in looks:
+            program, *words = shlex.split(look)
+            assert program == "orgloop"
+            assert organization.command(*words).stdout
+        shown = organization.command("trace", str(answer["event_id"])).stdout
+        assert "webhook-to-process" in shown
+        assert organization.daemon is not None
+        # Somebody must take note of its end, or `stop` sees it as there for ever.
+        Thread(target=organization.daemon.wait, daemon=True).start()
+        assert organization.command("stop").returncode == 0
+    finally:
+        organization.kill()
+
+
+def test_the_connector_of_the_page_works(organization: Organization, tmp_path: Path) -> None:
+    [package] = pages.blocks("toml", pages=(WRITING,))
+    [module] = pages.blocks("python", pages=(WRITING,))
+    [project] = pages.blocks("yaml", pages=(WRITING,))
+    declared = tomllib.loads(package.text)["project"]
+    place = tmp_path / "installed"
+    about = place / f"{declared['name'].replace('-', '_')}-{declared['version']}.dist-info"
+    about.mkdir(parents=True)
+    (place / "orgloop_dropbox.py").write_text(module.text)
+    (about / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {declared['name']}\nVersion: {declared['version']}\n"
+    )
+    points = declared["entry-points"]["orgloop.connectors"]
+    listed = "\n".join(f"{name} = {target}" for name, target in points.items())
+    (about / "entry_points.txt").write_text(f"[orgloop.connectors]\n{listed}\n")
+    organization.environ = {"PYTHONPATH": str(place)}
+    organization.write({"orgloop.yaml": project.text, "inbox/old.txt": "", "outbox/.keep": ""})
+    assert organization.command("validate").returncode == 0
+    assert "inbox" in organization.command("doctor", check=False).stdout
+    example = json.loads(organization.command("test", "--generate", "dropbox").stdout)
+    assert example["provenance"]["platform_event"] == "file.created"
+    organization.start()
+
+    def polled() -> bool:
+        with organization.reader() as reader:
+            return any(source.checkpoint for source in reader.sources())
+
+    wait_for("the first poll", polled)
+    organization.write({"inbox/new.txt": ""})
+    written = wait_for("a file", lambda: list((organization.root / "outbox").glob("dlv_*.json")))
+    assert [json.loads(one.read_text()) for one in written] == [{"name": "new.txt"}]

@@ -1,0 +1,204 @@
+"""What an actor answers, through the real executor, to the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop.core.delivery import State
+from orgloop.core.happening import Released, Started
+from orgloop.plugin import (
+    Delivered,
+    Interrupted,
+    Limited,
+    Outcome,
+    Rejected,
+    Retry,
+    Skipped,
+    Throttled,
+    Unavailable,
+    Wake,
+)
+from tests.runtime.engine import NOON, Engine, Stage, engine, until
+
+PROJECT = """
+defaults: {delivery: {timeout: 1s, retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
+sources: [{id: in, connector: receiver}]
+actors: [{id: taker, connector: taker}]
+routes: [{name: all, when: {source: in, events: ["*"]}, then: {actor: taker}}]
+"""
+
+TABLE: list[tuple[Any, State, int, str]] = [
+    (Delivered(detail="200 OK"), State.DELIVERED, 1, "200 OK"),
+    (Skipped(reason="nothing to do"), State.DROPPED, 1, "nothing to do"),
+    (Rejected(reason="never"), State.DEAD, 1, "never"),
+    (Retry(reason="500"), State.PENDING, 1, "500"),
+    (Throttled(until=NOON + 60_000, reason="429"), State.PENDING, 0, "429"),
+    (Unavailable(reason="refused"), State.PENDING, 0, "refused"),
+    (Limited(account="a", until=NOON + 60_000), State.PENDING, 0, "usage limit"),
+    (ConnectionError("it broke"), State.PENDING, 1, "ConnectionError: it broke"),
+    (asyncio.CancelledError(), State.PENDING, 1, "CancelledError"),
+    (None, State.PENDING, 1, "it returned a NoneType, which is no outcome"),
+    ("delivered", State.PENDING, 1, "it returned a str, which is no outcome"),
+    (Started(run_id="run_1"), State.PENDING, 1, "it returned a Started, which is no outcome"),
+]
+
+
+@pytest.mark.parametrize(("answer", "state", "attempts", "detail"), TABLE, ids=lambda value: str(value)[:40])
+async def test_each_answer_becomes_its_state(
+    tmp_path: Path, answer: Any, state: State, attempts: int, detail: str
+) -> None:
+    async def say(wake: Wake) -> Outcome:
+        if isinstance(answer, BaseException):
+            raise answer
+        outcome: Outcome = answer
+        return outcome
+
+    async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
+        await it.emit()
+        await until(lambda: it.happenings(), "an outcome")
+        (row,) = it.rows()
+        assert (row.state, row.attempts, row.detail) == (state, attempts, detail)
+        assert it.runtime.dispatcher.in_flight == 0
+
+
+async def test_an_actor_that_hands_a_wake_back_gets_it_again_uncounted(tmp_path: Path) -> None:
+    answers: list[Outcome] = [Interrupted(crash=False), Delivered()]
+
+    async def say(wake: Wake) -> Outcome:
+        return answers.pop(0)
+
+    async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
+        await it.emit()
+        (row,) = await it.delivered()
+        assert row.attempts == 1
+        assert it.happenings() == ["interrupted", "delivered"]
+
+
+async def test_a_wake_that_takes_too_long_is_an_unknown_outcome_under_the_same_idempotency_key(
+    tmp_path: Path,
+) -> None:
+    async def say(wake: Wake) -> Outcome:
+        if wake.attempt == 1:
+            await asyncio.Event().wait()
+        return Delivered()
+
+    project = PROJECT.replace("timeout: 1s", "timeout: 20ms")
+    async with engine(tmp_path, project, Stage(answers={"taker": say})) as it:
+        await it.emit()
+        await until(lambda: it.happenings() == ["retry"], "the time-out")
+        await it.pass_time(11)
+        await it.delivered()
+        first, second = it.stage.wakes["taker"]
+        assert first.idempotency_key == second.idempotency_key
+        assert (first.attempt, second.attempt) == (1, 2)
+
+
+async def test_a_known_failure_is_tried_again_under_a_new_key_until_the_attempts_are_used_up(
+    tmp_path: Path,
+) -> None:
+    async def say(wake: Wake) -> Outcome:
+        return Retry(reason="500")
+
+    async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
+        await it.emit()
+        for tries in (1, 2, 3):
+            await until(lambda n=tries: len(it.happenings()) == n, f"try {tries}")  # type: ignore[misc]
+            await it.pass_time(11)
+        (row,) = await it.settled("dead")
+        assert (row.attempts, row.reason) == (3, "attempts")
+        assert len({wake.idempotency_key for wake in it.stage.wakes["taker"]}) == 3
+        assert len({wake.delivery_id for wake in it.stage.wakes["taker"]}) == 1
+
+
+async def test_a_wake_that_cannot_be_made_is_held_and_does_not_keep_its_slot(tmp_path: Path) -> None:
+    sop = tmp_path / "sop.md"
+    sop.write_text("---\nrender: true\n---\nDo {{payload.n}}\n")
+    project = PROJECT.replace("then: {actor: taker}", "then: {actor: mind}, with: {prompt_file: sop.md}")
+    project = project.replace("connector: taker", "connector: mind").replace("id: taker", "id: mind")
+    async with engine(tmp_path, project) as it:
+        sop.write_text("---\nrender: true\n---\nDo {{ }}\n")
+        await it.emit()
+        (row,) = await it.settled("held")
+        assert row.reason == "config"
+        assert "this wake cannot be made: TemplateError" in row.detail
+        assert it.runtime.dispatcher.in_flight == 0
+
+
+async def test_a_wake_whose_prompt_file_is_gone_is_held_and_goes_on_once_released(tmp_path: Path) -> None:
+    sop = tmp_path / "sop.md"
+    sop.write_text("Be kind.\n")
+    project = PROJECT.replace("then: {actor: taker}", "then: {actor: mind}, with: {prompt_file: sop.md}")
+    project = project.replace("connector: taker", "connector: mind").replace("id: taker", "id: mind")
+    async with engine(tmp_path, project) as it:
+        sop.unlink()
+        await it.emit()
+        (row,) = await it.settled("held")
+        assert (row.reason, it.stage.wakes["mind"]) == ("no_sop", [])
+        sop.mkdir()
+        await it.emit(2)
+        (_, folder) = await it.settled("held", "held")
+        assert folder.reason == "no_sop"
+        sop.rmdir()
+        sop.write_text("Be kinder.\n")
+        await release(it, row.id)
+        await it.settled("delivered", "held")
+        assert it.stage.wakes["mind"][0].prompt.startswith("Be kinder.\n")
+
+
+async def release(it: Engine, delivery_id: str) -> None:
+    await it.runtime.operate(delivery_id, Released())
+
+
+async def test_a_failing_delivery_keeps_nothing_else_from_being_delivered(tmp_path: Path) -> None:
+    """Neither the other routes of its event nor the other events of its request or poll."""
+
+    async def fail(wake: Wake) -> Outcome:
+        raise RuntimeError("broken")
+
+    project = PROJECT.replace(
+        'routes: [{name: all, when: {source: in, events: ["*"]}, then: {actor: taker}}]',
+        """  - {id: broken, connector: taker}
+routes:
+  - {name: first, when: {source: in, events: ["*"]}, then: {actor: broken}}
+  - {name: second, when: {source: in, events: ["*"]}, then: {actor: taker}}
+""",
+    ).replace("actors: [{id: taker, connector: taker}]", "actors:\n  - {id: taker, connector: taker}")
+    async with engine(tmp_path, project, Stage(answers={"broken": fail})) as it:
+        for n in range(3):
+            await it.emit(n)
+        await it.delivered(3, route="second")
+        await until(lambda: len(it.stage.wakes["broken"]) == 3, "the other route")
+        assert it.stage.texts("taker") == [0, 1, 2]
+        assert it.runtime.supervisor.troubles == {}
+
+
+async def test_a_skip_is_no_failure(tmp_path: Path) -> None:
+    async def say(wake: Wake) -> Outcome:
+        return Skipped(reason="not mine")
+
+    async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
+        await it.emit()
+        (row,) = await it.settled("dropped")
+        assert (row.reason, row.failures) == ("skipped", 0)
+        assert it.runtime.tally.errors == {}
+
+
+async def test_a_target_that_hangs_delays_nobody_else(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+
+    async def hang(wake: Wake) -> Outcome:
+        if wake.event.payload["n"] == 0:
+            await gate.wait()
+        return Delivered()
+
+    project = PROJECT.replace("timeout: 1s", "timeout: 60s")
+    async with engine(tmp_path, project, Stage(answers={"taker": hang})) as it:
+        for n in range(5):
+            await it.emit(n)
+        await it.settled("running", *["delivered"] * 4)
+        gate.set()
+        await it.delivered(5)
