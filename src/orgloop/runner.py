@@ -100,9 +100,9 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
     finally:
         attempt(os.unlink, SPEC)
     program.record()
-    adopt_orphans()
     os.dup2(null, 0)
     os.dup2(null, 1)
+    adopt_orphans()
     stopped, kill_at = hold(program, wake)
     end |= {"started_at": program.started_at, "ended_at": time.time()}
     end |= {"duration_s": time.monotonic() - program.began, "stopped": stopped}

@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,12 +49,23 @@ class Ending:
 def spawn(directory: Path) -> subprocess.Popen[bytes]:
     """Start the runner in a session of its own. Raises OSError."""
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(runner.__file__)), str(directory)],
+        [sys.executable, "-I", "-S", str(_program()), str(directory)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _program() -> Path:
+    """The runner, compiled if that is at hand: what is started by its path is compiled each time."""
+    source = Path(runner.__file__)
+    compiled = Path(cache_from_source(runner.__file__))
+    try:
+        fresh = compiled.stat().st_mtime >= source.stat().st_mtime
+    except OSError:
+        fresh = False
+    return compiled if fresh else source
 
 
 async def until_gone(directory: Path, spawned: subprocess.Popen[bytes] | None) -> None:
