@@ -25,6 +25,9 @@ CLIENTS: Final = 64
 DOCUMENT: Final = b'{"payload": "' + b"x" * 1_000 + b'"}'
 
 ACCEPT: Final = statements.load("accept.sql")
+SETTLED: Final = (
+    "UPDATE deliveries SET state = 'delivered', attempts = 1, head = 0 WHERE id = ? AND token = 1"
+)
 CLAIM: Final = statements.load("claim.sql")
 MOVES: Final = statements.load("moves.sql")
 
@@ -153,10 +156,7 @@ def bare(path: Path, count: int, *, settle: bool) -> float:
             connection.executemany(CLAIM["take"], [(n * 2 + 1, n, None) for n in group])
             connection.execute("COMMIT")
             connection.execute("BEGIN IMMEDIATE")
-            settled = (
-                "UPDATE deliveries SET state = 'delivered', attempts = 1, head = 0 WHERE id = ? AND token = 1"
-            )
-            connection.executemany(settled, [(f"dlv_{n:016x}",) for n in group])
+            connection.executemany(SETTLED, [(f"dlv_{n:016x}",) for n in group])
             ended = ("delivered", "delivered", 1)
             rest = ("", "200 OK", None, None, None)
             steps = [(1_000_000 + n, n, n * 2 + 1, *ended, n, *rest) for n in group]

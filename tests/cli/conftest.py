@@ -7,7 +7,7 @@ import json
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from orgloop.cli.app import main
+from orgloop.runtime.home import Home
+from tests.e2e.organization import Organization
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +64,17 @@ def orgloop(place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
         return Said(code=code, out=said.out, err=said.err)
 
     return run
+
+
+@pytest.fixture
+def organization(tmp_path: Path) -> Iterator[Organization]:
+    """An empty project with a home of its own, for real daemons; whatever runs there ends with the test."""
+    root = tmp_path / "org"
+    root.mkdir()
+    made = Organization(root=root, home=Home(tmp_path / "org-home"))
+    yield made
+    made.command("stop", "--force", "--config", str(root), check=False)
+    made.kill()
 
 
 def free_port() -> int:

@@ -14,12 +14,12 @@ import orjson
 from orgloop.config.load import load_or_raise
 from orgloop.core.delivery import State
 from orgloop.core.happening import Happening, Hold, HoldReason, Rejected, Unavailable
+from orgloop.core.units import DAY, HOUR, MINUTE
 from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, NewDelivery, NewEvent
 from orgloop.journal.sqlite import SqliteJournal, open_journal
 from orgloop.plugin.registry import Registry
-from tests.journal.build import DAY, HOUR, run_end, run_start, settle
+from tests.journal.build import run_end, run_start, settle
 
-MINUTE = 60_000
 NOW = int(time.time() * 1000)
 
 PROJECT = {

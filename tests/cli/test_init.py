@@ -127,6 +127,14 @@ def test_names_of_packages_are_names_of_connectors(orgloop: Orgloop, place: Path
     assert [part["connector"] for part in parts(place)] == ["cron", "process"]
 
 
+def test_a_connector_that_is_named_twice_is_there_once(orgloop: Orgloop, place: Path) -> None:
+    said = orgloop(
+        "init", "--no-interactive", "--connectors", "github,@orgloop/connector-github-webhook,github"
+    )
+    assert said.code == Exit.OK
+    assert [part["connector"] for part in parts(place)] == ["github", "process"]
+
+
 def test_a_name_and_a_directory_of_their_own(orgloop: Orgloop, place: Path) -> None:
     said = orgloop(
         "init",

@@ -10,11 +10,12 @@ import pytest
 
 from orgloop.config.model import Organization
 from orgloop.core.delivery import State
+from orgloop.core.units import HOUR
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
 from orgloop.web import shapes
 from tests.cli.conftest import Orgloop
-from tests.cli.story import HOUR, Story, a_few, tell, write_project
+from tests.cli.story import Story, a_few, tell, write_project
 
 LISTS = [["events"], ["deliveries"], ["runs", "--all"], ["held"], ["dead"]]
 

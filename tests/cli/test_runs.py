@@ -11,8 +11,9 @@ import pytest
 
 from orgloop import runner
 from orgloop.cli.run_tail import lines_of
+from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
-from tests.cli.story import HOUR, MINUTE, Story, a_few, tell, write_project
+from tests.cli.story import Story, a_few, tell, write_project
 
 ENDED = "run_0000000000000002"
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from orgloop.core.happening import HoldReason
+from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
-from tests.cli.story import HOUR, MINUTE, Story, much, tell, write_project
+from tests.cli.story import Story, much, tell, write_project
 
 
 def section(text: str, heading: str) -> str:

@@ -12,10 +12,11 @@ import pytest
 from orgloop.cli import verdicts
 from orgloop.core.delivery import State
 from orgloop.core.happening import HoldReason
+from orgloop.core.units import HOUR, MINUTE
 from orgloop.journal.model import DeliveryRow, Query
 from orgloop.journal.sqlite import open_journal, open_reader
 from tests.cli.conftest import Orgloop
-from tests.cli.story import HOUR, MINUTE, NOW, Story, tell, write_project
+from tests.cli.story import NOW, Story, tell, write_project
 
 
 async def waiting(story: Story, root: Path) -> None:

@@ -200,12 +200,13 @@ routes: [{name: r, when: {source: hooks, events: ["*"]}, transforms: [dedup], th
 
 
 async def test_a_target_that_never_answers_holds_nobody_else_up(tmp_path: Path, sink: Sink) -> None:
-    hung = asyncio.Event()
+    hung, over = asyncio.Event(), asyncio.Event()
 
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hung.set()
-        await asyncio.Event().wait()
+        await over.wait()
         writer.close()
+        await writer.wait_closed()
 
     listener = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
@@ -238,7 +239,9 @@ routes:
             assert len(rows) == 1
         given_up = await org.settled(first)
         assert given_up["to-silent"].state is State.DEAD
+        over.set()
     listener.close()
+    await listener.wait_closed()
 
 
 async def test_an_agent_that_wakes_itself_is_held_though_each_run_is_an_event_of_its_own(
@@ -316,6 +319,7 @@ async def test_a_character_that_arrives_in_two_parts_stays_one(tmp_path: Path) -
         writer.write(body[cut:])
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.close()
+        await writer.wait_closed()
         assert org.events("hooks")[0].document["payload"]["text"] == "Straße 😀"
 
 

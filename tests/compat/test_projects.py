@@ -198,7 +198,7 @@ class TestGithubToSlack:
 
     async def test_the_channel_gets_text_and_the_archive_the_event(self, tmp_path: Path, sink: Sink) -> None:
         variables = {**VARIABLES, "SLACK_WEBHOOK_URL": sink.url}
-        async with living(PROJECTS / "github-to-slack", variables, tmp_path / "home") as org:
+        async with living(copied("github-to-slack", tmp_path), variables, tmp_path / "home") as org:
             headers, body = delivery("pull_request.review_submitted")
             event = await org.send("github", body, headers)
             found = await org.settled(event)
@@ -261,7 +261,7 @@ class TestTwoOrganizations:
         self, tmp_path: Path, sink: Sink
     ) -> None:
         variables = {**VARIABLES, "SUPPLIER_URL": sink.url}
-        async with living(PROJECTS / "buyer", variables, tmp_path / "home") as buyer:
+        async with living(copied("buyer", tmp_path), variables, tmp_path / "home") as buyer:
             tick = {
                 "source": "order-day",
                 "type": "resource.changed",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orgloop.config.findings import Code
-from orgloop.config.load import load_project
+from orgloop.config.load import load_or_raise, load_project
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.registry import Registry
 from orgloop.plugin.transform import TransformPlugin
@@ -353,3 +353,17 @@ def test_the_settings_know_the_project_and_its_budget(tmp_path: Path) -> None:
     load_project(tmp_path, Registry.of(*parts), VARIABLES)
     assert seen == [{"project": tmp_path, "base": tmp_path, "environment": VARIABLES, "run_usd": 2}]
     assert registry().names("orgloop.connectors")
+
+
+def test_a_logger_without_a_level_has_the_projects(tmp_path: Path) -> None:
+    (tmp_path / "orgloop.yaml").write_text(
+        "metadata: {name: a}\n"
+        "defaults: {log_level: warn}\n"
+        "loggers:\n"
+        "  - {name: quiet, type: console}\n"
+        "  - {name: loud, type: console, config: {level: debug}}\n"
+        "  - {name: kept, type: file}\n"
+    )
+    organization = load_or_raise(tmp_path, Registry.installed(), {})
+    levels = {spec.name: getattr(spec.settings, "level", None) for spec in organization.loggers}
+    assert levels == {"quiet": "warn", "loud": "debug", "kept": None}

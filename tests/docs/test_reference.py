@@ -163,3 +163,10 @@ def test_every_promise_has_a_proof_that_exists() -> None:
         file, _, test = pages.code(proof).partition("::")
         assert Path(ROOT / file).exists(), promise
         assert test in proofs_in(file), promise
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    named = [one for one in pages.spans("docs/architecture.md") if re.fullmatch(r"[\w/*]+\.(py|sql)", one)]
+    assert len(named) > 15
+    source = ROOT / "src/orgloop"
+    assert [one for one in named if not [*source.glob(one), *source.glob(f"*/{one}")]] == []

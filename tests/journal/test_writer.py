@@ -76,6 +76,15 @@ class TestLanes:
             await asyncio.gather(*waiting)
         assert groups.groups[:3] == [["settle"] * 4 + ["accept"] * 2] * 2 + [["accept"]]
 
+    @pytest.mark.parametrize(("ends", "comes"), [(3, 3), (1, 2), (0, 6)])
+    async def test_no_more_comes_than_ends_but_for_a_few(self, ends: int, comes: int) -> None:
+        groups = Groups()
+        async with writer(groups, accepts=2) as made:
+            waiting = [made.submit(named("settle")) for _ in range(ends)]
+            waiting += [made.submit(named("accept"), Lane.ACCEPT, rows=1) for _ in range(6)]
+            await asyncio.gather(*waiting)
+        assert groups.groups[0] == ["settle"] * ends + ["accept"] * comes
+
     async def test_a_group_is_bounded_in_rows_but_takes_one_however_large(self) -> None:
         groups = Groups()
         async with writer(groups, group_rows=10) as made:

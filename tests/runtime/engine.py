@@ -289,12 +289,12 @@ def registry(stage: Stage) -> Registry:
     )
 
 
-def draft(n: Any = 1, *, key: str | None = None, **payload: Any) -> Draft:
+def draft(n: Any = 1, *, fact: str | None = None, **payload: Any) -> Draft:
     """An event that routes may look at: `payload.n` and what else is given."""
     return Draft(
         provenance={"platform": "fake", "author_type": payload.pop("author_type", "team_member")},
         payload={"n": n, **payload},
-        key=key,
+        key=fact,
     )
 
 
@@ -309,9 +309,9 @@ class Engine:
     reader: SqliteReader
     runtime: Runtime
 
-    async def emit(self, n: Any = 1, *, source: str = "in", key: str | None = None, **payload: Any) -> str:
+    async def emit(self, n: Any = 1, *, source: str = "in", fact: str | None = None, **payload: Any) -> str:
         """Put an event in; its id."""
-        (accepted,) = await self.runtime.intake.take(source, [draft(n, key=key, **payload)])
+        (accepted,) = await self.runtime.intake.take(source, [draft(n, fact=fact, **payload)])
         return accepted.event_id
 
     def organization(self, project: str) -> Organization:

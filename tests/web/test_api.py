@@ -350,6 +350,7 @@ async def test_deliveries_have_their_fields_and_filters(acme: Daemon) -> None:
         "no",
     )
     assert (one["key"], one["run_id"], one["due"]) == (None, None, None)
+    assert (one["attempts"], one["failures"], one["crashes"]) == (1, 1, 0)
     for query, count in (
         ("", 2),
         ("?route=all-hooks", 2),
@@ -424,7 +425,7 @@ async def test_doctor_is_what_the_process_says(acme: Daemon) -> None:
     assert await acme.get("/api/doctor") == (200, {"status": "ok", "project": PROJECT, "checks": []})
 
 
-@pytest.mark.parametrize("path", PLACES)
+@pytest.mark.parametrize("path", [*PLACES, "/api/nothing"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD"])
 async def test_api_only_reads(method: str, path: str, acme: Daemon) -> None:
     status, headers, _ = await acme.whole(method, path)

@@ -325,6 +325,20 @@ async def test_emit_of_an_event_that_is_there_already_is_a_duplicate(acme: Daemo
     assert acme.states() == ["delivered"]
 
 
+async def test_of_two_emits_of_one_event_at_once_one_is_a_duplicate(acme: Daemon) -> None:
+    document = {
+        "id": "evt_00000000000000aa",
+        "source": "hooks",
+        "type": "resource.changed",
+        "provenance": {"platform": "x"},
+    }
+    both = await asyncio.gather(*(acme.control("POST", "/control/emit", document) for _ in range(2)))
+    assert [status for status, _ in both] == [200, 200]
+    assert {body["event_id"] for _, body in both} == {"evt_00000000000000aa"}
+    assert sorted(body["duplicate"] for _, body in both) == [False, True]
+    await acme.settled("delivered")
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"{", b"[" * 20_000], ids=lambda body: body[:6])
 async def test_emit_refuses_what_is_no_object(body: bytes, acme: Daemon) -> None:
     assert (await acme.control("POST", "/control/emit", body))[0] == 400

@@ -136,6 +136,16 @@ async def test_garbage_is_no_matter_for_the_log(acme: Daemon, caplog: pytest.Log
     ] == []
 
 
+async def test_a_packed_body_is_not_unpacked_to_be_thrown_away(acme: Daemon) -> None:
+    bomb = gzip.compress(b"\0" * 500_000_000, compresslevel=1)
+    packed = bomb[: 1024 * 1024 - 1]
+    async with wire(acme.server.port) as connection:
+        await connection.send(post(b"/webhook/hooks", packed, b"Content-Encoding: gzip"))
+        assert (await connection.answer()).status == 415
+        await connection.send(post(b"/webhook/hooks", b"{}"))
+        assert (await connection.answer()).status == 200
+
+
 async def test_a_request_that_never_ends_in_its_head_is_refused_early(acme: Daemon) -> None:
     async with wire(acme.server.port) as connection:
         await connection.send(b"GET /api/status HTTP/1.1\r\n" + HOST)

@@ -168,6 +168,14 @@ async def test_a_body_at_the_limit_is_taken_and_one_byte_more_is_not(acme: Daemo
     assert (answer.status, answer.json["error"]) == (413, f"the body is larger than {LIMIT} bytes")
 
 
+async def test_a_small_body_in_chunks_is_measured_too(home: Path) -> None:
+    async with daemon(home, body_limit=10) as acme:
+        for body, status in ((b'"12345678"', 200), (b'"123456789"', 413)):
+            request = b"POST /webhook/hooks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+            answer = await ask(acme.server.port, request + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+            assert answer.status == status
+
+
 async def test_a_body_that_says_that_it_is_too_large_is_refused_before_it_comes(acme: Daemon) -> None:
     async with wire(acme.server.port) as connection:
         await connection.send(
@@ -315,6 +323,12 @@ async def test_the_source_decides_what_the_sender_hears(
     )
     assert seen.headers["x-custom"] == seen.headers.get("x-custom") == "Yes"
     assert "x-custom" in dict(seen.headers)
+
+
+async def test_a_source_never_sees_a_method_that_no_sender_needs(home: Path) -> None:
+    async with daemon(home, with_translator) as odd:
+        for method, status in (("GET", 200), ("PUT", 200), ("DELETE", 405), ("OPTIONS", 405)):
+            assert (await odd.send(method, "/webhook/odd"))[0] == status, method
 
 
 async def test_headers_of_the_reply_are_sent(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,9 @@ class Banner:
         ):
             return organization
         plugin = cli.registry.logger("console")
-        settings = plugin.settings.model_validate({"level": "debug" if cli.out.verbose else "info"})
-        spec = LoggerSpec(name=TERMINAL, plugin=plugin, settings=settings, fingerprint=str(cli.out.verbose))
+        level = "debug" if cli.out.verbose else organization.defaults.log_level
+        settings = plugin.settings.model_validate({"level": level})
+        spec = LoggerSpec(name=TERMINAL, plugin=plugin, settings=settings, fingerprint=level)
         return replace(organization, loggers=(*organization.loggers, spec))
 
     def ready(self, organization: Organization, url: str) -> None:

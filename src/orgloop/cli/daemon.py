@@ -68,6 +68,7 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
     )
     runtime = None
     server = None
+    reader = None
     try:
         reader = read()
         version = version_of("orgloop")
@@ -104,6 +105,9 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
     finally:
         if server is not None:
             await server.stop()
+        if reader is not None:
+            # Whoever closes last folds the write-ahead log into the journal; that must be who can write.
+            reader.close()
         await (runtime.stop() if runtime is not None else journal.close())
         home.forget_daemon(os.getpid())
 

@@ -51,8 +51,21 @@ def command(
     if cli.out.json:
         cli.out.data(answer)
         return
-    cli.out.ok(f"{answer['event_id']}{' was there already' if answer['duplicate'] else ' is accepted'}")
-    cli.out.line(f"  follow it: orgloop trace {answer['event_id']}")
+    id = answer["event_id"]
+    cli.out.ok(f"{id}{' was there already' if answer['duplicate'] else ' is accepted'}")
+    routes = _routes_of(cli, id)
+    if routes:
+        cli.out.line(f"  it is for {', '.join(routes)}; what follows: orgloop trace {id}")
+    else:
+        cli.out.line("  no route matches it; why: orgloop test, with the same event")
+
+
+def _routes_of(cli: Cli, event_id: str) -> list[str]:
+    """Which routes an event matched, each with whom it wakes."""
+    from orgloop.journal.model import Query
+
+    with cli.journal() as reader:
+        return [f"{row.actor} ({row.route})" for row in reader.deliveries(Query(event_id=event_id, after=0))]
 
 
 def _from_file(file: str) -> Any:

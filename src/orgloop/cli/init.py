@@ -88,8 +88,8 @@ def chosen(cli: Cli, names: str | None) -> tuple[list[Connector], list[Connector
     """Sources and actors of `--connectors`; what is missing of the two is what needs no account."""
     sources: list[Connector] = []
     actors: list[Connector] = []
-    for name in dict.fromkeys(_split(names or "")):
-        connector = connector_of(cli, name)
+    named = (connector_of(cli, name) for name in _split(names or ""))
+    for connector in {one.name: one for one in named}.values():
         if connector.actor is not None and (connector.source is None or connector.actor.has_runs):
             actors.append(connector)
         else:

@@ -73,7 +73,7 @@ def _is(wanted: str | None, found: str) -> bool:
 @click.option("--trace", metavar="ID", help="Only this trace.")
 @click.option("--event-type", metavar="TYPE", help="Only events of this canonical type.")
 @click.option("--result", metavar="WORD", help="Only this result: delivered, drop, retry, held, dead, ...")
-@click.option("--since", metavar="DURATION", help="From so long ago on, such as 30m or 2d.")
+@click.option("--since", metavar="DURATION", help="From then on: 30m, 2d, or a date.")
 @click.option(
     "-n",
     "--last",
@@ -112,33 +112,39 @@ def command(
     """Show what happened, line by line.
 
     Read from the journal: a daemon need not run. On a terminal it goes on with what happens until
-    Ctrl-C.
+    Ctrl-C. With --json it is one list, or one document a line while it goes on.
     """
     import sys
+
+    from orgloop.cli.query import require_known
 
     chosen = Filter(
         source=source, route=route, actor=actor, id=id, trace=trace, result=result, event=event_type
     )
     follows = follow if follow is not None else sys.stdout.isatty() and id is None and not cli.out.json
     with cli.journal() as reader:
-        follower = _from(reader, since, count, whole=bool(id or trace))
-        show = _printer(cli, layout)
-        for records in _pages(follower, follows=follows):
-            show([record for record in records if chosen.shows(record)])
+        require_known(reader, source=source or "", route=route or "", actor=actor or "")
+        follower = _follower(reader, since, count, trace or id)
+        pages = ([one for one in page if chosen.shows(one)] for page in _pages(follower, follows=follows))
+        if cli.out.json and not follows:
+            cli.out.data([record.document() for page in pages for record in page])
+            return
+        show = _printer(cli, layout, everything=bool(trace or id or result))
+        for page in pages:
+            show(page)
 
 
-def _from(reader: Reader, since: str | None, count: int, *, whole: bool) -> Follower:
-    from orgloop.core.units import UnitError, parse_duration
-    from orgloop.errors import OrgLoopError
+def _follower(reader: Reader, since: str | None, count: int, id: str | None) -> Follower:
+    """Where to begin. Raises NotFound if there is no `id`, Refused if `since` is no time."""
+    from orgloop.cli.chain import trace_of
+    from orgloop.cli.times import since_of
     from orgloop.journal.follow import Follower
 
+    if id is not None:
+        return Follower.of_trace(reader, trace_of(reader, id))
     if since is not None:
-        try:
-            at = int(time.time() * 1000) - parse_duration(since)
-        except UnitError as exc:
-            raise OrgLoopError(f"--since {since}: {exc}", hint="for example --since 30m") from exc
-        return Follower.since(reader, at)
-    return Follower.since(reader, 0) if whole else Follower.last(reader, count)
+        return Follower.since(reader, since_of(since, int(time.time() * 1000)))
+    return Follower.last(reader, count)
 
 
 def _pages(follower: Follower, *, follows: bool) -> Iterator[list[Record]]:
@@ -150,7 +156,7 @@ def _pages(follower: Follower, *, follows: bool) -> Iterator[list[Record]]:
         time.sleep(LOOK)
 
 
-def _printer(cli: Cli, layout: str) -> Callable[[list[Record]], None]:
+def _printer(cli: Cli, layout: str, *, everything: bool) -> Callable[[list[Record]], None]:
     """Writes records on standard output: JSON lines, or as the console logger does."""
     import sys
 
@@ -166,5 +172,5 @@ def _printer(cli: Cli, layout: str) -> Callable[[list[Record]], None]:
     from orgloop.core.record import Level
     from orgloop.loggers.console import ConsoleLogger, ConsoleSettings
 
-    settings = ConsoleSettings(level=Level.DEBUG if cli.out.verbose else Level.INFO)
+    settings = ConsoleSettings(level=Level.DEBUG if everything or cli.out.verbose else Level.INFO)
     return ConsoleLogger(settings, sys.stdout, colored=cli.out.is_colored).write

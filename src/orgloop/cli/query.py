@@ -57,10 +57,7 @@ def nothing_found(reader: Reader, query: Query, what: str) -> str:
     """The sentence for an empty list. Raises NotFound if the query names what was never heard of."""
     from orgloop.journal.model import Query
 
-    for kind, sections in _KINDS.items():
-        name = getattr(query, kind)
-        if name:
-            _require_known(reader, kind, name, sections)
+    require_known(reader, source=query.source, route=query.route, actor=query.actor)
     narrowed = query != Query(limit=query.limit, states=query.states)
     return f"{what} that fits" if narrowed else f"{what} yet"
 
@@ -74,14 +71,23 @@ def organization_of(reader: Reader) -> Organization:
     return Organization(name=applied.project if applied is not None else "", root=root, file=root)
 
 
-def _require_known(reader: Reader, kind: str, name: str, sections: Sequence[str]) -> None:
-    from orgloop.config.findings import nearest
+def require_known(reader: Reader, **names: str) -> None:
+    """Raise NotFound for the name of a source, actor or route that was never heard of."""
+    for kind, name in names.items():
+        if name and name not in (known := _known(reader, kind)):
+            from orgloop.config.findings import nearest
 
+            raise NotFound(f"no {kind} is called {name!r}", hint=nearest(name, known, what="there are"))
+
+
+def _known(reader: Reader, kind: str) -> set[str]:
     applied = reader.applied()
-    known = {one for section in sections for one in (applied.snapshot.get(section) or {} if applied else {})}
-    if kind == "route":
-        known |= set(reader.route_stats())
-    if kind == "source":
-        known |= {row.source for row in reader.sources()}
-    if name not in known:
-        raise NotFound(f"no {kind} is called {name!r}", hint=nearest(name, sorted(known), what="there are"))
+    snapshot = applied.snapshot if applied is not None else {}
+    known = {name for section in _KINDS[kind] for name in snapshot.get(section) or {}}
+    match kind:
+        case "route":
+            return known | set(reader.route_stats())
+        case "source":
+            return known | {row.source for row in reader.sources()}
+        case _:
+            return known

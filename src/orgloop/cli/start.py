@@ -55,7 +55,7 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
     if supervised:
         from orgloop.cli.supervise import daemon_command, supervise
 
-        return supervise(daemon_command(_arguments(cli, organization.file)), cli.out.warn)
+        return supervise(daemon_command(_arguments(cli, organization.file)), cli.out.fail)
     return _in_foreground(cli, organization)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 GONE_WITHIN: Final = 15.0
 """Seconds that a daemon gets to end."""
+
+LOOK: Final = 0.02
+"""Seconds between two looks at whether it has."""
 
 
 @new_command(examples=["orgloop stop", "orgloop stop --force"])
@@ -94,18 +99,38 @@ def stop_daemon(info: DaemonInfo, *, force: bool = False) -> None:
         else:
             # A supervisor hands the signal on, once: a second one would end the daemon on the spot.
             processes[0].terminate()
-        _, alive = psutil.wait_procs(processes, GONE_WITHIN)
+        gone = _until_gone(processes)
     except psutil.NoSuchProcess:
         return
     except psutil.AccessDenied as exc:
         raise DaemonError(
             f"the daemon (pid {info.pid}) belongs to another user", hint="stop it as that user"
         ) from exc
-    if alive:
+    if not gone:
         raise DaemonError(
             f"the daemon (pid {info.pid}) has not ended within {GONE_WITHIN:.0f} s",
             hint="`orgloop stop --force` kills it; the next start recovers everything",
         )
+
+
+def _until_gone(processes: Sequence[psutil.Process]) -> bool:
+    """Whether all of them end in time."""
+    deadline = time.monotonic() + GONE_WITHIN
+    while not all(_is_gone(one) for one in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK)
+    return True
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    """Also if whoever started it has not asked how it ended: then nothing but its number is left."""
+    import psutil
+
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def supervisor_of(daemon: psutil.Process) -> psutil.Process | None:

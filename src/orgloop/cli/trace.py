@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
+from orgloop.cli.listing import counted
 from orgloop.cli.words import (
     OUTCOME_STYLES,
     STATE_STYLES,
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from orgloop.cli.chain import Chain, DeliveryNode, EventNode
     from orgloop.journal.model import StepRow
     from orgloop.journal.protocols import Reader
+
+TROUBLES = frozenset(
+    {"retry", "throttled", "unavailable", "interrupted", "not_started", "hold", "released", "retried"}
+)
+"""What is told of a delivery's tries, besides how it ended."""
 
 SOP_LINES = 2
 """Lines of an SOP that are shown without --prompts."""
@@ -62,7 +69,7 @@ def draw(reader: Reader, chain: Chain, *, prompts: bool = False, show_all: bool 
 
     from orgloop.core.units import humanize
 
-    facts = [f"{chain.events} events", f"{chain.runs} runs", humanize(chain.span_ms)]
+    facts = [counted(chain.events, "event"), counted(chain.runs, "run"), humanize(chain.span_ms)]
     if chain.cost_usd is not None:
         facts.append(dollars(chain.cost_usd))
     if chain.open:
@@ -142,19 +149,13 @@ def _details(reader: Reader, node: DeliveryNode, *, prompts: bool) -> Iterator[T
             reason = f": {entry['reason']}" if entry.get("reason") else ""
             yield Text(f"  {entry['name']} {entry['result']}{reason}", "dim")
     yield from _prompt(reader, node.steps, whole=prompts)
-    for step in node.steps:
-        if step.happening in (
-            "retry",
-            "throttled",
-            "unavailable",
-            "interrupted",
-            "not_started",
-            "hold",
-            "released",
-        ):
-            yield Text(
-                f"  {step.happening.replace('_', ' ')}{f': {step.detail}' if step.detail else ''}", "yellow"
-            )
+    for said, again in groupby(
+        f"  {step.happening.replace('_', ' ')}{f': {step.detail}' if step.detail else ''}"
+        for step in node.steps
+        if step.happening in TROUBLES
+    ):
+        times = len(list(again))
+        yield Text(f"{said}{f'  ({times} times)' if times > 1 else ''}", "yellow")
     if node.run is not None:
         yield _run_line(node)
     elif node.row.detail:

@@ -168,6 +168,8 @@ class Ends:
         if plugin is None:
             return None
         config = part.config or {}
+        if "level" in plugin.settings.model_fields:
+            config = {"level": self._defaults.log_level, **config}
         settings = self._plugins.settings(plugin.settings, config, spot, _config_of(spot))
         if settings is None:
             return None

@@ -24,8 +24,9 @@ PREPARED: Final = frozenset({Happened.READY, Happened.DROP, Happened.HOLD})
 class Follower:
     """A place in the journal that moves on with each `next`. It owns its reader."""
 
-    def __init__(self, reader: Reader, *, event: int, delivery: int, step: int) -> None:
+    def __init__(self, reader: Reader, *, event: int, delivery: int, step: int, trace_id: str = "") -> None:
         self._reader = reader
+        self._trace_id = trace_id
         self._event = event
         self._delivery = delivery
         self._step = step
@@ -47,6 +48,11 @@ class Follower:
         return cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
 
     @classmethod
+    def of_trace(cls, reader: Reader, trace_id: str) -> Follower:
+        """Only one trace, from its beginning."""
+        return cls(reader, event=0, delivery=0, step=0, trace_id=trace_id)
+
+    @classmethod
     def _before(cls, reader: Reader, query: Query) -> Follower:
         steps, deliveries, events = reader.steps(query), reader.deliveries(query), reader.events(query)
         return cls(
@@ -59,8 +65,8 @@ class Follower:
     def next(self) -> list[Record]:
         """The next page of records, oldest first; empty if there is nothing new."""
         # Steps are read first: an event that is written meanwhile comes in the next page, with its steps.
-        steps = self._reader.steps(Query(after=self._step, limit=PAGE))
-        events = self._reader.events(Query(after=self._event, limit=PAGE))
+        steps = self._reader.steps(self._query(self._step, PAGE))
+        events = self._reader.events(self._query(self._event, PAGE))
         records = [record for step in steps for record in self._of_step(step)]
         for event, deliveries in self._with_deliveries(events):
             records += derive.of_event(event, deliveries, event.at)
@@ -72,12 +78,15 @@ class Follower:
         """Close the reader."""
         self._reader.close()
 
+    def _query(self, after: int, limit: int) -> Query:
+        return Query(after=after, limit=limit, trace_id=self._trace_id)
+
     def _with_deliveries(self, events: Sequence[EventRow]) -> list[tuple[EventRow, list[DeliveryRow]]]:
         """Each event with its deliveries; both were written in the same order."""
         of_event: dict[str, list[DeliveryRow]] = {event.id: [] for event in events if event.routes}
         missing = sum(event.routes for event in events)
         while missing > 0:
-            page = self._reader.deliveries(Query(after=self._delivery, limit=min(missing, PAGE)))
+            page = self._reader.deliveries(self._query(self._delivery, min(missing, PAGE)))
             if not page:
                 break
             for delivery in page:

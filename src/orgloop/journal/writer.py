@@ -34,13 +34,16 @@ class WriterSettings:
     """How much travels together, and how much may wait.
 
     `group` bounds a transaction's items; `urgent` how many of them may be urgent, so that accepts
-    go on whatever ends. `group_rows` bounds the rows of its accepts. `waiting_rows` and
-    `waiting_bytes` bound what waits to be accepted. `log_pages` of 4 KiB in the write-ahead log
-    make the writer copy it into the file. `note_seconds` is how long a run's last line may wait.
+    go on whatever ends. `accepts` may always travel with urgent work, and as many as there is of it:
+    what is taken in must not outrun what is done. `group_rows` bounds the rows of its accepts.
+    `waiting_rows` and `waiting_bytes` bound what waits to be accepted. `log_pages` of 4 KiB in the
+    write-ahead log make the writer copy it into the file. `note_seconds` is how long a run's last
+    line may wait.
     """
 
     group: int = 256
     urgent: int = 192
+    accepts: int = 16
     group_rows: int = 2_048
     waiting_rows: int = 20_000
     waiting_bytes: int = 64 * 1024 * 1024
@@ -153,8 +156,11 @@ class Writer:
         group: list[_Item] = []
         while self._urgent and len(group) < settings.urgent:
             self._take(self._urgent.popleft(), group)
+        most = settings.group
+        if group:
+            most = min(most, len(group) + max(settings.accepts, len(group)))
         rows = 0
-        while self._accepts and len(group) < settings.group and rows < settings.group_rows:
+        while self._accepts and len(group) < most and rows < settings.group_rows:
             rows += self._accepts[0].rows
             self._take(self._accepts.popleft(), group)
         work = [item.work for item in group]

@@ -11,12 +11,12 @@ from orgloop.plugin.settings import Settings
 
 
 class Logger(Protocol):
-    """One configured logger. It runs in a thread of its own, behind a bounded queue."""
+    """One configured logger. It follows the journal in a thread of its own."""
 
     def write(self, records: Sequence[Record]) -> None:
         """Write these, in order. Calls never overlap. An exception is counted and shown by `status`.
 
-        What a slow logger cannot take is left out and counted: the journal has it all.
+        A slow logger lags behind; nothing is left out, and nobody waits for it.
         """
 
     def close(self) -> None:

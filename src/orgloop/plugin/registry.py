@@ -70,8 +70,9 @@ class Registry:
         return self._get(LOGGERS, name, LoggerPlugin)
 
     def connectors(self) -> Iterable[Connector]:
-        """All connectors that load."""
-        return (self.connector(name) for name in self.names(CONNECTORS))
+        """All connectors, each once, whatever other names it has. Raises PluginError."""
+        found = (self.connector(name) for name in self.names(CONNECTORS))
+        return {connector.name: connector for connector in found}.values()
 
     def _get(self, group: str, name: str, kind: type[_T]) -> _T:
         plain = plain_name(group, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,35 +98,52 @@ class Preparer:
         desk.work.set()
         while True:
             await desk.work.wait()
-            desk.work.clear()
             try:
-                while await self._page(desk):
-                    pass
+                await self._work_off(desk)
             except JournalUnavailable as exc:
                 log.warning("transforms of route %s wait: %s", desk.route.name, exc.message)
                 await self._clock.sleep(1)
                 desk.work.set()
 
-    async def _page(self, desk: _Desk) -> bool:
-        """Prepare the oldest ones; False if there is nothing to do."""
-        page = await self._journal.to_prepare(desk.route.name, PAGE)
-        tasks = [asyncio.create_task(self._prepare(desk, item)) for item in page]
+    async def _work_off(self, desk: _Desk) -> None:
+        """Prepare the oldest ones, and what comes meanwhile; returns when there is nothing to do."""
+        tasks: dict[str, tuple[ToPrepare, asyncio.Task[Prepared]]] = {}
         try:
-            done = 0
-            while done < len(tasks):
-                await asyncio.wait({tasks[done]})
-                ready = done
-                while ready < len(tasks) and tasks[ready].done():
-                    ready += 1
-                results = [task.result() for task in tasks[done:ready]]
-                await self._journal.prepared(results, self._clock.now())
-                self._on_prepared([item.actor for item in page[done:ready]])
-                done = ready
+            while True:
+                if desk.work.is_set() and len(tasks) < AT_ONCE:
+                    desk.work.clear()
+                    for item in await self._journal.to_prepare(desk.route.name, PAGE):
+                        if item.id not in tasks:
+                            tasks[item.id] = (item, asyncio.create_task(self._prepare(desk, item)))
+                if not tasks:
+                    return
+                await self._until_something_can_be_done(desk, [task for _, task in tasks.values()])
+                await self._commit_done(tasks)
+                if not tasks:
+                    # A page has no room for all there is.
+                    desk.work.set()
         finally:
-            for task in tasks:
+            for _, task in tasks.values():
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        return bool(page)
+            await asyncio.gather(*(task for _, task in tasks.values()), return_exceptions=True)
+
+    async def _until_something_can_be_done(self, desk: _Desk, tasks: list[asyncio.Task[Prepared]]) -> None:
+        """The first is done, since results commit in order; or there is room for more, and more has come."""
+        news = asyncio.create_task(desk.work.wait())
+        try:
+            room = {news} if len(tasks) < AT_ONCE else set()
+            await asyncio.wait({tasks[0], *room}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+
+    async def _commit_done(self, tasks: dict[str, tuple[ToPrepare, asyncio.Task[Prepared]]]) -> None:
+        done = list(itertools.takewhile(lambda pair: pair[1].done(), tasks.values()))
+        if not done:
+            return
+        await self._journal.prepared([task.result() for _, task in done], self._clock.now())
+        self._on_prepared([item.actor for item, _ in done])
+        for item, _ in done:
+            del tasks[item.id]
 
     async def _prepare(self, desk: _Desk, item: ToPrepare) -> Prepared:
         async with desk.slots, self._all_slots:

@@ -81,8 +81,10 @@ class Sources:
         await asyncio.gather(*(self._end(part, task) for part, task in gone))
         for id, part in wiring.sources.items():
             if id not in self._tasks:
-                self._opened[id] = (part, asyncio.Event())
-                loop = self._supervisor.keep(f"source {id}", partial(self._run, part, self._lend(id)))
+                opened = asyncio.Event()
+                self._opened[id] = (part, opened)
+                run = partial(self._run, part, self._lend(id), opened)
+                loop = self._supervisor.keep(f"source {id}", run)
                 self._tasks[id] = (part, asyncio.create_task(loop, name=f"source {id}"))
 
     async def until_open(self, part: SourcePart, patience: float) -> bool:
@@ -116,9 +118,8 @@ class Sources:
         except Exception:
             log.exception("source %s does not close", part.spec.id)
 
-    async def _run(self, part: SourcePart, ctx: Context) -> None:
+    async def _run(self, part: SourcePart, ctx: Context, opened: asyncio.Event) -> None:
         """Open, then poll and listen. What fails is tried again after a growing pause."""
-        opened = self._opened[part.spec.id][1]
         pauses = Pauses()
         while not opened.is_set():
             if await self._try_open(part, ctx):

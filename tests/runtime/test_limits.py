@@ -1,0 +1,190 @@
+"""The guards before a wake: slots, directories, budgets, hops, age; and who is told when one is free."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from orgloop.core.happening import Released
+from orgloop.errors import Refused
+from orgloop.plugin import RunSpec, Wake, WakeSession
+from tests.runtime.engine import Stage, draft, engine, until
+
+DAY = 86_400
+
+
+def project(*, defaults: str = "{}", one: str = "", two: str = "", route: str = "") -> str:
+    return f"""
+defaults: {defaults}
+sources: [{{id: in, connector: receiver}}, {{id: side, connector: receiver}}]
+actors: [{{id: one, connector: agent{one}}}, {{id: two, connector: agent{two}}}]
+routes:
+  - {{name: to-one, when: {{source: in, events: ["*"]}}, then: {{actor: one{route}}}}}
+  - {{name: to-two, when: {{source: side, events: ["*"]}}, then: {{actor: two}}}}
+"""
+
+
+class Gates:
+    """Programs that go on until their gate is there."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def program(self, wake: Wake, session: WakeSession | None) -> RunSpec:
+        gate = self.root / f"gate-{wake.event.payload['n']}"
+        return RunSpec(argv=["sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.01; done"], cwd="/")
+
+    def open(self, *names: object) -> None:
+        for name in names:
+            (self.root / f"gate-{name}").touch()
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Gates:
+    return Gates(tmp_path)
+
+
+def stage(gates: Gates, **more: dict[str, str]) -> Stage:
+    return Stage(programs={"one": gates.program, "two": gates.program}, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"defaults": "{limits: {runs: 1}}"},
+        {"one": ", limits: {runs: 1}"},
+        {"route": ", limits: {runs: 1}"},
+    ],
+    ids=["of the home", "of the actor", "of the route"],
+)
+async def test_a_run_waits_for_the_slot_of_another_and_starts_when_it_is_free(
+    tmp_path: Path, gates: Gates, limits: dict[str, str]
+) -> None:
+    async with engine(tmp_path, project(**limits), stage(gates)) as it:  # type: ignore[arg-type]
+        for n in (1, 2):
+            await it.emit(n)
+        await it.settled("started", "pending")
+        gates.open(1)
+        await it.settled("delivered", "started")
+        gates.open(2)
+        await it.delivered(2)
+        assert it.stage.texts("one") == [1, 2]
+
+
+async def test_a_wake_that_never_became_a_run_frees_its_slot_for_the_other_actors(
+    tmp_path: Path, gates: Gates
+) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    def refuse(wake: Wake, session: WakeSession | None) -> RunSpec:
+        raise Refused("never")
+
+    made = stage(gates)
+    made.programs["one"] = refuse
+    async with engine(tmp_path, project(defaults="{limits: {runs: 1}}"), made) as it:
+        settle = it.journal.settle
+
+        async def slowly(settlement: object) -> bool:
+            asked.set()
+            await go_on.wait()
+            return await settle(settlement)  # type: ignore[arg-type]
+
+        it.journal.settle = slowly  # type: ignore[method-assign]
+        gates.open(2)
+        await it.emit(1)
+        await asked.wait()
+        await it.emit(2, source="side")
+        await until(lambda: not it.runtime.dispatcher._ready, "a look at the other actor")
+        go_on.set()
+        await it.settled("dead", "delivered")
+
+
+async def test_one_run_at_a_time_works_in_a_directory(tmp_path: Path, gates: Gates) -> None:
+    shared = {"one": "/repo", "two": "/repo"}
+    async with engine(tmp_path, project(), stage(gates, directories=shared)) as it:
+        await it.emit(1)
+        await it.settled("started")
+        await it.emit(2, source="side")
+        await it.settled("started", "pending")
+        gates.open(1, 2)
+        await it.delivered(2)
+
+
+async def test_runs_overlap_where_directories_differ(tmp_path: Path, gates: Gates) -> None:
+    async with engine(tmp_path, project(), stage(gates, directories={"one": "/a", "two": "/b"})) as it:
+        await it.emit(1)
+        await it.emit(2, source="side")
+        await it.settled("started", "started")
+        gates.open(1, 2)
+        await it.delivered(2)
+
+
+async def test_too_many_runs_within_an_hour_are_held_until_a_person_lets_them_go(
+    tmp_path: Path, gates: Gates
+) -> None:
+    gates.open(1, 2, 3)
+    async with engine(tmp_path, project(defaults="{budget: {runs_per_hour: 2}}"), stage(gates)) as it:
+        for n in (1, 2):
+            await it.emit(n)
+        await it.delivered(2)
+        await it.emit(3)
+        _, _, row = await it.settled("delivered", "delivered", "held")
+        assert row.reason == "budget"
+        assert "budget.runs_per_hour is 2" in row.detail
+        await it.runtime.operate(row.id, Released())
+        await it.delivered(3)
+
+
+async def test_a_chain_of_runs_that_cause_runs_is_held(tmp_path: Path) -> None:
+    """As for an agent that answers its own comments, for ever."""
+    loop = """
+defaults: {limits: {max_hops: 3}}
+sources: [{id: in, connector: receiver}]
+actors: [{id: one, connector: agent}]
+routes:
+  - {name: first, when: {source: in, events: ["*"]}, then: {actor: one}}
+  - {name: again, when: {source: one, events: [actor.stopped]}, then: {actor: one}}
+"""
+    async with engine(tmp_path, loop) as it:
+        await it.emit()
+        *_, held = await it.settled("delivered", "delivered", "delivered", "held")
+        assert held.reason == "hops"
+        assert len({row.trace_id for row in it.rows()}) == 1
+        await it.runtime.operate(held.id, Released())
+        await it.settled(*["delivered"] * 4, "held")
+
+
+@pytest.mark.parametrize("connector", ["agent", "mind"])
+async def test_an_agent_is_not_woken_for_what_is_a_day_old(tmp_path: Path, connector: str) -> None:
+    """Neither one that runs here nor one that is only told."""
+    text = project().replace("id: one, connector: agent", f"id: one, connector: {connector}")
+    async with engine(tmp_path, text) as it:
+        old = it.runtime.intake.acceptance("in", [draft(1)])
+        it.clock.ms += (DAY + 1) * 1000
+        await it.runtime.intake.commit(old)
+        (row,) = await it.settled("held")
+        assert (row.reason, it.stage.wakes["one"]) == ("stale", [])
+        await it.runtime.operate(row.id, Released())
+        await it.delivered()
+
+
+async def test_what_only_hands_over_takes_it_at_any_age(tmp_path: Path) -> None:
+    text = project().replace("id: one, connector: agent", "id: one, connector: taker")
+    async with engine(tmp_path, text) as it:
+        old = it.runtime.intake.acceptance("in", [draft(1)])
+        it.clock.ms += 30 * DAY * 1000
+        await it.runtime.intake.commit(old)
+        await it.delivered()
+
+
+async def test_what_a_guard_holds_is_told_at_once(tmp_path: Path) -> None:
+    text = project() + "loggers: [{name: log, type: fake}]\n"
+    async with engine(tmp_path, text) as it:
+        old = it.runtime.intake.acceptance("in", [draft(1)])
+        it.clock.ms += (DAY + 1) * 1000
+        await it.runtime.intake.commit(old)
+        await it.settled("held")
+        phases = lambda: [record.phase.value for record in it.stage.records]  # noqa: E731
+        await until(lambda: "deliver.held" in phases(), "the record")

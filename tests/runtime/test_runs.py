@@ -1,0 +1,415 @@
+"""Runs: committed before they start, followed, ended once, adopted after a stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop import runner
+from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.errors import JournalUnavailable, NotFound, Refused
+from orgloop.journal.sqlite import SqliteJournal
+from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Unavailable, Wake, WakeSession
+from orgloop.runtime import watch
+from tests.runtime.engine import FakeAgent, Stage, engine, turn, until
+
+PROJECT = """
+defaults: {delivery: {retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
+sources: [{id: in, connector: receiver}]
+actors: [{id: agent, connector: agent}, {id: taker, connector: taker}]
+routes:
+  - name: work
+    when: {source: in, events: ["*"]}
+    then: {actor: agent, config: {session_key: "{{payload.key}}"}}
+  - {name: told, when: {source: agent, events: [actor.stopped]}, then: {actor: taker}}
+"""
+
+Program = Callable[[Wake, WakeSession | None], RunSpec]
+
+
+def shell(script: str, **more: Any) -> Program:
+    return lambda wake, session: RunSpec(argv=["sh", "-c", script], cwd="/", **more)
+
+
+def waits_for(gate: Path, then: str = "echo done") -> Program:
+    """A program that goes on until `gate` exists."""
+    return shell(f"while [ ! -e {gate} ]; do sleep 0.01; done; {then}")
+
+
+async def test_a_run_is_delivered_when_it_ends_and_its_end_continues_the_trace(tmp_path: Path) -> None:
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell("echo thinking; exit 3")})) as it:
+        cause = await it.emit(1, key="k")
+        await it.delivered(2)
+        root, started, stopped = it.events()
+        assert (started.type, started.platform_event) == ("resource.changed", "session.started")
+        assert (stopped.type, stopped.platform_event) == ("actor.stopped", "session.failed")
+        for event in (started, stopped):
+            assert (event.trace_id, event.hops, event.document["parents"]) == (root.trace_id, 1, [cause])
+        assert stopped.document["payload"]["exit_status"] == 3
+        assert stopped.document["payload"]["result"]["text"] == "thinking"
+        (run,) = it.runs()
+        assert (run.outcome, run.reason, run.exit_status) == ("failure", "exit_code_3", 3)
+        assert it.runtime.runs.live == {}
+        assert not (Path(run.run_dir) / runner.SPEC).exists(), "the environment is not kept"
+
+
+async def test_an_actor_that_refuses_a_wake_gets_it_never_again(tmp_path: Path) -> None:
+    def refuse(wake: Wake, session: WakeSession | None) -> RunSpec:
+        raise Refused("this prompt is too long")
+
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": refuse})) as it:
+        await it.emit()
+        (row,) = await it.settled("dead")
+        assert (row.reason, row.detail) == ("rejected", "this prompt is too long")
+        assert list((tmp_path / "home" / "runs").glob("*")) == []
+
+
+async def test_an_actor_that_breaks_while_it_makes_a_run_holds_the_wake(tmp_path: Path) -> None:
+    def broken(wake: Wake, session: WakeSession | None) -> RunSpec:
+        raise KeyError("model")
+
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": broken})) as it:
+        await it.emit()
+        (row,) = await it.settled("held")
+        assert (row.reason, row.attempts) == ("config", 0)
+
+
+async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, failures = watch.rundirs.write, [1]
+
+    def fail(directory: Path, *args: Any) -> None:
+        write(directory, *args)
+        if failures:
+            failures.pop()
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("orgloop.runtime.run_start.rundirs.write", fail)
+    async with engine(tmp_path, PROJECT) as it:
+        await it.emit()
+        await until(lambda: it.happenings() == ["retry"], "the failure")
+        assert list((tmp_path / "home" / "runs").glob("*")) == []
+        await it.pass_time(11)
+        await it.delivered(2)
+
+
+async def test_a_program_that_is_not_there_pauses_its_actor_and_counts_nothing(tmp_path: Path) -> None:
+    there = tmp_path / "agent"
+    program = lambda wake, session: RunSpec(argv=[str(there)], cwd="/")  # noqa: E731
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": program})) as it:
+        await it.emit(1, key="k")
+        await until(lambda: it.reader.pauses(), "the pause")
+        (row,) = it.rows()
+        assert (row.state.value, row.attempts) == ("pending", 0)
+        assert it.reader.pauses()[0].actor == "agent"
+        there.write_text("#!/bin/sh\necho here\n")
+        there.chmod(0o755)
+        await it.pass_time(31)
+        await it.delivered(2)
+        assert it.reader.pauses() == []
+
+
+async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawn, failures = watch.spawn, [1, 2, 3, 4]
+
+    def fail(directory: Path) -> Any:
+        if failures:
+            failures.pop()
+            raise OSError(11, "Resource temporarily unavailable")
+        return spawn(directory)
+
+    monkeypatch.setattr("orgloop.runtime.run_start.watch.spawn", fail)
+    async with engine(tmp_path, PROJECT) as it:
+        await it.emit()
+        for tries in (1, 2, 3, 4):
+            await until(
+                lambda n=tries: [row.tries for row in it.reader.pauses()] == [n],  # type: ignore[misc]
+                f"knock {tries}",
+            )
+            await it.pass_time(31)
+        row, _ = await it.delivered(2)
+        assert row.crashes == 0
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        RuntimeError("broken"),
+        Completion(phase=Phase.STARTED, outcome=RunOutcome.SUCCESS, reason=""),
+        Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", json={1, 2}),
+        NotBegun(outcome=None),  # type: ignore[arg-type]
+    ],
+    ids=["nothing", "an exception", "not over", "no JSON", "no outcome"],
+)
+async def test_an_actor_that_cannot_read_an_end_leaves_it_to_the_exit_status(
+    tmp_path: Path, result: Any
+) -> None:
+    def finish(exit: ExitInfo) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    stage = Stage(programs={"agent": shell("echo said; exit 4")}, finishes={"agent": finish})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await it.emit()
+        await it.delivered(2)
+        (run,) = it.runs()
+        assert (run.outcome, run.reason, run.text) == ("failure", "exit_code_4", "said")
+
+
+async def test_text_that_is_no_unicode_does_not_keep_a_run_from_ending(tmp_path: Path) -> None:
+    def finish(exit: ExitInfo) -> Completion:
+        return Completion(
+            phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", text="a\ud800b", json={"ok": True}
+        )
+
+    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
+        await it.emit()
+        await it.delivered(2)
+        (run,) = it.runs()
+        assert (run.outcome, run.text) == ("success", "a?b")
+        assert run.completion["result"]["json"] == {"ok": True}
+
+
+async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conclude, failures = watch.conclude, [1]
+
+    async def fail(directory: Path) -> Any:
+        if failures:
+            failures.pop()
+            raise OSError(24, "Too many open files")
+        return await conclude(directory)
+
+    monkeypatch.setattr("orgloop.runtime.runs.watch.conclude", fail)
+    async with engine(tmp_path, PROJECT) as it:
+        await it.emit()
+        await until(lambda: it.runtime.supervisor.troubles, "the trouble")
+        (trouble,) = it.runtime.supervisor.troubles.values()
+        assert "Too many open files" in trouble.error
+        await it.pass_time(1)
+        await it.delivered(2)
+
+
+async def test_a_start_that_failed_before_any_work_is_tried_again_and_counted_once(tmp_path: Path) -> None:
+    ends: list[Any] = [NotBegun(outcome=Retry(reason="busy")), NotBegun(outcome=Unavailable(reason="login"))]
+
+    def finish(exit: ExitInfo) -> Any:
+        done = Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="exit_code_0")
+        return ends.pop(0) if ends else done
+
+    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
+        await it.emit()
+        for happened in (["started", "not_started"], ["started", "not_started"] * 2):
+            await until(lambda h=happened: it.happenings(route="work") == h, str(happened))  # type: ignore[misc]
+            await it.pass_time(31)
+        await it.delivered(2)
+        work = it.rows(route="work")[0]
+        assert (work.attempts, work.failures) == (2, 1)
+        assert [event.type for event in it.events()].count("actor.stopped") == 1
+
+
+async def test_a_session_is_remembered_for_its_key_and_forgotten_when_it_is_gone(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+    gone = False
+
+    def start(wake: Wake, session: WakeSession | None) -> RunSpec:
+        known = session.id if session else None
+        asked.append(known)
+        return RunSpec(argv=["true"], cwd="/", session_id=known or f"s{len(asked)}")
+
+    def finish(exit: ExitInfo) -> Any:
+        if gone and exit.resumed:
+            return NotBegun(outcome=Retry(reason="no such session", after_ms=0), forget_session=True)
+        return Completion(
+            phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="ok", session_id=exit.session_id
+        )
+
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": start}, finishes={"agent": finish})) as it:
+        for n, key in enumerate(["a", "b", "a"]):
+            await it.emit(n, key=key)
+            await it.delivered(n + 1, route="work")
+        assert asked == [None, None, "s1"]
+        gone = True
+        await it.emit(3, key="a")
+        await it.delivered(4, route="work")
+        assert asked[3:] == ["s1", None]
+
+
+async def test_a_run_is_stopped_on_request(tmp_path: Path) -> None:
+    stage = Stage(programs={"agent": waits_for(tmp_path / "never")})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await it.emit()
+        await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
+        (run,) = it.runs()
+        it.runtime.runs.stop(run.id)
+        await it.delivered(2)
+        assert it.runs()[0].outcome == "cancelled"
+        with pytest.raises(NotFound, match="goes on"):
+            it.runtime.runs.stop(run.id)
+
+
+async def test_a_run_outlives_a_stop_and_its_end_is_known_after_the_restart(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    stage = Stage(programs={"agent": waits_for(gate)})
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        event = await it.emit()
+        await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
+        process = it.runtime.runs.live[it.runs()[0].id].process
+        assert process is not None
+    gate.touch()
+    await asyncio.to_thread(process.wait)
+    async with engine(tmp_path, PROJECT, on_disk=True) as it:
+        await it.delivered(2)
+        (run,) = it.runs()
+        assert (run.outcome, run.text) == ("success", "done")
+        stopped = [one for one in it.events() if one.type == "actor.stopped"]
+        assert [one.document["parents"] for one in stopped] == [[event]]
+
+
+async def test_a_run_that_vanished_with_its_runner_is_lost_and_not_started_again(tmp_path: Path) -> None:
+    stage = Stage(programs={"agent": waits_for(tmp_path / "never")})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await it.emit()
+        await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
+        pid = watch.runner_pid(Path(it.runs()[0].run_dir))
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await it.delivered(2)
+        (run,) = it.runs()
+        assert (run.outcome, run.reason) == ("unknown", "lost")
+        assert len(it.stage.wakes["agent"]) == 1
+
+
+async def test_a_run_that_was_committed_and_never_begun_is_woken_again(tmp_path: Path) -> None:
+    async def unbegin(journal: SqliteJournal) -> None:
+        (run,) = await journal.open_runs()
+        shutil.rmtree(run.run_dir)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orgloop.runtime.run_start.watch.spawn", lambda directory: None)
+        patch.setattr("orgloop.runtime.runs.Runs._watch", _never)
+        async with engine(tmp_path, PROJECT, on_disk=True) as it:
+            await it.emit()
+            await it.settled("started")
+    async with engine(tmp_path, PROJECT, on_disk=True, before=unbegin) as it:
+        work, _ = await it.delivered(2)
+        assert (work.crashes, work.attempts) == (1, 1)
+        assert [run.reason for run in it.runs()] == ["not_started", "exit_code_0"]
+
+
+async def _never(*_: Any) -> None:
+    await asyncio.Event().wait()
+
+
+async def test_a_run_of_another_kind_of_agent_is_judged_by_its_exit_alone(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    stage = Stage(programs={"agent": waits_for(gate, "echo whole output")})
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        await it.emit()
+        await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
+        process = it.runtime.runs.live[it.runs()[0].id].process
+        assert process is not None
+    gate.touch()
+    await asyncio.to_thread(process.wait)
+
+    def wrong(exit: ExitInfo) -> Any:
+        raise AssertionError("this is not its run")
+
+    other = Stage(finishes={"agent": wrong})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.runtime.engine.FakeAgent.harness", "another")
+        async with engine(tmp_path, PROJECT, other, on_disk=True) as it:
+            await it.delivered(2)
+            assert it.runs()[0].text == "whole output"
+            assert it.runs()[0].harness == "fake"
+
+
+async def test_a_stop_while_a_run_starts_lets_it_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawned = []
+    spawn = watch.spawn
+
+    def remembered(directory: Path) -> Any:
+        spawned.append(spawn(directory))
+        return spawned[-1]
+
+    monkeypatch.setattr("orgloop.runtime.run_start.watch.spawn", remembered)
+    async with engine(tmp_path, PROJECT, on_disk=True) as it:
+        start_run, asked, go_on = it.journal.start_run, asyncio.Event(), asyncio.Event()
+
+        async def slowly(start: Any) -> bool:
+            written = await start_run(start)
+            asked.set()
+            await go_on.wait()
+            return written
+
+        monkeypatch.setattr(it.journal, "start_run", slowly)
+        await it.emit()
+        await asked.wait()
+        stopping = asyncio.create_task(it.runtime.stop(grace=0))
+        await turn()
+        go_on.set()
+        await stopping
+    await asyncio.to_thread(spawned[0].wait)
+    async with engine(tmp_path, PROJECT, on_disk=True) as it:
+        work, _ = await it.delivered(2)
+        assert (work.crashes, work.attempts) == (0, 1)
+        assert len(it.runs()) == 1
+
+
+async def test_an_end_waits_for_the_journal_and_is_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine(tmp_path, PROJECT) as it:
+        end_run, failures = it.journal.end_run, [1, 2]
+
+        async def refuse(end: Any) -> bool:
+            if failures:
+                failures.pop()
+                raise JournalUnavailable("the disk is full", hint="")
+            return await end_run(end)
+
+        monkeypatch.setattr(it.journal, "end_run", refuse)
+        await it.emit()
+        for pause in (0.1, 0.2):
+            await until(lambda p=pause: p in it.clock.waits, f"a pause of {pause} s")  # type: ignore[misc]
+            await it.pass_time(pause)
+        await it.delivered(2)
+        assert [event.type for event in it.events()].count("actor.stopped") == 1
+
+
+async def test_output_faster_than_it_is_looked_at_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(FakeAgent, "read", lambda self, line: lines.append(line))
+    script = "yes 0123456789012345678901234567890123456789 | head -n 60000; echo the-last"
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell(script)})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert (len(lines), lines[-1]) == (60_001, "the-last")
+
+
+async def test_a_line_without_an_end_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.runtime.live_run.LONGEST_LINE", 1 << 20)
+    lines: list[str] = []
+    monkeypatch.setattr(FakeAgent, "read", lambda self, line: lines.append(line))
+    script = "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after"
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell(script)})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert lines == ["after"]
