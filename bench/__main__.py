@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
+import sys
 import time
 
 from bench.figure import Bench
@@ -17,6 +19,8 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="only see that they run")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     given = parser.parse_args()
+    # Told to end, it stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     missed = 0
     for name in given.names or NAMES:
         if name not in NAMES:

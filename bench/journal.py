@@ -128,25 +128,8 @@ def bare(path: Path, count: int, *, settle: bool) -> float:
             )
             for n in group
         ]
-        deliveries = [
-            (
-                n * 2 + 1,
-                f"dlv_{n:016x}",
-                "bench",
-                n * 2,
-                "route",
-                "actor",
-                0,
-                "pending",
-                "",
-                "",
-                None,
-                n,
-                None,
-                None,
-            )
-            for n in group
-        ]
+        due = ("route", "actor", 0, "pending", "", "", None)
+        deliveries = [(n * 2 + 1, f"dlv_{n:016x}", "bench", n * 2, *due, n, None, None) for n in group]
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(ACCEPT["insert_event"], events)
         connection.executemany(ACCEPT["insert_delivery"], deliveries)

@@ -29,6 +29,8 @@ CLIENTS: Final = 64
 REQUESTS: Final = 60
 ROUNDS: Final = 10
 FLOOR: Final = 0.3
+DELIVERING_FLOOR: Final = 0.15
+"""Deliveries share the processor with what takes events in, and are in nobody's answer."""
 
 LOAD: Final = """
 import asyncio, sys, time
@@ -128,9 +130,13 @@ async def orgloop(home: Path, routes: list[RouteSpec]) -> AsyncGenerator[int]:
     await runtime.stop()
 
 
-@pytest.mark.parametrize("routes", [[], [route("all-hooks")]], ids=["accept", "accept and deliver"])
+@pytest.mark.parametrize(
+    ("routes", "floor"),
+    [([], FLOOR), ([route("all-hooks")], DELIVERING_FLOOR)],
+    ids=["accept", "accept and deliver"],
+)
 async def test_an_event_is_taken_nearly_as_fast_as_a_body_is_read(
-    routes: list[RouteSpec], home: Path
+    routes: list[RouteSpec], floor: float, home: Path
 ) -> None:
     async with bare() as simple, orgloop(home, routes) as ours:
         pairs = [
@@ -146,4 +152,4 @@ async def test_an_event_is_taken_nearly_as_fast_as_a_body_is_read(
         f"processor time {statistics.median(one.cost for one, _ in pairs):.0f} against "
         f"{statistics.median(one.cost for _, one in pairs):.0f} microseconds, ratio {costs:.2f}"
     )
-    assert rates >= FLOOR
+    assert rates >= floor

@@ -98,6 +98,7 @@ class Story:
         payload: Mapping[str, Any] | None = None,
         state: State = State.PENDING,
         reason: str = "",
+        detail: str = "",
         steps: Sequence[Mapping[str, Any]] = (),
         key: str | None = None,
     ) -> tuple[str, list[str]]:
@@ -112,6 +113,7 @@ class Story:
                 runs=ACTORS[route] == "engineer",
                 state=state,
                 reason=reason,
+                detail=detail,
                 steps=steps,
                 key=key,
             )
@@ -149,6 +151,12 @@ class Story:
 
     async def held(self, reason: HoldReason, *, ago: int, detail: str = "", route: str = "pr-review") -> str:
         """A held delivery. Its id."""
+        if reason is HoldReason.UNTRUSTED:
+            guard = {"name": reason.value, "result": "hold", "reason": detail}
+            _, (id,) = await self.event(
+                route, ago=ago, state=State.HELD, reason=reason, detail=detail, steps=[guard]
+            )
+            return id
         return await self.settled(Hold(reason=reason, detail=detail), ago=ago, route=route)
 
     async def dead(self, detail: str, *, ago: int, route: str = "tell") -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from orgloop import runner
-from orgloop.cli import attention as rules
-from orgloop.cli.attention import Item, attention, gaps, last_sign
+from orgloop.cli.attention import attention, gaps
+from orgloop.cli.needs import Item, start_command
 from orgloop.cli.picture import Actor, Picture, Source
+from orgloop.cli.stuck import SILENT, last_sign
 from orgloop.core.delivery import State
 from orgloop.core.units import HOUR, MINUTE, SECOND
 from orgloop.journal.model import AppliedRow, BacklogRow, DaemonRow, PauseRow, RunRow, SourceRow
@@ -236,11 +237,11 @@ def write(path: Path, text: str, *, ago: int) -> None:
 
 
 def test_a_run_is_silent_if_neither_its_files_nor_the_journal_know_of_anything_new(tmp_path: Path) -> None:
-    silent = run(tmp_path, began=rules.SILENT + MINUTE)
+    silent = run(tmp_path, began=SILENT + MINUTE)
     (item,) = attention(picture(tmp_path, open_runs=[silent]))
     assert (item.kind, item.text) == ("silent", "engineer (pr-review) has said nothing for 16m")
     assert item.command == "orgloop runs show run_1"
-    noted = run(tmp_path, began=rules.SILENT + MINUTE, seen=MINUTE)
+    noted = run(tmp_path, began=SILENT + MINUTE, seen=MINUTE)
     assert attention(picture(tmp_path, open_runs=[noted])) == []
     write(tmp_path / runner.STDERR, "warning", ago=2 * MINUTE)
     assert last_sign(silent) == NOW - 2 * MINUTE
@@ -303,7 +304,7 @@ def test_after_a_death_the_daemons_own_log_is_what_to_look_at(tmp_path: Path) ->
     (tmp_path / "logs" / "daemon.log").touch()
     item = gap_item(tmp_path, life(HOUR), life(5 * HOUR, seen=3 * HOUR))
     assert item.text.endswith("; it had died")
-    assert item.command == f"tail -n 50 {tmp_path}/logs/daemon.log"
+    assert item.command == "orgloop service logs"
 
 
 def test_a_logger_that_fails_is_told(tmp_path: Path) -> None:
@@ -316,10 +317,25 @@ def test_a_logger_that_fails_is_told(tmp_path: Path) -> None:
     assert item.command == "orgloop inspect logger file-log"
 
 
+def test_what_the_daemon_says_of_itself_is_told(tmp_path: Path) -> None:
+    said = {
+        "not_open": {"notify": "the token is not valid"},
+        "troubles": {
+            "dispatcher": {"at": "2027-01-15T07:00:00.000Z", "times": 2, "error": "KeyError: 'x'"},
+            "janitor": {"at": "2027-01-14T07:00:00.000Z", "times": 9, "error": "long ago"},
+        },
+    }
+    closed, broken = attention(picture(tmp_path, said=said))
+    assert closed.text == "actor notify cannot be opened, its work waits: the token is not valid"
+    assert (closed.command, closed.urgent) == ("orgloop inspect actor notify", True)
+    assert broken.text == "dispatcher broke 2 times, 1h ago: KeyError: 'x'"
+    assert broken.command == "orgloop service logs"
+
+
 def test_in_the_projects_directory_no_command_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sops").mkdir()
     monkeypatch.chdir(tmp_path / "sops")
-    assert rules.start_command(str(tmp_path)) == "orgloop start --daemon"
-    assert rules.start_command("/srv/my org") == "orgloop start --daemon --config '/srv/my org'"
+    assert start_command(str(tmp_path)) == "orgloop start --daemon"
+    assert start_command("/srv/my org") == "orgloop start --daemon --config '/srv/my org'"

@@ -240,7 +240,7 @@ def test_show_says_why_and_what_its_agent_would_get_and_what_to_type(acme: Path,
         "  not of the team\n",
         "read the event below",
         "route  pr-review → engineer",
-        "hold      untrusted: not of the team",
+        "untrusted: hold  not of the team",
         '"author": "mona"',
         f"Prompt that it would get  {acme / 'sops/review.md'}",
         "  │ # Read the review\n",
@@ -274,7 +274,9 @@ def test_show_as_json_has_event_prompt_and_steps(acme: Path, orgloop: Orgloop) -
     said = orgloop("held", "show", HELD[0], "--json").json
     assert (said["state"], said["event"]["id"]) == ("held", "evt_0000000000000001")
     assert said["prompt"]["text"].startswith("# Read the review")
-    assert [step["happening"] for step in said["steps"]] == ["hold"]
+    assert [step["name"] for step in said["transforms"]] == ["untrusted"]
+    no_sop = orgloop("held", "show", HELD[3], "--json").json
+    assert [step["happening"] for step in no_sop["steps"]] == ["hold"]
     assert said["next"][0] == f"orgloop held release {HELD[0]}"
 
 

@@ -113,12 +113,12 @@ def test_logs_find_what_was_dropped_and_why_whatever_files_are_written(watched: 
         send(watched, "ann")
     place = watched.root / "own"
     wait_for("a rotated file", lambda: len(list(place.glob("place.log.*"))) > 0)
-    lines = watched.command("logs", "--no-follow", "--json", "--result", "drop").stdout.splitlines()
+    lines = watched.command("logs", "--no-follow", "--format", "json", "--result", "drop").stdout.splitlines()
     found = [json.loads(line) for line in lines]
     assert {one["event_id"] for one in found} == {dropped}
     assert any("payload.by" in json.dumps(one) for one in found)
     assert all(one["source"] == "hooks" for one in found)
-    story = watched.command("logs", "--event", passed, "--json").stdout.splitlines()
+    story = watched.command("logs", "--event", passed, "--format", "json").stdout.splitlines()
     phases = [json.loads(line)["phase"] for line in story]
     assert phases[0] == "source.emit"
     assert "transform.pass" in phases

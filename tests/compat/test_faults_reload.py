@@ -261,7 +261,7 @@ def test_a_script_that_calls_orgloop_starts_no_second_daemon(organization: Organ
     organization.write(
         {
             "orgloop.yaml": PROJECT + "transforms: [{name: looks, type: script, script: ./bin/looks}]\n",
-            "routes/a.yaml": ROUTE.replace("then:", "transforms: [looks], then:"),
+            "routes/a.yaml": ROUTE.replace("then:", "transforms: [{ref: looks, on_error: hold}], then:"),
             "bin/looks": '#!/bin/sh\nenv | grep -q "^ORGLOOP_DAEMON=" && exit 9\n'
             "orgloop version >&2 || [ $? = 127 ] || exit 8\ncat\n",
         }

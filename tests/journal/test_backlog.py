@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from orgloop.core.delivery import State
 from orgloop.core.happening import Delivered, Hold, HoldReason, Rejected, Unavailable
 from orgloop.journal.model import BacklogRow
@@ -10,7 +12,7 @@ from tests.journal.build import accept, claim, claim_one, delivery, enter, event
 
 
 def group(state: State, count: int, *, reason: str = "", actor: str = "actor", **more: int) -> BacklogRow:
-    given = {"since": 0, "due": None, **more}
+    given: dict[str, Any] = {"since": 0, "due": None, **more}
     return BacklogRow(actor=actor, route="route", state=state, reason=reason, count=count, **given)
 
 

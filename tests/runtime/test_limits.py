@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from orgloop.core.happening import Released
+from orgloop.core.record import Phase
 from orgloop.errors import Refused
 from orgloop.plugin import RunSpec, Wake, WakeSession
-from tests.runtime.engine import Stage, draft, engine, until
+from tests.runtime.engine import engine, until
+from tests.runtime.fakes import Stage, draft
 
 DAY = 86_400
 
@@ -62,7 +64,7 @@ def stage(gates: Gates, **more: dict[str, str]) -> Stage:
 async def test_a_run_waits_for_the_slot_of_another_and_starts_when_it_is_free(
     tmp_path: Path, gates: Gates, limits: dict[str, str]
 ) -> None:
-    async with engine(tmp_path, project(**limits), stage(gates)) as it:  # type: ignore[arg-type]
+    async with engine(tmp_path, project(**limits), stage(gates)) as it:
         for n in (1, 2):
             await it.emit(n)
         await it.settled("started", "pending")
@@ -186,5 +188,5 @@ async def test_what_a_guard_holds_is_told_at_once(tmp_path: Path) -> None:
         it.clock.ms += (DAY + 1) * 1000
         await it.runtime.intake.commit(old)
         await it.settled("held")
-        phases = lambda: [record.phase.value for record in it.stage.records]  # noqa: E731
-        await until(lambda: "deliver.held" in phases(), "the record")
+        told = Phase.DELIVER_HELD
+        await until(lambda: told in [record.phase for record in it.stage.records], "the record")

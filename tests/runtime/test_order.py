@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orgloop.plugin import Delivered, Outcome, Rejected, Retry, Skipped, Throttled, Unavailable, Wake
-from tests.runtime.engine import NOON, Engine, Stage, engine, turn, until
+from tests.runtime.engine import NOON, Engine, engine, turn, until
+from tests.runtime.fakes import Stage
 
 PROJECT: Final = """
 defaults: {delivery: {timeout: 10m, retry: {max_attempts: 100, initial_delay: 5s}}}

@@ -22,7 +22,8 @@ from orgloop.plugin import (
     Unavailable,
     Wake,
 )
-from tests.runtime.engine import NOON, Engine, Stage, engine, until
+from tests.runtime.engine import NOON, Engine, engine, until
+from tests.runtime.fakes import Stage
 
 PROJECT = """
 defaults: {delivery: {timeout: 1s, retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
@@ -62,7 +63,7 @@ async def test_each_answer_becomes_its_state(
         await until(lambda: it.happenings(), "an outcome")
         (row,) = it.rows()
         assert (row.state, row.attempts, row.detail) == (state, attempts, detail)
-        assert it.runtime.dispatcher.in_flight == 0
+        await until(lambda: not it.runtime.dispatcher.in_flight, "a free slot")
 
 
 async def test_an_actor_that_hands_a_wake_back_gets_it_again_uncounted(tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ async def test_a_wake_that_cannot_be_made_is_held_and_does_not_keep_its_slot(tmp
         (row,) = await it.settled("held")
         assert row.reason == "config"
         assert "this wake cannot be made: TemplateError" in row.detail
-        assert it.runtime.dispatcher.in_flight == 0
+        await until(lambda: not it.runtime.dispatcher.in_flight, "a free slot")
 
 
 async def test_a_wake_whose_prompt_file_is_gone_is_held_and_goes_on_once_released(tmp_path: Path) -> None:

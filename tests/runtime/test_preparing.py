@@ -11,7 +11,8 @@ import pytest
 
 from orgloop.core.happening import Released
 from orgloop.plugin import Change, Discard, Failure, Pass, TransformResult
-from tests.runtime.engine import Stage, engine, until
+from tests.runtime.engine import engine, until
+from tests.runtime.fakes import Stage
 
 
 def project(kind: str, more: str = "", then: str = "{actor: taker}") -> str:

@@ -12,7 +12,8 @@ import pytest
 from orgloop.core.happening import Released
 from orgloop.errors import Conflict, JournalUnavailable, PluginError
 from orgloop.plugin import Change, Delivered, Outcome, Page, Pass, Retry, TransformResult, Unavailable, Wake
-from tests.runtime.engine import Engine, Stage, draft, engine, turn, until
+from tests.runtime.engine import Engine, engine, turn, until
+from tests.runtime.fakes import Stage, draft
 
 HEAD = "sources: [{id: in, connector: receiver}]\n"
 STEPS = """
@@ -300,7 +301,7 @@ async def test_a_wake_claimed_for_an_actor_that_was_replaced_waits_for_its_succe
                 await go_on.wait()
             return claims
 
-        it.journal.claim = slowly  # type: ignore[method-assign]
+        it.journal.claim = slowly  # type: ignore[method-assign, assignment]
         await it.emit(1)
         await claimed.wait()
         await it.apply(project(route(), actors=actors.replace("NOTE", "two")))

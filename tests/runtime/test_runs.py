@@ -16,9 +16,10 @@ from orgloop import runner
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.errors import JournalUnavailable, NotFound, Refused
 from orgloop.journal.sqlite import SqliteJournal
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Unavailable, Wake, WakeSession
-from orgloop.runtime import watch
-from tests.runtime.engine import FakeAgent, Stage, engine, turn, until
+from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
+from orgloop.runtime import rundirs, watch
+from tests.runtime.engine import engine, turn, until
+from tests.runtime.fakes import Stage
 
 PROJECT = """
 defaults: {delivery: {retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
@@ -34,8 +35,12 @@ routes:
 Program = Callable[[Wake, WakeSession | None], RunSpec]
 
 
-def shell(script: str, **more: Any) -> Program:
-    return lambda wake, session: RunSpec(argv=["sh", "-c", script], cwd="/", **more)
+def program(*argv: str) -> Program:
+    return lambda *_: RunSpec(argv=argv, cwd="/")
+
+
+def shell(script: str) -> Program:
+    return program("sh", "-c", script)
 
 
 def waits_for(gate: Path, then: str = "echo done") -> Program:
@@ -84,7 +89,7 @@ async def test_an_actor_that_breaks_while_it_makes_a_run_holds_the_wake(tmp_path
 async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, failures = watch.rundirs.write, [1]
+    write, failures = rundirs.write, [1]
 
     def fail(directory: Path, *args: Any) -> None:
         write(directory, *args)
@@ -103,8 +108,7 @@ async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_is_t
 
 async def test_a_program_that_is_not_there_pauses_its_actor_and_counts_nothing(tmp_path: Path) -> None:
     there = tmp_path / "agent"
-    program = lambda wake, session: RunSpec(argv=[str(there)], cwd="/")  # noqa: E731
-    async with engine(tmp_path, PROJECT, Stage(programs={"agent": program})) as it:
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": program(str(there))})) as it:
         await it.emit(1, key="k")
         await until(lambda: it.reader.pauses(), "the pause")
         (row,) = it.rows()
@@ -141,47 +145,6 @@ async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
         assert row.crashes == 0
 
 
-@pytest.mark.parametrize(
-    "result",
-    [
-        None,
-        RuntimeError("broken"),
-        Completion(phase=Phase.STARTED, outcome=RunOutcome.SUCCESS, reason=""),
-        Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", json={1, 2}),
-        NotBegun(outcome=None),  # type: ignore[arg-type]
-    ],
-    ids=["nothing", "an exception", "not over", "no JSON", "no outcome"],
-)
-async def test_an_actor_that_cannot_read_an_end_leaves_it_to_the_exit_status(
-    tmp_path: Path, result: Any
-) -> None:
-    def finish(exit: ExitInfo) -> Any:
-        if isinstance(result, Exception):
-            raise result
-        return result
-
-    stage = Stage(programs={"agent": shell("echo said; exit 4")}, finishes={"agent": finish})
-    async with engine(tmp_path, PROJECT, stage) as it:
-        await it.emit()
-        await it.delivered(2)
-        (run,) = it.runs()
-        assert (run.outcome, run.reason, run.text) == ("failure", "exit_code_4", "said")
-
-
-async def test_text_that_is_no_unicode_does_not_keep_a_run_from_ending(tmp_path: Path) -> None:
-    def finish(exit: ExitInfo) -> Completion:
-        return Completion(
-            phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", text="a\ud800b", json={"ok": True}
-        )
-
-    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
-        await it.emit()
-        await it.delivered(2)
-        (run,) = it.runs()
-        assert (run.outcome, run.text) == ("success", "a?b")
-        assert run.completion["result"]["json"] == {"ok": True}
-
-
 async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     conclude, failures = watch.conclude, [1]
 
@@ -199,24 +162,6 @@ async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch
         assert "Too many open files" in trouble.error
         await it.pass_time(1)
         await it.delivered(2)
-
-
-async def test_a_start_that_failed_before_any_work_is_tried_again_and_counted_once(tmp_path: Path) -> None:
-    ends: list[Any] = [NotBegun(outcome=Retry(reason="busy")), NotBegun(outcome=Unavailable(reason="login"))]
-
-    def finish(exit: ExitInfo) -> Any:
-        done = Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="exit_code_0")
-        return ends.pop(0) if ends else done
-
-    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
-        await it.emit()
-        for happened in (["started", "not_started"], ["started", "not_started"] * 2):
-            await until(lambda h=happened: it.happenings(route="work") == h, str(happened))  # type: ignore[misc]
-            await it.pass_time(31)
-        await it.delivered(2)
-        work = it.rows(route="work")[0]
-        assert (work.attempts, work.failures) == (2, 1)
-        assert [event.type for event in it.events()].count("actor.stopped") == 1
 
 
 async def test_a_session_is_remembered_for_its_key_and_forgotten_when_it_is_gone(tmp_path: Path) -> None:
@@ -297,7 +242,7 @@ async def test_a_run_that_was_committed_and_never_begun_is_woken_again(tmp_path:
         shutil.rmtree(run.run_dir)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orgloop.runtime.run_start.watch.spawn", lambda directory: None)
+        patch.setattr("orgloop.runtime.run_start.watch.spawn", lambda _: None)
         patch.setattr("orgloop.runtime.runs.Runs._watch", _never)
         async with engine(tmp_path, PROJECT, on_disk=True) as it:
             await it.emit()
@@ -388,28 +333,3 @@ async def test_an_end_waits_for_the_journal_and_is_written_once(
             await it.pass_time(pause)
         await it.delivered(2)
         assert [event.type for event in it.events()].count("actor.stopped") == 1
-
-
-async def test_output_faster_than_it_is_looked_at_is_read_to_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines: list[str] = []
-    monkeypatch.setattr(FakeAgent, "read", lambda self, line: lines.append(line))
-    script = "yes 0123456789012345678901234567890123456789 | head -n 60000; echo the-last"
-    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell(script)})) as it:
-        await it.emit()
-        await it.delivered(2)
-        assert (len(lines), lines[-1]) == (60_001, "the-last")
-
-
-async def test_a_line_without_an_end_is_not_kept_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("orgloop.runtime.live_run.LONGEST_LINE", 1 << 20)
-    lines: list[str] = []
-    monkeypatch.setattr(FakeAgent, "read", lambda self, line: lines.append(line))
-    script = "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after"
-    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell(script)})) as it:
-        await it.emit()
-        await it.delivered(2)
-        assert lines == ["after"]

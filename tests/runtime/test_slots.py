@@ -10,7 +10,8 @@ import pytest
 
 from orgloop.journal.model import Settlement
 from orgloop.plugin import Delivered, Outcome, Wake
-from tests.runtime.engine import Engine, Stage, engine, turn, until
+from tests.runtime.engine import Engine, engine, turn, until
+from tests.runtime.fakes import Stage
 
 PROJECT: Final = """
 sources: [{id: in, connector: receiver}]

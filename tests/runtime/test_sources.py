@@ -9,7 +9,8 @@ import pytest
 
 from orgloop.errors import NotFound, Overloaded
 from orgloop.plugin import Context, Inbound, Page
-from tests.runtime.engine import NOON, Engine, Stage, draft, engine, turn, until
+from tests.runtime.engine import NOON, Engine, engine, turn, until
+from tests.runtime.fakes import Stage, draft
 
 PROJECT = """
 sources:

@@ -13,7 +13,8 @@ from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimWant
 from orgloop.journal.sqlite import SqliteJournal
 from orgloop.plugin import Context, Delivered, Outcome, Page, Wake
-from tests.runtime.engine import NOON, Stage, draft, engine, until
+from tests.runtime.engine import NOON, engine, until
+from tests.runtime.fakes import Stage, draft
 
 PROJECT = """
 sources: [{id: in, connector: receiver}, {id: polled, connector: poller}, {id: heard, connector: listener}]
@@ -173,7 +174,7 @@ async def test_a_stop_in_the_middle_of_a_claim_gives_it_back(tmp_path: Path) -> 
             asked.set()
             return await claim(*args)
 
-        it.journal.claim = announced  # type: ignore[method-assign]
+        it.journal.claim = announced  # type: ignore[method-assign, assignment]
         asked.clear()
         await it.emit(1)
         await asked.wait()
@@ -193,7 +194,9 @@ async def test_a_poll_that_a_stop_interrupts_is_asked_again_from_its_checkpoint(
         await asyncio.Event().wait()
         return Page()
 
-    project = PROJECT.replace(", {id: heard, connector: listener}", "").replace("source: in", "source: polled")
+    project = PROJECT.replace(", {id: heard, connector: listener}", "").replace(
+        "source: in", "source: polled"
+    )
     async with engine(tmp_path, project, Stage(polls={"polled": poll}), on_disk=True) as it:
         await it.delivered(1)
         await until(lambda: seen == [None, "a"], "the second poll")

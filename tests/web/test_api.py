@@ -69,6 +69,8 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
         "deliveries": "dict",
         "open_runs": "int",
         "waiting_accepts": "int",
+        "not_open": "dict",
+        "troubles": "dict",
     }
     assert (body["health"], body["running"], body["http_port"]) == ("ok", True, acme.server.port)
     assert (body["version"], body["project"]) == ("1.2.3", PROJECT)
@@ -219,6 +221,14 @@ async def test_an_event_whose_delivery_goes_on_has_no_time_yet(home: Path) -> No
         await acme.webhook()
         _, body = await acme.get("/api/events?source=hooks")
         assert body[0]["processing_ms"] is None
+
+
+async def test_an_actor_that_cannot_be_opened_shows(home: Path) -> None:
+    async with daemon(home, lambda organization: replace(organization, actors=slow(organization))) as acme:
+        await until(lambda: acme.runtime.actors.failing, "the failure")
+        _, body = await acme.get("/api/status")
+        assert body["health"] == "degraded"
+        assert "not yet" in body["not_open"]["target"]
 
 
 def slow(organization: Organization) -> Mapping[str, Any]:

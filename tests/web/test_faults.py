@@ -67,7 +67,7 @@ async def test_a_body_of_100_MB_is_refused_and_costs_neither_memory_nor_time(
             slowest = max(slowest, time.monotonic() - began)
         await connection.closed()
     assert process.memory_info().rss - before < 40 * MB
-    assert slowest < 2.0
+    assert slowest < 3.0
 
 
 async def test_a_page_of_another_site_cannot_stop_the_daemon_nor_load_a_project(acme: Daemon) -> None:
@@ -169,7 +169,7 @@ async def test_a_stop_with_idle_connections_is_quick(acme: Daemon) -> None:
         await half.send(b"POST /web")
         began = time.monotonic()
         await acme.server.stop()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 3.0
 
 
 async def test_events_are_not_kept_in_memory(home: Path) -> None:

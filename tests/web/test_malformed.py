@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.web.daemon import Daemon
+from orgloop.web.connection import Bounds
+from tests.web.daemon import Daemon, daemon
 from tests.web.raw import ask, post, wire
 
 HOST: Final = b"Host: 127.0.0.1\r\n"
@@ -136,14 +138,13 @@ async def test_garbage_is_no_matter_for_the_log(acme: Daemon, caplog: pytest.Log
     ] == []
 
 
-async def test_a_packed_body_is_not_unpacked_to_be_thrown_away(acme: Daemon) -> None:
-    bomb = gzip.compress(b"\0" * 500_000_000, compresslevel=1)
-    packed = bomb[: 1024 * 1024 - 1]
-    async with wire(acme.server.port) as connection:
+async def test_a_packed_body_is_not_unpacked_to_be_thrown_away(home: Path) -> None:
+    packed = gzip.compress(b"\0" * 40_000_000)
+    async with daemon(home, bounds=Bounds(linger=0.0)) as acme, wire(acme.server.port) as connection:
         await connection.send(post(b"/webhook/hooks", packed, b"Content-Encoding: gzip"))
         assert (await connection.answer()).status == 415
         await connection.send(post(b"/webhook/hooks", b"{}"))
-        assert (await connection.answer()).status == 200
+        assert (await connection.answer()).status == 200, "there was nothing left to wait for"
 
 
 async def test_a_request_that_never_ends_in_its_head_is_refused_early(acme: Daemon) -> None:

@@ -72,7 +72,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("service", "service", "Start, stop and look at what they keep running"),
     ),
     "Look": (
-        ("status", "status", "What runs, and how it is"),
+        ("status", "status", "What runs, what happened, what needs you"),
         ("logs", "logs", "What happened, line by line"),
         ("trace", "trace", "One chain from its first event to its end"),
         ("events", "events", "Events that came in"),

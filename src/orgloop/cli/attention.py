@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from orgloop import runner
+from orgloop.cli import stuck
 from orgloop.cli.listing import counted
+from orgloop.cli.needs import Item, start_command
 from orgloop.cli.times import age, ago, short_moment
 from orgloop.cli.words import one_line
-from orgloop.core.units import HOUR, MINUTE, SECOND, humanize
+from orgloop.core.units import MINUTE, SECOND, humanize
 
 if TYPE_CHECKING:
-    from orgloop.cli.picture import Actor, Picture
-    from orgloop.journal.model import BacklogRow, DaemonRow, RunRow
-
-SILENT: Final = 15 * MINUTE
-"""How long a run may say nothing."""
-
-LONG: Final = 6 * HOUR
-"""How long a run may take."""
-
-WAKING: Final = 5 * MINUTE
-"""How long a wake, or its transforms, may take."""
-
-OVERDUE: Final = 5 * MINUTE
-"""How long something may be due while nothing keeps it waiting."""
-
-BUSY: Final = HOUR
-"""How long something may be due while its actor is at work."""
+    from orgloop.cli.picture import Picture
+    from orgloop.journal.model import DaemonRow
 
 PAUSED: Final = 2 * MINUTE
 """How long an actor may be unreachable."""
 
 SHORTEST_GAP: Final = 10 * SECOND
 """A planned restart that took less is no gap."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """One thing. `urgent`: something is broken, not only doubtful. `since` is in ms since 1970."""
-
-    kind: str
-    text: str
-    command: str
-    urgent: bool = False
-    since: int | None = None
-    count: int = 1
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        from orgloop.core.record import timestamp
-
-        return {
-            "kind": self.kind,
-            "message": self.text,
-            "command": self.command,
-            "urgent": self.urgent,
-            "since": timestamp(self.since) if self.since is not None else None,
-            "count": self.count,
-        }
 
 
 def attention(picture: Picture) -> list[Item]:
@@ -76,10 +35,11 @@ def attention(picture: Picture) -> list[Item]:
         *_sources(picture),
         *_actors(picture),
         *_decisions(picture),
-        *_runs(picture),
-        *_waiting(picture),
+        *stuck.runs(picture),
+        *stuck.waiting(picture),
         *_gaps(picture),
         *_loggers(picture),
+        *_troubles(picture),
     ]
     return sorted(found, key=lambda item: not item.urgent)
 
@@ -107,18 +67,6 @@ def _daemon(picture: Picture) -> Iterator[Item]:
         urgent=True,
         since=_end(last) if last is not None else None,
     )
-
-
-def start_command(root: str) -> str:
-    """How to start this project from where we are."""
-    return f"orgloop start --daemon{config_option(root)}"
-
-
-def config_option(root: str) -> str:
-    """The option that names this project, unless a command would find it by itself."""
-    if not root or Path.cwd().is_relative_to(root):
-        return ""
-    return f" --config {shlex.quote(root)}"
 
 
 def _sources(picture: Picture) -> Iterator[Item]:
@@ -170,82 +118,6 @@ def _decisions(picture: Picture) -> Iterator[Item]:
         )
 
 
-def _runs(picture: Picture) -> Iterator[Item]:
-    for run in picture.open_runs:
-        quiet = picture.now - last_sign(run)
-        lasted = picture.now - run.started_at
-        who = f"{run.actor} ({run.route})"
-        if picture.daemon is None and not _is_alive(run):
-            text = f"{who} has ended, and nobody has taken note"
-            yield Item(kind="run", text=text, command=start_command(picture.root), since=run.started_at)
-        elif quiet >= SILENT:
-            text = f"{who} has said nothing for {humanize(quiet)}"
-            yield Item(
-                kind="silent", text=text, command=f"orgloop runs show {run.id}", since=picture.now - quiet
-            )
-        elif lasted >= LONG:
-            text = f"{who} has been at work for {humanize(lasted)}"
-            yield Item(kind="long", text=text, command=f"orgloop runs tail {run.id}", since=run.started_at)
-
-
-def last_sign(run: RunRow) -> int:
-    """When a run that goes on last wrote anything, as far as its files or the journal know."""
-    signs = [run.started_at, run.last_seen or 0]
-    for name in (runner.STDOUT, runner.STDERR):
-        try:
-            found = (Path(run.run_dir) / name).stat()
-        except OSError:
-            continue
-        if found.st_size:
-            signs.append(int(found.st_mtime * 1000))
-    return max(signs)
-
-
-def _is_alive(run: RunRow) -> bool:
-    """Whether the program that holds a run is still there."""
-    import psutil
-
-    try:
-        child = json.loads((Path(run.run_dir) / runner.CHILD).read_bytes())
-        return psutil.pid_exists(int(child["runner_pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _waiting(picture: Picture) -> Iterator[Item]:
-    """What should have gone on by now. While no daemon runs, everything waits for it."""
-    if picture.daemon is None:
-        return
-    actors = {actor.id: actor for actor in picture.actors}
-    for row in picture.backlog:
-        words = _waits(row, actors.get(row.actor), picture)
-        if words:
-            yield Item(
-                kind="stuck",
-                text=words,
-                command=f"orgloop deliveries --actor {shlex.quote(row.actor)} --state {row.state}",
-                since=row.due if row.due is not None else row.since,
-                count=row.count,
-            )
-
-
-def _waits(row: BacklogRow, actor: Actor | None, picture: Picture) -> str:
-    which = f"{row.count} of {row.route} → {row.actor}"
-    match row.state:
-        case "running" if picture.now - row.since >= WAKING:
-            return f"{which}: being woken for {age(row.since, picture.now)}"
-        case "preparing" if picture.now - row.since >= WAKING:
-            return f"{which}: its transforms have taken {age(row.since, picture.now)}"
-        case "pending" if row.due is not None and (actor is None or actor.pause is None):
-            busy = bool(picture.open_runs)
-            if picture.now - row.due < (BUSY if busy else OVERDUE):
-                return ""
-            behind = f", while {counted(len(picture.open_runs), 'run goes', 'runs go')} on" if busy else ""
-            return f"{which}: due for {age(row.due, picture.now)}{behind}"
-        case _:
-            return ""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
     """A time in which no daemon ran; `died`: it did not end by itself."""
@@ -281,7 +153,7 @@ def _gaps(picture: Picture) -> Iterator[Item]:
     yield Item(
         kind="gap",
         text=text,
-        command=f"tail -n 50 {shlex.quote(str(log))}"
+        command="orgloop service logs"
         if died and log.exists()
         else f"orgloop logs --since {age(found[0].begin, picture.now)}",
         since=found[0].begin,
@@ -299,6 +171,32 @@ def _loggers(picture: Picture) -> Iterator[Item]:
                 command=f"orgloop inspect logger {shlex.quote(logger['name'])}",
                 count=logger["failures"],
             )
+
+
+def _troubles(picture: Picture) -> Iterator[Item]:
+    """What the daemon says of itself."""
+    from datetime import datetime
+
+    said = picture.said or {}
+    for actor, error in said.get("not_open", {}).items():
+        yield Item(
+            kind="actor",
+            text=f"actor {actor} cannot be opened, its work waits: {one_line(str(error))}",
+            command=f"orgloop inspect actor {shlex.quote(actor)}",
+            urgent=True,
+        )
+    for name, trouble in said.get("troubles", {}).items():
+        at = int(datetime.fromisoformat(trouble["at"]).timestamp() * 1000)
+        if at < picture.since:
+            continue
+        times = counted(trouble["times"], "time", "times")
+        yield Item(
+            kind="trouble",
+            text=f"{name} broke {times}, {ago(at, picture.now)}: {one_line(str(trouble['error']))}",
+            command="orgloop service logs",
+            since=at,
+            count=trouble["times"],
+        )
 
 
 def _end(life: DaemonRow) -> int:

@@ -49,11 +49,13 @@ class Chain:
 
 def trace_of(reader: Reader, id: str) -> str:
     """The trace that an event, delivery, run or trace belongs to. Raises NotFound."""
+    from orgloop.journal.model import Query
+
     kind = id.partition("_")[0]
     found = None
     if kind == "trc":
-        return id
-    if kind == "evt":
+        found = id if reader.events(Query(trace_id=id, limit=1)) else None
+    elif kind == "evt":
         event = reader.event(id)
         found = event.trace_id if event else None
     elif kind == "dlv":

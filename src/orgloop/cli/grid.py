@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -81,11 +82,22 @@ def print_facts(out: Output, facts: Iterable[tuple[str, str]], *, indent: int = 
 
 
 def print_block(out: Output, text: str, *, indent: int = 2) -> None:
-    """Text of somebody else's, line by line behind a bar, so that it cannot be taken for ours."""
+    """Text of somebody else's, line by line behind a bar, so that it cannot be taken for ours.
+
+    On a terminal long lines are folded, so that none begins without the bar.
+    """
     bar = out.style("│", "dim")
+    room = max(out.width - indent - 2, 20) if sys.stdout.isatty() else None
     for line in text.splitlines():
-        shown = "".join(char if char.isprintable() or char == "\t" else " " for char in line)
-        out.line(f"{' ' * indent}{bar} {shown}".rstrip())
+        shown = "".join(char if char.isprintable() or char == "\t" else " " for char in line).expandtabs()
+        for piece in _pieces(shown, room):
+            out.line(f"{' ' * indent}{bar} {piece}".rstrip())
+
+
+def _pieces(line: str, room: int | None) -> list[str]:
+    if room is None or len(line) <= room:
+        return [line]
+    return [line[start : start + room] for start in range(0, len(line), room)]
 
 
 def print_next(out: Output, commands: Sequence[tuple[str, str]]) -> None:

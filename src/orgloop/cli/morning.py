@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from orgloop.cli.attention import Item, last_sign
 from orgloop.cli.grid import Column, print_grid
 from orgloop.cli.listing import counted
+from orgloop.cli.needs import Item
 from orgloop.cli.output import FAIL, OK, WARN, Output
+from orgloop.cli.run_view import says
+from orgloop.cli.stuck import last_sign
 from orgloop.cli.times import age, ago, short_moment
 from orgloop.cli.words import dollars, from_home, one_line, run_line, wrapped
 from orgloop.core.units import humanize
@@ -187,7 +189,7 @@ class Morning:
 
     def _says(self, run: RunRow) -> str:
         quiet = age(last_sign(run), self._picture.now)
-        return run_line(run) or f"nothing for {quiet}"
+        return says(run) or f"nothing for {quiet}"
 
     def _lately(self) -> None:
         picture = self._picture

@@ -45,7 +45,7 @@ def follow_run(cli: Cli, reader: Reader, run: RunRow, *, raw: bool, follow: bool
 
 
 def lines_of(path: Path, goes_on: Callable[[], bool], *, start: int = 0) -> Iterator[str]:
-    """The lines of a file that grows, from a byte on, until nothing more comes. The last need not be whole."""
+    """The lines of a growing file, from a byte on, until nothing more comes; the last may be in part."""
     rest = b""
     position = start
     while True:

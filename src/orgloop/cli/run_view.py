@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop import runner
-from orgloop.cli.attention import last_sign
 from orgloop.cli.command import Cli
 from orgloop.cli.grid import print_block, print_facts, print_next
+from orgloop.cli.stuck import last_sign
 from orgloop.cli.times import age, ago, moment
-from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, from_home, one_line, run_words
+from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, from_home, one_line, run_line, run_words
 from orgloop.core.units import humanize
 
 if TYPE_CHECKING:
@@ -143,6 +143,18 @@ def document(reader: Reader, run: RunRow) -> dict[str, Any]:
         "completion": run.completion,
         "event": event.document if event is not None else None,
     }
+
+
+def says(run: RunRow) -> str:
+    """What came of a run, or what one that goes on said last; empty if it said nothing.
+
+    The journal hears of a new line some seconds later. A plain program's own file is never late.
+    """
+    if run.ended_at is None and run.harness == "process":
+        for line in reversed(last_lines(Path(run.run_dir) / runner.STDOUT, TAIL)):
+            if shown := one_line(line):
+                return shown
+    return run_line(run)
 
 
 def age_of(run: RunRow, now: int) -> str:

@@ -132,9 +132,9 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
     from rich.text import Text
 
     from orgloop.cli.grid import Column, print_grid
-    from orgloop.cli.run_view import age_of
+    from orgloop.cli.run_view import age_of, says
     from orgloop.cli.times import short_moment
-    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line, run_line
+    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line
 
     now = int(time.time() * 1000)
 
@@ -166,7 +166,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
                 Text(run.outcome or "goes on", OUTCOME_STYLES.get(run.outcome, "yellow")),
                 age_of(run, now),
                 dollars(run.cost_usd),
-                run_line(run),
+                says(run),
             ]
             for run in runs
         ],

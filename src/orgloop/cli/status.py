@@ -12,7 +12,7 @@ from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
 
 if TYPE_CHECKING:
-    from orgloop.cli.attention import Item
+    from orgloop.cli.needs import Item
     from orgloop.cli.picture import Picture
 
 NAMED: Final = 4
@@ -55,8 +55,8 @@ def _files(cli: Cli, picture: Picture) -> Item | None:
     """
     if not picture.root:
         return None
-    from orgloop.cli.attention import Item, config_option
     from orgloop.cli.listing import counted
+    from orgloop.cli.needs import Item, config_option
     from orgloop.cli.plan import plan_of
     from orgloop.config.findings import Code
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orgloop.cli.attention import Item, gaps
+from orgloop.cli.attention import gaps
+from orgloop.cli.needs import Item
 from orgloop.web import shapes
 
 if TYPE_CHECKING:

@@ -67,9 +67,11 @@ class Follower:
         # Steps are read first: an event that is written meanwhile comes in the next page, with its steps.
         steps = self._reader.steps(self._query(self._step, PAGE))
         events = self._reader.events(self._query(self._event, PAGE))
-        records = [record for step in steps for record in self._of_step(step)]
+        records: list[Record] = []
         for event, deliveries in self._with_deliveries(events):
             records += derive.of_event(event, deliveries, event.at)
+        # Behind what they follow from, if both were in the same millisecond.
+        records += [record for step in steps for record in self._of_step(step)]
         self._step = steps[-1].seq if steps else self._step
         self._event = events[-1].seq if events else self._event
         return sorted(records, key=lambda record: record.at)

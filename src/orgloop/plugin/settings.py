@@ -37,18 +37,22 @@ class Settings(BaseModel):
         return {}
 
 
-def _duration(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a duration such as 30s, 5m or 24h, not true or false")
-    if isinstance(value, int | float):
-        raise ValueError(f"{value} has no unit: write one of ms, s, m, h, d behind it, such as {value}s")
+def _duration(value: Any, info: ValidationInfo) -> Any:
+    _require_unit(value, info, "a duration such as 30s, 5m or 24h", "one of ms, s, m, h, d", "s")
     return parse_duration(value) if isinstance(value, str) else value
 
 
-def _size(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a size such as 512KB or 10MB, not true or false")
+def _size(value: Any, info: ValidationInfo) -> Any:
+    _require_unit(value, info, "a size such as 512KB or 10MB", "one of B, KB, MB, GB", "MB")
     return parse_size(value) if isinstance(value, str) else value
+
+
+def _require_unit(value: Any, info: ValidationInfo, form: str, units: str, usual: str) -> None:
+    """Raises ValueError for a number out of a file, where nobody can tell what it counts."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be {form}, not true or false")
+    if isinstance(value, int | float) and info.context:
+        raise ValueError(f"{value} has no unit: write {units} behind it, such as {value}{usual}")
 
 
 def _resolve(value: Any, info: ValidationInfo) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ CONNECTIONS_PER_HOST: Final = 64
 
 CONNECT: Final = 0.8
 """Share of a request's time that it may wait for a connection: then it is known that nothing was sent."""
+
+_URL: Final = re.compile(r"https?://[^\s'\"<>)]+")
 
 
 class HttpClient:
@@ -69,9 +72,9 @@ class HttpClient:
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as exc:
             raise HttpFailed(f"{shown} cannot be called: it is no http or https URL", sent=False) from exc
         except aiohttp.ClientError as exc:
-            # The text of such an error can hold the whole URL, its own message does not.
-            said = exc.message if isinstance(exc, aiohttp.ClientResponseError) else str(exc)
-            raise HttpFailed(f"{shown}: {said or type(exc).__name__}", sent=True) from exc
+            # The text of such an error can hold whole URLs, also that of a redirect.
+            text = _URL.sub(lambda found: origin(found[0]), str(exc))
+            raise HttpFailed(f"{shown}: {text or type(exc).__name__}", sent=True) from exc
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""

@@ -58,7 +58,8 @@ def health(desk: Desk, facts: Facts) -> str:
         return "error"
     failing = any(thread.failures for thread in desk.runtime.observer.threads)
     paused = any(row.actor in desk.runtime.wiring.actors for row in facts.pauses)
-    return "degraded" if "degraded" in states or failing or paused else "ok"
+    closed = bool(desk.runtime.actors.failing)
+    return "degraded" if "degraded" in states or failing or paused or closed else "ok"
 
 
 def module_status(desk: Desk, facts: Facts) -> dict[str, Any]:
@@ -100,6 +101,11 @@ async def status(desk: Desk, call: Call) -> Any:
             {"name": thread.spec.name, "failures": thread.failures, "error": thread.last_error}
             for thread in desk.runtime.observer.threads
         ],
+        "not_open": dict(desk.runtime.actors.failing),
+        "troubles": {
+            name: {"at": shapes.when(one.at), "times": one.times, "error": one.error}
+            for name, one in desk.runtime.supervisor.troubles.items()
+        },
         "deliveries": facts.deliveries,
         "open_runs": facts.deliveries[State.STARTED],
         "waiting_accepts": desk.runtime.journal.waiting,

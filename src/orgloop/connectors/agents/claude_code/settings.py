@@ -69,7 +69,10 @@ INSTEAD: Final = "name what it needs in `allowed_tools` and use acceptEdits, or 
 """What to do about `bypassPermissions`."""
 
 Word = Annotated[str, AfterValidator(_word)]
-Rules = Annotated[tuple[Annotated[str, AfterValidator(_rule)], ...], BeforeValidator(_rules, json_schema_input_type=str | tuple[str, ...])]
+Rules = Annotated[
+    tuple[Annotated[str, AfterValidator(_rule)], ...],
+    BeforeValidator(_rules, json_schema_input_type=str | tuple[str, ...]),
+]
 
 
 class ClaudeCodeSettings(RunSettings):

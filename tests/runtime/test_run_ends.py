@@ -1,0 +1,124 @@
+"""What the end of a run comes to, and what its program said until then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Unavailable, Wake, WakeSession
+from tests.runtime.engine import engine, until
+from tests.runtime.fakes import FakeAgent, Stage
+
+PROJECT = """
+defaults: {delivery: {retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
+sources: [{id: in, connector: receiver}]
+actors: [{id: agent, connector: agent}, {id: taker, connector: taker}]
+routes:
+  - name: work
+    when: {source: in, events: ["*"]}
+    then: {actor: agent, config: {session_key: "{{payload.key}}"}}
+  - {name: told, when: {source: agent, events: [actor.stopped]}, then: {actor: taker}}
+"""
+
+Program = Callable[[Wake, WakeSession | None], RunSpec]
+
+
+def program(*argv: str) -> Program:
+    return lambda *_: RunSpec(argv=argv, cwd="/")
+
+
+def shell(script: str) -> Program:
+    return program("sh", "-c", script)
+
+
+def waits_for(gate: Path, then: str = "echo done") -> Program:
+    """A program that goes on until `gate` exists."""
+    return shell(f"while [ ! -e {gate} ]; do sleep 0.01; done; {then}")
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        RuntimeError("broken"),
+        Completion(phase=Phase.STARTED, outcome=RunOutcome.SUCCESS, reason=""),
+        Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", json={1, 2}),
+        NotBegun(outcome=None),  # type: ignore[arg-type]
+    ],
+    ids=["nothing", "an exception", "not over", "no JSON", "no outcome"],
+)
+async def test_an_actor_that_cannot_read_an_end_leaves_it_to_the_exit_status(
+    tmp_path: Path, result: Any
+) -> None:
+    def finish(exit: ExitInfo) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    stage = Stage(programs={"agent": shell("echo said; exit 4")}, finishes={"agent": finish})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await it.emit()
+        await it.delivered(2)
+        (run,) = it.runs()
+        assert (run.outcome, run.reason, run.text) == ("failure", "exit_code_4", "said")
+
+
+async def test_text_that_is_no_unicode_does_not_keep_a_run_from_ending(tmp_path: Path) -> None:
+    def finish(exit: ExitInfo) -> Completion:
+        return Completion(
+            phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", text="a\ud800b", json={"ok": True}
+        )
+
+    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
+        await it.emit()
+        await it.delivered(2)
+        (run,) = it.runs()
+        assert (run.outcome, run.text) == ("success", "a?b")
+        assert run.completion["result"]["json"] == {"ok": True}
+
+
+async def test_a_start_that_failed_before_any_work_is_tried_again_and_counted_once(tmp_path: Path) -> None:
+    ends: list[Any] = [NotBegun(outcome=Retry(reason="busy")), NotBegun(outcome=Unavailable(reason="login"))]
+
+    def finish(exit: ExitInfo) -> Any:
+        done = Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="exit_code_0")
+        return ends.pop(0) if ends else done
+
+    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
+        await it.emit()
+        for happened in (["started", "not_started"], ["started", "not_started"] * 2):
+            await until(lambda h=happened: it.happenings(route="work") == h, str(happened))  # type: ignore[misc]
+            await it.pass_time(31)
+        await it.delivered(2)
+        work = it.rows(route="work")[0]
+        assert (work.attempts, work.failures) == (2, 1)
+        assert [event.type for event in it.events()].count("actor.stopped") == 1
+
+
+async def test_output_faster_than_it_is_looked_at_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(FakeAgent, "read", lambda _, line: lines.append(line))
+    script = "yes 0123456789012345678901234567890123456789 | head -n 60000; echo the-last"
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell(script)})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert (len(lines), lines[-1]) == (60_001, "the-last")
+
+
+async def test_a_line_without_an_end_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.runtime.live_run.LONGEST_LINE", 1 << 20)
+    lines: list[str] = []
+    monkeypatch.setattr(FakeAgent, "read", lambda _, line: lines.append(line))
+    script = "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after"
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell(script)})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert lines == ["after"]

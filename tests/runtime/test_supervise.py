@@ -1,0 +1,129 @@
+"""Loops that must not end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop.journal.model import ClaimWant
+from orgloop.runtime.supervise import Errands, Supervisor
+from tests.runtime.engine import NOON, HandClock, engine, turn, until
+from tests.runtime.fakes import Stage
+
+PROJECT = """
+sources: [{id: in, connector: receiver}]
+actors: [{id: taker, connector: taker}]
+routes: [{name: all, when: {source: in, events: ["*"]}, then: {actor: taker}}]
+"""
+
+
+@pytest.mark.parametrize("end", [RuntimeError("boom"), asyncio.CancelledError(), None], ids=str)
+async def test_a_loop_that_ends_is_told_of_and_begun_again_after_a_growing_pause(
+    end: BaseException | None,
+) -> None:
+    clock = HandClock()
+    supervisor = Supervisor(clock)
+    calls = []
+
+    async def loop() -> None:
+        calls.append(1)
+        if end is not None:
+            raise end
+
+    task = asyncio.create_task(supervisor.keep("the loop", loop))
+    for times, pause in enumerate([1.0, 2.0, 4.0], 1):
+        await until(lambda p=pause: clock.waits == [p], f"a pause of {pause} s")  # type: ignore[misc]
+        trouble = supervisor.troubles["the loop"]
+        assert (trouble.times, len(calls)) == (times, times)
+        clock.advance(pause)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_loop_that_worked_for_long_gets_a_short_pause_again() -> None:
+    clock = HandClock()
+
+    async def loop() -> None:
+        clock.ms += 61_000
+        raise RuntimeError("boom")
+
+    task = asyncio.create_task(Supervisor(clock).keep("the loop", loop))
+    for _ in range(3):
+        await until(lambda: clock.waits == [1.0], "a pause of a second")
+        clock.advance(1)
+        await turn()
+    task.cancel()
+
+
+async def test_an_errand_that_breaks_is_told_of() -> None:
+    supervisor = Supervisor(HandClock())
+    errands = Errands(supervisor)
+
+    async def fail() -> None:
+        raise RuntimeError("boom")
+
+    errands.run("the errand", fail())
+    errands.run("another", asyncio.Event().wait())  # type: ignore[arg-type]
+    await until(lambda: supervisor.troubles, "the trouble")
+    assert supervisor.troubles["the errand"].error == "RuntimeError: boom"
+    await errands.close()
+    assert list(supervisor.troubles) == ["the errand"]
+
+
+async def test_a_dispatcher_that_breaks_goes_on(tmp_path: Path) -> None:
+    async with engine(tmp_path, PROJECT, start=False) as it:
+        claim, failures = it.journal.claim, [1, 2]
+
+        async def fail(wants: list[ClaimWant], now: int) -> Any:
+            if failures:
+                failures.pop()
+                raise ValueError("no such row")
+            return await claim(wants, now)
+
+        it.journal.claim = fail  # type: ignore[method-assign, assignment]
+        await it.runtime.start()
+        await it.emit()
+        for _ in range(2):
+            await until(lambda: {1.0, 2.0} & set(it.clock.waits), "the pause")
+            await it.pass_time(2)
+        await it.delivered(1)
+        assert it.runtime.supervisor.troubles["the dispatcher"].times == 2
+
+
+async def test_housekeeping_that_breaks_goes_on(tmp_path: Path) -> None:
+    async with engine(tmp_path, PROJECT, start=False) as it:
+        beat, failures = it.journal.beat, [1]
+        beats: list[int] = []
+
+        async def fail(life: Any) -> None:
+            if failures and beats:
+                failures.pop()
+                raise KeyError("no such file")
+            beats.append(life.last_seen)
+            await beat(life)
+
+        it.journal.beat = fail  # type: ignore[method-assign]
+        await it.runtime.start()
+        await until(lambda: not failures, "the failure")
+        await until(lambda: 1.0 in it.clock.waits, "the pause")
+        await it.pass_time(1)
+        await until(lambda: NOON + 1000 in beats, "the next beat")
+
+
+async def test_what_is_held_for_too_long_expires_and_old_run_directories_go(tmp_path: Path) -> None:
+    project = "defaults: {event_retention: 1d}\n" + PROJECT.replace('["*"]', '["*"], trust: team')
+    async with engine(tmp_path, project, Stage()) as it:
+        runs = tmp_path / "home" / "runs"
+        (runs / "run_old").mkdir(parents=True)
+        (runs / "a-file").touch()
+        await it.emit(author_type="external")
+        await it.settled("held")
+        await until(lambda: 30.0 in it.clock.waits, "housekeeping")
+        it.clock.ms += 8 * 86_400_000
+        await it.pass_time(30)
+        await until(lambda: it.states() in (["dropped"], []), "the expiry")
+        await until(lambda: not (runs / "run_old").exists(), "the old directory to go")
