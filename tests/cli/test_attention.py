@@ -259,7 +259,9 @@ def test_a_run_that_takes_very_long_is_told_even_if_it_speaks(tmp_path: Path) ->
     assert item.command == "orgloop runs tail run_1"
 
 
-@pytest.mark.parametrize(("pid", "told"), [(os.getpid(), False), (2**22 + 1, True), (None, True)])
+@pytest.mark.parametrize(
+    ("pid", "told"), [(os.getpid(), False), (2**22 + 1, True), (None, True)], ids=["alive", "gone", "unknown"]
+)
 def test_without_a_daemon_a_run_whose_process_is_gone_is_told(
     pid: int | None, told: bool, tmp_path: Path
 ) -> None:

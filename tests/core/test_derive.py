@@ -52,6 +52,7 @@ class AStep:
     began: int | None = AT - 250
     attempt: int = 2
     run_id: str | None = None
+    run_outcome: str = ""
     sop_file: str | None = None
     delivery_id: str = "dlv_1"
     event_id: str = "evt_1"
@@ -338,3 +339,17 @@ def test_a_record_s_document_has_the_public_names_and_nothing_empty() -> None:
         *("timestamp", "level", "phase", "event_id", "trace_id", "delivery_id", "run_id", "source", "target"),
         *("route", "transform", "event_type", "result", "error", "duration_ms", "metadata"),
     ]
+
+
+@pytest.mark.parametrize("outcome", ["failure", "cancelled", "unknown"])
+def test_a_run_that_failed_never_reads_as_a_success(outcome: str) -> None:
+    (record,) = of_step(
+        AStep(happening="run_ended", state=State.DELIVERED, run_outcome=outcome, detail="cannot reach it")
+    )
+    assert (record.phase, record.result, record.error) == (Phase.RUN_FAILED, outcome, "cannot reach it")
+    assert record.level is Level.WARN
+
+
+def test_a_run_that_came_out_well_says_so() -> None:
+    (record,) = of_step(AStep(happening="run_ended", state=State.DELIVERED, run_outcome="success"))
+    assert (record.phase, record.result, record.error) == (Phase.RUN_ENDED, "success", "")

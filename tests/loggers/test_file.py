@@ -284,11 +284,7 @@ def test_keys_of_older_files_are_taken_and_named_as_without_effect() -> None:
             "rotate": {"max_size": "1MB"},
         }
     )
-    assert (
-        settings.rotation
-        == Rotation()
-        == Rotation(max_size=100 * 1024**2, max_age=7 * DAY)
-    )
+    assert settings.rotation == Rotation() == Rotation(max_size=100 * 1024**2, max_age=7 * DAY)
     assert FileSettings.without_effect() == {"buffer", "rotate"}
 
 

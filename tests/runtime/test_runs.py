@@ -19,7 +19,7 @@ from orgloop.journal.sqlite import SqliteJournal
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
 from orgloop.runtime import rundirs, watch
 from tests.runtime.engine import engine, turn, until
-from tests.runtime.fakes import Stage
+from tests.runtime.fakes import FakeAgent, Stage
 
 PROJECT = """
 defaults: {delivery: {retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
@@ -273,7 +273,7 @@ async def test_a_run_of_another_kind_of_agent_is_judged_by_its_exit_alone(tmp_pa
 
     other = Stage(finishes={"agent": wrong})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tests.runtime.engine.FakeAgent.harness", "another")
+        patch.setattr(FakeAgent, "harness", "another")
         async with engine(tmp_path, PROJECT, other, on_disk=True) as it:
             await it.delivered(2)
             assert it.runs()[0].text == "whole output"

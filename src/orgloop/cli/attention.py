@@ -17,7 +17,7 @@ from orgloop.core.units import MINUTE, SECOND, humanize
 
 if TYPE_CHECKING:
     from orgloop.cli.picture import Picture
-    from orgloop.journal.model import DaemonRow
+    from orgloop.journal.model import DaemonRow, RunRow
 
 PAUSED: Final = 2 * MINUTE
 """How long an actor may be unreachable."""
@@ -37,6 +37,7 @@ def attention(picture: Picture) -> list[Item]:
         *_decisions(picture),
         *stuck.runs(picture),
         *stuck.waiting(picture),
+        *_failures(picture),
         *_gaps(picture),
         *_loggers(picture),
         *_troubles(picture),
@@ -159,6 +160,24 @@ def _gaps(picture: Picture) -> Iterator[Item]:
         since=found[0].begin,
         count=len(found),
     )
+
+
+def _failures(picture: Picture) -> Iterator[Item]:
+    """Runs that did not come out well, of actors whose end nobody listens to."""
+    heard = {route.source for route in picture.routes}
+    failed: dict[str, list[RunRow]] = {}
+    for run in picture.ended_runs:
+        if run.outcome not in ("", "success") and run.actor not in heard:
+            failed.setdefault(run.actor, []).append(run)
+    for actor, runs in failed.items():
+        newest = max(runs, key=lambda run: run.ended_at or 0)
+        yield Item(
+            kind="failure",
+            text=f"{counted(len(runs), 'run')} of {actor} failed, and no route listens to its end",
+            command=f"orgloop inspect {newest.id}",
+            since=min(run.ended_at or run.started_at for run in runs),
+            count=len(runs),
+        )
 
 
 def _loggers(picture: Picture) -> Iterator[Item]:

@@ -177,7 +177,7 @@ def _watch(cli: Cli, reader: Reader) -> None:
     while time.monotonic() < deadline:
         for record in follower.next():
             live.show(record, reader)
-            if record.route == LAST_ROUTE and record.phase == "run.ended":
+            if record.route == LAST_ROUTE and record.phase in ("run.ended", "run.failed"):
                 return
         time.sleep(0.05)
     raise DaemonError(

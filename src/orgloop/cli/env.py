@@ -58,7 +58,7 @@ def _show(cli: Cli, states: list[VariableState]) -> int:
     others = [state for state in states if not state.used]
     if others:
         cli.out.line()
-        cli.out.line("Read by its connectors as well, if set:")
+        cli.out.line("Not used. Its connectors take these settings, if the project names them as ${…}:")
         for state in others:
             _show_one(cli, state)
     if used:
@@ -71,7 +71,12 @@ def _show(cli: Cli, states: list[VariableState]) -> int:
 
 def _show_one(cli: Cli, state: VariableState) -> None:
     style = cli.out.style
-    if state.is_set:
+    if not state.used:
+        mark, said = (
+            style(UNSET, "dim"),
+            "set, but the project does not use it" if state.is_set else "not used",
+        )
+    elif state.is_set:
         mark, said = style(OK, "green"), f"set in {state.origin}"
     elif state.missing:
         mark, said = style(FAIL, "red"), "missing"

@@ -32,7 +32,7 @@ class Live:
             case "run.started":
                 self._say(record, "▶", "green", f"{record.target} is woken", f"by route {record.route}")
                 self._quote(self._sop(record, reader))
-            case "run.ended":
+            case "run.ended" | "run.failed":
                 seconds = f"after {(record.duration_ms or 0) / 1000:.1f} s"
                 self._say(record, "■", "green", f"{record.target} is done", seconds)
                 for words in self._words(record, reader):

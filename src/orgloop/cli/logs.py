@@ -42,7 +42,9 @@ class Filter:
             and _is(self.actor, record.target)
             and (self.id is None or self.id in ids)
             and _is(self.trace, record.trace_id)
-            and _is(self.event, record.event_type)
+            and (
+                self.event is None or self.event in (record.event_type, record.metadata.get("platform_event"))
+            )
             and (
                 self.result is None
                 or self.result in (record.result, record.phase, record.phase.rpartition(".")[2])

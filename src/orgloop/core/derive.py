@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, assert_never
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import DropReason, HoldReason
+from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.record import Phase, Record
 from orgloop.core.steps import StepResult
 
@@ -106,6 +107,8 @@ class StepFacts(Protocol):
     def sop_file(self) -> str | None: ...
     @property
     def run_id(self) -> str | None: ...
+    @property
+    def run_outcome(self) -> str: ...
 
 
 def of_event(event: EventFacts, deliveries: Iterable[DeliveryFacts], at: int) -> list[Record]:
@@ -149,7 +152,7 @@ def _of_happening(step: StepFacts, happened: Happened) -> Record | None:
         case Happened.STARTED:
             return _told(step, Phase.RUN_STARTED, happened)
         case Happened.RUN_ENDED:
-            return _told(step, Phase.RUN_ENDED, Happened.DELIVERED, detail=step.detail)
+            return _run_ended(step)
         case Happened.SKIPPED:
             return _told(step, Phase.DELIVER_SKIPPED, happened, reason=step.detail)
         case Happened.RETRY | Happened.REJECTED | Happened.NOT_STARTED:
@@ -166,6 +169,13 @@ def _of_happening(step: StepFacts, happened: Happened) -> Record | None:
             return _told(step, Phase.DELIVER_DISCARDED, happened, reason=step.detail)
         case _:
             assert_never(happened)
+
+
+def _run_ended(step: StepFacts) -> Record:
+    """A run's end by its outcome: the wake is delivered all the same, but only a success is a good end."""
+    if step.run_outcome in ("", RunOutcome.SUCCESS):
+        return _told(step, Phase.RUN_ENDED, step.run_outcome or Happened.DELIVERED, detail=step.detail)
+    return _told(step, Phase.RUN_FAILED, step.run_outcome, error=step.detail)
 
 
 def _is_try(happened: Happened) -> bool:

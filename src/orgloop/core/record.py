@@ -45,6 +45,7 @@ class Phase(StrEnum):
     DELIVER_EXPIRED = "deliver.expired"
     RUN_STARTED = "run.started"
     RUN_ENDED = "run.ended"
+    RUN_FAILED = "run.failed"
     RUNTIME_START = "runtime.start"
     RUNTIME_STOP = "runtime.stop"
     RUNTIME_APPLY = "runtime.apply"
@@ -64,6 +65,7 @@ LEVELS: Mapping[Phase, Level] = {
     Phase.DELIVER_WAIT: Level.WARN,
     Phase.DELIVER_HELD: Level.ERROR,
     Phase.DELIVER_EXPIRED: Level.WARN,
+    Phase.RUN_FAILED: Level.WARN,
     Phase.SYSTEM_ERROR: Level.ERROR,
 }
 """Levels that are not `info`."""

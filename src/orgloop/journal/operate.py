@@ -20,9 +20,9 @@ _NEXT: Final[Mapping[State, str]] = {
     State.PENDING: "It waits for its turn and needs nothing.",
     State.RUNNING: "Its actor is being woken right now; look again in a moment.",
     State.STARTED: "A run owns it: it ends when that run ends or is abandoned.",
-    State.DELIVERED: "It is finished; replay its event if the work is wanted again.",
-    State.DROPPED: "It is finished; replay its event if the work is wanted again.",
-    State.DISCARDED: "It is finished; replay its event if the work is wanted again.",
+    State.DELIVERED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
+    State.DROPPED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
+    State.DISCARDED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
     State.HELD: "A held delivery can be released or discarded.",
     State.DEAD: "A dead delivery can be retried or discarded.",
 }

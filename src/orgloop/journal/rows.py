@@ -90,6 +90,7 @@ def step_row(raw: Raw) -> StepRow:
         sop_hash=raw[15],
         sop_file=raw[16],
         run_id=raw[17],
+        run_outcome=raw[18],
     )
 
 

@@ -95,7 +95,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         _SQL["close_run"],
         (
             run_seq,
-            end.at,
+            end.at if end.ended_at is None else end.ended_at,
             end.outcome if began else "",
             end.reason if began else NOT_STARTED,
             end.text if began else end.text or end.move.detail,

@@ -43,6 +43,7 @@ LOOKS: Final[Mapping[Phase, tuple[str, str]]] = {
     Phase.DELIVER_EXPIRED: ("✗", "yellow"),
     Phase.RUN_STARTED: ("▷", "green"),
     Phase.RUN_ENDED: ("✓", "green"),
+    Phase.RUN_FAILED: ("✗", "red"),
     Phase.RUNTIME_START: ("●", "magenta"),
     Phase.RUNTIME_STOP: ("●", "magenta"),
     Phase.RUNTIME_APPLY: ("●", "cyan"),
@@ -100,6 +101,10 @@ class ConsoleLogger:
             "type": record.event_type,
             "result": record.result,
         }
+        if record.phase is Phase.SOURCE_EMIT:
+            # What a person pastes into a trace, under the name that the provider gives it.
+            named |= {"type": str(record.metadata.get("platform_event") or record.event_type)}
+            named |= {"event": record.event_id}
         yield from (f"{name}={_plain(value)}" for name, value in named.items() if value)
         if record.duration_ms is not None:
             yield f"{record.duration_ms:.2f}".rstrip("0").rstrip(".") + "ms"

@@ -71,8 +71,9 @@ class Ender:
         wiring: Wiring,
     ) -> RunEnd:
         now = self._clock.now()
+        ended_at = min(now, live.started_at + round(exit.duration_s * 1000)) if exit.duration_s else now
         live.session_id = result.session_id or live.session_id
-        draft = completion.stopped(live.about, result, exit, timestamp(now), changes)
+        draft = completion.stopped(live.about, result, exit, timestamp(ended_at), changes)
         happening = RunEnded(detail=one_line(result.text) or one_line(result.reason))
         return RunEnd(
             run_id=live.run_id,
@@ -86,6 +87,7 @@ class Ender:
             exit_status=exit.status,
             cost_usd=result.cost_usd,
             session_id=result.session_id,
+            ended_at=ended_at,
             follow_up=self._intake.follow_up(live.actor_id, draft, live.event),
         )
 

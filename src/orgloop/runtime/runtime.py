@@ -82,23 +82,15 @@ class Runtime:
         ids = IdSequence(random.getrandbits(20))
         self.intake = Intake(journal, self.clock, ids, self.wiring, self._accepted)
         self.actors = Actors(self.clock, self._lend, self._actor_opened)
+        is_open, settled, ended = self.actors.is_open, self._settled, self._run_ended
         self.runs = Runs(
-            journal,
-            self.clock,
-            ids,
-            self.intake,
-            self.wiring,
-            self.supervisor,
-            home.path,
-            self._settled,
-            self._run_ended,
+            journal, self.clock, ids, self.intake, self.wiring, self.supervisor, home.path, settled, ended
         )
         self.observer = Observer(lambda: Follower.at_end(read()))
-        self.executor = Executor(
-            journal, self.clock, self.wiring, self.runs, self.actors.is_open, self._settled
+        self.executor = Executor(journal, self.clock, self.wiring, self.runs, is_open, settled)
+        self.dispatcher = Dispatcher(
+            journal, self.clock, self.wiring, self.executor.execute, is_open, self.observer.poke
         )
-        is_open, held = self.actors.is_open, self.observer.poke
-        self.dispatcher = Dispatcher(journal, self.clock, self.wiring, self.executor.execute, is_open, held)
         self.preparer = Preparer(journal, self.clock, self.supervisor, self._prepared)
         self.sources = Sources(
             journal, self.clock, self.intake, self._lend, self.supervisor, self._source_health, self.tally

@@ -58,7 +58,10 @@ class DeliveryRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRow:
-    """One thing that happened to a delivery: `happening` is the class name in snake case (`retry`)."""
+    """One thing that happened to a delivery: `happening` is the class name in snake case (`retry`).
+
+    `run_outcome` is how the run came out, of a `run_ended`.
+    """
 
     seq: int
     at: int
@@ -78,6 +81,7 @@ class StepRow:
     sop_hash: str | None
     sop_file: str | None
     run_id: str | None
+    run_outcome: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,7 +39,8 @@ class RunEnd:
 
     `completion` is what `actor.stopped` carries, or why nothing began. `forget_session` drops the
     session of the run's key; `session_id` replaces it. With NotStarted the run's row gets no outcome and
-    the reason `not_started`, and a session that it would have begun is forgotten.
+    the reason `not_started`, and a session that it would have begun is forgotten. `at` is when this is
+    written, `ended_at` when the program ended: earlier, if no daemon ran then.
     """
 
     run_id: str
@@ -55,6 +56,7 @@ class RunEnd:
     session_id: str | None = None
     forget_session: bool = False
     pause_until: int | None = None
+    ended_at: int | None = None
     follow_up: Acceptance | None = None
 
 

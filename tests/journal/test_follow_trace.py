@@ -1,0 +1,36 @@
+"""Following one trace."""
+
+from __future__ import annotations
+
+from orgloop.core.happening import Delivered
+from orgloop.journal.follow import Follower
+from orgloop.journal.protocols import Journal, Reader
+from tests.journal.build import accept, claim_one, delivery, event, settle
+
+
+async def test_a_trace_is_followed_alone_and_goes_on(journal: Journal, reader: Reader) -> None:
+    follower = Follower.of_trace(reader, "trc_t")
+    assert follower.next() == []
+    for name, trace in (("1", "t"), ("2", "other"), ("3", "t")):
+        await accept(journal, event(name, delivery(name, actor=f"actor{name}"), trace=trace), at=1)
+    assert [record.event_id for record in follower.next()] == ["evt_1", "evt_1", "evt_3", "evt_3"]
+    for name in ("2", "3"):
+        await settle(journal, await claim_one(journal, actor=f"actor{name}", now=5), Delivered(), at=9)
+    assert [(record.phase, record.delivery_id) for record in follower.next()] == [
+        ("deliver.attempt", "dlv_3"),
+        ("deliver.success", "dlv_3"),
+    ]
+    assert follower.next() == []
+
+
+async def test_what_happens_in_one_millisecond_is_told_behind_its_event(
+    journal: Journal, reader: Reader
+) -> None:
+    await accept(journal, event("1", delivery("1")), at=5)
+    await settle(journal, await claim_one(journal, now=5), Delivered(), at=5)
+    assert [record.phase for record in Follower.since(reader, 0).next()] == [
+        "source.emit",
+        "route.match",
+        "deliver.attempt",
+        "deliver.success",
+    ]
