@@ -52,7 +52,10 @@ def command(
         cli.out.data(answer)
         return
     id = answer["event_id"]
-    cli.out.ok(f"{id}{' was there already' if answer['duplicate'] else ' is accepted'}")
+    if answer["duplicate"]:
+        cli.out.warn(f"{id} was there already: nothing follows", "without its `id` it is a new event")
+    else:
+        cli.out.ok(f"{id} is accepted")
     routes = _routes_of(cli, id)
     if routes:
         cli.out.line(f"  it is for {', '.join(routes)}; what follows: orgloop trace {id}")
