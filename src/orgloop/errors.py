@@ -1,18 +1,18 @@
 """The error tree.
 
-    OrgLoopError                     what happened, where, and what to do next
-    ├── ConfigError                  the project cannot be loaded; carries located findings
-    ├── PluginError                  a connector, transform or logger is missing or broken
-    ├── JournalError                 the store cannot be opened, or not be used
-    │   ├── JournalLocked            another process holds this home's journal
-    │   ├── JournalTooNew            written by a newer OrgLoop
-    │   ├── JournalDamaged           the file is not a sound database
-    │   └── JournalUnavailable       the commit failed; nothing was promised
-    ├── Overloaded                   too much work waits to be accepted; try again later
-    ├── Refused                      an outside message is not accepted: bad signature, bad body
-    ├── NotFound                     no such event, delivery, run, route, ...
-    ├── Conflict                     it exists, but its state does not allow this
-    └── DaemonError                  the daemon is not there, or answered with an error
+OrgLoopError                     what happened, where, and what to do next
+├── ConfigError                  the project cannot be loaded; carries located findings
+├── PluginError                  a connector, transform or logger is missing or broken
+├── JournalError                 the store cannot be opened, or not be used
+│   ├── JournalLocked            another process holds this home's journal
+│   ├── JournalTooNew            written by a newer OrgLoop
+│   ├── JournalDamaged           the file is not a sound database
+│   └── JournalUnavailable       the commit failed; nothing was promised
+├── Overloaded                   too much work waits to be accepted; try again later
+├── Refused                      an outside message is not accepted: bad signature, bad body
+├── NotFound                     no such event, delivery, run, route, ...
+├── Conflict                     it exists, but its state does not allow this
+└── DaemonError                  the daemon is not there, or answered with an error
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
+from orgloop.cli.output import WARN
 from orgloop.errors import DaemonError, Refused
 
 
@@ -53,9 +54,10 @@ def command(
         return
     id = answer["event_id"]
     if answer["duplicate"]:
-        cli.out.warn(f"{id} was there already: nothing follows", "without its `id` it is a new event")
-    else:
-        cli.out.ok(f"{id} is accepted")
+        cli.out.line(f"{cli.out.style(WARN, 'yellow')} {id} was there already: nothing follows")
+        cli.out.line("  without its `id` it is a new event")
+        return
+    cli.out.ok(f"{id} is accepted")
     routes = _routes_of(cli, id)
     if routes:
         cli.out.line(f"  it is for {', '.join(routes)}; what follows: orgloop trace {id}")

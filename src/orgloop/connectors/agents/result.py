@@ -20,6 +20,7 @@ LINE_LIMIT: Final = 200
 _FENCE: Final = re.compile(r"\s*(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)")
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 
+
 def stopped(exit: ExitInfo) -> tuple[Phase, RunOutcome, str] | None:
     """Phase, outcome and reason of a run that was ended by a limit or a person, or lost; else None."""
     return from_stop(exit.status, exit.stopped)
