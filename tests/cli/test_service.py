@@ -22,6 +22,7 @@ from orgloop.cli.service_files import (
     name_of,
     systemd_unit,
 )
+from orgloop.runtime.home import DaemonInfo
 from tests.cli.conftest import Orgloop
 from tests.cli.story import write_project
 
@@ -318,6 +319,40 @@ def test_on_macos_launchd_is_told(
     assert orgloop("service", "uninstall").code == 0
     assert "launchctl bootout gui/" in manager.told[-1]
     assert not agent.exists()
+
+
+@pytest.fixture
+def running(acme: Path, monkeypatch: pytest.MonkeyPatch) -> DaemonInfo:
+    """A daemon serves the home, so it seems."""
+    info = DaemonInfo(pid=4711, started_at=1, port=4800, project="acme", root=str(acme), version="0.1.0")
+    monkeypatch.setattr("orgloop.runtime.home.running_daemon", lambda home: info)
+    return info
+
+
+def test_a_daemon_that_was_started_by_hand_goes_first(
+    running: DaemonInfo, orgloop: Orgloop, manager: Manager
+) -> None:
+    orgloop("install-service")
+    manager.answers = {"is-active": (3, "inactive\n")}
+    said = orgloop("service", "start")
+    assert (said.code, "runs already (pid 4711)" in said.err) == (1, True)
+    assert not any("enable" in words.split() for words in manager.told)
+
+
+def test_restart_leaves_it_to_whoever_keeps_it_running(
+    running: DaemonInfo, orgloop: Orgloop, manager: Manager
+) -> None:
+    orgloop("install-service")
+    manager.answers = {"is-active": (0, "active\n")}
+    said = orgloop("restart")
+    assert (said.code, said.out) == (0, "✓ orgloop-acme is restarted by systemd\n")
+    assert [words.split()[2] for words in manager.told] == [
+        "is-active",
+        "is-enabled",
+        "stop",
+        "daemon-reload",
+        "enable",
+    ]
 
 
 def test_logs_are_the_daemons_own(acme: Path, home: Path, orgloop: Orgloop) -> None:

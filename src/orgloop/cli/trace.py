@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from orgloop.cli.chain import Chain, DeliveryNode, EventNode
-    from orgloop.journal.model import StepRow
     from orgloop.journal.protocols import Reader
 
 TROUBLES = frozenset(
@@ -145,10 +144,10 @@ def _details(reader: Reader, node: DeliveryNode, *, prompts: bool) -> Iterator[T
     from rich.text import Text
 
     for entry in node.row.steps:
-        if entry.get("result") != "pass":
+        if entry.get("result") not in ("pass", "once"):
             reason = f": {entry['reason']}" if entry.get("reason") else ""
             yield Text(f"  {entry['name']} {entry['result']}{reason}", "dim")
-    yield from _prompt(reader, node.steps, whole=prompts)
+    yield from _prompt(reader, node, whole=prompts)
     for said, again in groupby(
         f"  {step.happening.replace('_', ' ')}{f': {step.detail}' if step.detail else ''}"
         for step in node.steps
@@ -163,13 +162,19 @@ def _details(reader: Reader, node: DeliveryNode, *, prompts: bool) -> Iterator[T
         yield Text(f"  {one_line(node.row.detail)}", style)
 
 
-def _prompt(reader: Reader, steps: list[StepRow], *, whole: bool) -> Iterator[Text]:
+def _prompt(reader: Reader, node: DeliveryNode, *, whole: bool) -> Iterator[Text]:
+    """The prompt file as the actor got it: without front matter, its placeholders filled in."""
     from rich.text import Text
 
-    used = next((step for step in reversed(steps) if step.sop_hash), None)
+    from orgloop.runtime.prompt import parse_sop
+
+    used = next((step for step in reversed(node.steps) if step.sop_hash), None)
     if used is None or used.sop_hash is None:
         return
-    lines = (reader.sop(used.sop_hash) or "").strip().splitlines()
+    event = reader.event(node.row.event_id)
+    document = node.row.document or (event.document if event is not None else {})
+    sop = parse_sop(used.sop_file or "", reader.sop(used.sop_hash) or "")
+    lines = sop.rendered(document).strip().splitlines()
     name = (used.sop_file or "").rpartition("/")[2]
     line = Text.assemble(("  prompt ", "dim"), name, (f" {used.sop_hash[:8]}", "dim"))
     shown = lines if whole else [text for text in lines if text.strip()][:SOP_LINES]
