@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, 
 from orgloop.journal.sqlite import SqliteJournal, open_journal
 from orgloop.plugin.registry import Registry
 from tests.journal.build import run_end, run_start, settle
-
-NOW = int(time.time() * 1000)
 
 PROJECT = {
     "orgloop.yaml": """\
@@ -61,28 +59,29 @@ ACTORS = {"pr-review": "engineer", "tell": "notify"}
 
 @dataclass
 class Story:
-    """Writes what happened. Times are ms ago; ids count up."""
+    """Writes what happened. Times are ms ago, counted from `now`; ids count up."""
 
     journal: SqliteJournal
     home: Path
+    now: int = field(default_factory=lambda: int(time.time() * 1000))
     count: int = 0
 
     async def apply(self, root: Path, *, ago: int = DAY) -> None:
         """The project in `root` was applied as its files are now."""
         found = load_or_raise(root, Registry.installed(), {}, self.home)
-        row = AppliedRow(at=NOW - ago, project=found.name, root=str(root), snapshot=found.snapshot)
+        row = AppliedRow(at=self.now - ago, project=found.name, root=str(root), snapshot=found.snapshot)
         routes = {route.name: route.actor for route in found.routes}
         actors = {id: actor.kind.has_runs for id, actor in found.actors.items()}
-        await self.journal.apply(row, routes, NOW - ago, actors=actors)
+        await self.journal.apply(row, routes, self.now - ago, actors=actors)
 
     async def life(self, began: int, ended: int | None, *, seen: int | None = None) -> None:
         """A daemon that lived from then to then, `ended` None: it died, and was last `seen` then."""
         last = ended if ended is not None else seen if seen is not None else began
         await self.journal.beat(
             DaemonRow(
-                started_at=NOW - began,
-                last_seen=NOW - last,
-                ended_at=NOW - ended if ended is not None else None,
+                started_at=self.now - began,
+                last_seen=self.now - last,
+                ended_at=self.now - ended if ended is not None else None,
                 pid=1,
                 port=4800,
                 version="0.1.0",
@@ -140,13 +139,13 @@ class Story:
             document=orjson.dumps(document),
             deliveries=deliveries,
         )
-        await self.journal.accept(Acceptance(source=source, at=NOW - ago, events=[event]))
+        await self.journal.accept(Acceptance(source=source, at=self.now - ago, events=[event]))
         return f"evt_{number}", [one.id for one in deliveries]
 
     async def settled(self, happening: Happening, *, ago: int, route: str = "tell", **more: Any) -> str:
         """A delivery that was tried, and ended in this way. Its id."""
         _, (id,) = await self.event(route, ago=ago)
-        await settle(self.journal, await self._claim(route, ago), happening, at=NOW - ago, **more)
+        await settle(self.journal, await self._claim(route, ago), happening, at=self.now - ago, **more)
         return id
 
     async def held(self, reason: HoldReason, *, ago: int, detail: str = "", route: str = "pr-review") -> str:
@@ -165,7 +164,7 @@ class Story:
 
     async def paused(self, reason: str, *, ago: int) -> None:
         """The actor `notify` that does not answer."""
-        await self.settled(Unavailable(reason=reason), ago=ago, pause_until=NOW + MINUTE)
+        await self.settled(Unavailable(reason=reason), ago=ago, pause_until=self.now + MINUTE)
 
     async def run(
         self, *, began: int, lasted: int | None = None, says: str = "", line: str = "", **more: Any
@@ -176,17 +175,17 @@ class Story:
         id = f"run_{delivery[4:]}"
         directory = self.home / "runs" / id
         directory.mkdir(parents=True)
-        start = replace(run_start(wake, id, at=NOW - began), run_dir=str(directory))
+        start = replace(run_start(wake, id, at=self.now - began), run_dir=str(directory))
         assert await self.journal.start_run(start)
         if line:
-            await self.journal.note_run(id, last_line=line, offset=0, at=NOW - began)
+            await self.journal.note_run(id, last_line=line, offset=0, at=self.now - began)
         if lasted is not None:
-            end = run_end(wake, id, at=NOW - began + lasted, text=says, **more)
+            end = run_end(wake, id, at=self.now - began + lasted, text=says, **more)
             assert await self.journal.end_run(end)
         return id
 
     async def _claim(self, route: str, ago: int) -> Any:
-        (wake,) = (await self.journal.claim([ClaimWant(actor=ACTORS[route], slots=1)], NOW - ago)).wakes
+        (wake,) = (await self.journal.claim([ClaimWant(actor=ACTORS[route], slots=1)], self.now - ago)).wakes
         return wake
 
 
@@ -194,7 +193,7 @@ def tell(home: Path, write: Callable[[Story], Awaitable[None]]) -> None:
     """Write a past into this home."""
 
     async def run() -> None:
-        journal = await open_journal(home, project="acme", clock=lambda: NOW)
+        journal = await open_journal(home, project="acme", clock=lambda: 0)
         try:
             await write(Story(journal=journal, home=home))
         finally:

@@ -325,7 +325,7 @@ def test_on_macos_launchd_is_told(
 def running(acme: Path, monkeypatch: pytest.MonkeyPatch) -> DaemonInfo:
     """A daemon serves the home, so it seems."""
     info = DaemonInfo(pid=4711, started_at=1, port=4800, project="acme", root=str(acme), version="0.1.0")
-    monkeypatch.setattr("orgloop.runtime.home.running_daemon", lambda home: info)
+    monkeypatch.setattr("orgloop.runtime.home.running_daemon", lambda _: info)
     return info
 
 

@@ -16,7 +16,7 @@ from orgloop.core.units import HOUR, MINUTE
 from orgloop.journal.model import DeliveryRow, Query
 from orgloop.journal.sqlite import open_journal, open_reader
 from tests.cli.conftest import Orgloop
-from tests.cli.story import NOW, Story, tell, write_project
+from tests.cli.story import Story, tell, write_project
 
 
 async def waiting(story: Story, root: Path) -> None:
@@ -217,7 +217,7 @@ def test_while_another_process_holds_the_journal_nothing_moves(
     acme: Path, home: Path, orgloop: Orgloop
 ) -> None:
     async def hold() -> int:
-        journal = await open_journal(home, project="acme", clock=lambda: NOW, holder="the other one")
+        journal = await open_journal(home, project="acme", clock=lambda: 0, holder="the other one")
         try:
             said = await asyncio.to_thread(orgloop, "held", "release", HELD[0])
         finally:

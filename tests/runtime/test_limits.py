@@ -181,12 +181,19 @@ async def test_what_only_hands_over_takes_it_at_any_age(tmp_path: Path) -> None:
         await it.delivered()
 
 
-async def test_what_a_guard_holds_is_told_at_once(tmp_path: Path) -> None:
+async def test_what_a_guard_holds_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orgloop.runtime.observer.LOOK_AGAIN", 3_600)
+    gate = asyncio.Event()
     text = project() + "loggers: [{name: log, type: fake}]\n"
-    async with engine(tmp_path, text) as it:
+    async with engine(tmp_path, text, Stage(opens={"one": gate.wait})) as it:  # type: ignore[dict-item]
+
+        def told(phase: Phase) -> bool:
+            return phase in [record.phase for record in it.stage.records]
+
         old = it.runtime.intake.acceptance("in", [draft(1)])
         it.clock.ms += (DAY + 1) * 1000
         await it.runtime.intake.commit(old)
+        await until(lambda: told(Phase.ROUTE_MATCH), "the event's record")
+        gate.set()
         await it.settled("held")
-        told = Phase.DELIVER_HELD
-        await until(lambda: told in [record.phase for record in it.stage.records], "the record")
+        await until(lambda: told(Phase.DELIVER_HELD), "the record of the hold")

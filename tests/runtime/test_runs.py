@@ -121,6 +121,20 @@ async def test_a_program_that_is_not_there_pauses_its_actor_and_counts_nothing(t
         assert it.reader.pauses() == []
 
 
+async def test_a_program_that_is_there_again_ends_the_pause_while_its_run_goes_on(tmp_path: Path) -> None:
+    there, gate = tmp_path / "agent", tmp_path / "gate"
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": program(str(there))})) as it:
+        await it.emit(1, key="k")
+        await until(lambda: it.reader.pauses(), "the pause")
+        there.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.01; done\n")
+        there.chmod(0o755)
+        await it.pass_time(31)
+        await until(lambda: not it.reader.pauses(), "the end of the pause")
+        assert [row.state.value for row in it.rows()] == ["started"]
+        gate.touch()
+        await it.delivered(2)
+
+
 async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

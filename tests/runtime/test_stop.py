@@ -13,7 +13,7 @@ from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimWant
 from orgloop.journal.sqlite import SqliteJournal
 from orgloop.plugin import Context, Delivered, Outcome, Page, Wake
-from tests.runtime.engine import NOON, engine, until
+from tests.runtime.engine import NOON, engine, turn, until
 from tests.runtime.fakes import Stage, draft
 
 PROJECT = """
@@ -62,6 +62,7 @@ async def test_what_ends_within_the_grace_of_a_stop_is_written(tmp_path: Path) -
 
     async def say(wake: Wake) -> Outcome:
         await gate.wait()
+        await turn()
         return Delivered()
 
     project = PROJECT.replace(", {id: heard, connector: listener}", "")
@@ -72,7 +73,30 @@ async def test_what_ends_within_the_grace_of_a_stop_is_written(tmp_path: Path) -
         gate.set()
         await stopping
     async with engine(tmp_path, project, on_disk=True) as it:
-        assert it.states() == ["delivered"]
+        assert it.happenings() == ["delivered"]
+        assert it.stage.wakes == {}
+
+
+async def test_an_answer_that_is_being_written_at_a_stop_is_not_handed_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = PROJECT.replace(", {id: heard, connector: listener}", "")
+    async with engine(tmp_path, project, on_disk=True) as it:
+        settle, calls = it.journal.settle, []
+
+        async def slow_at_first(settlement: Any) -> bool:
+            calls.append(settlement)
+            if len(calls) == 1:
+                await asyncio.Event().wait()
+            return await settle(settlement)
+
+        monkeypatch.setattr(it.journal, "settle", slow_at_first)
+        await it.emit(1)
+        await until(lambda: calls, "the answer")
+        await it.runtime.stop(grace=0)
+    async with engine(tmp_path, project, on_disk=True) as it:
+        assert it.happenings() == ["delivered"]
+        assert it.stage.wakes == {}
 
 
 async def test_an_actor_that_ignores_a_stop_does_not_keep_the_engine(

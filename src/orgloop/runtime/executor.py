@@ -102,7 +102,13 @@ class Executor:
             log.exception("the wake of %s for %s cannot be made", claimed.actor, claimed.id)
             happening = Hold(reason=HoldReason.CONFIG, detail=f"this wake cannot be made: {said(exc)}")
         on_answer()
-        await self.settle(claimed, happening, tried)
+        try:
+            await self.settle(claimed, happening, tried)
+        except asyncio.CancelledError:
+            # The answer is known by now: it is written, not handed back. If it is on disk already, this does
+            # nothing; a second cancellation gives up.
+            await self.settle(claimed, happening, tried)
+            raise
 
     async def settle(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
         """Write the end of a try down, however long the journal needs to become writable again."""

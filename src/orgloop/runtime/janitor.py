@@ -24,7 +24,7 @@ BEAT: Final = 30.0
 TIDY: Final = 3600.0
 """Seconds between two rounds of expiry and pruning."""
 
-PAGE: Final = 500
+PAGE: Final = 100
 """Events that are pruned in one transaction."""
 
 SEEN: Final = 7 * DAY

@@ -117,6 +117,7 @@ class Runs:
     async def _until_ended(self, live: LiveRun) -> watch.Ending:
         """Follow the output until the runner is gone."""
         noted = self._clock.monotonic()
+        knocks = live.pause_tries > 0
         while True:
             gone = asyncio.create_task(watch.until_gone(live.directory, live.process))
             try:
@@ -124,6 +125,10 @@ class Runs:
                     await asyncio.wait({gone}, timeout=LOOK)
                     if await _take_in(live) and self._clock.monotonic() - noted >= NOTE:
                         noted = self._clock.monotonic()
+                        await self._note(live)
+                    if knocks and watch.runner_pid(live.directory) is not None:
+                        # Its program runs: that ends the pause of an actor that was not there.
+                        knocks = False
                         await self._note(live)
                 gone.result()
             finally:
