@@ -110,8 +110,11 @@ async def test_one_run_at_a_time_works_in_a_directory(tmp_path: Path, gates: Gat
         await it.settled("started")
         await it.emit(2, source="side")
         await it.settled("started", "pending")
+        await until(lambda: it.runtime.dispatcher.waits, "the reason")
+        assert it.runtime.dispatcher.waits == {"two": "another run works in /repo"}
         gates.open(1, 2)
         await it.delivered(2)
+        assert it.runtime.dispatcher.waits == {}
 
 
 async def test_runs_overlap_where_directories_differ(tmp_path: Path, gates: Gates) -> None:

@@ -12,7 +12,7 @@ import pytest
 from orgloop.core.happening import Released
 from orgloop.plugin import Change, Discard, Failure, Pass, TransformResult
 from tests.runtime.engine import engine, until
-from tests.runtime.fakes import Stage
+from tests.runtime.fakes import Stage, draft
 
 
 def project(kind: str, more: str = "", then: str = "{actor: taker}") -> str:
@@ -95,7 +95,7 @@ async def test_what_is_held_for_a_transform_goes_on_as_it_was_once_released(tmp_
 
 
 async def test_slow_steps_run_at_once_and_commit_in_acceptance_order(tmp_path: Path) -> None:
-    gates = {n: asyncio.Event() for n in range(3)}
+    gates = {n: asyncio.Event() for n in range(4)}
     begun = []
 
     async def work(document: Mapping[str, Any]) -> TransformResult:
@@ -110,10 +110,13 @@ async def test_slow_steps_run_at_once_and_commit_in_acceptance_order(tmp_path: P
         await until(lambda: len(begun) == 3, "all to be at work")
         gates[2].set()
         gates[1].set()
-        await it.settled("preparing", "preparing", "preparing")
+        await it.emit(3)
+        await until(lambda: len(begun) == 4, "the last to be at work")
+        await it.settled(*["preparing"] * 4)
         gates[0].set()
-        await it.delivered(3)
-        assert it.stage.texts("taker") == [0, 1, 2]
+        gates[3].set()
+        await it.delivered(4)
+        assert it.stage.texts("taker") == [0, 1, 2, 3]
 
 
 async def test_a_route_whose_steps_hang_delays_no_other_route(tmp_path: Path) -> None:
@@ -132,10 +135,9 @@ routes:
   - {name: second, when: {source: in, events: ["*"]}, transforms: [{ref: fine}], then: {actor: taker}}
 """
     async with engine(tmp_path, text, Stage(steps={"stuck": hang})) as it:
-        for n in range(20):
-            await it.emit(n)
-        await it.delivered(20, route="second")
-        assert it.states(route="first") == ["preparing"] * 20
+        await it.runtime.intake.take("in", [draft(n) for n in range(40)])
+        await it.delivered(40, route="second")
+        assert it.states(route="first") == ["preparing"] * 40
 
 
 async def test_two_routes_with_the_same_dedup_each_deliver_once(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
         "version": "str",
         "project": "str",
         "paused": "list",
+        "waits": "dict",
         "loggers": "list",
         "deliveries": "dict",
         "open_runs": "int",

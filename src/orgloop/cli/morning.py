@@ -134,6 +134,7 @@ class Morning:
     def _actor(self, actor: Actor) -> Row:
         pause = actor.pause
         paused = f"paused {age(pause.since, self._picture.now)}: {one_line(pause.reason)}" if pause else ""
+        waits = (self._picture.said or {}).get("waits", {}).get(actor.id, "") if actor.waiting else ""
         return [
             actor.id,
             actor.connector,
@@ -141,7 +142,7 @@ class Morning:
             _number(actor.waiting, "yellow"),
             _number(actor.counts.get("held", 0), "red", hide=True),
             _number(actor.counts.get("dead", 0), "red", hide=True),
-            _styled(paused, "red"),
+            _styled(paused, "red") if paused else _styled(one_line(waits), "dim"),
         ]
 
     def _routes(self) -> None:

@@ -50,6 +50,8 @@ class Dispatcher:
         self._wiring = wiring
         self._ready: set[str] = set(wiring.actors)
         self._due: int | None = None
+        self.waits: dict[str, str] = {}
+        """By actor, why its next wake could not go at the last look: what people want to know first."""
         self._changed = asyncio.Event()
         self._changed.set()
         self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
@@ -155,6 +157,9 @@ class Dispatcher:
 
     async def _claim(self, wants: list[ClaimWant]) -> None:
         claims = await self._journal.claim(wants, self._clock.now())
+        for want in wants:
+            self.waits.pop(want.actor, None)
+        self.waits.update(claims.waiting)
         for wake in claims.wakes:
             self._launch(wake)
         if claims.held:

@@ -12,6 +12,7 @@ from typing import Any
 from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
 from orgloop.core.event import Event
 from orgloop.core.happening import Hold, HoldReason
+from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimedWake, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import (
@@ -96,7 +97,7 @@ class Executor:
             else:
                 happening = ready
         except asyncio.CancelledError:
-            await self.settle(claimed, Interrupted(crash=False), tried)
+            await self._settle_now(claimed, Interrupted(crash=False), tried)
             raise
         except Exception as exc:
             log.exception("the wake of %s for %s cannot be made", claimed.actor, claimed.id)
@@ -106,16 +107,35 @@ class Executor:
             await self.settle(claimed, happening, tried)
         except asyncio.CancelledError:
             # The answer is known by now: it is written, not handed back. If it is on disk already, this does
-            # nothing; a second cancellation gives up.
-            await self.settle(claimed, happening, tried)
+            # nothing.
+            await self._settle_now(claimed, happening, tried)
             raise
 
     async def settle(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
         """Write the end of a try down, however long the journal needs to become writable again."""
+        settlement = self._settlement(claimed, happening, tried)
+        written = await until_written(
+            self._clock, f"the outcome of {claimed.id}", lambda: self._journal.settle(settlement)
+        )
+        if written:
+            self._on_settled(claimed, settlement)
+
+    async def _settle_now(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
+        """The same at a stop, which waits for nobody: what cannot be written, the next start recovers."""
+        settlement = self._settlement(claimed, happening, tried)
+        try:
+            written = await self._journal.settle(settlement)
+        except JournalUnavailable as exc:
+            log.warning("the outcome of %s is not written: %s", claimed.id, exc.message)
+            return
+        if written:
+            self._on_settled(claimed, settlement)
+
+    def _settlement(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> Settlement:
         now = self._clock.now()
         moved = self.moved(claimed, happening, now)
         pause = pause_delay(claimed.pause_tries + 1, random.random()) if moved.pause_actor else None
-        settlement = Settlement(
+        return Settlement(
             id=claimed.id,
             token=claimed.token,
             happening=happening,
@@ -124,11 +144,6 @@ class Executor:
             tried=tried,
             pause_until=now + pause if pause is not None else None,
         )
-        written = await until_written(
-            self._clock, f"the outcome of {claimed.id}", lambda: self._journal.settle(settlement)
-        )
-        if written:
-            self._on_settled(claimed, settlement)
 
     def moved(self, claimed: ClaimedWake, happening: Outcome | Hold, now: int) -> Move:
         """The move that follows under the policy of the route as it is now."""

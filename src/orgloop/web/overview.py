@@ -97,6 +97,7 @@ async def status(desk: Desk, call: Call) -> Any:
             for id, part in desk.runtime.wiring.sources.items()
         ],
         "paused": [shapes.pause(row) for row in facts.pauses],
+        "waits": dict(desk.runtime.dispatcher.waits),
         "loggers": [
             {"name": thread.spec.name, "failures": thread.failures, "error": thread.last_error}
             for thread in desk.runtime.observer.threads
