@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from orgloop.core.happening import Released
 from orgloop.core.record import Phase
 from orgloop.errors import Refused
+from orgloop.journal.model import Claims, ClaimWant
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import Stage, draft
@@ -106,15 +108,22 @@ async def test_a_wake_that_never_became_a_run_frees_its_slot_for_the_other_actor
 async def test_one_run_at_a_time_works_in_a_directory(tmp_path: Path, gates: Gates) -> None:
     shared = {"one": "/repo", "two": "/repo"}
     async with engine(tmp_path, project(), stage(gates, directories=shared)) as it:
+        claim, looks = it.journal.claim, []
+
+        async def seen(wants: Sequence[ClaimWant], now: int) -> Claims:
+            claims = await claim(wants, now)
+            looks.append(claims)
+            return claims
+
+        it.journal.claim = seen  # type: ignore[method-assign]
         await it.emit(1)
         await it.settled("started")
         await it.emit(2, source="side")
-        await it.settled("started", "pending")
-        await until(lambda: it.runtime.dispatcher.waits, "the reason")
-        assert it.runtime.dispatcher.waits == {"two": "another run works in /repo"}
+        await until(lambda: "two" in looks[-1].waiting, "the verdict on the second")
+        assert looks[-1].waiting["two"] == "another run works in /repo"
+        assert it.states() == ["started", "pending"]
         gates.open(1, 2)
         await it.delivered(2)
-        assert it.runtime.dispatcher.waits == {}
 
 
 async def test_runs_overlap_where_directories_differ(tmp_path: Path, gates: Gates) -> None:

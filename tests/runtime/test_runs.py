@@ -205,6 +205,24 @@ async def test_a_session_is_remembered_for_its_key_and_forgotten_when_it_is_gone
         assert asked[3:] == ["s1", None]
 
 
+async def test_a_run_without_a_key_has_its_session_from_the_start_and_leaves_none_behind(
+    tmp_path: Path,
+) -> None:
+    asked: list[WakeSession | None] = []
+
+    def start(wake: Wake, session: WakeSession | None) -> RunSpec:
+        asked.append(session)
+        return RunSpec(argv=["true"], cwd="/", session_id=f"s{len(asked)}")
+
+    project = PROJECT.replace(', config: {session_key: "{{payload.key}}"}', "")
+    async with engine(tmp_path, project, Stage(programs={"agent": start})) as it:
+        for n in (1, 2):
+            await it.emit(n)
+            await it.delivered(n, route="work")
+        assert asked == [None, None]
+        assert [run.session_id for run in it.runs()] == ["s1", "s2"]
+
+
 async def test_a_run_is_stopped_on_request(tmp_path: Path) -> None:
     stage = Stage(programs={"agent": waits_for(tmp_path / "never")})
     async with engine(tmp_path, PROJECT, stage) as it:
@@ -282,8 +300,8 @@ async def test_a_run_of_another_kind_of_agent_is_judged_by_its_exit_alone(tmp_pa
     gate.touch()
     await asyncio.to_thread(process.wait)
 
-    def wrong(exit: ExitInfo) -> Any:
-        raise AssertionError("this is not its run")
+    def wrong(exit: ExitInfo) -> Completion:
+        return Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", text="misread")
 
     other = Stage(finishes={"agent": wrong})
     with pytest.MonkeyPatch.context() as patch:

@@ -118,7 +118,7 @@ async def test_what_is_held_for_too_long_expires_and_old_run_directories_go(tmp_
     project = "defaults: {event_retention: 1d}\n" + PROJECT.replace('["*"]', '["*"], trust: team')
     async with engine(tmp_path, project, Stage()) as it:
         runs = tmp_path / "home" / "runs"
-        (runs / "run_old").mkdir(parents=True)
+        (runs / "run_0000000000000001").mkdir(parents=True)
         (runs / "a-file").touch()
         await it.emit(author_type="external")
         await it.settled("held")
@@ -126,4 +126,4 @@ async def test_what_is_held_for_too_long_expires_and_old_run_directories_go(tmp_
         it.clock.ms += 8 * 86_400_000
         await it.pass_time(30)
         await until(lambda: it.states() in (["dropped"], []), "the expiry")
-        await until(lambda: not (runs / "run_old").exists(), "the old directory to go")
+        await until(lambda: not (runs / "run_0000000000000001").exists(), "the old directory to go")

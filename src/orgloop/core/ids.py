@@ -17,6 +17,15 @@ def make_id(prefix: str, at_ms: int, tail: int) -> str:
     return f"{prefix}_{(at_ms & ((1 << 44) - 1)) << TAIL_BITS | tail & ((1 << TAIL_BITS) - 1):016x}"
 
 
+def made_at(id: str) -> int | None:
+    """When an id was made, in ms since 1970; None if it is not one of ours."""
+    _, _, digits = id.partition("_")
+    try:
+        return int(digits, 16) >> TAIL_BITS if len(digits) == 16 else None
+    except ValueError:
+        return None
+
+
 class IdSequence:
     """Grows strictly, also within one millisecond and when the clock steps back.
 

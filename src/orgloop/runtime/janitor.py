@@ -6,10 +6,10 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from orgloop.core.ids import made_at
 from orgloop.core.units import DAY
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import DaemonRow
@@ -79,8 +79,9 @@ class Janitor:
         reader = self._read()
         try:
             for directory in self._runs.iterdir() if self._runs.is_dir() else ():
-                with suppress(FileNotFoundError):
-                    if directory.stat().st_mtime * 1000 < before and reader.run(directory.name) is None:
-                        shutil.rmtree(directory, ignore_errors=True)
+                # By its own time: a run that starts right now has a directory before it has a row.
+                at = made_at(directory.name)
+                if at is not None and at < before and reader.run(directory.name) is None:
+                    shutil.rmtree(directory, ignore_errors=True)
         finally:
             reader.close()
