@@ -24,8 +24,11 @@ help: ## List what make can do
 demo: .venv/.runtime ## Install OrgLoop into .venv and show it at work
 	@$(BIN)/orgloop demo
 
+# Tests side by side; `make test parallel=` runs them one after the other.
+parallel = -n auto --dist loadfile
+
 test: check ## Check, then run every test that needs nothing from outside
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest $(parallel)
 
 check: .venv/.dev ## Check lint, format, types and floors
 	@$(BIN)/uv pip check --quiet --python $(BIN)/python

@@ -10,6 +10,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import Released, Started
+from orgloop.journal.model import Query
 from orgloop.plugin import (
     Delivered,
     Interrupted,
@@ -148,6 +149,8 @@ async def test_a_wake_whose_prompt_file_is_gone_is_held_and_goes_on_once_release
         await release(it, row.id)
         await it.settled("delivered", "held")
         assert it.stage.wakes["mind"][0].prompt.startswith("Be kinder.\n")
+        steps = it.reader.steps(Query(delivery_id=row.id, limit=1))
+        assert it.reader.sop(steps[0].sop_hash or "") == "Be kinder.\n", "it is known with what it was woken"
 
 
 async def release(it: Engine, delivery_id: str) -> None:

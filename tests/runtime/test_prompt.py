@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,20 @@ def test_a_huge_event_is_cut_without_being_read_to_its_end(payload: Any) -> None
     assert time.perf_counter() - began < 1
     assert len(prompt) < EVENT_LIMIT + 2_000
     assert "the whole event is in the file $ORGLOOP_EVENT_FILE" in prompt
+
+
+def test_what_no_longer_fits_is_not_even_looked_at() -> None:
+    looked = 0
+
+    class Watched(list[str]):
+        def __iter__(self) -> Iterator[str]:
+            nonlocal looked
+            for item in super().__iter__():
+                looked += 1
+                yield item
+
+    compose("Do it.", [event(Watched(["xyz"] * 300_000))], "dlv_1")
+    assert looked <= EVENT_LIMIT
 
 
 def test_an_event_that_fits_is_whole() -> None:

@@ -174,6 +174,14 @@ async def test_released_work_of_an_actor_that_is_gone_goes_to_the_one_there_is(t
         await it.delivered(1)
 
 
+async def test_released_work_of_a_route_and_an_actor_that_are_gone_does_not_vanish(tmp_path: Path) -> None:
+    async with engine(tmp_path, project(route(), actors="{id: taker, connector: mind}")) as it:
+        row = await _stale(it)
+        await it.apply(project(route("new", "fresh"), actors="{id: fresh, connector: taker}"))
+        await it.runtime.operate(row, Released())
+        await until(lambda: it.rows()[0].reason == "removed", "somebody to see it")
+
+
 async def _stale(it: Engine) -> str:
     """The id of a delivery that was held, since its event was a day old."""
     late = it.runtime.intake.acceptance("in", [draft(1)])

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,17 @@ async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch
         assert "Too many open files" in trouble.error
         await it.pass_time(1)
         await it.delivered(2)
+
+
+async def test_a_runner_that_dies_before_the_program_pauses_the_actor_and_is_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.runtime.run_start.watch.spawn", lambda _: subprocess.Popen(["false"]))
+    async with engine(tmp_path, PROJECT) as it:
+        await it.emit()
+        (pause,) = await until(lambda: it.reader.pauses(), "the pause")
+        assert pause.reason == "the runner ended with status 1 before the program began"
+        assert it.rows()[0].crashes == 0
 
 
 async def test_a_session_is_remembered_for_its_key_and_forgotten_when_it_is_gone(tmp_path: Path) -> None:

@@ -27,6 +27,11 @@ def row(it: Engine, source: str) -> object:
     return next((one for one in it.reader.sources() if one.source == source), None)
 
 
+async def waits(it: Engine) -> None:
+    """Return when both sources wait for their next poll."""
+    await until(lambda: len(it.runtime.sources.next_polls) == 2, "the end of the polls")
+
+
 class Script:
     """Pages or errors for the polls of one source, in turn; then nothing new."""
 
@@ -104,8 +109,10 @@ async def test_the_health_of_a_failing_source_is_in_the_journal(tmp_path: Path) 
         await until(lambda: row(it, "polled") is not None, "a row")
         found = row(it, "polled")
         assert (found.errors, found.error) == (1, "ConnectionError: away")  # type: ignore[attr-defined]
+        await waits(it)
         await it.pass_time(300)
         await until(lambda: row(it, "polled").errors == 2, "the second failure")  # type: ignore[attr-defined]
+        await waits(it)
         await it.pass_time(300)
         await until(lambda: row(it, "polled").errors == 0, "recovery")  # type: ignore[attr-defined]
 
