@@ -54,8 +54,9 @@ def show(cli: Cli, id: str, prompt: bool) -> None:
 def release(cli: Cli, yes: bool, **chosen: Any) -> int | None:
     """Let it go on. Many alike are shown and counted before they move.
 
-    It joins the tail of its key, and its age counts from now. A guard on hops or on a budget lets it
-    pass; what else made it wait must be repaired first, or it waits again.
+    It joins the tail of its key, and its age counts from now. The guard that held it lets it
+    pass. A missing prompt file, and what `config` or `removed` names, must be repaired first, or it waits
+    again.
     """
     return decide(cli, "release", Choice(state=STATE, **chosen), yes=yes)
 
