@@ -81,8 +81,7 @@ async def work_all(opened: SqliteJournal, events: int) -> float:
         after = move(wake.facts, happening, DeliveryPolicy(), 9_000, 0.5)
         await opened.settle(
             Settlement(
-                id=wake.id,
-                token=wake.token,
+                wake=wake,
                 happening=happening,
                 move=after,
                 at=9_000,

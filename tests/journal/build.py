@@ -121,8 +121,7 @@ def settlement(
 ) -> Settlement:
     text, hash_ = sop or (None, None)
     return Settlement(
-        id=wake.id,
-        token=wake.token,
+        wake=wake,
         happening=happening,
         move=move(wake.facts, happening, POLICY, at, 0.5),
         at=at,

@@ -271,6 +271,7 @@ async def again(journal: Journal, name: str) -> ClaimedWake:
     facts = type(found.facts)(state=State.RUNNING, accepted_at=0, age_from=0)
     return ClaimedWake(
         id=found.delivery_id,
+        seq=0,
         token=1,
         event_id=found.event_id,
         route=found.route,

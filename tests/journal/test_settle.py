@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from orgloop.core.delivery import State
@@ -87,17 +90,48 @@ async def test_a_delivery_is_settled_once(journal: Journal, reader: Reader) -> N
 async def test_a_delivery_nobody_knows_is_not_settled(journal: Journal) -> None:
     await enter(journal, "1")
     wake = await claim_one(journal)
-    unknown = settlement(wake, Delivered())
-    assert not await journal.settle(
-        type(unknown)(
-            id="dlv_other",
-            token=1,
-            happening=unknown.happening,
-            move=unknown.move,
-            at=0,
-            tried=unknown.tried,
+    assert not await settle(journal, replace(wake, id="dlv_other", seq=wake.seq + 1_000), Delivered())
+
+
+@pytest.mark.parametrize("count", [2, 5, 150])
+async def test_tries_that_end_together_end_each_in_its_own_way(
+    journal: Journal, reader: Reader, count: int
+) -> None:
+    names = [str(number) for number in range(count)]
+    for name in names:
+        await enter(journal, name, key=f"k{name}" if int(name) % 3 == 0 else None)
+        await enter(journal, f"next{name}", key=f"k{name}" if int(name) % 3 == 0 else None)
+    ends: list[Happening] = [Delivered(detail="200"), Rejected(reason="400"), Retry(reason="500")]
+    wakes = {wake.id: wake for wake in await claim(journal, slots=1_000)}
+    ended = await asyncio.gather(
+        *(
+            settle(journal, wakes[f"dlv_{name}"], ends[number % 3], sop=("text", "hash"))
+            for number, name in enumerate(names)
         )
     )
+    assert ended == [True] * count
+    for number, name in enumerate(names):
+        one = row(reader, name)
+        assert (one.state, one.detail) == [("delivered", "200"), ("dead", "400"), ("pending", "500")][
+            number % 3
+        ]
+        (step,) = reader.steps(Query(delivery_id=one.id))
+        assert (step.state, step.sop_hash) == (one.state, "hash")
+        assert row(reader, f"next{name}").head
+    assert reader.sop("hash") == "text"
+
+
+async def test_one_that_somebody_else_moved_does_not_keep_its_neighbours_from_ending(
+    journal: Journal, reader: Reader
+) -> None:
+    for name in "123":
+        await enter(journal, name)
+    first, second, third = await claim(journal)
+    stale = replace(second, token=second.token - 1)
+    ends = (settle(journal, wake, Delivered()) for wake in (first, stale, third, third))
+    assert await asyncio.gather(*ends) == [True, False, True, False]
+    assert [row(reader, name).state for name in "123"] == ["delivered", "running", "delivered"]
+    assert len(reader.steps(Query())) == 2
 
 
 async def test_tries_run_out(journal: Journal, reader: Reader) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from orgloop.core.delivery import FINISHED, State
+from orgloop.core.delivery import BLOCKING, FINISHED, State
 from orgloop.core.happening import DropReason
 from orgloop.journal import statements
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
@@ -131,21 +131,27 @@ def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> None
     tx.fired(new.route, at)
     if state in FINISHED:
         tx.finished(new.route, state)
-    tx.add_delivery(
-        (
-            tx.next(),
-            new.id,
-            tx.project,
-            event_seq,
-            new.route,
-            new.actor,
-            new.runs,
-            state,
-            reason,
-            detail,
-            new.key,
-            at,
-            new.document,
-            steps_json(new.steps),
-        )
+    seq = tx.next()
+    waits = state in BLOCKING
+    row = (
+        seq,
+        new.id,
+        tx.project,
+        event_seq,
+        new.route,
+        new.actor,
+        new.runs,
+        state,
+        reason,
+        detail,
+        new.key,
+        waits and new.key is None,
+        seq,
+        at,
+        at,
+        at,
+        at,
+        new.document,
+        steps_json(new.steps),
     )
+    tx.add_delivery(row, (new.actor, new.key) if waits and new.key is not None else None)

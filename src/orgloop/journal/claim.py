@@ -86,7 +86,7 @@ class _Claim:
 
     def _take_all(self, want: ClaimWant, slots: int, tries: int) -> None:
         rows = self.tx.execute(_SQL["due"], (want.actor, self.now, slots)).fetchall()
-        self.tx.executemany(_SQL["take"], [(row[0], self.now, want.directory) for row in rows])
+        self._take([row[0] for row in rows], want)
         self.wakes += [_wake(row, tries) for row in rows]
 
     def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, tries: int) -> None:
@@ -105,7 +105,7 @@ class _Claim:
                 verdict = admit(wanted, going.usage(wanted))
                 match verdict:
                     case Go():
-                        self._take(seq, want, tries)
+                        self._take_one(seq, want, tries)
                         going.add(wanted)
                         slots -= 1
                         if not slots:
@@ -120,10 +120,13 @@ class _Claim:
                         assert_never(verdict)
         self._due_at(self.now)
 
-    def _take(self, seq: int, want: ClaimWant, tries: int) -> None:
+    def _take_one(self, seq: int, want: ClaimWant, tries: int) -> None:
         row = self.tx.execute(_SQL["one"], (seq,)).fetchone()
-        self.tx.execute(_SQL["take"], (seq, self.now, want.directory))
+        self._take([seq], want)
         self.wakes.append(_wake(row, tries))
+
+    def _take(self, seqs: Sequence[int], want: ClaimWant) -> None:
+        self.tx.execute(_SQL["take"], (orjson.dumps(seqs).decode(), self.now, want.directory))
 
     def _hold(self, seq: int, verdict: Hold) -> None:
         row = moves.load(self.tx, seq)
@@ -179,6 +182,7 @@ def _want(want: ClaimWant, route: str, hops: int, age_from: int, waived: str) ->
 def _wake(row: Any, tries: int) -> ClaimedWake:
     return ClaimedWake(
         id=row[1],
+        seq=row[0],
         token=row[2],
         event_id=row[3],
         route=row[4],

@@ -41,8 +41,7 @@ class Note:
 
 def start_run(tx: Transaction, start: RunStart) -> bool:
     """Commit a run before its program starts; False if the try is no longer the caller's."""
-    settled = settle(tx, start.settlement)
-    if settled is None:
+    if not settle(tx, start.settlement):
         return False
     key, session_id = start.session or ("", None)
     known = tx.execute(_SQL["session"], (start.actor, key)).get if key else None
@@ -51,7 +50,7 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
         (
             tx.next(),
             start.run_id,
-            settled.seq,
+            start.settlement.wake.seq,
             start.actor,
             start.harness,
             session_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from orgloop.core import delivery as core
 from orgloop.core.delivery import FINISHED, State
@@ -33,54 +33,82 @@ from orgloop.core.happening import (
 )
 from orgloop.journal import moves, statements
 from orgloop.journal.accept import claim_keys
-from orgloop.journal.model import Prepared, Settlement
+from orgloop.journal.model import Prepared, Settlement, Try
 from orgloop.journal.transaction import Transaction
 
 _SQL: Final = statements.load("moves.sql")
 
+_END_TRY: Final = statements.Bulk(_SQL["end_try"])
+
+
+class Fenced(Exception):
+    """Of tries that were to end together, some are no longer their callers': they must end one by one."""
+
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """The delivery whose try ended."""
+class Settle:
+    """The end of one try, as work. True if it was still the caller's."""
 
-    seq: int
-    actor: str
-    route: str
-    key: str | None
+    settlement: Settlement
+
+    def __call__(self, tx: Transaction) -> bool:
+        return settle(tx, self.settlement)
+
+    @staticmethod
+    def together(tx: Transaction, works: Sequence[Settle]) -> Sequence[bool]:
+        """The ends of many tries. Raises Fenced, and then nothing may be committed."""
+        settlements = [work.settlement for work in works]
+        if _END_TRY.run(tx.execute, [_row(one) for one in settlements]) != len(settlements):
+            raise Fenced
+        _keep_sops(tx, [one.tried for one in settlements])
+        for one in settlements:
+            _follow(tx, one)
+        return [True] * len(settlements)
 
 
-def settle(tx: Transaction, settlement: Settlement) -> Settled | None:
-    """End one try; None if it is no longer the caller's."""
-    move, tried = settlement.move, settlement.tried
-    row = tx.execute(
-        _SQL["end_try"],
-        (
-            settlement.id,
-            settlement.token,
-            move.state,
-            move.reason,
-            move.detail,
-            move.due,
-            settlement.at,
-            move.age_from,
-            move.attempts,
-            move.failures,
-            move.crashes,
-            move.run_id,
-        ),
-    ).fetchone()
-    if row is None:
-        return None
-    settled = Settled(*row)
-    if settled.key is not None and move.state is not State.STARTED:
-        moves.promote(tx, settled.actor, settled.key)
-    if tried.sop_hash is not None and tried.sop_text is not None:
-        tx.execute(_SQL["keep_sop"], (tried.sop_hash, tried.sop_text))
+def settle(tx: Transaction, settlement: Settlement) -> bool:
+    """End one try; False if it is no longer the caller's."""
+    if not _END_TRY.run(tx.execute, [_row(settlement)]):
+        return False
+    _keep_sops(tx, [settlement.tried])
+    _follow(tx, settlement)
+    return True
+
+
+def _row(settlement: Settlement) -> tuple[Any, ...]:
+    move, wake = settlement.move, settlement.wake
+    return (
+        wake.seq,
+        wake.token,
+        move.state,
+        move.reason,
+        move.detail,
+        move.due,
+        settlement.at,
+        move.age_from,
+        move.attempts,
+        move.failures,
+        move.crashes,
+        move.run_id,
+    )
+
+
+def _keep_sops(tx: Transaction, tries: Sequence[Try]) -> None:
+    texts = {tried.sop_hash: tried.sop_text for tried in tries if tried.sop_text is not None}
+    if texts:
+        tx.executemany(_SQL["keep_sop"], texts.items())
+
+
+def _follow(tx: Transaction, settlement: Settlement) -> None:
+    """What comes with the end of a try: its key's next one, its step, its actor's pause."""
+    move, tried, wake = settlement.move, settlement.tried, settlement.wake
+    if wake.key is not None and move.state is not State.STARTED:
+        moves.promote(tx, wake.actor, wake.key)
     if move.state in FINISHED:
-        tx.finished(settled.route, move.state)
+        tx.finished(wake.route, move.state)
     tx.add_step(
         at=settlement.at,
-        delivery=settled.seq,
+        delivery=wake.seq,
         happening=moves.WORDS[type(settlement.happening)],
         state=move.state,
         attempt=move.attempts,
@@ -91,10 +119,9 @@ def settle(tx: Transaction, settlement: Settlement) -> Settled | None:
         run_id=move.run_id,
     )
     if move.pause_actor and settlement.pause_until is not None:
-        moves.knock_failed(tx, settled.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
+        moves.knock_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
     elif has_answered(settlement.happening):
-        moves.answered(tx, settled.actor)
-    return settled
+        moves.answered(tx, wake.actor)
 
 
 def has_answered(happening: Happening) -> bool:

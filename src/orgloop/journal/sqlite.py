@@ -115,7 +115,7 @@ class SqliteJournal:
 
     async def settle(self, settlement: Settlement) -> bool:
         """See `Settling.settle`."""
-        return await self._run(lambda tx: settle.settle(tx, settlement) is not None)
+        return await self._run(settle.Settle(settlement))
 
     async def start_run(self, start: RunStart) -> bool:
         """See `Settling.start_run`."""
@@ -186,7 +186,7 @@ class SqliteJournal:
         now = self._clock()
         for wake in future.result().wakes:
             settlement = _interrupted(wake, now)
-            self._writer.post(partial(settle.settle, settlement=settlement))
+            self._writer.post(settle.Settle(settlement))
 
     def _write_notes(self) -> Work | None:
         notes, self._notes = self._notes, {}
@@ -259,8 +259,7 @@ def _weight(acceptance: Acceptance) -> tuple[int, int]:
 def _interrupted(wake: ClaimedWake, now: int) -> Settlement:
     happening = Interrupted(crash=False)
     return Settlement(
-        id=wake.id,
-        token=wake.token,
+        wake=wake,
         happening=happening,
         move=core.move(wake.facts, happening, DeliveryPolicy(), now, 0.0),
         at=now,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 import apsw
@@ -173,7 +174,11 @@ def _refuse(error: JournalError, group: Seq[Work], cause: Exception | None = Non
 
 
 def _together(_: apsw.Connection, tx: Transaction, group: Seq[Work]) -> Seq[Answer]:
-    answers = [Answer(work(tx)) for work in group]
+    answers: list[Answer] = []
+    for kind, neighbours in groupby(group, type):
+        together = getattr(kind, "together", None)
+        works = list(neighbours)
+        answers += map(Answer, together(tx, works) if together else [work(tx) for work in works])
     tx.flush()
     return answers
 

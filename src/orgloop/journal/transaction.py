@@ -10,9 +10,14 @@ import apsw
 from orgloop.core.delivery import State
 from orgloop.journal import statements
 from orgloop.journal.model import PauseRow
+from orgloop.journal.statements import Bulk
 
 _ACCEPT: Final = statements.load("accept.sql")
 _MOVES: Final = statements.load("moves.sql")
+
+_EVENTS: Final = Bulk(_ACCEPT["insert_event"])
+_DELIVERIES: Final = Bulk(_ACCEPT["insert_delivery"])
+_STEPS: Final = Bulk(_MOVES["insert_step"])
 
 
 class Sequence:
@@ -36,6 +41,7 @@ class Transaction:
         "_deliveries",
         "_events",
         "_paused",
+        "_queues",
         "_routes",
         "_sources",
         "_steps",
@@ -54,6 +60,7 @@ class Transaction:
         self.project = project
         self._events: list[tuple[Any, ...]] = []
         self._deliveries: list[tuple[Any, ...]] = []
+        self._queues: set[tuple[str, str]] = set()
         self._steps: list[tuple[Any, ...]] = []
         self._sources: dict[str, list[Any]] = {}
         self._routes: dict[str, dict[str, Any]] = {}
@@ -63,9 +70,11 @@ class Transaction:
         """A row of `insert_event`, written at the latest when the transaction ends."""
         self._events.append(row)
 
-    def add_delivery(self, row: tuple[Any, ...]) -> None:
-        """A row of `insert_delivery`, written at the latest when the transaction ends."""
+    def add_delivery(self, row: tuple[Any, ...], queue: tuple[str, str] | None) -> None:
+        """A row of `insert_delivery`, likewise. `queue` is the actor and key whose queue it joins."""
         self._deliveries.append(row)
+        if queue is not None:
+            self._queues.add(queue)
 
     def add_step(
         self,
@@ -126,13 +135,16 @@ class Transaction:
     def flush(self) -> None:
         """Send what was kept back, so that the statements that follow see it."""
         if self._events:
-            self.executemany(_ACCEPT["insert_event"], self._events)
+            _EVENTS.run(self.execute, self._events)
             self._events.clear()
         if self._deliveries:
-            self.executemany(_ACCEPT["insert_delivery"], self._deliveries)
+            _DELIVERIES.run(self.execute, self._deliveries)
             self._deliveries.clear()
+        if self._queues:
+            self.executemany(_MOVES["promote"], self._queues)
+            self._queues.clear()
         if self._steps:
-            self.executemany(_MOVES["insert_step"], self._steps)
+            _STEPS.run(self.execute, self._steps)
             self._steps.clear()
         for source, (at, events) in self._sources.items():
             self.execute(_ACCEPT["count_events"], (source, at, events))
@@ -149,4 +161,7 @@ class Transaction:
 
 
 Work = Callable[[Transaction], Any]
-"""What runs inside a transaction. It may run twice: a group that fails is run again one by one."""
+"""What runs inside a transaction. It may run twice: a group that fails is run again one by one.
+
+Work of a class that has `together(tx, works)` is done with its neighbours of that class at once.
+"""

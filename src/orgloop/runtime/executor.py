@@ -136,8 +136,7 @@ class Executor:
         moved = self.moved(claimed, happening, now)
         pause = pause_delay(claimed.pause_tries + 1, random.random()) if moved.pause_actor else None
         return Settlement(
-            id=claimed.id,
-            token=claimed.token,
+            wake=claimed,
             happening=happening,
             move=moved,
             at=now,

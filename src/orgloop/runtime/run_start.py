@@ -116,8 +116,7 @@ class Starter:
         start = RunStart(
             run_id=live.run_id,
             settlement=Settlement(
-                id=claimed.id,
-                token=claimed.token,
+                wake=claimed,
                 happening=started,
                 move=move(claimed.facts, started, DeliveryPolicy(), live.started_at, 0.0),
                 at=live.started_at,

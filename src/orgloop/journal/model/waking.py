@@ -30,12 +30,13 @@ class ClaimWant:
 class ClaimedWake:
     """A delivery that is now running, with all that waking needs.
 
-    `token` guards every later write: it changes with each claim. `document` is the event as the
-    transforms left it. `session_id` is what the key's session led to, if anything. `pause_tries` is how
-    many knocks at this actor nobody has answered; 0 if it is not paused.
+    `seq` is its number in the journal. `token` guards every later write: it changes with each claim.
+    `document` is the event as the transforms left it. `session_id` is what the key's session led to,
+    if anything. `pause_tries` is how many knocks at this actor nobody has answered; 0 if it is not paused.
     """
 
     id: str
+    seq: int
     token: int
     event_id: str
     route: str
@@ -100,13 +101,12 @@ class Try:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settlement:
-    """The end of one try: written only if the delivery is still running under `token`.
+    """The end of one try: written only if the delivery is still running under the wake's token.
 
     `pause_until` counts if `move.pause_actor` is set: the actor is left alone until then.
     """
 
-    id: str
-    token: int
+    wake: ClaimedWake
     happening: Happening
     move: Move
     at: int

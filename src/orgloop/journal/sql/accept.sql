@@ -18,18 +18,11 @@ INSERT INTO events (seq, id, project, at, source, type, platform_event, trace_id
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_delivery
--- One delivery. It is its key's head if the key has none: new ones are always the last.
+-- One delivery. One that joins a key's queue is not its head: see `promote`.
 INSERT INTO deliveries
-    (seq, id, project, event_seq, route, actor, runs, state, reason, detail, key, pos,
-     due, accepted_at, changed_at, age_from, document, steps, head)
-VALUES
-    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?1,
-     ?12, ?12, ?12, ?12, ?13, ?14,
-     CASE
-         WHEN ?8 NOT IN ('preparing', 'pending') THEN 0
-         WHEN ?11 IS NULL THEN 1
-         ELSE NOT EXISTS (SELECT 1 FROM deliveries WHERE actor = ?6 AND key = ?11 AND head = 1)
-     END);
+    (seq, id, project, event_seq, route, actor, runs, state, reason, detail, key, head, pos,
+     due, accepted_at, changed_at, age_from, document, steps)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: owner
 -- Who owns a key of a route, and since when.

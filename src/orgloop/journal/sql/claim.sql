@@ -29,10 +29,10 @@ WHERE d.actor = ? AND d.state = 'pending' AND d.head = 1 AND d.due <= ?
 ORDER BY d.due, d.pos LIMIT ?;
 
 -- name: take
--- A claim. The token fences off whoever held it before.
+-- Claims. The token fences off whoever held it before.
 UPDATE deliveries SET
     state = 'running', token = token + 1, due = ?2, changed_at = ?2, directory = ?3, reason = '', detail = ''
-WHERE seq = ?1;
+WHERE seq IN (SELECT value FROM json_each(?1));
 
 -- name: later
 -- When the actor's next head is due.

@@ -40,12 +40,15 @@ WHERE actor = ?1 AND key = ?2 AND head = 1 AND pos > ?3 AND state IN ('preparing
 
 -- name: end_try
 -- A try ends, if it is still the caller's. With a key, what is awake no more gives its head back.
+WITH t (seq, token, state, reason, detail, due, at, age_from, attempts, failures, crashes, run_id) AS (
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?))
 UPDATE deliveries SET
-    state = ?3, reason = ?4, detail = ?5, due = ?6, changed_at = ?7, age_from = ?8,
-    attempts = ?9, failures = ?10, crashes = ?11, run_id = coalesce(?12, run_id),
-    head = iif(?3 = 'started', 1, ?3 = 'pending' AND key IS NULL)
-WHERE id = ?1 AND token = ?2 AND state = 'running'
-RETURNING seq, actor, route, key;
+    state = t.state, reason = t.reason, detail = t.detail, due = t.due, changed_at = t.at, age_from = t.age_from,
+    attempts = t.attempts, failures = t.failures, crashes = t.crashes,
+    run_id = coalesce(t.run_id, deliveries.run_id),
+    head = iif(t.state = 'started', 1, t.state = 'pending' AND key IS NULL)
+FROM t
+WHERE deliveries.seq = t.seq AND deliveries.token = t.token AND deliveries.state = 'running';
 
 -- name: end_run
 -- A run's end moves its delivery. With a key, it gives its head back.
