@@ -38,7 +38,6 @@ class HttpClient:
     ) -> HttpReply:
         """One request. HttpFailed has `sent` false only if no byte can have reached the other side."""
         session = self._session or self._open()
-        shown = origin(url)
         try:
             async with session.request(
                 method,
@@ -58,23 +57,8 @@ class HttpClient:
                     body=content[:max_bytes],
                     truncated=len(content) > max_bytes,
                 )
-        except aiohttp.ConnectionTimeoutError as exc:
-            raise HttpFailed(
-                f"no connection to {shown} within {timeout * CONNECT:g} s", sent=False, timeout=True
-            ) from exc
-        except TimeoutError as exc:
-            raise HttpFailed(f"no answer from {shown} within {timeout:g} s", sent=True, timeout=True) from exc
-        except aiohttp.ClientConnectorCertificateError as exc:
-            raise HttpFailed(f"{shown} shows a bad certificate: {exc.certificate_error}", sent=False) from exc
-        except aiohttp.ClientConnectorError as exc:
-            said = exc.os_error.strerror or str(exc)
-            raise HttpFailed(f"cannot connect to {shown}: {said}", sent=False) from exc
-        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as exc:
-            raise HttpFailed(f"{shown} cannot be called: it is no http or https URL", sent=False) from exc
-        except aiohttp.ClientError as exc:
-            # The text of such an error can hold whole URLs, also that of a redirect.
-            text = _URL.sub(lambda found: origin(found[0]), str(exc))
-            raise HttpFailed(f"{shown}: {text or type(exc).__name__}", sent=True) from exc
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            raise _failed(exc, origin(url), timeout) from exc
 
     async def close(self) -> None:
         """Close all connections. Idempotent."""
@@ -90,6 +74,26 @@ class HttpClient:
             auto_decompress=True,
         )
         return self._session
+
+
+def _failed(exc: aiohttp.ClientError | TimeoutError, shown: str, timeout: float) -> HttpFailed:
+    """Why no answer came from `shown`, and whether the request may have left all the same."""
+    match exc:
+        case aiohttp.ConnectionTimeoutError():
+            reason = f"no connection to {shown} within {timeout * CONNECT:g} s"
+            return HttpFailed(reason, sent=False, timeout=True)
+        case TimeoutError():
+            return HttpFailed(f"no answer from {shown} within {timeout:g} s", sent=True, timeout=True)
+        case aiohttp.ClientConnectorCertificateError(certificate_error=error):
+            return HttpFailed(f"{shown} shows a bad certificate: {error}", sent=False)
+        case aiohttp.ClientConnectorError(os_error=error):
+            return HttpFailed(f"cannot connect to {shown}: {error.strerror or exc}", sent=False)
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            return HttpFailed(f"{shown} cannot be called: it is no http or https URL", sent=False)
+        case _:
+            # The text of such an error can hold whole URLs, also that of a redirect.
+            text = _URL.sub(lambda found: origin(found[0]), str(exc))
+            return HttpFailed(f"{shown}: {text or type(exc).__name__}", sent=True)
 
 
 def origin(url: str) -> str:

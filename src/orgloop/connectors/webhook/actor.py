@@ -117,7 +117,7 @@ class WebhookActor:
             left = call.ends - ctx.clock.monotonic()
             if left <= 0:
                 raise HttpFailed(f"{origin(call.url)} took too long to redirect", sent=True, timeout=True)
-            at_home = origin(url) == origin(call.url)
+            at_home = url == call.url or origin(url) == origin(call.url)
             headers = {**call.headers, **call.private} if at_home else _abroad(call)
             reply = await self._request(url, headers, call.body, left, ctx)
             if reply.status not in (307, 308) or "location" not in reply.headers:
