@@ -121,17 +121,20 @@ class Dispatcher:
             log.warning("%d wakes are not handed back: the next start recovers them", len(left))
 
     async def _pause(self) -> None:
-        """Until something changed, or is due."""
-        if self._changed.is_set():
-            return
-        now = self._clock.now()
-        wait_ms = LOOK_AGAIN_MS if self._due is None else max(0, min(self._due - now, LOOK_AGAIN_MS))
-        try:
-            async with asyncio.timeout(wait_ms / 1000):
-                await self._changed.wait()
-        except TimeoutError:
-            self._due = None
-            self._ready.update(self._wiring.actors)
+        """Until something changed, or is due: what is due does not wait for a moment without news."""
+        if not self._changed.is_set():
+            left = LOOK_AGAIN_MS if self._due is None else min(self._due - self._clock.now(), LOOK_AGAIN_MS)
+            try:
+                async with asyncio.timeout(max(0, left) / 1000):
+                    await self._changed.wait()
+            except TimeoutError:
+                self._look_at_all()
+        if self._due is not None and self._due <= self._clock.now():
+            self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        self._due = None
+        self._ready.update(self._wiring.actors)
 
     def _wants(self) -> list[ClaimWant]:
         wants = []
