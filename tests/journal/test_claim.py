@@ -24,7 +24,7 @@ from orgloop.core.happening import (
     Throttled,
     Unavailable,
 )
-from orgloop.journal.claim import PAGE, ROUNDS
+from orgloop.journal.claim import MOST_HELD, PAGE
 from orgloop.journal.model import Claims, ClaimWant, Query
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import SqliteJournal
@@ -231,10 +231,35 @@ class TestGuard:
 
         def admit(want: Want, _: Usage) -> Verdict:
             asked.append(want.route)
-            return Wait(why="full") if want.route == "full" else Go()
+            return Wait(why="full", route_only=True) if want.route == "full" else Go()
 
         assert names(await admitted(journal, admit)) == ["b"]
         assert asked == ["full", "free"]
+
+    async def test_what_the_whole_actor_must_wait_for_is_asked_once(self, journal: Journal) -> None:
+        for number in range(3):
+            await enter(journal, str(number), route=f"route-{number}", runs=True)
+        asked: list[str] = []
+
+        def admit(want: Want, _: Usage) -> Verdict:
+            asked.append(want.route)
+            return Wait(why="4 runs go on")
+
+        claims = await admitted(journal, admit)
+        assert (asked, claims.waiting) == (["route-0"], {"actor": "4 runs go on"})
+
+    async def test_many_routes_that_must_wait_are_not_looked_at_again_at_once(self, journal: Journal) -> None:
+        routes = [f"route-{number}" for number in range(12)]
+        for route in routes:
+            some = (event(f"{route}-{n}", delivery(f"{route}-{n}", route=route)) for n in range(PAGE))
+            await accept(journal, *some)
+        await enter(journal, "free", route="free", runs=True)
+
+        def admit(want: Want, _: Usage) -> Verdict:
+            return Go() if want.route == "free" else Wait(why="full", route_only=True)
+
+        claims = await admitted(journal, admit)
+        assert (names(claims), claims.next_due) == (["free"], None)
 
     async def test_one_that_the_guard_holds_waits_for_a_person_and_its_keys_next_goes(
         self, journal: Journal, reader: Reader
@@ -267,7 +292,7 @@ class TestGuard:
         assert waived == [("hops", "budget")]
 
     async def test_many_held_ones_are_held_in_several_claims(self, journal: Journal) -> None:
-        total = PAGE * ROUNDS + 3
+        total = MOST_HELD + 3
         await accept(journal, *(event(str(n), delivery(str(n), runs=True)) for n in range(total)))
 
         def hold(_: Want, __: Usage) -> Verdict:
@@ -275,7 +300,7 @@ class TestGuard:
 
         first = await admitted(journal, hold, now=7)
         second = await admitted(journal, hold, now=7)
-        assert (len(first.held), first.next_due) == (PAGE * ROUNDS, 7)
+        assert (len(first.held), first.next_due) == (MOST_HELD, 7)
         assert (len(second.held), second.next_due) == (3, None)
 
 

@@ -79,7 +79,11 @@ PREPARED: st.SearchStrategy[Happening] = st.sampled_from(
 )
 HANDS = st.sampled_from([Released(), Retried(), Discarded()])
 VERDICTS = st.lists(
-    st.sampled_from([Go(), Go(), Wait(why="x"), Hold(reason=HoldReason.BUDGET)]), min_size=1, max_size=4
+    st.sampled_from(
+        [Go(), Go(), Wait(why="x"), Wait(why="x", route_only=True), Hold(reason=HoldReason.BUDGET)]
+    ),
+    min_size=1,
+    max_size=4,
 )
 
 

@@ -55,9 +55,13 @@ class Go:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """Not yet: something must end first. `why` is for people."""
+    """Not yet: something must end first. `why` is for people.
+
+    `route_only`: wakes of the actor's other routes may go; else nothing of this actor may.
+    """
 
     why: str
+    route_only: bool = False
 
 
 Verdict = Go | Wait | Hold
@@ -84,7 +88,9 @@ def admit(want: Want, usage: Usage, limits: RunLimits, now: int) -> Verdict:
         )
     if limits.route_runs is not None and usage.route_runs >= limits.route_runs:
         return Wait(
-            why=f"{usage.route_runs} runs of route {want.route} go on; its limits.runs is {limits.route_runs}"
+            why=f"{usage.route_runs} runs of route {want.route} go on; "
+            f"its limits.runs is {limits.route_runs}",
+            route_only=True,
         )
     if want.directory is not None and want.directory in usage.busy_directories:
         return Wait(why=f"another run works in {want.directory}")

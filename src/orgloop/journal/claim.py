@@ -18,8 +18,8 @@ from orgloop.journal.transaction import Transaction
 _SQL: Final = statements.load("claim.sql")
 
 PAGE: Final = 32
-ROUNDS: Final = 8
-"""In one claim the guard is asked about so many pages of one actor's wakes; the rest is due at once."""
+MOST_HELD: Final = 8 * PAGE
+"""So many wakes of one actor are held in one claim, or a page more; the rest is due at once."""
 
 _HOUR: Final = 3_600_000
 
@@ -92,7 +92,8 @@ class _Claim:
     def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, tries: int) -> None:
         going = self._going = self._going or _Going(self.tx, self.now)
         must_wait: list[str] = []
-        for _ in range(ROUNDS):
+        most = len(self.held) + MOST_HELD
+        while len(self.held) < most:
             # What was looked at has been taken or held, or its route must wait: each page is a new one.
             page = (want.actor, self.now, orjson.dumps(must_wait).decode(), PAGE)
             candidates = self.tx.execute(_SQL["candidates"], page).fetchall()
@@ -110,10 +111,12 @@ class _Claim:
                         slots -= 1
                         if not slots:
                             return
-                    case Wait(why=why):
+                    case Wait(why=why, route_only=route_only):
+                        self.waiting.setdefault(want.actor, why)
+                        if not route_only:
+                            return
                         # Another route's wake may still go; this route's next one meets the same wall.
                         must_wait.append(wanted.route)
-                        self.waiting.setdefault(want.actor, why)
                     case Hold():
                         self._hold(seq, verdict)
                     case _:
