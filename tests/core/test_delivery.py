@@ -197,6 +197,11 @@ def test_what_had_an_attempt_is_not_prepared_again() -> None:
         move(facts(State.PENDING, attempts=1), Prepare(), DeliveryPolicy(), NOW, 0.5)
 
 
+@pytest.mark.parametrize("happening", [Throttled(until=0), Limited(account="a", until=NOW)])
+def test_an_actor_that_asks_for_later_and_means_now_is_left_alone_for_a_second(happening: Happening) -> None:
+    assert move(facts(State.RUNNING), happening, DeliveryPolicy(), NOW, 0.5).due == NOW + 1_000
+
+
 def test_age_does_not_run_while_an_account_is_limited() -> None:
     before = facts(State.RUNNING)
     after = move(before, Limited(account="a", until=NOW + 7000), DeliveryPolicy(), NOW, 0.5)

@@ -140,8 +140,8 @@ async def test_next_due_is_the_next_time_at_which_something_is_due(journal: Jour
     await enter(journal, "1")
     await enter(journal, "2")
     for wake in await claim(journal):
-        await settle(journal, wake, Throttled(until=70 if wake.id == "dlv_1" else 60))
-    assert (await journal.claim([ClaimWant(actor="actor", slots=1)], 10)).next_due == 60
+        await settle(journal, wake, Throttled(until=7_000 if wake.id == "dlv_1" else 6_000))
+    assert (await journal.claim([ClaimWant(actor="actor", slots=1)], 10)).next_due == 6_000
     assert (await journal.claim([ClaimWant(actor="other", slots=1)], 10)).next_due is None
 
 

@@ -158,7 +158,7 @@ class Life(RuleBasedStateMachine):
 
     # what can happen
 
-    @rule(ms=st.integers(1, 20))
+    @rule(ms=st.integers(1, 20) | st.just(1_000))
     def time_passes(self, ms: int) -> None:
         self.now += ms
 

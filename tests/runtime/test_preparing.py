@@ -48,8 +48,15 @@ def nested(depth: int) -> Any:
         (Change(document={"type": 7}), "hold", "held", "transform"),
         (Change(document={"payload": nested(300)}), "pass", "held", "transform"),
         (Change(document={"payload": {"n": 2}}), "pass", "delivered", ""),
+        (Change(document={"payload": {"n": object()}}), "pass", "held", "transform"),
+        (Failure(reason="\udce9"), "hold", "held", "transform"),
+        (RuntimeError("\udce9"), "hold", "held", "transform"),
+        (Discard(reason="\udce9"), "pass", "dropped", "transform"),
+        (Pass(once="\udce9", window_ms=1_000), "hold", "delivered", ""),
+        (Pass(once=7, window_ms=1_000), "hold", "held", "transform"),  # type: ignore[arg-type]
+        (Pass(once="key", window_ms=10**30), "hold", "held", "transform"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: ascii(value)[:30],
 )
 async def test_what_a_step_says_decides_by_the_policy_of_its_route(
     tmp_path: Path, kind: str, result: Any, policy: str, state: str, reason: str
@@ -60,7 +67,7 @@ async def test_what_a_step_says_decides_by_the_policy_of_its_route(
         found: TransformResult = result
         return found
 
-    text = project(kind, f", on_error: {policy}")
+    text = project(kind, f", on_error: {policy}", "{actor: taker, config: {session_key: '{{payload.n}}'}}")
     async with engine(tmp_path, text, Stage(steps={"step": work})) as it:
         await it.emit()
         (row,) = await it.settled(state)

@@ -37,6 +37,9 @@ from orgloop.core.happening import (
 
 CRASHES_BEFORE_HOLD: Final = 3
 
+SHORTEST_WAIT_MS: Final = 1_000
+"""An actor that asks for later, uncounted, is left alone for so long, or it could keep us busy."""
+
 
 class State(StrEnum):
     """Where a delivery stands."""
@@ -299,11 +302,11 @@ def _unfinished(
                 facts, State.PENDING, due=now + delay, attempts=attempts, failures=failures, detail=reason
             )
         case Throttled(until=until, reason=reason):
-            return _stay(facts, State.PENDING, due=max(now, until), detail=reason)
+            return _stay(facts, State.PENDING, due=max(now + SHORTEST_WAIT_MS, until), detail=reason)
         case Unavailable(reason=reason):
             return _stay(facts, State.PENDING, due=now, detail=reason, pause_actor=True)
         case Limited(until=until, reason=reason):
-            waits = max(0, until - now)
+            waits = max(SHORTEST_WAIT_MS, until - now)
             return _stay(
                 facts, State.PENDING, due=now + waits, age_from=facts.age_from + waits, detail=reason
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from orgloop.runtime.documents import load
 from orgloop.runtime.persist import until_written
 from orgloop.runtime.prompt import Sop, SopMissing, SopShelf, compose
 from orgloop.runtime.runs import Runs
+from orgloop.runtime.storable import storable
 from orgloop.runtime.supervise import is_cancelled, said
 from orgloop.runtime.wiring import ActorPart, Route, Wiring
 
@@ -113,21 +114,37 @@ class Executor:
 
     async def settle(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
         """Write the end of a try down, however long the journal needs to become writable again."""
-        settlement = self._settlement(claimed, happening, tried)
-        written = await until_written(
-            self._clock, f"the outcome of {claimed.id}", lambda: self._journal.settle(settlement)
-        )
-        if written:
-            self._on_settled(claimed, settlement)
+
+        async def write(settlement: Settlement) -> bool:
+            what = f"the outcome of {claimed.id}"
+            return await until_written(self._clock, what, lambda: self._journal.settle(settlement))
+
+        await self._settle(claimed, happening, tried, write)
 
     async def _settle_now(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
         """The same at a stop, which waits for nobody: what cannot be written, the next start recovers."""
-        settlement = self._settlement(claimed, happening, tried)
         try:
-            written = await self._journal.settle(settlement)
+            await self._settle(claimed, happening, tried, self._journal.settle)
         except JournalUnavailable as exc:
             log.warning("the outcome of %s is not written: %s", claimed.id, exc.message)
-            return
+
+    async def _settle(
+        self,
+        claimed: ClaimedWake,
+        happening: Outcome | Hold,
+        tried: Try,
+        write: Callable[[Settlement], Awaitable[bool]],
+    ) -> None:
+        try:
+            settlement = self._settlement(claimed, happening, tried)
+            written = await write(settlement)
+        except JournalUnavailable:
+            raise
+        except Exception:
+            # Nobody else would end this try: the delivery would stay running, and its key with it.
+            log.exception("the outcome of %s cannot be stored as it is", claimed.id)
+            settlement = self._settlement(claimed, storable(happening), Try(began=tried.began))
+            written = await write(settlement)
         if written:
             self._on_settled(claimed, settlement)
 

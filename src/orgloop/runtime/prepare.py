@@ -20,6 +20,7 @@ from orgloop.core.steps import step as entry
 from orgloop.errors import Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.documents import dump
+from orgloop.runtime.storable import duration, text
 from orgloop.runtime.supervise import is_cancelled, said
 from orgloop.runtime.wiring import UNKNOWN, Route, Step
 
@@ -106,12 +107,13 @@ def prepare_now(route: Route, event: Event, document: Mapping[str, Any]) -> Prep
             chain.take(step, _apply_now(step, chain.document, scope))
             if chain.end is not None:
                 break
-    return finish(route, chain)
+    return finish(route, chain, document)
 
 
 async def prepare_later(route: Route, event: Event, at: int) -> Preparation:
     """Prepare a delivery of a route with steps that take their time, beginning at `at` (ms since 1970)."""
-    chain = Chain(event, event.document(), at)
+    document = event.document()
+    chain = Chain(event, document, at)
     scope = scope_of(route, event)
     for step in route.steps:
         if step.transform.bounded:
@@ -121,14 +123,14 @@ async def prepare_later(route: Route, event: Event, at: int) -> Preparation:
         chain.take(step, result)
         if chain.end is not None:
             break
-    return finish(route, chain)
+    return finish(route, chain, document)
 
 
 def _apply_now(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
     try:
         return _checked(step.transform.apply_now(document, scope))
     except Exception as exc:
-        return Failure(reason=said(exc))
+        return Failure(reason=text(said(exc)))
 
 
 async def _apply(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
@@ -137,23 +139,34 @@ async def _apply(step: Step, document: Mapping[str, Any], scope: Scope) -> Trans
     except asyncio.CancelledError as exc:
         if is_cancelled():
             raise
-        return Failure(reason=said(exc))
+        return Failure(reason=text(said(exc)))
     except Exception as exc:
-        return Failure(reason=said(exc))
+        return Failure(reason=text(said(exc)))
 
 
 def _checked(result: Any) -> TransformResult:
-    """What a plugin returned, if it is what its contract says."""
-    if not isinstance(result, Pass | Change | Discard | Failure):
-        return Failure(reason=f"it returned a {type(result).__name__}")
-    content: Any = result.document if isinstance(result, Change) else {}
-    if not isinstance(content, Mapping):
-        return Failure(reason=f"it changed the event into a {type(content).__name__}")
-    return result
+    """What a plugin returned, if it is what its contract says, in values that the journal can keep."""
+    match result:
+        case Pass(once=None):
+            return result
+        case Pass(once=str(key), window_ms=window) if duration(window) is not None:
+            return Pass(once=key, window_ms=round(window))
+        case Pass():
+            return Failure(reason="its key must be text, and the key's window a number of milliseconds")
+        case Change(document=Mapping()):
+            return result
+        case Change(document=document):
+            return Failure(reason=f"it changed the event into a {type(document).__name__}")
+        case Discard(reason=reason):
+            return Discard(reason=text(reason))
+        case Failure(reason=reason):
+            return Failure(reason=text(reason))
+        case _:
+            return Failure(reason=f"it returned a {type(result).__name__}")
 
 
-def finish(route: Route, chain: Chain) -> Preparation:
-    """The chain's end: what was decided, or trust and key of what passed."""
+def finish(route: Route, chain: Chain, came: Mapping[str, Any]) -> Preparation:
+    """The chain's end: what was decided, or trust and key of what passed. `came` is the event before it."""
     happening: Ready | Drop | Hold = chain.end or Ready()
     changed = None
     if chain.changed:
@@ -161,9 +174,10 @@ def finish(route: Route, chain: Chain) -> Preparation:
             changed = dump(chain.event.document())
         except Refused as exc:
             happening = Hold(reason=HoldReason.TRANSFORM, detail=exc.message)
+            chain.document = came
     if isinstance(happening, Ready) and route.spec.trust == "team":
         author = _AUTHOR.get(chain.document)
-        if author not in TEAM:
+        if not isinstance(author, str) or author not in TEAM:
             said = "nobody" if author is MISSING else f"author_type {author}"
             detail = f"{said}; the route demands trust: team"
             happening = Hold(reason=HoldReason.UNTRUSTED, detail=detail)
@@ -192,4 +206,4 @@ def scope_of(route: Route, event: Event) -> Scope:
 
 def _once_key(step: Step, key: str) -> str:
     """Two dedup steps of one route do not share their memory."""
-    return hashlib.sha256(f"{step.spec.name}\0{key}".encode()).hexdigest()
+    return hashlib.sha256(f"{step.spec.name}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()

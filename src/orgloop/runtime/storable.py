@@ -1,0 +1,54 @@
+"""What plugins say, in values that the journal can keep. A plugin may put anything into its answer."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from orgloop.core.happening import Hold
+from orgloop.core.units import MAX_DURATION
+from orgloop.plugin import (
+    Delivered,
+    Interrupted,
+    Limited,
+    Outcome,
+    Rejected,
+    Retry,
+    Skipped,
+    Started,
+    Throttled,
+    Unavailable,
+)
+
+
+def text(value: object) -> str:
+    """As text; what is no Unicode becomes question marks."""
+    return str(value).encode("utf-8", "replace").decode()
+
+
+def duration(value: object) -> int | None:
+    """As whole milliseconds, if it is that many."""
+    return round(value) if isinstance(value, int | float) and 0 <= value <= MAX_DURATION else None
+
+
+def storable(outcome: Outcome | Hold) -> Outcome | Hold:
+    """An outcome of the same kind. A time that is none becomes the usual delay, and the try counts."""
+    match outcome:
+        case Delivered(detail=detail):
+            return Delivered(detail=text(detail))
+        case Skipped(reason=reason):
+            return Skipped(reason=text(reason))
+        case Rejected(reason=reason):
+            return Rejected(reason=text(reason))
+        case Retry(reason=reason, known=known, after_ms=after):
+            return Retry(reason=text(reason), known=known, after_ms=duration(after))
+        case Throttled(reason=reason, until=until) | Limited(reason=reason, until=until):
+            at = duration(until)
+            return Retry(reason=text(reason)) if at is None else Throttled(reason=text(reason), until=at)
+        case Unavailable(reason=reason):
+            return Unavailable(reason=text(reason))
+        case Hold(reason=held, detail=detail):
+            return Hold(reason=held, detail=text(detail))
+        case Started() | Interrupted():
+            return outcome
+        case _:
+            assert_never(outcome)
