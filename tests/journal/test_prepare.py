@@ -116,6 +116,18 @@ class TestOnce:
         await journal.prepared([again], 7)
         assert row(reader, "1").state == "pending"
 
+    async def test_two_that_were_further_apart_than_the_window_both_pass_when_prepared_again(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", at=0, once=[("k", 100)])
+        await enter(journal, "2", at=200, once=[("k", 100)])
+        await journal.apply(applied(), {"route": "actor"}, 300, actors={"actor": False}, changed=["route"])
+        again = [Prepared(id=f"dlv_{name}", happening=Ready(), once=[("k", 100)]) for name in "12"]
+        await journal.prepared(again, 301)
+        await enter(journal, "3", at=299, once=[("k", 100)])
+        assert [row(reader, name).state for name in "123"] == ["pending", "pending", "dropped"]
+        assert row(reader, "3").detail == "dlv_2 came first"
+
 
 class TestKey:
     async def test_one_that_is_prepared_late_goes_before_a_later_one_that_has_not_begun(

@@ -44,14 +44,14 @@ def claim_keys(tx: Transaction, route: str, delivery: str, at: int, once: Iterab
 
     `at` is when the delivery was accepted. A window that has passed to the millisecond is over. A
     delivery that is turned away owns nothing: or else the next would be measured against one that
-    nobody saw.
+    nobody saw. One that is prepared again may find a later owner: it takes nothing from that one.
     """
     taken = []
     for key, window in once:
-        found = tx.execute(_SQL["owner"], (route, key)).fetchone()
-        if found is not None and found[0] != delivery and at - found[1] < window:
-            return str(found[0])
-        if found is None or found[0] != delivery:
+        owner, since = tx.execute(_SQL["owner"], (route, key)).fetchone() or ("", at)
+        if owner not in ("", delivery) and abs(at - since) < window:
+            return str(owner)
+        if not owner or (owner != delivery and since < at):
             taken.append((route, key, at, at + window, delivery))
     if taken:
         tx.executemany(_SQL["own"], taken)
