@@ -126,6 +126,17 @@ async def test_slow_steps_run_at_once_and_commit_in_acceptance_order(tmp_path: P
         assert it.stage.texts("taker") == [0, 1, 2, 3]
 
 
+async def test_what_its_sender_gave_up_while_it_was_written_is_prepared_and_delivered(tmp_path: Path) -> None:
+    async with engine(tmp_path, project("slow")) as it:
+        sending = asyncio.ensure_future(it.emit())
+        written = asyncio.ensure_future(it.journal.checkpoint("in"))
+        await asyncio.wait({sending, written}, timeout=0)
+        sending.cancel()
+        await written
+        await it.delivered()
+        assert sending.cancelled()
+
+
 async def test_a_route_whose_steps_hang_delays_no_other_route(tmp_path: Path) -> None:
     async def hang(document: Mapping[str, Any]) -> TransformResult:
         await asyncio.Event().wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,12 @@ class Intake:
 
     async def commit(self, acceptance: Acceptance) -> Sequence[Accepted]:
         """Commit a ready acceptance and tell who waits for it."""
-        accepted = await self._journal.accept(acceptance)
+        try:
+            accepted = await self._journal.accept(acceptance)
+        except asyncio.CancelledError:
+            # It may be on the disk all the same, or soon: whoever looks for it now looks after that.
+            self._on_accepted(acceptance, ())
+            raise
         self._on_accepted(acceptance, accepted)
         return accepted
 
