@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from orgloop.core.delivery import State
-from orgloop.journal.model import Query
+from orgloop.core.delivery import CRASHES_BEFORE_HOLD, State
+from orgloop.core.happening import HoldReason
+from orgloop.journal.model import EventRow, Query
 from orgloop.journal.protocols import Reader
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
@@ -51,10 +54,13 @@ echo done
 
 
 class Load:
-    """Senders that go on, whatever happens to the daemon, and remember which events got a 200."""
+    """Senders that go on, whatever happens to the daemon. Each sends its next event once this one got a 200.
+
+    `accepted` are the ids that were answered, by sender and number.
+    """
 
     def __init__(self, organization: Organization) -> None:
-        self.accepted: list[str] = []
+        self.accepted: dict[tuple[int, int], str] = {}
         self._organization = organization
         self._ending = threading.Event()
         self._threads = [threading.Thread(target=self._send, args=(n,)) for n in range(SENDERS)]
@@ -69,20 +75,23 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _send(self, number: int) -> None:
-        sent = 0
+    def _send(self, sender: int) -> None:
+        number = 0
         while not self._ending.is_set():
-            sent += 1
-            kind = "agent-work" if sent % 40 == 1 else "work"
+            event = {"type": "agent-work" if number % 40 == 1 else "work", "key": f"k{number % 7}"}
             try:
                 status, answer = self._organization.post(
-                    "hook", {"type": kind, "key": f"k{sent % 7}", "n": sent}
+                    "hook",
+                    {**event, "sender": sender, "number": number},
+                    {"Idempotency-Key": f"{sender}-{number}"},
                 )
-            except (OSError, AssertionError, ValueError):
-                self._ending.wait(0.02)
-                continue
+            except (OSError, AssertionError, ValueError, http.client.HTTPException):
+                status, answer = 0, {}
             if status == 200:
-                self.accepted.append(answer["event_id"])
+                self.accepted[sender, number] = answer["event_id"]
+                number += 1
+            else:
+                self._ending.wait(0.02)
 
 
 def test_whatever_got_its_200_survives_every_kill(
@@ -99,17 +108,20 @@ def test_whatever_got_its_200_survives_every_kill(
             _some_load(load, chance.uniform(0.05, 0.8))
             organization.kill()
             organization.start()
-    _until_all_is_done(organization)
+    released = _until_all_is_done(organization)
     with organization.reader() as reader:
-        _nothing_is_lost(reader, load.accepted)
+        order = _nothing_is_lost(reader, load.accepted)
         runs = reader.runs(Query(limit=100_000))
+        stopped = [event for event in reader.events(Query(source="agent", limit=100_000)) if _is_stop(event)]
     assert organization.stop() == 0
     _each_delivery_was_taken(sink)
+    _keys_kept_their_order(sink, order, released)
     # Agents outlived the daemon, each ran once, and the end of each is known once.
     started = Counter(begun.read_text().split())
     assert set(started.values()) == {1}
     assert Counter(ended.read_text().split()) == started
     assert {run.id for run in runs if run.outcome == "success"} == set(started)
+    assert Counter(event.document["payload"]["run_id"] for event in stopped) == started
 
 
 def _some_load(load: Load, seconds: float) -> None:
@@ -118,32 +130,57 @@ def _some_load(load: Load, seconds: float) -> None:
     wait_for("load", lambda: time.monotonic() > until and len(load.accepted) > already)
 
 
-def _until_all_is_done(organization: Organization) -> None:
-    def done() -> bool:
+def _until_all_is_done(organization: Organization) -> set[str]:
+    """Returns what had to be released: what was in the air at three kills looks like poison, and is held."""
+    released: set[str] = set()
+
+    def only_held() -> bool:
         with organization.reader() as reader:
-            return not [state for state in reader.counts() if state != "total"]
+            return set(reader.counts()) <= {"total", State.HELD}
 
-    wait_for("every delivery to reach its end", done, patience=120)
+    while True:
+        wait_for("every delivery to reach its end", only_held, patience=120 + 2 * KILLS)
+        with organization.reader() as reader:
+            held = reader.deliveries(Query(states=[State.HELD], limit=100_000))
+        if not held:
+            return released
+        assert {(one.reason, one.crashes) for one in held} == {(HoldReason.CRASHES, CRASHES_BEFORE_HOLD)}
+        released |= {one.id for one in held}
+        organization.command("held", "release", "--all", "--reason", HoldReason.CRASHES, "--yes")
 
 
-def _nothing_is_lost(reader: Reader, accepted: list[str]) -> None:
-    """Every answered event is there, once, with all its deliveries at their end; what a run caused, too."""
-    assert len(accepted) == len(set(accepted))
-    for event_id in accepted:
-        event = reader.event(event_id)
-        assert event is not None, f"{event_id} got a 200 and is gone"
-        deliveries = reader.deliveries(Query(event_id=event_id))
-        assert len(deliveries) == event.routes == 2
-        assert {delivery.state for delivery in deliveries} == {State.DELIVERED}
-    stops = Counter(
-        event.document["payload"]["run_id"]
-        for event in reader.events(Query(source="agent", limit=100_000))
-        if event.type == "actor.stopped"
-    )
-    assert set(stops.values()) <= {1}, "a run ends exactly once"
+def _nothing_is_lost(reader: Reader, accepted: Mapping[tuple[int, int], str]) -> list[str]:
+    """Every answered event is there, once, with all its deliveries at their end. Returns these in order."""
+    events = reader.events(Query(source="hook", limit=100_000))
+    sent = Counter((one.document["payload"]["sender"], one.document["payload"]["number"]) for one in events)
+    assert set(sent.values()) == {1}, "nothing is there twice, however often it was sent"
+    ids = {one.id for one in events}
+    assert [id for id in accepted.values() if id not in ids] == [], "these got a 200 and are gone"
+    assert len(set(accepted.values())) == len(accepted)
+    deliveries = reader.deliveries(Query(source="hook", limit=100_000))
+    assert Counter(one.event_id for one in deliveries) == {one.id: one.routes for one in events}
+    assert {one.routes for one in events} == {2}
+    assert {one.state for one in deliveries} == {State.DELIVERED}
+    return [one.id for one in sorted(deliveries, key=lambda one: one.seq)]
+
+
+def _is_stop(event: EventRow) -> bool:
+    return event.type == "actor.stopped"
 
 
 def _each_delivery_was_taken(sink: Sink) -> None:
     """At least once; a kill between an answer and its commit may repeat what was in flight, no more."""
     again = sum(times - 1 for times in sink.taken.values())
     assert again <= KILLS * 64
+
+
+def _keys_kept_their_order(sink: Sink, order: Sequence[str], released: Collection[str]) -> None:
+    """What was taken first of each key came first; who is released joins the tail."""
+    places = {id: place for place, id in enumerate(order)}
+    first: dict[str, str] = {}
+    for path, headers, body in sink.bodies:
+        if path == "/slow":
+            first.setdefault(headers["x-orgloop-delivery"], body["event"]["payload"]["key"])
+    for key in set(first.values()):
+        came = [places[id] for id, own in first.items() if own == key and id not in released]
+        assert came == sorted(came)
