@@ -92,6 +92,22 @@ async def test_identities_are_forgotten_on_their_own_time(journal: Journal) -> N
     assert not answer.duplicate
 
 
+async def test_it_goes_on_while_more_is_known_than_a_page_holds(journal: Journal, reader: Reader) -> None:
+    keys = [(str(number), 1) for number in range(20)]
+    for number in range(20):
+        await accept(journal, event(str(number), identity="same"), at=1, request=str(number))
+    await enter(journal, "once", at=1, once=keys)
+    rounds = 0
+    while await journal.prune(before=9, seen_before=9, limit=1) == 1:
+        rounds += 1
+    assert events(reader) == ["evt_once"]
+    assert rounds >= 20 / 4
+    (answer,) = await accept(journal, event("again", identity="same"), at=10, request="19")
+    assert not answer.duplicate
+    await enter(journal, "twice", at=1, once=keys)
+    assert row(reader, "twice").state == "pending"
+
+
 @pytest.mark.parametrize(("seen_before", "state"), [(105, "dropped"), (106, "pending")])
 async def test_a_key_stays_owned_for_as_long_after_its_window_as_identities_are_known(
     journal: Journal, reader: Reader, seen_before: int, state: str

@@ -18,7 +18,8 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
 
     An event stays while any of its deliveries can still be waited for, tried or released. Keys
     stay owned, after their window, for as long as identities are remembered: what was accepted
-    within the window may be prepared late.
+    within the window may be prepared late. Returns how many events went, or `limit` if more identities
+    or keys can go.
     """
     tx.flush()
     tx.execute(_SQL["raise_floor"], (tx.sequence.last,))
@@ -29,10 +30,13 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
         for query in ("delete_steps", "delete_runs", "delete_deliveries", "delete_events"):
             tx.execute(_SQL[query], (page,))
         tx.execute(_SQL["delete_sops"], (orjson.dumps(sops).decode(),))
-    tx.execute(_SQL["delete_seen"], (seen_before, limit * 4))
-    tx.execute(_SQL["delete_owned"], (seen_before, limit * 4))
+    most = limit * 4
+    known = [
+        tx.execute(_SQL[query], (seen_before, most)).connection.changes()
+        for query in ("delete_seen", "delete_owned")
+    ]
     tx.execute(_SQL["shrink"]).fetchall()
-    return len(events)
+    return limit if most in known else len(events)
 
 
 def _finished(tx: Transaction, before: int, limit: int) -> Sequence[int]:
