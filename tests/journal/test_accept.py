@@ -103,6 +103,18 @@ async def test_a_new_request_with_a_known_event_is_answered_with_the_known_one_e
         assert (answer.event_id, answer.duplicate) == ("evt_a", True)
 
 
+async def test_an_event_that_came_without_an_identity_is_known_by_its_id(
+    journal: Journal, reader: Reader
+) -> None:
+    await accept(journal, event("1"))
+    for source in ("source", "other"):
+        again = event("1", delivery("again"), source=source, identity="evt_1")
+        (answer,) = await accept(journal, again, source=source)
+        assert (answer.event_id, answer.duplicate) == ("evt_1", True)
+    assert len(reader.events(Query())) == 1
+    assert reader.deliveries(Query()) == []
+
+
 async def test_the_checkpoint_moves_also_if_every_event_is_known(journal: Journal) -> None:
     await accept(journal, event("a", identity="i"), checkpoint="1")
     await accept(journal, event("b", identity="i"), checkpoint="2")

@@ -84,6 +84,9 @@ def _insert_new(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
         first = None
         if event.identity is not None:
             first = _first(tx, source, "event", event.identity, event.id, at)
+            if first is None and event.identity == event.id and tx.execute(_SQL["is_there"], (event.id,)).get:
+                # Handed in again by the id that it was given here.
+                first = event.id
         if first is not None:
             answers.append(Accepted(event_id=first, duplicate=True))
             continue

@@ -8,6 +8,10 @@ INSERT OR IGNORE INTO seen (source, kind, key, event_id, at) VALUES (?, ?, ?, ?,
 -- The first event of a request or identity.
 SELECT event_id FROM seen WHERE source = ? AND kind = ? AND key = ?;
 
+-- name: is_there
+-- Whether an event has this id already, whoever it came from.
+SELECT EXISTS (SELECT 1 FROM events WHERE id = ?);
+
 -- name: answer_request_with
 -- The request's first event turned out to be known already.
 UPDATE seen SET event_id = ? WHERE source = ? AND kind = 'request' AND key = ?;
