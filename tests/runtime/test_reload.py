@@ -137,6 +137,33 @@ async def test_a_wake_in_flight_of_an_actor_that_is_gone_goes_on_to_the_new_one(
         assert (row.actor, row.attempts) == ("fresh", 2)
 
 
+async def test_a_wake_claimed_for_an_actor_that_is_gone_goes_on_to_the_new_one(tmp_path: Path) -> None:
+    async with engine(tmp_path, project(route())) as it:
+        claimed, go_on = _slow_claim(it)
+        await it.emit(1)
+        await claimed.wait()
+        await it.apply(project(route(actor="fresh"), actors="{id: fresh, connector: taker}"))
+        go_on.set()
+        await it.delivered(1)
+        assert it.stage.texts("fresh") == [1]
+
+
+def _slow_claim(it: Engine) -> tuple[asyncio.Event, asyncio.Event]:
+    """Claims that find something are told, and wait for leave."""
+    claim = it.journal.claim
+    claimed, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*args: Any) -> Any:
+        claims = await claim(*args)
+        if claims.wakes:
+            claimed.set()
+            await go_on.wait()
+        return claims
+
+    it.journal.claim = slowly  # type: ignore[method-assign, assignment]
+    return claimed, go_on
+
+
 async def test_a_wake_in_flight_of_a_route_that_is_gone_is_held_and_not_forgotten(tmp_path: Path) -> None:
     gate = Gate(Retry(reason="500", after_ms=0))
     stage = Stage(answers={"taker": gate.answer})
@@ -299,17 +326,7 @@ async def test_a_wake_claimed_for_an_actor_that_was_replaced_waits_for_its_succe
     stage = Stage(opens={"taker:two": gate.wait})  # type: ignore[dict-item]
     async with engine(tmp_path, project(route(), actors=actors.replace("NOTE", "one")), stage) as it:
         await until(lambda: "taker:one" in it.stage.opened, "the first actor")
-        claim = it.journal.claim
-        claimed, go_on = asyncio.Event(), asyncio.Event()
-
-        async def slowly(*args: Any) -> Any:
-            claims = await claim(*args)
-            if claims.wakes:
-                claimed.set()
-                await go_on.wait()
-            return claims
-
-        it.journal.claim = slowly  # type: ignore[method-assign, assignment]
+        claimed, go_on = _slow_claim(it)
         await it.emit(1)
         await claimed.wait()
         await it.apply(project(route(), actors=actors.replace("NOTE", "two")))

@@ -11,7 +11,7 @@ from typing import Final
 
 from orgloop.config.model import Organization
 from orgloop.core.delivery import Move, State
-from orgloop.core.happening import Discarded, Released, Retried
+from orgloop.core.happening import Discarded, HoldReason, Released, Retried
 from orgloop.core.ids import IdSequence
 from orgloop.errors import Conflict, JournalError, JournalUnavailable
 from orgloop.journal.follow import Follower
@@ -285,6 +285,9 @@ class Runtime:
             self.dispatcher.due(pause_until or move.due)
             if not self.wiring.takes(route, actor):
                 self._rebind()
+        elif move.reason == HoldReason.REMOVED and route in self.wiring.routes:
+            # It was claimed for an actor that is gone since: its route may have another.
+            self._rebind()
 
     def _actor_opened(self, actor: str) -> None:
         self.dispatcher.wake(actor)
