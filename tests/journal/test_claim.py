@@ -29,6 +29,7 @@ from orgloop.journal.model import Claims, ClaimWant, Query
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import SqliteJournal
 from tests.journal.build import (
+    DAY,
     HOUR,
     accept,
     applied,
@@ -423,6 +424,47 @@ class TestPause:
         await journal.note_run("run_1", last_line="hello", offset=6, at=1)
         await self.pause(journal, at=2)
         assert len(await claim(journal, now=100)) == 1
+
+    async def test_a_run_that_never_spoke_and_went_on_before_it_is_no_knock(self, journal: Journal) -> None:
+        for name in "123":
+            await enter(journal, name, runs=True)
+        (silent,) = await claim(journal, slots=1)
+        await journal.start_run(run_start(silent, "run_1"))
+        await self.pause(journal, at=2)
+        assert len(await claim(journal, now=100)) == 1
+
+    async def test_while_a_knock_is_out_it_is_looked_at_again_soon(self, journal: Journal) -> None:
+        await enter(journal, "1", runs=True)
+        await enter(journal, "2", runs=True)
+        await self.pause(journal)
+        await claim_one(journal, now=100)
+        claims = await journal.claim([ClaimWant(actor="actor", slots=9)], 100)
+        assert (claims.wakes, claims.next_due) == ([], 1_100)
+
+    async def test_age_does_not_run_while_nobody_answers(self, journal: Journal, reader: Reader) -> None:
+        for name, key in (("1", "k"), ("2", "k"), ("3", None)):
+            await enter(journal, name, key=key, at=10)
+        await self.pause(journal, at=50)
+        ages: list[int] = []
+
+        def admit(want: Want, _: Usage) -> Verdict:
+            ages.append(DAY - want.age_from)
+            return Go()
+
+        (knock,) = (await admitted(journal, admit, now=DAY)).wakes
+        await settle(journal, knock, Delivered(), at=DAY)
+        assert len((await admitted(journal, admit, now=DAY)).wakes) == 1
+        assert ages == [40, 40]
+        assert row(reader, "2").age_from == DAY - 40, "also what waits behind another one"
+
+    async def test_what_came_during_a_pause_is_as_old_as_if_it_came_at_its_end(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1")
+        await self.pause(journal)
+        await enter(journal, "2", at=HOUR)
+        await settle(journal, await claim_one(journal, now=DAY), Delivered(), at=DAY)
+        assert row(reader, "2").age_from == DAY
 
     async def test_a_pause_needs_a_time(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1")

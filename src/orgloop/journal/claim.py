@@ -12,7 +12,7 @@ from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
 from orgloop.core.delivery import Facts, State
 from orgloop.core.happening import Hold
 from orgloop.journal import moves, statements
-from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, ToPrepare
+from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, PauseRow, ToPrepare
 from orgloop.journal.transaction import Transaction
 
 _SQL: Final = statements.load("claim.sql")
@@ -20,6 +20,9 @@ _SQL: Final = statements.load("claim.sql")
 PAGE: Final = 32
 MOST_HELD: Final = 8 * PAGE
 """So many wakes of one actor are held in one claim, or a page more; the rest is due at once."""
+
+LOOK_AFTER_KNOCK_MS: Final = 1_000
+"""While a wake knocks at an actor that nobody answers for, it is looked at again after so long."""
 
 _HOUR: Final = 3_600_000
 
@@ -74,22 +77,27 @@ class _Claim:
         slots = want.slots
         if pause is not None:
             self.waiting[want.actor] = f"nobody answers: {pause.reason}"
-            knocking = self.tx.execute(_SQL["knocking"], (want.actor,)).get
-            slots = 0 if self.now < pause.until or knocking else min(slots, 1)
+            slots = min(slots, 1) if self.now >= pause.until and not self._knocks(pause) else 0
         if slots > 0:
-            tries = pause.tries if pause else 0
             if want.admit is None:
-                self._take_all(want, slots, tries)
+                self._take_all(want, slots, pause)
             else:
-                self._take_admitted(want, want.admit, slots, tries)
+                self._take_admitted(want, want.admit, slots, pause)
         self._note_next(want.actor, pause.until if pause else self.now)
 
-    def _take_all(self, want: ClaimWant, slots: int, tries: int) -> None:
+    def _knocks(self, pause: PauseRow) -> bool:
+        """Whether a knock is on its way. A run that answers it says so to the journal alone."""
+        knocks: bool = self.tx.execute(_SQL["knocking"], (pause.actor, pause.until)).get
+        if knocks:
+            self._due_at(self.now + LOOK_AFTER_KNOCK_MS)
+        return knocks
+
+    def _take_all(self, want: ClaimWant, slots: int, pause: PauseRow | None) -> None:
         rows = self.tx.execute(_SQL["due"], (want.actor, self.now, slots)).fetchall()
         self._take([row[0] for row in rows], want)
-        self.wakes += [_wake(row, tries) for row in rows]
+        self.wakes += [_wake(row, pause) for row in rows]
 
-    def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, tries: int) -> None:
+    def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, pause: PauseRow | None) -> None:
         going = self._going = self._going or _Going(self.tx, self.now)
         must_wait: list[str] = []
         most = len(self.held) + MOST_HELD
@@ -102,11 +110,11 @@ class _Claim:
             for seq, *facts in candidates:
                 if facts[0] in must_wait:
                     continue
-                wanted = _want(want, *facts)
+                wanted = _want(want, *facts, paused=self._paused_ms(pause, facts[2]))
                 verdict = admit(wanted, going.usage(wanted))
                 match verdict:
                     case Go():
-                        self._take_one(seq, want, tries)
+                        self._take_one(seq, want, pause)
                         going.add(wanted)
                         slots -= 1
                         if not slots:
@@ -123,10 +131,14 @@ class _Claim:
                         assert_never(verdict)
         self._due_at(self.now)
 
-    def _take_one(self, seq: int, want: ClaimWant, tries: int) -> None:
+    def _paused_ms(self, pause: PauseRow | None, age_from: int) -> int:
+        """How much of an age is the pause's, that has not ended yet."""
+        return 0 if pause is None else max(0, self.now - max(pause.since, age_from))
+
+    def _take_one(self, seq: int, want: ClaimWant, pause: PauseRow | None) -> None:
         row = self.tx.execute(_SQL["one"], (seq,)).fetchone()
         self._take([seq], want)
-        self.wakes.append(_wake(row, tries))
+        self.wakes.append(_wake(row, pause))
 
     def _take(self, seqs: Sequence[int], want: ClaimWant) -> None:
         self.tx.execute(_SQL["take"], (orjson.dumps(seqs).decode(), self.now, want.directory))
@@ -171,18 +183,18 @@ def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
     ]
 
 
-def _want(want: ClaimWant, route: str, hops: int, age_from: int, waived: str) -> Want:
+def _want(want: ClaimWant, route: str, hops: int, age_from: int, waived: str, *, paused: int) -> Want:
     return Want(
         actor=want.actor,
         route=route,
         hops=hops,
-        age_from=age_from,
+        age_from=age_from + paused,
         directory=want.directory,
         waived=tuple(filter(None, waived.split(","))),
     )
 
 
-def _wake(row: Any, tries: int) -> ClaimedWake:
+def _wake(row: Any, pause: PauseRow | None) -> ClaimedWake:
     return ClaimedWake(
         id=row[1],
         seq=row[0],
@@ -203,5 +215,5 @@ def _wake(row: Any, tries: int) -> ClaimedWake:
         trace_id=row[13],
         hops=row[14],
         session_id=row[15],
-        pause_tries=tries,
+        pause_tries=0 if pause is None else pause.tries,
     )

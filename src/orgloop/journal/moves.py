@@ -29,6 +29,10 @@ WORDS: Final[Mapping[type, str]] = {
 """Every happening's class, as steps call it: `run_ended`."""
 
 
+COUNTS_AS_AGE_MS: Final = 5_000
+"""A pause that was shorter makes nothing stale: all that waits is not written anew for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A delivery, as a move needs it. The order of its fields is the queries'."""
@@ -168,10 +172,15 @@ def knock_failed(tx: Transaction, actor: str, until: int, began: int, now: int, 
         tx.pause(replace(known, until=until, tries=known.tries + 1, reason=reason))
 
 
-def answered(tx: Transaction, actor: str) -> None:
-    """Somebody is there: end the actor's pause, if it has one."""
-    if tx.paused(actor) is not None:
-        tx.resume(actor)
+def answered(tx: Transaction, actor: str, now: int) -> None:
+    """Somebody is there: end the actor's pause, if it has one. What waited is not older for it."""
+    pause = tx.paused(actor)
+    if pause is None:
+        return
+    if now - pause.since >= COUNTS_AS_AGE_MS:
+        for query in ("rejuvenate_heads", "rejuvenate_others"):
+            tx.execute(_SQL[query], (actor, pause.since, now))
+    tx.resume(actor)
 
 
 def _join(tx: Transaction, actor: str, key: str | None, pos: int) -> None:

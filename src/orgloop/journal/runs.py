@@ -78,7 +78,7 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
     if row is None:
         return
     actor, key = row
-    moves.answered(tx, actor)
+    moves.answered(tx, actor, note.at)
     if key is not None and note.session_id is not None:
         _remember(tx, actor, key, note.session_id, run_id, note.at)
 
@@ -112,7 +112,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     if end.move.pause_actor and end.pause_until is not None:
         moves.knock_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail)
     elif has_answered(end.happening):
-        moves.answered(tx, actor)
+        moves.answered(tx, actor, end.at)
     if end.follow_up is not None:
         accept(tx, end.follow_up)
         tx.flush()

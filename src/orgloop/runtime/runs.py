@@ -117,7 +117,7 @@ class Runs:
     async def _until_ended(self, live: LiveRun) -> watch.Ending:
         """Follow the output until the runner is gone."""
         noted = self._clock.monotonic()
-        knocks = live.pause_tries > 0
+        known = False
         while True:
             gone = asyncio.create_task(watch.until_gone(live.directory, live.process))
             try:
@@ -126,9 +126,10 @@ class Runs:
                     if await _take_in(live) and self._clock.monotonic() - noted >= NOTE:
                         noted = self._clock.monotonic()
                         await self._note(live)
-                    if knocks and watch.runner_pid(live.directory) is not None:
-                        # Its program runs: that ends the pause of an actor that was not there.
-                        knocks = False
+                    if not known and watch.runner_pid(live.directory) is not None:
+                        # Its program runs: that ends the pause of an actor that was not there, also if
+                        # an earlier daemon knocked.
+                        known = True
                         await self._note(live)
                 gone.result()
             finally:

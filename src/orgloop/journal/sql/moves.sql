@@ -76,6 +76,17 @@ SELECT actor, since, until, tries, reason FROM pauses;
 INSERT INTO pauses (actor, since, until, tries, reason) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (actor) DO UPDATE SET until = ?3, tries = ?4, reason = ?5;
 
+-- name: rejuvenate_heads
+-- Age does not run during an actor's pause: for those that may be claimed.
+UPDATE deliveries INDEXED BY deliveries_claim SET age_from = age_from + ?3 - max(age_from, ?2)
+WHERE actor = ?1 AND state = 'pending' AND head = 1 AND runs = 1 AND age_from < ?3;
+
+-- name: rejuvenate_others
+-- The same for those behind them.
+UPDATE deliveries INDEXED BY deliveries_key SET age_from = age_from + ?3 - max(age_from, ?2)
+WHERE actor = ?1 AND key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
+  AND state = 'pending' AND head = 0 AND runs = 1 AND age_from < ?3;
+
 -- name: resume
 -- Somebody answered.
 DELETE FROM pauses WHERE actor = ?;
