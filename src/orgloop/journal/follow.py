@@ -63,18 +63,21 @@ class Follower:
         )
 
     def next(self) -> list[Record]:
-        """The next page of records, oldest first; empty if there is nothing new."""
-        # Steps are read first: an event that is written meanwhile comes in the next page, with its steps.
-        steps = self._reader.steps(self._query(self._step, PAGE))
-        events = self._reader.events(self._query(self._event, PAGE))
-        records: list[Record] = []
-        for event, deliveries in self._with_deliveries(events):
-            records += derive.of_event(event, deliveries, event.at)
-        # Behind what they follow from, if both were in the same millisecond.
-        records += [record for step in steps for record in self._of_step(step)]
-        self._step = steps[-1].seq if steps else self._step
-        self._event = events[-1].seq if events else self._event
-        return sorted(records, key=lambda record: record.at)
+        """The next records, oldest first; empty if there is nothing new."""
+        while True:
+            # Steps are read first: an event that is written meanwhile comes in the next page, with its steps.
+            steps = self._reader.steps(self._query(self._step, PAGE))
+            events = self._reader.events(self._query(self._event, PAGE))
+            records: list[Record] = []
+            for event, deliveries in self._with_deliveries(events):
+                records += derive.of_event(event, deliveries, event.at)
+            # Behind what they follow from, if both were in the same millisecond.
+            records += [record for step in steps for record in self._of_step(step)]
+            self._step = steps[-1].seq if steps else self._step
+            self._event = events[-1].seq if events else self._event
+            # A whole page may tell nothing, as when all that waits is prepared again.
+            if records or not (steps or events):
+                return sorted(records, key=lambda record: record.at)
 
     def close(self) -> None:
         """Close the reader."""

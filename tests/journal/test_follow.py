@@ -1,11 +1,12 @@
-"""Following one trace."""
+"""Following the journal, or one trace of it."""
 
 from __future__ import annotations
 
 from orgloop.core.happening import Delivered
-from orgloop.journal.follow import Follower
+from orgloop.core.record import Phase
+from orgloop.journal.follow import PAGE, Follower
 from orgloop.journal.protocols import Journal, Reader
-from tests.journal.build import accept, claim_one, delivery, event, settle
+from tests.journal.build import accept, applied, claim_one, delivery, enter, event, settle
 
 
 async def test_a_trace_is_followed_alone_and_goes_on(journal: Journal, reader: Reader) -> None:
@@ -34,3 +35,14 @@ async def test_what_happens_in_one_millisecond_is_told_behind_its_event(
         "deliver.attempt",
         "deliver.success",
     ]
+
+
+async def test_a_page_that_tells_nothing_is_not_the_end(journal: Journal, reader: Reader) -> None:
+    await accept(journal, *(event(str(n), delivery(str(n))) for n in range(PAGE + 1)))
+    await enter(journal, "last", actor="other")
+    last = await claim_one(journal, actor="other")
+    await journal.apply(applied(), {"route": "actor"}, 1, actors={"actor": False}, changed=["route"])
+    await settle(journal, last, Delivered(), at=3)
+    follower = Follower.since(reader, 1)
+    assert [record.phase for record in follower.next()] == [Phase.DELIVER_ATTEMPT, Phase.DELIVER_SUCCESS]
+    assert follower.next() == []
