@@ -28,6 +28,7 @@ the run directory. Format version 1 (directory 0700, files 0600, JSON in UTF-8, 
 The runner lets go of its stdin and stdout once child.json or exit.json is there: a daemon that gave it a pipe
 as stdout reads end-of-file then. SIGTERM to the runner is a soft stop: `stop_signal` to the program and all
 that descends from it, `grace_s` later SIGKILL; a second SIGTERM kills at once. SIGHUP and SIGINT do nothing.
+What is stopped for its output and goes on writing gets no grace.
 Limits count from the start of the program and stand still while the machine sleeps. Once the program itself
 has ended, what descends from it gets SIGTERM and at most two seconds later SIGKILL, in whatever session it is
 (where there is no /proc: in the program's group).
@@ -63,6 +64,7 @@ NEVER = float("inf")
 PR_SET_CHILD_SUBREAPER = 36
 TICK_S = 1.0  # longest time between two looks at the limits and at `stop`
 LINGER_S = 2.0  # longest grace for what the program left behind
+FAREWELL = 1 << 20  # bytes that what is stopped for its output may still write, besides as much again
 GIVE_UP_S = 8.0  # longest time for it to die of SIGKILL (it may sleep in the kernel, or be another user's)
 
 
@@ -92,6 +94,7 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
     """Start the program and hold it until its end. Returns what exit.json says."""
     end: dict[str, object] = {"version": VERSION, "status": None, "signal": None, "started_at": time.time()}
     end |= {"ended_at": None, "duration_s": 0.0, "stopped": None, "not_started": None}
+    adopt_orphans()
     try:
         program = start(Spec(), null)
     except NotStarted as failure:
@@ -102,7 +105,6 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
     program.record()
     os.dup2(null, 0)
     os.dup2(null, 1)
-    adopt_orphans()
     stopped, kill_at = hold(program, wake)
     end |= {"started_at": program.started_at, "ended_at": time.time()}
     end |= {"duration_s": time.monotonic() - program.began, "stopped": stopped}
@@ -113,7 +115,7 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
 
 def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
     """Wait for the program's end; stop it for a limit or a request. Returns why, and when SIGKILL was due."""
-    stopped, kill_at = None, NEVER
+    stopped, kill_at, flood = None, NEVER, NEVER
     while not program.has_ended():
         now = time.monotonic()
         if stopped is None:
@@ -121,9 +123,11 @@ def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
             if stopped is not None:
                 program.send(program.spec.stop_signal)
                 kill_at = now + program.spec.grace_s
-        if now >= kill_at or wake.terminations > 1:
+                flood = 2 * program.written() + FAREWELL if stopped == "output" else NEVER
+        if now >= kill_at or wake.terminations > 1 or program.written() > flood:
             program.send(signal.SIGKILL)
-        wake.wait(min(program.spec.tick_s, kill_at - now) if now < kill_at else TICK_S)
+        tick_s = program.spec.tick_s if flood == NEVER else 0.05
+        wake.wait(min(tick_s, kill_at - now) if now < kill_at else TICK_S)
     return stopped, kill_at
 
 
@@ -253,7 +257,7 @@ class Program:
     def breach(self, now: float) -> str | None:
         """The limit that is broken, by its name in exit.json."""
         limits, elapsed = self.spec.limits, now - self.began
-        size = sum(os.fstat(output).st_size for output in self._outputs)
+        size = self.written()
         if size != self._size:
             self._size, self._grew = size, now
         broken = {
@@ -263,6 +267,10 @@ class Program:
             "silence": now - self._grew >= limits["silence_s"],
         }
         return next((limit for limit, is_broken in broken.items() if is_broken), None)
+
+    def written(self) -> int:
+        """Bytes of output so far."""
+        return sum(os.fstat(output).st_size for output in self._outputs)
 
     def has_ended(self) -> bool:
         """Whether the leader has ended. Its exit status, or minus the signal that ended it, is in `code`."""
@@ -288,8 +296,8 @@ class Program:
     def _others(self) -> dict[int, int]:
         """What descends from the program, with its group; empty where there is no /proc.
 
-        Some agents run each command in a session of its own, so who started whom must be asked; and what
-        lost its parent before we adopted orphans is known by the program's session.
+        Some agents run each command in a session of its own, so who started whom must be asked. Where
+        orphans do not come to us, what lost its parent is known by the program's session.
         """
         stats = {int(name): proc(f"{name}/stat") for name in numbers("/proc")}
         living = {pid: stat for pid, stat in stats.items() if stat and stat[0] != "Z"}
@@ -300,16 +308,18 @@ class Program:
 
 
 def adopt_orphans() -> None:
-    """Let whatever loses its parent come to us (Linux): so nothing that the program started slips away.
+    """Let whatever loses its parent come to us (Linux): so nothing that the program starts slips away.
 
-    Comes after the program's start, because it needs `ctypes`, which is slow to import.
+    The compiled half of `ctypes`, since that itself would be the slowest import of all.
     """
     if sys.platform == "linux":
         try:
-            import ctypes
+            import _ctypes
 
-            ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        except (ImportError, OSError, AttributeError) as exc:
+            here: Any = None  # this very process
+            prctl = _ctypes.dlsym(_ctypes.dlopen(here, 0), "prctl")
+            _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+        except (ImportError, OSError, AttributeError, TypeError) as exc:
             log(f"orphans of the program may outlive it: {exc!r}")
 
 

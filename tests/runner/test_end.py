@@ -105,6 +105,13 @@ def test_a_job_of_its_own_group_is_ended_too(run: RunDirectory) -> None:
     assert not alive(int(run.read(runner.STDOUT)))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells who descends from whom")
+def test_what_leaves_the_session_while_the_program_ends_at_once_is_ended_too(run: RunDirectory) -> None:
+    end = run.prepare(shell("setsid sleep 1000 & echo $!")).hold()
+    assert end["status"] == 0
+    assert not alive(int(run.read(runner.STDOUT)))
+
+
 def test_exit_json_is_never_seen_in_part(run: RunDirectory) -> None:
     process = run.prepare(shell("true")).spawn()
     seen: list[dict[str, Any]] = []

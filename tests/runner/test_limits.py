@@ -65,3 +65,9 @@ def test_a_program_that_ignores_the_soft_stop_is_killed_after_the_grace(run: Run
     ).hold()
     assert (end["stopped"], end["status"], end["signal"]) == ("total", 128 + 9, 9)
     assert 0.8 <= end["duration_s"] <= 0.8 + 2
+
+
+def test_a_flood_of_output_is_not_waited_for(run: RunDirectory) -> None:
+    flood = "trap '' TERM; while :; do head -c 1000 /dev/zero; done"
+    end = run.prepare(shell(flood), limits={"output_bytes": 1000}, grace_s=3600).hold()
+    assert (end["stopped"], end["signal"]) == ("output", 9)
