@@ -122,3 +122,15 @@ async def test_a_line_without_an_end_is_not_kept_in_memory(
         await it.emit()
         await it.delivered(2)
         assert lines == ["after"]
+
+
+async def test_a_variable_that_is_no_unicode_reaches_the_program_as_it_was(tmp_path: Path) -> None:
+    def start(*_: Any) -> RunSpec:
+        return RunSpec(
+            argv=["sh", "-c", 'printf %s "$ODD" | od -An -tx1'], cwd="/", env={"ODD": "\udce9\U0001f600"}
+        )
+
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": start})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert it.runs()[0].text.split() == ["e9", "f0", "9f", "98", "80"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -16,7 +15,6 @@ import pytest
 from orgloop import runner
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.errors import JournalUnavailable, NotFound, Refused
-from orgloop.journal.sqlite import SqliteJournal
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
 from orgloop.runtime import rundirs, watch
 from tests.runtime.engine import engine, turn, until
@@ -87,7 +85,7 @@ async def test_an_actor_that_breaks_while_it_makes_a_run_holds_the_wake(tmp_path
         assert (row.reason, row.attempts) == ("config", 0)
 
 
-async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_is_tried_again(
+async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_its_work_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, failures = rundirs.write, [1]
@@ -101,9 +99,11 @@ async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_is_t
     monkeypatch.setattr("orgloop.runtime.run_start.rundirs.write", fail)
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
-        await until(lambda: it.happenings() == ["retry"], "the failure")
+        (pause,) = await until(lambda: it.reader.pauses(), "the pause")
+        assert pause.reason.endswith("cannot be written: No space left on device")
+        assert [row.attempts for row in it.rows()] == [0]
         assert list((tmp_path / "home" / "runs").glob("*")) == []
-        await it.pass_time(11)
+        await it.pass_time(31)
         await it.delivered(2)
 
 
@@ -305,17 +305,13 @@ async def test_a_run_that_vanished_with_its_runner_is_lost_and_not_started_again
 
 
 async def test_a_run_that_was_committed_and_never_begun_is_woken_again(tmp_path: Path) -> None:
-    async def unbegin(journal: SqliteJournal) -> None:
-        (run,) = await journal.open_runs()
-        shutil.rmtree(run.run_dir)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("orgloop.runtime.run_start.watch.spawn", lambda _: None)
         patch.setattr("orgloop.runtime.runs.Runs._watch", _never)
         async with engine(tmp_path, PROJECT, on_disk=True) as it:
             await it.emit()
             await it.settled("started")
-    async with engine(tmp_path, PROJECT, on_disk=True, before=unbegin) as it:
+    async with engine(tmp_path, PROJECT, on_disk=True) as it:
         work, _ = await it.delivered(2)
         assert (work.crashes, work.attempts) == (1, 1)
         assert [run.reason for run in it.runs()] == ["not_started", "exit_code_0"]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from orgloop.core.delivery import DeliveryPolicy, State, move
@@ -15,7 +16,7 @@ from orgloop.core.ids import RUN, IdSequence
 from orgloop.errors import Refused
 from orgloop.journal.model import ClaimedWake, RunStart, Settlement, Try
 from orgloop.journal.protocols import Journal
-from orgloop.plugin import Clock, Outcome, Rejected, Retry, RunSpec, Supervised, Wake
+from orgloop.plugin import Clock, Outcome, Rejected, RunSpec, Supervised, Unavailable, Wake
 from orgloop.runtime import completion, git, rundirs, watch
 from orgloop.runtime.intake import Intake
 from orgloop.runtime.live_run import LiveRun
@@ -57,7 +58,6 @@ class Starter:
             spec = actor.start(wake, wake.session)
         except Refused as exc:
             return Rejected(reason=exc.message)
-        committed = None
         try:
             environment = allowed(
                 wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}
@@ -66,12 +66,18 @@ class Starter:
             live = self._live(claimed, actor, wake, spec, await git.head(spec.cwd))
             committed = await self._commit(claimed, live, spec, wake, tried)
         except OSError as exc:
-            return Retry(reason=f"{directory} cannot be written: {exc.strerror or exc}")
-        finally:
-            if committed is None:
-                # It holds the environment, secrets included, and nobody will ever read it.
-                shutil.rmtree(directory, ignore_errors=True)
+            rundirs.remove(directory)
+            return Unavailable(reason=f"{directory} cannot be written: {exc.strerror or exc}")
+        except asyncio.CancelledError:
+            # The commit may have come all the same: who finds the run then must see that it never began.
+            with suppress(OSError):
+                rundirs.cancel(directory)
+            raise
+        except Exception:
+            rundirs.remove(directory)
+            raise
         if committed is None:
+            rundirs.remove(directory)
             return None
         try:
             live.process = watch.spawn(directory)

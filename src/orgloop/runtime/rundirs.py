@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +42,19 @@ def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, 
     _private(directory / EVENT_FILE, event)
     _private(directory / PROMPT_FILE, prompt.encode())
     _private(directory / runner.STDIN, spec.stdin.encode())
-    _private(directory / runner.SPEC, orjson.dumps(content))
+    # Not orjson: a variable's value may be no Unicode, and travels in halves of characters then.
+    _private(directory / runner.SPEC, json.dumps(content).encode())
+
+
+def cancel(directory: Path) -> None:
+    """This run must never start, and nobody will read its environment. Raises OSError."""
+    (directory / runner.CANCELLED).touch(mode=0o600)
+    (directory / runner.SPEC).unlink(missing_ok=True)
+
+
+def remove(directory: Path) -> None:
+    """Of a run that is none: it holds an environment, secrets included, and nobody will ever read it."""
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _private(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -47,12 +48,16 @@ class Ending:
 
 
 def spawn(directory: Path) -> subprocess.Popen[bytes]:
-    """Start the runner in a session of its own. Raises OSError."""
+    """Start the runner in a session of its own. Raises OSError.
+
+    If an agent started this daemon, the runner must not pass for a part of that agent's run.
+    """
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(_program()), str(directory)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env={name: value for name, value in os.environ.items() if name != "ORGLOOP_RUN_ID"},
         start_new_session=True,
     )
 
@@ -111,7 +116,8 @@ async def conclude(directory: Path) -> Ending | None:
     """The fate of a run whose runner is gone; None if one is alive after all.
 
     A run that never started is cancelled for good, under the lock, so that a late runner does
-    nothing. What a killed runner left behind is ended.
+    nothing. What a killed runner left behind is ended. Where the directory was emptied or deleted,
+    nobody knows whether the run began: it is taken for one that did.
     """
     lock = _take_lock(directory)
     if lock is None:
@@ -120,9 +126,8 @@ async def conclude(directory: Path) -> Ending | None:
         record = rundirs.read_json(directory / runner.EXIT)
         if record is not None:
             return Ending(fate=Fate.ENDED, record=record)
-        if not (directory / runner.STARTED).exists():
-            (directory / runner.CANCELLED).touch(mode=0o600)
-            (directory / runner.SPEC).unlink(missing_ok=True)
+        if not (directory / runner.STARTED).exists() and (directory / runner.STDIN).exists():
+            rundirs.cancel(directory)
             return Ending(fate=Fate.NEVER_STARTED)
         await _end_leftovers(directory)
         (directory / runner.SPEC).unlink(missing_ok=True)
@@ -167,11 +172,11 @@ def _process_descriptor(pid: int | None) -> int | None:
 
 
 async def _end_leftovers(directory: Path) -> None:
-    """End what still lives in the session of a program whose runner is gone."""
-    child = rundirs.read_json(directory / runner.CHILD)
-    if child is None or not _same_boot(child.get("boot_id")):
+    """End what still lives of a run whose runner is gone."""
+    child = rundirs.read_json(directory / runner.CHILD) or {}
+    if not _same_boot(child.get("boot_id")):
         return
-    left = _session_members(child["pid"], child["started_at"])
+    left = _leftovers(directory.name, child)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in left:
             with suppress(psutil.Error):
@@ -182,14 +187,31 @@ async def _end_leftovers(directory: Path) -> None:
             return
 
 
-def _session_members(session: int, since: float) -> list[psutil.Process]:
-    """Processes of that session which are not older than the run: a reused number does not hit a stranger."""
-    members = []
+def _leftovers(run_id: str, child: Mapping[str, Any]) -> list[psutil.Process]:
+    """What is in the program's session, or carries the run's id in its environment; never ourselves.
+
+    The one finds what forgot its environment, the other what made a session of its own, and a
+    program that died with its runner before it was recorded.
+    """
+    ours = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if os.getsid(process.pid) == session and process.create_time() >= since - 2:
-                members.append(process)
-    return members
+            if process.pid not in ours and (_is_of_session(process, child) or _carries(process, run_id)):
+                found.append(process)
+    return found
+
+
+def _is_of_session(process: psutil.Process, child: Mapping[str, Any]) -> bool:
+    """Not older than the run, either: a reused number does not hit a stranger."""
+    session, since = child.get("pid"), child.get("started_at")
+    if session is None or since is None or os.getsid(process.pid) != session:
+        return False
+    return bool(process.create_time() >= since - 2)
+
+
+def _carries(process: psutil.Process, run_id: str) -> bool:
+    return bool(process.environ().get("ORGLOOP_RUN_ID") == run_id)
 
 
 def _same_boot(recorded: str | None) -> bool:

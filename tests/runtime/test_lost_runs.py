@@ -1,0 +1,105 @@
+"""Runs whose runner or directory vanished: what they left is ended, and their work is not begun again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from orgloop import runner
+from orgloop.journal.model import RunStart
+from orgloop.runtime import watch
+from tests.runner.waiting import alive
+from tests.runtime.engine import Engine, engine, until
+from tests.runtime.fakes import Stage
+from tests.runtime.test_runs import PROJECT, shell
+
+
+async def begun(it: Engine, pids: Path, count: int) -> Path:
+    """The directory of the one run, once its program runs and has written so many pids."""
+    await it.emit()
+    await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
+    await until(lambda: pids.exists() and pids.read_text().count("\n") == count, "the pids")
+    return Path(it.runs()[0].run_dir)
+
+
+def kill_runner(directory: Path) -> None:
+    pid = watch.runner_pid(directory)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+async def is_lost(it: Engine, pids: Path) -> None:
+    """It ended once, is told of, was woken once, and nothing of it lives on."""
+    await it.delivered(2)
+    (run,) = it.runs()
+    assert (run.outcome, run.reason) == ("unknown", "lost")
+    assert len(it.stage.wakes["agent"]) == 1
+    assert not [pid for pid in pids.read_text().split() if alive(int(pid))]
+
+
+async def test_what_a_killed_runner_leaves_behind_ends_in_whatever_session_it_is(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"setsid sleep 1000 & echo $! >> {pids}; (setsid sleep 1000 & echo $! >> {pids}); "
+    program = shell(script + f"echo $$ >> {pids}; exec sleep 1000")
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": program})) as it:
+        kill_runner(await begun(it, pids, 3))
+        await is_lost(it, pids)
+
+
+async def test_a_program_that_no_record_names_ends_with_its_runner(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    program = shell(f"echo $$ >> {pids}; exec sleep 1000")
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": program})) as it:
+        directory = await begun(it, pids, 1)
+        pid = watch.runner_pid(directory)
+        assert pid is not None
+        (directory / runner.CHILD).unlink()
+        os.kill(pid, signal.SIGKILL)
+        await is_lost(it, pids)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_run_whose_directory_is_deleted_is_lost_and_not_started_again(
+    tmp_path: Path, restarted: bool
+) -> None:
+    pids = tmp_path / "pids"
+    stage = Stage(programs={"agent": shell(f"echo $$ >> {pids}; exec sleep 1000")})
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        directory = await begun(it, pids, 1)
+        if not restarted:
+            pid = watch.runner_pid(directory)
+            assert pid is not None
+            shutil.rmtree(directory)
+            os.kill(pid, signal.SIGTERM)
+            await is_lost(it, pids)
+        process = it.runtime.runs.live[it.runs()[0].id].process if restarted else None
+    if process is not None:
+        shutil.rmtree(directory)
+        async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+            await is_lost(it, pids)
+        await asyncio.to_thread(process.wait)
+
+
+async def test_a_run_whose_start_is_cancelled_at_its_commit_is_woken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with engine(tmp_path, PROJECT, on_disk=True) as it:
+        start_run = it.journal.start_run
+
+        async def cancelled(start: RunStart) -> bool:
+            await start_run(start)
+            raise asyncio.CancelledError
+
+        monkeypatch.setattr(it.journal, "start_run", cancelled)
+        await it.emit()
+        await it.settled("started")
+    async with engine(tmp_path, PROJECT, on_disk=True) as it:
+        work, _ = await it.delivered(2)
+        assert (work.crashes, work.attempts) == (1, 1)
+        assert [run.reason for run in it.runs()] == ["not_started", "exit_code_0"]
+        assert not [*(tmp_path / "home" / "runs").glob("*/" + runner.SPEC)], "no secrets are left"
