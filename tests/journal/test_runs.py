@@ -188,6 +188,27 @@ class TestNote:
         await journal.end_run(run_end(await again(journal, "1"), "run_1"))
         assert (await claim_one(journal)).session_id == "s9"
 
+    async def test_what_it_told_of_its_cost_stays_unless_its_end_knows_better(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        for name, known in (("1", None), ("2", 0.5)):
+            wake = await begin(journal, name)
+            await journal.note_run(f"run_{name}", last_line="result", offset=4, at=10, cost_usd=0.25)
+            await journal.note_run(f"run_{name}", last_line="work", offset=8, at=20)
+            (found,) = await journal.open_runs()
+            assert found.cost_usd == 0.25
+            await journal.end_run(run_end(wake, f"run_{name}", cost_usd=known))
+        runs = [reader.run(id) for id in ("run_1", "run_2")]
+        assert [run.cost_usd for run in runs if run] == [0.25, 0.5]
+
+    async def test_its_end_has_its_last_line(self, journal: Journal, reader: Reader) -> None:
+        for name, last in (("1", ""), ("2", "bye")):
+            wake = await begin(journal, name)
+            await journal.note_run(f"run_{name}", last_line="hello", offset=4, at=10)
+            await journal.end_run(run_end(wake, f"run_{name}", last_line=last))
+        runs = [reader.run(id) for id in ("run_1", "run_2")]
+        assert [run.last_line for run in runs if run] == ["hello", "bye"]
+
     async def test_a_run_that_ended_says_nothing_more(self, journal: Journal, reader: Reader) -> None:
         wake = await begin(journal, "1")
         await journal.end_run(run_end(wake, "run_1"))

@@ -8,10 +8,22 @@ from typing import Any
 
 import pytest
 
+from orgloop.core.delivery import Facts, State
 from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Unavailable, Wake, WakeSession
+from orgloop.plugin import (
+    Completion,
+    ExitInfo,
+    NotBegun,
+    Progress,
+    Retry,
+    RunSpec,
+    Unavailable,
+    Wake,
+    WakeSession,
+)
+from orgloop.runtime.live_run import LiveRun
 from tests.runtime.engine import engine, until
-from tests.runtime.fakes import FakeAgent, Stage
+from tests.runtime.fakes import FakeAgent, Note, Stage
 
 PROJECT = """
 defaults: {delivery: {retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
@@ -38,6 +50,25 @@ def shell(script: str) -> Program:
 def waits_for(gate: Path, then: str = "echo done") -> Program:
     """A program that goes on until `gate` exists."""
     return shell(f"while [ ! -e {gate} ]; do sleep 0.01; done; {then}")
+
+
+def begun(directory: Path) -> LiveRun:
+    """A run whose output is in there."""
+    return LiveRun(
+        run_id="run_1",
+        directory=directory,
+        facts=Facts(state=State.STARTED, accepted_at=0, age_from=0),
+        event=None,  # type: ignore[arg-type]
+        delivery_id="dlv_1",
+        route="work",
+        actor_id="agent",
+        harness="fake",
+        actor=FakeAgent(Stage(), "agent", Note()),
+        session_id=None,
+        resumed=False,
+        cwd=None,
+        started_at=0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,6 +153,39 @@ async def test_a_line_without_an_end_is_not_kept_in_memory(
         await it.emit()
         await it.delivered(2)
         assert lines == ["after"]
+
+
+async def test_the_last_line_is_known_at_the_end_with_or_without_a_newline(tmp_path: Path) -> None:
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell("echo first; printf last")})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert it.runs()[0].last_line == "last"
+
+
+async def test_what_a_run_told_of_its_cost_counts_if_its_end_does_not_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, cost_usd=float(line)))
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell("echo 0.25; echo 0.5")})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert it.runs()[0].cost_usd == 0.5
+        (end,) = [event for event in it.events() if event.type == "actor.stopped"]
+        assert end.document["payload"]["cost_usd"] == 0.5
+
+
+async def test_a_long_line_is_left_out_by_the_next_daemon_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.runtime.live_run.LONGEST_LINE", 1000)
+    (tmp_path / "stdout").write_bytes(b"before\n" + b"x" * 3000)
+    live = begun(tmp_path)
+    live.take_in()
+    assert (live.last_line, live.read_offset) == ("before", len("before\n"))
+    with (tmp_path / "stdout").open("ab") as file:
+        file.write(b"x" * 3000 + b"\nafter\n")
+    live.take_in()
+    assert (live.last_line, live.read_offset) == ("after", 6014)
 
 
 async def test_a_variable_that_is_no_unicode_reaches_the_program_as_it_was(tmp_path: Path) -> None:

@@ -85,9 +85,16 @@ class Settling(Protocol):
         ...
 
     async def note_run(
-        self, run_id: str, *, last_line: str, offset: int, at: int, session_id: str | None = None
+        self,
+        run_id: str,
+        *,
+        last_line: str,
+        offset: int,
+        at: int,
+        session_id: str | None = None,
+        cost_usd: float | None = None,
     ) -> None:
-        """What a run said last and how far its output was read. Best effort, written lazily.
+        """What a run said last, cost so far, and how far its output was read. Best effort, written lazily.
 
         It proves that the actor is there: the first one after a knock ends the actor's pause.
         """

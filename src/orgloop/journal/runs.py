@@ -31,12 +31,17 @@ class Note:
     offset: int
     at: int
     session_id: str | None
+    cost_usd: float | None
 
     def after(self, earlier: Note | None) -> Note:
-        """This note, with the session that an earlier unwritten one named."""
-        if earlier is None or self.session_id is not None:
+        """This note, with the session and the cost that an earlier unwritten one named."""
+        if earlier is None:
             return self
-        return replace(self, session_id=earlier.session_id)
+        return replace(
+            self,
+            session_id=earlier.session_id if self.session_id is None else self.session_id,
+            cost_usd=earlier.cost_usd if self.cost_usd is None else self.cost_usd,
+        )
 
 
 def start_run(tx: Transaction, start: RunStart) -> bool:
@@ -73,7 +78,7 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
 def note_run(tx: Transaction, run_id: str, note: Note) -> None:
     """What a run said last. That it says anything ends its actor's pause."""
     row = tx.execute(
-        _SQL["note_run"], (run_id, note.last_line, note.offset, note.at, note.session_id)
+        _SQL["note_run"], (run_id, note.last_line, note.offset, note.at, note.session_id, note.cost_usd)
     ).fetchone()
     if row is None:
         return
@@ -102,6 +107,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
             end.exit_status,
             end.cost_usd,
             end.session_id,
+            end.last_line,
         ),
     )
     _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
@@ -141,6 +147,7 @@ def open_runs(tx: Transaction) -> Sequence[OpenRun]:
             limits=orjson.loads(row[15]),
             spec=orjson.loads(row[22]),
             offset=row[16],
+            cost_usd=row[23],
             facts=Facts(
                 state=State.STARTED,
                 accepted_at=row[17],

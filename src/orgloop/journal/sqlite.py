@@ -122,10 +122,17 @@ class SqliteJournal:
         return await self._run(lambda tx: runs.start_run(tx, start))
 
     async def note_run(
-        self, run_id: str, *, last_line: str, offset: int, at: int, session_id: str | None = None
+        self,
+        run_id: str,
+        *,
+        last_line: str,
+        offset: int,
+        at: int,
+        session_id: str | None = None,
+        cost_usd: float | None = None,
     ) -> None:
         """See `Settling.note_run`. Written with the next group, or after `note_seconds`."""
-        note = Note(last_line=last_line, offset=offset, at=at, session_id=session_id)
+        note = Note(last_line=last_line, offset=offset, at=at, session_id=session_id, cost_usd=cost_usd)
         if not self._notes:
             asyncio.get_running_loop().call_later(self._settings.note_seconds, self._writer.plan)
         self._notes[run_id] = note.after(self._notes.get(run_id))

@@ -115,7 +115,10 @@ class RunSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """What one line of output says: shown as the run's last line; None fields say nothing new."""
+    """What one line of output says: shown as the run's last line; None fields say nothing new.
+
+    `cost_usd` is what the run has cost so far: the run's own sum, unless `finish` names another.
+    """
 
     text: str | None = None
     session_id: str | None = None

@@ -54,9 +54,11 @@ class LiveRun:
     rest: bytes = b""
     behind: bool = False
     """There may be more to take in at once."""
-    skips: bool = False
-    """It is in the middle of a line that is too long."""
+    skipped: int = 0
+    """Bytes that were left out of a line that is too long, and goes on."""
     last_line: str = ""
+    cost_usd: float | None = None
+    """What it has told of its cost by now."""
     pause_tries: int = 0
 
     @property
@@ -85,20 +87,26 @@ class LiveRun:
         self.behind = len(chunk) == CHUNK
         self.offset += len(chunk)
         *lines, self.rest = (self.rest + chunk).split(b"\n")
-        if lines and self.skips:
-            self.skips = False
+        if lines and self.skipped:
+            self.skipped = 0
             del lines[0]
-        if len(self.rest) > LONGEST_LINE:
-            self.skips, self.rest = True, b""
+        if self.skipped or len(self.rest) > LONGEST_LINE:
+            self.skipped, self.rest = self.skipped + len(self.rest), b""
         news = False
         for line in lines:
             news |= self._take_line(line.decode("utf-8", errors="replace"))
         return news
 
+    def take_rest(self) -> None:
+        """The program has ended: what it wrote last is a line, newline or not."""
+        rest, self.rest = self.rest, b""
+        if rest:
+            self._take_line(rest.decode("utf-8", errors="replace"))
+
     @property
     def read_offset(self) -> int:
         """Where a later daemon goes on reading: after the last whole line."""
-        return self.offset - len(self.rest)
+        return self.offset - len(self.rest) - self.skipped
 
     def _take_line(self, line: str) -> bool:
         if self.actor is None:
@@ -111,6 +119,8 @@ class LiveRun:
         if progress is None:
             return False
         self.session_id = progress.session_id or self.session_id
+        if progress.cost_usd is not None:
+            self.cost_usd = progress.cost_usd
         self.last_line = one_line(progress.text or "") or self.last_line
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 from collections.abc import Mapping
@@ -73,6 +74,9 @@ class Ender:
         now = self._clock.now()
         ended_at = min(now, live.started_at + round(exit.duration_s * 1000)) if exit.duration_s else now
         live.session_id = result.session_id or live.session_id
+        if result.cost_usd is None:
+            # It was ended before it could say what it came to; what it told on its way counts.
+            result = dataclasses.replace(result, cost_usd=live.cost_usd)
         draft = completion.stopped(live.about, result, exit, timestamp(ended_at), changes)
         happening = RunEnded(detail=one_line(result.text) or one_line(result.reason))
         return RunEnd(
@@ -83,6 +87,7 @@ class Ender:
             outcome=result.outcome,
             reason=result.reason,
             text=draft.payload["result"]["text"],
+            last_line=live.last_line,
             completion=draft.payload,
             exit_status=exit.status,
             cost_usd=result.cost_usd,
@@ -105,6 +110,7 @@ class Ender:
             outcome="",
             reason="not_started",
             text=move.detail,
+            last_line=live.last_line,
             exit_status=exit.status,
             forget_session=forget_session,
             pause_until=now + pause if pause is not None else None,

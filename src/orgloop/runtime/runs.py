@@ -137,6 +137,7 @@ class Runs:
             ending = await watch.conclude(live.directory)
             if ending is not None:
                 await _take_in(live)
+                live.take_rest()
                 return ending
 
     async def _note(self, live: LiveRun) -> None:
@@ -147,6 +148,7 @@ class Runs:
                 offset=live.read_offset,
                 at=self._clock.now(),
                 session_id=live.session_id,
+                cost_usd=live.cost_usd,
             )
         except JournalUnavailable:
             log.debug("the last line of %s is not noted", live.run_id)
@@ -181,6 +183,7 @@ class Runs:
             before=git.Head.of(row.spec.get("head")),
             started_at=row.started_at,
             offset=row.offset,
+            cost_usd=row.cost_usd,
         )
 
 

@@ -178,10 +178,12 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
 
 
 def _run(desk: Desk, row: RunRow) -> dict[str, Any]:
-    """With the last words of one that goes on: the journal hears them a little later."""
+    """With the last words and the cost of one that goes on: the journal hears them a little later."""
     live = desk.runtime.runs.live.get(row.id)
-    last_line = live.last_line if live is not None and live.last_line else row.last_line
-    return shapes.run(row) | {"last_line": last_line}
+    if live is None or row.ended_at is not None:
+        return shapes.run(row)
+    cost = live.cost_usd if live.cost_usd is not None else row.cost_usd
+    return shapes.run(row) | {"last_line": live.last_line or row.last_line, "cost_usd": cost}
 
 
 def _document(reader: Reader, row: DeliveryRow) -> Any:

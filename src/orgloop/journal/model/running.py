@@ -40,7 +40,8 @@ class RunEnd:
     `completion` is what `actor.stopped` carries, or why nothing began. `forget_session` drops the
     session of the run's key; `session_id` replaces it. With NotStarted the run's row gets no outcome and
     the reason `not_started`, and a session that it would have begun is forgotten. `at` is when this is
-    written, `ended_at` when the program ended: earlier, if no daemon ran then.
+    written, `ended_at` when the program ended: earlier, if no daemon ran then. Where `last_line` is empty
+    or `cost_usd` is None, what was noted last stays.
     """
 
     run_id: str
@@ -50,6 +51,7 @@ class RunEnd:
     outcome: str
     reason: str
     text: str = ""
+    last_line: str = ""
     completion: Mapping[str, Any] = field(default_factory=dict)
     exit_status: int | None = None
     cost_usd: float | None = None
@@ -64,7 +66,7 @@ class RunEnd:
 class OpenRun:
     """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
 
-    `limits`, `spec` and `directory` are those that it started with.
+    `limits`, `spec` and `directory` are those that it started with; `cost_usd` is what it told so far.
     """
 
     run_id: str
@@ -86,3 +88,4 @@ class OpenRun:
     limits: Mapping[str, Any]
     spec: Mapping[str, Any]
     offset: int = 0
+    cost_usd: float | None = None

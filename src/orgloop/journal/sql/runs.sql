@@ -35,13 +35,15 @@ WHERE r.id = ? AND r.ended_at IS NULL AND d.state = 'started' AND d.run_id = r.i
 -- name: close_run
 -- A run's end.
 UPDATE runs SET
-    ended_at = ?2, outcome = ?3, reason = ?4, text = ?5, completion = ?6, exit_status = ?7, cost_usd = ?8,
-    session_id = coalesce(?9, session_id)
+    ended_at = ?2, outcome = ?3, reason = ?4, text = ?5, completion = ?6, exit_status = ?7,
+    cost_usd = coalesce(?8, cost_usd), session_id = coalesce(?9, session_id),
+    last_line = coalesce(nullif(?10, ''), last_line)
 WHERE seq = ?1;
 
 -- name: note_run
 -- What a run said last.
-UPDATE runs SET last_line = ?2, read_offset = ?3, last_seen = ?4, session_id = coalesce(?5, session_id)
+UPDATE runs SET last_line = ?2, read_offset = ?3, last_seen = ?4, session_id = coalesce(?5, session_id),
+    cost_usd = coalesce(?6, cost_usd)
 WHERE id = ?1 AND ended_at IS NULL
 RETURNING actor, key;
 
@@ -49,7 +51,7 @@ RETURNING actor, key;
 -- Every run that has not ended, oldest first.
 SELECT r.id, d.id, e.id, r.actor, r.route, r.harness, r.run_dir, r.key, r.session_id, r.resumed, r.started_at,
        r.trace_id, r.hops, coalesce(d.document, e.document), r.directory, r.limits, r.read_offset,
-       d.accepted_at, d.age_from, d.attempts, d.failures, d.crashes, r.spec
+       d.accepted_at, d.age_from, d.attempts, d.failures, d.crashes, r.spec, r.cost_usd
 FROM runs r INDEXED BY runs_open
 CROSS JOIN deliveries d ON d.seq = r.delivery_seq
 CROSS JOIN events e ON e.seq = d.event_seq
