@@ -21,6 +21,7 @@ from orgloop.plugin import (
     Wake,
     WakeSession,
 )
+from orgloop.runtime import rundirs
 from orgloop.runtime.live_run import LiveRun
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import FakeAgent, Note, Stage
@@ -153,6 +154,14 @@ async def test_a_line_without_an_end_is_not_kept_in_memory(
         await it.emit()
         await it.delivered(2)
         assert lines == ["after"]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_output_that_is_one_endless_line_is_judged_by_its_end(tmp_path: Path, end: str) -> None:
+    (tmp_path / "stdout").write_text("x" * 3000 + "the end" + end)
+    assert rundirs.tail(tmp_path / "stdout", 1000).strip().endswith("the end")
+    (tmp_path / "stdout").write_text("x" * 3000 + "\nthe end" + end)
+    assert rundirs.tail(tmp_path / "stdout", 1000) == "the end" + end
 
 
 async def test_the_last_line_is_known_at_the_end_with_or_without_a_newline(tmp_path: Path) -> None:

@@ -72,14 +72,17 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def tail(path: Path, size: int = TAIL) -> str:
-    """The last `size` bytes of a stream, from a line's beginning if something was cut."""
+    """The last `size` bytes of a stream, from a line's beginning if something was cut.
+
+    Of a last line that is longer, its end: there was output, and nobody may take it for none.
+    """
     try:
         with path.open("rb") as file:
             length = file.seek(0, os.SEEK_END)
             file.seek(max(0, length - size))
-            content = file.read()
+            content = file.read(size)
     except OSError:
         return ""
     if length > size:
-        content = content[content.find(b"\n") + 1 :]
+        content = content[content.find(b"\n") + 1 :] or content
     return content.decode("utf-8", errors="replace")

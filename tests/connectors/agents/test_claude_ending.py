@@ -106,6 +106,11 @@ def test_output_that_was_cut_at_its_beginning_is_judged_by_its_end() -> None:
     assert (end.reason, end.text) == ("success", "Done.")
 
 
+def test_output_that_was_cut_within_one_long_line_is_work_that_was_done() -> None:
+    end = completed(stdout="x" * (1 << 20) + '"}', status=1)
+    assert (end.outcome, end.reason) == (RunOutcome.FAILURE, "exit_code_1")
+
+
 @pytest.mark.parametrize("subtype", ["error_max_turns", "error_max_budget_usd", "error_during_execution"])
 def test_an_error_has_its_own_reason_and_the_last_words(subtype: str) -> None:
     failed = result(subtype=subtype, is_error=True, errors=["Reached a limit"])

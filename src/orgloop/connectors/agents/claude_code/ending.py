@@ -22,6 +22,9 @@ from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, Unavailable
 ERROR_LIMIT: Final = 2_000
 """Characters of standard error that stand in for the agent's last words."""
 
+COMPLAINT_LIMIT: Final = 50_000
+"""Characters of output that may be nothing but a complaint; more without a line is the end of a long line."""
+
 USAGE_LIMIT: Final = "usage_limit"
 
 _GONE: Final = ("No conversation found with session ID", "Error: --resume requires a valid session ID")
@@ -56,7 +59,7 @@ def judge(exit: ExitInfo) -> Completion | NotBegun:
 
 def _without_result(exit: ExitInfo, found: Transcript) -> Completion | NotBegun:
     status = exit.status or 0
-    if found.lines == 0 and 0 < status <= 128:
+    if found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT and 0 < status <= 128:
         # It reads its options, session and prompt before it says anything, and asks no model before that.
         reason = f"the CLI ended with status {status} before it began: {_complaint(exit.stderr)}".rstrip(": ")
         lasting = status in (126, 127) or _UNUSABLE.search(_complaint(exit.stderr))
