@@ -9,8 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from orgloop.core.environment import allowed
+
 TIMEOUT: Final = 5.0
 """Seconds that git may take; a run's report is not worth more."""
+
+
+# The tree's own configuration is whatever an agent made it: nothing that it names is run, nothing is written.
+_HARMLESS: Final = (
+    "--no-optional-locks",
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,10 +76,11 @@ async def _git(directory: str, *arguments: str) -> str | None:
     try:
         process = await asyncio.create_subprocess_exec(
             "git",
-            "--no-optional-locks",
+            *_HARMLESS,
             "-C",
             directory,
             *arguments,
+            env=allowed(os.environ, [name for name in os.environ if name.startswith("GIT_CONFIG")]),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
