@@ -226,7 +226,7 @@ def become(spec: Spec, files: tuple[int, int, int], report: int) -> None:
             os.dup2(file, descriptor)
         step = f"cannot enter the working directory {os.fsdecode(spec.cwd)} (does the actor's `cwd` exist?)"
         os.chdir(spec.cwd)
-        step = f"cannot run {os.fsdecode(spec.argv[0])} (is it there, executable, in PATH?)"
+        step = f"cannot run {os.fsdecode(spec.argv[0])} (is it there, executable, in PATH, with its #! line?)"
         os.execvpe(spec.argv[0], spec.argv, spec.env)
     except Exception as exc:
         number, reason = getattr(exc, "errno", errno.EINVAL), getattr(exc, "strerror", exc)

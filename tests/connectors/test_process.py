@@ -248,6 +248,37 @@ async def test_doctor_looks_for_the_program_where_a_run_would(tmp_path: Path) ->
     assert (await check(own, PATH=str(tmp_path)))["command"].status is CheckStatus.MISSING
 
 
+async def test_doctor_sees_a_script_that_does_not_say_what_runs_it(tmp_path: Path) -> None:
+    program = tmp_path / "agent"
+    program.write_text("echo hello\n")
+    program.chmod(0o755)
+    place = {"command": str(program), "cwd": str(tmp_path)}
+    found = (await check(place))["command"]
+    assert (found.status, found.hint) == (
+        CheckStatus.ERROR,
+        "begin the file with a line such as #!/bin/sh",
+    )
+    program.write_text("#!/bin/sh\necho hello\n")
+    assert (await check(place))["command"].status is CheckStatus.OK
+
+
+def test_what_is_not_there_yet_is_said_and_refuses_nothing(tmp_path: Path) -> None:
+    program = tmp_path / "agent"
+    own = {"command": str(program), "cwd": str(tmp_path / "app")}
+
+    def said() -> list[str]:
+        settings = ProcessSettings.model_validate(own)
+        return [f"{key}: {text.split(',')[0]}" for key, text in settings.warnings().items()]
+
+    cwd = f"cwd: {tmp_path}/app is no directory"
+    assert said() == [cwd, f"command: {program} is no file"]
+    program.write_text("#!/bin/sh\n")
+    assert said() == [cwd, f"command: {program} is not executable"]
+    program.chmod(0o755)
+    (tmp_path / "app").mkdir()
+    assert said() == []
+
+
 async def test_doctor_looks_for_the_directory(tmp_path: Path) -> None:
     found = await check({"command": "sh", "cwd": str(tmp_path / "nowhere")}, PATH="/usr/bin:/bin")
     assert found["cwd"].status is CheckStatus.MISSING

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo
 
 from orgloop.connectors.agents import program
 from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings
+from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings, missing_program
 from orgloop.core.lifecycle import RunOutcome
 from orgloop.errors import Refused
 from orgloop.plugin import (
@@ -80,6 +80,10 @@ class ProcessSettings(RunSettings):
     overlap: bool = False
     """Lets runs overlap in one directory. Otherwise one run works there at a time."""
 
+    def warnings(self) -> Mapping[str, str]:
+        missing = missing_program(self.command[0])
+        return {**super().warnings(), **({"command": missing} if missing else {})}
+
 
 class ProcessActor:
     """Runs one program for each wake."""
@@ -145,7 +149,14 @@ async def _check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
         return []
     name = settings.command[0]
     found = await program.find(name, settings.child(ctx.environment, settings.env_pass))
-    if found is not None:
+    if found is not None and await program.lacks_interpreter(found):
+        executable = CheckResult(
+            name="command",
+            status=CheckStatus.ERROR,
+            detail=f"{found} does not say what runs it",
+            hint="begin the file with a line such as #!/bin/sh",
+        )
+    elif found is not None:
         executable = CheckResult(name="command", status=CheckStatus.OK, detail=found)
     else:
         executable = CheckResult(

@@ -48,6 +48,11 @@ async def find(program: str, environment: Mapping[str, str]) -> str | None:
     return await asyncio.to_thread(shutil.which, program, path=environment.get("PATH", os.defpath))
 
 
+async def lacks_interpreter(path: str) -> bool:
+    """Whether this is a text without `#!` at its beginning: a shell would run it, the system does not."""
+    return await asyncio.to_thread(_is_bare_text, path)
+
+
 async def check_directory(directory: str) -> CheckResult:
     """Whether runs can work there."""
     usable = await asyncio.to_thread(_usable, directory)
@@ -59,6 +64,15 @@ async def check_directory(directory: str) -> CheckResult:
         detail=f"{directory} is not a directory that can be entered",
         hint="create it, or change `cwd` of the actor",
     )
+
+
+def _is_bare_text(path: str) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            begin = file.read(256)
+    except OSError:
+        return False
+    return not begin.startswith(b"#!") and b"\0" not in begin and begin.isascii()
 
 
 def _usable(directory: str) -> bool:

@@ -139,6 +139,11 @@ class RunSettings(Settings):
         """What a run gets of the project's `environment`, but for the ORGLOOP_ variables of its wake."""
         return allowed(environment, passed, self.variables)
 
+    def warnings(self) -> Mapping[str, str]:
+        if Path(self.cwd).is_dir():
+            return {}
+        return {"cwd": f"{self.cwd} is no directory, so the actor's work would wait; create it"}
+
     @classmethod
     def check_route(cls, config: Mapping[str, Any]) -> Mapping[str, str]:
         """Keys of a route's `then.config` that are settings of the actor: there they would do nothing."""
@@ -167,6 +172,15 @@ class RunSettings(Settings):
         if session is not None:
             own["ORGLOOP_SESSION_KEY"] = session.key
         return self.variables | own
+
+
+def missing_program(path: str) -> str:
+    """What to think of a program that is named by its path; empty if it is there, or is no path."""
+    is_file = Path(path).is_file()
+    if "/" not in path or (is_file and os.access(path, os.X_OK)):
+        return ""
+    what, advice = ("is not executable", f"type chmod +x {path}") if is_file else ("is no file", "create it")
+    return f"{path} {what}, so the actor's work would wait; {advice}"
 
 
 def _seconds(duration: int | None) -> float | None:

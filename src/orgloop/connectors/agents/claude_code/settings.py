@@ -11,7 +11,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
 
 from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, Dollars, Limit, RunSettings
+from orgloop.connectors.agents.settings import (
+    ARGUMENT_LIMIT,
+    Count,
+    Dollars,
+    Limit,
+    RunSettings,
+    missing_program,
+)
 from orgloop.core.units import MINUTE
 from orgloop.plugin.settings import ProjectPath
 
@@ -103,9 +110,12 @@ class ClaudeCodeSettings(RunSettings):
     """How long it may write nothing."""
 
     def warnings(self) -> Mapping[str, str]:
-        if self.permission_mode != "bypassPermissions":
-            return {}
-        return {"permission_mode": f"is bypassPermissions, so {NO_LIMITS}; {INSTEAD}"}
+        found = dict(super().warnings())
+        if missing := missing_program(self.binary):
+            found["binary"] = missing
+        if self.permission_mode == "bypassPermissions":
+            found["permission_mode"] = f"is bypassPermissions, so {NO_LIMITS}; {INSTEAD}"
+        return found
 
     @property
     def stop_signal(self) -> int:
