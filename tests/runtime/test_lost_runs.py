@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from orgloop import runner
+from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.journal.model import RunStart
+from orgloop.plugin import Completion, ExitInfo
 from orgloop.runtime import watch
 from tests.runner.waiting import alive
 from tests.runtime.engine import Engine, engine, until
@@ -49,6 +51,34 @@ async def test_what_a_killed_runner_leaves_behind_ends_in_whatever_session_it_is
     async with engine(tmp_path, PROJECT, Stage(programs={"agent": program})) as it:
         kill_runner(await begun(it, pids, 3))
         await is_lost(it, pids)
+
+
+async def test_what_a_lost_run_said_until_then_is_kept(tmp_path: Path) -> None:
+    def finish(exit: ExitInfo) -> Completion:
+        assert (exit.status, exit.stopped) == (None, "lost")
+        return Completion(
+            phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="x", text=exit.stdout, cost_usd=0.5
+        )
+
+    pids = tmp_path / "pids"
+    program = shell(f"echo half done; echo $$ >> {pids}; exec sleep 1000")
+    stage = Stage(programs={"agent": program}, finishes={"agent": finish})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        kill_runner(await begun(it, pids, 1))
+        await is_lost(it, pids)
+        (run,) = it.runs()
+        assert (run.text, run.cost_usd) == ("half done\n", 0.5)
+
+
+async def test_a_run_is_stopped_though_its_directory_takes_no_new_file(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    stage = Stage(programs={"agent": shell(f"echo $$ >> {pids}; exec sleep 1000")})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        directory = await begun(it, pids, 1)
+        (directory / runner.STOP).symlink_to(tmp_path / "nowhere" / "stop")
+        it.runtime.runs.stop(directory.name)
+        await it.delivered(2)
+        assert it.runs()[0].reason == "requested"
 
 
 async def test_a_program_that_no_record_names_ends_with_its_runner(tmp_path: Path) -> None:

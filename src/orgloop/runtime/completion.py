@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orgloop.core.event import AuthorType
@@ -110,9 +110,9 @@ def stopped(
     )
 
 
-def lost() -> Completion:
-    """The end of a run that vanished with its machine."""
-    return Completion(phase=Phase.STOPPED, outcome=RunOutcome.UNKNOWN, reason=LOST)
+def lost(seen: Completion) -> Completion:
+    """The end of a run that vanished with its machine, with what was `seen` of it."""
+    return replace(seen, phase=Phase.STOPPED, outcome=RunOutcome.UNKNOWN, reason=LOST)
 
 
 def by_exit_status(exit: ExitInfo) -> Completion:

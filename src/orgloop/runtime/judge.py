@@ -33,12 +33,16 @@ def judge(live: LiveRun, ending: watch.Ending, exit: ExitInfo) -> Completion | N
         case watch.Fate.NEVER_STARTED:
             return NotStarted(outcome=_why_never(live))
         case watch.Fate.LOST:
-            return completion.lost()
+            return _lost(live, exit)
         case watch.Fate.ENDED:
             pass
     failed = (ending.record or {}).get("not_started")
     if failed is not None:
         return NotStarted(outcome=Unavailable(reason=failed["error"]))
+    return _finished(live, exit)
+
+
+def _finished(live: LiveRun, exit: ExitInfo) -> Completion | NotBegun:
     if live.actor is None:
         return completion.by_exit_status(exit)
     try:
@@ -46,6 +50,12 @@ def judge(live: LiveRun, ending: watch.Ending, exit: ExitInfo) -> Completion | N
     except Exception:
         log.exception("the end of run %s cannot be read; its exit status decides", live.run_id)
         return completion.by_exit_status(exit)
+
+
+def _lost(live: LiveRun, exit: ExitInfo) -> Completion:
+    """Its actor says what it had come to and cost by then; that nobody saw its end is ours to say."""
+    found = _finished(live, exit)
+    return completion.lost(found if isinstance(found, Completion) else completion.by_exit_status(exit))
 
 
 def _why_never(live: LiveRun) -> Interrupted | Unavailable:

@@ -137,9 +137,16 @@ async def conclude(directory: Path) -> Ending | None:
 
 
 def request_stop(directory: Path) -> None:
-    """Ask the runner to end its run softly. Works whether or not we know its pid."""
-    (directory / runner.STOP).touch(mode=0o600)
+    """Ask the runner to end its run softly, by a file and, if its pid is known, by a signal.
+
+    Raises OSError if neither reaches it.
+    """
     child = rundirs.read_json(directory / runner.CHILD)
+    try:
+        (directory / runner.STOP).touch(mode=0o600)
+    except OSError:
+        if child is None:
+            raise
     if child is not None and is_held(directory):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(child["runner_pid"], signal.SIGTERM)
