@@ -416,6 +416,30 @@ class TestPause:
         assert len(await claim(journal, now=103)) == 1
         assert reader.pauses() == []
 
+    async def test_a_run_that_shows_no_work_does_not_end_it(self, journal: Journal, reader: Reader) -> None:
+        await enter(journal, "1", runs=True)
+        await enter(journal, "2", runs=True)
+        await self.pause(journal)
+        await journal.start_run(run_start(await claim_one(journal, now=100), "run_1", at=101))
+        await journal.note_run("run_1", last_line="hello", offset=6, at=102, works=False)
+        assert await claim(journal, now=103) == []
+        assert len(reader.pauses()) == 1
+
+    async def test_a_pause_that_was_ended_too_early_goes_on_where_it_was(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", runs=True)
+        await self.pause(journal)
+        (knock,) = await claim(journal, now=100)
+        await journal.start_run(run_start(knock, "run_1", at=101))
+        await journal.note_run("run_1", last_line="hello", offset=6, at=102)
+        gone = NotStarted(outcome=GONE)
+        await journal.end_run(
+            run_end(knock, "run_1", happening=gone, at=103, pause_until=400, pause_tries=knock.pause_tries)
+        )
+        (pause,) = reader.pauses()
+        assert (pause.until, pause.tries) == (400, 2)
+
     async def test_a_run_that_went_on_before_it_is_no_knock(self, journal: Journal) -> None:
         for name in "123":
             await enter(journal, name, runs=True)

@@ -22,6 +22,7 @@ from orgloop.plugin import (
     WakeSession,
 )
 from orgloop.runtime import rundirs
+from orgloop.runtime.completion import by_exit_status
 from orgloop.runtime.live_run import LiveRun
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import FakeAgent, Note, Stage
@@ -207,3 +208,54 @@ async def test_a_variable_that_is_no_unicode_reaches_the_program_as_it_was(tmp_p
         await it.emit()
         await it.delivered(2)
         assert it.runs()[0].text.split() == ["e9", "f0", "9f", "98", "80"]
+
+
+@pytest.mark.parametrize("works", [False, True])
+async def test_an_actor_whose_runs_never_begin_is_left_alone_for_longer_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    def finish(exit: ExitInfo) -> NotBegun:
+        return NotBegun(outcome=Unavailable(reason="not logged in"))
+
+    monkeypatch.setattr("orgloop.runtime.runs.NOTE", 0.0)
+    monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=works))
+    stage = Stage(programs={"agent": shell("echo hello; sleep 0.7")}, finishes={"agent": finish})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await it.emit()
+        for tries in (1, 2, 3):
+            await it.pass_time(31)
+            await until(
+                lambda n=tries: [row.tries for row in it.reader.pauses()] == [n],  # type: ignore[misc]
+                f"knock {tries}",
+            )
+
+
+async def test_what_shows_no_work_leaves_its_actor_paused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, more = tmp_path / "gate", tmp_path / "more"
+    ends: list[Any] = [NotBegun(outcome=Unavailable(reason="not logged in"))]
+    monkeypatch.setattr("orgloop.runtime.runs.NOTE", 0.0)
+    monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=line == "work"))
+    script = f"echo hello; while [ ! -e {more} ]; do sleep 0.01; done; echo work; "
+    stage = Stage(
+        programs={"agent": shell(script + f"while [ ! -e {gate} ]; do sleep 0.01; done")},
+        finishes={"agent": lambda exit: ends.pop() if ends else by_exit_status(exit)},
+    )
+    more.touch()
+    gate.touch()
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await it.emit()
+        await until(lambda: it.reader.pauses(), "the pause")
+        more.unlink()
+        gate.unlink()
+        await it.pass_time(31)
+        live = it.runtime.runs.live
+        await until(lambda: [one.last_line for one in live.values()] == ["hello"], "its first words")
+        await it.journal.checkpoint("in")  # what was noted is written by then
+        assert it.reader.pauses()
+        more.touch()
+        await until(lambda: not it.reader.pauses(), "the end of the pause")
+        assert live
+        gate.touch()
+        await it.delivered(2)

@@ -130,6 +130,8 @@ async def test_a_program_that_is_there_again_ends_the_pause_while_its_run_goes_o
         there.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.01; done\n")
         there.chmod(0o755)
         await it.pass_time(31)
+        await until(lambda: [*(tmp_path / "home" / "runs").glob("*/" + runner.CHILD)], "the run")
+        await it.pass_time(31)
         await until(lambda: not it.reader.pauses(), "the end of the pause")
         assert [row.state.value for row in it.rows()] == ["started"]
         gate.touch()

@@ -159,15 +159,18 @@ def changed(row: Row, *, key: str | None, document: bytes | None, steps: Sequenc
     return replace(row, key=key, document=document, steps=steps_json(steps))
 
 
-def knock_failed(tx: Transaction, actor: str, until: int, began: int, now: int, reason: str) -> None:
+def knock_failed(
+    tx: Transaction, actor: str, until: int, began: int, now: int, reason: str, *, tries: int = 0
+) -> None:
     """Nobody answered: pause the actor, or extend its pause.
 
     Of wakes that failed together only the first counts as a try: a wake that began before the
-    pause was over is no new knock.
+    pause was over is no new knock. `tries` is how often nobody had answered before this one, for a
+    pause that was ended too early.
     """
     known = tx.paused(actor)
     if known is None:
-        tx.pause(PauseRow(actor=actor, since=now, until=until, tries=1, reason=reason))
+        tx.pause(PauseRow(actor=actor, since=now, until=until, tries=tries + 1, reason=reason))
     elif began >= known.until:
         tx.pause(replace(known, until=until, tries=known.tries + 1, reason=reason))
 

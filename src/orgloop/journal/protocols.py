@@ -93,10 +93,11 @@ class Settling(Protocol):
         at: int,
         session_id: str | None = None,
         cost_usd: float | None = None,
+        works: bool = True,
     ) -> None:
         """What a run said last, cost so far, and how far its output was read. Best effort, written lazily.
 
-        It proves that the actor is there: the first one after a knock ends the actor's pause.
+        `works`: it proves that the actor is there; the first one after a knock ends the actor's pause.
         """
 
     async def end_run(self, end: RunEnd) -> bool:

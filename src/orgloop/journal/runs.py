@@ -32,15 +32,17 @@ class Note:
     at: int
     session_id: str | None
     cost_usd: float | None
+    works: bool
 
     def after(self, earlier: Note | None) -> Note:
-        """This note, with the session and the cost that an earlier unwritten one named."""
+        """This note, with what an earlier unwritten one named or showed."""
         if earlier is None:
             return self
         return replace(
             self,
             session_id=earlier.session_id if self.session_id is None else self.session_id,
             cost_usd=earlier.cost_usd if self.cost_usd is None else self.cost_usd,
+            works=earlier.works or self.works,
         )
 
 
@@ -76,14 +78,15 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
 
 
 def note_run(tx: Transaction, run_id: str, note: Note) -> None:
-    """What a run said last. That it says anything ends its actor's pause."""
+    """What a run said last. That it works ends its actor's pause."""
     row = tx.execute(
         _SQL["note_run"], (run_id, note.last_line, note.offset, note.at, note.session_id, note.cost_usd)
     ).fetchone()
     if row is None:
         return
     actor, key = row
-    moves.answered(tx, actor, note.at)
+    if note.works:
+        moves.answered(tx, actor, note.at)
     if key is not None and note.session_id is not None:
         _remember(tx, actor, key, note.session_id, run_id, note.at)
 
@@ -116,7 +119,8 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     if key is not None:
         _session_after(tx, end, actor, key, fresh=not began and not resumed)
     if end.move.pause_actor and end.pause_until is not None:
-        moves.knock_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail)
+        tries = end.pause_tries
+        moves.knock_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
     elif has_answered(end.happening):
         moves.answered(tx, actor, end.at)
     if end.follow_up is not None:

@@ -130,9 +130,12 @@ class SqliteJournal:
         at: int,
         session_id: str | None = None,
         cost_usd: float | None = None,
+        works: bool = True,
     ) -> None:
         """See `Settling.note_run`. Written with the next group, or after `note_seconds`."""
-        note = Note(last_line=last_line, offset=offset, at=at, session_id=session_id, cost_usd=cost_usd)
+        note = Note(
+            last_line=last_line, offset=offset, at=at, session_id=session_id, cost_usd=cost_usd, works=works
+        )
         if not self._notes:
             asyncio.get_running_loop().call_later(self._settings.note_seconds, self._writer.plan)
         self._notes[run_id] = note.after(self._notes.get(run_id))

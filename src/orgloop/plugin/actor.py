@@ -118,11 +118,14 @@ class Progress:
     """What one line of output says: shown as the run's last line; None fields say nothing new.
 
     `cost_usd` is what the run has cost so far: the run's own sum, unless `finish` names another.
+    `works`: it shows that the agent can work. A line that only greets, complains or asks again does not,
+    and leaves an actor paused that nobody answered for.
     """
 
     text: str | None = None
     session_id: str | None = None
     cost_usd: float | None = None
+    works: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

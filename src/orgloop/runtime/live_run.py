@@ -60,6 +60,9 @@ class LiveRun:
     cost_usd: float | None = None
     """What it has told of its cost by now."""
     pause_tries: int = 0
+    """How often nobody had answered before it was started."""
+    works: bool = False
+    """It has shown that its actor is there."""
 
     @property
     def about(self) -> RunFacts:
@@ -119,6 +122,7 @@ class LiveRun:
         if progress is None:
             return False
         self.session_id = progress.session_id or self.session_id
+        self.works |= progress.works
         if progress.cost_usd is not None:
             self.cost_usd = progress.cost_usd
         self.last_line = one_line(progress.text or "") or self.last_line

@@ -114,4 +114,5 @@ class Ender:
             exit_status=exit.status,
             forget_session=forget_session,
             pause_until=now + pause if pause is not None else None,
+            pause_tries=live.pause_tries,
         )

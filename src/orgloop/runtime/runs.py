@@ -32,6 +32,9 @@ LOOK: Final = 0.5
 NOTE: Final = 2.0
 """Seconds between two notes of its last line in the journal."""
 
+WORKS: Final = 30.0
+"""Seconds after which a run that goes on shows that its actor is there, whatever it says."""
+
 
 class Runs:
     """All runs of this home. `on_settled` and `on_ended(route, actor, end)` hear of commits."""
@@ -116,8 +119,8 @@ class Runs:
 
     async def _until_ended(self, live: LiveRun) -> watch.Ending:
         """Follow the output until the runner is gone."""
-        noted = self._clock.monotonic()
-        known = False
+        noted = began = self._clock.monotonic()
+        shown = False
         while True:
             gone = asyncio.create_task(watch.until_gone(live.directory, live.process))
             try:
@@ -126,10 +129,9 @@ class Runs:
                     if await _take_in(live) and self._clock.monotonic() - noted >= NOTE:
                         noted = self._clock.monotonic()
                         await self._note(live)
-                    if not known and watch.runner_pid(live.directory) is not None:
-                        # Its program runs: that ends the pause of an actor that was not there, also if
-                        # an earlier daemon knocked.
-                        known = True
+                    if not shown and (live.works or self._clock.monotonic() - began >= WORKS):
+                        # That ends the pause of an actor that was not there, also if an earlier daemon knocked.
+                        shown = live.works = True
                         await self._note(live)
                 gone.result()
             finally:
@@ -149,6 +151,7 @@ class Runs:
                 at=self._clock.now(),
                 session_id=live.session_id,
                 cost_usd=live.cost_usd,
+                works=live.works,
             )
         except JournalUnavailable:
             log.debug("the last line of %s is not noted", live.run_id)

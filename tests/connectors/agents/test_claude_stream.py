@@ -61,7 +61,7 @@ def test_a_turn_without_words_or_tools_shows_nothing(content: list[Any]) -> None
 
 def test_the_first_line_tells_the_session() -> None:
     line = says(type="system", subtype="init", session_id="s-1", model="claude-opus-4-8")
-    assert line == Progress(text="begun with claude-opus-4-8", session_id="s-1")
+    assert line == Progress(text="begun with claude-opus-4-8", session_id="s-1", works=False)
 
 
 def test_the_result_tells_the_cost() -> None:
@@ -90,9 +90,18 @@ def test_refused_tools_are_named_once() -> None:
 
 def test_waiting_for_the_model_is_shown() -> None:
     line = says(type="system", subtype="api_retry", attempt=2, error_status=429, error="rate_limit")
-    assert line == Progress(text="asks the model again: rate limit, try 2")
+    assert line == Progress(text="asks the model again: rate limit, try 2", works=False)
     rejected = says(type="rate_limit_event", rate_limit_info={"status": "rejected"})
-    assert rejected == Progress(text="the usage limit is reached")
+    assert rejected == Progress(text="the usage limit is reached", works=False)
+
+
+def test_what_the_cli_says_without_a_model_is_no_work() -> None:
+    message = {"model": "<synthetic>", "content": [{"type": "text", "text": "Invalid API key"}]}
+    lines = [
+        says(type="assistant", message=message, error="authentication_failed"),
+        says(type="result", subtype="success", is_error=True, result="Invalid API key"),
+    ]
+    assert [line is not None and line.works for line in lines] == [False, False]
 
 
 @pytest.mark.parametrize(

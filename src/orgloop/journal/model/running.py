@@ -41,7 +41,7 @@ class RunEnd:
     session of the run's key; `session_id` replaces it. With NotStarted the run's row gets no outcome and
     the reason `not_started`, and a session that it would have begun is forgotten. `at` is when this is
     written, `ended_at` when the program ended: earlier, if no daemon ran then. Where `last_line` is empty
-    or `cost_usd` is None, what was noted last stays.
+    or `cost_usd` is None, what was noted last stays. `pause_tries` is how often nobody had answered before.
     """
 
     run_id: str
@@ -58,6 +58,7 @@ class RunEnd:
     session_id: str | None = None
     forget_session: bool = False
     pause_until: int | None = None
+    pause_tries: int = 0
     ended_at: int | None = None
     follow_up: Acceptance | None = None
 

@@ -46,11 +46,11 @@ SELECT actor, route, directory, state FROM deliveries INDEXED BY deliveries_busy
 WHERE state IN ('running', 'started') AND runs = 1;
 
 -- name: knocking
--- Whether a wake of this actor that began since its pause was over is on its way, and nobody has answered it.
+-- Whether a wake of this actor is on its way that began since its pause was over, and has not ended it.
 SELECT EXISTS (
     SELECT 1 FROM deliveries d LEFT JOIN runs r ON r.id = d.run_id
     WHERE d.actor = ?1 AND d.state IN ('running', 'started')
-      AND iif(d.state = 'running', d.due >= ?2, r.started_at >= ?2 AND r.last_seen IS NULL));
+      AND iif(d.state = 'running', d.due, r.started_at) >= ?2);
 
 -- name: runs_since
 -- Runs that began after a time.

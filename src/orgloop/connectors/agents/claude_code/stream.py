@@ -81,12 +81,13 @@ def progress(raw: str) -> Progress | None:
     line = parse(raw)
     if line is None:
         return None
-    said = _said(line)
+    said, works = _said(line), _works(line)
+    session_id = text(line, "session_id") or None
     if line.get("type") == "result":
-        return Progress(text=said, session_id=text(line, "session_id") or None, cost_usd=cost(line))
+        return Progress(text=said, session_id=session_id, cost_usd=cost(line), works=works)
     if line.get("type") == "system" and line.get("subtype") == "init":
-        return Progress(text=said, session_id=text(line, "session_id") or None)
-    return Progress(text=said) if said else None
+        return Progress(text=said, session_id=session_id, works=works)
+    return Progress(text=said, works=works) if said else None
 
 
 def parse(raw: str) -> Json | None:
@@ -136,6 +137,17 @@ def denied(result: Json) -> list[str]:
     """Names of the tools that were refused because nobody was there to be asked."""
     calls = (call for call in items(result, "permission_denials") if isinstance(call, dict))
     return list(dict.fromkeys(name for call in calls if (name := text(call, "tool_name"))))
+
+
+def _works(line: Json) -> bool:
+    """Whether a model answered: what the CLI says by itself, it says without a login, too."""
+    match line.get("type"):
+        case "assistant":
+            return not _is_synthetic(line)
+        case "result":
+            return line.get("is_error") is not True
+        case _:
+            return False
 
 
 def _said(line: Json) -> str | None:
