@@ -467,7 +467,7 @@ class TestPause:
 
     async def test_age_does_not_run_while_nobody_answers(self, journal: Journal, reader: Reader) -> None:
         for name, key in (("1", "k"), ("2", "k"), ("3", None)):
-            await enter(journal, name, key=key, at=10)
+            await enter(journal, name, key=key, at=10, runs=True)
         await self.pause(journal, at=50)
         ages: list[int] = []
 
@@ -486,7 +486,7 @@ class TestPause:
     ) -> None:
         await enter(journal, "1")
         await self.pause(journal)
-        await enter(journal, "2", at=HOUR)
+        await enter(journal, "2", at=HOUR, runs=True)
         await settle(journal, await claim_one(journal, now=DAY), Delivered(), at=DAY)
         assert row(reader, "2").age_from == DAY
 

@@ -138,22 +138,23 @@ async def test_a_program_that_is_there_again_ends_the_pause_while_its_run_goes_o
         await it.delivered(2)
 
 
-async def test_a_knock_that_outlived_its_daemon_ends_the_pause_too(tmp_path: Path) -> None:
+async def test_a_knock_that_outlived_its_daemon_ends_the_pause_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     there, gate = tmp_path / "agent", tmp_path / "gate"
     stage = Stage(programs={"agent": program(str(there))})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orgloop.runtime.runs.watch.runner_pid", lambda _: None)
-        async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
-            await it.emit(1, key="k")
-            await until(lambda: it.reader.pauses(), "the pause")
-            there.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.01; done\n")
-            there.chmod(0o755)
-            await it.pass_time(31)
-            await it.settled("started")
-            assert it.reader.pauses()
-            (live,) = await until(lambda: list(it.runtime.runs.live.values()), "the run")
-            await until((live.directory / runner.CHILD).exists, "its program")
-            assert live.process is not None
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        await it.emit(1, key="k")
+        await until(lambda: it.reader.pauses(), "the pause")
+        there.write_text(f"#!/bin/sh\nwhile [ ! -e {gate} ]; do sleep 0.01; done\n")
+        there.chmod(0o755)
+        await it.pass_time(31)
+        await it.settled("started")
+        assert it.reader.pauses()
+        (live,) = await until(lambda: list(it.runtime.runs.live.values()), "the run")
+        await until((live.directory / runner.CHILD).exists, "its program")
+        assert live.process is not None
+    monkeypatch.setattr("orgloop.runtime.runs.WORKS", 0.0)
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         await until(lambda: not it.reader.pauses(), "the end of the pause")
         assert it.states() == ["started"]

@@ -130,7 +130,7 @@ class Runs:
                         noted = self._clock.monotonic()
                         await self._note(live)
                     if not shown and (live.works or self._clock.monotonic() - began >= WORKS):
-                        # That ends the pause of an actor that was not there, also if an earlier daemon knocked.
+                        # That ends the pause of an actor that was not there, whichever daemon knocked.
                         shown = live.works = True
                         await self._note(live)
                 gone.result()
