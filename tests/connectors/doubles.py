@@ -39,6 +39,7 @@ class Sent:
     body: bytes
     timeout: float
     follow_redirects: bool
+    max_bytes: int
 
 
 Answer = HttpReply | HttpFailed | Callable[[Sent], HttpReply]
@@ -71,6 +72,7 @@ class FakeHttp:
             body=body or b"",
             timeout=timeout,
             follow_redirects=follow_redirects,
+            max_bytes=max_bytes,
         )
         self.sent.append(sent)
         answer = self.answers.pop(0)

@@ -45,6 +45,7 @@ async def sent(given: Wake | None = None, **config: Any) -> Sent:
 async def test_a_wake_is_one_post_of_event_and_sop() -> None:
     request = await sent(wake(sop="Fix it."))
     assert (request.method, request.url, request.follow_redirects) == ("POST", URL, False)
+    assert request.max_bytes <= 64 * 1024
     assert json.loads(request.body) == {"event": event().document(), "launch_prompt": "Fix it."}
     assert request.headers == {
         "content-type": "application/json",
@@ -189,10 +190,27 @@ async def test_a_redirect_that_keeps_the_method_is_followed(status: int) -> None
 
 @pytest.mark.parametrize("status", [301, 302, 303])
 async def test_a_redirect_that_may_change_the_method_is_not_followed(status: int) -> None:
-    outcome, http = await redirected("/elsewhere", status=status)
+    outcome, http = await redirected("https://new.example.com/elsewhere", status=status)
     assert isinstance(outcome, Rejected)
-    assert "leads to /elsewhere" in outcome.reason
+    assert "leads to https://new.example.com:443:" in outcome.reason
     assert len(http.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("location", "place"),
+    [
+        ("/T0/s3cret-path", "another path of the same host"),
+        ("https://hooks.example.com/T0/s3cret-path?t=s3cret", "https://hooks.example.com:443"),
+        ("https://ann:s3cret@new.example.com/", "https://new.example.com:443"),
+        ("https://[::s3cret", "something that is no URL"),
+        ("https://x:99999/s3cret", "something that is no URL"),
+    ],
+)
+async def test_where_a_redirect_leads_is_told_without_what_may_be_secret(location: str, place: str) -> None:
+    outcome, _ = await redirected(location, status=301)
+    assert isinstance(outcome, Rejected)
+    assert f"it leads to {place}: set `url`" in outcome.reason
+    assert "s3cret" not in outcome.reason
 
 
 @pytest.mark.parametrize(
@@ -220,6 +238,7 @@ async def test_credentials_come_back_with_their_origin() -> None:
         (["mailto:ann@example.com"], "no http or https URL"),
         (["https://[::1"], "Invalid IPv6 URL"),
         (["https://x:99999/"], "Port out of range"),
+        (["https://x..y/"], "no http or https URL"),
         (["/again"] * 6, "more than 5 times"),
     ],
 )
@@ -254,6 +273,11 @@ async def test_redirects_share_the_time_of_one_wake() -> None:
         ({"url": "https://ann:pass@x/"}, "move them to `auth`"),
         ({"url": "https://x:99999/"}, "[Pp]ort"),
         ({"url": "https://x:0/"}, "port 0"),
+        ({"url": "https://x..y/"}, "not the name of a host"),
+        ({"url": "https://x/a b"}, "a space or a line break"),
+        ({"url": "https://x/\r\nX-A: 1"}, "a space or a line break"),
+        ({"url": "https://x/{{event.id}}"}, "put what differs into `body_template`"),
+        ({"headers": {"X-A": "{{ event.id }}"}}, "put what differs into `body_template`"),
         ({"method": "GET"}, "'POST' or 'PUT'"),
         ({"timeout": "0s"}, "greater than 0"),
         ({"timeout": "soon"}, "is not a duration"),
@@ -282,6 +306,20 @@ async def test_redirects_share_the_time_of_one_wake() -> None:
 def test_settings_that_cannot_work_say_why(config: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         WebhookActorSettings.model_validate({"url": URL, **config})
+
+
+@pytest.mark.parametrize(
+    ("template", "warned"),
+    [
+        ('{"text": "{{ event.payload.title }}"}', True),
+        ("no placeholder", True),
+        ("{{ event.payload }}", False),
+        ({"text": "{{ event.payload.title }}!"}, False),
+    ],
+)
+def test_a_template_that_is_sent_in_quotes_is_warned_of(template: Any, warned: bool) -> None:
+    settings = WebhookActorSettings.model_validate({"url": URL, "body_template": template})
+    assert ("body_template" in settings.warnings()) is warned
 
 
 def test_secrets_and_the_url_never_print() -> None:

@@ -47,7 +47,7 @@ IN_A_MINUTE = NOON + 60_000
             reply(301, location="https://x.example/y?token=1"),
             Rejected(
                 reason="301 Moved Permanently: a redirect cannot be followed; "
-                "it leads to https://x.example/y: set `url` to the right place"
+                "it leads to https://x.example:443: set `url` to the right place"
             ),
         ),
         (reply(307), Rejected(reason="307 Temporary Redirect: a redirect cannot be followed")),

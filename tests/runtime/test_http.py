@@ -81,6 +81,67 @@ async def test_an_answer_that_is_too_large_is_an_answer_all_the_same(
         assert (reply.status, reply.body, reply.truncated) == (200, body, truncated)
 
 
+@pytest.mark.parametrize(
+    "wire",
+    [
+        pytest.param(b"Content-Length: 9\r\n\r\nhello", id="breaks off"),
+        pytest.param(b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", id="bad gzip"),
+    ],
+)
+async def test_a_status_counts_whatever_becomes_of_the_body(wire: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + wire)
+        await writer.drain()
+
+    async with server(serve) as url:
+        reply = await ask(url)
+        assert (reply.status, reply.truncated) == (200, True)
+        assert b"hello".startswith(reply.body)
+
+
+async def test_a_status_counts_if_the_body_does_not_come_in_time() -> None:
+    gate = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhel")
+        await gate.wait()
+
+    async with server(drip) as url:
+        reply = await ask(url, timeout=0.3)
+        gate.set()
+    assert (reply.status, reply.body, reply.truncated) == (200, b"hel", True)
+
+
+@pytest.mark.parametrize(
+    "wire", [b"SSH-2.0-x\r\n", b"hello\nworld", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"]
+)
+async def test_what_is_not_http_is_called_so_and_not_by_a_status(wire: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(wire)
+        await writer.drain()
+
+    async with server(serve) as url:
+        failed = await fail(url)
+    assert failed.sent
+    assert "does not answer in HTTP" in failed.reason
+    assert "400" not in failed.reason
+    assert "\n" not in failed.reason
+
+
+async def test_half_a_head_is_no_answer() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: s3cret")
+        await writer.drain()
+
+    async with server(serve) as url:
+        failed = await fail(url)
+    assert failed.sent
+    assert "closed the connection without an answer" in failed.reason
+
+
 async def test_nobody_there_means_nothing_was_sent() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -145,7 +206,7 @@ async def test_a_bad_certificate_means_nothing_was_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "s3cret", "ftp://host/s3cret", "http://", "http://[::1/s3cret", "http://h:x/"]
+    "url", ["", "s3cret", "ftp://host/s3cret", "http://", "http://[::1/s3cret", "http://h:x/", "http://a..b/"]
 )
 async def test_what_is_no_url_is_never_called(url: str) -> None:
     failed = await fail(url)

@@ -28,7 +28,8 @@ class Clock(Protocol):
 class HttpReply:
     """An answer. Header names are in lower case; `reason` is the status line's text.
 
-    `truncated`: the body was longer than `max_bytes`, and only its beginning is here.
+    `truncated`: only the beginning of the body is here. It was longer than `max_bytes`, broke off, or
+    did not come in time.
     """
 
     status: int
@@ -67,7 +68,7 @@ class Http(Protocol):
     ) -> HttpReply:
         """One request; `timeout` in seconds covers all of it. Raises HttpFailed if no answer came.
 
-        Of a body longer than `max_bytes` the beginning is kept: what was done is done.
+        Once the status is there, it is an answer, whatever becomes of the body: what was done is done.
         """
         ...
 

@@ -49,15 +49,15 @@ class HttpClient:
                 ),
                 allow_redirects=follow_redirects,
             ) as answer:
-                content = await _beginning(answer.content, max_bytes + 1)
+                content, whole = await _beginning(answer.content, max_bytes + 1)
                 return HttpReply(
                     status=answer.status,
                     reason=answer.reason or "",
                     headers={name.lower(): value for name, value in answer.headers.items()},
                     body=content[:max_bytes],
-                    truncated=len(content) > max_bytes,
+                    truncated=not whole or len(content) > max_bytes,
                 )
-        except (aiohttp.ClientError, TimeoutError) as exc:
+        except (aiohttp.ClientError, TimeoutError, UnicodeError) as exc:
             raise _failed(exc, origin(url), timeout) from exc
 
     async def close(self) -> None:
@@ -76,7 +76,7 @@ class HttpClient:
         return self._session
 
 
-def _failed(exc: aiohttp.ClientError | TimeoutError, shown: str, timeout: float) -> HttpFailed:
+def _failed(exc: aiohttp.ClientError | TimeoutError | UnicodeError, shown: str, timeout: float) -> HttpFailed:
     """Why no answer came from `shown`, and whether the request may have left all the same."""
     match exc:
         case aiohttp.ConnectionTimeoutError():
@@ -88,8 +88,16 @@ def _failed(exc: aiohttp.ClientError | TimeoutError, shown: str, timeout: float)
             return HttpFailed(f"{shown} shows a bad certificate: {error}", sent=False)
         case aiohttp.ClientConnectorError(os_error=error):
             return HttpFailed(f"cannot connect to {shown}: {error.strerror or exc}", sent=False)
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
+            # UnicodeError: a host that cannot be a name, such as one with two dots in a row.
             return HttpFailed(f"{shown} cannot be called: it is no http or https URL", sent=False)
+        case aiohttp.ServerDisconnectedError():
+            return HttpFailed(f"{shown} closed the connection without an answer", sent=True)
+        case aiohttp.TooManyRedirects():
+            return HttpFailed(f"{shown} redirects without end", sent=True)
+        case aiohttp.ClientResponseError(message=message):
+            # Its text begins with a status that nobody sent.
+            return HttpFailed(f"{shown} does not answer in HTTP: {_first_line(message)}", sent=True)
         case _:
             # The text of such an error can hold whole URLs, also that of a redirect.
             text = _URL.sub(lambda found: origin(found[0]), str(exc))
@@ -109,10 +117,20 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{named}" if port is None else f"{parts.scheme}://{named}:{port}"
 
 
-async def _beginning(stream: aiohttp.StreamReader, size: int) -> bytes:
-    """At most the first `size` bytes."""
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].rstrip(":")
+
+
+async def _beginning(stream: aiohttp.StreamReader, size: int) -> tuple[bytes, bool]:
+    """At most the first `size` bytes, and whether they came as announced.
+
+    A body that breaks off or does not come in time changes nothing about the status before it.
+    """
     parts, left = [], size
-    while left > 0 and (part := await stream.read(left)):
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
+    try:
+        while left > 0 and (part := await stream.read(left)):
+            parts.append(part)
+            left -= len(part)
+    except (aiohttp.ClientError, TimeoutError):
+        return b"".join(parts), False
+    return b"".join(parts), True

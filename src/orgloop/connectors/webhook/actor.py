@@ -6,11 +6,11 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from orgloop.connectors.body import dump_json
 from orgloop.connectors.signature import sign
-from orgloop.connectors.webhook.answers import failure_of, outcome_of, status_line
+from orgloop.connectors.webhook.answers import PORTS, failure_of, is_host, origin, outcome_of, status_line
 from orgloop.connectors.webhook.settings import BasicAuth, BearerAuth, WebhookActorSettings
 from orgloop.core.fields import TreeTemplate
 from orgloop.core.units import SECOND
@@ -27,7 +27,8 @@ def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
     return {key: why for key in config if key not in ROUTE_KEYS}
 
 
-_PORTS: Final = {"http": 80, "https": 443}
+ANSWER_BYTES: Final = 64 * 1024
+"""How much of an answer is read: its status counts, and its first words if it refuses."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,23 +135,17 @@ class WebhookActor:
     ) -> HttpReply:
         try:
             return await ctx.http.request(
-                self._settings.method, url, headers=headers, body=body, timeout=timeout
+                self._settings.method,
+                url,
+                headers=headers,
+                body=body,
+                timeout=timeout,
+                max_bytes=ANSWER_BYTES,
             )
         except HttpFailed as exc:
             # What follows the origin can be a secret, as in the URLs that chat systems hand out.
             reason = exc.reason.replace(url, origin(url))
             raise HttpFailed(reason, sent=exc.sent, timeout=exc.timeout) from exc
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{_host(parts)}:{parts.port or _PORTS.get(parts.scheme, 0)}"
-
-
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    return f"[{host}]" if ":" in host else host
 
 
 def _abroad(call: _Call) -> dict[str, str]:
@@ -163,7 +158,7 @@ def _target(url: str, location: str) -> str:
     """Where a redirect leads. Raises ValueError if it must not be followed."""
     target = urljoin(url, location)
     parts = urlsplit(target)
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in PORTS or not is_host(parts.hostname):
         raise ValueError("it redirects to something that is no http or https URL")
     if urlsplit(url).scheme == "https" and parts.scheme == "http":
         raise ValueError(f"it redirects from https to http ({origin(target)}), which is not followed")

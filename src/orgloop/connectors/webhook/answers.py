@@ -8,6 +8,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import SplitResult, urlsplit
 
 from orgloop.core.units import DAY, SECOND
 from orgloop.plugin import (
@@ -23,6 +24,8 @@ from orgloop.plugin import (
 
 MAX_WAIT: Final = DAY
 """The longest Retry-After that is honoured, in milliseconds."""
+
+PORTS: Final = {"http": 80, "https": 443}
 
 _SHOWN: Final = 200
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
@@ -83,9 +86,35 @@ def retry_after(headers: Mapping[str, str], now: int) -> int | None:
     return now + min(max(wait, SECOND), MAX_WAIT)
 
 
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL. Raises ValueError for a port that is none."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{_host(parts)}:{parts.port or PORTS.get(parts.scheme, 0)}"
+
+
+def is_host(name: str | None) -> bool:
+    """Whether this can be the name or address of a host: `a..b` cannot."""
+    try:
+        return bool(name and name.encode("idna"))
+    except UnicodeError:
+        return False
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    return f"[{host}]" if ":" in host else host
+
+
 def _where(reply: HttpReply) -> str:
-    location = _one_line(reply.headers.get("location", "").partition("?")[0].encode("utf-8", "replace"))
-    return f"; it leads to {location}: set `url` to the right place" if location else ""
+    """Only the origin: the rest is often the path of `url` once more, which can be a secret."""
+    location = reply.headers.get("location", "")
+    if not location:
+        return ""
+    try:
+        place = origin(location) if urlsplit(location).hostname else "another path of the same host"
+    except ValueError:
+        place = "something that is no URL"
+    return f"; it leads to {_one_line(place.encode('utf-8', 'replace'))}: set `url` to the right place"
 
 
 def _with_text(line: str, body: bytes) -> str:

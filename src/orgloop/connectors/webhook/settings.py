@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -10,12 +11,14 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model
 
 from orgloop.connectors.body import dump_json
 from orgloop.connectors.signature import Secret
+from orgloop.connectors.webhook.answers import is_host
 from orgloop.core.fields import Path, Template, TreeTemplate
 from orgloop.plugin import Settings
 from orgloop.plugin.settings import Duration, SecretStr, Size
 
 TEMPLATE_ROOTS: Final = ("event", "events", "launch_prompt")
 
+_BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS: Final = frozenset(
     {
@@ -50,6 +53,12 @@ def _url(value: str) -> str:
         raise ValueError("the URL holds a user name or password: move them to `auth`, as type `basic`")
     if parts.port == 0:
         raise ValueError("port 0 cannot be called")
+    if "{{" in value:
+        raise ValueError("the URL is the same for every wake: put what differs into `body_template`")
+    if _BLANK.search(value):
+        raise ValueError("the URL holds a space or a line break: remove it, or write %20")
+    if not is_host(parts.hostname):
+        raise ValueError(f"{parts.hostname!r} is not the name of a host")
     return value
 
 
@@ -64,6 +73,8 @@ def _header_name(value: str) -> str:
 def _header_value(value: SecretStr) -> SecretStr:
     if any(char in value.get_secret_value() for char in "\r\n\0"):
         raise ValueError("a header's value is one line of text")
+    if "{{" in value.get_secret_value():
+        raise ValueError("a header is the same for every wake: put what differs into `body_template`")
     return value
 
 
@@ -148,6 +159,17 @@ class WebhookActorSettings(Settings):
     """How long to wait for the answer. The route's `delivery.timeout` bounds it in any case."""
     idempotency_header: Annotated[str, AfterValidator(_header_name)] = "Idempotency-Key"
     """The header that carries the idempotency key."""
+
+    def warnings(self) -> Mapping[str, str]:
+        """A text with more in it than one placeholder, which many take for the body as it is sent."""
+        if not isinstance(self.body_template, str):
+            return {}
+        template = Template.parse(self.body_template)
+        if template.paths and len(template.parts) == 1:
+            return {}
+        return {
+            "body_template": "is sent as one JSON text, in quotes: write a map, and it is sent as an object"
+        }
 
     @model_validator(mode="after")
     def _one_meaning_each(self) -> WebhookActorSettings:
