@@ -24,20 +24,26 @@ def once(config: Mapping[str, Any], document: Mapping[str, Any] = EVENT) -> Pass
 
 
 @pytest.mark.parametrize(
-    ("config", "values"),
+    ("config", "key"),
     [
-        ({}, "github\0resource.changed\0evt_1"),
-        ({"key": ["source"]}, "github"),
-        ({"key": "source"}, "github"),
-        ({"fields": ["source", "provenance.pr_number"]}, "github\x0042"),
-        ({"fields": "source"}, "github"),
-        ({"key": ["payload.nothing", "payload.absent", "payload.empty"]}, "\0\0"),
-        ({"key": ["payload.draft", "payload.ratio"]}, "false\x001"),
-        ({"key": ["payload.labels", "payload.labels.0"]}, '["bug","p1"]\0bug'),
+        ({}, "source\0github\0type\0resource.changed\0id\0evt_1"),
+        ({"key": ["source"]}, "source\0github"),
+        ({"key": "source"}, "source\0github"),
+        ({"fields": ["source", "provenance.pr_number"]}, "source\0github\0provenance.pr_number\x0042"),
+        ({"fields": "source"}, "source\0github"),
+        ({"key": ["payload.nothing", "payload.empty"]}, "payload.nothing\0\0payload.empty\0"),
+        ({"key": ["payload.draft", "payload.ratio"]}, "payload.draft\0false\0payload.ratio\x001"),
+        ({"key": "payload.labels"}, 'payload.labels\0["bug","p1"]'),
     ],
 )
-def test_the_key_is_the_hash_of_the_values(config: dict[str, Any], values: str) -> None:
-    assert once(config).once == sha256(values.encode()).hexdigest()
+def test_the_key_is_the_hash_of_the_paths_and_their_values(config: dict[str, Any], key: str) -> None:
+    assert once(config).once == sha256(key.encode()).hexdigest()
+
+
+def test_equal_values_at_other_paths_are_another_key() -> None:
+    """Two steps of one route would otherwise take one's author for the other's reviewer."""
+    same = {**EVENT, "payload": {"author": "ada", "reviewer": "ada"}}
+    assert once({"key": "payload.author"}, same).once != once({"key": "payload.reviewer"}, same).once
 
 
 @pytest.mark.parametrize(

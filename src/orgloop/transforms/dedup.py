@@ -56,14 +56,13 @@ class Dedup:
     def __init__(self, settings: DedupSettings) -> None:
         if not settings.paths:
             raise ValueError("`key` is empty: name at least one path, such as provenance.resource_id")
-        self._getters = [Path.parse(path).get for path in settings.paths]
+        self._paths = [Path.parse(path) for path in settings.paths]
         self._window_ms = settings.window
 
     def apply_now(self, document: Mapping[str, Any], scope: Scope) -> Pass:
-        values = "\0".join([text(get(document)) for get in self._getters])
-        return Pass(
-            once=sha256(values.encode("utf-8", "surrogatepass")).hexdigest(), window_ms=self._window_ms
-        )
+        # With the paths: of two steps in one route, the author of the one is not the reviewer of the other.
+        key = "\0".join([f"{path}\0{text(path.get(document))}" for path in self._paths])
+        return Pass(once=sha256(key.encode("utf-8", "surrogatepass")).hexdigest(), window_ms=self._window_ms)
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> Pass:
         return self.apply_now(document, scope)
