@@ -18,7 +18,10 @@ OrgLoopError                     what happened, where, and what to do next
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+FAULTS: Final = (Exception, SystemExit)
+"""What code of a plugin may raise without ending us. Calling `sys.exit` is an error like any other."""
 
 
 class OrgLoopError(Exception):

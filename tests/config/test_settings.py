@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from orgloop.config.findings import Code
 from orgloop.config.load import load_or_raise, load_project
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
-from orgloop.plugin.registry import Registry
+from orgloop.plugin.registry import CONNECTORS, Registry
 from orgloop.plugin.transform import TransformPlugin
 from tests.config.doubles import (
     AgentSettings,
@@ -298,15 +299,10 @@ def test_a_path_that_cannot_be_looked_for_is_a_finding_and_no_crash(path: str, t
 
 
 def test_a_plugin_that_cannot_be_loaded_is_told_once_per_use(tmp_path: Path) -> None:
-    class Unloadable(Registry):
-        def connector(self, name: str) -> Connector:
-            if name.endswith("github"):
-                raise SyntaxError("a broken package")
-            return super().connector(name)
-
     points = Registry.of(*connectors(), *transforms(), *loggers()).points
+    broken = EntryPoint(name="github", value="tests.support.of_nobody:connector", group=CONNECTORS)
     write(tmp_path, {"orgloop.yaml": HEAD + ROUTES})
-    loaded = load_project(tmp_path, Unloadable(points), VARIABLES)
+    loaded = load_project(tmp_path, Registry({**points, (CONNECTORS, "github"): broken}), VARIABLES)
     assert only(loaded).code is Code.BROKEN_PLUGIN
 
 

@@ -13,7 +13,7 @@ from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, Where, advised
 from orgloop.config.secrets import secret_texts
-from orgloop.errors import NotFound, PluginError
+from orgloop.errors import FAULTS, NotFound, PluginError
 from orgloop.plugin.connector import Connector
 from orgloop.plugin.logger import LoggerPlugin
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry, plain_name
@@ -22,8 +22,6 @@ from orgloop.plugin.setup import Variable
 from orgloop.plugin.transform import TransformPlugin
 
 _P = TypeVar("_P", Connector, TransformPlugin, LoggerPlugin)
-
-_REPORT_IT: Final = "report this to the plugin's author"
 
 _NOT_IN_THIS_VERSION: Final = {
     CONNECTORS: frozenset(
@@ -100,7 +98,7 @@ class Plugins:
             where, path = origin(None)
             message = f"{where.label}: a path in its settings cannot be used: {exc}"
             self._report.error(Code.BAD_SETTINGS, where.where(*path), message, "correct the path")
-        except Exception as exc:
+        except FAULTS as exc:
             where, path = origin(None)
             message = f"{where.label}: its settings cannot be read: {type(exc).__name__}"
             self._report.error(
@@ -130,7 +128,7 @@ class Plugins:
             said, hint = advised(self._hidden(str(exc), spot, path), "correct its settings")
             self._report.error(Code.BAD_SETTINGS, spot.where(*path), f"{spot.label}: {said}", hint)
             return False
-        except Exception as exc:
+        except FAULTS as exc:
             message = f"{spot.label}: cannot be built: {type(exc).__name__}"
             self._report.error(
                 Code.BROKEN_PLUGIN, spot.where(*path), message, "report this to the plugin's author"
@@ -164,11 +162,6 @@ class Plugins:
                 self._found[key] = self._not_there(group, plain_name(group, name)) or exc
             except PluginError as exc:
                 self._found[key] = exc
-            except Exception as exc:
-                self._found[key] = PluginError(
-                    f"{name!r} cannot be loaded: {type(exc).__name__}: {exc}",
-                    hint=_REPORT_IT,
-                )
         return self._found[key]  # type: ignore[return-value]
 
     def _not_there(self, group: str, name: str) -> NotFound | None:

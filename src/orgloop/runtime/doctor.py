@@ -18,7 +18,7 @@ from orgloop.config.findings import Code, Severity
 from orgloop.config.load import Loaded
 from orgloop.config.model import ActorSpec, SourceSpec
 from orgloop.core.units import humanize
-from orgloop.errors import JournalError, OrgLoopError
+from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
@@ -127,6 +127,10 @@ def _dependencies(patient: Patient) -> list[Finding]:
             hint="" if current else "update the package apsw, which carries SQLite",
         ),
         *_packages(patient.registry),
+        *(
+            _line("dependency", name, CheckStatus.WARNING, fault.message, hint=fault.hint)
+            for name, fault in patient.registry.faults().items()
+        ),
     ]
 
 
@@ -322,7 +326,7 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Findi
     except TimeoutError:
         detail = f"no answer within {SECONDS:g} s"
         return [_line("service", part.id, CheckStatus.WARNING, detail, hint="check that the service runs")]
-    except Exception as exc:
+    except FAULTS as exc:
         detail = f"the check failed: {type(exc).__name__}: {exc}"
         return [
             _line("service", part.id, CheckStatus.ERROR, detail, hint="report this to the connector's author")
