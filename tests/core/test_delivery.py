@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -156,6 +159,15 @@ def test_only_real_tries_count_as_attempts(name: str) -> None:
 def test_the_idempotency_key_changes_only_after_a_known_failure(happening: Happening, failures: int) -> None:
     after = move(facts(State.RUNNING), happening, DeliveryPolicy(), NOW, 0.5)
     assert idempotency_key("dlv_1", after.failures) == f"dlv_1.{failures}"
+
+
+@pytest.mark.parametrize("until", [0, NOW, NOW // 1000])
+@pytest.mark.parametrize("outcome", [Throttled, partial(Limited, account="a")], ids=["throttled", "limited"])
+def test_an_uncounted_wait_is_never_over_before_it_began(
+    outcome: Callable[..., Happening], until: int
+) -> None:
+    """Seconds in place of milliseconds are soon written, and nothing else would bound the tries."""
+    assert move(facts(State.RUNNING), outcome(until=until), DeliveryPolicy(), NOW, 0.5).due == NOW + 1000
 
 
 def test_the_last_allowed_failure_is_dead_with_its_reason() -> None:

@@ -75,6 +75,24 @@ async def test_a_logger_that_raises_is_counted_and_harms_nobody(tmp_path: Path) 
         assert good.failures == 0
 
 
+async def test_a_logger_that_exits_has_failed_and_goes_on(tmp_path: Path) -> None:
+    exits = [SystemExit(3)]
+
+    def leave(records: Sequence[Record]) -> None:
+        if exits:
+            raise exits.pop()
+
+    async with engine(tmp_path, PROJECT, Stage(logs={"bad": leave})) as it:
+        bad, _ = it.runtime.observer.threads
+        await it.emit()
+        await until(lambda: bad.failures, "the failure")
+        assert bad.last_error == "SystemExit: 3"
+        await it.delivered(1)
+        await it.emit()
+        told = [Phase.DELIVER_SUCCESS] * 3
+        await until(lambda: [one.phase for one in it.stage.records if one.phase in told] == told, "both")
+
+
 async def test_a_record_that_cannot_be_made_does_not_end_a_logger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from orgloop.plugin import (
     Unavailable,
     Wake,
 )
+from orgloop.runtime.supervise import MOST_SAID
 from tests.runtime.engine import NOON, Engine, engine, until
 from tests.runtime.fakes import Stage
 
@@ -43,8 +44,12 @@ TABLE: list[tuple[Any, State, int, str]] = [
     (Limited(account="a", until=NOON + 60_000), State.PENDING, 0, "usage limit"),
     (ConnectionError("it broke"), State.PENDING, 1, "ConnectionError: it broke"),
     (asyncio.CancelledError(), State.PENDING, 1, "CancelledError"),
+    (SystemExit(3), State.PENDING, 1, "SystemExit: 3"),
     (None, State.PENDING, 1, "it returned a NoneType, which is no outcome"),
     ("delivered", State.PENDING, 1, "it returned a str, which is no outcome"),
+    (Delivered(detail=201), State.DELIVERED, 1, "201"),  # type: ignore[arg-type]
+    (Retry(reason=OSError("broke")), State.PENDING, 1, "OSError: broke"),  # type: ignore[arg-type]
+    (Rejected(reason="x" * 10**6), State.DEAD, 1, "x" * MOST_SAID),
     (Started(run_id="run_1"), State.PENDING, 1, "it returned a Started, which is no outcome"),
     # What no row can hold is kept as well as it can be: nobody else would end the try.
     (Delivered(detail="200 \udce9"), State.DELIVERED, 1, "200 ?"),

@@ -42,6 +42,7 @@ def nested(depth: int) -> Any:
         (Failure(reason="broke"), "hold", "held", "transform"),
         (Failure(reason="broke"), "halt", "held", "transform"),
         (RuntimeError("broke"), "hold", "held", "transform"),
+        (SystemExit(3), "hold", "held", "transform"),
         (RuntimeError("broke"), "pass", "delivered", ""),
         (None, "hold", "held", "transform"),
         (Change(document=[]), "hold", "held", "transform"),  # type: ignore[arg-type]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.errors import NotFound, Overloaded
-from orgloop.plugin import Context, Inbound, Page
+from orgloop.errors import NotFound, Overloaded, PluginError, Refused
+from orgloop.plugin import Context, Inbound, Page, Received
 from tests.runtime.engine import NOON, Engine, engine, turn, until
-from tests.runtime.fakes import Stage, draft
+from tests.runtime.fakes import FakeReceiver, Stage, draft
 
 PROJECT = """
 sources:
@@ -123,6 +123,32 @@ async def test_a_poll_that_is_cancelled_from_within_has_failed_and_comes_again(t
         await until(lambda: len(it.runtime.sources.next_polls) == 2, "the failure")
         await it.pass_time(300)
         await it.delivered(1)
+
+
+async def test_a_plugin_that_exits_has_failed_and_ends_nothing_else(tmp_path: Path) -> None:
+    """`sys.exit` in a library of its own would otherwise end the daemon, without a word."""
+    script, opens, listens = Script(SystemExit(3)), [SystemExit(4)], [SystemExit(5)]
+
+    async def open() -> None:
+        if opens:
+            raise opens.pop()
+
+    async def listen(ctx: Context) -> None:
+        if listens:
+            raise listens.pop()
+        await asyncio.Event().wait()
+
+    project = PROJECT.replace(
+        "{id: other, connector: poller, poll: {interval: 5m}}", "{id: other, connector: listener}"
+    )
+    stage = Stage(polls={"polled": script.poll}, opens={"polled": open}, listens={"other": listen})
+    async with engine(tmp_path, project, stage) as it:
+        await until(lambda: row(it, "other") and row(it, "polled"), "both failures")
+        assert row(it, "polled").error == "cannot be opened: SystemExit: 4"  # type: ignore[attr-defined]
+        assert row(it, "other").error == "it called sys.exit"  # type: ignore[attr-defined]
+        await it.pass_time(1)
+        await until(lambda: row(it, "polled").errors == 2, "the failed poll")  # type: ignore[attr-defined]
+        assert row(it, "polled").error == "SystemExit: 3"  # type: ignore[attr-defined]
 
 
 async def test_a_slow_poll_never_overlaps_itself(tmp_path: Path) -> None:
@@ -250,6 +276,35 @@ async def test_a_request_to_a_source_that_does_not_open_is_sent_away_for_now(
         with pytest.raises(NotFound, match="takes no webhooks"):
             await it.runtime.doorway.receive("polled", REQUEST)
         assert it.events() == []
+
+
+async def test_a_request_that_its_source_hangs_over_is_refused_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each such request holds a connection, and there are not many."""
+    monkeypatch.setattr("orgloop.runtime.inbound.RECEIVES", 0.01)
+
+    async def hang(self: FakeReceiver, request: Inbound) -> Received:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(FakeReceiver, "receive", hang)
+    async with engine(tmp_path, HOOK) as it:
+        with pytest.raises(Refused, match="took too long") as raised:
+            await it.runtime.doorway.receive("in", REQUEST)
+        assert raised.value.status == 504
+
+
+async def test_a_source_that_exits_over_a_request_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def leave(self: FakeReceiver, request: Inbound) -> Received:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(FakeReceiver, "receive", leave)
+    async with engine(tmp_path, HOOK) as it:
+        with pytest.raises(PluginError, match=r"called sys\.exit"):
+            await it.runtime.doorway.receive("in", REQUEST)
 
 
 async def test_the_same_fact_a_second_time_is_answered_with_the_first(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orgloop.journal.model import ClaimWant
-from orgloop.runtime.supervise import Errands, Supervisor
+from orgloop.runtime.supervise import MOST_SAID, Errands, Supervisor, said
 from tests.runtime.engine import NOON, HandClock, engine, turn, until
 from tests.runtime.fakes import Stage
 
@@ -18,6 +18,26 @@ sources: [{id: in, connector: receiver}]
 actors: [{id: taker, connector: taker}]
 routes: [{name: all, when: {source: in, events: ["*"]}, then: {actor: taker}}]
 """
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (RuntimeError(), "RuntimeError"),
+        (RuntimeError("a\nb\t c"), "RuntimeError: a b c"),
+        (RuntimeError("\ud800"), "RuntimeError: ?"),
+        (RuntimeError("x" * 10**6), "RuntimeError: " + "x" * MOST_SAID + "…"),
+        (Mute(), "Mute"),
+    ],
+    ids=lambda value: str(type(value).__name__),
+)
+def test_an_error_is_one_bounded_line_that_can_be_stored(error: Exception, line: str) -> None:
+    assert said(error) == line
 
 
 @pytest.mark.parametrize("end", [RuntimeError("boom"), asyncio.CancelledError(), None], ids=str)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any, Final
 
 from orgloop.cli.spool import take_kept
@@ -32,6 +33,12 @@ SWITCH_INTERVAL: Final = 0.001
 
 GARBAGE_AFTER: Final = (20_000, 20, 50)
 """How much is made before each generation is searched for garbage. An event leaves none behind."""
+
+
+LEAVE: Final = 2.0
+"""Seconds after its last commit within which the process ends."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +117,21 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
             reader.close()
         await (runtime.stop() if runtime is not None else journal.close())
         home.forget_daemon(os.getpid())
+
+
+def leave_soon() -> None:
+    """End this process in time. Everything is on disk; what a plugin still does, nobody waits for.
+
+    Python waits for each task that ignores its end, and for each thread: also for a call that blocks.
+    """
+    end = Timer(LEAVE, _leave)
+    end.daemon = True
+    end.start()
+
+
+def _leave() -> None:
+    log.warning("a plugin does not let go of a task or a thread: leaving without it")
+    os._exit(0)
 
 
 async def _reload(runtime: Runtime, place: Place) -> Mapping[str, int]:

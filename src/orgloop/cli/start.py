@@ -150,7 +150,7 @@ def _in_foreground(cli: Cli, organization: Organization) -> int | None:
     import asyncio
 
     from orgloop.cli.banner import Banner
-    from orgloop.cli.daemon import Place, run_daemon
+    from orgloop.cli.daemon import Place, leave_soon, run_daemon
 
     banner = Banner(cli)
 
@@ -158,6 +158,11 @@ def _in_foreground(cli: Cli, organization: Organization) -> int | None:
         banner.ready(daemon.runtime.organization, daemon.url)
 
     place = Place(home=cli.home, registry=cli.registry, environ=cli.environ, observed=banner.observed)
-    asyncio.run(run_daemon(organization, place, ready))
-    banner.stopped()
+
+    async def run() -> None:
+        await run_daemon(organization, place, ready)
+        banner.stopped()
+        leave_soon()
+
+    asyncio.run(run())
     return None

@@ -28,14 +28,12 @@ class Page:
 class Inbound:
     """A request from outside: raw bytes and headers (names in lower case), of no web framework.
 
-    `path` is what follows `/webhook/<source>`, `query` the raw query string. `peer` is the
-    sender's IP address.
+    `query` is the raw query string, `peer` the sender's IP address.
     """
 
     method: str
     headers: Mapping[str, str]
     body: bytes
-    path: str = ""
     query: str = ""
     peer: str = ""
 

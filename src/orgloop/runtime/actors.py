@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from orgloop.errors import FAULTS
 from orgloop.plugin import Clock, Context
 from orgloop.runtime.pauses import Pauses
 from orgloop.runtime.supervise import is_cancelled, said
@@ -88,7 +89,7 @@ class Actors:
                 if is_cancelled():
                     raise
                 error = said(exc)
-            except Exception as exc:
+            except FAULTS as exc:
                 error = said(exc)
             self._failing[id] = error
             log.warning("actor %s cannot be opened, its work waits: %s", id, error)
@@ -108,5 +109,5 @@ async def _close(part: ActorPart) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT):
             await part.actor.close()
-    except Exception:
+    except FAULTS:
         log.exception("actor %s does not close", part.spec.id)

@@ -12,7 +12,7 @@ from typing import Any
 from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
 from orgloop.core.event import Event
 from orgloop.core.happening import Hold, HoldReason
-from orgloop.errors import JournalUnavailable
+from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import ClaimedWake, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import (
@@ -100,7 +100,7 @@ class Executor:
         except asyncio.CancelledError:
             await self._settle_now(claimed, Interrupted(crash=False), tried)
             raise
-        except Exception as exc:
+        except FAULTS as exc:
             log.exception("the wake of %s for %s cannot be made", claimed.actor, claimed.id)
             happening = Hold(reason=HoldReason.CONFIG, detail=f"this wake cannot be made: {said(exc)}")
         on_answer()
@@ -201,7 +201,7 @@ class Executor:
             if is_cancelled():
                 raise
             return Retry(reason=said(exc), known=False)
-        except Exception as exc:
+        except FAULTS as exc:
             log.exception("actor %s raised", attempt.part.spec.id)
             return Retry(reason=said(exc), known=False)
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from orgloop.errors import NotFound, Overloaded, Refused
+from orgloop.errors import NotFound, Overloaded, PluginError, Refused
 from orgloop.journal.model import Accepted
-from orgloop.plugin import Inbound, Receiver, Reply
+from orgloop.plugin import Inbound, Received, Receiver, Reply
 from orgloop.runtime.intake import Intake
 from orgloop.runtime.wiring import SourcePart, Wiring
 
 OPENS: Final = 2.0
 """Seconds that a request waits for its source to open, at a start or a reload."""
+
+RECEIVES: Final = 30.0
+"""Seconds that a source may take over one request; each holds a connection meanwhile."""
 
 ENVELOPE_TEXTS: Final = ("id", "timestamp", "trace_id")
 
@@ -50,7 +54,7 @@ class Doorway:
             raise Overloaded(
                 f"source {source!r} is not open yet", hint="send it again after a moment", retry_after=1
             )
-        received = await receiver.receive(request)
+        received = await _received(source, receiver, request)
         accepted: Sequence[Accepted] = ()
         if received.events:
             accepted = await self._intake.take(source, received.events, request=received.request)
@@ -66,6 +70,20 @@ class Doorway:
                 hint=f"known: {', '.join(sorted(known)) or 'none'}",
             )
         return (await self._intake.commit(self._intake.of_document(document)))[0]
+
+
+async def _received(source: str, receiver: Receiver, request: Inbound) -> Received:
+    try:
+        async with asyncio.timeout(RECEIVES):
+            return await receiver.receive(request)
+    except TimeoutError as exc:
+        raise Refused(
+            f"source {source!r} took too long over the request", hint="send it again later", status=504
+        ) from exc
+    except SystemExit as exc:
+        raise PluginError(
+            f"source {source!r} called sys.exit", hint="report this to the connector's author"
+        ) from exc
 
 
 def check_document(document: Mapping[str, Any]) -> None:

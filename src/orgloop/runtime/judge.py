@@ -7,6 +7,7 @@ import logging
 from orgloop import runner
 from orgloop.core.happening import NotStarted
 from orgloop.core.lifecycle import LOST
+from orgloop.errors import FAULTS
 from orgloop.plugin import Completion, ExitInfo, Interrupted, NotBegun, Unavailable
 from orgloop.runtime import completion, rundirs, watch
 from orgloop.runtime.live_run import LiveRun
@@ -47,7 +48,7 @@ def _finished(live: LiveRun, exit: ExitInfo) -> Completion | NotBegun:
         return completion.by_exit_status(exit)
     try:
         return live.actor.finish(exit)
-    except Exception:
+    except FAULTS:
         log.exception("the end of run %s cannot be read; its exit status decides", live.run_id)
         return completion.by_exit_status(exit)
 

@@ -12,6 +12,7 @@ from orgloop import runner
 from orgloop.core.delivery import Facts
 from orgloop.core.event import Event
 from orgloop.core.record import timestamp
+from orgloop.errors import FAULTS
 from orgloop.plugin import Progress, Supervised
 from orgloop.runtime import git
 from orgloop.runtime.completion import RunFacts
@@ -116,7 +117,7 @@ class LiveRun:
             return False
         try:
             progress: Progress | None = self.actor.read(line)
-        except Exception:
+        except FAULTS:
             log.exception("a line of run %s cannot be read", self.run_id)
             return False
         if progress is None:

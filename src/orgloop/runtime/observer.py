@@ -11,7 +11,7 @@ from typing import Final
 
 from orgloop.config.model import LoggerSpec
 from orgloop.core.record import Record
-from orgloop.errors import JournalError, PluginError
+from orgloop.errors import FAULTS, JournalError, PluginError
 from orgloop.journal.follow import Follower
 from orgloop.plugin import Logger
 from orgloop.runtime.supervise import said
@@ -61,7 +61,7 @@ class LogThread:
         self._catch_up()
         try:
             self._logger.close()
-        except Exception:
+        except FAULTS:
             log.exception("logger %s does not close", self.spec.name)
         with suppress(JournalError):
             self._follower.close()
@@ -72,17 +72,17 @@ class LogThread:
                 self._write(records)
         except JournalError as exc:
             log.warning("logger %s cannot read the journal: %s", self.spec.name, exc.message)
-        except Exception as exc:
+        except FAULTS as exc:
             # The thread must live: what cannot be told now may be told at the next look.
             self._failed(exc)
 
     def _write(self, records: Sequence[Record]) -> None:
         try:
             self._logger.write(records)
-        except Exception as exc:
+        except FAULTS as exc:
             self._failed(exc)
 
-    def _failed(self, exc: Exception) -> None:
+    def _failed(self, exc: BaseException) -> None:
         self.failures += 1
         self.last_error = said(exc)
         if self.failures == 1:
@@ -152,5 +152,9 @@ class Observer:
         except (ValueError, OSError) as exc:
             raise PluginError(
                 f"logger {spec.name!r}: {exc}", hint="change its `config:` and try again"
+            ) from exc
+        except FAULTS as exc:
+            raise PluginError(
+                f"logger {spec.name!r} cannot be opened: {said(exc)}", hint="report this to its author"
             ) from exc
         return LogThread(spec, logger, self._follow())

@@ -17,7 +17,7 @@ from orgloop.core.fields import MISSING, Path
 from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.core.steps import StepResult
 from orgloop.core.steps import step as entry
-from orgloop.errors import Refused
+from orgloop.errors import FAULTS, Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.documents import dump
 from orgloop.runtime.storable import duration, text
@@ -129,8 +129,8 @@ async def prepare_later(route: Route, event: Event, at: int) -> Preparation:
 def _apply_now(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
     try:
         return _checked(step.transform.apply_now(document, scope))
-    except Exception as exc:
-        return Failure(reason=text(said(exc)))
+    except FAULTS as exc:
+        return Failure(reason=said(exc))
 
 
 async def _apply(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
@@ -139,9 +139,9 @@ async def _apply(step: Step, document: Mapping[str, Any], scope: Scope) -> Trans
     except asyncio.CancelledError as exc:
         if is_cancelled():
             raise
-        return Failure(reason=text(said(exc)))
-    except Exception as exc:
-        return Failure(reason=text(said(exc)))
+        return Failure(reason=said(exc))
+    except FAULTS as exc:
+        return Failure(reason=said(exc))
 
 
 def _checked(result: Any) -> TransformResult:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from orgloop.errors import JournalUnavailable
+from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import Prepared, ToPrepare
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
@@ -165,5 +165,5 @@ async def close_steps(routes: Iterable[Route]) -> None:
             try:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     await step.transform.close()
-            except Exception:
+            except FAULTS:
                 log.exception("transform %s of route %s does not close", step.spec.name, route.name)

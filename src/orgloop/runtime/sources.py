@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
-from orgloop.errors import JournalError, JournalUnavailable, OrgLoopError, Overloaded
+from orgloop.errors import FAULTS, JournalError, JournalUnavailable, OrgLoopError, Overloaded, PluginError
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Context, Listener, Poller
 from orgloop.runtime.intake import Intake
@@ -115,7 +115,7 @@ class Sources:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await part.source.close()
-        except Exception:
+        except FAULTS:
             log.exception("source %s does not close", part.spec.id)
 
     async def _run(self, part: SourcePart, ctx: Context, opened: asyncio.Event) -> None:
@@ -146,7 +146,7 @@ class Sources:
         except TimeoutError:
             await self._failed(part, f"cannot be opened: not ready after {OPEN_TIMEOUT:g} s")
             return False
-        except Exception as exc:
+        except FAULTS as exc:
             await self._failed(part, f"cannot be opened: {_said(exc)}")
             return False
         return True
@@ -167,7 +167,7 @@ class Sources:
                 error = said(exc)
             except TimeoutError as exc:
                 error = str(exc) or "a poll did not come to its end in time"
-            except Exception as exc:
+            except FAULTS as exc:
                 error = _said(exc)
             else:
                 self._recovered(part)
@@ -206,7 +206,7 @@ class Sources:
             await self._clock.sleep(pauses.next())
 
     async def _listen_once(self, part: SourcePart, source: Listener, ctx: Context) -> None:
-        listening = asyncio.ensure_future(source.listen(ctx))
+        listening = asyncio.ensure_future(_listening(source, ctx))
         try:
             await asyncio.wait({listening}, timeout=LISTENS)
             if not listening.done():
@@ -259,5 +259,13 @@ class Sources:
             self._on_health(part.spec.id, "")
 
 
-def _said(exc: Exception) -> str:
+async def _listening(source: Listener, ctx: Context) -> None:
+    """In a task of its own, from which a SystemExit would go through to the loop."""
+    try:
+        await source.listen(ctx)
+    except SystemExit as exc:
+        raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
+
+
+def _said(exc: BaseException) -> str:
     return exc.message if isinstance(exc, OrgLoopError) else said(exc)

@@ -18,11 +18,14 @@ from orgloop.plugin import (
     Throttled,
     Unavailable,
 )
+from orgloop.runtime.supervise import MOST_SAID, said
 
 
 def text(value: object) -> str:
-    """As text; what is no Unicode becomes question marks."""
-    return str(value).encode("utf-8", "replace").decode()
+    """As bounded text; what is no Unicode becomes question marks."""
+    if isinstance(value, BaseException):
+        return said(value)
+    return str(value)[:MOST_SAID].encode("utf-8", "replace").decode()
 
 
 def duration(value: object) -> int | None:

@@ -17,6 +17,10 @@ STEADY: Final = 60.0
 """Seconds of work after which an earlier break is forgotten, and the next pause is short again."""
 
 
+MOST_SAID: Final = 2000
+"""Characters of an error that are kept: some libraries put whole pages into theirs."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trouble:
     """A loop that broke: `times` since the start, last at `at` (ms since 1970) and why."""
@@ -105,5 +109,12 @@ def is_cancelled() -> bool:
 
 
 def said(exc: BaseException) -> str:
-    """An error in one line."""
-    return f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__
+    """An error on one bounded line that can be stored, whatever a plugin put into it."""
+    try:
+        text = str(exc).encode("utf-8", "replace").decode()
+    except Exception:
+        text = ""
+    line = " ".join(text[: 2 * MOST_SAID].split())
+    if len(line) > MOST_SAID:
+        line = f"{line[:MOST_SAID]}…"
+    return f"{type(exc).__name__}: {line}" if line else type(exc).__name__
