@@ -33,8 +33,8 @@ from orgloop.runtime.documents import load
 from orgloop.runtime.persist import until_written
 from orgloop.runtime.prompt import Sop, SopMissing, SopShelf, compose
 from orgloop.runtime.runs import Runs
-from orgloop.runtime.storable import storable
-from orgloop.runtime.supervise import is_cancelled, said
+from orgloop.runtime.storable import storable, text
+from orgloop.runtime.supervise import MOST_SAID, is_cancelled, said
 from orgloop.runtime.wiring import ActorPart, Route, Wiring
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class Executor:
         except Exception:
             # Nobody else would end this try: the delivery would stay running, and its key with it.
             log.exception("the outcome of %s cannot be stored as it is", claimed.id)
-            settlement = self._settlement(claimed, storable(happening), Try(began=tried.began))
+            settlement = self._settlement(claimed, _storable(happening), Try(began=tried.began))
             written = await write(settlement)
         if written:
             self._on_settled(claimed, settlement)
@@ -232,18 +232,26 @@ def _checked(outcome: Any) -> Outcome:
     """What `deliver` returned, if it is what its contract says. A run begins otherwise: see `Supervised`."""
     match outcome:
         case (
-            Delivered()
-            | Skipped()
-            | Rejected()
-            | Retry()
-            | Throttled()
-            | Unavailable()
-            | Limited()
-            | Interrupted()
+            Delivered(detail=words)
+            | Skipped(reason=words)
+            | Rejected(reason=words)
+            | Retry(reason=words)
+            | Throttled(reason=words)
+            | Unavailable(reason=words)
+            | Limited(reason=words)
         ):
+            kept: Outcome = outcome
+            return kept if isinstance(words, str) and len(words) <= MOST_SAID else storable(kept)
+        case Interrupted():
             return outcome
         case _:
             return Retry(reason=f"it returned a {type(outcome).__name__}, which is no outcome", known=False)
+
+
+def _storable(happening: Outcome | Hold) -> Outcome | Hold:
+    if isinstance(happening, Hold):
+        return Hold(reason=happening.reason, detail=text(happening.detail))
+    return storable(happening)
 
 
 async def _to_its_end(start: Coroutine[None, None, Outcome | None]) -> Outcome | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from orgloop.core.happening import Hold
 from orgloop.core.units import MAX_DURATION
 from orgloop.plugin import (
     Delivered,
@@ -33,7 +32,7 @@ def duration(value: object) -> int | None:
     return round(value) if isinstance(value, int | float) and 0 <= value <= MAX_DURATION else None
 
 
-def storable(outcome: Outcome | Hold) -> Outcome | Hold:
+def storable(outcome: Outcome) -> Outcome:
     """An outcome of the same kind. A time that is none becomes the usual delay, and the try counts."""
     match outcome:
         case Delivered(detail=detail):
@@ -49,8 +48,6 @@ def storable(outcome: Outcome | Hold) -> Outcome | Hold:
             return Retry(reason=text(reason)) if at is None else Throttled(reason=text(reason), until=at)
         case Unavailable(reason=reason):
             return Unavailable(reason=text(reason))
-        case Hold(reason=held, detail=detail):
-            return Hold(reason=held, detail=text(detail))
         case Started() | Interrupted():
             return outcome
         case _:
