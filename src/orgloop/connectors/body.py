@@ -10,7 +10,10 @@ import orjson
 from orgloop.errors import Refused
 
 MAX_DEPTH: Final = 200
-"""How deep a body may nest. The journal's writer stops at 254, and an event wraps its payload."""
+"""How deep a body may nest. An event wraps its payload, and transforms may wrap that."""
+
+MOST_WRITTEN: Final = 254
+"""Levels at which orjson, with which the journal is written, stops."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -28,7 +31,7 @@ def parse_json(body: bytes) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as exc:
         raise _not_json(text, exc) from exc
-    if _may_be_deep(text) and _is_deep(value):
+    if _is_deep(text, value):
         raise _too_deep()
     return value
 
@@ -63,24 +66,17 @@ def _too_deep() -> Refused:
     )
 
 
-def _may_be_deep(text: bytes) -> bool:
-    # Counting brackets is far cheaper than walking the value, and rules out nearly every body.
-    return text.count(b"[") + text.count(b"{") > MAX_DEPTH
-
-
-def _is_deep(value: object) -> bool:
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
-        if not level:
-            return False
-    return True
-
-
-def _children(node: object) -> list[object]:
-    if isinstance(node, dict):
-        return list(node.values())
-    return node if isinstance(node, list) else []
+def _is_deep(text: bytes, value: object) -> bool:
+    if text.count(b"[") + text.count(b"{") <= MAX_DEPTH:
+        return False
+    # Whoever writes JSON counts its levels anyway, and far faster than a walk over the value could.
+    for _ in range(MOST_WRITTEN - MAX_DEPTH):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return True
+    return False
 
 
 def _plain(value: object) -> object:
