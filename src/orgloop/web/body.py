@@ -1,14 +1,16 @@
-"""Bodies of requests, read within their bounds."""
+"""Bodies of requests: how large one may be, how long it may take, and how much there may be at once."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import StreamReader, web
 
-from orgloop.errors import Refused
+from orgloop.errors import Overloaded, Refused
 
 BODY_LIMIT: Final = 1024 * 1024
 """Bytes of a body, unless the server is told otherwise."""
@@ -16,18 +18,105 @@ BODY_LIMIT: Final = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BodyBounds:
-    """How many bytes a body may have, and how many seconds it may take."""
+    """How many bytes a body may have, and how many seconds it may take.
+
+    A body of more than `small` bytes is a large one. All large ones together may have `room` bytes,
+    and so many `at_once` are worked on: as values they take twenty times their size, and time that
+    everybody else waits.
+    """
 
     limit: int = BODY_LIMIT
     seconds: float = 30.0
+    small: int = 16 * 1024
+    room: int = 64 * 1024 * 1024
+    at_once: int = 2
 
 
-async def read_body(request: web.BaseRequest, bounds: BodyBounds) -> bytes:
-    """The body. Raises Refused: too large (413), slow (408), packed (415), an unknown expectation (417)."""
-    headers, content = request.headers, request.content
-    length = request.content_length
-    if length is not None and length > bounds.limit:
-        raise _too_large(bounds.limit)
+class Bodies:
+    """The bodies of all requests of a server. From `close` on, what has not arrived is not waited for."""
+
+    def __init__(self, bounds: BodyBounds) -> None:
+        self._bounds = bounds
+        self._turns = asyncio.Semaphore(bounds.at_once)
+        self._held = 0
+        self._arriving: set[asyncio.Timeout] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """Whoever still sends hears that OrgLoop stops."""
+        self._closed = True
+        for patience in self._arriving:
+            if not patience.expired():
+                patience.reschedule(0)
+
+    @asynccontextmanager
+    async def of(self, request: web.BaseRequest) -> AsyncGenerator[bytes]:
+        """The body, to be worked on within.
+
+        Raises Refused: too large (413), slow (408), packed (415), an unknown expectation (417);
+        Overloaded if too much has come from others.
+        """
+        _require_readable(request, self._bounds.limit)
+        content = request.content
+        body = bytearray()
+        try:
+            if content.is_eof():
+                self._take(body, content.read_nowait())
+            else:
+                await _answer_expectation(request)
+                await self._arrival(body, content)
+            if self._large(len(body)):
+                async with self._turns:
+                    yield bytes(body)
+            else:
+                yield bytes(body)
+        finally:
+            self._held -= self._large(len(body))
+
+    async def _arrival(self, body: bytearray, content: StreamReader) -> None:
+        patience = asyncio.timeout(0 if self._closed else self._bounds.seconds)
+        try:
+            async with patience:
+                self._arriving.add(patience)
+                while not content.at_eof():
+                    self._take(body, await content.readany())
+        except TimeoutError as exc:
+            if self._closed:
+                raise stopping() from exc
+            raise Refused("the body did not arrive in time", hint="send it again", status=408) from exc
+        except web.RequestPayloadError as exc:
+            raise Refused("the body is not what its headers say", hint="send it again, whole") from exc
+        finally:
+            self._arriving.discard(patience)
+
+    def _take(self, body: bytearray, more: bytes) -> None:
+        length = len(body) + len(more)
+        if length > self._bounds.limit:
+            raise _too_large(self._bounds.limit)
+        grown = self._large(length) - self._large(len(body))
+        if self._held + grown > self._bounds.room:
+            raise Overloaded(
+                f"large requests that are not answered yet fill {self._bounds.room} bytes",
+                hint="send it again after a moment",
+            )
+        self._held += grown
+        body += more
+
+    def _large(self, length: int) -> int:
+        """The length, if that makes a body a large one; else 0."""
+        return length if length > self._bounds.small else 0
+
+
+def stopping() -> Overloaded:
+    """What everybody hears from a stop on."""
+    return Overloaded("OrgLoop is stopping", hint="send it again once it is back")
+
+
+def _require_readable(request: web.BaseRequest, limit: int) -> None:
+    """Refuse by its head what will be too large, and what is packed."""
+    headers, length = request.headers, request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit)
     encoding = headers.get("Content-Encoding")
     if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise Refused(
@@ -41,28 +130,6 @@ async def read_body(request: web.BaseRequest, bounds: BodyBounds) -> bytes:
             hint="send it as it is, not compressed",
             status=501,
         )
-    if content.is_eof():
-        body = content.read_nowait()
-        if len(body) > bounds.limit:
-            raise _too_large(bounds.limit)
-        return body
-    await _answer_expectation(request)
-    try:
-        async with asyncio.timeout(bounds.seconds):
-            return await _collect(content, bounds.limit)
-    except TimeoutError as exc:
-        raise Refused("the body did not arrive in time", hint="send it again", status=408) from exc
-    except web.RequestPayloadError as exc:
-        raise Refused("the body is not what its headers say", hint="send it again, whole") from exc
-
-
-async def _collect(content: StreamReader, limit: int) -> bytes:
-    body = bytearray()
-    while not content.at_eof():
-        body += await content.readany()
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
 
 
 async def _answer_expectation(request: web.BaseRequest) -> None:

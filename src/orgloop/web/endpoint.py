@@ -12,7 +12,7 @@ from aiohttp import web
 from orgloop.connectors.body import parse_json
 from orgloop.errors import NotFound, Refused
 from orgloop.web.answers import MethodRefused
-from orgloop.web.body import BodyBounds, read_body
+from orgloop.web.body import Bodies
 from orgloop.web.parameters import Parameters
 
 
@@ -23,12 +23,12 @@ class Call:
     request: web.BaseRequest
     names: Mapping[str, str]
     parameters: Parameters
-    bounds: BodyBounds
+    bodies: Bodies
 
     async def document(self, *known: str) -> dict[str, Any]:
         """The body as a JSON object; an empty one is {}. Raises Refused, also for keys beyond `known`."""
-        body = await read_body(self.request, self.bounds)
-        content = parse_json(body) if body.strip() else {}
+        async with self.bodies.of(self.request) as body:
+            content = parse_json(body) if body.strip() else {}
         if not isinstance(content, dict):
             raise Refused(
                 "the body must be a JSON object", hint="send {} or nothing if there is nothing to say"

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from orgloop.errors import NotFound, OrgLoopError, Overloaded, Refused
+from orgloop.errors import NotFound, OrgLoopError, Refused
 from orgloop.web import webhook
 from orgloop.web.answers import MethodRefused, error_answer, json_answer
-from orgloop.web.body import BodyBounds
+from orgloop.web.body import Bodies, BodyBounds, stopping
 from orgloop.web.connection import Misdirected
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call
@@ -31,15 +31,16 @@ class Face:
     def __init__(self, desk: Desk, token: str, bounds: BodyBounds) -> None:
         self._desk = desk
         self._token = token
-        self._bounds = bounds
+        self._bodies = Bodies(bounds)
         self._table = table(desk)
         self._closing = False
         self._in_flight = 0
         self._idle = asyncio.Event()
 
     async def close(self, grace: float) -> None:
-        """Refuse what comes from now on; what was let in has `grace` seconds to be answered."""
+        """Refuse what comes, and what has not come whole; the rest has `grace` seconds to be answered."""
         self._closing = True
+        self._bodies.close()
         if self._in_flight:
             with suppress(TimeoutError):
                 async with asyncio.timeout(grace):
@@ -74,7 +75,7 @@ class Face:
         if path[:1] != "/" or isinstance(request, Misdirected):
             raise Refused("the request's target is not a path", hint="send `GET /api/status HTTP/1.1`")
         if path.startswith("/webhook/"):
-            return await webhook.receive(self._desk.runtime.doorway, request, path, self._bounds)
+            return await webhook.receive(self._desk.runtime.doorway, request, path, self._bodies)
         if path.startswith(("/api/", "/control/")):
             return await self._operate(request, path)
         raise NotFound(f"Not found: {path}", hint=PLACES)
@@ -87,13 +88,13 @@ class Face:
             raise MethodRefused(request.method, path, allow="GET")
         endpoint, names = self._table.find(request.method, path)
         call = Call(
-            request=request, names=names, parameters=Parameters(request.rel_url.query), bounds=self._bounds
+            request=request, names=names, parameters=Parameters(request.rel_url.query), bodies=self._bodies
         )
         content: Any = await endpoint.answer(call)
         return content if isinstance(content, web.StreamResponse) else json_answer(content)
 
 
 def _closed() -> web.Response:
-    answer = error_answer(Overloaded("OrgLoop is stopping", hint="send it again once it is back"))
+    answer = error_answer(stopping())
     answer.force_close()
     return answer

@@ -25,6 +25,9 @@ from orgloop.web.readings import Readings
 GRACE: Final = 5.0
 """Seconds that requests in flight get at a stop."""
 
+PARTING: Final = 0.25
+"""Seconds after that for answers on their way, and for senders to stop sending."""
+
 
 def serve(
     runtime: Runtime,
@@ -129,7 +132,7 @@ class Server:
 
     async def _listen(self, handler: Handler, listening: socket.socket) -> None:
         listener = Listener(handler, self._bounds)
-        runner = web.ServerRunner(listener, shutdown_timeout=1.0)
+        runner = web.ServerRunner(listener, shutdown_timeout=PARTING)
         await runner.setup()
         self._listeners.append(listener)
         self._runners.append(runner)

@@ -13,7 +13,7 @@ from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Reply
 from orgloop.runtime.inbound import Doorway
 from orgloop.web.answers import MethodRefused, json_answer
-from orgloop.web.body import BodyBounds, read_body
+from orgloop.web.body import Bodies
 from orgloop.web.guards import require_local
 
 METHODS: Final = frozenset({"GET", "POST", "PUT"})
@@ -47,7 +47,7 @@ class Headers(Mapping[str, str]):
 
 
 async def receive(
-    doorway: Doorway, request: web.BaseRequest, path: str, bounds: BodyBounds
+    doorway: Doorway, request: web.BaseRequest, path: str, bodies: Bodies
 ) -> web.StreamResponse:
     """One request to `path`, which begins with `/webhook/`."""
     source = _source_of(path)
@@ -58,15 +58,15 @@ async def receive(
     peer = request.remote or ""
     if not receiver.signed:
         require_local(request.headers, peer)
-    body = await read_body(request, bounds)
-    inbound = Inbound(
-        method=request.method,
-        headers=headers,
-        body=body,
-        query=request.rel_url.raw_query_string,
-        peer=peer,
-    )
-    reply, accepted = await doorway.receive(source, inbound)
+    async with bodies.of(request) as body:
+        inbound = Inbound(
+            method=request.method,
+            headers=headers,
+            body=body,
+            query=request.rel_url.raw_query_string,
+            peer=peer,
+        )
+        reply, accepted = await doorway.receive(source, inbound)
     return _answer(reply, accepted)
 
 

@@ -1,0 +1,87 @@
+"""Large bodies, and bodies that do not come: they cost little, and nobody else waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop.web.body import BodyBounds
+from tests.web.daemon import Daemon, daemon, until
+from tests.web.raw import post, wire
+
+LARGE = BodyBounds().small + 1
+HEAD = b"POST /webhook/hooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+async def test_few_large_bodies_are_worked_on_at_once_and_small_ones_pass_them(
+    acme: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, inside = asyncio.Event(), 0
+    receive = acme.runtime.doorway.receive
+
+    async def slow(source: str, request: Any) -> Any:
+        nonlocal inside
+        if len(request.body) >= LARGE:
+            inside += 1
+            await gate.wait()
+        return await receive(source, request)
+
+    monkeypatch.setattr(acme.runtime.doorway, "receive", slow)
+    large = [asyncio.create_task(acme.post("/webhook/hooks", {"text": "a" * LARGE})) for _ in range(12)]
+    await until(lambda: inside == BodyBounds().at_once, "as many as may be")
+    await until(lambda: acme.server.connections >= len(large), "all of them")
+    assert (await acme.post("/webhook/hooks", {"n": 1}))[0] == 200
+    assert inside == BodyBounds().at_once
+    gate.set()
+    assert [status for status, _ in await asyncio.gather(*large)] == [200] * 12
+
+
+async def test_stalled_bodies_fill_no_more_than_their_room(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.web.server.BodyBounds", lambda **given: BodyBounds(**given, room=100_000))
+    async with daemon(home) as acme, AsyncExitStack() as stack:
+        stalled = [await stack.enter_async_context(wire(acme.server.port)) for _ in range(3)]
+        for connection in stalled:
+            await connection.send(HEAD % 50_001 + b"a" * 45_000)
+        answers = [asyncio.create_task(connection.answer()) for connection in stalled]
+        await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED, timeout=20)
+        [refused] = [task.result() for task in answers if task.done()]
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert refused.json["error"] == "large requests that are not answered yet fill 100000 bytes"
+        assert (await acme.post("/webhook/hooks", {"n": 1}))[0] == 200
+        for task in answers:
+            task.cancel()
+        await stack.aclose()
+        await until(lambda: acme.server.connections == 1, "they are gone")
+        for n in range(5):
+            assert (await acme.post("/webhook/hooks", {"n": n, "text": "a" * 90_000}))[0] == 200
+
+
+async def test_a_stop_does_not_wait_for_a_body_that_does_not_come(acme: Daemon) -> None:
+    async with wire(acme.server.port) as connection:
+        await connection.send(HEAD % 9 + b"{")
+        others = acme.server.connections
+        await until(lambda: others == acme.server.connections, "its connection")
+        began = time.monotonic()
+        stopping = asyncio.create_task(acme.server.stop())
+        answer = await connection.answer()
+        assert (answer.status, answer.json["error"]) == (503, "OrgLoop is stopping")
+        await stopping
+        assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("more", [b"", b"1"], ids=["at the limit", "one byte more"])
+@pytest.mark.parametrize("at_once", [True, False], ids=["with its head", "in pieces"])
+async def test_the_limit_holds_however_a_body_comes(more: bytes, at_once: bool, home: Path) -> None:
+    body = b'{"a":"' + b"a" * (1_000 - 8) + b'"}' + more
+    async with daemon(home, body_limit=1_000) as acme, wire(acme.server.port) as connection:
+        request = post(b"/webhook/hooks", body)
+        for piece in [request] if at_once else [request[:500], request[500:]]:
+            await connection.send(piece)
+        assert (await connection.answer()).status == (413 if more else 200)
