@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
+import orjson
 import pytest
 
 from orgloop.core.delivery import State
@@ -225,3 +227,23 @@ async def test_a_wake_that_waits_for_a_retry_says_when_and_why(journal: Journal,
     await settle(journal, wake, Retry(reason="500", after_ms=70), at=30)
     (found,) = reader.deliveries(Query(states=[State.PENDING]))
     assert (found.due, found.detail, found.attempts) == (100, "500", 1)
+
+
+async def test_lists_can_do_without_large_payloads(journal: Journal, reader: Reader) -> None:
+    large = {
+        "id": "evt_1",
+        "timestamp": "then",
+        "payload": {"text": "\u00e9" * 50_000, "n": 2**53},
+        "hops": 0,
+    }
+    small = {"id": "evt_2", "timestamp": "now", "payload": {"n": 1}, "hops": 0}
+    for number, document in enumerate([large, small], 1):
+        changed = replace(delivery(str(number)), document=orjson.dumps(document))
+        await accept(journal, replace(event(str(number), changed), document=orjson.dumps(document)))
+    light = Query(payloads=False)
+    without = {name: value for name, value in large.items() if name != "payload"}
+    assert [row.document for row in reader.events(light)] == [small, without]
+    assert [row.document for row in reader.deliveries(light)] == [small, without]
+    assert [row.document for row in reader.events(Query())] == [small, large]
+    assert [row.document for row in reader.deliveries(Query())] == [small, large]
+    assert (len(reader.steps(light)), len(reader.runs(light))) == (0, 0)

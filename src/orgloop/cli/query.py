@@ -50,6 +50,7 @@ def asked(
         trace_id=trace_id,
         since=since_of(since, int(time.time() * 1000)) if since is not None else None,
         limit=limit,
+        payloads=False,
     )
 
 
@@ -58,7 +59,7 @@ def nothing_found(reader: Reader, query: Query, what: str) -> str:
     from orgloop.journal.model import Query
 
     require_known(reader, source=query.source, route=query.route, actor=query.actor)
-    narrowed = query != Query(limit=query.limit, states=query.states)
+    narrowed = query != Query(limit=query.limit, states=query.states, payloads=query.payloads)
     return f"{what} that fits" if narrowed else f"{what} yet"
 
 

@@ -19,7 +19,10 @@ _PARTIAL: Final[Mapping[frozenset[State], str]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:
-    """One list: the columns its filters mean. An empty column asks for an event with such a delivery."""
+    """One list: the columns its filters mean. An empty column asks for an event with such a delivery.
+
+    `light` is its statement without large payloads.
+    """
 
     name: str
     table: str
@@ -32,12 +35,21 @@ class Listing:
     actor: str = "d.actor"
     state: str = "d.state"
     reason: str = "d.reason"
+    light: str = ""
 
 
 EVENTS: Final = Listing(
-    name="events", table="e", time="e.at", delivery_id="", route="", actor="", state="", reason=""
+    name="events",
+    table="e",
+    time="e.at",
+    delivery_id="",
+    route="",
+    actor="",
+    state="",
+    reason="",
+    light="events_light",
 )
-DELIVERIES: Final = Listing(name="deliveries", table="d", time="d.accepted_at")
+DELIVERIES: Final = Listing(name="deliveries", table="d", time="d.accepted_at", light="deliveries_light")
 STEPS: Final = Listing(name="steps", table="s", time="s.at", state="s.state", reason="s.reason")
 RUNS: Final = Listing(
     name="runs",

@@ -44,7 +44,7 @@ class Follower:
     @classmethod
     def last(cls, reader: Reader, events: int) -> Follower:
         """The last so many events, and all that happened from the first of them on."""
-        newest = reader.events(Query(limit=events))
+        newest = reader.events(Query(limit=events, payloads=False))
         return cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
 
     @classmethod
@@ -84,7 +84,7 @@ class Follower:
         self._reader.close()
 
     def _query(self, after: int, limit: int) -> Query:
-        return Query(after=after, limit=limit, trace_id=self._trace_id)
+        return Query(after=after, limit=limit, trace_id=self._trace_id, payloads=False)
 
     def _with_deliveries(self, events: Sequence[EventRow]) -> list[tuple[EventRow, list[DeliveryRow]]]:
         """Each event with its deliveries; both were written in the same order."""

@@ -203,4 +203,5 @@ def page_sql(listing: Listing, query: Query, asked: Conditions) -> str:
     seq = f"+{listing.table}.seq" if asked.narrow else f"{listing.table}.seq"
     where = " AND ".join([*asked.terms, f"{seq} > ?", f"{seq} <= ?"])
     order = "DESC" if query.after is None else "ASC"
-    return f"{_SQL[listing.name]} WHERE {where} ORDER BY {seq} {order} LIMIT ?"
+    rows = _SQL[listing.light if listing.light and not query.payloads else listing.name]
+    return f"{rows} WHERE {where} ORDER BY {seq} {order} LIMIT ?"

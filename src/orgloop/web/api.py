@@ -155,6 +155,7 @@ def _query(asked: Parameters, **filters: Any) -> Query:
         # `to` is part of what is asked for; the journal's bound is not.
         until=None if until is None else until + 1,
         limit=asked.limit(PAGE),
+        payloads=False,
         **filters,
     )
     asked.finish()
@@ -169,7 +170,7 @@ def _event(reader: Reader, row: EventRow, organization: Organization) -> dict[st
 def _of_event(reader: Reader, row: EventRow) -> tuple[Sequence[DeliveryRow], Sequence[StepRow]]:
     if not row.routes:
         return (), ()
-    query = Query(event_id=row.id, after=0, limit=1000)
+    query = Query(event_id=row.id, after=0, limit=1000, payloads=False)
     return reader.deliveries(query), reader.steps(query)
 
 

@@ -185,6 +185,8 @@ class Query:
     `since` is inclusive, `until` exclusive: when an event or its delivery was accepted, a step
     happened, a run started. Filters on what an event does not have itself (route, actor, delivery,
     states, reason) ask for an event with such a delivery. `reason` of a run is why it ended.
+    Without `payloads`, documents of events that are larger than 64 KiB come without theirs: a page
+    of those takes gigabytes.
     """
 
     source: str = ""
@@ -199,3 +201,4 @@ class Query:
     until: int | None = None
     after: int | None = None
     limit: int = 100
+    payloads: bool = True

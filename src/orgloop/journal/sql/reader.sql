@@ -5,11 +5,25 @@
 SELECT e.seq, e.id, e.at, e.source, e.type, e.platform_event, e.trace_id, e.hops, e.routes, e.document
 FROM events e
 
+-- name: events_light
+-- Events; large ones without their payload.
+SELECT e.seq, e.id, e.at, e.source, e.type, e.platform_event, e.trace_id, e.hops, e.routes,
+       CASE WHEN length(e.document) > 65536 THEN json_remove(CAST(e.document AS TEXT), '$.payload') ELSE e.document END
+FROM events e
+
 -- name: deliveries
 -- Deliveries, with what they have from their event.
 SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs, d.state, d.reason, d.detail,
        d.key, d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
        d.waived, d.run_id, d.steps, d.document
+FROM deliveries d JOIN events e ON e.seq = d.event_seq
+
+-- name: deliveries_light
+-- Deliveries; large events without their payload.
+SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs, d.state, d.reason, d.detail,
+       d.key, d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
+       d.waived, d.run_id, d.steps,
+       CASE WHEN length(d.document) > 65536 THEN json_remove(CAST(d.document AS TEXT), '$.payload') ELSE d.document END
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: steps
