@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orgloop.errors import OrgLoopError
-from orgloop.runtime.home import DaemonInfo, Home, replace_file, running_daemon, wanted_port
+from orgloop.runtime.home import DaemonInfo, Home, mark_of, replace_file, running_daemon, wanted_port
 
 
 def info(pid: int, started_at: int | None = None) -> DaemonInfo:
@@ -90,6 +91,21 @@ def test_a_child_that_nobody_waited_for_does_not_count(home: Path) -> None:
 def test_a_stranger_with_the_daemons_number_does_not_count(home: Path) -> None:
     """The number was used again: that process began after the daemon had written its file."""
     Home(home).write_daemon(info(os.getpid(), started_at=1))
+    assert running_daemon(Home(home)) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux marks processes")
+def test_a_clock_that_was_set_hides_no_daemon_and_brings_none_back(home: Path) -> None:
+    mark = mark_of(os.getpid())
+    Home(home).write_daemon(replace(info(os.getpid(), started_at=1), process=mark))
+    assert running_daemon(Home(home)) is not None
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert mark_of(child.pid) not in ("", mark)
+    Home(home).write_daemon(replace(info(child.pid), process=mark))
+    assert running_daemon(Home(home)) is None
+    Home(home).write_daemon(replace(info(child.pid), process=mark_of(child.pid)))
+    assert running_daemon(Home(home)) is not None
+    child.communicate(b"\n", timeout=30)
     assert running_daemon(Home(home)) is None
 
 

@@ -23,7 +23,7 @@ from orgloop.journal.sqlite import open_journal, open_reader
 from orgloop.plugin.registry import Registry
 from orgloop.runtime.clock import SystemClock
 from orgloop.runtime.doctor import Patient, examine
-from orgloop.runtime.home import DaemonInfo, Home, port_of, running_daemon, wanted_port
+from orgloop.runtime.home import DaemonInfo, Home, mark_of, port_of, running_daemon, wanted_port
 from orgloop.runtime.http import HttpClient
 from orgloop.runtime.runtime import Runtime
 from orgloop.web.server import serve
@@ -100,6 +100,7 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
                 project=organization.name,
                 root=str(organization.root),
                 version=version,
+                process=mark_of(os.getpid()),
             )
         )
         # What is there now stays: searched for garbage again and again, it would take a tenth of the time.

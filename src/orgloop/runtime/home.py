@@ -22,7 +22,8 @@ _SLACK_MS: Final = 2_000
 class DaemonInfo:
     """daemon.json: the daemon that serves this home.
 
-    `started_at` is in milliseconds since 1970, `root` the project's directory.
+    `started_at` is in milliseconds since 1970, `root` the project's directory. `process` is what
+    `mark_of` says about it.
     """
 
     pid: int
@@ -31,6 +32,7 @@ class DaemonInfo:
     project: str
     root: str
     version: str
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,9 @@ class Home:
         """What daemon.json says, true or not; None if there is none, or if it is no such file."""
         try:
             said = json.loads(self.daemon_file.read_bytes())
-            return DaemonInfo(**{name: kind(said[name]) for name, kind in _FIELDS.items()})
-        except (OSError, ValueError, KeyError, TypeError):
+            known = {name: kind(said[name]) for name, kind in _FIELDS.items()}
+            return DaemonInfo(**known, process=str(said.get("process", "")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
 
@@ -133,24 +136,41 @@ _FIELDS: Final[Mapping[str, type]] = {
 
 def running_daemon(home: Home) -> DaemonInfo | None:
     """The daemon that serves this home now, or None. A stale daemon.json counts for nothing."""
-    import psutil  # most commands look only at paths
-
     info = home.read_daemon()
     if info is None or info.pid <= 0:
         return None
+    alive = mark_of(info.pid) == info.process if info.process else _began_before(info)
+    return info if alive else None
+
+
+def mark_of(pid: int) -> str:
+    """Which process this is, of all that ever had its number; empty if it has ended, or if nobody tells.
+
+    A time would not do: clocks are set, and then every process seems to have begun at another one.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        # Behind the name, which may hold anything: the state, and as the 20th when it began, since the boot.
+        facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return ""
+    return "" if facts[0] in (b"Z", b"X") else f"{boot} {facts[19].decode()}"
+
+
+def _began_before(info: DaemonInfo) -> bool:
+    """Where there are no marks: the daemon is older than what it wrote, whoever got its number younger."""
+    import psutil  # most commands look only at paths
+
     try:
         process = psutil.Process(info.pid)
-        # The daemon is older than what it wrote; whoever got its number later is younger.
-        if (
-            process.status() == psutil.STATUS_ZOMBIE
-            or process.create_time() * 1000 > info.started_at + _SLACK_MS
-        ):
-            return None
+        return (
+            process.status() != psutil.STATUS_ZOMBIE
+            and process.create_time() * 1000 <= info.started_at + _SLACK_MS
+        )
     except psutil.AccessDenied:
-        return info
+        return True
     except psutil.Error:
-        return None
-    return info
+        return False
 
 
 def wanted_port(environ: Mapping[str, str]) -> int:
