@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from orgloop.cli.client import Client
+from orgloop.cli.spool import Hook, keep, keep_taking
 from orgloop.config.findings import Code, Finding, Severity
 from orgloop.core.happening import Rejected
 from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoopError, Refused
@@ -153,6 +155,22 @@ async def test_a_webhook_is_handed_on_as_it_is(client: Client, acme: Daemon) -> 
     assert (await refused(Refused, client.post_webhook, "hooks", b"{")).status == 400
     assert (await refused(Refused, client.post_webhook, "signed", b"{}")).status == 401
     await refused(NotFound, client.post_webhook, "nobody", b"{}")
+
+
+async def test_a_hook_that_missed_the_daemon_s_start_is_taken_soon_and_once(acme: Daemon) -> None:
+    home, stopped = acme.runtime.home, threading.Event()
+    home.ensure()
+    announce(home, acme.server.port)
+    taking = asyncio.create_task(asyncio.to_thread(keep_taking, home, stopped, 0.01))
+    for n in range(3):
+        hook = Hook.new("hooks", b'{"n": %d}' % n, {})
+        await call(keep, home, hook)
+        await call(keep, home, replace(hook, at=hook.at + 1))
+        await until(lambda: not list(home.spool.iterdir()), "the spool to be empty")
+    stopped.set()
+    await taking
+    events = acme.reader.events(Query(source="hooks"))
+    assert [row.document["payload"] for row in events] == [{"n": 2}, {"n": 1}, {"n": 0}]
 
 
 async def test_the_daemon_of_another_home_is_left_alone(acme: Daemon, tmp_path: Path) -> None:

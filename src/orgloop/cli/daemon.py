@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from threading import Thread, Timer
+from threading import Event, Thread, Timer
 from typing import Any, Final
 
-from orgloop.cli.spool import take_kept
+from orgloop.cli.spool import keep_taking
 from orgloop.cli.version import version_of
 from orgloop.config.load import load_or_raise, load_project
 from orgloop.config.model import Organization
@@ -68,7 +68,7 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
     home = place.home
     home.ensure()
     clock = SystemClock()
-    stopping = _stop_signals()
+    stopping, stopped = _stop_signals(), Event()
     read = partial(open_reader, home.path)
     journal = await open_journal(
         home.path, project=organization.name, clock=clock.now, holder=f"the daemon of {organization.root}"
@@ -108,9 +108,10 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
         gc.set_threshold(*GARBAGE_AFTER)
         on_ready(Ready(runtime=runtime, url=f"http://127.0.0.1:{port}"))
         # By the front door, as their hooks would have: what a source refuses is refused here, too.
-        Thread(target=take_kept, args=(home,), name="kept hooks", daemon=True).start()
+        Thread(target=keep_taking, args=(home, stopped), name="kept hooks", daemon=True).start()
         await stopping.wait()
     finally:
+        stopped.set()
         if server is not None:
             await server.stop()
         if reader is not None:

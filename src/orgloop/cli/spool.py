@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from orgloop.errors import DaemonError, OrgLoopError
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from orgloop.cli.client import Client
     from orgloop.runtime.home import Home
 
@@ -25,6 +27,9 @@ MOST: Final = 1_000
 
 FRESH: Final = 24 * 3600.0
 """Seconds after which a hook is told to nobody any more: it wakes agents for what is long over."""
+
+LOOK_AGAIN: Final = 10.0
+"""Seconds between two looks of a daemon into its spool."""
 
 SUFFIX: Final = ".hook.json"
 ASIDE: Final = ".refused"
@@ -94,13 +99,22 @@ def flush(home: Home, client: Client, patience: float) -> Iterator[str]:
                 path.unlink(missing_ok=True)
 
 
-def take_kept(home: Home, patience: float = 30.0) -> None:
-    """What a daemon does with the spool once it answers: hand it over to itself."""
+def keep_taking(home: Home, stopped: Event, every: float = LOOK_AGAIN) -> None:
+    """What a daemon does with the spool once it answers: hand it over to itself, until it has stopped.
+
+    Again and again: a hook may come while the daemon begins, or when it is too busy to answer.
+    """
+    while not stopped.is_set():
+        _take_kept(home)
+        stopped.wait(every)
+
+
+def _take_kept(home: Home, patience: float = 30.0) -> None:
     from orgloop.cli.client import Client
 
-    if not any(home.spool.glob(f"*{SUFFIX}")):
-        return
     try:
+        if not any(home.spool.glob(f"*{SUFFIX}")):
+            return
         client = Client.of_home(home)
         for trouble in flush(home, client, patience) if client is not None else ():
             log.warning("%s", trouble)
