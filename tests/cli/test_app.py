@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import click
@@ -205,6 +206,20 @@ def test_a_fault_of_our_own_keeps_its_traceback(broken: Broken, orgloop: Orgloop
     assert "Traceback" not in said.err
     assert "Traceback" in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_fault_on_a_full_disk_is_told_all_the_same(
+    broken: Broken, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> tuple[int, str]:
+        return os.open("/dev/full", os.O_WRONLY), "kept"
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    said = orgloop()
+    assert said.code == Exit.BUG
+    assert "RuntimeError: out of luck" in said.err
+    assert "--verbose" in said.err
 
 
 def test_verbose_shows_the_traceback(broken: Broken, orgloop: Orgloop) -> None:

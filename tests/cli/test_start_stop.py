@@ -144,6 +144,16 @@ def test_a_taken_port_is_named_and_nothing_stays_behind(acme: Organization) -> N
     assert daemon_of(acme).port == port
 
 
+def test_the_daemons_log_is_for_its_owner_and_one_that_cannot_be_written_is_told(acme: Organization) -> None:
+    log = acme.home.logs / "daemon.log"
+    log.mkdir(parents=True)
+    said = acme.command("start", "--daemon", check=False)
+    assert (said.returncode, "cannot be used: Is a directory" in said.stderr) == (1, True)
+    log.rmdir()
+    acme.command("start", "--daemon")
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
 async def test_whoever_holds_the_journal_is_named(acme: Organization) -> None:
     journal = await open_journal(acme.home.path, project="acme", clock=lambda: 0, holder="a long backup")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -255,3 +256,29 @@ async def test_two_journals_in_memory_know_nothing_of_each_other(journal: Sqlite
     await other.close()
     (answer,) = await accept(journal, event("1"))
     assert not answer.duplicate
+
+
+async def test_a_journal_that_cannot_be_opened_is_not_called_missing(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        # SQLite wants to write beside a journal with a write-ahead log, also to read it.
+        raise apsw.CantOpenError("unable to open database file")
+
+    await (await opened(home)).close()
+    monkeypatch.setattr(apsw, "Connection", read_only)
+    with pytest.raises(JournalUnavailable, match="cannot be used"):
+        open_reader(home)
+
+
+async def test_a_full_disk_is_told_and_leaves_the_lock_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(JournalUnavailable, match="No space left"):
+        await open_journal(tmp_path, project="p", clock=lambda: 0)
+    monkeypatch.undo()
+    await (await open_journal(tmp_path, project="p", clock=lambda: 0)).close()

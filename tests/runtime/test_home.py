@@ -63,6 +63,14 @@ def test_a_token_is_made_once(home: Path) -> None:
     assert mode(Home(home).token) == 0o600
 
 
+def test_what_cannot_be_written_is_no_fault_of_ours(tmp_path: Path) -> None:
+    gone = Home(tmp_path / "gone")
+    for write in (gone.make_token, lambda: gone.write_daemon(info(1))):
+        with pytest.raises(OrgLoopError, match="cannot be used: No such file") as failed:
+            write()
+        assert "ORGLOOP_HOME" in failed.value.hint
+
+
 def test_the_daemon_that_lives_is_found(home: Path) -> None:
     assert running_daemon(Home(home)) is None
     Home(home).write_daemon(info(os.getpid()))

@@ -93,10 +93,10 @@ def _keep(text: str, environ: Mapping[str, str]) -> Path | None:
     for directory in (home / "logs", None):
         try:
             descriptor, path = tempfile.mkstemp(".txt", prefix, directory)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
         except OSError:
             continue
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
         return Path(path)
     return None
 

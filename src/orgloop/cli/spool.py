@@ -58,7 +58,7 @@ class Hook:
 
 
 def keep(home: Home, hook: Hook) -> Path:
-    """Write it into the home's spool. Raises OrgLoopError if there is no room."""
+    """Write it into the home's spool. Raises OrgLoopError if that cannot be done, or if there is no room."""
     from orgloop.runtime.home import replace_file
 
     home.ensure()
@@ -76,7 +76,8 @@ def keep(home: Home, hook: Hook) -> Path:
         "at": hook.at,
     }
     path = home.spool / f"{int(hook.at * 1000):013}-{hook.key}{SUFFIX}"
-    replace_file(path, json.dumps(content))
+    with home.writing():
+        replace_file(path, json.dumps(content))
     return path
 
 

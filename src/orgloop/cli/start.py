@@ -92,7 +92,9 @@ def _arguments(cli: Cli, file: Path, *more: str) -> list[str]:
 
 def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
     """Start a daemon of its own session; returns once it answers."""
+    import os
     import subprocess
+    from functools import partial
 
     from orgloop.cli.supervise import daemon_command
 
@@ -100,7 +102,9 @@ def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
     log_file = cli.home.logs / "daemon.log"
     # Quiet: what happens is in the journal, and a file that nobody rotates has only what is not.
     more = ["--quiet", *(["--supervised"] if supervised else [])]
-    with log_file.open("ab") as log:
+    with cli.home.writing():
+        log = open(log_file, "ab", opener=partial(os.open, mode=0o600))  # noqa: SIM115
+    with log:
         written = log.tell()
         child = subprocess.Popen(
             daemon_command(["start", "--config", str(cli.project_file), *more]),
@@ -115,7 +119,10 @@ def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
         what = f"has not answered within {READY_WITHIN:.0f} s" if alive else "did not start"
         said = _last_lines(log_file, written)
         raise DaemonError(
-            f"the daemon {what}" + (f":\n{said}" if said else ""), hint=f"its log is {log_file}"
+            f"the daemon {what}" + (f":\n{said}" if said else ""),
+            # On a full disk it cannot even say why.
+            hint=f"its log is {log_file}"
+            + ("" if said else "; in the foreground, `orgloop start` says more"),
         )
     if cli.out.json:
         cli.out.data({"started": True, "pid": info.pid, "port": info.port})

@@ -99,9 +99,9 @@ def open_reading(place: Place) -> apsw.Connection:
         connection.set_busy_timeout(_BUSY_MS)
         connection.pragma("cache_size", -4_096)
         tables = cast("int", connection.execute("SELECT count(*) FROM sqlite_schema").get)
-    except apsw.CantOpenError as exc:
-        raise _no_journal(place) from exc
     except apsw.Error as exc:
+        if isinstance(exc, apsw.CantOpenError) and not (place.memory or Path(place.name).exists()):
+            raise _no_journal(place) from exc
         raise translated(exc, place.name) from exc
     if not tables:
         connection.close()

@@ -25,11 +25,15 @@ def make_home(home: Path) -> Path:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         os.close(descriptor)
     except OSError as exc:
-        raise JournalUnavailable(
-            f"the home {home} cannot hold a journal: {exc.strerror or exc}",
-            hint="Check that this user may write there, or set ORGLOOP_HOME to another directory.",
-        ) from exc
+        raise _unusable(home, exc) from exc
     return path
+
+
+def _unusable(home: Path, exc: OSError) -> JournalUnavailable:
+    return JournalUnavailable(
+        f"the home {home} cannot hold a journal: {exc.strerror or exc}",
+        hint="Check that there is space and this user may write there, or set ORGLOOP_HOME to another one.",
+    )
 
 
 class HomeLock:
@@ -37,7 +41,10 @@ class HomeLock:
 
     def __init__(self, home: Path, *, holder: str, at: int) -> None:
         """Take the lock. Raises JournalLocked, which names the holder, if another process has it."""
-        self._descriptor = os.open(home / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            self._descriptor = os.open(home / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise _unusable(home, exc) from exc
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -47,7 +54,11 @@ class HomeLock:
                 f"the journal of {home} is in use by {who}",
                 hint="Stop that process first, or set ORGLOOP_HOME to another directory.",
             ) from exc
-        self._write(orjson.dumps({"pid": os.getpid(), "what": holder or "orgloop", "since": at}))
+        try:
+            self._write(orjson.dumps({"pid": os.getpid(), "what": holder or "orgloop", "since": at}))
+        except OSError as exc:
+            os.close(self._descriptor)
+            raise _unusable(home, exc) from exc
 
     def release(self) -> None:
         """Let the next one in. Idempotent."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -73,15 +73,21 @@ class Home:
 
     def ensure(self) -> None:
         """Create it, for its owner only. Raises OrgLoopError."""
-        try:
+        with self.writing():
             for directory in (self.path, self.runs, self.logs, self.spool):
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.path.stat().st_mode & 0o077:
                 self.path.chmod(0o700)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write to it within. Raises OrgLoopError if the system does not let us."""
+        try:
+            yield
         except OSError as exc:
             raise OrgLoopError(
                 f"the home {self.path} cannot be used: {exc.strerror or exc}",
-                hint="make it writable, or choose another with ORGLOOP_HOME",
+                hint="make it writable, and free some space; or choose another with ORGLOOP_HOME",
             ) from exc
 
     def read_token(self) -> str | None:
@@ -97,22 +103,26 @@ class Home:
             ) from exc
 
     def make_token(self) -> str:
-        """The token, made if there is none."""
+        """The token, made if there is none. Raises OrgLoopError."""
         if (known := self.read_token()) is not None:
             return known
         token = secrets.token_urlsafe(32)
-        replace_file(self.token, token + "\n")
+        with self.writing():
+            replace_file(self.token, token + "\n")
         return token
 
     def write_daemon(self, info: DaemonInfo) -> None:
-        """Say that this daemon serves the home."""
-        replace_file(self.daemon_file, json.dumps(asdict(info), indent=2) + "\n")
+        """Say that this daemon serves the home. Raises OrgLoopError."""
+        with self.writing():
+            replace_file(self.daemon_file, json.dumps(asdict(info), indent=2) + "\n")
 
     def forget_daemon(self, pid: int) -> None:
         """Take back what `write_daemon` said, if it was this process that said it."""
         info = self.read_daemon()
         if info is not None and info.pid == pid:
-            self.daemon_file.unlink(missing_ok=True)
+            # One that cannot be taken back counts for nothing all the same.
+            with suppress(OSError):
+                self.daemon_file.unlink(missing_ok=True)
 
     def read_daemon(self) -> DaemonInfo | None:
         """What daemon.json says, true or not; None if there is none, or if it is no such file."""
