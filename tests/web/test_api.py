@@ -460,7 +460,13 @@ async def test_other_paths_are_not_found(path: str, acme: Daemon) -> None:
 @pytest.mark.parametrize("path", [*PLACES, "/api/nothing"])
 @pytest.mark.parametrize(
     "headers",
-    [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"X-Forwarded-For": "1.2.3.4"}],
+    [
+        {"Host": "evil.example"},
+        {"Origin": "https://evil.example"},
+        {"X-Forwarded-For": "1.2.3.4"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "Same-Site"},
+    ],
     ids=str,
 )
 async def test_pages_of_other_sites_and_tunnels_learn_nothing(
@@ -473,6 +479,11 @@ async def test_pages_of_other_sites_and_tunnels_learn_nothing(
 async def test_a_page_that_we_served_ourselves_may_ask(acme: Daemon) -> None:
     origin = f"http://127.0.0.1:{acme.server.port}"
     assert (await acme.get("/api/status", Origin=origin))[0] == 200
+    assert (await acme.get("/api/status", Sec_Fetch_Site="same-origin"))[0] == 200
+
+
+async def test_a_person_may_type_the_address_into_a_browser(acme: Daemon) -> None:
+    assert (await acme.get("/api/status", Sec_Fetch_Site="none"))[0] == 200
 
 
 async def test_a_source_that_fails_shows(home: Path) -> None:

@@ -106,6 +106,9 @@ async def test_HEAD_is_refused_too(acme: Daemon) -> None:
         {"X-Forwarded-Proto": "https"},
         {"x-forwarded-anything": "1"},
         {"CF-Connecting-IP": "203.0.113.9"},
+        {"Via": "1.1 proxy.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-origin"},
     ],
     ids=str,
 )

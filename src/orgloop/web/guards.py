@@ -14,7 +14,7 @@ from orgloop.errors import Refused
 
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-FORWARDED: Final = frozenset({"forwarded", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
+FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
 """Headers that a tunnel or proxy adds, as all of `x-forwarded-*`: this comes from further than it looks."""
 
 
@@ -27,7 +27,8 @@ def require_local(headers: Mapping[str, str], peer: str) -> None:
             status=403,
         )
     require_local_host(headers)
-    name = "Origin" if "origin" in headers else forwarding_header(headers)
+    page = "Sec-Fetch-Site" if _site(headers) != "none" else ""
+    name = "Origin" if "origin" in headers else page or forwarding_header(headers)
     if name:
         raise Refused(
             f"this source has no secret, so it refuses requests with the header {name}",
@@ -62,6 +63,12 @@ def require_local_host(headers: Mapping[str, str]) -> None:
 
 def require_same_origin(headers: Mapping[str, str]) -> None:
     """Refuse (403) what a page of another origin sent."""
+    if _site(headers) not in ("none", "same-origin"):
+        raise Refused(
+            "a page of another site asks this, says the header Sec-Fetch-Site",
+            hint="type the address into the browser yourself",
+            status=403,
+        )
     origin = headers.get("origin")
     if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
         raise Refused(
@@ -89,6 +96,14 @@ def forwarding_header(headers: Mapping[str, str]) -> str:
         if lower in FORWARDED or lower.startswith("x-forwarded-"):
             return name
     return ""
+
+
+def _site(headers: Mapping[str, str]) -> str:
+    """Where a browser says that the page is from; "none" for a person or a program.
+
+    It tells no Origin where a page only wants to show or fetch what it may not read.
+    """
+    return headers.get("sec-fetch-site", "none").strip().lower()
 
 
 def host_name(host: str) -> str:
