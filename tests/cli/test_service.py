@@ -56,9 +56,10 @@ def test_a_unit_runs_this_python_with_whole_paths() -> None:
     assert settings(unit, "Environment") == ["ORGLOOP_HOME=/home/mona/.orgloop", "PATH=/opt/bin:/usr/bin"]
 
 
-def test_stopping_a_unit_leaves_agents_at_work_and_a_crash_starts_it_again() -> None:
+def test_a_unit_and_its_agents_end_apart_and_a_crash_starts_it_again() -> None:
     unit = systemd_unit(SERVICE)
     assert settings(unit, "KillMode") == ["process"]
+    assert settings(unit, "OOMPolicy") == ["continue"]
     assert settings(unit, "Restart") == ["on-failure"]
     assert settings(unit, "WantedBy") == ["default.target"]
 

@@ -46,7 +46,10 @@ class Service:
 
 
 def systemd_unit(service: Service) -> str:
-    """A user unit. Stopping it ends the daemon alone: agents go on, and the next start takes them over."""
+    """A user unit. Stopping it ends the daemon alone: agents go on, and the next start takes them over.
+
+    An agent that runs out of memory ends alone, too.
+    """
     variables = "\n".join(
         f"Environment={_quoted(f'{name}={value}')}" for name, value in service.environment.items()
     )
@@ -65,6 +68,7 @@ WorkingDirectory={_specifier(str(service.file.parent))}
 ExecStart={" ".join(_word(word) for word in service.command)}
 {variables}
 KillMode=process
+OOMPolicy=continue
 TimeoutStopSec=30
 Restart=on-failure
 RestartSec=5
