@@ -201,6 +201,9 @@ async def test_a_client_that_reads_nothing_is_let_go(home: Path) -> None:
         assert (await acme.get("/api/status"))[0] == 200
 
 
+BODY_TO_COME = b"POST /webhook/hooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
+
+
 async def test_one_connection_too_many_is_told_to_come_back(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,6 +212,7 @@ async def test_one_connection_too_many_is_told_to_come_back(
             held: list[Wire] = []
             for _ in range(3):
                 held.append(await stack.enter_async_context(wire(acme.server.port)))
+                await held[-1].send(BODY_TO_COME)
                 await until(lambda: acme.server.connections == len(held), "the connection")
             async with wire(acme.server.port) as late:
                 answer = await late.answer()
@@ -217,13 +221,29 @@ async def test_one_connection_too_many_is_told_to_come_back(
                 assert await late.closed() == b""
             async with wire(acme.server.port) as later:
                 assert (await later.answer()).status == 503
-            await held[0].send(post(b"/webhook/hooks", b"{}"))
+            await held[0].send(b"}")
             assert (await held[0].answer()).status == 200
         await until(lambda: acme.server.connections == 0, "all gone")
         assert (await acme.get("/api/status"))[0] == 200
     assert [record.getMessage() for record in caplog.records if "connections" in record.getMessage()] == [
-        "more than 3 HTTP connections at once; further ones hear 503"
+        "more than 3 HTTP connections at once"
     ]
+
+
+async def test_those_that_only_wait_make_room_for_a_new_one_the_oldest_first(home: Path) -> None:
+    async with daemon(home, bounds=Bounds(connections=3)) as acme, AsyncExitStack() as stack:
+        held: list[Wire] = []
+        for sent in (BODY_TO_COME, b"POST /web", b""):
+            held.append(await stack.enter_async_context(wire(acme.server.port)))
+            await held[-1].send(sent)
+            await until(lambda: acme.server.connections == len(held), "the connection")
+        for closed in (1, 2):
+            fresh = await stack.enter_async_context(wire(acme.server.port))
+            await fresh.send(post(b"/webhook/hooks", b"{}"))
+            assert (await fresh.answer()).status == 200
+            assert await held[closed].closed() == b""
+        await held[0].send(b"}")
+        assert (await held[0].answer()).status == 200
 
 
 async def test_a_flood_is_answered_to_the_last_request(acme: Daemon) -> None:

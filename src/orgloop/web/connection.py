@@ -27,7 +27,7 @@ class Bounds:
     `idle`: until a request's head is complete, also at the start of a connection. `body`: until its body
     is. `stall`: until a client that reads nothing is let go. `linger`: for the rest of a body that
     nobody wants. `connections`: at once, but never more than half of the files that this process may
-    open; one more is told to come back.
+    open. One more ends the oldest that waits for a request; if none does, it is told to come back.
     """
 
     idle: float = 60.0
@@ -49,7 +49,7 @@ class Listener(web.Server):
         self.bounds = bounds
         # The journal, agents and outgoing requests need files, too.
         self.most = min(bounds.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
-        self._open: set[web.RequestHandler] = set()
+        self._open: dict[web.RequestHandler, None] = {}  # the oldest first
         self._said_full = False
 
     @property
@@ -57,23 +57,27 @@ class Listener(web.Server):
         """How many connections there are."""
         return len(self._open)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether a further connection is one too many."""
+    def has_room(self) -> bool:
+        """Whether the connection that has just come may stay. An older one that only waits makes room."""
         full = self.count > self.most
         if full and not self._said_full:
-            log.warning("more than %d HTTP connections at once; further ones hear 503", self.most)
+            log.warning("more than %d HTTP connections at once", self.most)
         self._said_full = full
-        return full
+        if not full:
+            return True
+        waiting = next((one for one in self._open if isinstance(one, Connection) and one.is_waiting), None)
+        if waiting is not None:
+            waiting.force_close()
+        return waiting is not None
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """A connection came."""
-        self._open.add(handler)
+        self._open[handler] = None
         super().connection_made(handler, transport)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """A connection went."""
-        self._open.discard(handler)
+        self._open.pop(handler, None)
         super().connection_lost(handler, exc)
 
     def _request(
@@ -111,10 +115,15 @@ class Connection(web.RequestHandler):
         self._listener = listener
         self._stalled: asyncio.TimerHandle | None = None
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has no whole head of a request yet."""
+        return self._waiter is not None and not self._waiter.done()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve it, or say that there are too many."""
         super().connection_made(transport)
-        if self._listener.is_full and isinstance(transport, asyncio.Transport):
+        if not self._listener.has_room() and isinstance(transport, asyncio.Transport):
             transport.write(_FULL)
             self.force_close()
 
