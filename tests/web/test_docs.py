@@ -173,7 +173,7 @@ def test_a_difference_is_seen(shown: Any, real: Any) -> None:
 
 
 def test_the_limits_on_the_page_are_those_of_the_server() -> None:
-    from orgloop.web.body import BODY_LIMIT
+    from orgloop.web.body import BODY_LIMIT, BodyBounds
     from orgloop.web.connection import Bounds
     from orgloop.web.parameters import MOST
 
@@ -181,7 +181,9 @@ def test_the_limits_on_the_page_are_those_of_the_server() -> None:
     for text in (
         f"within {Bounds().body:g} seconds",
         f"within {Bounds().idle:g} seconds",
-        f"More than {Bounds().connections} connections",
+        f"at most {Bounds().connections} connections",
+        f"more than {BodyBounds().small // 1024} KiB",
+        f"fill {BodyBounds().room // 1024**2} MiB",
         "larger than 1 MiB",
         f"at most {MOST}",
     ):

@@ -230,7 +230,9 @@ async def test_one_connection_too_many_is_told_to_come_back(
     ]
 
 
-async def test_those_that_only_wait_make_room_for_a_new_one_the_oldest_first(home: Path) -> None:
+async def test_those_that_only_wait_make_room_for_a_new_one_the_oldest_first(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with daemon(home, bounds=Bounds(connections=3)) as acme, AsyncExitStack() as stack:
         held: list[Wire] = []
         for sent in (BODY_TO_COME, b"POST /web", b""):
@@ -244,6 +246,7 @@ async def test_those_that_only_wait_make_room_for_a_new_one_the_oldest_first(hom
             assert await held[closed].closed() == b""
         await held[0].send(b"}")
         assert (await held[0].answer()).status == 200
+    assert caplog.text.count("connections at once") == 1
 
 
 async def test_a_flood_is_answered_to_the_last_request(acme: Daemon) -> None:

@@ -28,7 +28,7 @@ class BodyBounds:
     limit: int = BODY_LIMIT
     seconds: float = 30.0
     small: int = 16 * 1024
-    room: int = 64 * 1024 * 1024
+    room: int = 32 * 1024 * 1024
     at_once: int = 2
 
 

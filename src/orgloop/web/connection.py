@@ -59,12 +59,12 @@ class Listener(web.Server):
 
     def has_room(self) -> bool:
         """Whether the connection that has just come may stay. An older one that only waits makes room."""
-        full = self.count > self.most
-        if full and not self._said_full:
-            log.warning("more than %d HTTP connections at once", self.most)
-        self._said_full = full
-        if not full:
+        if self.count <= self.most:
+            self._said_full = self._said_full and self.count > self.most // 2
             return True
+        if not self._said_full:
+            log.warning("more than %d HTTP connections at once", self.most)
+            self._said_full = True
         waiting = next((one for one in self._open if isinstance(one, Connection) and one.is_waiting), None)
         if waiting is not None:
             waiting.force_close()
