@@ -340,6 +340,51 @@ def test_a_supervised_daemon_comes_back_after_a_kill_and_goes_with_stop(acme: Or
     assert is_gone(supervisor)
 
 
+@pytest.mark.parametrize("options", [[], ["--force"]], ids=str)
+def test_stop_between_a_crash_and_the_next_start_is_for_good(options: list[str], acme: Organization) -> None:
+    acme.command("start", "--daemon", "--supervised")
+    info = daemon_of(acme)
+    supervisor = psutil.Process(info.pid).ppid()
+    os.kill(info.pid, signal.SIGKILL)
+    wait_for("its end", lambda: is_gone(info.pid))
+    said = acme.command("stop", *options)
+    assert said.stdout.startswith("✓ acme has stopped")
+    assert is_gone(supervisor)
+    assert running_daemon(acme.home) is None
+    assert acme.command("stop").stdout.startswith("nothing runs in ")
+
+
+def test_a_start_leaves_a_crashed_daemon_to_its_supervisor(acme: Organization) -> None:
+    acme.command("start", "--daemon", "--supervised")
+    info = daemon_of(acme)
+    supervisor = psutil.Process(info.pid).ppid()
+    os.kill(supervisor, signal.SIGSTOP)
+    os.kill(info.pid, signal.SIGKILL)
+    try:
+        wait_for("its end", lambda: is_gone(info.pid))
+        for words in (["start"], ["start", "--daemon", "--supervised"]):
+            said = acme.command(*words, check=False)
+            assert said.returncode == 1
+            assert f"starts again by its supervisor (pid {supervisor})" in said.stderr
+            assert "orgloop stop" in said.stderr
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    wait_for("the daemon to come back", lambda: running_daemon(acme.home))
+    assert acme.command("stop").returncode == 0
+    assert is_gone(supervisor)
+
+
+def test_a_supervisor_that_was_killed_counts_for_nothing(acme: Organization) -> None:
+    acme.command("start", "--daemon", "--supervised")
+    info = daemon_of(acme)
+    supervisor = psutil.Process(info.pid).ppid()
+    os.kill(supervisor, signal.SIGKILL)
+    wait_for("its end", lambda: is_gone(supervisor))
+    assert acme.command("stop").stdout == f"✓ acme has stopped (pid {info.pid})\n"
+    acme.command("start", "--daemon")
+    assert psutil.Process(daemon_of(acme).pid).ppid() != supervisor
+
+
 def test_force_kills_a_supervised_daemon_for_good(acme: Organization) -> None:
     acme.command("start", "--daemon", "--supervised")
     info = daemon_of(acme)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-
-if TYPE_CHECKING:
-    from orgloop.runtime.home import DaemonInfo
 
 
 @new_command(examples=["orgloop restart", "orgloop restart --supervised"])
@@ -26,26 +21,16 @@ def command(cli: Cli, supervised: bool) -> int | None:
     from orgloop.cli.service import restart_service
     from orgloop.cli.start import start_in_background
     from orgloop.cli.stop import require_this_project, stop_daemon
-    from orgloop.runtime.home import running_daemon
+    from orgloop.runtime.home import running_daemon, running_supervisor
 
     _ = cli.organization
-    info = running_daemon(cli.home)
+    is_supervised = running_supervisor(cli.home) is not None
+    # One that has crashed would come back.
+    info = running_daemon(cli.home) or (cli.home.read_daemon() if is_supervised else None)
     if info is not None:
         require_this_project(cli, info, "restart")
         if restart_service(cli):
             return None
-        supervised = supervised or _is_supervised(info)
-        stop_daemon(info)
+        stop_daemon(cli.home)
         cli.out.ok(f"{info.project} has stopped (pid {info.pid})")
-    return start_in_background(cli, supervised=supervised)
-
-
-def _is_supervised(info: DaemonInfo) -> bool:
-    import psutil
-
-    from orgloop.cli.stop import supervisor_of
-
-    try:
-        return supervisor_of(psutil.Process(info.pid)) is not None
-    except psutil.Error:
-        return False
+    return start_in_background(cli, supervised=supervised or is_supervised)

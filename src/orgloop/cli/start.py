@@ -36,7 +36,9 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
     Whatever an earlier daemon accepted and did not finish is finished now. If the daemon already
     runs, the project is applied to it live, and only what changed is restarted.
     """
-    from orgloop.runtime.home import running_daemon
+    import os
+
+    from orgloop.runtime.home import running_daemon, running_supervisor
 
     organization = cli.organization
     for finding in cli.loaded.warnings:
@@ -50,12 +52,19 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
                 f"ORGLOOP_HOME=~/.orgloop-{organization.name} ORGLOOP_PORT={info.port + 1} orgloop start",
             )
         return _apply(cli, organization)
+    supervisor = running_supervisor(cli.home)
+    if supervisor not in (None, os.getppid()):
+        raise DaemonError(
+            f"the daemon of this home has crashed and starts again by its supervisor (pid {supervisor})",
+            hint="wait a moment, or type `orgloop stop` first: it ends both",
+        )
     if background:
         return start_in_background(cli, supervised=supervised)
     if supervised:
         from orgloop.cli.supervise import daemon_command, supervise
 
-        return supervise(daemon_command(_arguments(cli, organization.file)), cli.out.fail)
+        with cli.home.supervised():
+            return supervise(daemon_command(_arguments(cli, organization.file)), cli.out.fail)
     return _in_foreground(cli, organization)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,22 +42,26 @@ def command(cli: Cli, force: bool) -> None:
 
 def stop_and_tell(cli: Cli, verb: str, *, force: bool) -> None:
     """Stop what runs here, if anything does, and say so."""
-    from orgloop.runtime.home import running_daemon
+    from orgloop.runtime.home import running_daemon, running_supervisor
 
-    info = running_daemon(cli.home)
-    if info is None:
+    supervisor = running_supervisor(cli.home)
+    # One that has crashed would come back.
+    info = running_daemon(cli.home) or (cli.home.read_daemon() if supervisor is not None else None)
+    if info is None and supervisor is None:
         if cli.out.json:
             cli.out.data({"stopped": False, "running": False})
         cli.out.line(f"nothing runs in {cli.out.path(cli.home.path)}")
         if holder := holder_of(cli.home):
             cli.out.line(f"  its journal is in use by {holder}: it starts or ends just now")
         return
-    require_this_project(cli, info, verb)
-    stop_daemon(info, force=force)
+    if info is not None:
+        require_this_project(cli, info, verb)
+    stop_daemon(cli.home, force=force)
+    project, pid = (info.project, info.pid) if info is not None else ("the daemon", supervisor)
     if cli.out.json:
         done = {"shutdown": True} if verb == "shutdown" else {"stopped": True, "all": True}
-        cli.out.data({**done, "pid": info.pid, "project": info.project, "force": force})
-    cli.out.ok(f"{info.project} has stopped (pid {info.pid})")
+        cli.out.data({**done, "pid": pid, "project": project, "force": force})
+    cli.out.ok(f"{project} has stopped (pid {pid})")
 
 
 def require_this_project(cli: Cli, info: DaemonInfo, verb: str) -> None:
@@ -85,32 +90,45 @@ def holder_of(home: Home) -> str:
     return f"{what} (pid {pid})" if psutil.pid_exists(pid) else ""
 
 
-def stop_daemon(info: DaemonInfo, *, force: bool = False) -> None:
-    """End it, and who would start it again; return when both are gone. Raises DaemonError if it stays."""
+def stop_daemon(home: Home, *, force: bool = False) -> None:
+    """End it, and who would start it again; return when both are gone. Raises DaemonError if one stays."""
     import psutil
 
+    processes = _processes(home)
     try:
-        daemon = psutil.Process(info.pid)
-        supervisor = supervisor_of(daemon)
-        processes = [daemon] if supervisor is None else [supervisor, daemon]
-        if force:
-            for one in processes:
-                one.kill()
-        else:
-            # A supervisor hands the signal on, once: a second one would end the daemon on the spot.
-            processes[0].terminate()
-        gone = _until_gone(processes)
-    except psutil.NoSuchProcess:
-        return
+        for one in processes:
+            with suppress(psutil.NoSuchProcess):
+                if force:
+                    one.kill()
+                elif one.ppid() not in [other.pid for other in processes]:
+                    # A supervisor hands the signal on, once: a second one would end the daemon on the spot.
+                    one.terminate()
     except psutil.AccessDenied as exc:
         raise DaemonError(
-            f"the daemon (pid {info.pid}) belongs to another user", hint="stop it as that user"
+            f"the daemon (pid {processes[-1].pid}) belongs to another user", hint="stop it as that user"
         ) from exc
-    if not gone:
+    if not _until_gone(processes):
         raise DaemonError(
-            f"the daemon (pid {info.pid}) has not ended within {GONE_WITHIN:.0f} s",
+            f"the daemon (pid {processes[-1].pid}) has not ended within {GONE_WITHIN:.0f} s",
             hint="`orgloop stop --force` kills it; the next start recovers everything",
         )
+
+
+def _processes(home: Home) -> list[psutil.Process]:
+    """The supervisor, what it has just started, and the daemon, as far as they are there."""
+    import psutil
+
+    from orgloop.runtime.home import running_daemon, running_supervisor
+
+    found: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        if (pid := running_supervisor(home)) is not None:
+            found.append(psutil.Process(pid))
+            found += found[0].children()
+    with suppress(psutil.Error):
+        if (info := running_daemon(home)) is not None and info.pid not in [one.pid for one in found]:
+            found.append(psutil.Process(info.pid))
+    return found
 
 
 def _until_gone(processes: Sequence[psutil.Process]) -> bool:
@@ -131,15 +149,3 @@ def _is_gone(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def supervisor_of(daemon: psutil.Process) -> psutil.Process | None:
-    """The `orgloop start --supervised` that watches this daemon, if one does."""
-    import psutil
-
-    try:
-        parent = daemon.parent()
-        words = parent.cmdline() if parent is not None else []
-    except psutil.Error:
-        return None
-    return parent if "orgloop" in words and "start" in words and "--supervised" in words else None

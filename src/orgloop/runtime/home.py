@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -58,6 +59,10 @@ class Home:
     @property
     def daemon_file(self) -> Path:
         return self.path / "daemon.json"
+
+    @property
+    def supervisor_file(self) -> Path:
+        return self.path / "supervisor.json"
 
     @property
     def runs(self) -> Path:
@@ -124,6 +129,19 @@ class Home:
             with suppress(OSError):
                 self.daemon_file.unlink(missing_ok=True)
 
+    @contextmanager
+    def supervised(self) -> Iterator[None]:
+        """Say within that this process starts a crashed daemon again. Raises OrgLoopError."""
+        me = {"pid": os.getpid(), "started_at": int(time.time() * 1000), "process": mark_of(os.getpid())}
+        self.ensure()
+        with self.writing():
+            replace_file(self.supervisor_file, json.dumps(me) + "\n")
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                self.supervisor_file.unlink()
+
     def read_daemon(self) -> DaemonInfo | None:
         """What daemon.json says, true or not; None if there is none, or if it is no such file."""
         try:
@@ -149,8 +167,17 @@ def running_daemon(home: Home) -> DaemonInfo | None:
     info = home.read_daemon()
     if info is None or info.pid <= 0:
         return None
-    alive = mark_of(info.pid) == info.process if info.process else _began_before(info)
-    return info if alive else None
+    return info if _is_alive(info.pid, info.process, info.started_at) else None
+
+
+def running_supervisor(home: Home) -> int | None:
+    """The process that starts this home's daemon again whenever it crashes, or None."""
+    try:
+        said = json.loads(home.supervisor_file.read_bytes())
+        pid, process, started_at = int(said["pid"]), str(said["process"]), int(said["started_at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return pid if pid > 0 and _is_alive(pid, process, started_at) else None
 
 
 def mark_of(pid: int) -> str:
@@ -167,15 +194,18 @@ def mark_of(pid: int) -> str:
     return "" if facts[0] in (b"Z", b"X") else f"{boot} {facts[19].decode()}"
 
 
-def _began_before(info: DaemonInfo) -> bool:
-    """Where there are no marks: the daemon is older than what it wrote, whoever got its number younger."""
+def _is_alive(pid: int, mark: str, started_at: int) -> bool:
+    """Whether the process lives that said this about itself."""
+    if mark:
+        return mark_of(pid) == mark
     import psutil  # most commands look only at paths
 
     try:
-        process = psutil.Process(info.pid)
+        process = psutil.Process(pid)
+        # It is older than what it said; whoever got its number later is younger.
         return (
             process.status() != psutil.STATUS_ZOMBIE
-            and process.create_time() * 1000 <= info.started_at + _SLACK_MS
+            and process.create_time() * 1000 <= started_at + _SLACK_MS
         )
     except psutil.AccessDenied:
         return True
