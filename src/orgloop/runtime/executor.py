@@ -241,7 +241,7 @@ def _checked(outcome: Any) -> Outcome:
             | Limited(reason=words)
         ):
             kept: Outcome = outcome
-            return kept if isinstance(words, str) and len(words) <= MOST_SAID else storable(kept)
+            return kept if type(words) is str and len(words) <= MOST_SAID else storable(kept)
         case Interrupted():
             return outcome
         case _:
