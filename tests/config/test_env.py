@@ -171,6 +171,18 @@ def test_dotenv_lines_that_cannot_be_read_are_told_with_their_line(tmp_path: Pat
     assert "secret" not in str(loaded.findings)
 
 
+def test_a_dotenv_of_another_system_is_read(tmp_path: Path) -> None:
+    file, report = tmp_path / ".env", Report()
+    file.write_bytes(b"\xef\xbb\xbfA=1\r\nB='two\r\nlines'\r\n")
+    assert read_dotenv(file, ".env", report) == {"A": "1", "B": "two\nlines"}
+    assert not report.failed
+
+
+def test_a_value_that_no_environment_can_hold_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"A=1\0\n")
+    assert of(load(tmp_path, HEAD + ROUTES), Code.ENV_SYNTAX).line == 1
+
+
 def test_a_dotenv_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"A=\xff\n")
     assert of(load(tmp_path, HEAD + ROUTES), Code.MISSING_FILE).file == ".env"

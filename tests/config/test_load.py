@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -249,20 +250,122 @@ def test_files_and_their_order_are_known(tmp_path: Path) -> None:
 
 def test_files_without_permission_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"orgloop.yaml": HEAD + ROUTES, "routes/a.yaml": ""})
-    read = Path.read_bytes
+    opened = Path.open
 
-    def forbidden(path: Path) -> bytes:
+    def forbidden(path: Path, mode: str) -> Any:
         if path.name == name:
             raise PermissionError(13, "Permission denied")
-        return read(path)
+        return opened(path, mode)
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr(Path, "open", forbidden)
     name = "a.yaml"
     assert only(load_project(tmp_path, registry(), VARIABLES)).code is Code.MISSING_FILE
     name = "orgloop.yaml"
     finding = only(load_project(tmp_path, registry(), VARIABLES))
     assert finding.code is Code.NO_PROJECT
     assert "permission denied" in finding.message
+
+
+@pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n", "\ufeff", "null\n"])
+def test_a_project_file_without_content_is_a_project_named_after_its_directory(
+    content: str, tmp_path: Path
+) -> None:
+    loaded = load(tmp_path, content)
+    assert only(loaded).code is Code.MISSING_KEY
+    assert sound(loaded).name == tmp_path.name
+
+
+def test_what_stands_under_a_section_of_the_wrong_type_is_not_missed_elsewhere(tmp_path: Path) -> None:
+    text = HEAD.replace("  - {id: agent", "  agent: {id: agent").replace("  - {id: tell", "  tell: {id: tell")
+    finding = only(load(tmp_path, text + ROUTES))
+    assert (finding.code, finding.hint) == (Code.WRONG_TYPE, "begin each of its entries with `- `")
+
+
+def test_a_thing_without_a_readable_name_is_not_missed_elsewhere(tmp_path: Path) -> None:
+    finding = only(load(tmp_path, HEAD.replace("id: agent", "id: &agent") + ROUTES))
+    assert (finding.code, finding.path) == (Code.WRONG_TYPE, "actors.0.id")
+    assert "needs quotes" in finding.hint
+
+
+@pytest.mark.parametrize("name", ["orgloop.yaml", "routes/a.yaml", "sop.md", ".env", "transforms/t.sh"])
+@pytest.mark.parametrize("thing", ["directory", "link to itself", "link to nothing", "pipe"])
+def test_what_is_no_file_is_told_and_never_waited_for(name: str, thing: str, tmp_path: Path) -> None:
+    if (name, thing) in {("routes/a.yaml", "directory"), (".env", "link to nothing")}:
+        return
+    files = {
+        "orgloop.yaml": HEAD
+        + "transforms: [{name: t, type: script, script: transforms/t.sh}]\n"
+        + ROUTES
+        + "    with: {prompt_file: sop.md}\n    transforms: [t]\n",
+        "transforms/t.sh": "#!/bin/sh\n",
+        "sop.md": "Work.",
+        "routes/a.yaml": "",
+    }
+    root = write(tmp_path / "project", files)
+    path = root / name
+    path.unlink(missing_ok=True)
+    match thing:
+        case "directory":
+            path.mkdir()
+        case "link to itself":
+            path.symlink_to(path.name)
+        case "link to nothing":
+            path.symlink_to("nowhere")
+        case _:
+            os.mkfifo(path)
+    finding = only(load_project(root, registry(), VARIABLES))
+    code = {
+        "orgloop.yaml": Code.NO_PROJECT,
+        "sop.md": Code.MISSING_SOP,
+        "transforms/t.sh": Code.MISSING_SCRIPT,
+    }
+    assert finding.code is code.get(name, Code.MISSING_FILE)
+    assert "cannot be read: " in finding.message
+    assert "did you mean" not in finding.hint
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path) -> None:
+    write(tmp_path, {"orgloop.yaml": HEAD + ROUTES, "routes/a.yaml": ""})
+    with (tmp_path / "routes/a.yaml").open("wb") as stream:
+        stream.truncate(1 << 40)
+    assert only(load_project(tmp_path, registry(), VARIABLES)).code is Code.YAML_SIZE
+
+
+def test_routes_may_be_linked_and_are_read_once(tmp_path: Path) -> None:
+    files = {
+        "p/orgloop.yaml": HEAD + ROUTES,
+        "p/routes/x": "",
+        "shared/a.yaml": ONE.format(name="a", event="x"),
+    }
+    write(tmp_path, files)
+    (tmp_path / "p/routes/shared").symlink_to(tmp_path / "shared")
+    (tmp_path / "p/routes/again").symlink_to(tmp_path / "shared")
+    (tmp_path / "p/routes/circle").symlink_to(tmp_path / "p/routes")
+    routes = sound(load_project(tmp_path / "p", registry(), VARIABLES)).routes
+    assert [route.name for route in routes] == ["work", "notice", "a"]
+
+
+def test_a_routes_directory_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its routes do not vanish in silence."""
+    write(tmp_path, {"orgloop.yaml": HEAD, "routes/a.yaml": ROUTES})
+    scan = os.scandir
+
+    def forbidden(place: str) -> Any:
+        if place.endswith("routes"):
+            raise PermissionError(13, "Permission denied", place)
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    finding = only(load_project(tmp_path, registry(), VARIABLES))
+    assert (finding.code, finding.file) == (Code.MISSING_FILE, "routes")
+    assert "permission denied" in finding.message
+
+
+def test_a_file_in_place_of_the_routes_directory_is_told(tmp_path: Path) -> None:
+    finding = only(load(tmp_path, {"orgloop.yaml": HEAD, "routes": ROUTES}))
+    assert (finding.code, finding.file) == (Code.MISSING_FILE, "routes")
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(

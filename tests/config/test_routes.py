@@ -178,6 +178,16 @@ def test_a_route_without_its_prompt_file_is_not_sound(tmp_path: Path) -> None:
     assert [one.name for one in loaded.sound.routes] == ["work"]
 
 
+@pytest.mark.parametrize("text", ["", "null", "''"])
+def test_a_prompt_file_without_a_name_is_an_error_and_no_wake_without_an_sop(
+    text: str, tmp_path: Path
+) -> None:
+    loaded = load(tmp_path, route(f"    with:\n      prompt_file: {text}\n"))
+    assert only(loaded).path == "routes.1.with.prompt_file"
+    assert loaded.sound is not None
+    assert [one.name for one in loaded.sound.routes] == ["work"]
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])
 def test_a_prompt_file_that_is_no_text_is_an_error(content: bytes | None, tmp_path: Path) -> None:
     path = tmp_path / "sop.md"
@@ -193,6 +203,8 @@ def test_a_prompt_file_that_is_no_text_is_an_error(content: bytes | None, tmp_pa
         ("---\nrender: yes\n---\nFix {{payload.title}}.", 4),
         ("---\nrender: true\n---\nFix {{payload.title}}.", None),
         ("---\r\nrender: true\r\n---\r\nFix {{payload.title}}.", None),
+        ("\ufeff---\nrender: true\n---\nFix {{payload.title}}.", None),
+        ("\ufeffFix {{payload.title}}.", 1),
         ("Fix it.", None),
         ("---\nnote: '{{x}}'\n---\nFix it.", None),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -11,10 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgloop.config.findings import Code
-from orgloop.config.places import line_and_column
+from orgloop.config.places import LINE_BREAK, line_and_column
 from orgloop.config.yaml import MAX_BYTES, MAX_COPIED, MAX_DEPTH, Parsed, parse
-
-LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 def read(text: str) -> Parsed:
@@ -207,6 +204,43 @@ def test_what_cannot_be_read_is_told_with_its_place(
 ) -> None:
     assert problems(text) == found
     assert all(one.hint for one in read(text).problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "hint"),
+    [
+        ("a:\n\tb: 1\n", 2, 1, "with spaces, not with tabs"),
+        ("a: b\n\tc: 1\n", 2, 1, "with spaces, not with tabs"),
+        ("a: 1\nb\nc: 2\n", 2, 1, "a colon and a space behind the key"),
+        ("a:\n  b: 1\n  c:2\n", 3, 3, "a colon and a space behind the key"),
+        ("a:\n  b:1\n  c: 2\n", 3, 4, "the colons up to here"),
+        ("a: [*]\n", 1, 5, "text that begins with * in quotes"),
+        ("a:\n  - *.closed\n", 2, 5, "text that begins with * in quotes"),
+        ("a: {u: x:y, b: *}\n", 1, 16, "text that begins with * in quotes"),
+        ("a: &\n", 1, 4, "text that begins with & in quotes"),
+        ("a: @orgloop/x\n", 1, 4, "text that begins with @ in quotes"),
+        ("a: `x`\n", 1, 4, "text that begins with ` in quotes"),
+        ("a: b: c\n", 1, 5, "values that contain `: `"),
+        ("a:\n  - b: 1\n    c: 2\n   d: 3\n", 4, 4, "the indentation"),
+        ("a:\n\u00a0 b: 1\n  c: 2\n", 3, 4, "at the beginning of line 2 with a plain one"),
+        ("a: 1\nb: 'x\nc: 2\n", 4, 1, "close the quote that begins in line 2"),
+    ],
+)
+def test_a_common_mistake_is_told_where_it_is_with_its_remedy(
+    text: str, line: int, column: int, hint: str
+) -> None:
+    (problem,) = read(text).problems
+    assert problem.code is Code.YAML_SYNTAX
+    assert line_and_column(problem.place) == (line, column)
+    assert hint in problem.hint
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(end: str) -> None:
+    parsed = read(end.join(["a: 1", "b:", "  - c", "  - d: e", ""]))
+    assert parsed.problems == ()
+    assert parsed.data == {"a": 1, "b": ["c", {"d": "e"}]}
+    assert line_and_column(parsed.find(("b", 1, "d"))) == (4, 8)
 
 
 def test_what_follows_an_unquoted_template_is_still_read() -> None:

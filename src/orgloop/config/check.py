@@ -208,8 +208,12 @@ def _kind(value: Any) -> str:
 def _type_hint(wanted: Sequence[str], value: Any) -> str:
     if "text" in wanted and isinstance(value, int | float):
         return "put it in quotes"
+    if "text" in wanted and value is None:
+        return "write it behind the colon; text that begins with #, & or ! needs quotes"
     if "a list" in wanted and isinstance(value, str):
         return "put it in brackets: [ ]"
+    if "a list" in wanted and isinstance(value, dict):
+        return "begin each of its entries with `- `"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
@@ -70,30 +71,31 @@ class Collector:
         self.found = Collected(root=root)
         self._variables = variables
         self._report = report
-        self._read: set[Path] = set()
+        self._read: set[str] = set()
 
     def collect(self, file: Path) -> Collected:
         """Everything, from orgloop.yaml on. Raises OSError if that one file cannot be read."""
         document = self._document(file)
-        part: schema.Project | None = None
-        if document is None:
+        spot = Spot(document=document, at=(), label="the project") if document else None
+        part = self._head(schema.Project, "Project", spot) if spot else None
+        if spot is None or part is None:
             self.found.incomplete.update(_MODELS)
-        elif document.data is not None:
-            spot = Spot(document=document, at=(), label="the project")
-            part = self._head(schema.Project, "Project", spot)
-            if part is None:
-                self.found.incomplete.update(_MODELS)
-            else:
-                self.found.project = Entry(name="", part=part, spot=spot)
-                for section in ("connectors", *_MODELS):
-                    self._listed(section, getattr(part, section) or [], spot)
-        for path in yaml_files(self.found.root / "routes"):
-            if path.resolve() not in self._read:
+        else:
+            self.found.project = Entry(name="", part=part, spot=spot)
+            for section in ("connectors", *_MODELS):
+                self._listed(section, getattr(part, section) or [], spot)
+        folder = self.found.root / "routes"
+        for path in yaml_files(folder, self._unreadable) if os.path.lexists(folder) else ():
+            if os.path.realpath(path) not in self._read:
                 self._group(path, "RouteGroup", Where(file=shown(path, self.found.root)))
         return self.found
 
+    def _unreadable(self, exc: OSError) -> None:
+        name = shown(Path(exc.filename), self.found.root)
+        self._missing(name, "RouteGroup", Where(file=name), exc, "make it a directory that can be read")
+
     def _document(self, file: Path) -> Document | None:
-        self._read.add(file.resolve())
+        self._read.add(os.path.realpath(file))
         self.found.files.append(file)
         document = read_document(file, shown(file, self.found.root), self._variables, self._report)
         if document is not None:
@@ -103,6 +105,9 @@ class Collector:
     def _head(self, model: type[_P], kind: str, spot: Spot) -> _P | None:
         """A file's top level; its `kind` and `apiVersion` are looked at here."""
         part = read_part(model, spot, self._report)
+        for section, group in _FILES_OF.items():
+            if not isinstance(spot.get(section), list | None):
+                self.found.incomplete.update(_SECTIONS[group])
         said, version = spot.get("kind"), spot.get("apiVersion")
         if isinstance(said, str) and said != kind:
             message = f"this file should be of kind {kind}, not {said}"
@@ -137,7 +142,7 @@ class Collector:
         except ValueError as exc:
             self._missing(text, kind, where, exc, "name a file")
             return
-        if path.resolve() in self._read:
+        if os.path.realpath(path) in self._read:
             message = f"{text} is listed twice; it is read once"
             self._report.warn(Code.DUPLICATE_FILE, where, message, "remove one of the lines")
             return
@@ -153,7 +158,7 @@ class Collector:
             return
         if document is None:
             self.found.incomplete.update(_SECTIONS[kind])
-        elif document.data is not None:
+        else:
             self._sections(kind, Spot(document=document, at=(), label="the file"))
 
     def _missing(self, text: str, kind: str, where: Where, exc: OSError | ValueError, hint: str) -> None:
@@ -178,8 +183,8 @@ class Collector:
         label = f"{word} {known!r}" if known else f"{word} number {int(at[-1]) + 1}"
         labelled = Spot(document=spot.document, at=at, label=label)
         part = read_part(model, labelled, self._report)
-        if part is None:
+        if part is None or not known:
             self.found.incomplete.add(section)
-        else:
+        if part is not None:
             entry = Entry(name=known, part=part, spot=labelled)
             cast("list[Entry[schema.Part]]", getattr(self.found, section)).append(entry)

@@ -9,13 +9,17 @@ from typing import Any
 
 from orgloop.config.env import DataPath, Filled, Variables
 from orgloop.config.findings import Report, Where
+from orgloop.config.paths import read_file
 from orgloop.config.places import line_and_column
-from orgloop.config.yaml import Parsed, parse
+from orgloop.config.yaml import MAX_BYTES, Parsed, parse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One YAML file. `raw` is as written, `data` has its variables; `shown` is its name for people."""
+    """One YAML file. `raw` is as written, `data` has its variables; `shown` is its name for people.
+
+    A file without content is an empty map.
+    """
 
     file: Path
     shown: str
@@ -90,7 +94,7 @@ def at_path(data: Any, path: Iterable[str | int]) -> Any:
 
 def read_document(file: Path, shown: str, variables: Variables, report: Report) -> Document | None:
     """One file. Raises OSError. None if its content cannot be read; then the report says why."""
-    content = file.read_bytes()
+    content = read_file(file, MAX_BYTES + 1)
     parsed: Parsed = parse(content)
     for problem in parsed.problems:
         line, column = line_and_column(problem.place)
@@ -103,11 +107,12 @@ def read_document(file: Path, shown: str, variables: Variables, report: Report) 
 
     if parsed.data is None and parsed.problems:
         return None
-    filled = variables.fill(parsed.data, where_of) if b"${" in content else Filled(data=parsed.data)
+    raw = {} if parsed.data is None else parsed.data
+    filled = variables.fill(raw, where_of) if b"${" in content else Filled(data=raw)
     return Document(
         file=file,
         shown=shown,
-        raw=parsed.data,
+        raw=raw,
         data=filled.data,
         parsed=parsed,
         unresolved=filled.unresolved,

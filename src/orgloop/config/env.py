@@ -17,6 +17,7 @@ from typing import Any, Final
 from dotenv.parser import parse_stream
 
 from orgloop.config.findings import Code, Report, Where
+from orgloop.config.paths import read_file, reason
 from orgloop.plugin.setup import Variable
 
 DataPath = tuple[str | int, ...]
@@ -47,19 +48,19 @@ class Filled:
 def read_dotenv(path: Path, shown: str, report: Report) -> dict[str, str]:
     """The variables of a `.env` file; none if there is no such file. Lines that cannot be read are errors."""
     try:
-        content = path.read_text("utf-8-sig")
+        content = read_file(path).decode("utf-8-sig")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as exc:
         hint = "make it readable, and save it as UTF-8"
-        report.error(Code.MISSING_FILE, Where(file=shown), f"{shown} cannot be read: {_reason(exc)}", hint)
+        report.error(Code.MISSING_FILE, Where(file=shown), f"{shown} cannot be read: {reason(exc)}", hint)
         return {}
     values: dict[str, str] = {}
-    for binding in parse_stream(StringIO(content)):
+    for binding in parse_stream(StringIO(content, newline=None)):
         lead = len(binding.original.string) - len(binding.original.string.lstrip())
         line = binding.original.line + binding.original.string.count("\n", 0, lead)
         where = Where(file=shown, line=line, column=1)
-        if binding.error:
+        if binding.error or "\0" in (binding.value or ""):
             hint = "write NAME=value, and quote values that contain spaces or #"
             report.error(Code.ENV_SYNTAX, where, "the line cannot be read", hint)
         elif binding.key is not None and binding.value is not None:
@@ -68,10 +69,6 @@ def read_dotenv(path: Path, shown: str, report: Report) -> dict[str, str]:
             hint = f"write {binding.key}=value"
             report.error(Code.ENV_SYNTAX, where, f"{binding.key} has no value", hint)
     return values
-
-
-def _reason(exc: OSError | UnicodeDecodeError) -> str:
-    return exc.strerror or str(exc) if isinstance(exc, OSError) else "it is not UTF-8"
 
 
 class Variables:

@@ -180,7 +180,7 @@ def advised(text: str, otherwise: str = "") -> tuple[str, str]:
 
 def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:
     """A hint for a name that does not exist: the nearest one that does, else those that do."""
-    names = sorted(set(known))
+    names = sorted(set(known) - {""})
     near = get_close_matches(name, names, n=1) or get_close_matches(name.lower(), names, n=1)
     if near:
         return f"did you mean `{near[0]}`?"

@@ -95,7 +95,7 @@ def load_or_raise(
 
 def _project_file(path: Path) -> Path | None:
     candidates = [path / name for name in FILE_NAMES] if path.is_dir() else [path]
-    found = next((one for one in candidates if one.exists()), None)
+    found = next((one for one in candidates if os.path.lexists(one)), None)
     return None if found is None else Path(os.path.normpath(found.absolute()))
 
 
@@ -155,7 +155,7 @@ class _Loader:
                 Code.MISSING_FILE, Where(file=str(file)), message, "make it readable, or remove it"
             )
             return None, None
-        if document is None or document.data is None:
+        if document is None:
             return None, None
         spot = Spot(document=document, at=(), label="the home's configuration")
         part = read_part(schema.HomeConfig, spot, self.report)
@@ -224,17 +224,19 @@ class _Loader:
 
     def _name(self, found: Collected) -> tuple[str, str]:
         """The project's name, else its directory's; and its description."""
-        metadata = found.project.part.metadata if found.project else None
+        if found.project is None:
+            return self.root.name, ""
+        metadata, spot = found.project.part.metadata, found.project.spot
         name = (metadata.name or "") if metadata else ""
-        if found.project is not None and not name:
+        if not name:
             name = self.root.name or "project"
             message = f"the project has no name and is called {name!r}, after its directory"
             hint = "add `metadata: {name: ...}`; the name marks its events and work"
-            self.report.warn(Code.MISSING_KEY, found.project.spot.where("metadata"), message, hint)
-        elif found.project is not None and not valid_name(name):
-            where = found.project.spot.where("metadata", "name")
+            self.report.warn(Code.MISSING_KEY, spot.where("metadata"), message, hint)
+        elif not valid_name(name):
             hint = "write 1 to 200 characters, without line breaks"
-            self.report.error(Code.BAD_NAME, where, f"the project cannot be called {name!r}", hint)
+            message = f"the project cannot be called {name!r}"
+            self.report.error(Code.BAD_NAME, spot.where("metadata", "name"), message, hint)
         return name, (metadata.description or "") if metadata else ""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def read_file(path: Path, at_most: int = -1) -> bytes:
+    """Content or first bytes of a file. Raises OSError, for pipes and devices too: they may have no end."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError("it is a pipe or a device, not a file")
+    with path.open("rb") as stream:
+        return stream.read(at_most)
+
+
 def shown(path: Path, root: Path) -> str:
     """`path` for people: relative to the project if it lies in it."""
     absolute = Path(os.path.normpath(path))
@@ -49,13 +59,16 @@ def reason(exc: OSError | ValueError) -> str:
         case UnicodeDecodeError():
             return "it is not UTF-8 text"
         case OSError():
-            return exc.strerror or str(exc)
+            text = exc.strerror or str(exc)
+            return text[:1].lower() + text[1:]
         case _:
             return str(exc)
 
 
 def neighbour(path: Path) -> str:
     """A hint with the nearest name in the same directory, or nothing."""
+    if os.path.lexists(path):
+        return ""
     try:
         names = sorted(entry.name for entry in path.parent.iterdir())
     except (OSError, ValueError):
@@ -64,10 +77,19 @@ def neighbour(path: Path) -> str:
     return f"did you mean `{near[0]}`?" if near else ""
 
 
-def yaml_files(folder: Path) -> Iterator[Path]:
-    """Every *.yaml and *.yml in `folder` and below it, sorted, but for hidden ones."""
-    for place, folders, names in os.walk(folder):
+def yaml_files(folder: Path, failed: Callable[[OSError], None]) -> Iterator[Path]:
+    """Every *.yaml and *.yml in `folder` and below it, sorted, but for hidden ones.
+
+    Links are followed, each directory is entered once. `failed` hears of those that cannot be read.
+    """
+    entered: set[str] = set()
+    for place, folders, names in os.walk(folder, onerror=failed, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = os.path.realpath(place)
+        if here in entered:
+            folders.clear()
+            continue
+        entered.add(here)
         for name in sorted(names):
             if name.endswith((".yaml", ".yml")) and not name.startswith("."):
                 yield Path(place) / name

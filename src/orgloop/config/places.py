@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +11,9 @@ Place = int
 """A line and a column, both from 0, in one number: there are tens of thousands of them."""
 
 _COLUMNS: Final = 1 << 32
+
+LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line in YAML."""
 
 
 def place(line: int, column: int) -> Place:
@@ -21,6 +25,12 @@ def line_and_column(at: Place) -> tuple[int, int]:
     """Line and column as people count them, from 1."""
     line, column = divmod(at, _COLUMNS)
     return line + 1, column + 1
+
+
+def end_of(text: str) -> Place:
+    """Where a text ends."""
+    lines = LINE_BREAK.split(text)
+    return place(len(lines) - 1, len(lines[-1]))
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ class Routes:
         ]
         config = self._config(part, spot)
         prompt = self._prompt(part, spot)
-        has_prompt = prompt is not None or part.with_ is None or part.with_.prompt_file is None
+        has_prompt = prompt is not None or not _names_prompt(spot)
         policy = policy_of(part.then.delivery, self._policy, spot, ("then", "delivery"), self._report)
         if not (found and has_prompt) or when is None or None in steps or config is None:
             return RouteEnd(entry=entry, spec=None)
@@ -251,8 +251,8 @@ class Routes:
         return True
 
     def _prompt(self, part: schema.Route, spot: Spot) -> Path | None:
-        text = part.with_.prompt_file if part.with_ else None
-        if text is None or spot.lacks_variable("with", "prompt_file"):
+        text = part.with_.prompt_file if part.with_ else ""
+        if not text or spot.lacks_variable("with", "prompt_file"):
             return None
         try:
             path = self._path(text, spot.folder)
@@ -286,6 +286,12 @@ class Routes:
         except ValueError:
             near = ""
         self._report.error(Code.MISSING_SOP, spot.where("with", "prompt_file"), message, near or hint)
+
+
+def _names_prompt(spot: Spot) -> bool:
+    """Whether the file says something of a prompt file, be it readable or not."""
+    said = spot.get("with")
+    return isinstance(said, dict) and "prompt_file" in said
 
 
 def _texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:

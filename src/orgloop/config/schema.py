@@ -229,7 +229,7 @@ class Then(Part):
 class With(Part):
     """`with:` of a route."""
 
-    prompt_file: str | None = None
+    prompt_file: Annotated[str, Field(min_length=1)] = ""
     """A Markdown file: looked for beside this file, then in the project."""
 
 

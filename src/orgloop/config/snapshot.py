@@ -10,7 +10,7 @@ from typing import Any
 from orgloop.config.collect import Collected, Entry
 from orgloop.config.ends import ActorEnd, SourceEnd
 from orgloop.config.model import LoggerSpec
-from orgloop.config.paths import shown
+from orgloop.config.paths import read_file, shown
 from orgloop.config.secrets import redacted
 from orgloop.config.sop import SopFacts
 from orgloop.config.steps import Steps
@@ -108,6 +108,6 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 def _hash(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_file(path)).hexdigest()
     except OSError:
         return None

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from orgloop.config.paths import read_file
 from orgloop.config.yaml import parse
 
-_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER: Final = re.compile(
+    r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +33,7 @@ def split(text: str) -> tuple[Mapping[str, Any], str]:
     """Front matter and body of a prompt file. Front matter that is no map has no meaning, and is left out."""
     front = _FRONT_MATTER.match(text)
     if front is None:
-        return {}, text
+        return {}, text.removeprefix("\ufeff")
     meta = parse(front.group(1).encode()).data
     return meta if isinstance(meta, dict) else {}, text[front.end() :]
 
@@ -42,7 +45,7 @@ def renders(meta: Mapping[str, Any]) -> bool:
 
 def inspect(path: Path) -> SopFacts:
     """Read a prompt file. Raises OSError, or UnicodeDecodeError if it is not UTF-8."""
-    content = path.read_bytes()
+    content = read_file(path)
     text = content.decode("utf-8")
     meta, body = split(text)
     at = text.find("{{", len(text) - len(body))

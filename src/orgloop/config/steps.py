@@ -16,7 +16,7 @@ from orgloop.config.documents import Spot
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, Where, nearest
 from orgloop.config.model import StepSpec
-from orgloop.config.paths import neighbour, reason, shown
+from orgloop.config.paths import neighbour, read_file, reason, shown
 from orgloop.config.plugins import Origin, Plugins
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.transform import TransformPlugin
@@ -217,8 +217,7 @@ class Steps:
         where = spot.where("script")
         file = shown(script, self._root)
         try:
-            with script.open("rb") as stream:
-                head = stream.read(_HEAD)
+            head = read_file(script, _HEAD)
         except (OSError, ValueError) as exc:
             message = f"{spot.label}: its script {file} cannot be read: {reason(exc)}"
             self._report.error(

@@ -6,7 +6,6 @@ stand. One document per file, merge keys and anchors included; a key may appear 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
@@ -22,11 +21,11 @@ from ruamel.yaml.events import (
     SequenceEndEvent,
     SequenceStartEvent,
 )
-from ruamel.yaml.reader import ReaderError
 
 from orgloop.config.findings import Code
-from orgloop.config.places import Place, Places, line_and_column, place, place_of
+from orgloop.config.places import Place, Places, end_of, line_and_column, place, place_of
 from orgloop.config.scalars import CORE_TAG, ScalarError, UnknownTag, plain, tagged
+from orgloop.config.syntax import complaint
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100
@@ -36,7 +35,6 @@ MAX_COPIED: Final = 100_000
 """How many values aliases and merge keys may add to a file. A few lines of them can mean billions."""
 
 _COLON_IN_FLOW: Final = "found unexpected ':'"
-_LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,20 +70,21 @@ def parse(content: bytes) -> Parsed:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         before = content[: exc.start].decode("utf-8-sig", "replace")
-        return _failed(Code.YAML_ENCODING, "the file is not UTF-8", _end_of(before), "save it as UTF-8")
-    end = _end_of(text)
+        return _failed(Code.YAML_ENCODING, "the file is not UTF-8", end_of(before), "save it as UTF-8")
+    end = end_of(text)
     builder, failure = _built(text, pure=False)
     if isinstance(failure, MarkedYAMLError) and failure.problem == _COLON_IN_FLOW:
         # The fast parser reads YAML 1.1, in which `{url: https://…}` must be quoted. The other one takes
         # ten times as long.
         builder, failure = _built(text, pure=True)
     if isinstance(failure, YAMLError):
-        builder.problems.append(_syntax(failure, text))
+        message, at, hint = complaint(failure, text)
+        builder.problems.append(Problem(code=Code.YAML_SYNTAX, message=message, place=at, hint=hint))
     problems = tuple(replace(one, place=min(one.place, end)) for one in builder.problems)
     if failure is not None:
         return Parsed(problems=problems)
-    at = builder.root_place
-    places = at if isinstance(at, Places) else Places(at, {}, [])
+    root = builder.root_place
+    places = root if isinstance(root, Places) else Places(root, {}, [])
     return Parsed(data=builder.root, places=places, problems=problems, end=end)
 
 
@@ -102,46 +101,6 @@ def _built(text: str, *, pure: bool) -> tuple[_Builder, YAMLError | _Stopped | N
 
 def _failed(code: Code, message: str, place: Place, hint: str) -> Parsed:
     return Parsed(problems=(Problem(code=code, message=message, place=place, hint=hint),))
-
-
-def _end_of(text: str) -> Place:
-    lines = _LINE_BREAK.split(text)
-    return place(len(lines) - 1, len(lines[-1]))
-
-
-def _syntax(exc: YAMLError, text: str) -> Problem:
-    if isinstance(exc, ReaderError):
-        offset = exc.position if isinstance(exc.position, int) else 0
-        before = text.encode()[:offset].decode(errors="replace")
-        return Problem(
-            code=Code.YAML_SYNTAX,
-            message="the file contains a control character",
-            place=_end_of(before),
-            hint="remove it, or write it as an escape such as \\x07 inside double quotes",
-        )
-    if not isinstance(exc, MarkedYAMLError) or exc.problem_mark is None:
-        return Problem(code=Code.YAML_SYNTAX, message=f"not YAML: {exc}", place=0)
-    mark = exc.problem_mark
-    lines = _LINE_BREAK.split(text)
-    rest = lines[mark.line][mark.column :] if mark.line < len(lines) else ""
-    around = f" {exc.context}" if exc.context else ""
-    since = f" (line {exc.context_mark.line + 1})" if exc.context and exc.context_mark else ""
-    return Problem(
-        code=Code.YAML_SYNTAX,
-        message=f"not YAML: {exc.problem}{around}{since}",
-        place=place(mark.line, mark.column),
-        hint=_syntax_hint(str(exc.problem), rest),
-    )
-
-
-def _syntax_hint(problem: str, rest: str) -> str:
-    if "cannot start any token" in problem:
-        return "indent with spaces, not with tabs" if rest.startswith("\t") else "put the value in quotes"
-    if rest.startswith("{"):
-        return 'put text with braces in quotes, such as "${NAME}" or "{{ payload.title }}"'
-    if "mapping values are not allowed" in problem:
-        return "check the indentation, and quote values that contain `: `"
-    return "check the indentation and the quotes around here"
 
 
 class _Stopped(Exception):
