@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.config.findings import Code, Finding
+from orgloop.config.findings import Code, Finding, Severity
 from orgloop.config.load import Loaded, load_project
 from orgloop.config.model import Organization
 from orgloop.connectors.cron.settings import CronSettings
@@ -17,6 +17,18 @@ HEAD = "metadata: {name: forms}\n"
 SOURCE = "sources: [{id: hooks, connector: webhook}]\n"
 AGENT = "actors: [{id: agent, connector: process, config: {command: [cat]}}]\n"
 TELL = 'actors: [{id: tell, connector: webhook, config: {url: "https://x.example"}}]\n'
+
+
+def waking(connector: str, config: str) -> str:
+    """An actor, and a route with this `then.config` that wakes it."""
+    settings = {"process": "{command: [cat]}", "webhook": "{url: https://x.example}"}.get(connector, "{}")
+    return (
+        f"actors: [{{id: agent, connector: {connector}, config: {settings}}}]\n"
+        "routes:\n"
+        "  - name: r\n"
+        "    when: {source: hooks, events: ['*']}\n"
+        f"    then: {{actor: agent, config: {config}}}\n"
+    )
 
 
 def load(root: Path, text: str, **environ: str) -> Loaded:
@@ -214,6 +226,76 @@ def test_a_key_with_which_every_wake_would_be_refused_is_told_before_any_wake(
     assert f"`then.config.{key}`" in found.message
     assert found.hint
     assert load(tmp_path, text).organization is None
+
+
+@pytest.mark.parametrize(
+    ("connector", "key", "hint"),
+    [
+        ("process", "sesion_key", "did you mean `session_key`?"),
+        ("process", "sessionKey", "did you mean `session_key`?"),
+        ("process", "session-key", "did you mean `session_key`?"),
+        ("process", "promt", "did you mean `prompt`?"),
+        ("claude-code", "sesion_key", "did you mean `session_key`?"),
+        ("claude-code", "allowed_tool", "did you mean `allowed_tools`?"),
+        ("claude-code", "prompt_file", "it belongs under `with`"),
+        ("process", "delivery", "it belongs under `then`"),
+        ("process", "limits", "it belongs under `then`"),
+    ],
+)
+def test_a_free_key_that_looks_like_one_with_a_meaning_is_doubted(
+    tmp_path: Path, connector: str, key: str, hint: str
+) -> None:
+    text = SOURCE + waking(connector, f"{{{key}: 'a:{{{{payload.id}}}}'}}")
+    found = finding(tmp_path, text, Code.DOUBTFUL_KEY)
+    assert (found.path, found.hint) == (f"routes.0.then.config.{key}", hint)
+    assert load(tmp_path, text).organization is not None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{session_key: 'a:{{payload.id}}', session_keys: [a]}",
+        "{channel: general, to: me, trace: '{{trace_id}}', models: [x], entry: 1, mode: fast, session: x}",
+    ],
+)
+def test_a_free_key_that_only_the_program_knows_is_not_doubted(tmp_path: Path, config: str) -> None:
+    assert load(tmp_path, SOURCE + waking("process", config)).findings == ()
+
+
+def test_a_misspelt_session_key_of_a_webhook_actor_is_told_with_the_right_one(tmp_path: Path) -> None:
+    found = finding(
+        tmp_path, SOURCE + waking("webhook", "{sesion_key: 'a:{{payload.id}}'}"), Code.ROUTE_CONFIG
+    )
+    assert found.hint == "did you mean `session_key`?"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("{command: [python3, ./nope.py]}", "`config.command` needs ./nope.py"),
+        ("{command: sh agents/x.sh}", "`config.command` needs agents/x.sh"),
+        ("{command: ./nope.sh}", "nope.sh, and there is no such file"),
+    ],
+)
+def test_a_command_that_needs_a_file_which_is_not_there_is_told_before_any_wake(
+    tmp_path: Path, config: str, said: str
+) -> None:
+    text = f"actors:\n  - {{id: agent, connector: process, config: {config}}}\n"
+    found = finding(tmp_path, text, Code.MISSING_SCRIPT)
+    assert (found.severity, found.line, found.path) == (Severity.WARNING, 3, "actors.0.config.command")
+    assert said in found.message
+    assert found.hint.startswith("write ")
+
+
+def test_a_path_to_the_cli_that_leads_nowhere_is_told_before_any_wake(tmp_path: Path) -> None:
+    text = "actors: [{id: agent, connector: claude-code, config: {binary: ./bin/claude}}]\n"
+    assert finding(tmp_path, text, Code.MISSING_SCRIPT).path == "actors.0.config.binary"
+
+
+def test_a_command_with_a_missing_variable_is_told_once(tmp_path: Path) -> None:
+    text = 'actors: [{id: agent, connector: process, config: {command: [python3, "${AGENT}/x.py"]}}]\n'
+    assert [one.code for one in load(tmp_path, text).errors] == [Code.MISSING_VARIABLE]
+    assert Code.MISSING_SCRIPT not in [one.code for one in load(tmp_path, text).findings]
 
 
 def test_other_keys_reach_an_agent_as_they_are(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.config.doubles import (
     DedupSettings,
     GithubSettings,
     ScriptSettings,
+    build,
     connectors,
     loggers,
     registry,
@@ -290,6 +292,23 @@ def test_a_plugin_that_breaks_is_a_finding_and_no_crash(tmp_path: Path) -> None:
     loaded = load_project(tmp_path, Registry.of(*parts), VARIABLES)
     assert [finding.code for finding in loaded.errors] == [Code.BROKEN_PLUGIN] * 3
     assert all("RuntimeError" in finding.message for finding in loaded.errors)
+
+
+def test_a_plugin_whose_checks_break_is_a_finding_and_no_crash(tmp_path: Path) -> None:
+    class Doubtful(AgentSettings):
+        def warnings(self) -> Mapping[str, str]:
+            raise LookupError("a fault")
+
+    def broken(_: object) -> Any:
+        raise LookupError("a fault")
+
+    kind = ActorKind(settings=Doubtful, open=build, has_runs=True, check_route=broken)
+    agent = Connector(name="claude-code", title="", actor=kind)
+    parts = [agent, *(one for one in connectors() if one.name in ("github", "webhook"))]
+    write(tmp_path, {"orgloop.yaml": HEAD + ROUTES})
+    loaded = load_project(tmp_path, Registry.of(*parts), VARIABLES)
+    assert [finding.code for finding in loaded.errors] == [Code.BROKEN_PLUGIN] * 2
+    assert all("LookupError" in finding.message for finding in loaded.errors)
 
 
 @pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 5000])

@@ -268,12 +268,18 @@ def test_what_is_not_there_yet_is_said_and_refuses_nothing(tmp_path: Path) -> No
 
     def said() -> list[str]:
         settings = ProcessSettings.model_validate(own)
-        return [f"{key}: {text.split(',')[0]}" for key, text in settings.warnings().items()]
+        found = {**settings.warnings(), **settings.missing()}
+        return [f"{key}: {text.partition(';')[0].rpartition(', ')[2]}" for key, text in found.items()]
 
-    cwd = f"cwd: {tmp_path}/app is no directory"
-    assert said() == [cwd, f"command: {program} is no file"]
+    cwd, there, executable = (
+        said()[0],
+        "command: and there is no such file",
+        "command: which is not executable",
+    )
+    assert cwd.startswith("cwd: ")
+    assert said() == [cwd, there]
     program.write_text("#!/bin/sh\n")
-    assert said() == [cwd, f"command: {program} is not executable"]
+    assert said() == [cwd, executable]
     program.chmod(0o755)
     (tmp_path / "app").mkdir()
     assert said() == []

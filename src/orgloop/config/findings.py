@@ -76,7 +76,7 @@ class Code(StrEnum):
     UNKNOWN_ACTOR = "unknown-actor", "A route wakes an actor that does not exist."
     UNKNOWN_TRANSFORM = "unknown-transform", "A route or definition names a transform that does not exist."
     MISSING_SOP = "missing-sop", "A route's prompt file is not there, or cannot be read as text."
-    MISSING_SCRIPT = "missing-script", "A transform's script is not there."
+    MISSING_SCRIPT = "missing-script", "A script that is to be run is not there."
     NOT_EXECUTABLE = "not-executable", "A transform's script cannot be started as a program."
     # doubts
     RISKY_SETTING = "risky-setting", "A setting that works and that one should think about twice."
@@ -85,6 +85,7 @@ class Code(StrEnum):
     UNUSED_TRANSFORM = "unused-transform", "No route uses this transform."
     EVENT_MISMATCH = "event-mismatch", "The source never emits an event of this name."
     UNKNOWN_PATH = "unknown-path", "A path begins with a key that no event has."
+    DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
     CYCLE = "cycle", "Actors wake each other in a circle that nothing ends."
     UNRENDERED_SOP = "unrendered-sop", "A prompt file has placeholders that are left as they are."

@@ -90,8 +90,11 @@ class Plugins:
         context = {**self._context, "base": spot.folder}
         data = dict(config)
         settings: Settings | None = None
+        doubts: list[tuple[Code, str, str]] = []
         try:
             settings = model.model_validate(data, context=context)
+            doubts += [(Code.RISKY_SETTING, *doubt) for doubt in settings.warnings().items()]
+            doubts += [(Code.MISSING_SCRIPT, *doubt) for doubt in settings.missing().items()]
         except ValidationError as exc:
             self._explain(model, data, exc.errors(include_url=False, include_input=False), origin)
         except (OSError, RuntimeError) as exc:
@@ -107,8 +110,9 @@ class Plugins:
         for key in sorted(model.without_effect()):
             if at_path(data, key.split(".")) is not None:
                 self._doubt(Code.NO_EFFECT, key, origin, "has no effect", "remove it")
-        for key, text in settings.warnings().items() if settings is not None else ():
-            self._doubt(Code.RISKY_SETTING, key, origin, *advised(text))
+        for code, key, text in doubts:
+            if not spot.lacks_variable("config", *key.split(".")):
+                self._doubt(code, key, origin, *advised(text))
         return settings
 
     def _doubt(self, code: Code, key: str, origin: Origin, text: str, hint: str) -> None:

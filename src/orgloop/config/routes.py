@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
 from orgloop.config import schema
+from orgloop.config.check import keys_of
 from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
@@ -23,8 +25,17 @@ from orgloop.core.event import ENVELOPE
 from orgloop.core.fields import Path as FieldPath
 from orgloop.core.fields import PathError, Template, TemplateError
 from orgloop.core.match import Condition, When
+from orgloop.plugin.connector import ActorKind
 
 _INBOX: Final = frozenset({"inbox", "inbox_ttl", "inbox_max_batch"})
+_SESSION_KEY: Final = "session_key"
+_BELONGS: Final = {
+    "prompt_file": "it belongs under `with`",
+    "delivery": "it belongs under `then`",
+    "limits": "it belongs under `then`",
+}
+_TYPO: Final = 0.85
+"""How alike two keys are of which one is probably the other, misspelt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,17 +221,37 @@ class Routes:
             self._report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
         sound = self._session_key(config.get("session_key"), spot)
         actor = self._actors.get(part.then.actor)
-        if actor is not None and actor.kind is not None and actor.kind.check_route is not None:
-            for key, text in actor.kind.check_route(config).items():
-                sound = False
-                said, hint = advised(text)
-                message = f"{spot.label}: `then.config.{key}` {said}"
-                self._report.error(
-                    Code.ROUTE_CONFIG, spot.where("then", "config", key, key=True), message, hint
-                )
+        if actor is not None and actor.kind is not None:
+            sound = self._keys(config, actor.kind, spot) and sound
         for path, text in _texts(config, ("then", "config")):
             sound = self._template(text, path, spot, transformed=bool(part.transforms)) and sound
         return config if sound else None
+
+    def _keys(self, config: Mapping[str, Any], kind: ActorKind, spot: Spot) -> bool:
+        """Whether the actor takes the keys of `then.config`. Those that it only hands on may be misspelt."""
+        try:
+            refused = kind.check_route(config) if kind.check_route is not None else {}
+        except Exception as exc:
+            message = f"{spot.label}: its actor cannot check `then.config`: {type(exc).__name__}"
+            hint = "report this to the plugin's author"
+            self._report.error(Code.BROKEN_PLUGIN, spot.where("then", "config"), message, hint)
+            return False
+        for key in config:
+            where = spot.where("then", "config", key, key=True)
+            if key in refused:
+                said, hint = advised(refused[key])
+                message = f"{spot.label}: `then.config.{key}` {said}"
+                hint = _meant(key, {_SESSION_KEY} - config.keys()) or hint
+                self._report.error(Code.ROUTE_CONFIG, where, message, hint)
+                continue
+            known = {_SESSION_KEY, *keys_of(kind.settings)}
+            hint = _BELONGS.get(key) or ("" if key in known else _meant(key, known - config.keys()))
+            if hint and key not in _INBOX:
+                message = (
+                    f"{spot.label}: `then.config.{key}` is only handed on to {spot.get('then', 'actor')!r}"
+                )
+                self._report.warn(Code.DOUBTFUL_KEY, where, message, hint)
+        return not refused
 
     def _template(self, text: str, path: DataPath, spot: Spot, *, transformed: bool) -> bool:
         try:
@@ -286,6 +317,12 @@ class Routes:
         except ValueError:
             near = ""
         self._report.error(Code.MISSING_SOP, spot.where("with", "prompt_file"), message, near or hint)
+
+
+def _meant(key: str, known: Iterable[str]) -> str:
+    """A hint with the known key that this one nearly is, or nothing."""
+    near = get_close_matches(key.lower(), known, n=1, cutoff=_TYPO)
+    return f"did you mean `{near[0]}`?" if near else ""
 
 
 def _names_prompt(spot: Spot) -> bool:

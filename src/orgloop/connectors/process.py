@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo
 
 from orgloop.connectors.agents import program
+from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings, missing_program
+from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings
 from orgloop.core.lifecycle import RunOutcome
 from orgloop.errors import Refused
 from orgloop.plugin import (
@@ -80,9 +81,9 @@ class ProcessSettings(RunSettings):
     overlap: bool = False
     """Lets runs overlap in one directory. Otherwise one run works there at a time."""
 
-    def warnings(self) -> Mapping[str, str]:
-        missing = missing_program(self.command[0])
-        return {**super().warnings(), **({"command": missing} if missing else {})}
+    def missing(self) -> Mapping[str, str]:
+        text = what_is_missing(self.command, self.directory)
+        return {"command": text} if text is not None else {}
 
 
 class ProcessActor:

@@ -36,6 +36,10 @@ class Settings(BaseModel):
         """What works and should still not go without a word: by key (a dot path), what to think of."""
         return {}
 
+    def missing(self) -> Mapping[str, str]:
+        """What the settings name and that is not there now: by key, what is missing. It may come yet."""
+        return {}
+
 
 def _duration(value: Any, info: ValidationInfo) -> Any:
     _require_unit(value, info, "a duration such as 30s, 5m or 24h", "one of ms, s, m, h, d", "s")

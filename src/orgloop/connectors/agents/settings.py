@@ -174,14 +174,5 @@ class RunSettings(Settings):
         return self.variables | own
 
 
-def missing_program(path: str) -> str:
-    """What to think of a program that is named by its path; empty if it is there, or is no path."""
-    is_file = Path(path).is_file()
-    if "/" not in path or (is_file and os.access(path, os.X_OK)):
-        return ""
-    what, advice = ("is not executable", f"type chmod +x {path}") if is_file else ("is no file", "create it")
-    return f"{path} {what}, so the actor's work would wait; {advice}"
-
-
 def _seconds(duration: int | None) -> float | None:
     return None if duration is None else duration / SECOND

@@ -11,14 +11,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
 
 from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
-from orgloop.connectors.agents.settings import (
-    ARGUMENT_LIMIT,
-    Count,
-    Dollars,
-    Limit,
-    RunSettings,
-    missing_program,
-)
+from orgloop.connectors.agents.files import what_is_missing
+from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, Dollars, Limit, RunSettings
 from orgloop.core.units import MINUTE
 from orgloop.plugin.settings import ProjectPath
 
@@ -111,11 +105,13 @@ class ClaudeCodeSettings(RunSettings):
 
     def warnings(self) -> Mapping[str, str]:
         found = dict(super().warnings())
-        if missing := missing_program(self.binary):
-            found["binary"] = missing
         if self.permission_mode == "bypassPermissions":
             found["permission_mode"] = f"is bypassPermissions, so {NO_LIMITS}; {INSTEAD}"
         return found
+
+    def missing(self) -> Mapping[str, str]:
+        text = what_is_missing([self.binary], self.directory)
+        return {"binary": text} if text is not None else {}
 
     @property
     def stop_signal(self) -> int:
