@@ -15,6 +15,7 @@ from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
 from orgloop.config.schema import Part
+from orgloop.plugin.settings import Settings
 
 P = TypeVar("P", bound=Part)
 
@@ -102,10 +103,9 @@ def _follows(real: DataPath, group: Sequence[ErrorDetails], others: Iterable[Dat
 def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Report, path: DataPath) -> None:
     key, models = str(real[-1]), models_at(model, real[:-1])
     where, shown = spot.where(*path, *real, key=True), dotted((*path, *real))
-    parts = [one for one in models if issubclass(one, Part)]
-    if any(key in one.NO_EFFECT for one in parts):
+    if any(key in one.NO_EFFECT for one in models if issubclass(one, Part)):
         report.warn(Code.NO_EFFECT, where, f"{spot.label}: `{shown}` has no effect", "remove it")
-    elif any(key in one.NOT_YET for one in parts):
+    elif any(key in _not_yet(one) for one in models):
         message = f"{spot.label}: `{shown}` is not supported yet"
         report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
     elif any(key in keys_of(one) for one in models):
@@ -114,6 +114,12 @@ def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Rep
     else:
         message = f"{spot.label}: `{shown}` is not a known key"
         report.error(Code.UNKNOWN_KEY, where, message, _hint(key, models))
+
+
+def _not_yet(model: type[BaseModel]) -> frozenset[str]:
+    if issubclass(model, Settings):
+        return model.not_yet()
+    return model.NOT_YET if issubclass(model, Part) else frozenset()
 
 
 def _hint(key: str | int, models: Iterable[type[BaseModel]]) -> str:

@@ -32,6 +32,11 @@ class Settings(BaseModel):
         """Keys that are accepted, warn, and do nothing."""
         return frozenset()
 
+    @classmethod
+    def not_yet(cls) -> frozenset[str]:
+        """Keys whose meaning is fixed, but that nothing acts on yet: errors that say so."""
+        return frozenset()
+
     def warnings(self) -> Mapping[str, str]:
         """What works and should still not go without a word: by key (a dot path), what to think of."""
         return {}

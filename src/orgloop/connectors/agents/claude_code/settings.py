@@ -109,6 +109,10 @@ class ClaudeCodeSettings(RunSettings):
             found["permission_mode"] = f"is bypassPermissions, so {NO_LIMITS}; {INSTEAD}"
         return found
 
+    @classmethod
+    def not_yet(cls) -> frozenset[str]:
+        return frozenset({"worktree", "account"})
+
     def missing(self) -> Mapping[str, str]:
         text = what_is_missing([self.binary], self.directory)
         return {"binary": text} if text is not None else {}
