@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from orgloop.core.delivery import State
@@ -302,6 +303,20 @@ routes: [{name: r, when: {source: hooks, events: ["*"]}, then: {actor: fine}}]
         event = await first.send("hooks", {})
         assert (await first.settled(event))["r"].state is State.DELIVERED
         assert [path for path, _, _ in sink.bodies] == ["/two", "/one"]
+
+
+async def test_a_logger_hears_of_its_own_organization_only(tmp_path: Path) -> None:
+    text = """\
+sources: [{id: hooks, connector: webhook}]
+loggers: [{name: own, type: file, config: {path: ./own.log}}]
+"""
+    one, two = project(tmp_path / "1", text), project(tmp_path / "2", text)
+    async with living(one, {}, tmp_path / "home1") as first, living(two, {}, tmp_path / "home2") as second:
+        events = {one: await first.send("hooks", {}), two: await second.send("hooks", {})}
+    for root, event in events.items():
+        lines = (root / "own.log").read_text("utf-8").splitlines()
+        told = {line["event_id"] for line in map(orjson.loads, lines) if "event_id" in line}
+        assert told == {event}
 
 
 async def test_a_character_that_arrives_in_two_parts_stays_one(tmp_path: Path) -> None:

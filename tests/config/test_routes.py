@@ -221,6 +221,30 @@ def test_placeholders_in_a_prompt_file_that_is_not_rendered_are_doubted(
         assert (finding.code, finding.file, finding.line) == (Code.UNRENDERED_SOP, "sop.md", line)
 
 
+@pytest.mark.parametrize(
+    ("content", "line", "hint"),
+    [
+        ("---\nrender: true\ntitle: Fix: it\n---\n{{payload.title}}", 3, "values that contain `: `"),
+        ("---\n\ttitle: x\n---\nFix it.", 2, "not with tabs"),
+        ("---\n- render\n---\nFix it.", 2, "such as `render: true`"),
+        ("---\nrender\n---\nFix it.", 2, "such as `render: true`"),
+    ],
+)
+def test_front_matter_that_cannot_be_read_is_doubted_at_its_line(
+    content: str, line: int, hint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sop.md").write_text(content, "utf-8")
+    finding = only(load(tmp_path, route("    with: {prompt_file: sop.md}\n")))
+    assert (finding.code, finding.file, finding.line) == (Code.FRONT_MATTER, "sop.md", line)
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize("content", ["---\n---\nFix it.", "---\n# nothing\n---\nFix it.", "--- \nFix it."])
+def test_front_matter_that_says_nothing_is_not_doubted(content: str, tmp_path: Path) -> None:
+    (tmp_path / "sop.md").write_text(content, "utf-8")
+    assert codes(load(tmp_path, route("    with: {prompt_file: sop.md}\n"))) == []
+
+
 def test_one_prompt_file_of_many_routes_is_doubted_once(tmp_path: Path) -> None:
     (tmp_path / "sop.md").write_text("{{x}}", "utf-8")
     same = "    with: {prompt_file: sop.md}\n"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from orgloop.config.env import DataPath, Filled, Variables
+from orgloop.config.env import DataPath, Variables
 from orgloop.config.findings import Report, Where
 from orgloop.config.paths import read_file
 from orgloop.config.places import line_and_column
@@ -100,20 +100,11 @@ def read_document(file: Path, shown: str, variables: Variables, report: Report) 
         line, column = line_and_column(problem.place)
         where = Where(file=shown, line=line, column=column)
         report.error(problem.code, where, problem.message, problem.hint)
-
-    def where_of(path: DataPath) -> Where:
-        line, column = line_and_column(parsed.find(path))
-        return Where(file=shown, line=line, column=column, path=dotted(path))
-
     if parsed.data is None and parsed.problems:
         return None
     raw = {} if parsed.data is None else parsed.data
-    filled = variables.fill(raw, where_of) if b"${" in content else Filled(data=raw)
-    return Document(
-        file=file,
-        shown=shown,
-        raw=raw,
-        data=filled.data,
-        parsed=parsed,
-        unresolved=filled.unresolved,
-    )
+    document = Document(file=file, shown=shown, raw=raw, data=raw, parsed=parsed, unresolved=frozenset())
+    if b"${" not in content:
+        return document
+    filled = variables.fill(raw, document.where)
+    return replace(document, data=filled.data, unresolved=filled.unresolved)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 _LIST_LIMIT: Final = 12
+_TYPO: Final = 0.85
 _ADVICE: Final = re.compile(r"[:;] (?=(?:write|remove|keep|name|move|type|quote) )")
 
 
@@ -88,6 +89,7 @@ class Code(StrEnum):
     DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
     CYCLE = "cycle", "Actors wake each other in a circle that nothing ends."
+    FRONT_MATTER = "front-matter", "The front matter of a prompt file cannot be read, so it means nothing."
     UNRENDERED_SOP = "unrendered-sop", "A prompt file has placeholders that are left as they are."
 
 
@@ -177,6 +179,11 @@ def advised(text: str, otherwise: str = "") -> tuple[str, str]:
     """A sentence that ends with what to do, as sentence and hint; else it and `otherwise`."""
     said, *advice = _ADVICE.split(text, maxsplit=1)
     return said, advice[0] if advice else otherwise
+
+
+def misspelt(name: str, known: Iterable[str]) -> str | None:
+    """The known name that this one almost certainly is; None if that is not sure."""
+    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=_TYPO)), None)
 
 
 def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
 
 from orgloop.config import schema
 from orgloop.config.collect import Entry
 from orgloop.config.ends import ActorEnd, SourceEnd
-from orgloop.config.findings import Code, Report
+from orgloop.config.findings import Code, Report, misspelt
 from orgloop.config.steps import Steps
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
@@ -23,7 +22,6 @@ _RUN_EVENTS: Final = (
     *(platform_event(phase) for phase in Phase if phase is not Phase.ACTIVE),
 )
 _RESULT_PATHS: Final = ("payload.result", "payload.lifecycle")
-_TYPO: Final = 0.85
 
 
 def lint(
@@ -104,7 +102,7 @@ def _events(entry: Entry[schema.Route], emits: Sequence[str], report: Report) ->
 @cache
 def _canonical(name: str) -> str | None:
     """The canonical name that this one is, or is nearly."""
-    return next(iter(get_close_matches(name, _CANONICAL, n=1, cutoff=_TYPO)), None)
+    return misspelt(name, _CANONICAL)
 
 
 def _circles(actors: Mapping[str, ActorEnd], routes: Iterable[Entry[schema.Route]], report: Report) -> None:

@@ -23,6 +23,8 @@ from orgloop.plugin.transform import TransformPlugin
 
 _P = TypeVar("_P", Connector, TransformPlugin, LoggerPlugin)
 
+REPORT_IT: Final = "report this to the plugin's author"
+
 _NOT_IN_THIS_VERSION: Final = {
     CONNECTORS: frozenset(
         {
@@ -104,9 +106,7 @@ class Plugins:
         except FAULTS as exc:
             where, path = origin(None)
             message = f"{where.label}: its settings cannot be read: {type(exc).__name__}"
-            self._report.error(
-                Code.BROKEN_PLUGIN, where.where(*path), message, "report this to the plugin's author"
-            )
+            self._report.error(Code.BROKEN_PLUGIN, where.where(*path), message, REPORT_IT)
         for key in sorted(model.without_effect()):
             if at_path(data, key.split(".")) is not None:
                 self._doubt(Code.NO_EFFECT, key, origin, "has no effect", "remove it")
@@ -134,9 +134,7 @@ class Plugins:
             return False
         except FAULTS as exc:
             message = f"{spot.label}: cannot be built: {type(exc).__name__}"
-            self._report.error(
-                Code.BROKEN_PLUGIN, spot.where(*path), message, "report this to the plugin's author"
-            )
+            self._report.error(Code.BROKEN_PLUGIN, spot.where(*path), message, REPORT_IT)
             return False
         return True
 

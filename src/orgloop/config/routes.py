@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +13,11 @@ from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
-from orgloop.config.findings import Code, Report, Where, advised, nearest
+from orgloop.config.findings import Code, Report, Where, advised, misspelt, nearest
 from orgloop.config.model import RouteSpec, Trust
 from orgloop.config.paths import find_file, neighbour, reason, shown
+from orgloop.config.places import line_and_column
+from orgloop.config.plugins import REPORT_IT
 from orgloop.config.policy import policy_of
 from orgloop.config.sop import SopFacts, inspect
 from orgloop.config.steps import Steps
@@ -34,8 +35,6 @@ _BELONGS: Final = {
     "delivery": "it belongs under `then`",
     "limits": "it belongs under `then`",
 }
-_TYPO: Final = 0.85
-"""How alike two keys are of which one is probably the other, misspelt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -233,8 +232,7 @@ class Routes:
             refused = kind.check_route(config) if kind.check_route is not None else {}
         except Exception as exc:
             message = f"{spot.label}: its actor cannot check `then.config`: {type(exc).__name__}"
-            hint = "report this to the plugin's author"
-            self._report.error(Code.BROKEN_PLUGIN, spot.where("then", "config"), message, hint)
+            self._report.error(Code.BROKEN_PLUGIN, spot.where("then", "config"), message, REPORT_IT)
             return False
         for key in config:
             where = spot.where("then", "config", key, key=True)
@@ -297,7 +295,12 @@ class Routes:
         if facts is None:
             self._no_sop(text, "it cannot be used", spot)
             return None
-        if facts.first_placeholder is not None and not facts.rendered:
+        if facts.lost is not None:
+            line, column = line_and_column(facts.lost.place)
+            place = Where(file=shown(path, self._root), line=line, column=column)
+            message = f"the front matter means nothing: {facts.lost.message}"
+            self._report.warn(Code.FRONT_MATTER, place, message, facts.lost.hint)
+        elif facts.first_placeholder is not None and not facts.rendered:
             place = Where(file=shown(path, self._root), line=facts.first_placeholder, column=1)
             message = "the placeholder {{ }} stays as it is: prompt files are not rendered unless they say so"
             hint = "begin the file with front matter that says `render: true`"
@@ -320,9 +323,9 @@ class Routes:
 
 
 def _meant(key: str, known: Iterable[str]) -> str:
-    """A hint with the known key that this one nearly is, or nothing."""
-    near = get_close_matches(key.lower(), known, n=1, cutoff=_TYPO)
-    return f"did you mean `{near[0]}`?" if near else ""
+    """A hint with the known key that this one is, misspelt; or nothing."""
+    meant = misspelt(key, known)
+    return f"did you mean `{meant}`?" if meant else ""
 
 
 def _names_prompt(spot: Spot) -> bool:

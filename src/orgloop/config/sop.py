@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from orgloop.config.findings import Code
 from orgloop.config.paths import read_file
-from orgloop.config.yaml import parse
+from orgloop.config.yaml import Parsed, Problem, parse
 
 _FRONT_MATTER: Final = re.compile(
     r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
@@ -21,21 +22,37 @@ _FRONT_MATTER: Final = re.compile(
 class SopFacts:
     """A prompt file. `hash` is its SHA-256, `rendered` what its front matter says.
 
-    `first_placeholder` is the line of the first `{{` after the front matter.
+    `first_placeholder` is the line of the first `{{` after the front matter, `lost` why the front
+    matter means nothing, if it cannot be read.
     """
 
     hash: str
     rendered: bool
     first_placeholder: int | None
+    lost: Problem | None
 
 
 def split(text: str) -> tuple[Mapping[str, Any], str]:
     """Front matter and body of a prompt file. Front matter that is no map has no meaning, and is left out."""
+    meta, body = _parts(text)
+    return meta.data if isinstance(meta.data, dict) else {}, body
+
+
+def _parts(text: str) -> tuple[Parsed, str]:
     front = _FRONT_MATTER.match(text)
     if front is None:
-        return {}, text.removeprefix("\ufeff")
-    meta = parse(front.group(1).encode()).data
-    return meta if isinstance(meta, dict) else {}, text[front.end() :]
+        return Parsed(), text.removeprefix("\ufeff")
+    # The empty line stands for the dashes, so that places are those in the file.
+    meta = parse(("\n" + front.group(1)).encode())
+    if not isinstance(meta.data, dict | None):
+        no_map = Problem(
+            code=Code.FRONT_MATTER,
+            message="it is not a map of keys and values",
+            place=meta.find(()),
+            hint="write a map, such as `render: true`",
+        )
+        meta = replace(meta, problems=(no_map,))
+    return meta, text[front.end() :]
 
 
 def renders(meta: Mapping[str, Any]) -> bool:
@@ -47,10 +64,11 @@ def inspect(path: Path) -> SopFacts:
     """Read a prompt file. Raises OSError, or UnicodeDecodeError if it is not UTF-8."""
     content = read_file(path)
     text = content.decode("utf-8")
-    meta, body = split(text)
+    meta, body = _parts(text)
     at = text.find("{{", len(text) - len(body))
     return SopFacts(
         hash=hashlib.sha256(content).hexdigest(),
-        rendered=renders(meta),
+        rendered=isinstance(meta.data, dict) and renders(meta.data),
         first_placeholder=text.count("\n", 0, at) + 1 if at >= 0 else None,
+        lost=None if isinstance(meta.data, dict) else next(iter(meta.problems), None),
     )
