@@ -161,6 +161,14 @@ def test_a_missing_prompt_file_is_an_error_that_names_the_nearest(tmp_path: Path
     assert finding.hint == "did you mean `review.md`?"
 
 
+def test_each_route_is_told_why_its_prompt_file_cannot_be_read(tmp_path: Path) -> None:
+    missing = "    with: {prompt_file: ./nowhere.md}\n"
+    more = "  - name: x\n    when: {source: hooks, events: [a]}\n    then: {actor: tell}\n"
+    loaded = load(tmp_path, route(missing + more + missing))
+    assert codes(loaded) == [Code.MISSING_SOP] * 2
+    assert all(finding.message.endswith("it does not exist") for finding in loaded.findings)
+
+
 def test_the_prompt_file_beside_the_route_wins_over_the_projects(tmp_path: Path) -> None:
     text = "routes:\n  - name: x\n    when: {source: hooks, events: [a]}\n    then: {actor: tell}\n"
     files = {

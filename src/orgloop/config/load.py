@@ -211,7 +211,7 @@ class _Loader:
                 actors=actors.values(),
                 loggers=loggers,
                 steps=steps,
-                sops=maker.sops,
+                sops=maker.prompts.facts,
             ),
             environment=self.environment,
         )

@@ -13,13 +13,11 @@ from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
-from orgloop.config.findings import Code, Report, Where, advised, misspelt, nearest
+from orgloop.config.findings import Code, Report, advised, misspelt, nearest
 from orgloop.config.model import RouteSpec, Trust
-from orgloop.config.paths import find_file, neighbour, reason, shown
-from orgloop.config.places import line_and_column
 from orgloop.config.plugins import REPORT_IT
 from orgloop.config.policy import policy_of
-from orgloop.config.sop import SopFacts, inspect
+from orgloop.config.prompts import Prompts
 from orgloop.config.steps import Steps
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.event import ENVELOPE
@@ -64,10 +62,8 @@ class Routes:
         self._steps = steps
         self._policy = policy
         self._incomplete = incomplete
-        self._root = root
         self._report = report
-        self.sops: dict[Path, SopFacts | None] = {}
-        self._paths: dict[tuple[str, Path], Path] = {}
+        self.prompts = Prompts(root, report)
 
     def route(self, entry: Entry[schema.Route]) -> RouteEnd:
         """One route, with its findings."""
@@ -79,7 +75,7 @@ class Routes:
             for number, step in enumerate(part.transforms or [])
         ]
         config = self._config(part, spot)
-        prompt = self._prompt(part, spot)
+        prompt = self.prompts.find(part.with_.prompt_file, spot) if part.with_ else None
         has_prompt = prompt is not None or not _names_prompt(spot)
         policy = policy_of(part.then.delivery, self._policy, spot, ("then", "delivery"), self._report)
         if not (found and has_prompt) or when is None or None in steps or config is None:
@@ -278,48 +274,6 @@ class Routes:
             hint = 'name what the work is about, such as "pr:{{provenance.pr_number}}"'
             self._report.warn(Code.CONSTANT_KEY, spot.where(*at), message, hint)
         return True
-
-    def _prompt(self, part: schema.Route, spot: Spot) -> Path | None:
-        text = part.with_.prompt_file if part.with_ else ""
-        if not text or spot.lacks_variable("with", "prompt_file"):
-            return None
-        try:
-            path = self._path(text, spot.folder)
-            if path not in self.sops:
-                self.sops[path] = None
-                self.sops[path] = inspect(path)
-        except (OSError, ValueError) as exc:
-            self._no_sop(text, reason(exc), spot)
-            return None
-        facts = self.sops[path]
-        if facts is None:
-            self._no_sop(text, "it cannot be used", spot)
-            return None
-        if facts.lost is not None:
-            line, column = line_and_column(facts.lost.place)
-            place = Where(file=shown(path, self._root), line=line, column=column)
-            message = f"the front matter means nothing: {facts.lost.message}"
-            self._report.warn(Code.FRONT_MATTER, place, message, facts.lost.hint)
-        elif facts.first_placeholder is not None and not facts.rendered:
-            place = Where(file=shown(path, self._root), line=facts.first_placeholder, column=1)
-            message = "the placeholder {{ }} stays as it is: prompt files are not rendered unless they say so"
-            hint = "begin the file with front matter that says `render: true`"
-            self._report.warn(Code.UNRENDERED_SOP, place, message, hint)
-        return path
-
-    def _path(self, text: str, folder: Path) -> Path:
-        if (text, folder) not in self._paths:
-            self._paths[text, folder] = find_file(text, folder, self._root)
-        return self._paths[text, folder]
-
-    def _no_sop(self, text: str, why: str, spot: Spot) -> None:
-        message = f"{spot.label}: its prompt file {text} cannot be read: {why}"
-        hint = "create it, or correct the path; it is looked for beside this file, then beside orgloop.yaml"
-        try:
-            near = neighbour(find_file(text, spot.folder, self._root)) or neighbour(self._root / text)
-        except ValueError:
-            near = ""
-        self._report.error(Code.MISSING_SOP, spot.where("with", "prompt_file"), message, near or hint)
 
 
 def _meant(key: str, known: Iterable[str]) -> str:

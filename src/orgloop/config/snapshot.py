@@ -30,7 +30,7 @@ def snapshot(
     actors: Iterable[ActorEnd],
     loggers: Mapping[str, LoggerSpec | None],
     steps: Steps,
-    sops: Mapping[Path, SopFacts | None],
+    sops: Mapping[Path, SopFacts | str],
 ) -> dict[str, Any]:
     """JSON: per kind and name the fields as written, `${VARIABLE}` unresolved, secrets as fingerprints.
 
@@ -52,7 +52,11 @@ def snapshot(
         },
         "routes": {entry.name: _route(entry) for entry in found.routes},
         "loggers": {entry.name: _logger(entry, loggers.get(entry.name)) for entry in found.loggers},
-        "sops": {shown(path, root): facts.hash for path, facts in sorted(sops.items()) if facts},
+        "sops": {
+            shown(path, root): facts.hash
+            for path, facts in sorted(sops.items())
+            if isinstance(facts, SopFacts)
+        },
     }
 
 
