@@ -229,6 +229,28 @@ def test_a_key_with_which_every_wake_would_be_refused_is_told_before_any_wake(
 
 
 @pytest.mark.parametrize(
+    ("written", "said", "hint"),
+    [
+        (
+            "auth: abc",
+            "must be a map of keys and values, not text",
+            "its keys: password, token, type, username",
+        ),
+        ("auth: {token: abc}", "needs the key `type`", ""),
+        ("auth: {type: digest, token: abc}", "has a `type` that is none of `bearer`, `basic`", ""),
+        ("auth: {type: bearer}", "`config.auth.token` is missing", "add `token:`"),
+    ],
+)
+def test_a_login_that_cannot_be_meant_is_told_in_our_words(
+    tmp_path: Path, written: str, said: str, hint: str
+) -> None:
+    text = f"actors: [{{id: a, connector: webhook, config: {{url: https://x.example, {written}}}}}]\n"
+    (told,) = load(tmp_path, text).errors
+    assert said in told.message
+    assert told.hint == hint
+
+
+@pytest.mark.parametrize(
     ("connector", "key", "hint"),
     [
         ("process", "sesion_key", "did you mean `session_key`?"),

@@ -110,6 +110,11 @@ def test_an_entry_that_is_no_file_is_told_where_it_stands(entry: str, code: Code
     assert finding.hint
 
 
+def test_a_directory_in_place_of_a_file_has_files_to_name(tmp_path: Path) -> None:
+    (tmp_path / "connectors").mkdir()
+    assert only(load(tmp_path, HEAD + ROUTES + "connectors: [connectors]\n")).hint == "name the files in it"
+
+
 def test_files_may_lie_outside_the_project(tmp_path: Path) -> None:
     files = {
         "project/orgloop.yaml": HEAD + f"routes: ['{tmp_path}/shared/r.yaml', ../shared/q.yaml]\n",

@@ -269,6 +269,32 @@ def test_a_route_needs_all_its_parts_and_each_missing_one_is_told(tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "path", "hint"),
+    [
+        ("when: hooks, then: {actor: tell}", "when", "its keys: events, filter, source, trust"),
+        (
+            "when: {source: hooks, events: [a]}, then: tell",
+            "then",
+            "its keys: actor, config, delivery, limits",
+        ),
+        (
+            "when: {source: hooks, events: [a]}, then: {actor: tell}, with: x.md",
+            "with",
+            "its keys: prompt_file",
+        ),
+        ("when: {source: hooks, events: [issue: a]}, then: {actor: tell}", "when.events.0", "in quotes"),
+    ],
+)
+def test_a_part_of_the_wrong_shape_is_the_only_thing_told(
+    written: str, path: str, hint: str, tmp_path: Path
+) -> None:
+    text = HEAD + ROUTES.split("  - name: notice")[0] + f"  - {{name: x, {written}}}\n"
+    finding = only(load(tmp_path, text))
+    assert (finding.code, finding.path) == (Code.WRONG_TYPE, f"routes.1.{path}")
+    assert hint in finding.hint
+
+
 def test_events_filter_and_policy_arrive_as_written(tmp_path: Path) -> None:
     text = """\
   - name: x

@@ -31,6 +31,7 @@ _MUST_BE: Final = {
     "frozen_set": "a list",
     "dict": "a map of keys and values",
     "model": "a map of keys and values",
+    "model_attributes": "a map of keys and values",
     "mapping": "a map of keys and values",
 }
 _LIMITS: Final = {
@@ -90,7 +91,7 @@ def explain(
             if f"did you mean `{real[-1]}`?" not in hints:
                 _missing(real, spot, report, path)
         else:
-            _bad(data, real, group, spot, report, path, secrets)
+            _bad(model, data, real, group, spot, report, path, secrets)
 
 
 def _follows(real: DataPath, group: Sequence[ErrorDetails], others: Iterable[DataPath]) -> bool:
@@ -144,6 +145,7 @@ def _missing(real: DataPath, spot: Spot, report: Report, path: DataPath) -> None
 
 
 def _bad(
+    model: type[BaseModel],
     data: Any,
     real: DataPath,
     group: Sequence[ErrorDetails],
@@ -157,7 +159,7 @@ def _bad(
     wanted = [text for code, text, _ in phrases if code is Code.WRONG_TYPE]
     if len(wanted) == len(phrases):
         text = f"must be {' or '.join(wanted)}, not {_kind(value)}"
-        code, hint = Code.WRONG_TYPE, _type_hint(wanted, value)
+        code, hint = Code.WRONG_TYPE, _type_hint(wanted, value) or _keys_hint(models_at(model, real))
     else:
         code, text, hint = next(one for one in phrases if one[0] is not Code.WRONG_TYPE)
     for secret, shown in secrets:
@@ -180,7 +182,12 @@ def _phrase(error: ErrorDetails) -> tuple[Code, str, str]:
     if base != kind and base in _MUST_BE:
         return Code.WRONG_TYPE, _MUST_BE[base], ""
     if kind in ("literal_error", "enum"):
-        return Code.BAD_VALUE, f"must be {str(context.get('expected')).replace(chr(39), '`')}", ""
+        return Code.BAD_VALUE, f"must be {_ticked(context.get('expected'))}", ""
+    if kind == "union_tag_not_found":
+        return Code.BAD_VALUE, f"needs the key {_ticked(context['discriminator'])}", ""
+    if kind == "union_tag_invalid":
+        key, choices = _ticked(context["discriminator"]), _ticked(context["expected_tags"])
+        return Code.BAD_VALUE, f"has a {key} that is none of {choices}", ""
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
         return Code.BAD_VALUE, f"must be {words} {context[name]:g}", ""
@@ -188,6 +195,10 @@ def _phrase(error: ErrorDetails) -> tuple[Code, str, str]:
         text, hint = advised(str(context.get("error", "")) or error["msg"])
         return Code.BAD_VALUE, text if text.startswith("must ") else f"is not usable: {text}", hint
     return Code.BAD_VALUE, f"is not usable: {error['msg'][:1].lower()}{error['msg'][1:]}", ""
+
+
+def _ticked(quoted: Any) -> str:
+    return str(quoted).replace("'", "`")
 
 
 def _choice(value: str, text: str) -> str:
@@ -216,11 +227,18 @@ def _type_hint(wanted: Sequence[str], value: Any) -> str:
         return "put it in quotes"
     if "text" in wanted and value is None:
         return "write it behind the colon; text that begins with #, & or ! needs quotes"
+    if "text" in wanted and isinstance(value, dict):
+        return "put text that contains `: ` in quotes"
     if "a list" in wanted and isinstance(value, str):
         return "put it in brackets: [ ]"
     if "a list" in wanted and isinstance(value, dict):
         return "begin each of its entries with `- `"
     return ""
+
+
+def _keys_hint(models: Iterable[type[BaseModel]]) -> str:
+    known = sorted({key for model in models for key in keys_of(model)})
+    return f"its keys: {', '.join(known)}" if known else ""
 
 
 def _real(error: ErrorDetails, data: Any) -> DataPath:

@@ -154,7 +154,8 @@ class Collector:
         except (OSError, ValueError) as exc:
             self.found.files.remove(path)
             name = text or shown(path, self.found.root)
-            self._missing(name, kind, where, exc, neighbour(path) or "create it, or correct the path")
+            hint = "name the files in it" if isinstance(exc, IsADirectoryError) else neighbour(path)
+            self._missing(name, kind, where, exc, hint or "create it, or correct the path")
             return
         if document is None:
             self.found.incomplete.update(_SECTIONS[kind])

@@ -54,11 +54,11 @@ def _unused(
     woken = {entry.part.then.actor for entry in routes}
     hint = "add a route, or remove it"
     for name, source in sources.items():
-        if name not in heard and name:
+        if name not in heard and name and "" not in heard:
             spot = source.entry.spot
             report.warn(Code.DEAD_SOURCE, spot.where("id"), f"no route listens to {spot.label}", hint)
     for name, actor in actors.items():
-        if name not in woken and name:
+        if name not in woken and name and "" not in woken:
             spot = actor.entry.spot
             report.warn(Code.UNREACHABLE_ACTOR, spot.where("id"), f"no route wakes {spot.label}", hint)
     for name, definition in steps.definitions.items():

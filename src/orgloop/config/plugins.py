@@ -119,7 +119,7 @@ class Plugins:
         """A warning at a key (a dot path) of a plugin's settings."""
         steps = key.split(".")
         where, path = origin(steps[0])
-        message = f"{where.label}: `{dotted((*path, *steps))}` {text}"
+        message = f"{where.label}: `{dotted((*path, *steps))}` {self._hidden(text, where, path)}"
         self._report.warn(code, where.where(*path, *steps, key=True), message, hint)
 
     def works(self, try_it: Callable[[], object], spot: Spot, path: DataPath) -> bool:
