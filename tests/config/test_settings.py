@@ -317,6 +317,27 @@ def test_a_path_that_cannot_be_looked_for_is_a_finding_and_no_crash(path: str, t
     assert only(load(tmp_path, text)).code is Code.BAD_SETTINGS
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        'actors: [{id: a, connector: claude-code, config: {cwd: "a\\0b"}}]',
+        'transforms: [{name: t, type: script, script: "a\\0b"}]',
+        "actors: [{id: a, connector: claude-code, config: {cwd: [a]}}]",
+        "transforms: [{name: t, type: script, script: [a]}]",
+    ],
+)
+def test_what_is_no_path_is_told_once_and_is_no_crash(written: str, tmp_path: Path) -> None:
+    (told,) = load(tmp_path, f"metadata: {{name: paths}}\n{written}\n").errors
+    assert told.code in (Code.BAD_VALUE, Code.WRONG_TYPE)
+    assert "must be " in told.message
+
+
+def test_words_of_our_own_are_not_taken_for_a_short_secret(tmp_path: Path) -> None:
+    text = source("- {id: github, connector: github, config: {repo: ['${GITHUB_REPO}'], token: x}}")
+    finding = load(tmp_path, text, {"GITHUB_REPO": "t", "GITHUB_TOKEN": "x"}).errors[0]
+    assert finding.message == "source 'github': `config.repo` must be text, not a list"
+
+
 def test_a_plugin_that_cannot_be_loaded_is_told_once_per_use(tmp_path: Path) -> None:
     points = Registry.of(*connectors(), *transforms(), *loggers()).points
     broken = EntryPoint(name="github", value="tests.support.of_nobody:connector", group=CONNECTORS)

@@ -33,6 +33,7 @@ _MUST_BE: Final = {
     "model": "a map of keys and values",
     "model_attributes": "a map of keys and values",
     "mapping": "a map of keys and values",
+    "path": "a path",
 }
 _LIMITS: Final = {
     "greater_than": ("gt", "greater than"),
@@ -86,11 +87,11 @@ def explain(
             continue
         if kind == "extra_forbidden":
             _unknown_key(model, real, spot, report, path)
-        elif kind == "missing":
+        elif kind == "missing" and spot.get(*path, *real) is None:
             hints = [_hint(one[-1], models_at(model, one[:-1])) for one in unknown if one[:-1] == real[:-1]]
             if f"did you mean `{real[-1]}`?" not in hints:
                 _missing(real, spot, report, path)
-        else:
+        elif kind != "missing":
             _bad(model, data, real, group, spot, report, path, secrets)
 
 
@@ -155,15 +156,13 @@ def _bad(
     secrets: Iterable[tuple[str, str]],
 ) -> None:
     value = at_path(data, real)
-    phrases = list(dict.fromkeys(_phrase(error) for error in group))
+    phrases = list(dict.fromkeys(_phrase(error, secrets) for error in group))
     wanted = [text for code, text, _ in phrases if code is Code.WRONG_TYPE]
     if len(wanted) == len(phrases):
         text = f"must be {' or '.join(wanted)}, not {_kind(value)}"
         code, hint = Code.WRONG_TYPE, _type_hint(wanted, value) or _keys_hint(models_at(model, real))
     else:
         code, text, hint = next(one for one in phrases if one[0] is not Code.WRONG_TYPE)
-    for secret, shown in secrets:
-        text, hint = text.replace(secret, shown), hint.replace(secret, shown)
     if all(error["type"] in ("literal_error", "enum") for error in group) and isinstance(value, str):
         hint = _choice(value, text)
     name = dotted((*path, *real))
@@ -175,7 +174,7 @@ def _bad(
         report.error(code, spot.where(*path), f"{spot.label}: `{name}` {text}", hint)
 
 
-def _phrase(error: ErrorDetails) -> tuple[Code, str, str]:
+def _phrase(error: ErrorDetails, secrets: Iterable[tuple[str, str]]) -> tuple[Code, str, str]:
     """Code, what is wrong as the end of a sentence, and a hint."""
     kind, context = error["type"], error.get("ctx", {})
     base = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float")
@@ -191,10 +190,16 @@ def _phrase(error: ErrorDetails) -> tuple[Code, str, str]:
     if kind in _LIMITS:
         name, words = _LIMITS[kind]
         return Code.BAD_VALUE, f"must be {words} {context[name]:g}", ""
+    if kind in ("too_short", "string_too_short") and context.get("min_length") == 1:
+        return Code.BAD_VALUE, "must not be empty", ""
     if kind in ("value_error", "assertion_error"):
         text, hint = advised(str(context.get("error", "")) or error["msg"])
-        return Code.BAD_VALUE, text if text.startswith("must ") else f"is not usable: {text}", hint
-    return Code.BAD_VALUE, f"is not usable: {error['msg'][:1].lower()}{error['msg'][1:]}", ""
+    else:
+        text, hint = f"{error['msg'][:1].lower()}{error['msg'][1:]}", ""
+    # Only what a validator says may quote the value.
+    for secret, shown in secrets:
+        text, hint = text.replace(secret, shown), hint.replace(secret, shown)
+    return Code.BAD_VALUE, text if text.startswith("must ") else f"is not usable: {text}", hint
 
 
 def _ticked(quoted: Any) -> str:

@@ -34,6 +34,8 @@ def _exists(path: Path) -> bool:
 
 def read_file(path: Path, at_most: int = -1) -> bytes:
     """Content or first bytes of a file. Raises OSError, for pipes and devices too: they may have no end."""
+    if "\0" in str(path):
+        raise OSError("it is not a path")
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError("it is a pipe or a device, not a file")

@@ -68,6 +68,8 @@ def _resolve(value: Any, info: ValidationInfo) -> Any:
     """Against the YAML file's directory, then the project's: `context` holds both."""
     if not isinstance(value, str):
         return value
+    if "\0" in value:
+        raise ValueError("must be a path, without NUL")
     path = Path(value).expanduser()
     context = info.context or {}
     bases = [Path(base) for base in (context.get("base"), context.get("project")) if base is not None]
