@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orgloop.config.load import Loaded, load_project
+from orgloop.config.yaml import parse
 from orgloop.plugin.registry import Registry
 from tests.config.project import VARIABLES, sound
 
@@ -114,3 +121,47 @@ def test_every_key_of_the_policy_counts(tmp_path: Path) -> None:
     assert (
         route.session_key == route.config["session_key"] == "pr:{{provenance.repo}}#{{provenance.pr_number}}"
     )
+
+
+INSTALLED = Registry.installed()
+Way = tuple[str | int, ...]
+
+
+def ways(data: Any, way: Way = ()) -> Iterator[Way]:
+    """The way to every value inside."""
+    if way:
+        yield way
+    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for step, value in inner:
+        yield from ways(value, (*way, step))
+
+
+SINGLE = {name: parse((FORMS / name).read_bytes()).data for name in NAMES if name.endswith(".yaml")}
+PLACES = [(name, way) for name, data in SINGLE.items() for way in ways(data)]
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        *(None, True, -1, 0, 1.5, 2**63, "", " ", "a\0b", "\ud800", "x" * 5000, "~nobody-of-this-name/x"),
+        *("/", "..", "${X}", "${", "{{a..b}}", "{{", "/(/", "[", "0s", "9" * 40 + "d", "process", "script"),
+        *([], {}, [[]], [None], {"": 1}, {"a": {"b": {}}}),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(st.sampled_from(PLACES), ODD)
+def test_no_value_in_a_documented_form_makes_loading_crash(
+    tmp_path: Path, place: tuple[str, Way], value: Any
+) -> None:
+    name, way = place
+    data = copy.deepcopy(SINGLE[name])
+    holder = data
+    for step in way[:-1]:
+        holder = holder[step]
+    holder[way[-1]] = value
+    (tmp_path / "orgloop.yaml").write_text(json.dumps(data), "utf-8")
+    loaded = load_project(tmp_path, INSTALLED, VARIABLES)
+    assert (loaded.organization is None) == bool(loaded.errors)
+    assert all(
+        finding.line and finding.column for finding in loaded.findings if finding.file == "orgloop.yaml"
+    )
+    json.dumps(loaded.sound.snapshot if loaded.sound else None)
