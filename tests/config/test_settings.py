@@ -336,6 +336,9 @@ def test_words_of_our_own_are_not_taken_for_a_short_secret(tmp_path: Path) -> No
     text = source("- {id: github, connector: github, config: {repo: ['${GITHUB_REPO}'], token: x}}")
     finding = load(tmp_path, text, {"GITHUB_REPO": "t", "GITHUB_TOKEN": "x"}).errors[0]
     assert finding.message == "source 'github': `config.repo` must be text, not a list"
+    unused = "loggers: [{name: l, type: file, config: {path: '${GITHUB_REPO}', rotate: {}}}]\n"
+    told = only(load(tmp_path, HEAD + ROUTES + unused, {"GITHUB_REPO": "s", "GITHUB_TOKEN": "x"}))
+    assert told.message == "logger 'l': `config.rotate` has no effect"
 
 
 def test_a_plugin_that_cannot_be_loaded_is_told_once_per_use(tmp_path: Path) -> None:

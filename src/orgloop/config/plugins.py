@@ -112,14 +112,14 @@ class Plugins:
                 self._doubt(Code.NO_EFFECT, key, origin, "has no effect", "remove it")
         for code, key, text in doubts:
             if not spot.lacks_variable("config", *key.split(".")):
-                self._doubt(code, key, origin, *advised(text))
+                self._doubt(code, key, origin, *advised(self._hidden(text, *origin(key))))
         return settings
 
     def _doubt(self, code: Code, key: str, origin: Origin, text: str, hint: str) -> None:
         """A warning at a key (a dot path) of a plugin's settings."""
         steps = key.split(".")
         where, path = origin(steps[0])
-        message = f"{where.label}: `{dotted((*path, *steps))}` {self._hidden(text, where, path)}"
+        message = f"{where.label}: `{dotted((*path, *steps))}` {text}"
         self._report.warn(code, where.where(*path, *steps, key=True), message, hint)
 
     def works(self, try_it: Callable[[], object], spot: Spot, path: DataPath) -> bool:
