@@ -42,9 +42,9 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def shown(*records: Record, colored: bool = False, **config: Any) -> str:
+def shown(*records: Record, colored: bool = False, folds: bool = False, **config: Any) -> str:
     stream = io.StringIO()
-    console = ConsoleLogger(ConsoleSettings.model_validate(config), stream, colored=colored)
+    console = ConsoleLogger(ConsoleSettings.model_validate(config), stream, colored=colored, folds=folds)
     console.write(records)
     console.close()
     return stream.getvalue()
@@ -55,6 +55,24 @@ def test_a_line_says_when_what_where_and_how_it_went() -> None:
         "10:00:00.123 ↻ deliver.retry src=github tgt=engineer route=pr-review xform=noise "
         "type=resource.changed result=retry 12.5ms err=500 Internal Server Error\n"
     )
+
+
+def test_in_a_terminal_a_long_line_goes_on_under_its_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert shown(FULL, folds=True).splitlines() == [
+        "10:00:00.123 ↻ deliver.retry src=github tgt=engineer",
+        "               route=pr-review xform=noise",
+        "               type=resource.changed result=retry 12.5ms",
+        "               err=500 Internal Server Error",
+    ]
+
+
+def test_a_wide_terminal_has_what_follows_the_phase_in_one_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    match = Record(at=AT, phase=Phase.ROUTE_MATCH, source="github")
+    begins = [line.index("src=") for line in shown(FULL, match, folds=True).splitlines()]
+    assert begins == [31, 31]
+    assert shown(Record(at=AT, phase=Phase.RUNTIME_START), folds=True) == "10:00:00.123 ● runtime.start\n"
 
 
 def test_what_does_not_apply_is_left_out() -> None:

@@ -7,17 +7,25 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import Any, Final, TextIO
 
 import orjson
 
 from orgloop.core.record import Level, Phase, Record
+from orgloop.core.text import folded
 from orgloop.plugin import LoggerPlugin, Settings
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 _COLORS: Final = {"dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
 _LOUDNESS: Final = {level: number for number, level in enumerate(Level)}
+
+_INDENT: Final = len("10:00:00.123 ● ")
+"""Where a folded line goes on: under the phase."""
+_ROOMY: Final = 100
+"""Columns from which on there is room to align what follows the phase."""
+_PHASE: Final = len("deliver.success")
 
 LOOKS: Final[Mapping[Phase, tuple[str, str]]] = {
     Phase.SOURCE_EMIT: ("●", "blue"),
@@ -66,31 +74,41 @@ class ConsoleSettings(Settings):
 
 
 class ConsoleLogger:
-    """Writes to `stream`."""
+    """Writes to `stream`. `folds`: it is a terminal, where long lines go on under their indentation."""
 
-    def __init__(self, settings: ConsoleSettings, stream: TextIO, *, colored: bool) -> None:
+    def __init__(
+        self, settings: ConsoleSettings, stream: TextIO, *, colored: bool, folds: bool = False
+    ) -> None:
         self._settings = settings
         self._stream = stream
         self._colored = colored and settings.color
+        self._folds = folds
         self._least = _LOUDNESS[settings.level]
 
     def write(self, records: Sequence[Record]) -> None:
-        lines = [self._line(record) for record in records if _LOUDNESS[record.level] >= self._least]
+        width = get_terminal_size().columns if self._folds else 0
+        lines = [
+            line
+            for record in records
+            if _LOUDNESS[record.level] >= self._least
+            for line in self._lines(record, width)
+        ]
         if lines:
-            self._stream.write("".join(lines))
+            self._stream.write("".join(f"{line}\n" for line in lines))
             self._stream.flush()
 
     def close(self) -> None:
         """Nothing is held back."""
 
-    def _line(self, record: Record) -> str:
+    def _lines(self, record: Record, width: int) -> Iterator[str]:
         icon, color = LOOKS[record.phase]
         said = " ".join(self._parts(record))
-        line = f"{self._in('dim', _clock(record.at))} {self._in(color, f'{icon} {record.phase}')}"
-        line = f"{line} {said}" if said else line
+        phase = str(record.phase).ljust(_PHASE if said and width >= _ROOMY else 0)
+        text = f"{self._in('dim', _clock(record.at))} {self._in(color, f'{icon} {phase}')} {said}".rstrip()
         if self._settings.show_payload and record.metadata:
-            line += self._metadata(record.metadata)
-        return f"{line}\n"
+            text += self._metadata(record.metadata)
+        for line in text.split("\n"):
+            yield from folded(line, width, _INDENT) if width else [line]
 
     def _parts(self, record: Record) -> Iterator[str]:
         named = {
@@ -134,7 +152,9 @@ def _plain(shown: str) -> str:
 
 
 def _open(settings: ConsoleSettings) -> ConsoleLogger:
-    return ConsoleLogger(settings, sys.stderr, colored=sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    is_terminal = sys.stderr.isatty()
+    colored = is_terminal and not os.environ.get("NO_COLOR")
+    return ConsoleLogger(settings, sys.stderr, colored=colored, folds=is_terminal)
 
 
 logger = LoggerPlugin(name="console", title="Lines on stderr", settings=ConsoleSettings, open=_open)
