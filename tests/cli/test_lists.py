@@ -179,7 +179,10 @@ def test_a_list_fits_the_screen(
     assert max(map(len, table.splitlines())) <= width
 
 
-def test_many_held_ones_are_summed_up_with_what_to_type(acme: Path, orgloop: Orgloop) -> None:
+def test_many_held_ones_are_summed_up_with_what_to_type(
+    acme: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     said = orgloop("held").out
     assert "1 delivery held\n     1  pr-review → engineer, untrusted\n" in said
     assert "orgloop held show dlv_0000000000000003 " in said

@@ -158,7 +158,10 @@ def unit(tmp_path: Path) -> Path:
     return tmp_path / "config/systemd/user/orgloop-acme.service"
 
 
-def test_install_writes_a_unit_and_shows_it(acme: Path, home: Path, unit: Path, orgloop: Orgloop) -> None:
+def test_install_writes_a_unit_and_shows_it(
+    acme: Path, home: Path, unit: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
     said = orgloop("install-service")
     assert said.code == 0
     text = unit.read_text()

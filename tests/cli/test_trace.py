@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
-from tests.cli.story import a_few, tell, write_project
+from tests.cli.story import Story, a_few, tell, write_project
 
 
 @pytest.fixture
@@ -19,19 +20,51 @@ def acme(place: Path, home: Path) -> Path:
     return place
 
 
+async def long_words(story: Story, *, root: Path) -> None:
+    """A run whose agent said a great deal."""
+    await story.apply(root)
+    await story.run(began=HOUR, lasted=MINUTE, says="it went on and " * 40 + "at last")
+
+
 @pytest.mark.parametrize("kind", ["evt", "dlv", "run", "trc"])
 def test_any_id_of_a_chain_leads_to_it(kind: str, acme: Path, orgloop: Orgloop) -> None:
     said = orgloop("trace", f"{kind}_0000000000000002")
     assert said.code == 0
     lines = [" ".join(line.split()) for line in said.out.splitlines()]
     assert lines[0] == "trc_0000000000000002 1 event · 1 run · 1m · $0.25"
-    assert lines[1].startswith("└── ● github pull_request.review_submitted by mona ")
+    assert lines[1].startswith("└─ ● github pull_request.review_submitted by mona ")
     for words in (
         "pr-review → engineer delivered 1m",
         "run success 1m · $0.25 run_0000000000000002",
         "Fixed it.",
     ):
         assert any(words in line for line in lines), words
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 160])
+def test_a_tree_fits_the_screen_and_ids_stand_in_one_column(
+    width: int, acme: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = orgloop("trace", "evt_0000000000000002").out.splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line for line in lines if line != line.rstrip()] == []
+    ids = [f"{kind}_0000000000000002" for kind in ("evt", "dlv", "run")]
+    columns = {line.index(id) for line in lines for id in ids if id in line}
+    assert columns == ({min(width, 110) - 20} if width >= 80 else {5, 7})
+
+
+def test_what_an_agent_said_is_shortened_on_a_screen_and_whole_in_a_file(
+    place: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(place)
+    tell(home, partial(long_words, root=place))
+    shown = orgloop("trace", "run_0000000000000001").out
+    assert " ".join(shown.split()).count("on and") > 5
+    assert "…" in shown
+    assert "at last" not in shown
+    monkeypatch.delenv("COLUMNS")
+    assert "at last" in orgloop("trace", "run_0000000000000001").out
 
 
 def test_held_and_dead_work_says_why(acme: Path, orgloop: Orgloop) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.cli import times, words
-from orgloop.cli.grid import Column, print_block, print_facts, print_grid
+from orgloop.cli.grid import Column, print_block, print_commands, print_facts, print_grid
 from orgloop.cli.output import Output
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND
 from orgloop.errors import Refused
@@ -124,6 +124,32 @@ def test_a_row_is_one_line_at_every_width(
     assert (first.endswith(" 7"), second.endswith("12")) == (True, True)
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_ids_stay_whole_and_names_keep_their_begin_and_end(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = [Column(name="id"), Column(name="route", is_name=True), Column(name="", flexible=True)]
+    print_grid(Output(color=False), columns, [["dlv_19b5a1c2d3e4f506", "review-" * 8 + "end", "said " * 30]])
+    row = capsys.readouterr().out.splitlines()[1]
+    assert len(row) <= width
+    assert row.startswith("dlv_19b5a1c2d3e4f506  review")
+    assert "end  said said" in row
+
+
+def test_nothing_is_cut_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr("os.get_terminal_size", _no_terminal)
+    print_grid(Output(color=False), COLUMNS, ROWS)
+    assert ("a sentence " * 20).strip() in capsys.readouterr().out
+
+
+def _no_terminal(descriptor: int) -> None:
+    raise OSError("Inappropriate ioctl for device")
+
+
 def test_a_table_without_names_has_no_head(capsys: pytest.CaptureFixture[str]) -> None:
     print_grid(Output(color=False), [Column(name=""), Column(name="")], [["a", "b"]])
     assert capsys.readouterr().out == "a  b\n"
@@ -137,6 +163,18 @@ def test_facts_are_aligned_and_go_on_below(
         Output(color=False), [("a", "1"), ("gone", ""), ("name", "one two three four five six seven")]
     )
     assert capsys.readouterr().out == "  a     1\n  name  one two three four five six\n        seven\n"
+
+
+@pytest.mark.parametrize(("width", "lines"), [(60, 2), (40, 4)])
+def test_what_a_command_is_for_stands_beside_it_or_below(
+    width: int, lines: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    commands = [("orgloop status --since 3d", "what runs, what needs you"), ("orgloop logs", "what happened")]
+    print_commands(Output(color=False), commands)
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == lines
+    assert max(map(len, said)) <= width
 
 
 def test_others_text_is_marked_and_tamed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,15 +9,20 @@ from typing import TYPE_CHECKING, Any
 from orgloop.errors import NotFound
 
 if TYPE_CHECKING:
+    from orgloop.cli.waits import Waits
     from orgloop.journal.model import DeliveryRow, EventRow, RunRow, StepRow
     from orgloop.journal.protocols import Reader
 
 
 @dataclass(kw_only=True, slots=True)
 class DeliveryNode:
-    """A delivery with what happened to it, its run, and the events that the run caused."""
+    """A delivery with what happened to it, its run, and the events that the run caused.
+
+    `waits` is why it waits; empty if it does not.
+    """
 
     row: DeliveryRow
+    waits: str = ""
     steps: list[StepRow] = field(default_factory=list)
     run: RunRow | None = None
     events: list[EventNode] = field(default_factory=list)
@@ -76,8 +81,8 @@ def trace_of(reader: Reader, id: str) -> str:
     return found
 
 
-def read_chain(reader: Reader, trace_id: str) -> Chain:
-    """The whole chain. Raises NotFound if there is none."""
+def read_chain(reader: Reader, trace_id: str, waits: Waits | None = None) -> Chain:
+    """The whole chain; `waits` says why what waits does. Raises NotFound if there is none."""
     events, deliveries, steps, runs = reader.trace(trace_id)
     if not events:
         raise NotFound(
@@ -88,7 +93,7 @@ def read_chain(reader: Reader, trace_id: str) -> Chain:
     by_delivery: dict[str, DeliveryNode] = {}
     by_run: dict[str, DeliveryNode] = {}
     for row in deliveries:
-        node = DeliveryNode(row=row, run=run_of.get(row.id))
+        node = DeliveryNode(row=row, run=run_of.get(row.id), waits=waits.why(row) if waits else "")
         by_delivery[row.id] = node
         if node.run is not None:
             by_run[node.run.id] = node

@@ -90,8 +90,8 @@ def print_deliveries(cli: Cli, rows: Sequence[DeliveryRow], *, indent: int = 0) 
     columns = [
         Column(name="came"),
         Column(name="delivery"),
-        Column(name="route"),
-        Column(name="actor", from_width=100),
+        Column(name="route", is_name=True),
+        Column(name="actor", is_name=True, from_width=100),
         Column(name="state"),
         Column(name="tries", right=True, from_width=100),
         Column(name="", flexible=True),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orgloop.cli.command import Cli
 from orgloop.cli.grid import Column, print_block, print_facts, print_grid, print_next
 from orgloop.cli.times import ago, clock, moment
+from orgloop.cli.waits import Waits
 from orgloop.cli.words import (
     STATE_STYLES,
     author_of,
@@ -17,7 +18,6 @@ from orgloop.cli.words import (
     state_words,
 )
 from orgloop.core.happening import HoldReason
-from orgloop.core.units import humanize
 
 if TYPE_CHECKING:
     from orgloop.cli.prompt_preview import Preview
@@ -60,7 +60,7 @@ def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, promp
         out.line(f"  {one_line(row.detail)}")
     if row.state in ("held", "dead") and row.reason in WHAT_TO_DO:
         out.line(out.style(f"  {WHAT_TO_DO[row.reason]}", "yellow"))
-    print_facts(out, _facts(row, event, now))
+    print_facts(out, _facts(row, event, Waits(cli, reader, now).why(row), now))
     _show_steps(cli, row, _steps(reader, row))
     _show_event(cli, row, event)
     if row.state not in ("delivered", "dropped", "discarded"):
@@ -68,7 +68,7 @@ def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, promp
     print_next(out, list(next_commands(row)))
 
 
-def document(cli: Cli, reader: Reader, row: DeliveryRow) -> dict[str, Any]:
+def document(cli: Cli, reader: Reader, row: DeliveryRow, now: int) -> dict[str, Any]:
     """All of it, for programs."""
     from orgloop.cli.prompt_preview import preview
     from orgloop.web import shapes
@@ -76,6 +76,7 @@ def document(cli: Cli, reader: Reader, row: DeliveryRow) -> dict[str, Any]:
     event = reader.event(row.event_id)
     seen = preview(cli, reader, row)
     return shapes.delivery(row) | {
+        "waits": Waits(cli, reader, now).why(row),
         "transforms": list(row.steps),
         "steps": [shapes.step(one) for one in _steps(reader, row)],
         "event": row.document or (event.document if event is not None else None),
@@ -111,15 +112,13 @@ def _steps(reader: Reader, row: DeliveryRow) -> Sequence[StepRow]:
     return reader.steps(Query(delivery_id=row.id, event_id=row.event_id, after=0, limit=MOST_STEPS))
 
 
-def _facts(row: DeliveryRow, event: EventRow | None, now: int) -> Iterator[tuple[str, str]]:
+def _facts(row: DeliveryRow, event: EventRow | None, waits: str, now: int) -> Iterator[tuple[str, str]]:
     yield "route", f"{row.route} → {row.actor}"
     if event is not None:
         by = f" by {one_line(author_of(event))}" if author_of(event) else ""
         yield "event", f"{event.id}: {event.source} {one_line(event_name(event))}{by}"
     yield "came", f"{moment(row.accepted_at, now)}, {ago(row.accepted_at, now)}"
-    if row.state == "pending":
-        when = f"in {humanize(row.due - now)}" if row.due > now else "now"
-        yield "due", when if row.head else "when what is before it in its key has ended"
+    yield "waits", waits
     yield "key", row.key or ""
     yield "attempts", f"{row.attempts}, {row.failures} failed" if row.attempts else ""
     yield "crashes", str(row.crashes) if row.crashes else ""

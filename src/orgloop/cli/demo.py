@@ -16,6 +16,7 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
+from orgloop.cli.grid import print_commands, print_folded
 from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _copy(project: Path) -> None:
 
 def _play(cli: Cli, project: Path, home_path: Path) -> None:
     from orgloop.cli.chain import read_chain, trace_of
-    from orgloop.cli.trace import draw
+    from orgloop.cli.chain_drawing import ChainDrawing
     from orgloop.journal.sqlite import open_reader
     from orgloop.runtime.home import Home
 
@@ -81,7 +82,8 @@ def _play(cli: Cli, project: Path, home_path: Path) -> None:
             _watch(cli, reader)
             _headline(cli, "4", "The whole chain", f"orgloop trace {event_id}")
             out.line()
-            out.print(draw(reader, read_chain(reader, trace_id)))
+            for line in ChainDrawing(out, reader).lines(read_chain(reader, trace_id)):
+                out.line(line)
         finally:
             reader.close()
 
@@ -89,7 +91,8 @@ def _play(cli: Cli, project: Path, home_path: Path) -> None:
 def _headline(cli: Cli, number: str, title: str, words: str) -> None:
     out = cli.out
     out.line()
-    out.line(f"{out.style(number, 'bold', 'cyan')} {out.style(title, 'bold')}  {out.style(words, 'dim')}")
+    line = f"{out.style(number, 'bold', 'cyan')} {out.style(title, 'bold')}  {out.style(words, 'dim')}"
+    print_folded(out, line.rstrip(), 2)
 
 
 def _environment(home: Home, secret: str) -> dict[str, str]:
@@ -203,7 +206,5 @@ def _next_steps(cli: Cli, kept: Path | None) -> None:
                 "this organization: export DEMO_GITHUB_SECRET=anything, then orgloop start",
             ),
         )
-    width = max(len(step) for step, _ in steps)
-    for step, words in steps:
-        out.line(f"  {out.style(step.ljust(width), 'cyan')}  {out.style(words, 'dim')}")
+    print_commands(out, steps)
     out.line()

@@ -74,7 +74,7 @@ def _show(cli: Cli, rows: Sequence[tuple[EventRow, Sequence[DeliveryRow]]]) -> N
     columns = [
         Column(name="came"),
         Column(name="event"),
-        Column(name="source"),
+        Column(name="source", is_name=True),
         Column(name="what", flexible=True),
         Column(name="by", flexible=True, from_width=100),
         Column(name="woke", flexible=True),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
+
+from orgloop.cli.words import printable
+from orgloop.core.text import columns as text_width
+from orgloop.core.text import elided, folded
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,13 +18,26 @@ if TYPE_CHECKING:
     Cell = str | Text
 
 
+_GIVE_WAY: Final = (("sentence", 40), ("name", 20), ("sentence", 16), ("name", 12), ("sentence", 6))
+"""What is cut where there is no room, one after the other, and how many columns it keeps."""
+
+_GAP: Final = 2
+
+_BESIDE: Final = 24
+"""Columns that words beside a command need, if they are as long as that."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One column. `flexible`: cut if there is no room. `from_width`: left out of narrower tables."""
+    """One column. Without room, a sentence (`flexible`) is cut at its end, a name in its middle.
+
+    All else, such as an id, stays whole. `from_width`: left out of narrower tables.
+    """
 
     name: str
     right: bool = False
     flexible: bool = False
+    is_name: bool = False
     from_width: int = 0
 
 
@@ -42,27 +57,56 @@ def print_grid(
         if out.width >= column.from_width and any(str(row[number]) for row in cells)
     ]
     head = any(columns[number].name for number in shown)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", show_header=head)
-    for number in shown:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim", show_header=head)
+    widths = _widths([columns[number] for number in shown], [[row[n] for n in shown] for row in cells])
+    widths = _squeezed([columns[number] for number in shown], widths, out.width - indent)
+    for number, width in zip(shown, widths, strict=True):
         column = columns[number]
+        justify: Literal["left", "right"] = "right" if column.right else "left"
         table.add_column(
-            column.name.upper(),
-            justify="right" if column.right else "left",
-            no_wrap=not column.flexible,
+            elided(column.name.upper(), width),
+            justify=justify,
+            width=width,
+            no_wrap=True,
             overflow="ellipsis",
         )
     for row in cells:
-        table.add_row(*(_text(row[number]) for number in shown))
+        fitted = zip(shown, widths, strict=True)
+        table.add_row(*(_text(row[number], width, columns[number]) for number, width in fitted))
     with out.console.capture() as capture:
         out.console.print(Padding(table, (0, 0, 0, indent), expand=False))
     for line in capture.get().splitlines():
         out.line(line.rstrip())
 
 
-def _text(cell: Cell) -> Text:
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
+    """What each column would take."""
+    return [
+        max([text_width(column.name), *(text_width(str(row[number])) for row in rows)])
+        for number, column in enumerate(columns)
+    ]
+
+
+def _squeezed(columns: Sequence[Column], widths: list[int], room: int) -> list[int]:
+    """The widths so that they fit, as far as they can: the widest gives way first."""
+    excess = sum(widths) + _GAP * (len(widths) - 1) - room
+    for what, least in _GIVE_WAY:
+        giving = [n for n, one in enumerate(columns) if (one.flexible if what == "sentence" else one.is_name)]
+        while excess > 0 and giving:
+            widest = max(giving, key=lambda number: widths[number])
+            if widths[widest] <= least:
+                break
+            widths[widest] -= 1
+            excess -= 1
+    return widths
+
+
+def _text(cell: Cell, width: int, column: Column) -> Text:
     from rich.text import Text
 
-    text = Text(cell) if isinstance(cell, str) else cell.copy()
+    if isinstance(cell, str):
+        cell = Text(elided(cell, width) if column.is_name else cell)
+    text = cell.copy()
     text.no_wrap = True
     text.overflow = "ellipsis"
     return text
@@ -72,13 +116,19 @@ def print_facts(out: Output, facts: Iterable[tuple[str, str]], *, indent: int = 
     """Names and values, one pair a line, those without a value left out. Long values go on below."""
     known = [(name, value) for name, value in facts if value]
     widest = max((len(name) for name, _ in known), default=0)
-    room = max(out.width - indent - widest - 2, 20)
+    begin = indent + widest + 2
     for name, value in known:
-        first, *more = _folded(value, room)
         label = out.style(name.ljust(widest), "dim")
-        out.line(f"{' ' * indent}{label}  {first}")
+        first, *more = value.splitlines() or [""]
+        print_folded(out, f"{' ' * indent}{label}  {first}", begin)
         for line in more:
-            out.line(f"{' ' * (indent + widest + 2)}{line}")
+            print_folded(out, f"{' ' * begin}{line}", begin)
+
+
+def print_folded(out: Output, line: str, indent: int) -> None:
+    """A line that goes on below, that much further right, where the terminal is too narrow for it."""
+    for piece in folded(line, out.width, indent):
+        out.line(piece)
 
 
 def print_block(out: Output, text: str, *, indent: int = 2) -> None:
@@ -87,30 +137,31 @@ def print_block(out: Output, text: str, *, indent: int = 2) -> None:
     On a terminal long lines are folded, so that none begins without the bar.
     """
     bar = out.style("│", "dim")
-    room = max(out.width - indent - 2, 20) if sys.stdout.isatty() else None
-    for line in text.splitlines():
-        shown = "".join(char if char.isprintable() or char == "\t" else " " for char in line).expandtabs()
-        for piece in _pieces(shown, room):
+    room = max(out.width - indent - 2, 20)
+    for shown in printable("\n".join(text.splitlines())).split("\n"):
+        begin = min(len(shown) - len(shown.lstrip()), room // 2)
+        for piece in folded(shown, room, begin):
             out.line(f"{' ' * indent}{bar} {piece}".rstrip())
 
 
-def _pieces(line: str, room: int | None) -> list[str]:
-    if room is None or len(line) <= room:
-        return [line]
-    return [line[start : start + room] for start in range(0, len(line), room)]
-
-
 def print_next(out: Output, commands: Sequence[tuple[str, str]]) -> None:
-    """What to type next, and what for."""
+    """What to type next, and what for: beside it, or below it where there is no room."""
     out.line()
     out.line(out.style("Next", "bold"))
-    widest = max((len(command) for command, _ in commands), default=0)
+    print_commands(out, commands)
+
+
+def print_commands(out: Output, commands: Sequence[tuple[str, str]]) -> None:
+    """Commands in one column, and what each is for: beside it, or below it where there is no room."""
+    widest = max((text_width(command) for command, _ in commands), default=0)
+    begin = 2 + widest + 2
+    longest = max((text_width(words) for _, words in commands), default=0)
+    beside = out.width - begin >= min(longest, _BESIDE)
     for command, words in commands:
-        out.line(f"  {out.style(command.ljust(widest), 'cyan')}  {out.style(words, 'dim')}")
-
-
-def _folded(value: str, room: int) -> list[str]:
-    lines: list[str] = []
-    for line in value.splitlines():
-        lines += textwrap.wrap(line, room, break_on_hyphens=False, break_long_words=False) or [""]
-    return lines or [""]
+        shown, said = f"  {out.style(command, 'cyan')}", out.style(words, "dim")
+        if beside and words:
+            print_folded(out, f"{shown}{' ' * (begin - 2 - text_width(command))}{said}", begin)
+            continue
+        out.line(shown)
+        if words:
+            print_folded(out, f"{' ' * 6}{said}", 6)

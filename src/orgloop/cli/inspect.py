@@ -76,7 +76,7 @@ def _show_row(cli: Cli, reader: Reader | None, kind: str, name: str, now: int, *
 
             row = find_delivery(reader, name)
             if cli.out.json:
-                cli.out.data(delivery_view.document(cli, reader, row))
+                cli.out.data(delivery_view.document(cli, reader, row, now))
             else:
                 delivery_view.show_delivery(cli, reader, row, now, prompt=prompt)
         case _:

@@ -175,6 +175,4 @@ def _printer(cli: Cli, layout: str, *, everything: bool) -> Callable[[list[Recor
     from orgloop.loggers.console import ConsoleLogger, ConsoleSettings
 
     settings = ConsoleSettings(level=Level.DEBUG if everything or cli.out.verbose else Level.INFO)
-    return ConsoleLogger(
-        settings, sys.stdout, colored=cli.out.is_colored, folds=sys.stdout.isatty()
-    ).write
+    return ConsoleLogger(settings, sys.stdout, colored=cli.out.is_colored, folds=sys.stdout.isatty()).write

@@ -94,8 +94,8 @@ class Morning:
 
     def _sources(self) -> None:
         columns = [
-            Column(name="source"),
-            Column(name="connector"),
+            Column(name="source", is_name=True),
+            Column(name="connector", is_name=True),
             Column(name="health"),
             Column(name="events", right=True),
             Column(name="last event"),
@@ -121,8 +121,8 @@ class Morning:
 
     def _actors(self) -> None:
         columns = [
-            Column(name="actor"),
-            Column(name="connector"),
+            Column(name="actor", is_name=True),
+            Column(name="connector", is_name=True),
             Column(name="running", right=True),
             Column(name="waiting", right=True),
             Column(name="held", right=True),
@@ -151,7 +151,7 @@ class Morning:
             lately = sorted(routes, key=lambda route: route.last_fired or 0, reverse=True)
             routes = lately[:MOST_ROUTES]
         columns = [
-            Column(name="route"),
+            Column(name="route", is_name=True),
             Column(name="wakes", flexible=True),
             Column(name="fired", right=True),
             Column(name="last"),
@@ -176,8 +176,8 @@ class Morning:
         self._heading("At work", counted(len(runs), "run"))
         columns = [
             Column(name=""),
-            Column(name="actor"),
-            Column(name="route"),
+            Column(name="actor", is_name=True),
+            Column(name="route", is_name=True),
             Column(name="for", right=True),
             Column(name="says", flexible=True),
         ]
@@ -201,8 +201,8 @@ class Morning:
         columns = [
             Column(name=""),
             Column(name=""),
-            Column(name="actor"),
-            Column(name="route"),
+            Column(name="actor", is_name=True),
+            Column(name="route", is_name=True),
             Column(name="took", right=True),
             Column(name="cost", right=True),
             Column(name="result", flexible=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
 STYLES: Final[Mapping[str, str]] = {
     "bold": "1",
@@ -29,6 +29,10 @@ OK, FAIL, WARN, NOTE, UNSET = "✓", "✗", "!", "…", "·"
 """The symbols in front of a line: done or sound; wrong; doubtful; said with --verbose only; not there."""
 
 WIDEST: Final = 160
+"""Columns that are used of a terminal."""
+
+ENDLESS: Final = 10_000
+"""Columns where there is no terminal: nothing is folded or cut for whoever reads a file or a pipe."""
 
 
 def wants_color(environ: Mapping[str, str]) -> bool | None:
@@ -75,35 +79,6 @@ class Output:
         for line in hint.splitlines():
             sys.stderr.write(self._plain(f"  {line}\n"))
 
-    def print(self, *what: RenderableType) -> None:
-        """Anything that rich can draw: tables, trees, text with styles."""
-        if not (self.json or self.quiet):
-            for item in what:
-                self.console.print(item)
-
-    def table(
-        self,
-        columns: Sequence[str],
-        rows: Iterable[Sequence[str | RenderableType]],
-        *,
-        right: Iterable[str] = (),
-    ) -> None:
-        """A table without lines. Columns named in `right` hold numbers. Cells are text, not markup."""
-        if self.json or self.quiet:
-            return
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        numbers = set(right)
-        for column in columns:
-            table.add_column(
-                column.upper(), justify="right" if column in numbers else "left", overflow="fold"
-            )
-        for row in rows:
-            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-        self.console.print(table)
-
     def data(self, value: Any) -> None:
         """The command's one JSON document. Without `json` too: for commands that always print JSON."""
         import orjson
@@ -138,8 +113,9 @@ class Output:
 
     @property
     def width(self) -> int:
-        """Columns to draw in: the terminal's, at most 160; 80 where there is none."""
-        return min(get_terminal_size((80, 24)).columns, WIDEST)
+        """Columns to draw in: the terminal's, at most 160; without end where there is none."""
+        columns = get_terminal_size((ENDLESS, 24)).columns
+        return columns if columns == ENDLESS else min(columns, WIDEST)
 
     @cached_property
     def console(self) -> Console:

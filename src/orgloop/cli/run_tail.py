@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orgloop import runner
 from orgloop.cli.command import Cli
 from orgloop.cli.output import FAIL, OK
-from orgloop.cli.words import dollars, one_line, run_line
+from orgloop.cli.words import dollars, one_line, printable, run_line
 from orgloop.core.units import humanize
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _shower(cli: Cli, read: Read | None) -> Callable[[str], None]:
     if cli.out.json:
         return lambda line: _write_json(line, read)
     if read is None:
-        return lambda line: cli.out.line(_printable(line))
+        return lambda line: cli.out.line(printable(line))
 
     def show(line: str) -> None:
         progress = understood(read, line)
@@ -134,7 +134,3 @@ def understood(read: Read, line: str) -> Progress | None:
         return read(line)
     except Exception:
         return None
-
-
-def _printable(line: str) -> str:
-    return "".join(char if char.isprintable() or char == "\t" else " " for char in line)

@@ -145,8 +145,8 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
     columns = [
         Column(name="began"),
         Column(name="run"),
-        Column(name="actor"),
-        Column(name="route"),
+        Column(name="actor", is_name=True),
+        Column(name="route", is_name=True),
         Column(name="why", flexible=True, from_width=120),
         Column(name="outcome", from_width=100),
         Column(name="took", right=True),

@@ -71,9 +71,10 @@ def show_waiting(cli: Cli, id: str, *, prompt: bool) -> None:
     """One delivery, whatever its state is by now."""
     from orgloop.cli.delivery_view import document, show_delivery
 
+    now = int(time.time() * 1000)
     with cli.journal() as reader:
         row = find_delivery(reader, id)
         if cli.out.json:
-            cli.out.data(document(cli, reader, row))
+            cli.out.data(document(cli, reader, row, now))
         else:
-            show_delivery(cli, reader, row, int(time.time() * 1000), prompt=prompt)
+            show_delivery(cli, reader, row, now, prompt=prompt)

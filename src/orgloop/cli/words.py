@@ -40,10 +40,10 @@ def event_name(row: EventRow) -> str:
 
 
 def author_of(row: EventRow) -> str:
-    """Who caused the event; empty if it does not say, or if it is the source itself."""
+    """Who caused the event; empty if nobody knows, or if it is the source itself."""
     provenance = row.document.get("provenance")
     author = provenance.get("author") if isinstance(provenance, dict) else None
-    return author if isinstance(author, str) and author != row.source else ""
+    return author if isinstance(author, str) and author not in (row.source, "unknown") else ""
 
 
 def dollars(cost: float | None) -> str:
@@ -75,6 +75,11 @@ def run_line(run: RunRow) -> str:
 def one_line(text: str) -> str:
     """The text with every run of white space as one space, and nothing that a terminal would obey."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def printable(text: str) -> str:
+    """The text with its lines, tabs as blanks, and nothing that a terminal would obey."""
+    return "".join(char if char.isprintable() or char in "\n\t" else " " for char in text).expandtabs()
 
 
 def shortened(text: str, limit: int) -> str:

@@ -81,15 +81,12 @@ def admit(want: Want, usage: Usage, limits: RunLimits, now: int) -> Verdict:
             detail=f"waited {humanize(age)}; delivery.max_age is {humanize(limits.max_age_ms)}",
         )
     if usage.home_runs >= limits.home_runs:
-        return Wait(why=f"{usage.home_runs} runs go on; limits.runs of this home is {limits.home_runs}")
+        return Wait(why=f"{_go_on(usage.home_runs)}; limits.runs of this home is {limits.home_runs}")
     if limits.actor_runs is not None and usage.actor_runs >= limits.actor_runs:
-        return Wait(
-            why=f"{usage.actor_runs} runs of {want.actor} go on; its limits.runs is {limits.actor_runs}"
-        )
+        return Wait(why=f"{_go_on(usage.actor_runs, want.actor)}; its limits.runs is {limits.actor_runs}")
     if limits.route_runs is not None and usage.route_runs >= limits.route_runs:
         return Wait(
-            why=f"{usage.route_runs} runs of route {want.route} go on; "
-            f"its limits.runs is {limits.route_runs}",
+            why=f"{_go_on(usage.route_runs, f'route {want.route}')}; its limits.runs is {limits.route_runs}",
             route_only=True,
         )
     if want.directory is not None and want.directory in usage.busy_directories:
@@ -105,3 +102,8 @@ def admit(want: Want, usage: Usage, limits: RunLimits, now: int) -> Verdict:
             f"budget.runs_per_hour is {limits.runs_per_hour}",
         )
     return Go()
+
+
+def _go_on(runs: int, whose: str = "") -> str:
+    of = f" of {whose}" if whose else ""
+    return f"1 run{of} goes on" if runs == 1 else f"{runs} runs{of} go on"

@@ -1,0 +1,77 @@
+"""Why a delivery waits: what the journal says of it, and what the daemon found when it last looked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from orgloop.cli.command import Cli
+from orgloop.cli.words import one_line
+from orgloop.core.delivery import State
+from orgloop.core.units import humanize
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import DeliveryRow, PauseRow
+    from orgloop.journal.protocols import Reader
+
+PATIENCE: Final = 3.0
+"""Seconds that the daemon gets for an answer."""
+
+OPEN: Final = (State.PREPARING, State.PENDING, State.RUNNING, State.STARTED)
+"""States that block a key."""
+
+MOST: Final = 1_000
+"""Deliveries that are looked at for the one that a delivery waits behind, the oldest first."""
+
+
+class Waits:
+    """Answers for any number of deliveries; the daemon is asked once, and only if something waits."""
+
+    def __init__(self, cli: Cli, reader: Reader, now: int) -> None:
+        self._cli = cli
+        self._reader = reader
+        self._now = now
+
+    def why(self, row: DeliveryRow) -> str:
+        """One sentence; empty if it waits for nothing that is known, or does not wait at all."""
+        if row.state not in (State.PREPARING, State.PENDING):
+            return ""
+        if self._daemon is None:
+            return "no daemon runs: it goes on with the next `orgloop start`"
+        if row.state is State.PREPARING:
+            return "its transforms are at work"
+        if not row.head:
+            return self._behind(row)
+        pause = self._pauses.get(row.actor)
+        if pause is not None:
+            again = f", tried again in {humanize(pause.until - self._now)}" if pause.until > self._now else ""
+            reason = f": {one_line(pause.reason)}" if not row.detail else ""
+            return f"{row.actor} does not answer{again}{reason}"
+        if row.due > self._now:
+            return f"tried again in {humanize(row.due - self._now)}"
+        return one_line(self._daemon.get(row.actor, ""))
+
+    def _behind(self, row: DeliveryRow) -> str:
+        from orgloop.journal.model import Query
+
+        for one in self._reader.deliveries(Query(actor=row.actor, states=OPEN, after=0, limit=MOST)):
+            if one.head and one.key == row.key:
+                return f"behind {one.id} of its key, which is {one.state}"
+        return "behind what came before it in its key"
+
+    @cached_property
+    def _pauses(self) -> Mapping[str, PauseRow]:
+        return {pause.actor: pause for pause in self._reader.pauses()}
+
+    @cached_property
+    def _daemon(self) -> Mapping[str, str] | None:
+        """What keeps each actor's next work waiting; nothing if it does not say; None if no daemon runs."""
+        from orgloop.cli.client import Client
+        from orgloop.errors import DaemonError
+
+        try:
+            client = Client.of_home(self._cli.home)
+            return client.overview(PATIENCE).get("waits", {}) if client is not None else None
+        except DaemonError:
+            return {}
