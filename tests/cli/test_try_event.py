@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orgloop.cli.examples import example_of
 from orgloop.cli.exits import Exit
+from orgloop.errors import NotFound
+from orgloop.plugin import Connector
+from orgloop.plugin.registry import Registry
+from orgloop.runtime.inbound import check_document
 from tests.cli.conftest import Orgloop
+from tests.cli.story import a_few, tell, write_project
 
 PROJECT = """\
 apiVersion: orgloop/v1alpha1
@@ -20,6 +27,8 @@ transforms:
 sources:
   - {id: ci, connector: webhook}
   - {id: gh, connector: github}
+  - {id: safe, connector: webhook, config: {secret: hush}}
+  - {id: clock, connector: cron, config: {schedules: [{name: hourly, cron: "0 * * * *"}]}}
 actors:
   - {id: fixer, connector: process, config: {command: [sh, -c, "touch WOKEN"]}}
   - {id: chat, connector: webhook, config: {url: "https://chat.example/hook"}}
@@ -40,6 +49,9 @@ routes:
   - name: reviews
     when: {source: gh, events: [pull_request_review]}
     then: {actor: fixer}
+  - name: done
+    when: {source: fixer, events: [actor.stopped], filter: {payload.result.json.decision: done}}
+    then: {actor: chat}
 """
 
 FAILED = {
@@ -119,7 +131,7 @@ def test_names_are_told_if_none_of_them_is_meant(orgloop: Orgloop, project: Path
 
 def test_routes_of_other_sources_are_only_counted(orgloop: Orgloop, project: Path) -> None:
     said = orgloop("test", stdin=json.dumps(FAILED))
-    assert "1 route listens to other sources" in said.out
+    assert "2 routes listen to other sources" in said.out
     assert "reviews" not in said.out
     assert "✗ reviews does not match" in orgloop("test", "-v", stdin=json.dumps(FAILED)).out
 
@@ -142,15 +154,97 @@ def test_a_missing_sop_would_hold_the_wake(orgloop: Orgloop, project: Path) -> N
     assert "missing-sop" in said.err
 
 
-@pytest.mark.parametrize("connector", ["github", "webhook", "cron", "claude-code"])
-def test_an_example_can_be_tried_at_once(connector: str, orgloop: Orgloop, project: Path) -> None:
+@pytest.mark.parametrize(
+    ("connector", "source", "matches"),
+    [
+        ("github", "gh", 1),
+        ("webhook", "ci", 2),
+        ("cron", "clock", 0),
+        ("claude-code", "claude-code", 0),
+        ("process", "fixer", 1),
+    ],
+)
+def test_an_example_can_be_tried_at_once(
+    connector: str, source: str, matches: int, orgloop: Orgloop, project: Path
+) -> None:
     example = orgloop("test", "--generate", connector)
     assert example.code == Exit.OK
-    assert example.json["source"] == {"github": "gh", "webhook": "ci"}.get(connector, connector)
+    assert example.json["source"] == source
     said = orgloop("test", "-", "--json", stdin=example.out)
     assert said.code == Exit.OK
-    assert said.json["matched_routes"] == {"github": 1, "webhook": 2}.get(connector, 0)
+    assert said.json["matched_routes"] == matches
     assert said.json["filled"] == ["id", "timestamp", "trace_id"]
+
+
+@pytest.mark.parametrize("connector", Registry.installed().connectors(), ids=lambda one: one.name)
+def test_everything_that_emits_has_an_example_that_can_be_put_in(
+    connector: Connector, orgloop: Orgloop
+) -> None:
+    said = orgloop("test", "--generate", connector.name)
+    assert said.code == Exit.OK
+    check_document(said.json)
+    assert said.json["source"] == connector.name
+
+
+def test_what_emits_nothing_has_no_example() -> None:
+    silent = Connector(name="pager", title="A pager")
+    with pytest.raises(NotFound, match="pager has no example") as refused:
+        example_of(Registry.installed(), silent, None)
+    assert "claude-code" in refused.value.hint
+    assert "process" in refused.value.hint
+
+
+BODY = json.dumps({"type": "build.finished", "ok": False, "branch": "main", "build": 7})
+
+
+def test_a_request_is_translated_by_its_source(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("test", "-", "--source", "ci", "--json", stdin=BODY).json
+    assert said["event"]["provenance"]["platform_event"] == "build.finished"
+    assert said["event"]["payload"]["build"] == 7
+    assert {one["route"]: one.get("end") for one in said["routes"]}["broken-build"] == "wake"
+
+
+def test_a_request_is_signed_with_the_secret_of_its_source(orgloop: Orgloop, project: Path) -> None:
+    assert orgloop("test", "-", "--source", "safe", stdin=BODY).code == Exit.OK
+    said = orgloop("test", "-", "--source", "safe", "-H", "X-Signature: sha256=00", stdin=BODY)
+    assert said.code == Exit.FAILED
+    assert "safe answers 401" in said.err
+
+
+def test_the_headers_of_a_request_reach_its_source(orgloop: Orgloop, project: Path) -> None:
+    headers = ["-H", "X-GitHub-Event: pull_request_review", "-H", "X-GitHub-Delivery: 1"]
+    said = orgloop("test", "-", "--source", "gh", *headers, stdin='{"action": "submitted"}')
+    assert "pull_request_review.submitted" in said.out
+
+
+def test_a_request_that_is_no_event_says_what_its_sender_hears(orgloop: Orgloop, project: Path) -> None:
+    headers = ["-H", "X-GitHub-Event: ping", "-H", "X-GitHub-Delivery: 1"]
+    said = orgloop("test", "-", "--source", "gh", *headers, stdin='{"zen": "Keep it simple"}')
+    assert said.code == Exit.OK
+    assert "makes no event" in said.err
+    assert "Keep it simple" in said.err
+    assert orgloop("test", "-", "--source", "gh", "--json", *headers, stdin="{}").json == []
+
+
+def test_a_body_without_its_source_is_told_how_to_name_it(orgloop: Orgloop, project: Path) -> None:
+    assert "orgloop test FILE --source ID" in orgloop("test", "-", stdin=BODY).err
+
+
+def test_an_event_of_the_past_is_tried_with_the_files_as_they_are_now(
+    orgloop: Orgloop, place: Path, home: Path
+) -> None:
+    write_project(place)
+    tell(home, partial(a_few, root=place))
+    said = orgloop("test", "evt_0000000000000002", "--json").json
+    assert (said["event"]["id"], said["filled"]) == ("evt_0000000000000002", [])
+    assert [one["route"] for one in said["routes"] if one["matched"]] == ["pr-review"]
+    assert "there is no event evt_00000000000000ff" in orgloop("test", "evt_00000000000000ff").err
+
+
+def test_the_past_of_an_event_is_kept(orgloop: Orgloop, project: Path) -> None:
+    event = {**FAILED, "parents": ["evt_1"], "hops": 3}
+    said = orgloop("test", "--json", stdin=json.dumps(event)).json["event"]
+    assert (said["parents"], said["hops"]) == (["evt_1"], 3)
 
 
 def test_an_example_needs_no_project(orgloop: Orgloop) -> None:
@@ -179,6 +273,7 @@ def test_an_event_comes_from_a_file_too(orgloop: Orgloop, project: Path) -> None
         ('{"source": "ci", "type": 3}', "`type` is not text"),
         ('{"source": "ci", "provenance": []}', "`provenance` is not an object"),
         ("\xff", "is not JSON"),
+        ('{"source": "ci", "hops": "3"}', "not a number"),
     ],
 )
 def test_what_is_no_event_is_refused(content: str, says: str, orgloop: Orgloop, project: Path) -> None:
@@ -192,7 +287,12 @@ def test_what_is_no_event_is_refused(content: str, says: str, orgloop: Orgloop, 
     [
         (["missing.json"], "missing.json cannot be read"),
         (["--route", "broken-buidl"], "did you mean `broken-build`?"),
-        (["--generate", "process"], "these have one: claude-code, "),
+        (["evt_0000000000000001"], "there is no journal"),
+        (["--source", "cii"], "unknown source 'cii'"),
+        (["--source", "clock"], "sources that take webhooks: ci, gh, safe"),
+        (["--source", "gh"], "gh answers 400: Missing X-GitHub-Event header"),
+        (["--source", "ci", "-H", "nothing"], "'nothing' is no header"),
+        (["-H", "a: b"], "headers belong to a request"),
         (["--generate", "githup"], "'github'"),
     ],
     ids=str,

@@ -12,6 +12,7 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
+from orgloop.cli.signing import SIGNATURE, secret_of, signature
 from orgloop.errors import DaemonError, OrgLoopError, Refused
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 5.0
 """Seconds that the daemon gets: an agent waits for its hook."""
-
-SIGNATURE: Final = "X-Hub-Signature-256"
 
 
 @new_command(
@@ -55,7 +54,7 @@ def command(
         cli.out.note(f"this is a session of {run}, whose end is an event already")
         return None
     body = body_of(name, said, int(time.time() * 1000))
-    headers = {SIGNATURE: _signature(_of_variable(cli, secret_env), body)} if secret_env else {}
+    headers = {SIGNATURE: signature(_of_variable(cli, secret_env), body)} if secret_env else {}
     return _deliver(cli, Hook.new(source or source_of(name), body, headers))
 
 
@@ -108,16 +107,11 @@ def _send(cli: Cli, client: Client, hook: Hook) -> Mapping[str, Any]:
 
 def _signed(cli: Cli, hook: Hook) -> Hook:
     """Signed with the secret that the source has in this home's project, if it has one."""
-    from pydantic import SecretStr
-
     with cli.reading() as reader:
         applied = reader.applied() if reader is not None else None
     sound = replace(cli, config=applied.root).loaded.sound if applied is not None else None
-    spec = sound.sources.get(hook.source) if sound is not None else None
-    secret = getattr(spec.settings, "secret", None) if spec is not None else None
-    if not isinstance(secret, SecretStr):
-        return hook
-    return replace(hook, headers={SIGNATURE: _signature(secret.get_secret_value(), hook.body)})
+    secret = secret_of(sound.sources.get(hook.source)) if sound is not None else None
+    return replace(hook, headers={SIGNATURE: signature(secret, hook.body)}) if secret is not None else hook
 
 
 def _of_variable(cli: Cli, name: str) -> str:
@@ -125,9 +119,3 @@ def _of_variable(cli: Cli, name: str) -> str:
     if not secret:
         raise OrgLoopError(f"the variable {name} is not set", hint="set it where the agent is started")
     return secret
-
-
-def _signature(secret: str, body: bytes) -> str:
-    import hmac
-
-    return f"sha256={hmac.digest(secret.encode('utf-8', 'surrogateescape'), body, 'sha256').hex()}"

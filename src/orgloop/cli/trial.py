@@ -15,9 +15,8 @@ from orgloop.core.happening import Drop, Hold, Ready
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.match import explain
 from orgloop.core.record import timestamp
-from orgloop.errors import NotFound, Refused
-from orgloop.plugin import Clock, Connector
-from orgloop.plugin.registry import Registry
+from orgloop.errors import Refused
+from orgloop.plugin import Clock
 from orgloop.runtime.documents import load
 from orgloop.runtime.prepare import Preparation, prepare_later
 from orgloop.runtime.prompt import SopMissing, SopShelf, compose
@@ -109,19 +108,14 @@ class Trial:
         """What routes may call the event."""
         return event_names(self.event.type, self.event.provenance)
 
-
-def example_of(registry: Registry, connector: Connector, organization: Organization | None) -> dict[str, Any]:
-    """An example event of this connector; its source is the project's, if it has one. Raises NotFound."""
-    example = connector.source.example if connector.source is not None else None
-    if example is None:
-        having = sorted({one.name for one in registry.connectors() if one.source and one.source.example})
-        raise NotFound(
-            f"the connector {connector.name} has no example event",
-            hint=f"these have one: {', '.join(having)}",
-        )
-    sources = organization.sources.values() if organization is not None else ()
-    own = next((source.id for source in sources if source.connector == connector.name), connector.name)
-    return {"source": own, **example}
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "event": self.event.document(),
+            "filled": list(self.filled),
+            "matched_routes": sum(one.matched for one in self.routes),
+            "routes": [one.as_json() for one in self.routes],
+        }
 
 
 def event_of(document: Any, organization: Organization, clock: Clock) -> tuple[Event, list[str]]:
@@ -138,7 +132,14 @@ def event_of(document: Any, organization: Organization, clock: Clock) -> tuple[E
             raise _refused(f"its `{name}` is not text")
     if not document.get("source"):
         known = ", ".join(organization.sources)
-        raise _refused("it has no `source`", f"say which source it comes from; there are: {known}")
+        raise _refused(
+            "it has no `source`",
+            f"say which one it comes from; there are: {known}\n"
+            "if it is what a sender posts to one of them: orgloop test FILE --source ID",
+        )
+    parents, hops = document.get("parents") or [], document.get("hops") or 0
+    if not isinstance(parents, list) or not isinstance(hops, int):
+        raise _refused("its `parents` are not a list, or its `hops` not a number")
     now = clock.now()
     ids = IdSequence(random.getrandbits(20))
     given = {"id": ids.next(EVENT, now), "timestamp": timestamp(now), "trace_id": ids.next(TRACE, now)}
@@ -152,6 +153,8 @@ def event_of(document: Any, organization: Organization, clock: Clock) -> tuple[E
         type=kind,
         provenance=provenance,
         payload=document.get("payload", {}),
+        parents=tuple(map(str, parents)),
+        hops=hops,
     )
     return event, filled
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,7 @@ from orgloop.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
     from orgloop.cli.trial import Line, RouteTrial, Trial
+    from orgloop.config.model import Organization
 
 _ENDS: Final = {"wake": (OK, "green"), "drop": (FAIL, "yellow"), "hold": (WARN, "yellow")}
 _RESULTS: Final = {
@@ -27,57 +30,99 @@ _RESULTS: Final = {
     "error": (WARN, "fails"),
 }
 _LONG: Final = 60
+_HEADER_HELP: Final = "A header of that request. Repeatable."
+
+
+_EVENT: Final = re.compile(r"evt_[0-9a-f]{16}")
 
 
 @new_command(
     examples=[
         "orgloop test --generate github > event.json",
-        "orgloop test event.json",
         "orgloop test event.json --route pr-review --prompt",
-        "orgloop test --generate webhook | orgloop test - --json",
+        "orgloop test evt_19b5a1c2d3e4f506",
+        """echo '{"type": "test"}' | orgloop test - --source webhook""",
+        "orgloop test body.json --source github -H 'X-GitHub-Event: pull_request' -H 'X-GitHub-Delivery: 1'",
     ]
 )
-@click.argument("file", required=False, metavar="[FILE|-]")
+@click.argument("file", required=False, metavar="[FILE|ID|-]")
+@click.option("--source", metavar="ID", help="FILE is the body of a request to this source, not an event.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help=_HEADER_HELP)
 @click.option("--generate", metavar="CONNECTOR", help="Print an example event of this connector instead.")
 @click.option("--route", metavar="NAME", help="Look at this route only.")
 @click.option("--prompt", is_flag=True, help="Show the whole prompt that an agent would read.")
-def command(cli: Cli, file: str | None, generate: str | None, route: str | None, prompt: bool) -> None:
+def command(
+    cli: Cli,
+    file: str | None,
+    source: str | None,
+    headers: tuple[str, ...],
+    generate: str | None,
+    route: str | None,
+    prompt: bool,
+) -> None:
     """Show what an event would do: which routes it wakes, and why, or why not.
 
     FILE holds an event as JSON; `-` reads standard input. What it lacks of id, timestamp and trace_id
-    is filled in. Filters and transforms are evaluated for real, scripts are run, and the prompt is
-    written; the journal is not touched, and no actor is woken. Whether an event is a repetition that
-    `dedup` would drop only the journal knows.
+    is filled in. An ID names an event of this home's journal. With --source, FILE is what a sender
+    posts to that source, which translates it as in the daemon; its own secret signs it.
+
+    Filters and transforms are evaluated for real, scripts are run, and the prompt is written; nothing
+    enters the journal, and no actor is woken. Whether an event is a repetition that `dedup` would
+    drop only the journal knows.
     """
     if generate is not None:
         cli.out.data(_example(cli, generate))
         return
-    document = _read(file)
+    if headers and source is None:
+        raise Refused("headers belong to a request", hint="name the source that gets it with --source")
     organization = cli.organization
     names = [one.name for one in organization.routes]
     if route is not None and route not in names:
         from orgloop.config.findings import nearest
 
         raise NotFound(f"there is no route {route!r}", hint=nearest(route, names, what="there are"))
+    if source is None:
+        documents, answer = [_document(cli, file)], None
+    else:
+        from orgloop.cli.try_request import translate
+
+        documents, answer = asyncio.run(translate(organization, source, _read(file), _parted(headers)))
+    _try(cli, organization, documents, answer, route=route, prompt=prompt)
+
+
+def _try(
+    cli: Cli,
+    organization: Organization,
+    documents: Sequence[Any],
+    answer: Mapping[str, Any] | None,
+    *,
+    route: str | None,
+    prompt: bool,
+) -> None:
     from orgloop.cli.trial import event_of, try_event
     from orgloop.runtime.clock import SystemClock
 
     clock = SystemClock()
-    event, filled = event_of(document, organization, clock)
-    trial = asyncio.run(try_event(organization, event, clock, filled=filled, only=route))
+    trials = []
+    for document in documents:
+        event, filled = event_of(document, organization, clock)
+        trials.append(asyncio.run(try_event(organization, event, clock, filled=filled, only=route)))
     if cli.out.json:
-        matched = sum(one.matched for one in trial.routes)
-        routes = [one.as_json() for one in trial.routes]
-        cli.out.data(
-            {"event": event.document(), "filled": filled, "matched_routes": matched, "routes": routes}
-        )
-    else:
+        told = [one.as_json() for one in trials]
+        cli.out.data(told[0] if len(told) == 1 else told)
+        return
+    if not trials:
+        said = f"; it answers {json.dumps(answer, ensure_ascii=False)}" if answer is not None else ""
+        cli.out.warn(f"the source makes no event of this request{said}")
+    for number, trial in enumerate(trials):
+        if number:
+            cli.out.line()
         _show(cli, trial, prompt=prompt)
 
 
 def _example(cli: Cli, name: str) -> dict[str, Any]:
+    from orgloop.cli.examples import example_of
     from orgloop.cli.init import connector_of
-    from orgloop.cli.trial import example_of
 
     try:
         organization = cli.loaded.sound
@@ -86,28 +131,51 @@ def _example(cli: Cli, name: str) -> dict[str, Any]:
     return example_of(cli.registry, connector_of(cli, name), organization)
 
 
-def _read(file: str | None) -> Any:
+def _document(cli: Cli, file: str | None) -> Any:
+    """The event that a file, standard input or the journal has."""
+    if file is not None and _EVENT.fullmatch(file) and not Path(file).exists():
+        with cli.journal() as reader:
+            row = reader.event(file)
+        if row is None:
+            raise NotFound(f"there is no event {file}", hint="`orgloop events` lists what there is")
+        return row.document
+    import orjson
+
+    content = _read(file)
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as exc:
+        where = "standard input" if file in (None, "-") else file
+        raise Refused(
+            f"{where} is not JSON: {exc}",
+            hint="`orgloop test --generate webhook` shows what an event looks like",
+        ) from exc
+
+
+def _read(file: str | None) -> bytes:
     if file is None and sys.stdin.isatty():
         raise Refused(
             "there is no event to test",
             hint="name a file, or try an example: orgloop test --generate webhook | orgloop test -",
         )
     try:
-        content = sys.stdin.buffer.read() if file in (None, "-") else Path(file).expanduser().read_bytes()
+        return sys.stdin.buffer.read() if file in (None, "-") else Path(file).expanduser().read_bytes()
     except OSError as exc:
         raise NotFound(
-            f"{file} cannot be read: {exc.strerror or exc}", hint="name a file, or - for standard input"
+            f"{file} cannot be read: {exc.strerror or exc}",
+            hint="name a file, an event's id, or - for standard input",
         ) from exc
-    import orjson
 
-    where = "standard input" if file in (None, "-") else file
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as exc:
-        raise Refused(
-            f"{where} is not JSON: {exc}",
-            hint="`orgloop test --generate webhook` shows what an event looks like",
-        ) from exc
+
+def _parted(headers: Sequence[str]) -> dict[str, str]:
+    """Names and values. Raises Refused for what is no header."""
+    found = {}
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not (colon and name.strip()):
+            raise Refused(f"{header!r} is no header", hint="write it as 'X-GitHub-Event: pull_request'")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def _show(cli: Cli, trial: Trial, *, prompt: bool) -> None:

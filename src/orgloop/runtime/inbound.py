@@ -36,13 +36,7 @@ class Doorway:
 
     def receiver(self, source: str) -> Receiver:
         """The source that takes requests under this id. Raises NotFound naming those that do."""
-        sources = self._wiring().sources
-        part = sources.get(source)
-        if part is not None and part.receiver is not None:
-            return part.receiver
-        known = [id for id, other in sources.items() if other.receiver is not None]
-        what = f"source {source!r} takes no webhooks" if part is not None else f"unknown source {source!r}"
-        raise NotFound(what, hint=f"sources that take webhooks: {', '.join(known) or 'none'}")
+        return receiver_of(self._wiring(), source)
 
     async def receive(self, source: str, request: Inbound) -> tuple[Reply, Sequence[Accepted]]:
         """Hand a request to its source and commit what it means. The reply counts only now.
@@ -84,6 +78,16 @@ async def _received(source: str, receiver: Receiver, request: Inbound) -> Receiv
         raise PluginError(
             f"source {source!r} called sys.exit", hint="report this to the connector's author"
         ) from exc
+
+
+def receiver_of(wiring: Wiring, source: str) -> Receiver:
+    """The source that takes requests under this id. Raises NotFound naming those that do."""
+    part = wiring.sources.get(source)
+    if part is not None and part.receiver is not None:
+        return part.receiver
+    known = [id for id, other in wiring.sources.items() if other.receiver is not None]
+    what = f"source {source!r} takes no webhooks" if part is not None else f"unknown source {source!r}"
+    raise NotFound(what, hint=f"sources that take webhooks: {', '.join(known) or 'none'}")
 
 
 def check_document(document: Mapping[str, Any]) -> None:
