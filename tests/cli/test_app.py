@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -13,7 +15,7 @@ import click
 import pytest
 
 from orgloop.cli.app import COMMANDS, main, root
-from orgloop.cli.command import Leaf
+from orgloop.cli.command import HelpMixin
 from orgloop.cli.exits import Exit
 from orgloop.errors import OrgLoopError
 from tests.cli.conftest import Orgloop
@@ -98,9 +100,9 @@ def test_every_command_has_help_with_examples(name: str, orgloop: Orgloop) -> No
     context = click.Context(root)
     command = root.get_command(context, name)
     assert command is not None
-    leaves = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    leaves = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
     for leaf in leaves:
-        assert isinstance(leaf, Leaf)
+        assert isinstance(leaf, HelpMixin)
         path = [name] if leaf is command else [name, str(leaf.name)]
         said = orgloop(*path, "--help")
         assert said.code == 0
@@ -108,6 +110,33 @@ def test_every_command_has_help_with_examples(name: str, orgloop: Orgloop) -> No
         assert all(example in said.out for example in leaf.examples)
         assert all(f"orgloop {name}" in example for example in leaf.examples)
         assert "--json" in said.out
+        # What is to be copied stays whole.
+        copied = [line for line in said.out.splitlines() if line.strip() in leaf.examples or "    {" in line]
+        assert [line for line in said.out.splitlines() if len(line) > 80 and line not in copied] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_use_options_that_exist(name: str) -> None:
+    command = root.get_command(click.Context(root), name)
+    assert isinstance(command, HelpMixin)
+    leaves = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    for example in (example for leaf in leaves for example in leaf.examples):
+        for part in re.split(r"\||&&", example.partition(" >")[0]):
+            if part.strip().startswith("orgloop "):
+                parse(shlex.split(part)[1:])
+
+
+def parse(words: list[str]) -> None:
+    """Raises UsageError if no command takes these."""
+    command: click.Command | None = root
+    context = click.Context(root)
+    while isinstance(command, click.Group):
+        if words and words[0] in command.list_commands(context):
+            command, words = command.get_command(context, words[0]), words[1:]
+        else:
+            command = command.get_command(context, "list")
+    assert command is not None
+    command.make_context("orgloop", words, parent=context)
 
 
 def test_help_lists_every_command(orgloop: Orgloop) -> None:

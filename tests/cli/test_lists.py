@@ -50,7 +50,7 @@ def test_deliveries_say_what_came_of_them(
     monkeypatch.setenv("COLUMNS", "160")
     found = rows(orgloop("deliveries").out)
     assert [row[2:] for row in found] == [
-        ["tell", "notify", "pending", "0"],
+        ["tell", "notify", "pending", "0", "no daemon runs: it goes on with the next `orgloop start`"],
         ["tell", "notify", "dead (rejected)", "1", "404 Not Found"],
         ["pr-review", "engineer", "held (untrusted)", "0", "the author mallory is not of the team"],
         ["pr-review", "engineer", "delivered", "1", "done"],

@@ -98,6 +98,17 @@ def test_trace_and_inspect_say_why_work_waits(
     assert why in orgloop("inspect", id, "--json").json["waits"]
 
 
+def test_a_list_says_why_what_was_not_tried_yet_waits(
+    acme: Path, home: Path, daemon: dict[str, str], orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    daemon["engineer"] = BUSY
+    tell(home, partial(in_one_key, root=acme))
+    behind, busy = orgloop("deliveries").out.splitlines()[1:]
+    assert f"behind {FIRST} of its key" in behind
+    assert BUSY in busy
+
+
 def test_without_a_daemon_everything_waits_for_one(acme: Path, home: Path, orgloop: Orgloop) -> None:
     tell(home, partial(waiting, root=acme))
     (root,) = orgloop("trace", FIRST, "--json").json["tree"]

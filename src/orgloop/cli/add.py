@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from orgloop.plugin import Connector
 
 command = new_group(
-    "Add a source, actor, route, transform or logger to orgloop.yaml.\n\n"
-    "The file keeps its comments and its form. It is checked first, and written only if it is sound."
+    """Add a source, actor, route, transform or logger to orgloop.yaml.
+
+    The file keeps its comments and its form. It is checked first, and written only if it is sound.""",
+    examples=[
+        "orgloop add source ticks --connector cron",
+        "orgloop add actor engineer --connector claude-code",
+        "orgloop add route failed --source ci --actor engineer --filter payload.ok=false",
+    ],
 )
 
 _set_option = click.option(

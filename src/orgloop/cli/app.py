@@ -21,8 +21,8 @@ one object called `command`:
             cli.out.ok("runs")                       # ✓, see output.py for the rest
         return Exit.OK                               # None is 0, too
 
-A command with subcommands is `command = new_group("Work that nobody could deliver.")` and, for
-each, `@command.subcommand("list", examples=[...])` above a function as shown.
+A command with subcommands is `command = new_group("Work that nobody could deliver.", examples=[...])`
+and, for each, `@command.subcommand("list", examples=[...])` above a function as shown.
 
 - `cli` is the first argument of every command: options that all share, the home, the project.
 - `--json`, `--config`, `--verbose`, `--quiet`, `--no-color` belong to every command, before or

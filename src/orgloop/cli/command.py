@@ -205,16 +205,20 @@ def command(*, examples: Sequence[str]) -> Callable[[Body], Leaf]:
     return lambda function: _leaf(None, function, examples)
 
 
-def new_group(help: str, *, default: str | None = None) -> Group:
+def new_group(help: str, *, examples: Sequence[str], default: str | None = None) -> Group:
     """A command with subcommands; `default` is the one that is meant if none is named."""
-    if default is not None:
-        return _DefaultGroup(default, help)
-    return Group(help=help, no_args_is_help=True, params=GLOBAL_OPTIONS())
+    group = (
+        _DefaultGroup(default, help)
+        if default is not None
+        else Group(help=help, no_args_is_help=True, params=GLOBAL_OPTIONS())
+    )
+    group.examples = tuple(examples)
+    return group
 
 
 class _DefaultGroup(Group):
     def __init__(self, default: str, help: str) -> None:
-        super().__init__(help=help, params=GLOBAL_OPTIONS())
+        super().__init__(help=help, params=GLOBAL_OPTIONS(), subcommand_metavar="[COMMAND] [ARGS]...")
         self._default = default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     "--state",
     "states",
     multiple=True,
+    metavar="STATE",
     type=click.Choice(list(STATE_STYLES)),
-    help="Only in this state; may be given again.",
+    help=f"Only in this state; may be given again. {', '.join(STATE_STYLES)}.",
 )
 @click.option("--route", metavar="NAME", default="", help="Only of this route.")
 @click.option("--actor", metavar="ID", default="", help="Only for this actor.")
@@ -52,6 +54,7 @@ def command(
     `orgloop inspect ID` shows all about one, `orgloop trace ID` its whole chain.
     """
     from orgloop.cli.query import asked, nothing_found
+    from orgloop.cli.waits import Waits
 
     query = asked(
         limit=limit,
@@ -66,6 +69,8 @@ def command(
     with cli.journal() as reader:
         found = reader.deliveries(query)
         words = "" if found else nothing_found(reader, query, "there is no delivery")
+        why = Waits(cli, reader, int(time.time() * 1000))
+        waits = {} if cli.out.json else {row.id: said for row in found if (said := why.why(row))}
     if cli.out.json:
         from orgloop.web import shapes
 
@@ -73,14 +78,14 @@ def command(
     elif not found:
         cli.out.line(words)
     else:
-        print_deliveries(cli, found)
+        print_deliveries(cli, found, waits)
         older(cli, len(found), limit)
 
 
-def print_deliveries(cli: Cli, rows: Sequence[DeliveryRow], *, indent: int = 0) -> None:
-    """A table of them."""
-    import time
-
+def print_deliveries(
+    cli: Cli, rows: Sequence[DeliveryRow], waits: Mapping[str, str] | None = None, *, indent: int = 0
+) -> None:
+    """A table of them. `waits` says why those wait that were not tried yet, by id."""
     from rich.text import Text
 
     from orgloop.cli.grid import Column, print_grid
@@ -107,7 +112,7 @@ def print_deliveries(cli: Cli, rows: Sequence[DeliveryRow], *, indent: int = 0) 
                 row.actor,
                 Text(state_words(row.state, row.reason), STATE_STYLES[row.state]),
                 str(row.attempts),
-                one_line(row.detail),
+                one_line(row.detail) or (waits or {}).get(row.id, ""),
             ]
             for row in rows
         ],

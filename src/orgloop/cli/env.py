@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from orgloop.runtime.variables import VariableState
 
 command = new_group(
-    "The variables that the project uses: which are set, what they are for, where to get them.",
+    """The variables that the project uses: which are set, what they are for, where to get them.
+
+    Without a subcommand: `list`.""",
     default="list",
+    examples=["orgloop env", "orgloop env check"],
 )
 
 

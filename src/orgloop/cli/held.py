@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
 from orgloop.cli.command import Cli, new_group
 from orgloop.cli.verdicts import Choice, choosing, decide
-from orgloop.cli.waiting import list_waiting, show_waiting
+from orgloop.cli.waiting import add_discard, add_list_and_show
 
 STATE = "held"
 
@@ -17,29 +15,14 @@ command = new_group(
 
     A guard held it, and says why. Without a subcommand: `list`.""",
     default="list",
+    examples=[
+        "orgloop held",
+        "orgloop held show dlv_19b5a1c2d3e4f506",
+        "orgloop held release --route pr-review",
+    ],
 )
 
-
-@command.subcommand("list", examples=["orgloop held", "orgloop held list --reason untrusted --since 1d"])
-@click.option("--route", metavar="NAME", default="", help="Only of this route.")
-@click.option("--actor", metavar="ID", default="", help="Only for this actor.")
-@click.option("--reason", metavar="WORD", default="", help="Only with this reason: untrusted, no_sop, ...")
-@click.option("--since", metavar="DURATION", help="Only what came since then: 2h, 3d, or a date.")
-@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
-def list_held(cli: Cli, **filters: Any) -> None:
-    """List it, the newest first."""
-    list_waiting(cli, STATE, **filters)
-
-
-@command.subcommand(
-    "show",
-    examples=["orgloop held show dlv_19b5a1c2d3e4f506", "orgloop held show dlv_19b5a1c2d3e4f506 --prompt"],
-)
-@click.argument("id", metavar="ID")
-@click.option("--prompt", is_flag=True, help="Show the whole prompt.")
-def show(cli: Cli, id: str, prompt: bool) -> None:
-    """Show one: why it waits, its event, the prompt that its agent would get, what to type next."""
-    show_waiting(cli, id, prompt=prompt)
+add_list_and_show(command, STATE, reason="untrusted")
 
 
 @command.subcommand(
@@ -61,15 +44,4 @@ def release(cli: Cli, yes: bool, **chosen: Any) -> int | None:
     return decide(cli, "release", Choice(state=STATE, **chosen), yes=yes)
 
 
-@command.subcommand(
-    "discard",
-    examples=[
-        "orgloop held discard dlv_19b5a1c2d3e4f506 --note 'done by hand'",
-        "orgloop held discard --reason stale --since 7d",
-    ],
-)
-@choosing(STATE)
-@click.option("--note", metavar="TEXT", default="", help="Why; kept with it.")
-def discard(cli: Cli, yes: bool, note: str, **chosen: Any) -> int | None:
-    """Decide that it needs no more. Nothing brings it back; its event stays."""
-    return decide(cli, "discard", Choice(state=STATE, **chosen), yes=yes, note=note)
+add_discard(command, STATE, note="done by hand", reason="stale")

@@ -53,21 +53,28 @@ def _split(command: click.Command, ctx: click.Context) -> tuple[list[click.Param
     return own, shared
 
 
-def _subcommands(group: click.Group) -> Iterable[str]:
-    widest = max((len(name) for name in group.commands), default=0)
-    for name, command in group.commands.items():
-        first = inspect.cleandoc(command.help or "").split("\n\n")[0].replace("\n", " ")
-        yield f"  {_name(name.ljust(widest))}  {first}"
+def _subcommands(group: click.Group) -> list[str]:
+    """Each with the first sentence of its help."""
+    helps = {name: " ".join((command.help or "").split()) for name, command in group.commands.items()}
+    return _rows([(name, text.partition(". ")[0].rstrip(".")) for name, text in helps.items()])
 
 
 def _paragraphs(text: str) -> list[str]:
+    """Filled; what is indented, such as a line to copy, stays as it is."""
     paragraphs = inspect.cleandoc(text).split("\n\n")
-    return "\n\n".join(textwrap.fill(" ".join(one.split()), _width()) for one in paragraphs).splitlines()
+    filled = (
+        one if one.startswith(" ") else textwrap.fill(" ".join(one.split()), _width()) for one in paragraphs
+    )
+    return "\n\n".join(filled).splitlines()
 
 
 def _records(ctx: click.Context, parameters: Iterable[click.Parameter]) -> list[str]:
     records = [one.get_help_record(ctx) for one in parameters]
-    rows = [record for record in records if record is not None and record[1]]
+    return _rows([record for record in records if record is not None and record[1]])
+
+
+def _rows(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Names and what they mean, in two columns."""
     widest = min(max((len(name) for name, _ in rows), default=0), 34)
     lines: list[str] = []
     for name, text in rows:

@@ -43,8 +43,9 @@ def command(
     kept in the home, and handed over when one does; the agent never hears of that. Within a run of
     OrgLoop's own it does nothing: the end of that run is an event already.
 
-    In Claude Code's settings: {"hooks": {"Stop": [{"hooks": [{"type": "command", "command":
-    "orgloop hook claude-code-stop"}]}]}}
+    In Claude Code's settings:
+
+        {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "orgloop hook claude-code-stop"}]}]}}
     """
     from orgloop.cli.hook_body import body_of, source_of
     from orgloop.cli.spool import Hook

@@ -73,7 +73,7 @@ def _is(wanted: str | None, found: str) -> bool:
     help="Only this event (a delivery's, run's or trace's id works, too). Does not follow.",
 )
 @click.option("--trace", metavar="ID", help="Only this trace.")
-@click.option("--event-type", metavar="TYPE", help="Only events of this canonical type.")
+@click.option("--event-type", metavar="TYPE", help="Only events of this type or name.")
 @click.option("--result", metavar="WORD", help="Only this result: delivered, drop, retry, held, dead, ...")
 @click.option("--since", metavar="DURATION", help="From then on: 30m, 2d, or a date.")
 @click.option(

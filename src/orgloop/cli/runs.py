@@ -21,6 +21,7 @@ command = new_group(
 
     Without a subcommand: `list`.""",
     default="list",
+    examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs tail run_19b5a1c2d3e4f506"],
 )
 
 

@@ -17,7 +17,9 @@ def command(cli: Cli, output: str | None) -> None:
     """Print the JSON Schema of a project's files, with the settings of every installed plugin.
 
     An editor that knows it completes and checks orgloop.yaml while you write. Put its place into the
-    first line of the file: `# yaml-language-server: $schema=orgloop.schema.json`.
+    first line of the file:
+
+        # yaml-language-server: $schema=orgloop.schema.json
     """
     import orjson
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 command = new_group(
     """The daemon that systemd or launchd keeps running.
 
-    `orgloop install-service` writes its file."""
+    `orgloop install-service` writes its file.""",
+    examples=["orgloop service start", "orgloop service status", "orgloop service logs --follow"],
 )
 
 

@@ -1,4 +1,4 @@
-"""Lists and views of work that waits for a person, the same for held and for dead."""
+"""Work that waits for a person: what `orgloop held` and `orgloop dead` have in common."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from orgloop.cli.command import Cli
+import click
+
+from orgloop.cli.command import Cli, Group
 from orgloop.cli.deliveries import older, print_deliveries
 from orgloop.cli.grid import print_next
 from orgloop.cli.listing import counted
-from orgloop.cli.verdicts import find_delivery
+from orgloop.cli.verdicts import Choice, choosing, decide, find_delivery
 
 if TYPE_CHECKING:
     from orgloop.journal.model import BacklogRow, Query
+
+_ID: Final = "dlv_19b5a1c2d3e4f506"
 
 _VERBS: Final = {
     "held": (("release", "let all of these go on"), ("discard", "end them")),
@@ -21,7 +25,49 @@ _VERBS: Final = {
 }
 
 
-def list_waiting(cli: Cli, state: str, *, limit: int, **filters: Any) -> None:
+def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
+    """Give a group the two commands that look. `reason` is one that work in this state can have."""
+
+    @group.subcommand(
+        "list", examples=[f"orgloop {state}", f"orgloop {state} list --reason {reason} --since 1d"]
+    )
+    @click.option("--route", metavar="NAME", default="", help="Only of this route.")
+    @click.option("--actor", metavar="ID", default="", help="Only for this actor.")
+    @click.option("--reason", metavar="WORD", default="", help=f"Only with this reason, such as {reason}.")
+    @click.option("--since", metavar="DURATION", help="Only what came since then: 2h, 3d, or a date.")
+    @click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+    def list_them(cli: Cli, limit: int, **filters: Any) -> None:
+        """List it, the newest first, and count what is alike."""
+        _list(cli, state, limit=limit, **filters)
+
+    @group.subcommand(
+        "show", examples=[f"orgloop {state} show {_ID}", f"orgloop {state} show {_ID} --prompt"]
+    )
+    @click.argument("id", metavar="ID")
+    @click.option("--prompt", is_flag=True, help="Show the whole prompt.")
+    def show(cli: Cli, id: str, prompt: bool) -> None:
+        """Show one: what happened, its event, the prompt that its agent would get, what to type next."""
+        _show(cli, id, prompt=prompt)
+
+
+def add_discard(group: Group, state: str, *, note: str, reason: str) -> None:
+    """Give a group the command that ends work. `note` and `reason` are for its examples."""
+
+    @group.subcommand(
+        "discard",
+        examples=[
+            f"orgloop {state} discard {_ID} --note '{note}'",
+            f"orgloop {state} discard --reason {reason} --since 7d",
+        ],
+    )
+    @choosing(state)
+    @click.option("--note", metavar="TEXT", default="", help="Why; kept with it.")
+    def discard(cli: Cli, yes: bool, note: str, **chosen: Any) -> int | None:
+        """Decide that it needs no more. Nothing brings it back; its event stays."""
+        return decide(cli, "discard", Choice(state=state, **chosen), yes=yes, note=note)
+
+
+def _list(cli: Cli, state: str, *, limit: int, **filters: Any) -> None:
     """The newest of it, and how much there is by route and reason."""
     from orgloop.cli.query import asked, nothing_found
 
@@ -67,7 +113,7 @@ def _show_groups(cli: Cli, state: str, groups: Sequence[BacklogRow], newest: str
     print_next(out, commands)
 
 
-def show_waiting(cli: Cli, id: str, *, prompt: bool) -> None:
+def _show(cli: Cli, id: str, *, prompt: bool) -> None:
     """One delivery, whatever its state is by now."""
     from orgloop.cli.delivery_view import document, show_delivery
 
