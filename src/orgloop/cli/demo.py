@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -198,6 +200,10 @@ def _next_steps(cli: Cli, kept: Path | None) -> None:
         ("orgloop status", "what runs, what waits for you"),
         ("orgloop trace ID", "why an agent was woken, with what, and what came of it"),
     ]
+    if shutil.which("orgloop") is None:
+        activate, here = Path(sys.executable).parent / "activate", Path.cwd()
+        shown = activate.relative_to(here) if activate.is_relative_to(here) else activate
+        steps.insert(0, (f". {shlex.quote(str(shown))}", "so that your shell finds orgloop"))
     if kept is not None:
         steps.insert(
             0,
