@@ -1,10 +1,11 @@
-"""What README.md tells to type does what it says, and so does the example of the connector page."""
+"""What README.md and the examples tell to type does what they say; so does docs/connectors/writing.md."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,24 +13,28 @@ from pathlib import Path
 from threading import Thread
 from urllib.request import Request, urlopen
 
+import pytest
+
 from orgloop.core.delivery import State
 from orgloop.journal.model import Query
 from orgloop.runtime.home import Home
 from tests.docs import pages
+from tests.docs.pages import ROOT
 from tests.e2e.organization import Organization, wait_for
 
 WRITING = "docs/connectors/writing.md"
 
 
+def commands(text: str) -> list[str]:
+    """The lines of shell blocks, those that go on as one."""
+    return [line for line in text.replace("\\\n", "").splitlines() if line]
+
+
 def lines(heading: str) -> list[str]:
     """The commands below a heading of README.md, in their order."""
     begin = pages.section("README.md", heading)
-    return [
-        line
-        for block in pages.blocks("sh", pages=("README.md",))
-        if block.text in begin
-        for line in block.text.splitlines()
-    ]
+    found = [block.text for block in pages.blocks("sh", pages=("README.md",)) if block.text in begin]
+    return commands("".join(found))
 
 
 def sent(curl: str, port: int) -> dict[str, object]:
@@ -88,6 +93,28 @@ def test_the_readmes_start_sequence_runs(tmp_path: Path) -> None:
         assert organization.command("stop").returncode == 0
     finally:
         organization.kill()
+
+
+@pytest.mark.parametrize(("example", "route"), [("minimal", "greet"), ("supervisor", "implement")])
+def test_an_example_does_what_its_readme_tells_to_type(
+    example: str, route: str, organization: Organization
+) -> None:
+    page = f"examples/{example}/README.md"
+    typed = commands("".join(block.text for block in pages.blocks("sh", pages=(page,))))
+    assert [line for line in typed if line.startswith("cd ")] == [f"cd examples/{example}"]
+    exports = [line.removeprefix("export ").partition("=") for line in typed if line.startswith("export ")]
+    organization.environ = {name: value for name, _, value in exports}
+    if "REPOSITORY" in organization.environ:  # no agent of this machine shall begin to work
+        organization.environ["REPOSITORY"] = str(organization.root / "nowhere")
+    shutil.copytree(ROOT / "examples" / example, organization.root, dirs_exist_ok=True)
+    organization.start()
+    [curl] = [line for line in typed if line.startswith("curl ")]
+    event_id = str(sent(curl, organization.port)["event_id"])
+    with organization.reader() as reader:
+        assert [one.route for one in reader.deliveries(Query(event_id=event_id))] == [route]
+    [trace] = [line for line in typed if line.startswith("orgloop trace ")]
+    shown = organization.command(*shlex.split(trace.replace("evt_…", event_id), comments=True)[1:])
+    assert route in shown.stdout
 
 
 def test_the_connector_of_the_page_works(organization: Organization, tmp_path: Path) -> None:
