@@ -1,0 +1,130 @@
+"""The examples of docs/cli-operations.md work as they stand, where there is something to look at."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from orgloop.core.delivery import State
+from orgloop.journal.model import Query
+from tests.docs import pages
+from tests.docs.pages import ROOT
+from tests.e2e.organization import Organization, wait_for
+from tests.e2e.sink import Sink
+
+PAGE: Final = "docs/cli-operations.md"
+
+ELSEWHERE: Final = ("orgloop demo", "orgloop service ")
+"""The demo has a test of its own; what `service` tells systemd or launchd would meet this machine's."""
+
+PROJECT: Final = """
+metadata: {name: acme}
+sources:
+  - {id: github, connector: github}
+  - {id: webhook, connector: webhook}
+  - {id: claude-code, connector: claude-code}
+actors:
+  - {id: engineer, connector: process, config: {command: ["true"]}}
+  - {id: sleeper, connector: process, config: {command: [sleep, "600"], overlap: true}}
+  - {id: notify, connector: webhook, config: {url: "${SINK}/status/404"}}
+routes:
+  - name: pr-review
+    when: {source: github, events: [pull_request_review]}
+    then: {actor: engineer}
+    with: {prompt_file: sop.md}
+  - {name: tell, when: {source: webhook, events: [deploy.failed]}, then: {actor: notify}}
+  - {name: sleep, when: {source: webhook, events: [sleep]}, then: {actor: sleeper}}
+  - {name: ended, when: {source: claude-code, events: [actor.stopped]}, then: {actor: engineer}}
+"""
+
+
+def commands() -> list[str]:
+    lines = [line for block in pages.blocks("sh", pages=(PAGE,)) for line in block.text.splitlines()]
+    return [line for line in lines if not line.startswith(ELSEWHERE)]
+
+
+def review(association: str, number: int) -> dict[str, object]:
+    """The demo's review, of somebody who stands in this relation to the repository."""
+    body = json.loads((ROOT / "src/orgloop/cli/demo_project/review.json").read_text())
+    body["review"]["id"] = number
+    body["review"]["author_association"] = association
+    assert isinstance(body, dict)
+    return body
+
+
+@pytest.fixture
+def acme(organization: Organization, sink: Sink) -> Iterator[Organization]:
+    """An organization in which something is done, something runs, something is dead and something is held."""
+    organization.environ = {
+        "HOME": str(organization.root.parent),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    organization.write(
+        {"orgloop.yaml": PROJECT, "sop.md": "# Read the review\n", ".env": f"SINK={sink.url}\n"}
+    )
+    organization.command("start", "--daemon", "--supervised")
+    yield organization
+    organization.command("stop", check=False)
+
+
+def ids(acme: Organization) -> dict[str, str]:
+    """By how a command begins, the id that it is to be about."""
+    headers = {"X-GitHub-Event": "pull_request_review"}
+    for number, association in enumerate(("MEMBER", "NONE", "NONE")):
+        delivery = {"X-GitHub-Delivery": str(number)}
+        assert acme.post("github", review(association, number), {**headers, **delivery})[0] == 200
+    for kind in ("deploy.failed", "deploy.failed", "sleep"):
+        assert acme.post("webhook", {"type": kind})[0] == 200
+
+    def first(route: str, state: State) -> str:
+        def look() -> str | None:
+            with acme.reader() as reader:
+                found = reader.deliveries(Query(route=route, states=(state,)))
+            return found[0].id if found else None
+
+        return wait_for(f"a delivery of {route} that is {state}", look)
+
+    done, at_work = first("pr-review", State.DELIVERED), first("sleep", State.STARTED)
+    with acme.reader() as reader:
+        event_id = reader.deliveries(Query(route="pr-review", states=(State.DELIVERED,)))[0].event_id
+        run_of = {run.delivery_id: run.id for run in reader.runs(Query())}
+    return {
+        "orgloop runs stop": run_of[at_work],
+        "orgloop runs": run_of[done],
+        "orgloop dead": first("tell", State.DEAD),
+        "orgloop held": first("pr-review", State.HELD),
+        "orgloop": event_id,
+    }
+
+
+def test_the_examples_work_one_after_the_other(acme: Organization) -> None:
+    known = ids(acme)
+    for line in commands():
+        if line == "orgloop start":  # it would run in the foreground, if no daemon ran
+            continue
+        id = next(one for beginning, one in known.items() if beginning in line)
+        typed = re.sub(r"\b(evt|dlv|run)_19b5a1c2d3e4f506\b", id, line)
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", typed],
+            cwd=acme.root,
+            env=acme.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        if re.match(r"orgloop (dead retry|held release) --", line):  # many move only with --yes, or if asked
+            assert (done.returncode, "add --yes" in done.stderr) == (1, True), f"{line}\n{done.stderr}"
+        else:
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+        if line == "orgloop stop":
+            acme.command("start", "--daemon", "--supervised")
