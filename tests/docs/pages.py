@@ -93,3 +93,8 @@ def rows(markdown: str) -> list[list[str]]:
 def code(cell: str) -> str:
     """What stands in the backquotes of a cell that is nothing else."""
     return cell.strip("`")
+
+
+def codes(cell: str) -> list[str]:
+    """Everything in backquotes in a cell."""
+    return _SPAN.findall(cell)

@@ -48,3 +48,29 @@ def test_the_make_targets_of_the_pages_are_those_of_the_makefile() -> None:
     for page in PAGES:
         used = re.findall(r"\bmake ([a-z]+)(?=`| *$)", pages.text(page), re.MULTILINE)
         assert set(used) <= set(there), page
+
+
+def test_contributing_tells_of_every_folder_of_tests() -> None:
+    told = {
+        name for row in pages.rows(pages.section("CONTRIBUTING.md", "Tests")) for name in pages.codes(row[0])
+    }
+    there = {
+        f"tests/{path.name}"
+        for path in (ROOT / "tests").iterdir()
+        if path.is_dir() and any(path.glob("*.py"))
+    }
+    assert told == there
+
+
+def test_the_floors_of_the_pages_are_those_that_are_held() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    held = [
+        set(re.findall(r"[a-z]+", re.sub(r"\(.*?\)", "", one))) for one in declared["contracts"][0]["layers"]
+    ]
+    [drawn] = [one.text for one in pages.blocks("text", pages=("CONTRIBUTING.md",))]
+    assert [set(line.split()) for line in drawn.splitlines()] == held
+    architecture = pages.section("docs/architecture.md", "Floors")
+    for floor, names in enumerate(reversed(held)):
+        line = re.search(rf"(?m)^{floor} +(.*(?:\n  .*)*)", architecture)
+        assert line is not None
+        assert names <= set(re.findall(r"[a-z]+", line[1])), f"floor {floor}"

@@ -16,10 +16,12 @@ from orgloop.config import schema
 from orgloop.config.findings import Code
 from orgloop.config.model import Defaults
 from orgloop.core.delivery import DeliveryPolicy, State
+from orgloop.core.environment import ALLOWED, ALLOWED_PREFIXES
 from orgloop.core.happening import DropReason, HoldReason
 from orgloop.core.units import format_duration
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.plugin.settings import Settings
+from orgloop.runtime.home import Home
 from tests.docs import pages
 from tests.docs.pages import ROOT
 
@@ -172,3 +174,35 @@ def test_every_file_that_the_architecture_names_exists() -> None:
     assert len(named) > 15
     source = ROOT / "src/orgloop"
     assert [one for one in named if not [*source.glob(one), *source.glob(f"*/{one}")]] == []
+
+
+def test_the_messages_that_operations_quotes_are_those_of_the_code() -> None:
+    code = " ".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    quoted = [
+        message
+        for row in pages.rows(pages.section("docs/operations.md", "When something is wrong"))
+        for message in re.findall(r'"([^"]+)"', row[0])
+    ]
+    assert len(quoted) >= 5
+    parts = [part.strip(" ;") for message in quoted for part in message.split("…")]
+    assert [part for part in parts if part not in code] == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["docs/security.md", "docs/transforms.md", "docs/agents/process.md"],
+    ids=lambda page: Path(page).stem,
+)
+def test_a_page_that_lists_what_a_child_sees_lists_all_of_it(page: str) -> None:
+    text = pages.text(page).replace("\\*", "*")
+    names = [*sorted(ALLOWED), *(f"{prefix}*" for prefix in ALLOWED_PREFIXES)]
+    assert [name for name in names if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text)] == []
+    assert "whose name says that it is a secret" in " ".join(text.split())
+
+
+def test_every_file_of_a_home_is_in_the_table() -> None:
+    told = {name.rstrip("/") for name in first_cells(pages.section("docs/operations.md", "The home"))}
+    home = Home(Path("/home"))
+    files = (home.journal, home.token, home.daemon_file, home.spool)
+    assert {path.name for path in files} <= told
+    assert {home.runs.name, home.logs.name} <= {name.partition("/")[0] for name in told}
