@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Thread
 from urllib.request import Request, urlopen
@@ -51,6 +52,18 @@ def sent(curl: str, port: int) -> dict[str, object]:
     return said
 
 
+def ends(organization: Organization, answer: Mapping[str, object], count: int) -> set[str]:
+    """The routes that an event was delivered by, once it is `count` of them."""
+
+    def delivered() -> set[str] | None:
+        with organization.reader() as reader:
+            found = reader.deliveries(Query(event_id=str(answer["event_id"])))
+        done = {one.route for one in found if one.state is State.DELIVERED}
+        return done if len(done) == count else None
+
+    return wait_for("the event to wake its actors", delivered)
+
+
 def test_the_readmes_start_sequence_runs(tmp_path: Path) -> None:
     _, _, install, make, init, start, curl, *looks = lines("Begin")
     assert (install, make, init, start) == (
@@ -75,18 +88,27 @@ def test_the_readmes_start_sequence_runs(tmp_path: Path) -> None:
         answer = sent(curl, organization.port)
         assert answer["ok"] is True
 
-        def delivered() -> bool:
-            with organization.reader() as reader:
-                found = reader.deliveries(Query(event_id=str(answer["event_id"])))
-            return [one.state for one in found] == [State.DELIVERED]
-
-        wait_for("the event to wake its actor", delivered)
+        assert ends(organization, answer, 1) == {"webhook-to-process"}
         for look in looks:
             program, *words = shlex.split(look)
             assert program == "orgloop"
             assert organization.command(*words).stdout
         shown = organization.command("trace", str(answer["event_id"])).stdout
         assert "webhook-to-process" in shown
+        for line in lines("Add your own"):
+            subprocess.run(
+                ["sh", "-c", line],
+                cwd=organization.root,
+                env={**organization.environment, "PATH": scripts},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=True,
+                timeout=60,
+            )
+        answer = sent(curl.replace('"type": "test"', '"type": "hello"'), organization.port)
+        assert ends(organization, answer, 2) == {"webhook-to-process", "greet"}
+        shown = organization.command("trace", str(answer["event_id"])).stdout
+        assert f"hello, {answer['event_id']}" in shown
         assert organization.daemon is not None
         # Somebody must take note of its end, or `stop` sees it as there for ever.
         Thread(target=organization.daemon.wait, daemon=True).start()
