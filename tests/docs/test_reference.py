@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from orgloop import errors
 from orgloop.config import schema
 from orgloop.config.findings import Code
 from orgloop.config.model import Defaults
 from orgloop.core.delivery import DeliveryPolicy, State
-from orgloop.core.environment import ALLOWED, ALLOWED_PREFIXES
+from orgloop.core.environment import ALLOWED, ALLOWED_PREFIXES, NEVER
 from orgloop.core.happening import DropReason, HoldReason
 from orgloop.core.units import format_duration
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
@@ -206,3 +207,31 @@ def test_every_file_of_a_home_is_in_the_table() -> None:
     files = (home.journal, home.token, home.daemon_file, home.spool)
     assert {path.name for path in files} <= told
     assert {home.runs.name, home.logs.name} <= {name.partition("/")[0] for name in told}
+
+
+def test_every_kind_of_error_is_told() -> None:
+    table = first_cells(pages.section("docs/cli.md", "What all commands share"))
+    tree = {error.__name__ for error in vars(errors).values() if isinstance(error, type)} - {
+        "Any",
+        "Sequence",
+    }
+    assert {name for name in table if re.fullmatch(r"[A-Z][A-Za-z]+", name)} == {*tree, "UsageError", "Fault"}
+
+
+def test_every_kind_of_thing_that_needs_a_person_is_told() -> None:
+    code = " ".join(path.read_text("utf-8") for path in (ROOT / "src/orgloop/cli").glob("*.py"))
+    kinds = {*re.findall(r'Item\(\s*kind="(\w+)"', code), "dead", "held"}
+    assert len(kinds) > 10
+    assert first_cells(pages.section("docs/cli-operations.md", "`orgloop status`")) == kinds
+
+
+def test_every_variable_of_our_own_is_on_a_page() -> None:
+    code = " ".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    text = " ".join(pages.text(page) for page in pages.PAGES)
+    assert {name for name in re.findall(r"\bORGLOOP_[A-Z_]*[A-Z]\b", code) if name not in text} == NEVER
+
+
+def test_every_status_that_the_daemon_answers_is_told() -> None:
+    code = " ".join(path.read_text("utf-8") for path in (ROOT / "src/orgloop/web").glob("*.py"))
+    told = {row[0] for row in pages.rows(pages.section("docs/http.md", "Errors, times and lists"))}
+    assert set(re.findall(r"status=([45]\d\d)", code)) <= told
