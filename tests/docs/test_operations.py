@@ -128,3 +128,28 @@ def test_the_examples_work_one_after_the_other(acme: Organization) -> None:
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
         if line == "orgloop stop":
             acme.command("start", "--daemon", "--supervised")
+
+
+def test_a_second_project_runs_beside_with_a_home_of_its_own(acme: Organization) -> None:
+    [block] = pages.blocks("sh", pages=("docs/operations.md",))
+    typed = block.text.strip()
+    assert typed.endswith(" orgloop start --daemon")
+    home = acme.root.parent / ".orgloop-two"
+    second = acme.root.parent / "second"
+    second.mkdir()
+    for command in (
+        "orgloop init --no-interactive",
+        typed.replace("ORGLOOP_PORT=4801", "ORGLOOP_PORT=0"),
+        f"ORGLOOP_HOME={home} orgloop status",
+        f"ORGLOOP_HOME={home} orgloop stop",
+    ):
+        subprocess.run(
+            ["sh", "-c", command],
+            cwd=second,
+            env=acme.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+    assert json.loads(acme.command("status", "--json").stdout)["running"] is True
