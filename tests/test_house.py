@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +13,8 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support.checkout import ROOT, tracked
+
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 CORE = sorted((ROOT / "src/orgloop/core").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -41,18 +41,8 @@ def parse(path: Path) -> ast.Module:
 
 def tracked_texts() -> Iterator[tuple[str, str]]:
     """Name and text of every file that git has, or would take."""
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    if listing.returncode:
-        pytest.skip("not a git checkout")
-    for entry in sorted(set(listing.stdout.decode().split("\0"))):
-        path = ROOT / entry
-        if entry and path.is_file():
-            yield entry, path.read_bytes().decode("utf-8", "replace")
+    for entry in tracked():
+        yield entry, (ROOT / entry).read_bytes().decode("utf-8", "replace")
 
 
 def sleeps(path: Path) -> Iterator[str]:

@@ -17,6 +17,7 @@ from orgloop.runtime.home import Home, running_daemon
 from tests.compat.living import signed
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
+from tests.support.checkout import need
 
 PROJECT = """\
 metadata: {name: changing}
@@ -55,6 +56,7 @@ def ping(organization: Organization, **more: Any) -> dict[str, tuple[State, str]
 
 
 def git(organization: Organization, *arguments: str) -> None:
+    need("git")
     names = {"GIT_AUTHOR_NAME": "ann", "GIT_AUTHOR_EMAIL": "ann@x.example"}
     names |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in names.items()}
     environ = {

@@ -12,20 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT
-
-
-def tracked() -> set[str]:
-    """Every file that git has, or would take."""
-    listing = subprocess.run(
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    if listing.returncode:
-        pytest.skip("not a git checkout")
-    return {name for name in listing.stdout.decode().split("\0") if (ROOT / name).is_file()}
+from tests.support.checkout import ROOT, tracked
 
 
 def built(target: str, directory: Path) -> Path:
@@ -41,7 +28,7 @@ def built(target: str, directory: Path) -> Path:
 
 
 def test_the_source_distribution_holds_every_file_of_the_checkout(tmp_path: Path) -> None:
-    wanted = tracked()
+    wanted = set(tracked())
     with tarfile.open(built("sdist", tmp_path)) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
     assert wanted - held == set()

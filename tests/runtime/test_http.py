@@ -15,6 +15,7 @@ import pytest
 
 from orgloop.plugin import HttpFailed, HttpReply
 from orgloop.runtime.http import HttpClient, origin
+from tests.support.checkout import need
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 SECRET = "token=s3cret"
@@ -193,6 +194,7 @@ async def test_redirects_without_end_name_no_secret(keep: str) -> None:
 
 
 async def test_a_bad_certificate_means_nothing_was_sent(tmp_path: Path) -> None:
+    need("openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     files = ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=nobody", "-days", "2"]
