@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -161,6 +162,23 @@ async def test_a_cancelled_script_is_ended(make: Opener, tmp_path: Path) -> None
     with pytest.raises(asyncio.CancelledError):
         await task
     assert gone(int(pid_file.read_text()))
+
+
+async def test_a_script_that_is_cancelled_as_it_starts_is_ended_with_all_that_it_started(
+    make: Opener, tmp_path: Path
+) -> None:
+    pid_file = tmp_path / "pid"
+    script = f"sleep 300 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait"
+    task = asyncio.create_task(run(make(script)))
+    while not psutil.Process().children():
+        await asyncio.sleep(0)
+    # The loop stands still meanwhile, so it does not know yet that the program runs.
+    until(pid_file.exists, "the script runs")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(20):
+            await task
+    until(partial(gone, int(pid_file.read_text())), "what it started is gone")
 
 
 async def test_scripts_run_side_by_side(make: Opener, tmp_path: Path) -> None:

@@ -36,9 +36,7 @@ async def run(
     Raises OSError if it cannot be started, TimeoutError, or TooMuch; when this returns, raises, or
     is cancelled, the program has ended, and after an error all that it started in its session too.
     """
-    transport, talk = await asyncio.get_running_loop().subprocess_exec(
-        lambda: _Talk(max_output), str(program), cwd=cwd, env=env, start_new_session=True
-    )
+    transport, talk = await _start(program, cwd, env, max_output)
     try:
         # A program need not read: what it does not take is no error.
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
@@ -51,11 +49,33 @@ async def run(
         if talk.too_much:
             raise TooMuch
     finally:
-        if transport.get_returncode() is None:
-            _kill_group(transport.get_pid())
-        await talk.exited.wait()
-        transport.close()
+        await _end(transport, talk)
     return Ended(status=transport.get_returncode() or 0, printed=bytes(talk.printed), said=talk.said())
+
+
+async def _start(
+    program: Path, cwd: Path, env: Mapping[str, str], max_output: int
+) -> tuple[asyncio.SubprocessTransport, _Talk]:
+    starting = asyncio.ensure_future(
+        asyncio.get_running_loop().subprocess_exec(
+            lambda: _Talk(max_output), str(program), cwd=cwd, env=env, start_new_session=True
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # asyncio itself would end the program alone, and wait for whoever inherited its output.
+        await asyncio.wait({starting})
+        if not starting.cancelled() and starting.exception() is None:
+            await _end(*starting.result())
+        raise
+
+
+async def _end(transport: asyncio.SubprocessTransport, talk: _Talk) -> None:
+    if transport.get_returncode() is None:
+        _kill_group(transport.get_pid())
+    await talk.exited.wait()
+    transport.close()
 
 
 async def _silence(transport: asyncio.SubprocessTransport, talk: _Talk) -> None:
