@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from orgloop.cli.app import main
+from orgloop.cli.output import ENDLESS
 from orgloop.runtime.home import Home
 from tests.e2e.organization import Organization
 
@@ -44,11 +45,17 @@ def place(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(directory)
     for name in ("NO_COLOR", "FORCE_COLOR", "GITHUB_WEBHOOK_SECRET", "WEBHOOK_SECRET", "WEBHOOK_URL"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("COLUMNS", str(ENDLESS))
     monkeypatch.setenv("ORGLOOP_PORT", str(free_port()))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return directory
+
+
+@pytest.fixture
+def narrow(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 80 columns. Without it nothing is folded or cut."""
+    monkeypatch.setenv("COLUMNS", "80")
 
 
 @pytest.fixture

@@ -68,6 +68,8 @@ def test_help_is_quick_because_it_imports_nothing_heavy(arguments: tuple[str, ..
         "orgloop.cli.exits",
         "orgloop.cli.failures",
         "orgloop.cli.help",
+        "orgloop.core",
+        "orgloop.core.text",
         "orgloop.cli.output",
         "orgloop.cli.version",
         "orgloop.errors",
@@ -95,6 +97,7 @@ def test_no_commands_help_needs_anything_heavy(home: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_command_has_help_with_examples(name: str, orgloop: Orgloop) -> None:
     context = click.Context(root)

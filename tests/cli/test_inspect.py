@@ -11,6 +11,8 @@ from orgloop.cli.parts import without_secrets
 from tests.cli.conftest import Orgloop
 from tests.cli.story import a_few, tell, write_project
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 
 @pytest.fixture
 def acme(place: Path, home: Path) -> Path:

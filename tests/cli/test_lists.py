@@ -17,6 +17,8 @@ from orgloop.web import shapes
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 LISTS = [["events"], ["deliveries"], ["runs", "--all"], ["held"], ["dead"]]
 
 

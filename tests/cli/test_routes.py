@@ -15,6 +15,8 @@ from orgloop.cli.output import Output
 from orgloop.cli.topology import Edge, Topology
 from tests.cli.conftest import Orgloop
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 PROJECT = """\
 apiVersion: orgloop/v1alpha1
 kind: Project

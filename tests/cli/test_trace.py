@@ -11,6 +11,8 @@ from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 
 @pytest.fixture
 def acme(place: Path, home: Path) -> Path:

@@ -18,7 +18,7 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.cli.grid import print_commands, print_folded
+from orgloop.cli.grid import print_commands
 from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _headline(cli: Cli, number: str, title: str, words: str) -> None:
     out = cli.out
     out.line()
     line = f"{out.style(number, 'bold', 'cyan')} {out.style(title, 'bold')}  {out.style(words, 'dim')}"
-    print_folded(out, line.rstrip(), 2)
+    out.fold(line.rstrip(), 2)
 
 
 def _environment(home: Home, secret: str) -> dict[str, str]:

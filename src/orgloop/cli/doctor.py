@@ -101,8 +101,9 @@ def _show_one(cli: Cli, check: Finding) -> None:
     mark, color = _MARKS[check.status]
     identity = f" as {check.identity}" if check.identity else ""
     name = out.path(check.name) if check.name.startswith("/") else check.name
-    out.line(f"  {out.style(mark, color)} {name}  {out.style(check.detail + identity, 'dim')}".rstrip())
+    out.fold(f"  {out.style(mark, color)} {name}  {out.style(check.detail + identity, 'dim')}".rstrip(), 6)
     if check.status != "ok":
-        for more in (check.description, check.help_url, check.hint):
-            for line in more.splitlines():
-                out.line(f"      {line}")
+        for line in (*check.description.splitlines(), *check.hint.splitlines()):
+            out.fold(f"      {line}", 6)
+        if check.help_url:
+            out.line(f"      {check.help_url}")

@@ -89,6 +89,6 @@ def _show_one(cli: Cli, state: VariableState) -> None:
             f"not set; {state.default!r} is used" if state.default else "not set",
         )
     where = f"  {style(state.where, 'dim')}" if state.where else ""
-    cli.out.line(f"{mark} {style(state.name, 'bold')}  {said}{where}")
+    cli.out.fold(f"{mark} {style(state.name, 'bold')}  {said}{where}", 4)
     for line in state.advice:
         cli.out.line(f"    {style(line, 'dim')}")

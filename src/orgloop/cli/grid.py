@@ -120,15 +120,9 @@ def print_facts(out: Output, facts: Iterable[tuple[str, str]], *, indent: int = 
     for name, value in known:
         label = out.style(name.ljust(widest), "dim")
         first, *more = value.splitlines() or [""]
-        print_folded(out, f"{' ' * indent}{label}  {first}", begin)
+        out.fold(f"{' ' * indent}{label}  {first}", begin)
         for line in more:
-            print_folded(out, f"{' ' * begin}{line}", begin)
-
-
-def print_folded(out: Output, line: str, indent: int) -> None:
-    """A line that goes on below, that much further right, where the terminal is too narrow for it."""
-    for piece in folded(line, out.width, indent):
-        out.line(piece)
+            out.fold(f"{' ' * begin}{line}", begin)
 
 
 def print_block(out: Output, text: str, *, indent: int = 2) -> None:
@@ -160,8 +154,8 @@ def print_commands(out: Output, commands: Sequence[tuple[str, str]]) -> None:
     for command, words in commands:
         shown, said = f"  {out.style(command, 'cyan')}", out.style(words, "dim")
         if beside and words:
-            print_folded(out, f"{shown}{' ' * (begin - 2 - text_width(command))}{said}", begin)
+            out.fold(f"{shown}{' ' * (begin - 2 - text_width(command))}{said}", begin)
             continue
         out.line(shown)
         if words:
-            print_folded(out, f"{' ' * 6}{said}", 6)
+            out.fold(f"{' ' * 6}{said}", 6)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orgloop.cli.output import FAIL, WARN, Output
+from orgloop.core.text import folded
 
 if TYPE_CHECKING:
     from orgloop.config.findings import Finding
@@ -28,7 +29,7 @@ def print_findings(
         shown = out.path(root / file) if root is not None else file
         for finding in group:
             for line in _lines(out, finding, shown, to_error=to_error):
-                stream.write(line + "\n")
+                stream.write("\n".join(folded(line, out.width, 4)) + "\n")
 
 
 def _lines(out: Output, finding: Finding, file: str, *, to_error: bool) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from orgloop.cli.grid import print_folded
 from orgloop.cli.output import Output
 from orgloop.cli.words import run_words, shortened
 
@@ -69,8 +68,8 @@ class Live:
         out = self._out
         seconds = (record.at - (self._began or record.at)) / 1000
         time = out.style(f"{seconds:6.2f} s", "dim")
-        print_folded(out, f"{time}  {out.style(symbol, color)} {words}  {out.style(details, 'dim')}", 12)
+        out.fold(f"{time}  {out.style(symbol, color)} {words}  {out.style(details, 'dim')}", 12)
 
     def _quote(self, words: str) -> None:
         if words:
-            print_folded(self._out, f"{' ' * 12}{self._out.style(shortened(words, SHOWN), 'dim')}", 12)
+            self._out.fold(f"{' ' * 12}{self._out.style(shortened(words, SHOWN), 'dim')}", 12)

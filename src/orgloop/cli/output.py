@@ -56,9 +56,18 @@ class Output:
         if not (self.json or self.quiet):
             sys.stdout.write(self._plain(text) + "\n")
 
+    def fold(self, text: str, indent: int) -> None:
+        """One line, which goes on below behind that many blanks where the terminal is too narrow for it."""
+        for line in self._folded(text, indent):
+            self.line(line)
+
+    def cut(self, text: str, limit: int) -> str:
+        """At most `limit` characters in a terminal, the last of which is … if something was cut."""
+        return text if self.width == ENDLESS or len(text) <= limit else f"{text[: limit - 1]}…"
+
     def ok(self, text: str) -> None:
         """✓ and a sentence."""
-        self.line(f"{self.style(OK, 'green')} {text}")
+        self.fold(f"{self.style(OK, 'green')} {text}", 2)
 
     def warn(self, text: str, hint: str = "") -> None:
         """! and a sentence: doubtful, and no failure. On standard error."""
@@ -77,7 +86,7 @@ class Output:
     def advise(self, hint: str) -> None:
         """What to do next, on standard error."""
         for line in hint.splitlines():
-            sys.stderr.write(self._plain(f"  {line}\n"))
+            self._write_error(f"  {line}", 2 + len(line) - len(line.lstrip()))
 
     def data(self, value: Any) -> None:
         """The command's one JSON document. Without `json` too: for commands that always print JSON."""
@@ -136,8 +145,17 @@ class Output:
         )
 
     def _complain(self, symbol: str, text: str, hint: str) -> None:
-        sys.stderr.write(self._plain(f"{symbol} {text}\n"))
+        self._write_error(f"{symbol} {text}", 2)
         self.advise(hint)
+
+    def _write_error(self, text: str, indent: int) -> None:
+        for line in self._folded(text, indent):
+            sys.stderr.write(self._plain(line) + "\n")
+
+    def _folded(self, text: str, indent: int) -> list[str]:
+        from orgloop.core.text import folded
+
+        return folded(text, self.width, indent)
 
     def _colored(self, *, error: bool = False) -> bool:
         wanted = self.color if self.color is not None else wants_color(os.environ)

@@ -132,7 +132,7 @@ def _show_item(cli: Cli, item: Change, waiting: Mapping[str, int]) -> None:
     mark = out.style(item.action.symbol, _COLORS[item.action])
     out.line(f"  {mark} {item.name}")
     for path, old, new in item.fields if item.kind != "sop" else ():
-        out.line(f"      {path}: {_values(cli, old, new)}")
+        out.fold(f"      {path}: {_values(cli, old, new)}", 8)
     if waiting:
         listed = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items()))
         what = (
@@ -140,25 +140,25 @@ def _show_item(cli: Cli, item: Change, waiting: Mapping[str, int]) -> None:
             if item.action == "remove"
             else "prepared again, unless it was tried already"
         )
-        out.line(f"      {out.style(f'its work: {listed}; {what}', 'yellow')}")
+        out.fold(f"      {out.style(f'its work: {listed}; {what}', 'yellow')}", 8)
 
 
 def _values(cli: Cli, old: Any, new: Any) -> str:
     style = cli.out.style
     if old is None:
-        return style(f"+ {_shown(new)}", "green")
+        return style(f"+ {_shown(cli, new)}", "green")
     if new is None:
-        return style(f"- {_shown(old)}", "red")
-    return f"{style(_shown(old), 'red')} → {style(_shown(new), 'green')}"
+        return style(f"- {_shown(cli, old)}", "red")
+    return f"{style(_shown(cli, old), 'red')} → {style(_shown(cli, new), 'green')}"
 
 
-def _shown(value: Any) -> str:
+def _shown(cli: Cli, value: Any) -> str:
     text = (
         value
         if isinstance(value, str) and value and "\n" not in value
         else json.dumps(value, ensure_ascii=False)
     )
-    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+    return cli.out.cut(text, _LONG)
 
 
 def _is_start(item: Change) -> bool:

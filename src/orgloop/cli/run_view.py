@@ -97,7 +97,7 @@ def _show_result(cli: Cli, run: RunRow) -> None:
         return
     cli.out.line()
     cli.out.line(cli.out.style("Result", "bold"))
-    print_block(cli.out, said[:MOST_SAID] + ("\n…" if len(said) > MOST_SAID else ""))
+    print_block(cli.out, cli.out.cut(said, MOST_SAID))
     if decided:
         cli.out.line(f"  json  {decided}")
 

@@ -14,7 +14,8 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.cli.output import FAIL, OK, WARN
+from orgloop.cli.grid import print_block
+from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -180,9 +181,8 @@ def _parted(headers: Sequence[str]) -> dict[str, str]:
 
 def _show(cli: Cli, trial: Trial, *, prompt: bool) -> None:
     out, event = cli.out, trial.event
-    out.line(
-        f"{out.style(event.id, 'bold')} from {out.style(event.source, 'bold')}: {', '.join(trial.names)}"
-    )
+    names = ", ".join(trial.names)
+    out.fold(f"{out.style(event.id, 'bold')} from {out.style(event.source, 'bold')}: {names}", 4)
     if trial.filled:
         out.line(out.style(f"filled in: {', '.join(trial.filled)}", "dim"))
     matched = [one for one in trial.routes if one.matched]
@@ -219,15 +219,15 @@ def _show_matched(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
     }
     out.line(f"{out.style(mark, color)} {out.style(one.route, 'bold')} {said[one.end or 'wake']}")
     if one.end == "hold":
-        out.line(f"    {out.style(one.reason, 'yellow')}")
+        out.fold(f"    {out.style(one.reason, 'yellow')}", 4)
     for line in one.lines:
-        out.line(f"    {out.style(OK, 'green')} {_holds(line)}")
+        out.fold(f"    {out.style(OK, 'green')} {_holds(out, line)}", 6)
     for step in one.steps:
         symbol, does = _RESULTS.get(step["result"], (WARN, step["result"]))
         reason = f": {step['reason']}" if step.get("reason") else ""
         then = f" (on_error: {step['on_error']})" if step.get("on_error") else ""
         colored = out.style(symbol, "green" if symbol == OK else "yellow")
-        out.line(f"    {colored} {step['name']} {does}{reason}{then}")
+        out.fold(f"    {colored} {step['name']} {does}{reason}{then}", 6)
     for window in one.once:
         out.line(f"    {out.style(WARN, 'yellow')} only the first with its key within {humanize(window)}")
     if one.end == "wake":
@@ -237,10 +237,10 @@ def _show_matched(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
 def _show_wake(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
     out = cli.out
     if one.key is not None:
-        out.line(f"    key     {one.key}")
+        out.fold(f"    key     {one.key}", 12)
     for name, value in one.config.items():
         if name != "session_key":
-            out.line(f"    config  {name}: {_value(value)}")
+            out.fold(f"    config  {name}: {_value(out, value)}", 12)
     if one.sop_file:
         out.line(f"    sop     {out.path(one.sop_file)}")
     if one.prompt:
@@ -248,12 +248,10 @@ def _show_wake(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
         out.line(f"    prompt  {len(one.prompt)} characters{hint}")
     if prompt and one.prompt:
         out.line()
-        for text in one.prompt.splitlines():
-            out.line(f"    {out.style('│', 'dim')} {text}".rstrip())
+        print_block(out, one.prompt, indent=4)
     if out.verbose and one.changed is not None:
         out.line("    event after the transforms")
-        for text in json.dumps(one.changed, indent=2, ensure_ascii=False).splitlines():
-            out.line(f"    {out.style('│', 'dim')} {text}")
+        print_block(out, json.dumps(one.changed, indent=2, ensure_ascii=False), indent=4)
 
 
 def _show_other(cli: Cli, one: RouteTrial) -> None:
@@ -262,29 +260,24 @@ def _show_other(cli: Cli, one: RouteTrial) -> None:
     for line in one.lines:
         if line.holds:
             if out.verbose:
-                out.line(f"    {out.style(OK, 'green')} {_holds(line)}")
+                out.fold(f"    {out.style(OK, 'green')} {_holds(out, line)}", 6)
         else:
-            out.line(f"    {out.style(FAIL, 'red')} {_fails(line)}")
+            out.fold(f"    {out.style(FAIL, 'red')} {_fails(out, line)}", 6)
 
 
-def _holds(line: Line) -> str:
+def _holds(out: Output, line: Line) -> str:
     if line.what == "events":
         return f"events: {', '.join(line.expected)}"
-    return f"{line.what} is {_value(line.found)}"
+    return f"{line.what} is {_value(out, line.found)}"
 
 
-def _fails(line: Line) -> str:
+def _fails(out: Output, line: Line) -> str:
     if line.what == "events":
         return f"events: {', '.join(line.expected)}; it is called {', '.join(line.found)}"
-    found = "nothing" if line.is_missing else _value(line.found)
-    wanted = (
-        " or ".join(_value(one) for one in line.expected)
-        if isinstance(line.expected, list)
-        else _value(line.expected)
-    )
-    return f"{line.what} is {found}, not {wanted}"
+    found = "nothing" if line.is_missing else _value(out, line.found)
+    expected = line.expected if isinstance(line.expected, list) else [line.expected]
+    return f"{line.what} is {found}, not {' or '.join(_value(out, one) for one in expected)}"
 
 
-def _value(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
+def _value(out: Output, value: Any) -> str:
+    return out.cut(json.dumps(value, ensure_ascii=False), _LONG)
