@@ -41,6 +41,7 @@ def command(
     FILE holds a whole event as JSON; `-` reads standard input. Without FILE it is made of the options.
     """
     from orgloop.cli.client import Client
+    from orgloop.cli.grid import print_next
 
     document = _from_file(file) if file is not None else _from_options(source, kind, event, payload)
     client = Client.of_home(cli.home)
@@ -60,9 +61,11 @@ def command(
     cli.out.ok(f"{id} is accepted")
     routes = _routes_of(cli, id)
     if routes:
-        cli.out.line(f"  it is for {', '.join(routes)}; what follows: orgloop trace {id}")
+        cli.out.fold(f"  it is for {', '.join(routes)}", 4)
+        print_next(cli.out, [(f"orgloop trace {id}", "what follows")])
     else:
-        cli.out.line("  no route matches it; why: orgloop test, with the same event")
+        cli.out.line("  no route matches it")
+        print_next(cli.out, [(f"orgloop test {id}", "why not")])
 
 
 def _routes_of(cli: Cli, event_id: str) -> list[str]:

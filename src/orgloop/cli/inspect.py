@@ -130,7 +130,13 @@ def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
         out.line("  it woke nobody: `orgloop routes` shows who listens")
     out.line()
     print_block(out, orjson.dumps(row.document, option=orjson.OPT_INDENT_2).decode())
-    print_next(out, [(f"orgloop trace {row.id}", "what followed from it")])
+    print_next(
+        out,
+        [
+            (f"orgloop trace {row.id}", "what followed from it"),
+            (f"orgloop test {row.id}", "what the files, as they are now, would make of it"),
+        ],
+    )
 
 
 # --- parts of the project -------------------------------------------------------------------------
