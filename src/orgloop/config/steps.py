@@ -162,13 +162,25 @@ class Steps:
         if plugin is None:
             return None
         if name not in self._plain:
-            settings = self._plugins.settings(plugin.settings, definition.config, spot, _origin(spot))
-            if settings is not None and not self._script(settings, spot, name):
-                settings = None
-            if settings is not None and not self._plugins.works(lambda: plugin.open(settings), spot, ()):
-                settings = None
-            self._plain[name] = settings
+            self._plain[name] = self._checked(
+                plugin, definition.config, spot, _origin(spot), name, (spot, ())
+            )
         return self._plain[name]
+
+    def _checked(
+        self,
+        plugin: TransformPlugin,
+        config: Mapping[str, Any],
+        spot: Spot,
+        origin: Origin,
+        name: str,
+        whole: tuple[Spot, DataPath],
+    ) -> Settings | None:
+        """`config` as the plugin's settings, if it can work with them. `whole` is where all of it stands."""
+        settings = self._plugins.settings(plugin.settings, config, spot, origin)
+        if settings is None or not self._script(settings, spot, name):
+            return None
+        return settings if self._plugins.works(lambda: plugin.open(settings), *whole) else None
 
     def _overridden(
         self,
@@ -185,11 +197,8 @@ class Steps:
                 (spot, own) if key is None or key in config or key not in definition.config else defined(key)
             )
 
-        merged = {**definition.config, **config}
-        settings = self._plugins.settings(plugin.settings, merged, definition.entry.spot, origin)
-        if settings is None or not self._script(settings, definition.entry.spot, definition.entry.name):
-            return None
-        return settings if self._plugins.works(lambda: plugin.open(settings), spot, own) else None
+        merged, entry = {**definition.config, **config}, definition.entry
+        return self._checked(plugin, merged, entry.spot, origin, entry.name, (spot, own))
 
     def _direct(self, part: schema.Step, spot: Spot, number: int) -> StepSpec | None:
         at: DataPath = ("transforms", number, "config") if part.config else ("transforms", number)
@@ -197,13 +206,13 @@ class Steps:
         if plugin is None:
             return None
 
-        def make() -> Settings | None:
-            made = self._plugins.settings(plugin.settings, part.config or {}, spot, lambda _: (spot, at))
-            if made is None or not self._script(made, spot, part.ref):
-                return None
-            return made if self._plugins.works(lambda: plugin.open(made), spot, at) else None
-
-        settings = self._once(part, plugin, spot.folder, make)
+        config, here = part.config or {}, (spot, at)
+        settings = self._once(
+            part,
+            plugin,
+            spot.folder,
+            lambda: self._checked(plugin, config, spot, lambda _: here, part.ref, here),
+        )
         if settings is None:
             return None
         return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=part.on_error or "pass")
