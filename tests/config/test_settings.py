@@ -243,6 +243,28 @@ transforms:
     assert far.settings.script == tmp_path / "scripts/other.sh"
 
 
+@pytest.mark.parametrize(
+    ("definition", "step", "path"),
+    [
+        ("[{name: t, type: script, script: nope.sh}]", "t", "transforms.0.script"),
+        ("[{name: t, type: script, config: {script: nope.sh}}]", "t", "transforms.0.config.script"),
+        (
+            "[{name: t, type: script, script: t.sh}]",
+            "{ref: t, config: {script: nope.sh}}",
+            "routes.1.transforms.0.config.script",
+        ),
+        ("[]", "{ref: script, config: {script: nope.sh}}", "routes.1.transforms.0.config.script"),
+    ],
+)
+def test_a_script_that_is_not_there_is_told_where_it_is_named(
+    definition: str, step: str, path: str, tmp_path: Path
+) -> None:
+    text = f"transforms: {definition}\n{HEAD}{ROUTES}    transforms: [{step}]\n"
+    assert only(load(tmp_path, {"orgloop.yaml": text, "t.sh": "#!/bin/sh\n"})).path == path
+    unset = only(load(tmp_path, text.replace("nope.sh", '"${UNSET}"')))
+    assert (unset.code, unset.path) == (Code.MISSING_VARIABLE, path)
+
+
 def test_an_actors_directory_is_looked_for_beside_its_yaml_file_then_in_the_project(tmp_path: Path) -> None:
     files = {
         "orgloop.yaml": actor("").replace("actors:\n  \n", "actors:\n") + "connectors: [connectors/a.yaml]\n",

@@ -178,7 +178,7 @@ class Steps:
     ) -> Settings | None:
         """`config` as the plugin's settings, if it can work with them. `whole` is where all of it stands."""
         settings = self._plugins.settings(plugin.settings, config, spot, origin)
-        if settings is None or not self._script(settings, spot, name):
+        if settings is None or not self._script(settings, *origin("script"), name):
             return None
         return settings if self._plugins.works(lambda: plugin.open(settings), *whole) else None
 
@@ -217,13 +217,13 @@ class Steps:
             return None
         return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=part.on_error or "pass")
 
-    def _script(self, settings: Settings, spot: Spot, name: str) -> bool:
-        """Whether the script that the settings name, if any, can be started."""
+    def _script(self, settings: Settings, spot: Spot, path: DataPath, name: str) -> bool:
+        """Whether the script that the settings at `path` name, if any, can be started."""
         script = getattr(settings, "script", None)
-        if not isinstance(script, Path) or spot.lacks_variable("script"):
+        if not isinstance(script, Path) or spot.lacks_variable(*path, "script"):
             return True
         self.scripts[name] = script
-        where = spot.where("script")
+        where = spot.where(*path, "script")
         file = shown(script, self._root)
         try:
             head = read_file(script, _HEAD)
