@@ -206,6 +206,13 @@ def test_a_mistake_in_the_homes_defaults_is_told_in_its_file(
     assert (finding.code, finding.file) == (code, str(home / "config.yaml"))
 
 
+def test_limits_of_the_home_do_not_vanish_with_the_file_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/config.yaml").symlink_to("nowhere")
+    finding = only(load(tmp_path / "project", HEAD + ROUTES, home=tmp_path / "home"))
+    assert (finding.code, finding.file) == (Code.MISSING_FILE, str(tmp_path / "home/config.yaml"))
+
+
 @pytest.mark.parametrize("content", ["", "# nothing", "defaults:", "apiVersion: orgloop/v1alpha1"])
 def test_a_home_without_defaults_changes_nothing(content: str, tmp_path: Path) -> None:
     home = write(tmp_path / "home", {"config.yaml": content})

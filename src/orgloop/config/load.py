@@ -144,7 +144,7 @@ class _Loader:
     def _home(self) -> tuple[schema.Defaults | None, Spot | None]:
         """The home's own `defaults:`, and the file they stand in."""
         file = self.home / "config.yaml" if self.home is not None else None
-        if file is None or not file.exists():
+        if file is None or not os.path.lexists(file):
             return None, None
         self.files.append(file)
         try:
