@@ -181,6 +181,17 @@ async def test_a_script_that_is_cancelled_as_it_starts_is_ended_with_all_that_it
     until(partial(gone, int(pid_file.read_text())), "what it started is gone")
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_script_that_is_cancelled_while_it_starts_is_ended(make: Opener, turns: int) -> None:
+    task = asyncio.create_task(run(make("sleep 300")))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=30)
+    assert done
+    assert task.cancelled()
+
+
 async def test_scripts_run_side_by_side(make: Opener, tmp_path: Path) -> None:
     step = make(
         f'n=$(sed "s/[^0-9]//g"); touch {tmp_path}/$n; until [ -e {tmp_path}/1 ] && [ -e {tmp_path}/2 ]; '

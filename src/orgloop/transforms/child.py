@@ -38,6 +38,14 @@ async def run(
     """
     transport, talk = await _start(program, cwd, env, max_output)
     try:
+        transport, talk = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # A start that is cancelled itself may wait for ever: asyncio forgets the pipes that are not open yet.
+        await asyncio.wait([starting])
+        if starting.exception() is None:
+            await _end(*starting.result())
+        raise
+    try:
         # A program need not read: what it does not take is no error.
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
         stdin.write(given)
@@ -64,7 +72,7 @@ async def _start(
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        # asyncio itself would end the program alone, and wait for whoever inherited its output.
+        # asyncio itself would end the program alone, and wait, maybe for ever, for whoever has its output.
         await asyncio.wait({starting})
         if not starting.cancelled() and starting.exception() is None:
             await _end(*starting.result())
