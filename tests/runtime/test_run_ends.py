@@ -100,6 +100,31 @@ async def test_an_actor_that_cannot_read_an_end_leaves_it_to_the_exit_status(
         assert (run.outcome, run.reason, run.text) == ("failure", "exit_code_4", "said")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "kept"),
+    [("session_id", "\ud800", "?"), ("session_id", 7, "7"), ("cost_usd", "much", None)],
+)
+async def test_what_no_row_can_hold_does_not_keep_a_run_from_ending(
+    tmp_path: Path, field: str, value: Any, kept: Any
+) -> None:
+    def finish(exit: ExitInfo) -> Completion:
+        return Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", **{field: value})
+
+    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert getattr(it.runs()[0], field) == kept
+
+
+async def test_a_start_that_failed_for_a_reason_that_no_row_can_hold_is_tried_again(tmp_path: Path) -> None:
+    odd = NotBegun(outcome=Retry(reason="\ud800", after_ms=2_000.5))  # type: ignore[arg-type]
+    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": lambda _: odd})) as it:
+        await it.emit()
+        await until(lambda: "not_started" in it.happenings(), "the end of the run")
+        (row,) = it.rows()
+        assert (row.state.value, row.attempts, row.detail) == ("pending", 1, "?")
+
+
 async def test_text_that_is_no_unicode_does_not_keep_a_run_from_ending(tmp_path: Path) -> None:
     def finish(exit: ExitInfo) -> Completion:
         return Completion(

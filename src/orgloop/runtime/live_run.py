@@ -16,6 +16,7 @@ from orgloop.errors import FAULTS
 from orgloop.plugin import Progress, Supervised
 from orgloop.runtime import git
 from orgloop.runtime.completion import RunFacts
+from orgloop.runtime.storable import text
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +123,12 @@ class LiveRun:
             return False
         if progress is None:
             return False
-        self.session_id = progress.session_id or self.session_id
+        if progress.session_id:
+            self.session_id = text(progress.session_id)
         self.works |= progress.works
-        if progress.cost_usd is not None:
+        if isinstance(progress.cost_usd, int | float):
             self.cost_usd = progress.cost_usd
-        self.last_line = one_line(progress.text or "") or self.last_line
+        self.last_line = one_line(text(progress.text or "")) or self.last_line
         return True
 
 

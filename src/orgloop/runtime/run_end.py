@@ -10,7 +10,16 @@ from typing import Any
 
 from orgloop.core.delivery import move as moved
 from orgloop.core.delivery import pause_delay
-from orgloop.core.happening import NotStarted, RunEnded
+from orgloop.core.happening import (
+    Interrupted,
+    Limited,
+    NotStarted,
+    Rejected,
+    Retry,
+    RunEnded,
+    Throttled,
+    Unavailable,
+)
 from orgloop.core.record import timestamp
 from orgloop.journal.model import RunEnd
 from orgloop.plugin import Clock, Completion, ExitInfo, NotBegun
@@ -18,6 +27,7 @@ from orgloop.runtime import completion, git, watch
 from orgloop.runtime.intake import Intake
 from orgloop.runtime.judge import exit_info, judge
 from orgloop.runtime.live_run import LiveRun, one_line
+from orgloop.runtime.storable import storable, text
 from orgloop.runtime.wiring import Wiring
 
 log = logging.getLogger(__name__)
@@ -71,7 +81,7 @@ class Ender:
         changes: Mapping[str, Any] | None,
         wiring: Wiring,
     ) -> RunEnd:
-        now = self._clock.now()
+        result, now = _storable(result), self._clock.now()
         ended_at = min(now, live.started_at + round(exit.duration_s * 1000)) if exit.duration_s else now
         live.session_id = result.session_id or live.session_id
         if result.cost_usd is None:
@@ -99,7 +109,10 @@ class Ender:
     def _not_started(
         self, live: LiveRun, happening: NotStarted, exit: ExitInfo, wiring: Wiring, *, forget_session: bool
     ) -> RunEnd:
-        now = self._clock.now()
+        outcome, now = storable(happening.outcome), self._clock.now()
+        if not isinstance(outcome, Retry | Unavailable | Throttled | Limited | Rejected | Interrupted):
+            raise TypeError(f"{type(outcome).__name__} does not say why nothing began")
+        happening = NotStarted(outcome=outcome)
         move = moved(live.facts, happening, wiring.policy(live.route), now, random.random())
         pause = pause_delay(live.pause_tries + 1, random.random()) if move.pause_actor else None
         return RunEnd(
@@ -116,3 +129,12 @@ class Ender:
             pause_until=now + pause if pause is not None else None,
             pause_tries=live.pause_tries,
         )
+
+
+def _storable(result: Completion) -> Completion:
+    """The same in values that the journal can keep: a run whose end it refuses would never end."""
+    return dataclasses.replace(
+        result,
+        session_id=None if result.session_id is None else text(result.session_id),
+        cost_usd=result.cost_usd if isinstance(result.cost_usd, int | float) else None,
+    )
