@@ -67,6 +67,7 @@ routes:
     for key in ("k0", "k1", "k2"):
         numbers = [one["number"] for one in came if one["key"] == key]
         assert numbers == sorted(numbers), "each first try failed, and still nobody was overtaken"
+        assert sink.at_once[key] == 1, "never two at once"
 
 
 def test_nobody_is_woken_without_the_sop(organization: Organization) -> None:

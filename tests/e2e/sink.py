@@ -12,14 +12,17 @@ from typing import Any
 
 
 class Sink:
-    """`/ok` answers 200, `/slow` after 50 ms, `/flaky` a delivery's first try with 500, `/status/N` with N.
+    """`/ok` answers 200, `/status/N` N, `/slow` after 50 ms; `/flaky` too, a delivery's first try with 500.
 
     `taken` counts the 200s by delivery id and path, `bodies` keeps every body that was answered so.
+    `at_once` is how many requests with one `payload.key` went on at the same time, at the most.
     """
 
     def __init__(self) -> None:
         self.taken: Counter[str] = Counter()
         self.tries: Counter[str] = Counter()
+        self.at_once: Counter[str] = Counter()
+        self._going_on: Counter[str] = Counter()
         self.bodies: list[tuple[str, dict[str, str], Any]] = []
         self._lock = threading.Lock()
         self._server = _Quiet(("127.0.0.1", 0), _handler(self))
@@ -45,19 +48,29 @@ class Sink:
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> int:
         """The status that this request deserves."""
         delivery = headers.get("x-orgloop-delivery", "")
+        content = json.loads(body)
+        key = str(_key(content))
         with self._lock:
             self.tries[delivery] += 1
             first = self.tries[delivery] == 1
-        if path == "/slow":
+            self._going_on[key] += 1
+            self.at_once[key] = max(self.at_once[key], self._going_on[key])
+        if path in ("/slow", "/flaky"):
             select.select([], [], [], 0.05)
-        if path == "/flaky" and first:
-            return 500
-        if path.startswith("/status/"):
-            return int(path.removeprefix("/status/"))
         with self._lock:
+            self._going_on[key] -= 1
+            if path == "/flaky" and first:
+                return 500
+            if path.startswith("/status/"):
+                return int(path.removeprefix("/status/"))
             self.taken[delivery] += 1
-            self.bodies.append((path, headers, json.loads(body)))
+            self.bodies.append((path, headers, content))
         return 200
+
+
+def _key(content: Any) -> Any:
+    payload = content.get("event", {}).get("payload") if isinstance(content, dict) else None
+    return payload.get("key") if isinstance(payload, dict) else None
 
 
 class _Quiet(ThreadingHTTPServer):

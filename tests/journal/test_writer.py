@@ -173,6 +173,19 @@ class TestIsolation:
         (answer,) = await accept(journal, event("3", identity="i"), request="r")
         assert answer == Accepted(event_id="evt_3", duplicate=False)
 
+    async def test_an_event_whose_last_delivery_is_refused_is_not_there(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        good, bad = event("1", delivery("1"), delivery("2")), event("2", delivery("3"), delivery("1"))
+        results = await asyncio.gather(
+            accept(journal, good), accept(journal, bad, request="r"), return_exceptions=True
+        )
+        assert [type(result) for result in results] == [list, JournalError]
+        assert [found.id for found in reader.events(Query())] == ["evt_1"]
+        assert [found.id for found in reader.deliveries(Query())] == ["dlv_2", "dlv_1"]
+        (answer,) = await accept(journal, event("4"), request="r")
+        assert not answer.duplicate
+
     async def test_an_operators_mistake_disturbs_nobody(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1")
         wake = await claim_one(journal)
