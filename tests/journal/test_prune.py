@@ -65,6 +65,13 @@ async def test_an_event_stays_while_any_of_its_work_goes_on(journal: Journal, re
     assert len(events(reader)) == 6
 
 
+async def test_what_waited_for_long_is_kept_from_its_end_on(journal: Journal, reader: Reader) -> None:
+    await enter(journal, "1", at=5)
+    await settle(journal, await claim_one(journal, now=50), Delivered(), at=50)
+    assert await journal.prune(before=50, seen_before=0, limit=100) == 0
+    assert await journal.prune(before=51, seen_before=0, limit=100) == 1
+
+
 async def test_it_goes_page_by_page_past_what_stays(journal: Journal, reader: Reader) -> None:
     await enter(journal, "stays")
     await accept(journal, *(event(str(number)) for number in range(5)))

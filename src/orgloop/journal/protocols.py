@@ -151,7 +151,7 @@ class Operating(Protocol):
         ...
 
     async def prune(self, before: int, seen_before: int, limit: int) -> int:
-        """Delete up to `limit` finished events accepted before that time, with all that hangs on them.
+        """Delete up to `limit` events that were finished before that time, with all that hangs on them.
 
         Identities and owned keys go once they are older than `seen_before`, some at a time. Returns how
         many events went, or `limit` if more of the others can go: call again while it is `limit`.

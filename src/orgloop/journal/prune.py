@@ -14,7 +14,7 @@ _SQL: Final = statements.load("operate.sql")
 
 
 def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
-    """Delete up to `limit` finished events accepted before that time, with all that hangs on them.
+    """Delete up to `limit` events that were finished before that time, with all that hangs on them.
 
     An event stays while any of its deliveries can still be waited for, tried or released. Keys
     stay owned, after their window, for as long as identities are remembered: what was accepted
@@ -41,7 +41,7 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
 
 def _finished(tx: Transaction, before: int, limit: int) -> Sequence[int]:
     found: list[int] = []
-    rows = tx.execute(_SQL["oldest_events"])
+    rows = tx.execute(_SQL["oldest_events"], (before,))
     for seq, at, goes_on in rows:
         if at >= before or len(found) == limit:
             break

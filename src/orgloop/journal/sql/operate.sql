@@ -66,10 +66,10 @@ WHERE state IN ('held', 'dead') AND state = 'held' AND changed_at < ?
 ORDER BY changed_at LIMIT ?;
 
 -- name: oldest_events
--- Events from the oldest on, and whether work of theirs goes on.
+-- Events from the oldest on, and whether work of theirs goes on, or did at a time.
 SELECT e.seq, e.at, EXISTS (
     SELECT 1 FROM deliveries d
-    WHERE d.event_seq = e.seq AND d.state NOT IN ('delivered', 'dropped', 'discarded'))
+    WHERE d.event_seq = e.seq AND (d.state NOT IN ('delivered', 'dropped', 'discarded') OR d.changed_at >= ?))
 FROM events e ORDER BY e.seq;
 
 -- name: doomed_sops
