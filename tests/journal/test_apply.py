@@ -7,7 +7,17 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Delivered, Hold, HoldReason, Ready, Rejected, Released, Retried, Retry
+from orgloop.core.happening import (
+    Delivered,
+    Hold,
+    HoldReason,
+    Ready,
+    Rejected,
+    Released,
+    Retried,
+    Retry,
+    Unavailable,
+)
 from orgloop.journal.model import Prepared, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import applied, claim, claim_one, enter, row, run_end, run_start, settle
@@ -126,6 +136,15 @@ class TestChangedRoute:
         await settle(journal, await claim_one(journal), Retry(reason="500"))
         assert await apply(journal, {"route": "actor"}, changed=["route"]) == {}
         assert row(reader, "1").state == "pending"
+
+
+async def test_nobody_waits_for_an_actor_that_is_gone(journal: Journal, reader: Reader) -> None:
+    for name in ("stays", "goes"):
+        await enter(journal, name, actor=name)
+        wake = await claim_one(journal, actor=name)
+        await settle(journal, wake, Unavailable(reason="refused"), pause_until=100)
+    await journal.apply(applied(), {"route": "stays"}, 5, actors={"stays": False})
+    assert [pause.actor for pause in reader.pauses()] == ["stays"]
 
 
 class TestOtherActor:

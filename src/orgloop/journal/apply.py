@@ -29,7 +29,10 @@ def apply(
     changed: Collection[str],
     now: int,
 ) -> Mapping[str, int]:
-    """Record what is applied and bind what waits to it. Counts: held, released, repointed, prepared."""
+    """Record what is applied and bind what waits to it. Counts: held, released, repointed, prepared.
+
+    Nobody waits for an actor that is gone: its pause ends.
+    """
     tx.flush()
     tx.execute(
         _SQL["apply"],
@@ -37,11 +40,12 @@ def apply(
     )
     tx.execute(_SQL["keep_applied"])
     binding = _Binding(routes, actors, changed)
-    found = [(row[0], binding.decide(_Standing(*row[1:]))) for row in tx.execute(_SQL["waiting_work"])]
+    found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in tx.execute(_SQL["waiting_work"]))
     counts: Counter[str] = Counter()
-    for seq, decided in found:
-        if decided is not None:
-            counts.update(_bind(tx, seq, decided, now))
+    for seq, decided in [(seq, decided) for seq, decided in found if decided is not None]:
+        counts.update(_bind(tx, seq, decided, now))
+    for actor in [actor for actor in tx.pauses if actor not in actors]:
+        tx.resume(actor)
     return dict(counts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import apsw
@@ -112,15 +112,20 @@ class Transaction:
         """A delivery of a route came to an end."""
         self._route(route)[state] += 1
 
-    def paused(self, actor: str) -> PauseRow | None:
-        """The actor's pause, if nobody answers for it."""
+    @property
+    def pauses(self) -> Mapping[str, PauseRow]:
+        """The pauses of all actors that nobody answers for."""
         if self._paused is None:
             rows = self.execute(_MOVES["pauses"])
             self._paused = {
                 row[0]: PauseRow(actor=row[0], since=row[1], until=row[2], tries=row[3], reason=row[4])
                 for row in rows
             }
-        return self._paused.get(actor)
+        return self._paused
+
+    def paused(self, actor: str) -> PauseRow | None:
+        """The actor's pause, if nobody answers for it."""
+        return self.pauses.get(actor)
 
     def pause(self, row: PauseRow) -> None:
         """Write or extend a pause."""

@@ -60,6 +60,7 @@ class Dispatcher:
     def use(self, wiring: Wiring) -> None:
         """Dispatch for this wiring from now on."""
         self._wiring = wiring
+        self.waits = {actor: why for actor, why in self.waits.items() if actor in wiring.actors}
         self.wake_all()
 
     def wake(self, actor: str) -> None:
