@@ -19,11 +19,14 @@ from orgloop.core.happening import (
     Released,
     Retried,
     Retry,
+    Unavailable,
 )
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import (
+    DAY,
+    HOUR,
     POLICY,
     claim,
     claim_one,
@@ -131,7 +134,32 @@ class TestOperator:
             await journal.operate("dlv_1", Delivered(), 5)
 
 
+async def test_after_the_clock_was_set_back_all_is_due_when_it_was_to_be(
+    journal: Journal, reader: Reader
+) -> None:
+    for name, key in (("1", "k"), ("2", "k"), ("3", None)):
+        await enter(journal, name, key=key, at=DAY)
+    await enter(journal, "gone", actor="away", at=DAY)
+    wake = await claim_one(journal, actor="away", now=DAY)
+    await settle(journal, wake, Unavailable(reason="refused"), at=DAY, pause_until=DAY + 500)
+    await settle(
+        journal, (await claim(journal, now=DAY, slots=1))[0], Retry(reason="500", after_ms=7), at=DAY
+    )
+    await journal.set_back(HOUR, by=DAY - HOUR)
+    assert [row(reader, name).due for name in "123"] == [HOUR + 7, HOUR, HOUR]
+    (pause,) = reader.pauses()
+    assert (pause.since, pause.until) == (HOUR, HOUR + 500)
+
+
 class TestRecover:
+    async def test_a_clock_that_was_set_back_meanwhile_makes_nothing_wait_for_it(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await journal.beat(life(DAY))
+        await enter(journal, "1", at=DAY)
+        await journal.recover(HOUR)
+        assert row(reader, "1").due == HOUR
+
     async def test_what_was_running_goes_back_and_what_has_a_run_stays(
         self, journal: Journal, reader: Reader
     ) -> None:

@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Final
 
-from orgloop.plugin import Delivered, Outcome, Retry, Wake
-from tests.runtime.engine import engine, turn, until
+import pytest
+
+from orgloop.plugin import Delivered, Outcome, Retry, Throttled, Unavailable, Wake
+from tests.runtime.engine import NOON, HandClock, engine, turn, until
 from tests.runtime.fakes import Stage
 
 PROJECT: Final = """
@@ -42,3 +44,43 @@ async def test_what_is_due_does_not_wait_for_a_moment_without_news(tmp_path: Pat
         finally:
             for sender in senders:
                 sender.cancel()
+
+
+class SetClock(HandClock):
+    """A clock that somebody sets. Time goes on all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_by = 0
+
+    def monotonic(self) -> float:
+        return (self.ms - self.set_by) / 1000
+
+    def set_back(self, ms: int) -> None:
+        self.ms -= ms
+        self.set_by -= ms
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Retry(reason="500", after_ms=2_000),
+        Throttled(until=NOON + 2_000),
+        Unavailable(reason="refused"),
+    ],
+    ids=["a retry", "a throttled one", "a pause"],
+)
+async def test_a_clock_that_was_set_back_makes_nothing_wait_for_it(tmp_path: Path, answer: Outcome) -> None:
+    answers = [answer]
+
+    async def say(wake: Wake) -> Outcome:
+        return answers.pop() if answers else Delivered()
+
+    clock = SetClock()
+    async with engine(tmp_path, PROJECT, Stage(answers={"taker": say}), clock=clock) as it:
+        await it.emit()
+        await until(lambda: it.happenings(), "the first try")
+        clock.set_back(3_600_000)
+        await it.pass_time(1)
+        await it.pass_time(1)
+        await it.delivered()

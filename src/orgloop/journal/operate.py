@@ -53,12 +53,22 @@ def recover(tx: Transaction, now: int) -> Mapping[str, int]:
     The one move that is written as SQL: its size is not known, and nothing is loaded.
     """
     tx.flush()
+    last_seen = tx.execute(_SQL["last_seen"]).get
+    if last_seen is not None and last_seen > now:
+        set_back(tx, now, last_seen - now)
     tx.execute(_SQL["recover_steps"], (now, tx.sequence.last, CRASHES_BEFORE_HOLD))
     states = [state for (state,) in tx.execute(_SQL["recover"], (now, CRASHES_BEFORE_HOLD))]
     tx.sequence.last += len(states)
     if states:
         tx.execute(_SQL["promote_all"])
     return dict(Counter(states))
+
+
+def set_back(tx: Transaction, now: int, by: int) -> None:
+    """The clock was set back by so many ms and says `now`: nothing has to wait until it catches up."""
+    for query in ("set_back_heads", "set_back_others", "set_back_pauses"):
+        tx.execute(_SQL[query], (now, by))
+    tx.forget_pauses()
 
 
 def expire(tx: Transaction, now: int, held_before: int, limit: int) -> int:

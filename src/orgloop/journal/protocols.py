@@ -115,6 +115,12 @@ class Operating(Protocol):
         """
         ...
 
+    async def set_back(self, now: int, by: int) -> None:
+        """The clock was set back by so many ms, and says `now`: what was due stays due, what was due in a
+        while is so still. `recover` does the same for a clock that was set back while nobody was there.
+        """
+        ...
+
     async def open_runs(self) -> Sequence[OpenRun]:
         """Runs that have not ended."""
         ...

@@ -150,6 +150,10 @@ class SqliteJournal:
         """See `Operating.recover`."""
         return await self._run(lambda tx: operate.recover(tx, now))
 
+    async def set_back(self, now: int, by: int) -> None:
+        """See `Operating.set_back`."""
+        await self._run(lambda tx: operate.set_back(tx, now, by))
+
     async def open_runs(self) -> Sequence[OpenRun]:
         """See `Operating.open_runs`."""
         return await self._run(runs.open_runs)

@@ -137,6 +137,10 @@ class Transaction:
         self.execute(_MOVES["resume"], (actor,))
         self._paused = None
 
+    def forget_pauses(self) -> None:
+        """They were written by somebody else: look again."""
+        self._paused = None
+
     def flush(self) -> None:
         """Send what was kept back, so that the statements that follow see it."""
         if self._events:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
+from orgloop.core.units import humanize
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimedWake, ClaimWant
 from orgloop.journal.protocols import Journal
@@ -21,6 +22,9 @@ STARTS_AT_ONCE: Final = 8
 
 LOOK_AGAIN_MS: Final = 30_000
 """Longest time without a look at the journal: nothing depends on it, it only bounds a surprise."""
+
+SET_BACK_MS: Final = 1_000
+"""By so much at the least a clock is set back; less is what it is corrected by all the time."""
 
 HAND_BACK: Final = 5.0
 """Seconds in which interrupted wakes are written down at a stop."""
@@ -50,6 +54,7 @@ class Dispatcher:
         self._wiring = wiring
         self._ready: set[str] = set(wiring.actors)
         self._due: int | None = None
+        self._ahead: int | None = None
         self.waits: dict[str, str] = {}
         """By actor, why its next wake could not go at the last look: what people want to know first."""
         self._changed = asyncio.Event()
@@ -90,15 +95,17 @@ class Dispatcher:
         while True:
             await self._pause()
             self._changed.clear()
-            wants = self._wants()
-            if wants:
-                try:
+            wants: list[ClaimWant] = []
+            try:
+                await self._follow_clock()
+                wants = self._wants()
+                if wants:
                     await self._claim(wants)
-                except JournalUnavailable as exc:
-                    log.warning("nothing is dispatched: %s", exc.message)
-                    self._ready.update(want.actor for want in wants)
-                    await self._clock.sleep(1)
-                    self._changed.set()
+            except JournalUnavailable as exc:
+                log.warning("nothing is dispatched: %s", exc.message)
+                self._ready.update(want.actor for want in wants)
+                await self._clock.sleep(1)
+                self._changed.set()
 
     async def settled(self, actors: Collection[str]) -> None:
         """Return when nothing that goes on now for these actors goes on any more."""
@@ -136,6 +143,17 @@ class Dispatcher:
     def _look_at_all(self) -> None:
         self._due = None
         self._ready.update(self._wiring.actors)
+
+    async def _follow_clock(self) -> None:
+        """A clock that was set back must not make what is due wait until it has caught up."""
+        now = self._clock.now()
+        ahead = now - round(self._clock.monotonic() * 1000)
+        by = self._ahead - ahead if self._ahead is not None else 0
+        if by >= SET_BACK_MS:
+            log.warning("the clock was set back by %s", humanize(by))
+            await self._journal.set_back(now, by)
+            self._look_at_all()
+        self._ahead = ahead
 
     def _wants(self) -> list[ClaimWant]:
         wants = []

@@ -23,6 +23,25 @@ UPDATE deliveries INDEXED BY deliveries_busy SET
 WHERE state IN ('running', 'started') AND state = 'running'
 RETURNING state;
 
+-- name: last_seen
+-- When a daemon was last alive.
+SELECT max(last_seen) FROM daemons;
+
+-- name: set_back_heads
+-- What may be claimed is due as long from now as it was before the clock was set back.
+UPDATE deliveries INDEXED BY deliveries_claim SET due = due - ?2
+WHERE state = 'pending' AND head = 1 AND due > ?1;
+
+-- name: set_back_others
+-- The same for those behind them.
+UPDATE deliveries INDEXED BY deliveries_key SET due = due - ?2
+WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
+  AND state = 'pending' AND head = 0 AND due > ?1;
+
+-- name: set_back_pauses
+-- The same for pauses.
+UPDATE pauses SET since = since - ?2, until = until - ?2 WHERE until > ?1;
+
 -- name: promote_all
 -- Every key that lost its head gets its next one.
 UPDATE deliveries SET head = 1
