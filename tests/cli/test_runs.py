@@ -11,6 +11,7 @@ import pytest
 
 from orgloop import runner
 from orgloop.cli.run_tail import lines_of
+from orgloop.core.happening import NotStarted, Unavailable
 from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
@@ -60,6 +61,22 @@ def test_an_ended_run_is_shown_with_what_came_of_it(acme: Path, orgloop: Orgloop
     ):
         assert fact in said, fact
     assert "runs stop" not in said
+
+
+def test_a_run_that_did_not_start_is_not_listed_as_one_that_goes_on(
+    acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        gone = NotStarted(outcome=Unavailable(reason="no such program"))
+        await story.run(began=HOUR, lasted=1, happening=gone, outcome="", reason="")
+
+    tell(home, write)
+    monkeypatch.setenv("COLUMNS", "150")
+    listed = orgloop("runs", "--all").out.splitlines()
+    (line,) = [line for line in listed if "run_0000000000000065" in line]
+    assert "did not start" in line
+    assert "no such program" in line
 
 
 def test_a_failed_run_is_shown_with_the_last_lines_of_its_errors(

@@ -12,7 +12,16 @@ from orgloop.cli.command import Cli
 from orgloop.cli.grid import print_block, print_facts, print_next
 from orgloop.cli.stuck import last_sign
 from orgloop.cli.times import age, ago, moment
-from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, from_home, one_line, run_line, run_words
+from orgloop.cli.words import (
+    OUTCOME_STYLES,
+    dollars,
+    event_name,
+    from_home,
+    one_line,
+    outcome_word,
+    run_line,
+    run_words,
+)
 from orgloop.core.units import humanize
 
 if TYPE_CHECKING:
@@ -32,7 +41,7 @@ MOST_SAID: Final = 4_000
 def show_run(cli: Cli, reader: Reader, run: RunRow, now: int) -> None:
     """Print all that is known of it, and what to type next."""
     out = cli.out
-    word = run.outcome or ("did not start" if run.reason == "not_started" else "goes on")
+    word = outcome_word(run)
     if run.ended_at is None:
         word += f" for {humanize(now - run.started_at)}"
     style = OUTCOME_STYLES.get(run.outcome, "yellow")

@@ -135,7 +135,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
     from orgloop.cli.grid import Column, print_grid
     from orgloop.cli.run_view import age_of, says
     from orgloop.cli.times import short_moment
-    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line
+    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line, outcome_word
 
     now = int(time.time() * 1000)
 
@@ -164,7 +164,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
                 run.actor,
                 run.route,
                 why(run),
-                Text(run.outcome or "goes on", OUTCOME_STYLES.get(run.outcome, "yellow")),
+                Text(outcome_word(run), OUTCOME_STYLES.get(run.outcome, "yellow")),
                 age_of(run, now),
                 dollars(run.cost_usd),
                 says(run),

@@ -53,6 +53,13 @@ def dollars(cost: float | None) -> str:
     return f"${cost:.2f}" if cost >= 0.01 or cost == 0 else f"${cost:.4f}"
 
 
+def outcome_word(run: RunRow) -> str:
+    """How a run ended, or that it did not."""
+    if run.ended_at is None:
+        return "goes on"
+    return run.outcome or "did not start"
+
+
 def run_words(run: RunRow) -> tuple[str, str]:
     """What a run's agent said, on one line, and its structured result as JSON; empty if there is none."""
     import orjson
