@@ -63,6 +63,22 @@ def test_an_ended_run_is_shown_with_what_came_of_it(acme: Path, orgloop: Orgloop
     assert "runs stop" not in said
 
 
+def test_a_success_names_the_tools_that_it_was_not_allowed_to_use(
+    acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        completion = {
+            "result": {"text": "Did what I could.", "json": None},
+            "denied_tools": ["Bash", "Write"],
+        }
+        await story.run(began=HOUR, lasted=MINUTE, says="Did what I could.", completion=completion)
+
+    tell(home, write)
+    monkeypatch.setenv("COLUMNS", "150")
+    assert "(not allowed: Bash, Write) Did" in orgloop("runs", "--all").out
+
+
 def test_a_run_that_did_not_start_is_not_listed_as_one_that_goes_on(
     acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

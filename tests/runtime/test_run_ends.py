@@ -235,6 +235,19 @@ async def test_a_variable_that_is_no_unicode_reaches_the_program_as_it_was(tmp_p
         assert it.runs()[0].text.split() == ["e9", "f0", "9f", "98", "80"]
 
 
+async def test_tools_that_were_not_allowed_are_in_the_event(tmp_path: Path) -> None:
+    def finish(exit: ExitInfo) -> Completion:
+        return Completion(
+            phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="", denied_tools=("Bash",)
+        )
+
+    async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
+        await it.emit()
+        await it.delivered(2)
+        (end,) = [event for event in it.events() if event.type == "actor.stopped"]
+        assert end.document["payload"]["denied_tools"] == ["Bash"]
+
+
 @pytest.mark.parametrize("works", [False, True])
 async def test_an_actor_whose_runs_never_begin_is_left_alone_for_longer_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool

@@ -67,6 +67,10 @@ def run_words(run: RunRow) -> tuple[str, str]:
     result = run.completion.get("result") or {}
     decided = result.get("json")
     said = one_line(_FENCED.sub(" ", run.text or run.last_line))
+    denied = run.completion.get("denied_tools")
+    if run.text and isinstance(denied, list) and denied:
+        # In front, where no table cuts it off.
+        said = f"(not allowed: {one_line(', '.join(map(str, denied)))}) {said}"
     return said, orjson.dumps(decided).decode() if decided is not None else ""
 
 

@@ -152,7 +152,7 @@ class Completion:
 
     `text` is what the agent said last, `json` its structured result (its own structured output,
     else the last fenced JSON block of the text, else None). Costs are US dollars, estimated by
-    the agent; `tokens` are counts by kind.
+    the agent; `tokens` are counts by kind. `denied_tools` names what it tried and was not allowed to use.
     """
 
     phase: Phase
@@ -165,6 +165,7 @@ class Completion:
     tokens: Mapping[str, int] | None = None
     turns: int | None = None
     models: Mapping[str, Any] | None = None
+    denied_tools: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

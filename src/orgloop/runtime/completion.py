@@ -100,6 +100,8 @@ def stopped(
         "exit_status": exit.status,
         "summary": text[:200],
     }
+    if completion.denied_tools:
+        payload["denied_tools"] = list(completion.denied_tools)
     if git is not None:
         payload["git"] = dict(git)
     return Draft(

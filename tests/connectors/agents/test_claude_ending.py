@@ -106,6 +106,22 @@ def test_output_that_was_cut_at_its_beginning_is_judged_by_its_end() -> None:
     assert (end.reason, end.text) == ("success", "Done.")
 
 
+def test_tools_that_were_not_allowed_are_named_once() -> None:
+    calls = [{"tool_name": "Bash"}, {"tool_name": "Write"}, {"tool_name": "Bash"}]
+    end = completed(result(result="Did what I could.", permission_denials=calls))
+    assert (end.outcome, end.denied_tools) == (RunOutcome.SUCCESS, ("Bash", "Write"))
+
+
+def test_a_model_that_will_not_is_told_from_an_error_of_its_service() -> None:
+    said = "Claude Code is unable to respond"
+    end = completed(
+        synthetic(said, "invalid_request"),
+        result(is_error=True, result=said, stop_reason="refusal"),
+        status=1,
+    )
+    assert (end.phase, end.outcome, end.reason) == (*FAILED, "refusal")
+
+
 def test_output_that_was_cut_within_one_long_line_is_work_that_was_done() -> None:
     end = completed(stdout="x" * (1 << 20) + '"}', status=1)
     assert (end.outcome, end.reason) == (RunOutcome.FAILURE, "exit_code_1")

@@ -9,6 +9,7 @@ from orgloop.connectors.agents.claude_code.stream import (
     Json,
     Transcript,
     cost,
+    denied,
     items,
     number,
     part,
@@ -26,6 +27,8 @@ COMPLAINT_LIMIT: Final = 50_000
 """Characters of output that may be nothing but a complaint; more without a line is the end of a long line."""
 
 USAGE_LIMIT: Final = "usage_limit"
+
+REFUSAL: Final = "refusal"
 
 _GONE: Final = ("No conversation found with session ID", "Error: --resume requires a valid session ID")
 _HIT_LIMIT: Final = re.compile(r"You've (?:hit|reached) your .*limit")
@@ -126,6 +129,7 @@ def _completion(exit: ExitInfo, found: Transcript, how: tuple[Phase, RunOutcome,
         tokens=_tokens(result),
         turns=found.turns if result else None,
         models=_models(result),
+        denied_tools=denied(result),
     )
 
 
@@ -134,6 +138,8 @@ def _reason(found: Transcript, subtype: str) -> str:
         return subtype
     if _is_limit(found):
         return USAGE_LIMIT
+    if text(found.result, "stop_reason") == REFUSAL:
+        return REFUSAL
     status = number(found.result, "api_error_status")
     return f"api_error_{int(status)}" if status else found.error or "error"
 

@@ -133,10 +133,10 @@ def cost(result: Json) -> float | None:
     return None if dollars is None else round(dollars, 8)
 
 
-def denied(result: Json) -> list[str]:
+def denied(result: Json) -> tuple[str, ...]:
     """Names of the tools that were refused because nobody was there to be asked."""
     calls = (call for call in items(result, "permission_denials") if isinstance(call, dict))
-    return list(dict.fromkeys(name for call in calls if (name := text(call, "tool_name"))))
+    return tuple(dict.fromkeys(name for call in calls if (name := text(call, "tool_name"))))
 
 
 def _works(line: Json) -> bool:
