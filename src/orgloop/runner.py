@@ -31,7 +31,8 @@ that descends from it, `grace_s` later SIGKILL; a second SIGTERM kills at once. 
 What is stopped for its output and goes on writing gets no grace.
 Limits count from the start of the program and stand still while the machine sleeps. Once the program itself
 has ended, what descends from it gets SIGTERM and at most two seconds later SIGKILL, in whatever session it is
-(where there is no /proc: in the program's group).
+(where there is no /proc: in the program's group). A daemon that the program started in the background, known
+by ORGLOOP_DAEMON in its environment, is no part of the run, nor are the runs of that daemon.
 """
 
 # Imports are few, and all but one are here: they are most of what a start costs (`json` would double it), and
@@ -302,8 +303,10 @@ class Program:
         stats = {int(name): proc(f"{name}/stat") for name in numbers("/proc")}
         living = {pid: stat for pid, stat in stats.items() if stat and stat[0] != "Z"}
         family = {os.getpid(), *(pid for pid, stat in living.items() if int(stat[3]) == self.pid)}
-        while grown := {pid for pid, stat in living.items() if int(stat[1]) in family} - family:
-            family |= grown
+        spared: set[int] = set()
+        while grown := {pid for pid, stat in living.items() if int(stat[1]) in family} - family - spared:
+            spared |= {pid for pid in grown if is_daemon(pid)}
+            family |= grown - spared
         return {pid: int(living[pid][2]) for pid in family - {os.getpid(), self.pid}}
 
 
@@ -391,6 +394,15 @@ def proc(path: str) -> list[str]:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []
+
+
+def is_daemon(pid: int) -> bool:
+    """Whether this is a daemon in the background, or a runner that one started."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return b"\0ORGLOOP_DAEMON=" in b"\0" + file.read()
+    except OSError:
+        return False
 
 
 def log(sentence: str) -> None:

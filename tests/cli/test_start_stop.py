@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from orgloop.cli import supervise
+from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_journal
 from orgloop.runtime.home import DaemonInfo, running_daemon
 from tests.e2e.organization import Organization, wait_for
@@ -104,6 +105,24 @@ def test_a_broken_project_is_refused_and_the_old_one_goes_on(acme: Organization)
         assert "agnt" in said.stderr
     assert daemon_of(acme) == before
     assert acme.post("hook", {"type": "work"})[0] == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there does a run end what left its session")
+def test_an_agent_may_restart_the_daemon_that_woke_it(acme: Organization) -> None:
+    restart = f"{sys.executable} -m orgloop restart --config {acme.root}"
+    acme.write({"bin/agent": f"#!/bin/sh\n{restart}\n"})
+    acme.command("start", "--daemon")
+    before = daemon_of(acme)
+    assert acme.post("hook", {"type": "work"})[0] == 200
+    with acme.reader() as reader:
+        wait_for(
+            "the end of the run", lambda: [run for run in reader.runs(Query()) if run.ended_at is not None]
+        )
+        assert [run.reason for run in reader.runs(Query())] == ["exit_code_0"]
+    info = daemon_of(acme)
+    assert info.pid != before.pid
+    environment = psutil.Process(info.pid).environ()
+    assert (environment["ORGLOOP_DAEMON"], environment.get("ORGLOOP_RUN_ID")) == ("1", None)
 
 
 def test_another_project_is_refused_with_how_to_run_both(acme: Organization, tmp_path: Path) -> None:

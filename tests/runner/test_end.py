@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -110,6 +111,18 @@ def test_what_leaves_the_session_while_the_program_ends_at_once_is_ended_too(run
     end = run.prepare(shell("setsid sleep 1000 & echo $!")).hold()
     assert end["status"] == 0
     assert not alive(int(run.read(runner.STDOUT)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells who descends from whom")
+def test_a_daemon_that_the_program_started_in_the_background_lives_on(run: RunDirectory) -> None:
+    daemon = "ORGLOOP_DAEMON=1 setsid sh -c 'sleep 1000 & echo $$ $!; wait' & sleep 0.2"
+    run.prepare(shell(daemon)).hold()
+    pids = [int(pid) for pid in run.read(runner.STDOUT).split()]
+    try:
+        assert [alive(pid) for pid in pids] == [True, True]
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_exit_json_is_never_seen_in_part(run: RunDirectory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -36,8 +37,6 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
     Whatever an earlier daemon accepted and did not finish is finished now. If the daemon already
     runs, the project is applied to it live, and only what changed is restarted.
     """
-    import os
-
     from orgloop.runtime.home import running_daemon, running_supervisor
 
     organization = cli.organization
@@ -101,7 +100,6 @@ def _arguments(cli: Cli, file: Path, *more: str) -> list[str]:
 
 def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
     """Start a daemon of its own session; returns once it answers."""
-    import os
     import subprocess
     from functools import partial
 
@@ -109,6 +107,8 @@ def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
 
     cli.home.ensure()
     log_file = cli.home.logs / "daemon.log"
+    # An agent may start us: its run must neither end us with itself, nor count us as a part of it.
+    environment = {name: value for name, value in os.environ.items() if name != "ORGLOOP_RUN_ID"}
     # Quiet: what happens is in the journal, and a file that nobody rotates has only what is not.
     more = ["--quiet", *(["--supervised"] if supervised else [])]
     with cli.home.writing():
@@ -117,6 +117,7 @@ def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
         written = log.tell()
         child = subprocess.Popen(
             daemon_command(["start", "--config", str(cli.project_file), *more]),
+            env=environment | {"ORGLOOP_DAEMON": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
