@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.errors import NotFound, Overloaded, PluginError, Refused
+from orgloop.errors import NotFound, Overloaded, Refused
 from orgloop.plugin import Context, Inbound, Page, Received
 from tests.runtime.engine import NOON, Engine, engine, turn, until
 from tests.runtime.fakes import FakeReceiver, Stage, draft
@@ -265,6 +265,18 @@ async def test_a_request_waits_for_its_source_to_open(tmp_path: Path) -> None:
         assert not accepted.duplicate
 
 
+async def test_a_request_that_comes_before_the_sources_are_begun_waits_for_its_own(tmp_path: Path) -> None:
+    """The port is open first, and GitHub does not send twice."""
+    async with engine(tmp_path, HOOK, start=False) as it:
+        asked = asyncio.create_task(it.runtime.doorway.receive("in", REQUEST))
+        await turn()
+        assert not asked.done()
+        await it.runtime.start()
+        _, (accepted,) = await asked
+        await it.delivered(1)
+        assert not accepted.duplicate
+
+
 async def test_a_request_to_a_source_that_does_not_open_is_sent_away_for_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,7 +315,7 @@ async def test_a_source_that_exits_over_a_request_ends_nothing_else(
 
     monkeypatch.setattr(FakeReceiver, "receive", leave)
     async with engine(tmp_path, HOOK) as it:
-        with pytest.raises(PluginError, match=r"called sys\.exit"):
+        with pytest.raises(RuntimeError, match=r"called sys\.exit"):
             await it.runtime.doorway.receive("in", REQUEST)
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from orgloop.errors import NotFound, Overloaded, PluginError, Refused
+from orgloop.errors import NotFound, Overloaded, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Received, Receiver, Reply
 from orgloop.runtime.intake import Intake
@@ -75,9 +75,7 @@ async def _received(source: str, receiver: Receiver, request: Inbound) -> Receiv
             f"source {source!r} took too long over the request", hint="send it again later", status=504
         ) from exc
     except SystemExit as exc:
-        raise PluginError(
-            f"source {source!r} called sys.exit", hint="report this to the connector's author"
-        ) from exc
+        raise RuntimeError(f"source {source!r} called sys.exit") from exc
 
 
 def receiver_of(wiring: Wiring, source: str) -> Receiver:

@@ -77,21 +77,20 @@ class Sources:
             if wiring.sources.get(id) is None or wiring.sources[id].source is not part.source
         ]
         for part, _ in gone:
-            del self._tasks[part.spec.id], self._opened[part.spec.id]
+            del self._tasks[part.spec.id]
+            if self._opened[part.spec.id][0].source is part.source:
+                del self._opened[part.spec.id]
         await asyncio.gather(*(self._end(part, task) for part, task in gone))
         for id, part in wiring.sources.items():
             if id not in self._tasks:
-                opened = asyncio.Event()
-                self._opened[id] = (part, opened)
+                opened = self._opening(part)
                 run = partial(self._run, part, self._lend(id), opened)
                 loop = self._supervisor.keep(f"source {id}", run)
                 self._tasks[id] = (part, asyncio.create_task(loop, name=f"source {id}"))
 
     async def until_open(self, part: SourcePart, patience: float) -> bool:
-        """Whether this source is open, or comes to be within `patience` seconds."""
-        known, opened = self._opened.get(part.spec.id, (None, None))
-        if opened is None or known is None or known.source is not part.source:
-            return False
+        """Whether this source is open, or comes to be within `patience` seconds, begun or not."""
+        opened = self._opening(part)
         if not opened.is_set():
             try:
                 async with asyncio.timeout(patience):
@@ -99,6 +98,13 @@ class Sources:
             except TimeoutError:
                 return False
         return True
+
+    def _opening(self, part: SourcePart) -> asyncio.Event:
+        """Set once this source is open. Whoever asks before it is begun waits for the same."""
+        known = self._opened.get(part.spec.id)
+        if known is None or known[0].source is not part.source:
+            known = self._opened[part.spec.id] = (part, asyncio.Event())
+        return known[1]
 
     async def close(self) -> None:
         """Stop all."""
