@@ -6,8 +6,10 @@ import gzip
 import json
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import pytest
@@ -36,6 +38,10 @@ def ids(path: Path) -> list[str]:
 
 def make(path: Path, now: Callable[[], int] = lambda: AT, **rotation: Any) -> FileLogger:
     return FileLogger(path, Rotation.model_validate(rotation), now)
+
+
+def time_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def test_a_record_is_a_line_as_soon_as_it_is_written(tmp_path: Path) -> None:
@@ -228,6 +234,45 @@ def test_a_folder_that_cannot_be_made_raises_and_is_tried_again(tmp_path: Path) 
     (tmp_path / "logs").unlink()
     log.write([record(2)])
     assert ids(tmp_path / "logs" / "x.log") == ["evt_1", "evt_2"]
+
+
+def test_loggers_that_share_a_path_lose_and_double_no_line(tmp_path: Path) -> None:
+    """Each rotates what the other writes to: two daemons, or an old and a new logger at a reload."""
+    path, each = tmp_path / "x.log", 300
+    failures: list[OSError] = []
+
+    def work(name: str) -> None:
+        log = make(path, time_ms, max_size=5_000, max_files=1_000)
+        for number in range(each):
+            try:
+                log.write([Record(at=AT, phase=Phase.DELIVER_SUCCESS, event_id=f"{name}{number}")])
+            except OSError as exc:
+                failures.append(exc)
+        log.close()
+
+    threads = [Thread(target=work, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    packed = [gzip.decompress(entry.read_bytes()) for entry in tmp_path.glob("*.gz")]
+    left = path.read_bytes() if path.exists() else b""
+    found = [json.loads(line)["event_id"] for line in b"".join([*packed, left]).splitlines()]
+    assert sorted(found) == sorted(f"{name}{number}" for name in "ab" for number in range(each))
+    assert failures == []
+    assert len(packed) > 5
+
+
+def test_what_a_crash_left_half_packed_goes_with_the_old_ones(tmp_path: Path) -> None:
+    left = tmp_path / f"x.log.{STAMP}.gz.partial"
+    left.write_bytes(b"half")
+    make(tmp_path / "x.log", lambda: AT + 8 * DAY, max_size=1).write([record()])
+    assert not left.exists()
+
+
+def test_a_directory_is_no_log_file(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="is a directory: name a file in it"):
+        FileSettings.model_validate({"path": "."}, context={"base": tmp_path, "project": tmp_path})
 
 
 def test_a_failing_compression_leaves_the_rotated_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -9,11 +10,12 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from orgloop.core.record import Record, timestamp
 from orgloop.plugin import LoggerPlugin, Settings
@@ -22,7 +24,12 @@ from orgloop.plugin.settings import Duration, ProjectPath, Size
 MAX_UNWRITTEN: Final = 16 * 1024**2
 """Bytes that are kept for later while the file cannot be written. Beyond it, newer records are left out."""
 
-_ROTATED: Final = r"\.([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z)(?:\.gz)?"
+MOST_OPENS: Final = 10
+"""How often the file may be moved away between opening and locking it."""
+
+_ROTATED: Final = (
+    r"\.([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}-[0-9]{2}-[0-9]{2}-[0-9]{3}Z)(?:\.gz(?:\.partial)?)?"
+)
 
 
 class Rotation(Settings):
@@ -47,10 +54,16 @@ class Buffer(Settings):
     """Without effect."""
 
 
+def _not_a_directory(path: Path) -> Path:
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory: name a file in it")
+    return path
+
+
 class FileSettings(Settings):
     """Where the file is, and how it rotates."""
 
-    path: ProjectPath | None = None
+    path: Annotated[ProjectPath, AfterValidator(_not_a_directory)] | None = None
     """The file; `~` is your home directory. `$ORGLOOP_HOME/logs/orgloop.log` if absent."""
     format: Literal["jsonl"] = "jsonl"
     """The only format there is."""
@@ -92,17 +105,34 @@ class FileLogger:
 
     def _flush(self) -> None:
         file = self._current()
-        while self._unwritten:
-            # Only what the disk took is forgotten: a full one may take half a line.
-            written = os.write(file, self._unwritten)
-            self._unwritten = self._unwritten[written:]
-        if os.fstat(file).st_size >= self._rotation.max_size:
-            self._rotate()
+        try:
+            while self._unwritten:
+                # Only what the disk took is forgotten: a full one may take half a line.
+                written = os.write(file, self._unwritten)
+                self._unwritten = self._unwritten[written:]
+            rotated = self._moved_away() if os.fstat(file).st_size >= self._rotation.max_size else None
+        finally:
+            _lock(file, fcntl.LOCK_UN)
+        if rotated is not None:
+            self._close_file()
+            if self._rotation.compress:
+                _compress(rotated)
+            self._clean_up()
 
     def _current(self) -> int:
-        """The open file. Opened anew if somebody moved or deleted it."""
-        if self._file is not None and not self._is_at_path(self._file):
+        """The file at the path, locked: what another logger, or a person, has moved away is left.
+
+        Loggers that share a path would otherwise write into what one of them is packing up.
+        """
+        for _ in range(MOST_OPENS):
+            file = self._opened()
+            _lock(file, fcntl.LOCK_EX)
+            if self._is_at_path(file):
+                return file
             self._close_file()
+        return self._opened()
+
+    def _opened(self) -> int:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -119,15 +149,13 @@ class FileLogger:
             os.close(self._file)
             self._file = None
 
-    def _rotate(self) -> None:
-        self._close_file()
+    def _moved_away(self) -> Path:
+        """The file under a name of its own; the next one is opened anew."""
         at = self._now()
         while self._is_taken(rotated := self.path.with_name(f"{self.path.name}.{_stamp(at)}")):
             at += 1
         self.path.rename(rotated)
-        if self._rotation.compress:
-            _compress(rotated, self.path.with_name(f"{self.path.name}.gz.partial"))
-        self._clean_up()
+        return rotated
 
     @staticmethod
     def _is_taken(rotated: Path) -> bool:
@@ -149,12 +177,22 @@ def _stamp(at: int) -> str:
     return timestamp(at).replace(":", "-").replace(".", "-")
 
 
-def _compress(rotated: Path, partial: Path) -> None:
-    """`x` becomes `x.gz`. If that fails, `x` stays, and the next time overwrites `partial`."""
-    partial.touch(mode=0o600)
-    with rotated.open("rb") as source, gzip.open(partial, "wb", compresslevel=4) as target:
-        shutil.copyfileobj(source, target, 1024**2)
-    partial.rename(rotated.with_name(f"{rotated.name}.gz"))
+def _lock(file: int, how: int) -> None:
+    """Some file systems have no locks; there, and for whoever shares no path, it goes without."""
+    with suppress(OSError):
+        fcntl.flock(file, how)
+
+
+def _compress(rotated: Path) -> None:
+    """`x` becomes `x.gz`. If that fails, `x` stays."""
+    partial = rotated.with_name(f"{rotated.name}.gz.partial")
+    try:
+        partial.touch(mode=0o600)
+        with rotated.open("rb") as source, gzip.open(partial, "wb", compresslevel=4) as target:
+            shutil.copyfileobj(source, target, 1024**2)
+        partial.rename(rotated.with_name(f"{rotated.name}.gz"))
+    finally:
+        partial.unlink(missing_ok=True)
     rotated.unlink()
 
 
