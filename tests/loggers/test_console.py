@@ -158,6 +158,12 @@ def test_metadata_is_shown_on_request() -> None:
     assert shown(Record(at=AT, phase=Phase.RUN_ENDED), show_payload=True).count("metadata") == 0
 
 
+@pytest.mark.parametrize("compact", [True, False])
+def test_whatever_metadata_holds_is_shown(compact: bool) -> None:
+    record = Record(at=AT, phase=Phase.RUN_ENDED, metadata={"path": "\ud800", "size": 2**70})
+    assert str(2**70) in shown(record, show_payload=True, compact=compact)
+
+
 @pytest.mark.parametrize("evil", ["\x1b[2J", "a\nb", "\r", "\x9b31m", "\u2028", "\u202e", "\x07"])
 def test_text_from_outside_cannot_steer_the_terminal(evil: str) -> None:
     record = Record(
