@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Thread, Timer
@@ -37,8 +37,6 @@ GARBAGE_AFTER: Final = (20_000, 20, 50)
 
 LEAVE: Final = 2.0
 """Seconds after its last commit within which the process ends."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +130,10 @@ def leave_soon() -> None:
 
 
 def _leave() -> None:
-    log.warning("a plugin does not let go of a task or a thread: leaving without it")
+    with suppress(OSError):
+        # Not the log, whose thread has ended; and nobody need read this.
+        os.set_blocking(2, False)
+        os.write(2, b"something does not let go of a task or a thread: leaving without it\n")
     os._exit(0)
 
 

@@ -168,6 +168,7 @@ def _in_foreground(cli: Cli, organization: Organization) -> int | None:
 
     from orgloop.cli.banner import Banner
     from orgloop.cli.daemon import Place, leave_soon, run_daemon
+    from orgloop.cli.own_log import own_log
 
     banner = Banner(cli)
 
@@ -178,8 +179,9 @@ def _in_foreground(cli: Cli, organization: Organization) -> int | None:
 
     async def run() -> None:
         await run_daemon(organization, place, ready)
-        banner.stopped()
         leave_soon()
+        banner.stopped()
 
-    asyncio.run(run())
+    with own_log():
+        asyncio.run(run())
     return None
