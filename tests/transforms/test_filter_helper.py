@@ -176,6 +176,12 @@ async def test_a_result_without_end_is_refused(make: Opener) -> None:
     assert await step.apply(EVENT, SCOPE) == Failure(reason="jq: the result is larger than 16 MB")
 
 
+async def test_an_error_that_says_the_whole_event_is_cut(make: Opener) -> None:
+    result = await make(jq="error").apply({**EVENT, "payload": "x" * 100_000}, SCOPE)
+    assert isinstance(result, Failure)
+    assert len(result.reason) < 500
+
+
 async def test_what_no_json_can_hold_does_not_stop_the_helper(make: Opener) -> None:
     step = make(jq='.payload | type == "string"')
     assert await step.apply({**EVENT, "payload": "\ud800"}, SCOPE) == Pass()

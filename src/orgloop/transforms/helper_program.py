@@ -29,6 +29,8 @@ MEMORY: Final = 1024**3
 
 MAX_ANSWER: Final = 16 * 1024**2
 
+MAX_SAID: Final = 400
+
 _FRAME: Final = struct.Struct(">I")
 _GRACE_S: Final = 1.0
 _FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
@@ -103,8 +105,9 @@ def answer_to(work: Work, frame: bytes) -> bytes:
 
 
 def failed(exc: Exception) -> bytes:
-    """The answer for an error."""
-    return json.dumps({"error": str(exc) or type(exc).__name__}).encode()
+    """The answer for an error. `error` in a jq program may say its whole input."""
+    said = str(exc)[:MAX_SAID] or type(exc).__name__
+    return json.dumps({"error": said}).encode()
 
 
 def read(stream: BinaryIO) -> bytes | None:
