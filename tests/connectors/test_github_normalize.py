@@ -144,6 +144,17 @@ def test_a_changed_review_comment_has_a_name_of_its_own(action: str) -> None:
     assert draft.payload["action"] == f"review_comment_{action}"
 
 
+@pytest.mark.parametrize("event", ["issue_comment", "pull_request_review_comment"])
+@pytest.mark.parametrize("action", ["created", "edited", "deleted"])
+def test_new_comments_can_be_told_from_changed_ones_by_name(event: str, action: str) -> None:
+    sent = body(action, comment=comment(), pull_request=pull(), issue=issue())
+    draft = normalize(event, sent)
+    names = event_names(draft.type, draft.provenance)
+    assert event in names
+    assert f"{event}.{action}" in names
+    assert (f"{event}.created" in names) is (action == "created")
+
+
 def test_a_comment_on_an_issue() -> None:
     draft = of("issue_comment")
     assert draft.provenance == {
