@@ -20,7 +20,7 @@ from orgloop.runtime.home import Home
 from orgloop.runtime.runtime import Runtime
 from orgloop.web.endpoints import ENDPOINTS
 from orgloop.web.server import serve
-from tests.web.daemon import PROJECT, SECRET, TOKEN, Daemon, organization
+from tests.web.daemon import PROJECT, SECRET, TOKEN, Daemon, daemon, organization, with_routes
 from tests.web.raw import ask, post, wire
 
 MB: Final = 1024 * 1024
@@ -68,6 +68,62 @@ async def test_a_body_of_100_MB_is_refused_and_costs_neither_memory_nor_time(
         await connection.closed()
     assert process.memory_info().rss - before < 40 * MB
     assert slowest < 3.0
+
+
+POST: Final = b"POST /webhook/hooks HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED: Final = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+ENDLESS: Final[dict[str, tuple[bytes, bytes]]] = {
+    "empty lines": (b"", b"\r\n" * 30_000),
+    "a method": (b"", b"A" * 60_000),
+    "a target": (b"GET /", b"a" * 60_000),
+    "a header": (POST + b"X-A: ", b"a" * 60_000),
+    "headers": (POST, b"X-A: aaaa\r\n" * 5_000),
+    "a chunk's size": (CHUNKED, b"0" * 60_000),
+    "a chunk's extension": (CHUNKED + b"1;", b"a" * 60_000),
+    "chunks of one byte": (CHUNKED, b"1\r\na\r\n" * 10_000),
+    "a trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nX-A: ", b"a" * 60_000),
+    "trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-A: aaaa\r\n" * 5_000),
+    "what follows an upgrade": (POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", b"a" * 60_000),
+    "requests": (b"", b"GET /api/status HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100),
+}
+"""What can go on for ever, and how it begins."""
+
+
+@pytest.mark.parametrize("what", ENDLESS)
+async def test_what_never_ends_is_not_kept(what: str, acme: Daemon) -> None:
+    head, more = ENDLESS[what]
+    process = psutil.Process()
+    async with wire(acme.server.port) as connection:
+        await connection.send(head + more)
+        assert await lives(acme)
+        before = process.memory_info().rss
+
+        async def pour() -> None:
+            for _ in range(30 * MB // len(more)):
+                await connection.send(more)
+
+        pouring = asyncio.create_task(pour())
+        for _ in range(10):
+            assert await lives(acme)
+        pouring.cancel()
+        assert process.memory_info().rss - before < 20 * MB
+
+
+async def test_many_values_at_once_hold_nobody_up_nor_fill_the_memory(home: Path) -> None:
+    """A body of 1 MB can hold 340,000 lists, which take 25 MB and some time."""
+    body = b'{"many": [' + b",".join([b"[]"] * 340_000) + b"]}"
+    process = psutil.Process()
+    async with daemon(home, with_routes([])) as acme:
+        before, slowest, start = process.memory_info().rss, 0.0, time.monotonic()
+        sending = asyncio.gather(*(acme.post("/webhook/hooks", body) for _ in range(8)))
+        while not sending.done():
+            began = time.monotonic()
+            assert await lives(acme)
+            slowest = max(slowest, time.monotonic() - began)
+        assert {status for status, _ in await sending} == {200}
+        assert process.memory_info().rss - before < 150 * MB, "two at once, not all"
+        assert slowest < (time.monotonic() - start) / 2
 
 
 async def test_a_page_of_another_site_cannot_stop_the_daemon_nor_load_a_project(acme: Daemon) -> None:

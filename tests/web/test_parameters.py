@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import MultiDict
 
 from orgloop.core.record import timestamp
 from orgloop.errors import Refused
@@ -101,3 +102,10 @@ def test_what_nobody_reads_is_refused_with_what_there_is() -> None:
     with pytest.raises(Refused, match="'lmit'") as caught:
         asked.finish()
     assert caught.value.hint == "there are: limit"
+
+
+def test_what_is_there_twice_is_refused() -> None:
+    asked = Parameters(MultiDict([("source", "a"), ("source", "b")]))
+    asked.text("source")
+    with pytest.raises(Refused, match="'source' is there 2 times"):
+        asked.finish()

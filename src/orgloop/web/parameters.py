@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -70,11 +71,13 @@ class Parameters:
         return given
 
     def finish(self) -> None:
-        """Refuse what was not read."""
-        for name in self._query:
+        """Refuse what was not read, and what is there twice."""
+        for name, count in Counter(iter(self._query)).items():
             if name not in self._known:
                 known = f"there are: {', '.join(self._known)}" if self._known else "there are none here"
                 raise Refused(f"unknown query parameter {name!r}", hint=known)
+            if count > 1:
+                raise Refused(f"the query parameter {name!r} is there {count} times", hint="give it once")
 
 
 def _ms(when: datetime) -> int:
