@@ -236,6 +236,27 @@ def test_a_variable_that_only_this_terminal_has_is_refused(
     assert not unit.exists()
 
 
+def test_a_variable_that_an_agent_would_go_without_is_told(
+    place: Path, tmp_path: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (place / "orgloop.yaml").write_text(
+        "metadata: {name: acme}\n"
+        "sources: [{id: hook, connector: webhook}]\n"
+        "actors:\n"
+        "  - {id: a, connector: process, config: {command: [x], env_pass: [GH_TOKEN, NPM_TOKEN, LANG]}}\n"
+        "routes: [{name: work, when: {source: hook, events: ['*']}, then: {actor: a}}]\n"
+    )
+    (place / ".env").write_text("NPM_TOKEN=hush\n")
+    for name in ("GH_TOKEN", "NPM_TOKEN", "LANG"):
+        monkeypatch.setenv(name, "hush")
+    said = orgloop("install-service", "--systemd")
+    assert said.code == 0
+    told = [line for line in said.err.splitlines() if "set in this terminal only" in line]
+    assert told == ["! GH_TOKEN is set in this terminal only: the service goes without it"]
+    assert "hush" not in said.out + said.err
+
+
 def test_a_project_with_errors_is_not_installed(acme: Path, unit: Path, orgloop: Orgloop) -> None:
     (acme / "orgloop.yaml").write_text("nonsense: true\n")
     assert orgloop("install-service").code == 1

@@ -15,7 +15,6 @@ from orgloop.errors import Conflict, OrgLoopError, Refused
 if TYPE_CHECKING:
     from orgloop.cli.service_files import Service
     from orgloop.cli.service_manager import Manager
-    from orgloop.runtime.variables import VariableState
 
 KEPT = ("PATH", "ORGLOOP_PORT", "ORGLOOP_METRICS_PORT")
 """Variables of this terminal that the service gets, besides its home."""
@@ -96,32 +95,39 @@ def _service(cli: Cli) -> Service:
 
 def _require_variables(cli: Cli) -> None:
     """The service does not see what this terminal exports. Raises Refused if it could not start so."""
-    from orgloop.runtime.variables import variables_of
-
-    shell = [
-        one
-        for one in variables_of(cli.loaded, cli.registry, cli.environ)
-        if one.origin == "the environment" and not _in_dotenv(cli, one)
-    ]
-    needed = [one.name for one in shell if one.used and one.default is None]
-    if needed:
-        raise Refused(
-            f"{', '.join(needed)} {'is' if len(needed) == 1 else 'are'} set in this terminal only, "
-            "where the service cannot see it",
-            hint=f"write it into {cli.out.path(cli.project_file.parent / '.env')}",
-        )
-    for one in shell:
-        cli.out.warn(
-            f"{one.name} is set in this terminal only: the service goes without it",
-            f"write it into {cli.out.path(cli.project_file.parent / '.env')} if it should not",
-        )
-
-
-def _in_dotenv(cli: Cli, variable: VariableState) -> bool:
     from orgloop.config.env import read_dotenv
     from orgloop.config.findings import Report
+    from orgloop.runtime.variables import variables_of
 
-    return variable.name in read_dotenv(cli.project_file.parent / ".env", ".env", Report())
+    dotenv = read_dotenv(cli.project_file.parent / ".env", ".env", Report())
+    states = variables_of(cli.loaded, cli.registry, cli.environ)
+    needed = [one.name for one in states if one.used and one.default is None]
+    wanted = dict.fromkeys([*needed, *(one.name for one in states), *_passed_on(cli)])
+    shell = [name for name in wanted if name in cli.environ and name not in dotenv]
+    missing = [name for name in shell if name in needed]
+    where = cli.out.path(cli.project_file.parent / ".env")
+    if missing:
+        raise Refused(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} set in this terminal only, "
+            "where the service cannot see it",
+            hint=f"write it into {where}",
+        )
+    for name in shell:
+        cli.out.warn(
+            f"{name} is set in this terminal only: the service goes without it",
+            f"write it into {where} if it should not",
+        )
+
+
+def _passed_on(cli: Cli) -> list[str]:
+    """The variables that `env_pass` names and no child gets anyway."""
+    from orgloop.core.environment import allowed
+
+    organization = cli.organization
+    parts = [one.settings for one in organization.actors.values()]
+    parts += [step.settings for route in organization.routes for step in route.steps]
+    given = allowed(cli.environ)
+    return [name for part in parts for name in getattr(part, "env_pass", ()) if name not in given]
 
 
 def _write(manager: Manager, path: Path, content: bytes, service: Service) -> bool:
