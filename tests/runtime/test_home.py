@@ -48,6 +48,16 @@ def test_only_its_owner_may_enter(tmp_path: Path) -> None:
     assert mode(home.path) == 0o700
 
 
+def test_a_directory_of_everybody_is_no_home_and_stays_theirs(tmp_path: Path) -> None:
+    everybodys = tmp_path / "tmp"
+    everybodys.mkdir()
+    everybodys.chmod(0o1777)
+    with pytest.raises(OrgLoopError, match="of everybody"):
+        Home(everybodys).ensure()
+    assert everybodys.stat().st_mode & 0o7777 == 0o1777
+    assert list(everybodys.iterdir()) == []
+
+
 def test_a_home_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OrgLoopError, match="cannot be used") as failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -79,10 +80,18 @@ class Home:
     def ensure(self) -> None:
         """Create it, for its owner only. Raises OrgLoopError."""
         with self.writing():
-            for directory in (self.path, self.runs, self.logs, self.spool):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self.path.stat().st_mode & 0o077:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = self.path.stat().st_mode
+            if mode & stat.S_ISVTX:
+                # To take such a place for ourselves, as root could, would take it from all others.
+                raise OrgLoopError(
+                    f"the home {self.path} is a directory of everybody",
+                    hint=f"choose one of its own: ORGLOOP_HOME={self.path / 'orgloop'}",
+                )
+            if mode & 0o077:
                 self.path.chmod(0o700)
+            for directory in (self.runs, self.logs, self.spool):
+                directory.mkdir(mode=0o700, exist_ok=True)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
