@@ -72,7 +72,7 @@ class Parameters:
 
     def finish(self) -> None:
         """Refuse what was not read, and what is there twice."""
-        for name, count in Counter(iter(self._query)).items():
+        for name, count in Counter(name for name, _ in self._query.items()).items():
             if name not in self._known:
                 known = f"there are: {', '.join(self._known)}" if self._known else "there are none here"
                 raise Refused(f"unknown query parameter {name!r}", hint=known)
