@@ -145,7 +145,7 @@ def test_variables_are_listed_with_what_they_are_for(
     assert said.code == Exit.OK
     assert "WEBHOOK_SECRET  missing  orgloop.yaml:5:" in said.out
     assert "$ openssl rand -hex 32" in said.out
-    assert "GITHUB_WEBHOOK_SECRET  not set; 's' is used" in said.out
+    assert "GITHUB_WEBHOOK_SECRET  not set; its default is used" in said.out
 
     (place / ".env").write_text("WEBHOOK_SECRET=hush\n")
     assert "WEBHOOK_SECRET  set in .env" in orgloop("env").out

@@ -86,9 +86,15 @@ def _show_one(cli: Cli, state: VariableState) -> None:
     else:
         mark, said = (
             style(UNSET, "dim"),
-            f"not set; {state.default!r} is used" if state.default else "not set",
+            f"not set; {_default_of(state)} is used" if state.default else "not set",
         )
     where = f"  {style(state.where, 'dim')}" if state.where else ""
     cli.out.fold(f"{mark} {style(state.name, 'bold')}  {said}{where}", 4)
     for line in state.advice:
         cli.out.line(f"    {style(line, 'dim')}")
+
+
+def _default_of(state: VariableState) -> str:
+    from orgloop.core.environment import is_secret
+
+    return "its default" if is_secret(state.name) else repr(state.default)
