@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,11 @@ TABLE: list[tuple[Any, State, int, str]] = [
 
 @pytest.mark.parametrize(("answer", "state", "attempts", "detail"), TABLE, ids=lambda it: ascii(it)[:40])
 async def test_each_answer_becomes_its_state(
-    tmp_path: Path, answer: Any, state: State, attempts: int, detail: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: Any, state: State, attempts: int, detail: str
 ) -> None:
+    # Tests side by side tell each other of their logs, and cannot tell what is no Unicode.
+    caplog.set_level(logging.CRITICAL + 1)
+
     async def say(wake: Wake) -> Outcome:
         if isinstance(answer, BaseException):
             raise answer

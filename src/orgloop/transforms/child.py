@@ -38,14 +38,6 @@ async def run(
     """
     transport, talk = await _start(program, cwd, env, max_output)
     try:
-        transport, talk = await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # A start that is cancelled itself may wait for ever: asyncio forgets the pipes that are not open yet.
-        await asyncio.wait([starting])
-        if starting.exception() is None:
-            await _end(*starting.result())
-        raise
-    try:
         # A program need not read: what it does not take is no error.
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
         stdin.write(given)
