@@ -180,6 +180,18 @@ def test_a_secret_changes_without_being_shown(
     assert "hush" not in said.out + data.out
 
 
+def test_what_changed_is_named_and_no_fingerprint_shown(
+    orgloop: Orgloop, project: Path, apply: Apply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply()
+    edit(project, "command: [cat]", "command: [tac]")
+    assert "~ worker\n      config.command: " in (said := orgloop("plan").out)
+    assert "value" not in said
+    edit(project, "command: [tac]", "command: [cat]")
+    monkeypatch.setenv("CI_SECRET", "whisper")
+    assert "~ ci\n      the value of a variable that it uses" in orgloop("plan").out
+
+
 def test_it_says_what_becomes_of_waiting_work(
     orgloop: Orgloop, project: Path, home: Path, apply: Apply
 ) -> None:

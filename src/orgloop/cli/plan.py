@@ -128,11 +128,17 @@ def show(
 
 
 def _show_item(cli: Cli, item: Change, waiting: Mapping[str, int]) -> None:
+    from orgloop.config.snapshot import VALUES
+
     out = cli.out
     mark = out.style(item.action.symbol, _COLORS[item.action])
     out.line(f"  {mark} {item.name}")
-    for path, old, new in item.fields if item.kind != "sop" else ():
+    fields = [field for field in item.fields if field[0] != VALUES] if item.kind != "sop" else []
+    for path, old, new in fields:
         out.fold(f"      {path}: {_values(cli, old, new)}", 8)
+    if not fields and item.action == "change" and item.kind != "sop":
+        # The fingerprint of what it is made of says that something differs, not what.
+        out.line("      the value of a variable that it uses, or the folder that it is in")
     if waiting:
         listed = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items()))
         what = (
