@@ -41,7 +41,7 @@ def follow_run(cli: Cli, reader: Reader, run: RunRow, *, raw: bool, follow: bool
     symbol, style = (OK, "green") if ended.outcome == "success" else (FAIL, "red")
     facts = [ended.outcome or "did not start", humanize(ended.ended_at - ended.started_at)]
     facts += [dollars(ended.cost_usd)] if ended.cost_usd is not None else []
-    cli.out.line(f"{cli.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip())
+    cli.out.fold(f"{cli.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip(), 2)
 
 
 def lines_of(path: Path, goes_on: Callable[[], bool], *, start: int = 0) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _shower(cli: Cli, read: Read | None) -> Callable[[str], None]:
     def show(line: str) -> None:
         progress = understood(read, line)
         if progress is not None and progress.text:
-            cli.out.line(one_line(progress.text))
+            cli.out.fold(one_line(progress.text), 2)
 
     return show
 
