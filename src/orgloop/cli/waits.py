@@ -32,6 +32,7 @@ class Waits:
         self._cli = cli
         self._reader = reader
         self._now = now
+        self._heads_of: dict[str, Mapping[str | None, DeliveryRow]] = {}
 
     def why(self, row: DeliveryRow) -> str:
         """One sentence; empty if it waits for nothing that is known, or does not wait at all."""
@@ -53,12 +54,17 @@ class Waits:
         return one_line(self._daemon.get(row.actor, ""))
 
     def _behind(self, row: DeliveryRow) -> str:
+        head = self._heads(row.actor).get(row.key)
+        return f"behind {head.id} of its key, which is {head.state}" if head else "behind others of its key"
+
+    def _heads(self, actor: str) -> Mapping[str | None, DeliveryRow]:
+        """By key what comes first, of an actor's oldest open work; read once."""
         from orgloop.journal.model import Query
 
-        for one in self._reader.deliveries(Query(actor=row.actor, states=OPEN, after=0, limit=MOST)):
-            if one.head and one.key == row.key:
-                return f"behind {one.id} of its key, which is {one.state}"
-        return "behind what came before it in its key"
+        if actor not in self._heads_of:
+            query = Query(actor=actor, states=OPEN, after=0, limit=MOST)
+            self._heads_of[actor] = {one.key: one for one in self._reader.deliveries(query) if one.head}
+        return self._heads_of[actor]
 
     @cached_property
     def _pauses(self) -> Mapping[str, PauseRow]:
