@@ -163,14 +163,21 @@ async def test_a_cancelled_script_is_ended(make: Opener, tmp_path: Path) -> None
     assert gone(int(pid_file.read_text()))
 
 
+async def turn(times: int) -> None:
+    """Lets the loop go on, but no further than that."""
+    for _ in range(times):
+        turned = asyncio.Event()
+        asyncio.get_running_loop().call_soon(turned.set)
+        await turned.wait()
+
+
 async def test_a_script_that_is_cancelled_as_it_starts_is_ended_with_all_that_it_started(
     make: Opener, tmp_path: Path
 ) -> None:
     pid_file = tmp_path / "pid"
     script = f"sleep 300 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait"
     task = asyncio.create_task(run(make(script)))
-    for _ in range(2):
-        await asyncio.sleep(0)
+    await turn(1)
     # The loop stands still meanwhile, so it does not know yet that the program runs.
     until(pid_file.exists, "the script runs")
     task.cancel()
@@ -183,8 +190,7 @@ async def test_a_script_that_is_cancelled_as_it_starts_is_ended_with_all_that_it
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_script_that_is_cancelled_while_it_starts_is_ended(make: Opener, turns: int) -> None:
     task = asyncio.create_task(run(make("sleep 300")))
-    for _ in range(turns):
-        await asyncio.sleep(0)
+    await turn(turns)
     task.cancel()
     done, _ = await asyncio.wait([task], timeout=30)
     assert done
