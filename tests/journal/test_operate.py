@@ -159,6 +159,9 @@ class TestRecover:
         await enter(journal, "1", at=DAY)
         await journal.recover(HOUR)
         assert row(reader, "1").due == HOUR
+        await settle(journal, await claim_one(journal, now=HOUR), Retry(reason="500", after_ms=9), at=HOUR)
+        await journal.recover(HOUR + 1)
+        assert row(reader, "1").due == HOUR + 9, "it was set back once"
 
     async def test_what_was_running_goes_back_and_what_has_a_run_stays(
         self, journal: Journal, reader: Reader

@@ -56,6 +56,7 @@ def recover(tx: Transaction, now: int) -> Mapping[str, int]:
     last_seen = tx.execute(_SQL["last_seen"]).get
     if last_seen is not None and last_seen > now:
         set_back(tx, now, last_seen - now)
+        tx.execute(_SQL["seen_by_now"], (now,))
     tx.execute(_SQL["recover_steps"], (now, tx.sequence.last, CRASHES_BEFORE_HOLD))
     states = [state for (state,) in tx.execute(_SQL["recover"], (now, CRASHES_BEFORE_HOLD))]
     tx.sequence.last += len(states)

@@ -27,6 +27,10 @@ RETURNING state;
 -- When a daemon was last alive.
 SELECT max(last_seen) FROM daemons;
 
+-- name: seen_by_now
+-- What the clock said before it was set back is not asked again.
+UPDATE daemons SET last_seen = ?1 WHERE last_seen > ?1;
+
 -- name: set_back_heads
 -- What may be claimed is due as long from now as it was before the clock was set back.
 UPDATE deliveries INDEXED BY deliveries_claim SET due = due - ?2
