@@ -243,7 +243,8 @@ def _checked(outcome: Any) -> Outcome:
             kept: Outcome = outcome
             return kept if type(words) is str and len(words) <= MOST_SAID else storable(kept)
         case Interrupted():
-            return outcome
+            # Uncounted, but not at once: one that always says so would keep us busy.
+            return Throttled(until=0, reason="handed back")
         case _:
             return Retry(reason=f"it returned a {type(outcome).__name__}, which is no outcome", known=False)
 
