@@ -183,15 +183,15 @@ async def _end_leftovers(directory: Path) -> None:
     child = rundirs.read_json(directory / runner.CHILD) or {}
     if not _same_boot(child.get("boot_id")):
         return
-    left = _leftovers(directory.name, child)
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
+        # Looked for again each time: what was about to fork, or to become another program, shows then.
+        left = _leftovers(directory.name, child)
+        if not left:
+            return
         for process in left:
             with suppress(psutil.Error):
                 process.send_signal(number)
-        waited = asyncio.to_thread(psutil.wait_procs, left, GRACE)
-        _, left = await waited
-        if not left:
-            return
+        await asyncio.to_thread(psutil.wait_procs, left, GRACE)
 
 
 def _leftovers(run_id: str, child: Mapping[str, Any]) -> list[psutil.Process]:
