@@ -196,6 +196,16 @@ async def test_a_source_that_is_always_due_does_not_spin(tmp_path: Path) -> None
         await until(lambda: len(polls) == 2, "the next poll")
 
 
+async def test_a_source_that_has_more_of_nothing_does_not_spin(tmp_path: Path) -> None:
+    script = Script(*[Page(more=True)] * 3, Page(events=[draft(1)], checkpoint="a"))
+    async with engine(tmp_path, PROJECT, Stage(polls={"polled": script.poll})) as it:
+        for polls in (1, 2, 3):
+            await until(lambda: 0.01 in it.clock.waits, "the shortest pause")
+            assert len(script.seen) == polls
+            await it.pass_time(0.01)
+        await it.delivered(1)
+
+
 async def test_a_clock_that_is_set_back_delays_no_poll(tmp_path: Path) -> None:
     script = Script()
     async with engine(tmp_path, PROJECT, Stage(polls={"polled": script.poll})) as it:

@@ -191,6 +191,9 @@ class Sources:
         if page.events or page.checkpoint is not None:
             await self._intake.take(id, page.events, checkpoint=page.checkpoint)
         await self._journal.polled(id, self._clock.now(), "")
+        if page.more and not page.events:
+            # Not at once: a source that has more for ever would keep the disk busy with nothing.
+            return self._clock.now()
         return 0 if page.more else page.next_at
 
     async def _listen(self, part: SourcePart, source: Listener, ctx: Context) -> None:
