@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from orgloop.cli.app import main
 from tests.docs import pages
 from tests.e2e.organization import Organization
 
@@ -28,21 +29,28 @@ def told(page: str, command: str) -> Iterator[set[str]]:
         yield keys
 
 
-@pytest.fixture
-def organization_at_work(organization: Organization) -> Organization:
-    organization.command("init", "--no-interactive")
-    example = organization.command("test", "--generate", "webhook").stdout
-    organization.write({"event.json": example})
-    organization.start()
-    return organization
+def test_the_documents_have_the_keys_that_the_pages_tell(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(organization.root)
+    for name, value in organization.environment.items():
+        monkeypatch.setenv(name, value)
 
+    def said(*words: str) -> dict[str, object]:
+        capsys.readouterr()
+        main([*words, "--json"])
+        document = json.loads(capsys.readouterr().out)
+        assert isinstance(document, dict)
+        return document
 
-def test_the_documents_have_the_keys_that_the_pages_tell(organization_at_work: Organization) -> None:
     def keys(*words: str) -> set[str]:
-        said = organization_at_work.command(*words, "--json", check=False)
-        return set(json.loads(said.stdout))
+        return set(said(*words))
 
-    event_id = json.loads(organization_at_work.command("emit", "event.json", "--json").stdout)["event_id"]
+    said("init", "--no-interactive")
+    organization.start()
+    example = json.dumps(said("test", "--generate", "webhook"))
+    organization.write({"event.json": example})
+    event_id = str(said("emit", "event.json")["event_id"])
     for name in ("validate", "env", "doctor", "plan", "routes", "version"):
         assert keys(name) == next(told(COMMANDS, name)), name
     assert keys("test", "event.json") == next(told(COMMANDS, "test"))
@@ -53,6 +61,6 @@ def test_the_documents_have_the_keys_that_the_pages_tell(organization_at_work: O
     assert keys("dead", "discard", "--all", "--yes") == next(told(OPERATIONS, "dead"))
     applied, stopped = [*told(OPERATIONS, "start")][1], [*told(OPERATIONS, "stop")]
     assert keys("start") == applied
-    organization_at_work.stop()
+    organization.stop()
     assert keys("stop") == stopped[1]
     assert keys("status") == next(told(OPERATIONS, "status"))

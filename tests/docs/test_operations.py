@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from orgloop.cli.app import main
 from orgloop.core.delivery import State
 from orgloop.journal.model import Query
 from tests.docs import pages
@@ -105,27 +108,50 @@ def ids(acme: Organization) -> dict[str, str]:
     }
 
 
-def test_the_examples_work_one_after_the_other(acme: Organization) -> None:
+Type = Callable[[str], tuple[int, str]]
+
+
+@pytest.fixture
+def type_(acme: Organization, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """Runs a line in the organization, in this process. Returns exit code, and all that it printed."""
+    monkeypatch.chdir(acme.root)
+    for name, value in acme.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def typed(line: str) -> tuple[int, str]:
+        code, printed, complaints = 0, "", ""
+        for part in line.split(" | "):
+            program, *words = shlex.split(part)
+            if program == "echo":
+                printed = words[0]
+                continue
+            assert program == "orgloop"
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(printed.encode())))
+            capsys.readouterr()
+            code = code or main(words)
+            printed, said = capsys.readouterr()
+            complaints += said
+        return code, printed + complaints
+
+    return typed
+
+
+def test_the_examples_work_one_after_the_other(acme: Organization, type_: Type) -> None:
     known = ids(acme)
     for line in commands():
         if line == "orgloop start":  # it would run in the foreground, if no daemon ran
             continue
+        if line.startswith(
+            ("orgloop start ", "orgloop restart")
+        ):  # a daemon outlives the process that starts it
+            acme.command(*shlex.split(line)[1:])
+            continue
         id = next(one for beginning, one in known.items() if beginning in line)
-        typed = re.sub(r"\b(evt|dlv|run)_19b5a1c2d3e4f506\b", id, line)
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", typed],
-            cwd=acme.root,
-            env=acme.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        code, said = type_(re.sub(r"\b(evt|dlv|run)_19b5a1c2d3e4f506\b", id, line))
         if re.match(r"orgloop (dead retry|held release) --", line):  # many move only with --yes, or if asked
-            assert (done.returncode, "add --yes" in done.stderr) == (1, True), f"{line}\n{done.stderr}"
+            assert (code, "add --yes" in said) == (1, True), f"{line}\n{said}"
         else:
-            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            assert code == 0, f"{line}\n{said}"
         if line == "orgloop stop":
             acme.command("start", "--daemon", "--supervised")
 
