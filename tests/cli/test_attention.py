@@ -15,6 +15,7 @@ from orgloop.cli.needs import Item, start_command
 from orgloop.cli.picture import Actor, Picture, Source
 from orgloop.cli.stuck import SILENT, last_sign
 from orgloop.core.delivery import State
+from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND
 from orgloop.journal.model import AppliedRow, BacklogRow, DaemonRow, PauseRow, RunRow, SourceRow
 from orgloop.runtime.home import DaemonInfo, Home
@@ -51,6 +52,10 @@ def life(began: int, ended: int | None = None, *, seen: int = 0) -> DaemonRow:
 def backlog(state: State, *, count: int = 1, since: int = MINUTE, **more: Any) -> BacklogRow:
     given = {"actor": "engineer", "route": "pr-review", "reason": "", "due": None, **more}
     return BacklogRow(state=state, count=count, since=NOW - since, **given)
+
+
+def refusing(at: str) -> dict[str, Any]:
+    return {"id": "github", "refused": 5, "last_refused": at, "refused_why": "Invalid signature"}
 
 
 def pending(due: int) -> BacklogRow:
@@ -183,14 +188,18 @@ def test_each_trouble_is_told_with_the_command_to_type(
 
 QUIET: list[tuple[str, dict[str, Any]]] = [
     ("while a daemon starts or ends", {"daemon": None, "said": None, "holder": "a daemon (pid 1)"}),
-    ("a short pause", {"actors": [actor(MINUTE)]}),
+    ("a short pause", {"actors": [actor(10 * SECOND)]}),
     ("work that is just being woken", {"backlog": [backlog(State.RUNNING, since=MINUTE)]}),
     ("work that is just due", {"backlog": [pending(MINUTE)]}),
     ("work that is due later", {"backlog": [pending(-HOUR)]}),
     ("what waits for its key", {"backlog": [backlog(State.PENDING, since=9 * HOUR)]}),
-    ("work of a paused actor, told already", {"backlog": [pending(HOUR)], "actors": [actor(MINUTE)]}),
+    ("work of a paused actor, told already", {"backlog": [pending(HOUR)], "actors": [actor(10 * SECOND)]}),
     ("runs that go on", {"backlog": [backlog(State.STARTED, since=5 * HOUR)]}),
-    ("a planned restart", {"lives": [life(HOUR), life(2 * HOUR, HOUR + 3 * SECOND)]}),
+    ("a planned stop", {"lives": [life(HOUR), life(2 * HOUR, HOUR + 3 * MINUTE)]}),
+    (
+        "what was refused before the time that was asked about",
+        {"said": {"sources": [refusing("2026-01-01T00:00:00.000Z")]}},
+    ),
     ("a gap before the time that was asked about", {"lives": [life(20 * HOUR), life(40 * HOUR, 30 * HOUR)]}),
 ]
 
@@ -303,10 +312,18 @@ def test_many_gaps_are_summed_up(tmp_path: Path) -> None:
 
 def test_after_a_death_the_daemons_own_log_is_what_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "daemon.log").touch()
+    (tmp_path / "logs" / "daemon.log").write_text("Traceback")
     item = gap_item(tmp_path, life(HOUR), life(5 * HOUR, seen=3 * HOUR))
     assert item.text.endswith("; it had died")
     assert item.command == "orgloop service logs"
+
+
+def test_requests_that_a_source_refuses_are_told(tmp_path: Path) -> None:
+    at = timestamp(NOW - 2 * MINUTE)
+    calm = {"id": "hooks", "refused": 0, "last_refused": None, "refused_why": ""}
+    (item,) = attention(picture(tmp_path, said={"sources": [calm, refusing(at)]}))
+    assert item.text == "github: 5 requests were refused, the last 2m ago: Invalid signature"
+    assert (item.kind, item.command) == ("refused", "orgloop inspect source github")
 
 
 def test_a_logger_that_fails_is_told(tmp_path: Path) -> None:

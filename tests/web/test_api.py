@@ -95,6 +95,9 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
             "status": "str",
             "event_count": "int",
             "last_event": last,
+            "refused": "int",
+            "last_refused": "NoneType",
+            "refused_why": "str",
             "next_poll": next,
         }
         for last, next in (("time", "NoneType"), ("NoneType", "NoneType"), ("time", "time"))
@@ -105,6 +108,9 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
         "status": "healthy",
         "event_count": 0,
         "last_event": None,
+        "refused": 0,
+        "last_refused": None,
+        "refused_why": "",
         "next_poll": None,
     }
     assert body["deliveries"] == {
@@ -129,6 +135,17 @@ async def test_events_of_webhooks_are_counted_at_their_source(acme: Daemon) -> N
     assert ISO.fullmatch(hooks["last_event"])
 
 
+async def test_a_source_tells_what_it_refused(acme: Daemon, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        status, _ = await acme.post("/webhook/signed", {"type": "test"})
+        assert status == 401
+    _, body = await acme.get("/api/sources")
+    assert [(one["refused"], one["refused_why"]) for one in body[:2]] == [(0, ""), (2, "Missing signature")]
+    assert ISO.fullmatch(body[1]["last_refused"])
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == ["source signed refuses a request: Missing signature"], "once, not at each request"
+
+
 async def test_sources_have_the_published_fields(acme: Daemon) -> None:
     await polled_once(acme)
     _, body = await acme.get("/api/sources")
@@ -145,6 +162,9 @@ async def test_sources_have_the_published_fields(acme: Daemon) -> None:
         "last_success": None,
         "errors": 0,
         "error": "",
+        "refused": 0,
+        "last_refused": None,
+        "refused_why": "",
     }
     assert (polled["type"], polled["poll_interval"], polled["event_count"]) == ("polling", "5m", 1)
     assert ISO.fullmatch(polled["last_poll"])

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from orgloop.cli.picture import Picture
     from orgloop.journal.model import DaemonRow, RunRow
 
-PAUSED: Final = 2 * MINUTE
-"""How long an actor may be unreachable."""
+PAUSED: Final = 20 * SECOND
+"""How long an actor may be unreachable: longer than a target takes to start again."""
 
-SHORTEST_GAP: Final = 10 * SECOND
-"""A planned restart that took less is no gap."""
+SHORTEST_GAP: Final = 10 * MINUTE
+"""Somebody who stopped the daemon and started it again knows. What took longer, others want to know, too."""
 
 
 def attention(picture: Picture) -> list[Item]:
@@ -83,6 +83,24 @@ def _sources(picture: Picture) -> Iterator[Item]:
                 since=row.last_success,
                 count=row.errors,
             )
+    yield from _refusals(picture)
+
+
+def _refusals(picture: Picture) -> Iterator[Item]:
+    """Requests that were not taken: nothing else would tell of a wrong secret."""
+    for source in (picture.said or {}).get("sources", ()):
+        at = _moment(source.get("last_refused"))
+        if at is None or at < picture.since:
+            continue
+        times = counted(source["refused"], "request was", "requests were")
+        last, why = ago(at, picture.now), one_line(source["refused_why"])
+        yield Item(
+            kind="refused",
+            text=f"{source['id']}: {times} refused, the last {last}: {why}",
+            command=f"orgloop inspect source {shlex.quote(source['id'])}",
+            since=at,
+            count=source["refused"],
+        )
 
 
 def _actors(picture: Picture) -> Iterator[Item]:
@@ -155,7 +173,7 @@ def _gaps(picture: Picture) -> Iterator[Item]:
         kind="gap",
         text=text,
         command="orgloop service logs"
-        if died and log.exists()
+        if died and log.exists() and log.stat().st_size
         else f"orgloop logs --since {age(found[0].begin, picture.now)}",
         since=found[0].begin,
         count=len(found),
@@ -194,8 +212,6 @@ def _loggers(picture: Picture) -> Iterator[Item]:
 
 def _troubles(picture: Picture) -> Iterator[Item]:
     """What the daemon says of itself."""
-    from datetime import datetime
-
     said = picture.said or {}
     for actor, error in said.get("not_open", {}).items():
         yield Item(
@@ -205,8 +221,8 @@ def _troubles(picture: Picture) -> Iterator[Item]:
             urgent=True,
         )
     for name, trouble in said.get("troubles", {}).items():
-        at = int(datetime.fromisoformat(trouble["at"]).timestamp() * 1000)
-        if at < picture.since:
+        at = _moment(trouble["at"])
+        if at is None or at < picture.since:
             continue
         times = counted(trouble["times"], "time", "times")
         yield Item(
@@ -216,6 +232,13 @@ def _troubles(picture: Picture) -> Iterator[Item]:
             since=at,
             count=trouble["times"],
         )
+
+
+def _moment(text: str | None) -> int | None:
+    """Milliseconds since 1970, of what the daemon says."""
+    from datetime import datetime
+
+    return int(datetime.fromisoformat(text).timestamp() * 1000) if text else None
 
 
 def _end(life: DaemonRow) -> int:

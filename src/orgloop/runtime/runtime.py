@@ -13,7 +13,7 @@ from orgloop.config.model import Organization
 from orgloop.core.delivery import Move, State
 from orgloop.core.happening import Discarded, HoldReason, Released, Retried
 from orgloop.core.ids import IdSequence
-from orgloop.errors import Conflict, JournalError, JournalUnavailable
+from orgloop.errors import Conflict, JournalError, JournalUnavailable, Refused
 from orgloop.journal.follow import Follower
 from orgloop.journal.model import (
     Acceptance,
@@ -95,7 +95,7 @@ class Runtime:
         self.sources = Sources(
             journal, self.clock, self.intake, self._lend, self.supervisor, self._source_health, self.tally
         )
-        self.doorway = Doorway(self.intake, lambda: self.wiring, self.sources.until_open)
+        self.doorway = Doorway(self.intake, lambda: self.wiring, self.sources.until_open, self._refused)
         self._janitor = Janitor(journal, read, self.clock, self.life, self._retention, home.runs)
         self._loops: list[asyncio.Task[None]] = []
         self._errands = Errands(self.supervisor)
@@ -291,6 +291,11 @@ class Runtime:
 
     def _actor_opened(self, actor: str) -> None:
         self.dispatcher.wake(actor)
+
+    def _refused(self, source: str, refused: Refused) -> None:
+        news = self.tally.refused(source, refused.message, self.clock.now())
+        if news and refused.status in (401, 403):
+            log.warning("source %s refuses a request: %s", source, refused.message)
 
     def _source_health(self, source: str, error: str) -> None:
         if error:

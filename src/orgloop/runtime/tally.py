@@ -13,6 +13,10 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds; what took longer is beyond the last."""
 
 
+QUIET: Final = 60_000
+"""Milliseconds without a refusal after which the next one is news again."""
+
+
 @dataclass(slots=True)
 class Times:
     """How long things took: `counts` per bucket of BUCKETS, and one more for all beyond."""
@@ -26,12 +30,25 @@ class Times:
         self.seconds += seconds
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusals:
+    """Requests that a source refused: how many, when the last one came (ms since 1970), and why."""
+
+    times: int
+    at: int
+    reason: str
+
+
 class Tally:
-    """`tries` by route, from claim to outcome; `errors` by source and actor; runs by actor and outcome."""
+    """`tries` by route, from claim to outcome; `errors` by source and actor; runs by actor and outcome.
+
+    `refusals` by source: what nobody else keeps, since a request that is refused leaves nothing.
+    """
 
     def __init__(self) -> None:
         self.tries: defaultdict[str, Times] = defaultdict(Times)
         self.errors: Counter[str] = Counter()
+        self.refusals: dict[str, Refusals] = {}
         self.runs: Counter[tuple[str, str]] = Counter()
         self.cost_usd: defaultdict[str, float] = defaultdict(float)
 
@@ -52,3 +69,9 @@ class Tally:
     def poll_failed(self, source: str) -> None:
         """A source could not be opened, polled or listened to."""
         self.errors[source] += 1
+
+    def refused(self, source: str, reason: str, at: int) -> bool:
+        """A source refused a request. Whether that is news: the first, or the first after QUIET."""
+        known = self.refusals.get(source)
+        self.refusals[source] = Refusals(times=known.times + 1 if known else 1, at=at, reason=reason)
+        return known is None or at - known.at >= QUIET

@@ -40,7 +40,8 @@ async def sources(desk: Desk, call: Call) -> Any:
     call.parameters.finish()
     rows = {row.source: row for row in await desk.readings.ask(lambda reader: reader.sources())}
     return [
-        shapes.source(part, rows.get(id), desk.module) for id, part in desk.runtime.wiring.sources.items()
+        shapes.source(part, rows.get(id), desk.runtime.tally.refusals.get(id), desk.module)
+        for id, part in desk.runtime.wiring.sources.items()
     ]
 
 

@@ -81,8 +81,12 @@ class Snapshot(Collector):
             row = self.facts.sources.get(id)
             events.add_metric([id], row.events if row else 0)
             failing.add_metric([id], row.errors if row else 0)
-        yield events
-        yield failing
+        refused = CounterMetricFamily(
+            "orgloop_requests_refused", "Requests refused, since the daemon started.", labels=["source"]
+        )
+        for id, refusals in self.desk.runtime.tally.refusals.items():
+            refused.add_metric([id], refusals.times)
+        yield from (events, failing, refused)
 
     def _deliveries(self) -> Iterator[Metric]:
         wiring, tally = self.desk.runtime.wiring, self.desk.runtime.tally

@@ -93,7 +93,8 @@ async def status(desk: Desk, call: Call) -> Any:
         "project": desk.module,
         "modules": [module],
         "sources": [
-            shapes.source_line(part, facts.sources.get(id)) | {"next_poll": shapes.when(next_polls.get(id))}
+            shapes.source_line(part, facts.sources.get(id), desk.runtime.tally.refusals.get(id))
+            | {"next_poll": shapes.when(next_polls.get(id))}
             for id, part in desk.runtime.wiring.sources.items()
         ],
         "paused": [shapes.pause(row) for row in facts.pauses],

@@ -13,6 +13,7 @@ from orgloop.core.record import timestamp
 from orgloop.core.units import format_duration
 from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow
 from orgloop.plugin import Poller
+from orgloop.runtime.tally import Refusals
 from orgloop.runtime.wiring import Route, SourcePart
 
 UNHEALTHY_AFTER = 5
@@ -153,21 +154,24 @@ def source_health(id: str, row: SourceRow | None) -> dict[str, Any]:
     }
 
 
-def source_line(part: SourcePart, row: SourceRow | None) -> dict[str, Any]:
-    """A source in a word or two."""
+def source_line(part: SourcePart, row: SourceRow | None, refusals: Refusals | None) -> dict[str, Any]:
+    """A source in a word or two. `refusals` are those of its requests since the daemon's start."""
     return {
         "id": part.spec.id,
         "connector": part.spec.connector,
         "status": source_status(row),
         "event_count": row.events if row else 0,
         "last_event": when(row.last_event) if row else None,
+        "refused": refusals.times if refusals else 0,
+        "last_refused": when(refusals.at) if refusals else None,
+        "refused_why": refusals.reason if refusals else "",
     }
 
 
-def source(part: SourcePart, row: SourceRow | None, module: str) -> dict[str, Any]:
+def source(part: SourcePart, row: SourceRow | None, refusals: Refusals | None, module: str) -> dict[str, Any]:
     """A configured source."""
     polls = isinstance(part.source, Poller)
-    shown = source_line(part, row) | {
+    shown = source_line(part, row, refusals) | {
         "module": module,
         "type": "polling" if polls else "webhook" if part.receiver else "listening",
         "last_poll": when(row.last_poll) if row else None,

@@ -57,7 +57,8 @@ async def receive(
     headers = Headers(request.headers)
     peer = request.remote or ""
     if not receiver.signed:
-        require_local(request.headers, peer)
+        with doorway.counting_refusals(source):
+            require_local(request.headers, peer)
     async with bodies.of(request) as body:
         inbound = Inbound(
             method=request.method,
