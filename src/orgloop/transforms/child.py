@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
+from orgloop.plugin.started import started
+
 _LINGER_S: Final = 1.0
 _MAX_STDERR: Final = 4096
 
@@ -36,7 +38,10 @@ async def run(
     Raises OSError if it cannot be started, TimeoutError, or TooMuch; when this returns, raises, or
     is cancelled, the program has ended, and after an error all that it started in its session too.
     """
-    transport, talk = await _start(program, cwd, env, max_output)
+    start = asyncio.get_running_loop().subprocess_exec(
+        lambda: _Talk(max_output), str(program), cwd=cwd, env=env, start_new_session=True
+    )
+    transport, talk = await started(start, _end)
     try:
         # A program need not read: what it does not take is no error.
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
@@ -49,29 +54,12 @@ async def run(
         if talk.too_much:
             raise TooMuch
     finally:
-        await _end(transport, talk)
+        await _end((transport, talk))
     return Ended(status=transport.get_returncode() or 0, printed=bytes(talk.printed), said=talk.said())
 
 
-async def _start(
-    program: Path, cwd: Path, env: Mapping[str, str], max_output: int
-) -> tuple[asyncio.SubprocessTransport, _Talk]:
-    starting = asyncio.ensure_future(
-        asyncio.get_running_loop().subprocess_exec(
-            lambda: _Talk(max_output), str(program), cwd=cwd, env=env, start_new_session=True
-        )
-    )
-    try:
-        return await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        # asyncio itself would end the program alone, and wait, maybe for ever, for whoever has its output.
-        await asyncio.wait({starting})
-        if not starting.cancelled() and starting.exception() is None:
-            await _end(*starting.result())
-        raise
-
-
-async def _end(transport: asyncio.SubprocessTransport, talk: _Talk) -> None:
+async def _end(program: tuple[asyncio.SubprocessTransport, _Talk]) -> None:
+    transport, talk = program
     if transport.get_returncode() is None:
         _kill_group(transport.get_pid())
     await talk.exited.wait()

@@ -19,6 +19,7 @@ from typing import Any, Final
 import orjson
 
 from orgloop.core.units import humanize
+from orgloop.plugin.started import started
 
 PROGRAM: Final = Path(__file__).with_name("helper_program.py")
 
@@ -116,7 +117,7 @@ def _env() -> dict[str, str]:
 
 async def _start() -> asyncio.subprocess.Process:
     try:
-        return await asyncio.create_subprocess_exec(
+        start = asyncio.create_subprocess_exec(
             *_argv(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -124,6 +125,7 @@ async def _start() -> asyncio.subprocess.Process:
             env=_env(),
             start_new_session=True,
         )
+        return await started(start, _end)
     except OSError as exc:
         raise HelperFailed(f"the helper process cannot be started: {exc}") from exc
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
+import signal
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from orgloop.plugin import CheckResult, CheckStatus
+from orgloop.plugin.started import started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,20 +30,27 @@ async def ask(argv: Sequence[str], environment: Mapping[str, str], directory: st
 
     Raises OSError if it cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
+    start = asyncio.create_subprocess_exec(
         *argv, env=environment, cwd=directory, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
     )
+    process = await started(start, _end)
     try:
         stdout, stderr = await process.communicate()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _end(process)
     return Answer(
         status=process.returncode if process.returncode is not None else -1,
         stdout=stdout.decode("utf-8", "replace"),
         stderr=stderr.decode("utf-8", "replace"),
     )
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        # All that it started, too: asyncio waits for everybody who has its output.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 async def find(program: str, environment: Mapping[str, str]) -> str | None:
