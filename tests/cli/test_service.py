@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,13 @@ from orgloop.cli.service_files import (
     label_of,
     launchd_agent,
     name_of,
+    root_of_agent,
+    root_of_unit,
     systemd_unit,
 )
 from orgloop.runtime.home import DaemonInfo
 from tests.cli.conftest import Orgloop
-from tests.cli.story import write_project
+from tests.cli.story import a_few, tell, write_project
 
 SERVICE = Service(
     name="orgloop",
@@ -73,6 +76,7 @@ def test_odd_names_are_written_so_that_systemd_reads_them_back() -> None:
         '"PATH=/opt/my bin:/usr/bin"',
     ]
     assert home_of_unit(unit.encode()) == '/home/mo "na"/50%'
+    assert root_of_unit(unit.encode()) == "/srv/my $org"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
@@ -105,6 +109,7 @@ def test_a_launchd_agent_runs_the_same(service: Service) -> None:
     assert (agent["AbandonProcessGroup"], agent["RunAtLoad"]) == (True, True)
     assert agent["KeepAlive"] == {"SuccessfulExit": False}
     assert home_of_agent(content) == str(service.home)
+    assert root_of_agent(content) == str(service.file.parent)
 
 
 @pytest.mark.parametrize("name", ["orgloop", "orgloop-acme", "orgloop-my-org"])
@@ -378,6 +383,42 @@ def test_restart_leaves_it_to_whoever_keeps_it_running(
         "daemon-reload",
         "enable",
     ]
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "uninstall"])
+def test_the_service_of_another_project_is_left_alone(
+    verb: str,
+    acme: Path,
+    unit: Path,
+    orgloop: Orgloop,
+    manager: Manager,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orgloop("install-service")
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(other)
+    write_project(other)
+    said = orgloop("service", verb)
+    assert said.code == 1
+    assert f"orgloop-acme keeps the project in {acme} running, not the project in {other}" in said.err
+    assert (manager.told, unit.exists()) == ([], True)
+    assert orgloop("service", verb, "--config", str(acme)).code == 0
+
+
+def test_a_service_does_not_start_on_the_unfinished_work_of_another_project(
+    acme: Path, home: Path, orgloop: Orgloop, manager: Manager, tmp_path: Path
+) -> None:
+    before = tmp_path / "before"
+    before.mkdir()
+    write_project(before)
+    tell(home, partial(a_few, root=before))
+    orgloop("install-service")
+    said = orgloop("service", "start")
+    assert said.code == 1
+    assert f"last ran acme in {before}, which has work that is not finished: 1 held, 1 pending" in said.err
+    assert manager.told == []
 
 
 def test_logs_are_the_daemons_own(acme: Path, home: Path, orgloop: Orgloop) -> None:

@@ -179,11 +179,13 @@ class Leaf(HelpMixin):
 class Group(HelpMixin, click.Group):
     """A command with subcommands."""
 
-    def subcommand(self, name: str, *, examples: Sequence[str]) -> Callable[[Body], Leaf]:
+    def subcommand(
+        self, name: str, *, examples: Sequence[str], looks: bool = False
+    ) -> Callable[[Body], Leaf]:
         """Add a subcommand; see `app.py`."""
 
         def add(function: Body) -> Leaf:
-            leaf = _leaf(name, function, examples)
+            leaf = _leaf(name, function, examples, looks=looks)
             self.add_command(leaf)
             return leaf
 
@@ -200,9 +202,9 @@ class Group(HelpMixin, click.Group):
         return super().resolve_command(ctx, args)
 
 
-def command(*, examples: Sequence[str]) -> Callable[[Body], Leaf]:
+def command(*, examples: Sequence[str], looks: bool = False) -> Callable[[Body], Leaf]:
     """Make a command of a function whose first argument is the Cli; see `app.py`."""
-    return lambda function: _leaf(None, function, examples)
+    return lambda function: _leaf(None, function, examples, looks=looks)
 
 
 def new_group(help: str, *, examples: Sequence[str], default: str | None = None) -> Group:
@@ -229,12 +231,17 @@ class _DefaultGroup(Group):
         return super().parse_args(ctx, args)
 
 
-def _leaf(name: str | None, function: Body, examples: Sequence[str]) -> Leaf:
+def _leaf(name: str | None, function: Body, examples: Sequence[str], *, looks: bool) -> Leaf:
     own = list(reversed(getattr(function, "__click_params__", [])))
 
     @click.pass_context
     def call(ctx: click.Context, /, **values: Any) -> int | None:
-        return function(cli_of(ctx), **values)
+        cli = cli_of(ctx)
+        if looks:
+            from orgloop.cli.ownership import tell_another_project
+
+            tell_another_project(cli)
+        return function(cli, **values)
 
     leaf = Leaf(
         name=name,

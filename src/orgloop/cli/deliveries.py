@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         "orgloop deliveries",
         "orgloop deliveries --state pending --state running",
         "orgloop deliveries --route pr-review --since 1d --json",
-    ]
+    ],
+    looks=True,
 )
 @click.option(
     "--state",

@@ -42,7 +42,11 @@ def command(
     """
     from orgloop.cli.client import Client
     from orgloop.cli.grid import print_next
+    from orgloop.cli.ownership import require_this_project
 
+    # An agent works on whatever it likes, also on a project: it is about the one that woke it.
+    if not cli.environ.get("ORGLOOP_RUN_ID"):
+        require_this_project(cli, "emit")
     document = _from_file(file) if file is not None else _from_options(source, kind, event, payload)
     client = Client.of_home(cli.home)
     if client is None:

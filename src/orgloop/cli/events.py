@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         "orgloop events",
         "orgloop events --source github --since 2h",
         "orgloop events --route pr-review --json",
-    ]
+    ],
+    looks=True,
 )
 @click.option("--source", metavar="ID", default="", help="Only what comes from this source or actor.")
 @click.option("--route", metavar="NAME", default="", help="Only what this route matched.")

@@ -25,7 +25,8 @@ _PARTS: Final = ("source", "actor", "route", "transform", "logger")
         "orgloop inspect pr-review",
         "orgloop inspect actor engineer",
         "orgloop inspect evt_19b5a1c2d3e4f506 --json",
-    ]
+    ],
+    looks=True,
 )
 @click.argument("words", metavar="[KIND] NAME", nargs=-1, required=True)
 @click.option("--prompt", is_flag=True, help="Of a delivery: show the whole prompt.")

@@ -61,7 +61,8 @@ def _is(wanted: str | None, found: str) -> bool:
         "orgloop logs",
         "orgloop logs --route pr-review --since 2h",
         "orgloop logs --result drop --no-follow",
-    ]
+    ],
+    looks=True,
 )
 @click.option("--source", metavar="ID", help="Only what comes from this source.")
 @click.option("--route", metavar="NAME", help="Only this route.")

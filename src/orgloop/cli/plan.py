@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from orgloop.config.diff import Change, Plan
     from orgloop.config.model import Organization
     from orgloop.journal.model import AppliedRow
+    from orgloop.runtime.earlier import Earlier
+    from orgloop.runtime.home import DaemonInfo
 
 _COLORS = {"add": "green", "change": "yellow", "remove": "red", "same": "dim"}
 _SECTIONS = {
@@ -40,6 +42,7 @@ def command(cli: Cli, detailed_exitcode: bool) -> int:
     Compares the files with what was applied last. Prompt files are read whenever an actor is
     woken, so a changed one counts at once. A variable's value is compared without being shown.
     """
+    from orgloop.cli.ownership import earlier_of
     from orgloop.runtime.home import running_daemon
 
     organization = cli.organization
@@ -47,12 +50,14 @@ def command(cli: Cli, detailed_exitcode: bool) -> int:
         applied = reader.applied() if reader is not None else None
         waiting = reader.counts() if reader is not None else {}
     plan = _compared(applied, organization)
-    running = running_daemon(cli.home) is not None
+    daemon = running_daemon(cli.home)
+    earlier = earlier_of(cli, organization.root)
     work = _work(plan, waiting)
     if cli.out.json:
-        cli.out.data(_document(plan, applied, work, running=running))
+        document = _document(plan, applied, work, running=daemon is not None)
+        cli.out.data(document | {"unfinished": dict(earlier.unfinished) if earlier is not None else {}})
     else:
-        _state(cli, applied, str(organization.root), running=running)
+        _state(cli, applied, earlier, daemon)
         show(cli, plan, work)
     return Exit.DIFFERENT if detailed_exitcode and not plan.is_empty else Exit.OK
 
@@ -83,19 +88,27 @@ def _work(plan: Plan, waiting: Mapping[str, Mapping[str, int]]) -> dict[str, dic
     return found
 
 
-def _state(cli: Cli, applied: AppliedRow | None, root: str, *, running: bool) -> None:
-    out = cli.out
+def _state(cli: Cli, applied: AppliedRow | None, earlier: Earlier | None, daemon: DaemonInfo | None) -> None:
+    """What this is compared with, and whether a start would apply it."""
+    from orgloop.runtime.earlier import own_home
+    from orgloop.runtime.home import PORT, wanted_port
+
+    out, name = cli.out, cli.organization.name
     if applied is None:
         out.line("Nothing was applied yet: `orgloop start` would begin with all of this.")
-    elif running:
+    elif earlier is None and daemon is not None:
         out.line("Compared with what runs now; `orgloop start` applies the changes to it.")
-    else:
+    elif earlier is None:
         out.line("Compared with what ran last; nothing runs now. `orgloop start` applies the changes.")
-    if applied is not None and applied.root != root:
+    elif daemon is not None:
+        out.line("Compared with what runs now, which is another project.")
         out.warn(
-            f"this home last ran another project: {applied.project} in {out.path(applied.root)}",
-            "use a home of its own for each project, with ORGLOOP_HOME and ORGLOOP_PORT",
+            f"this home's daemon (pid {daemon.pid}) runs {earlier.project} in {earlier.root}",
+            f"give {name} a home and port of its own:\n{own_home(name, daemon.port)}",
         )
+    else:
+        out.line("Compared with what ran last, which is another project.")
+        out.warn(earlier.words, earlier.ways_out(name, wanted_port(cli.environ) or PORT))
     out.line()
 
 

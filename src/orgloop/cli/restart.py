@@ -18,19 +18,21 @@ def command(cli: Cli, supervised: bool) -> int | None:
     To apply a changed project, `orgloop start` is enough: it restarts only what changed. Nothing is
     stopped if the project could not start.
     """
+    from orgloop.cli.ownership import claim_home, daemon_of, require_this_daemon
     from orgloop.cli.service import restart_service
     from orgloop.cli.start import start_in_background
-    from orgloop.cli.stop import require_this_project, stop_daemon
-    from orgloop.runtime.home import running_daemon, running_supervisor
+    from orgloop.cli.stop import stop_daemon
+    from orgloop.runtime.home import running_supervisor
 
-    _ = cli.organization
+    organization = cli.organization
     is_supervised = running_supervisor(cli.home) is not None
-    # One that has crashed would come back.
-    info = running_daemon(cli.home) or (cli.home.read_daemon() if is_supervised else None)
+    info = daemon_of(cli)
     if info is not None:
-        require_this_project(cli, info, "restart")
+        require_this_daemon(cli, info, "restart")
         if restart_service(cli):
             return None
         stop_daemon(cli.home)
         cli.out.ok(f"{info.project} has stopped (pid {info.pid})")
+    else:
+        claim_home(cli, organization.root, organization.name, take_over=False)
     return start_in_background(cli, supervised=supervised or is_supervised)

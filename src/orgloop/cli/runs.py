@@ -26,7 +26,9 @@ command = new_group(
 
 
 @command.subcommand(
-    "list", examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs list --actor engineer"]
+    "list",
+    looks=True,
+    examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs list --actor engineer"],
 )
 @click.option("--all", "ended", is_flag=True, help="Those that have ended, too.")
 @click.option("--actor", metavar="ID", default="", help="Only of this actor.")
@@ -59,7 +61,7 @@ def list_runs(cli: Cli, ended: bool, actor: str, route: str, since: str | None, 
             cli.out.line(cli.out.style("  `orgloop runs --all` lists those that were", "dim"))
 
 
-@command.subcommand("show", examples=["orgloop runs show run_19b5a1c2d3e4f506"])
+@command.subcommand("show", looks=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
 @click.argument("id", metavar="ID")
 def show(cli: Cli, id: str) -> None:
     """Show one run: why it began, what it does or did, what came of it."""
@@ -75,6 +77,7 @@ def show(cli: Cli, id: str) -> None:
 
 @command.subcommand(
     "tail",
+    looks=True,
     examples=["orgloop runs tail run_19b5a1c2d3e4f506", "orgloop runs tail run_19b5a1c2d3e4f506 --raw"],
 )
 @click.argument("id", metavar="ID")
@@ -100,7 +103,9 @@ def stop(cli: Cli, id: str) -> None:
     the next start takes note of it.
     """
     from orgloop.cli.client import Client
+    from orgloop.cli.ownership import require_this_project
 
+    require_this_project(cli, "runs stop")
     with cli.journal() as reader:
         run = find_run(reader, id)
     if run.ended_at is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,15 +24,18 @@ command = new_group(
 @command.subcommand("start", examples=["orgloop service start"])
 def start(cli: Cli) -> None:
     """Start it, now and whenever the machine starts."""
+    from orgloop.cli.ownership import claim_home
     from orgloop.runtime.home import running_daemon
 
-    manager, name = _installed(cli)
+    manager, name, root = _installed_here(cli, "service start")
     info = running_daemon(cli.home)
     if info is not None and not manager.standing(name).active:
         raise Conflict(
             f"a daemon that the system did not start runs already (pid {info.pid})",
             hint="type `orgloop stop`, then this again",
         )
+    if info is None and root is not None:
+        claim_home(cli, root, root.name, take_over=False)
     manager.start(name)
     _tell(cli, {"started": True, "name": name}, f"{name} is started, and begins with the machine")
     for one in manager.advice():
@@ -41,7 +45,7 @@ def start(cli: Cli) -> None:
 @command.subcommand("stop", examples=["orgloop service stop"])
 def stop(cli: Cli) -> None:
     """Stop it until the machine starts again, or until `orgloop service start`. Agents go on."""
-    manager, name = _installed(cli)
+    manager, name, _ = _installed_here(cli, "service stop")
     manager.stop(name)
     _tell(cli, {"stopped": True, "name": name}, f"{name} has stopped; agents go on")
 
@@ -109,7 +113,7 @@ def logs(cli: Cli, follow: bool, count: int) -> None:
 @command.subcommand("uninstall", examples=["orgloop service uninstall"])
 def uninstall(cli: Cli) -> None:
     """Stop it and remove its file. Agents go on; nothing of the home is touched."""
-    manager, name = _installed(cli)
+    manager, name, _ = _installed_here(cli, "service uninstall")
     manager.forget(name)
     path = manager.file(name)
     path.unlink(missing_ok=True)
@@ -128,6 +132,18 @@ def restart_service(cli: Cli) -> bool:
     manager.start(name)
     _tell(cli, {"restarted": True, "name": name}, f"{name} is restarted by {manager.platform}")
     return True
+
+
+def _installed_here(cli: Cli, verb: str) -> tuple[Manager, str, Path | None]:
+    """As `_installed`, with its project's directory. Raises DaemonError where another project is meant."""
+    from orgloop.cli.ownership import require_this_service
+
+    manager, name = _installed(cli)
+    root = manager.root_of(manager.file(name).read_bytes())
+    if not root:
+        return manager, name, None
+    require_this_service(cli, name, Path(root), verb)
+    return manager, name, Path(root)
 
 
 def _installed(cli: Cli) -> tuple[Manager, str]:

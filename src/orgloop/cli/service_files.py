@@ -13,6 +13,8 @@ from typing import Any, Final
 MARK: Final = "# orgloop-home: "
 """Begins the line of a unit that says whose it is."""
 
+_DIRECTORY: Final = "WorkingDirectory="
+
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/.:=@,+-]+")
 
 LABEL: Final = "com.orgloop.daemon"
@@ -64,7 +66,7 @@ StartLimitBurst=10
 
 [Service]
 Type=exec
-WorkingDirectory={_specifier(str(service.file.parent))}
+{_DIRECTORY}{_specifier(str(service.file.parent))}
 ExecStart={" ".join(_word(word) for word in service.command)}
 {variables}
 KillMode=process
@@ -112,6 +114,18 @@ def home_of_unit(content: bytes) -> str | None:
     """Whose unit this is; None if it is not one of ours."""
     lines = content.decode("utf-8", "replace").splitlines()
     return next((line.removeprefix(MARK) for line in lines if line.startswith(MARK)), None)
+
+
+def root_of_unit(content: bytes) -> str:
+    """The directory of the project that this unit of ours keeps running; empty if it does not say."""
+    lines = content.decode("utf-8", "replace").splitlines()
+    found = next((line for line in lines if line.startswith(_DIRECTORY)), "")
+    return found.removeprefix(_DIRECTORY).replace("%%", "%")
+
+
+def root_of_agent(content: bytes) -> str:
+    """The same of a launchd agent of ours."""
+    return str(plistlib.loads(content).get("WorkingDirectory", ""))
 
 
 def home_of_agent(content: bytes) -> str | None:

@@ -18,6 +18,8 @@ from orgloop.cli.service_files import (
     label_of,
     launchd_agent,
     name_of,
+    root_of_agent,
+    root_of_unit,
     systemd_unit,
 )
 from orgloop.errors import DaemonError
@@ -66,6 +68,10 @@ class Manager(Protocol):
         """Whose file this is; None if it is not one of ours."""
         ...
 
+    def root_of(self, content: bytes) -> str:
+        """The directory of the project that a file of ours keeps running; empty if it does not say."""
+        ...
+
     def start(self, name: str) -> None:
         """Start it, now and with the machine. Raises DaemonError."""
 
@@ -107,6 +113,9 @@ class Systemd:
 
     def home_of(self, content: bytes) -> str | None:
         return home_of_unit(content)
+
+    def root_of(self, content: bytes) -> str:
+        return root_of_unit(content)
 
     def start(self, name: str) -> None:
         self._call("daemon-reload")
@@ -165,6 +174,9 @@ class Launchd:
 
     def home_of(self, content: bytes) -> str | None:
         return home_of_agent(content)
+
+    def root_of(self, content: bytes) -> str:
+        return root_of_agent(content)
 
     def start(self, name: str) -> None:
         if self._print(name).returncode == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,12 +32,18 @@ LOOK: Final = 0.02
     "-d", "--daemon", "background", is_flag=True, help="Run in the background; logs go to the home."
 )
 @click.option("--supervised", is_flag=True, help="Start it again after a crash.")
-def command(cli: Cli, background: bool, supervised: bool) -> int | None:
+@click.option(
+    "--take-over", is_flag=True, help="Go on with what another project has not finished in this home."
+)
+def command(cli: Cli, background: bool, supervised: bool, take_over: bool) -> int | None:
     """Run the project.
 
     Whatever an earlier daemon accepted and did not finish is finished now. If the daemon already
-    runs, the project is applied to it live, and only what changed is restarted.
+    runs, the project is applied to it live, and only what changed is restarted. What another project
+    left unfinished in this home is not touched, unless you say so.
     """
+    from orgloop.cli.ownership import claim_home
+    from orgloop.runtime.earlier import own_home
     from orgloop.runtime.home import running_daemon, running_supervisor
 
     organization = cli.organization
@@ -47,8 +54,9 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
         if Path(info.root) != organization.root:
             raise DaemonError(
                 f"this home's daemon (pid {info.pid}) runs the project {info.project} in {info.root}",
-                hint="stop it with `orgloop stop`, or give this project a home and port of its own:\n"
-                f"ORGLOOP_HOME=~/.orgloop-{organization.name} ORGLOOP_PORT={info.port + 1} orgloop start",
+                hint=f"stop it with `orgloop stop --config {shlex.quote(info.root)}`, "
+                "or give this project a home and port of its own:\n"
+                f"{own_home(organization.name, info.port)}",
             )
         return _apply(cli, organization)
     supervisor = running_supervisor(cli.home)
@@ -57,8 +65,10 @@ def command(cli: Cli, background: bool, supervised: bool) -> int | None:
             f"the daemon of this home has crashed and starts again by its supervisor (pid {supervisor})",
             hint="wait a moment, or type `orgloop stop` first: it ends both",
         )
+    if supervisor is None:
+        claim_home(cli, organization.root, organization.name, take_over=take_over)
     if background:
-        return start_in_background(cli, supervised=supervised)
+        return start_in_background(cli, supervised=supervised, take_over=take_over)
     if supervised:
         from orgloop.cli.supervise import daemon_command, supervise
 
@@ -98,7 +108,7 @@ def _arguments(cli: Cli, file: Path, *more: str) -> list[str]:
     return ["start", "--config", str(file), *more, *(name for name, given in shared.items() if given)]
 
 
-def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
+def start_in_background(cli: Cli, *, supervised: bool, take_over: bool = False) -> int | None:
     """Start a daemon of its own session; returns once it answers."""
     import subprocess
     from functools import partial
@@ -110,7 +120,7 @@ def start_in_background(cli: Cli, *, supervised: bool) -> int | None:
     # An agent may start us: its run must neither end us with itself, nor count us as a part of it.
     environment = {name: value for name, value in os.environ.items() if name != "ORGLOOP_RUN_ID"}
     # Quiet: what happens is in the journal, and a file that nobody rotates has only what is not.
-    more = ["--quiet", *(["--supervised"] if supervised else [])]
+    more = ["--quiet", *(["--supervised"] if supervised else []), *(["--take-over"] if take_over else [])]
     with cli.home.writing():
         log = open(log_file, "ab", opener=partial(os.open, mode=0o600))  # noqa: SIM115
     with log:

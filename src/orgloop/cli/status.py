@@ -19,7 +19,7 @@ NAMED: Final = 4
 """Changed things that are named."""
 
 
-@new_command(examples=["orgloop status", "orgloop status --since 3d", "orgloop status --json"])
+@new_command(examples=["orgloop status", "orgloop status --since 3d", "orgloop status --json"], looks=True)
 @click.option(
     "--since",
     metavar="DURATION",

@@ -6,19 +6,18 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.errors import ConfigError, DaemonError
+from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
     import psutil
 
-    from orgloop.runtime.home import DaemonInfo, Home
+    from orgloop.runtime.home import Home
 
 GONE_WITHIN: Final = 15.0
 """Seconds that a daemon gets to end."""
@@ -42,11 +41,11 @@ def command(cli: Cli, force: bool) -> None:
 
 def stop_and_tell(cli: Cli, verb: str, *, force: bool) -> None:
     """Stop what runs here, if anything does, and say so."""
-    from orgloop.runtime.home import running_daemon, running_supervisor
+    from orgloop.cli.ownership import daemon_of, require_this_daemon
+    from orgloop.runtime.home import running_supervisor
 
     supervisor = running_supervisor(cli.home)
-    # One that has crashed would come back.
-    info = running_daemon(cli.home) or (cli.home.read_daemon() if supervisor is not None else None)
+    info = daemon_of(cli)
     if info is None and supervisor is None:
         if cli.out.json:
             cli.out.data({"stopped": False, "running": False})
@@ -55,27 +54,13 @@ def stop_and_tell(cli: Cli, verb: str, *, force: bool) -> None:
             cli.out.line(f"  its journal is in use by {holder}: it starts or ends just now")
         return
     if info is not None:
-        require_this_project(cli, info, verb)
+        require_this_daemon(cli, info, verb)
     stop_daemon(cli.home, force=force)
     project, pid = (info.project, info.pid) if info is not None else ("the daemon", supervisor)
     if cli.out.json:
         done = {"shutdown": True} if verb == "shutdown" else {"stopped": True, "all": True}
         cli.out.data({**done, "pid": pid, "project": project, "force": force})
     cli.out.ok(f"{project} has stopped (pid {pid})")
-
-
-def require_this_project(cli: Cli, info: DaemonInfo, verb: str) -> None:
-    """In a project's directory a command is about that project. Raises DaemonError if another one runs."""
-    try:
-        here = cli.project_file.parent.resolve()
-    except ConfigError:
-        return
-    if here != Path(info.root).resolve():
-        raise DaemonError(
-            f"this home's daemon (pid {info.pid}) runs {info.project} in {info.root}, "
-            f"not the project in {here}",
-            hint=f"`orgloop {verb} --config {info.root}` means that one; ORGLOOP_HOME names another home",
-        )
 
 
 def holder_of(home: Home) -> str:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from orgloop.cli.chain import Chain
 
 
-@new_command(examples=["orgloop trace evt_19b5a1c2d3e4f506", "orgloop trace dlv_19b5a1c2d3e4f507 --prompts"])
+@new_command(
+    examples=["orgloop trace evt_19b5a1c2d3e4f506", "orgloop trace dlv_19b5a1c2d3e4f507 --prompts"],
+    looks=True,
+)
 @click.argument("id", metavar="ID")
 @click.option("--prompts", is_flag=True, help="Show each prompt file whole, as it was when it was used.")
 @click.option("--all", "show_all", is_flag=True, help="Show events that woke nobody, too.")

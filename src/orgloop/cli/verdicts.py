@@ -74,6 +74,9 @@ def decide(cli: Cli, verb: str, choice: Choice, *, yes: bool, note: str = "") ->
 
     `note` is why something is discarded.
     """
+    from orgloop.cli.ownership import require_this_project
+
+    require_this_project(cli, f"{choice.state} {verb}")
     rows = _chosen(cli, choice)
     if not rows:
         if cli.out.json:

@@ -29,7 +29,9 @@ def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
     """Give a group the two commands that look. `reason` is one that work in this state can have."""
 
     @group.subcommand(
-        "list", examples=[f"orgloop {state}", f"orgloop {state} list --reason {reason} --since 1d"]
+        "list",
+        looks=True,
+        examples=[f"orgloop {state}", f"orgloop {state} list --reason {reason} --since 1d"],
     )
     @click.option("--route", metavar="NAME", default="", help="Only of this route.")
     @click.option("--actor", metavar="ID", default="", help="Only for this actor.")
@@ -41,7 +43,7 @@ def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
         _list(cli, state, limit=limit, **filters)
 
     @group.subcommand(
-        "show", examples=[f"orgloop {state} show {_ID}", f"orgloop {state} show {_ID} --prompt"]
+        "show", looks=True, examples=[f"orgloop {state} show {_ID}", f"orgloop {state} show {_ID} --prompt"]
     )
     @click.argument("id", metavar="ID")
     @click.option("--prompt", is_flag=True, help="Show the whole prompt.")

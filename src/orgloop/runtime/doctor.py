@@ -22,7 +22,8 @@ from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
-from orgloop.runtime.home import DaemonInfo, Home
+from orgloop.runtime.earlier import earlier_project
+from orgloop.runtime.home import PORT, DaemonInfo, Home
 from orgloop.runtime.variables import VariableState, variables_of
 
 SECONDS: Final = 5.0
@@ -204,9 +205,9 @@ def _journal(patient: Patient) -> list[Finding]:
         return []
     try:
         applied, lives = patient.reader.applied(), patient.reader.daemons(2)
+        lines = _earlier(patient, patient.reader)
     except JournalError as exc:
         return [_line("home", "journal", CheckStatus.ERROR, exc.message, hint=exc.hint)]
-    lines = []
     sound = patient.loaded.organization
     if (
         applied is not None
@@ -221,6 +222,17 @@ def _journal(patient: Patient) -> list[Finding]:
             hint = "`orgloop plan` shows it, `orgloop start` applies it"
             lines.append(_line("daemon", "applied", CheckStatus.WARNING, detail, hint=hint))
     return [*lines, *_gap(patient, [(life.started_at, life.last_seen, life.ended_at) for life in lives])]
+
+
+def _earlier(patient: Patient, reader: Reader) -> list[Finding]:
+    """Whether another project was here before. While its daemon runs, that says so."""
+    sound = patient.loaded.sound
+    earlier = earlier_project(reader, sound.root) if sound is not None and patient.daemon is None else None
+    if sound is None or earlier is None:
+        return []
+    status = CheckStatus.ERROR if earlier.unfinished else CheckStatus.WARNING
+    hint = earlier.ways_out(sound.name, patient.port or PORT)
+    return [_line("daemon", "before", status, earlier.words, hint=hint)]
 
 
 def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list[Finding]:
