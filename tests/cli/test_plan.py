@@ -151,6 +151,16 @@ def test_each_change_is_told_field_by_field(
     assert "Plan: {} to add, {} to change, {} to remove.".format(*summary) in said.out
 
 
+def test_a_new_name_is_a_change(orgloop: Orgloop, project: Path, apply: Apply) -> None:
+    apply()
+    edit(project, "name: acme", "name: beta")
+    said = orgloop("plan", "--detailed-exitcode")
+    assert said.code == Exit.DIFFERENT
+    assert "metadata\n  ~ metadata\n      name: acme → beta\n" in said.out
+    assert "Plan: 0 to add, 1 to change, 0 to remove." in said.out
+    assert "changed in the files, but not applied: metadata\n" in orgloop("status").out
+
+
 def test_a_changed_sop_counts_at_once_and_needs_no_start(
     orgloop: Orgloop, project: Path, apply: Apply
 ) -> None:

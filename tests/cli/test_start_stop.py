@@ -95,6 +95,14 @@ def test_a_second_start_applies_what_changed_to_the_daemon_that_runs(acme: Organ
     assert [route["name"] for route in routes] == ["work", "more"]
 
 
+def test_a_new_name_is_applied_to_the_daemon_that_runs(acme: Organization) -> None:
+    acme.command("start", "--daemon")
+    acme.write({"orgloop.yaml": PROJECT.replace("name: acme", "name: beta")})
+    assert "Applied: 0 added, 1 changed, 0 removed." in acme.command("start").stdout
+    assert acme.command("status").stdout.startswith("● beta  up ")
+    assert acme.command("stop").stdout.startswith("✓ beta has stopped")
+
+
 def test_a_broken_project_is_refused_and_the_old_one_goes_on(acme: Organization) -> None:
     acme.command("start", "--daemon")
     before = daemon_of(acme)

@@ -57,6 +57,7 @@ def test_a_first_plan_adds_everything(tmp_path: Path) -> None:
         (Kind.LOGGER, "log"),
         (Kind.SOP, "sop.md"),
         (Kind.DEFAULTS, "defaults"),
+        (Kind.METADATA, "metadata"),
     ]
     assert plan.count(Action.ADD) == len(plan.items)
     assert not plan.is_empty

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event, Thread, Timer
 from typing import Any, Final
@@ -142,7 +142,11 @@ async def _reload(runtime: Runtime, place: Place) -> Mapping[str, int]:
     organization = await asyncio.to_thread(
         load_or_raise, runtime.organization.file, place.registry, place.environ, place.home.path
     )
-    return await runtime.apply(place.observed(organization))
+    moved = await runtime.apply(place.observed(organization))
+    info = place.home.read_daemon()
+    if info is not None and info.pid == os.getpid() and info.project != organization.name:
+        place.home.write_daemon(replace(info, project=organization.name))
+    return moved
 
 
 async def _doctor(runtime: Runtime, place: Place, reader: Reader) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ _SECTIONS = {
     "route": "routes",
     "logger": "loggers",
     "defaults": "defaults",
+    "metadata": "metadata",
     "sop": "sops",
 }
 _LONG = 70
@@ -181,8 +182,8 @@ def _shown(cli: Cli, value: Any) -> str:
 
 
 def _is_start(item: Change) -> bool:
-    """The defaults of a first start are no thing to add."""
-    return item.kind == "defaults" and item.action == "add"
+    """The defaults and the name of a first start are no things to add."""
+    return item.kind in ("defaults", "metadata") and item.action == "add"
 
 
 def _summary(plan: Plan) -> dict[str, int]:

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     SOP = "sop"
     """A prompt file's content: it counts from the next wake on, without a reload."""
     DEFAULTS = "defaults"
+    METADATA = "metadata"
+    """The project's name."""
 
 
 class Action(StrEnum):
@@ -83,7 +85,9 @@ def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Plan:
         for change in _section(kind, before.get(section) or {}, new.get(section) or {})
     ]
     defaults = _change(Kind.DEFAULTS, "defaults", before.get("defaults", MISSING), new.get("defaults") or {})
-    return Plan(items=(*items, defaults))
+    named = {"name": before["project"]} if "project" in before else MISSING
+    metadata = _change(Kind.METADATA, "metadata", named, {"name": new.get("project", "")})
+    return Plan(items=(*items, defaults, metadata))
 
 
 def _section(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
