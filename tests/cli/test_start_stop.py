@@ -115,6 +115,27 @@ def test_a_broken_project_is_refused_and_the_old_one_goes_on(acme: Organization)
     assert acme.post("hook", {"type": "work"})[0] == 200
 
 
+def test_a_project_file_that_was_lost_takes_nothing_away(acme: Organization) -> None:
+    acme.command("start", "--daemon")
+    acme.write({"orgloop.yaml": "# nothing\n"})
+    said = acme.command("start", check=False)
+    assert said.returncode == 1
+    assert "orgloop.yaml is empty" in said.stderr
+    assert acme.post("hook", {"type": "work"})[0] == 200
+
+
+def test_the_last_route_goes_only_if_that_is_said(acme: Organization) -> None:
+    acme.command("start", "--daemon")
+    acme.write({"orgloop.yaml": PROJECT.partition("routes:")[0]})
+    said = acme.command("start", check=False)
+    assert said.returncode == 1
+    assert "the files have no route any more, and 1 route would go; nothing was applied" in said.stderr
+    assert "--yes" in said.stderr
+    assert len(json.loads(acme.command("status", "--json").stdout)["routes"]) == 1
+    assert "Applied: 0 added, 0 changed, 1 removed." in acme.command("start", "--yes").stdout
+    assert "Applied: 0 added, 0 changed, 0 removed." in acme.command("start").stdout
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only there does a run end what left its session")
 def test_an_agent_may_restart_the_daemon_that_woke_it(acme: Organization) -> None:
     restart = f"{sys.executable} -m orgloop restart --config {acme.root}"

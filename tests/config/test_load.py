@@ -278,13 +278,17 @@ def test_files_without_permission_are_told(tmp_path: Path, monkeypatch: pytest.M
     assert "permission denied" in finding.message
 
 
-@pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n", "\ufeff", "null\n"])
-def test_a_project_file_without_content_is_a_project_named_after_its_directory(
-    content: str, tmp_path: Path
-) -> None:
-    loaded = load(tmp_path, content)
-    assert only(loaded).code is Code.MISSING_KEY
-    assert sound(loaded).name == tmp_path.name
+@pytest.mark.parametrize("content", ["", "# only a comment\n", "---\n", "\ufeff", "null\n", "{}\n"])
+def test_a_project_file_without_content_is_an_error_and_the_only_one(content: str, tmp_path: Path) -> None:
+    loaded = load(tmp_path, {"orgloop.yaml": content, "routes/more.yaml": ROUTES})
+    finding = only(loaded)
+    assert (finding.code, finding.message) == (Code.EMPTY_PROJECT, "orgloop.yaml is empty")
+    assert "orgloop init" in finding.hint
+    assert loaded.organization is None
+
+
+def test_a_project_with_no_more_than_a_name_is_sound(tmp_path: Path) -> None:
+    assert sound(load(tmp_path, "metadata: {name: acme}\n")).name == "acme"
 
 
 def test_what_stands_under_a_section_of_the_wrong_type_is_not_missed_elsewhere(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,12 +12,13 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.errors import DaemonError
+from orgloop.errors import DaemonError, Refused
 
 if TYPE_CHECKING:
     import subprocess
 
     from orgloop.cli.daemon import Ready
+    from orgloop.config.diff import Plan
     from orgloop.config.model import Organization
     from orgloop.runtime.home import DaemonInfo
 
@@ -35,7 +37,8 @@ LOOK: Final = 0.02
 @click.option(
     "--take-over", is_flag=True, help="Go on with what another project has not finished in this home."
 )
-def command(cli: Cli, background: bool, supervised: bool, take_over: bool) -> int | None:
+@click.option("-y", "--yes", is_flag=True, help="Apply without asking that no route is left.")
+def command(cli: Cli, background: bool, supervised: bool, take_over: bool, yes: bool) -> int | None:
     """Run the project.
 
     Whatever an earlier daemon accepted and did not finish is finished now. If the daemon already
@@ -58,7 +61,7 @@ def command(cli: Cli, background: bool, supervised: bool, take_over: bool) -> in
                 "or give this project a home and port of its own:\n"
                 f"{own_home(organization.name, info.port)}",
             )
-        return _apply(cli, organization)
+        return _apply(cli, organization, yes=yes)
     supervisor = running_supervisor(cli.home)
     if supervisor not in (None, os.getppid()):
         raise DaemonError(
@@ -77,12 +80,14 @@ def command(cli: Cli, background: bool, supervised: bool, take_over: bool) -> in
     return _in_foreground(cli, organization)
 
 
-def _apply(cli: Cli, organization: Organization) -> int | None:
+def _apply(cli: Cli, organization: Organization, *, yes: bool) -> int | None:
     """Hand the project to the daemon that runs."""
     from orgloop.cli.client import Client
     from orgloop.cli.plan import plan_of, show
 
     plan = plan_of(cli)
+    if not organization.routes and not yes:
+        _confirm_end_of_routes(cli, plan)
     client = Client.of_home(cli.home)
     if client is None:
         raise DaemonError("the daemon ended just now", hint="type `orgloop start` again")
@@ -95,6 +100,21 @@ def _apply(cli: Cli, organization: Organization) -> int | None:
         if count:
             cli.out.line(f"  {count} waiting deliveries {word}")
     return None
+
+
+def _confirm_end_of_routes(cli: Cli, plan: Plan) -> None:
+    """Ask before the last route goes: a file that was lost reads so, too. Raises Refused unless yes."""
+    from orgloop.cli.listing import counted
+
+    gone = sum(item.kind == "route" and item.action == "remove" for item in plan.items)
+    if not gone:
+        return
+    message = f"the files have no route any more, and {counted(gone, 'route')} would go"
+    if cli.out.json or cli.out.quiet or not sys.stdin.isatty():
+        raise Refused(f"{message}; nothing was applied", hint="add --yes if that is meant")
+    cli.out.warn(message)
+    if not click.confirm("Apply that?"):
+        raise Refused("nothing was applied", hint="`orgloop plan` shows what would change")
 
 
 def _arguments(cli: Cli, file: Path, *more: str) -> list[str]:

@@ -77,7 +77,7 @@ class Collector:
         """Everything, from orgloop.yaml on. Raises OSError if that one file cannot be read."""
         document = self._document(file)
         spot = Spot(document=document, at=(), label="the project") if document else None
-        part = self._head(schema.Project, "Project", spot) if spot else None
+        part = self._project(spot) if spot else None
         if spot is None or part is None:
             self.found.incomplete.update(_MODELS)
         else:
@@ -89,6 +89,15 @@ class Collector:
             if os.path.realpath(path) not in self._read:
                 self._group(path, "RouteGroup", Where(file=shown(path, self.found.root)))
         return self.found
+
+    def _project(self, spot: Spot) -> schema.Project | None:
+        if spot.raw != {}:
+            return self._head(schema.Project, "Project", spot)
+        # A failed redirect or save leaves such a file. As a project it would take away all that runs.
+        message = f"{spot.document.shown} is empty"
+        hint = "restore what stood in it, or remove it and type `orgloop init` to begin anew"
+        self._report.error(Code.EMPTY_PROJECT, spot.where(), message, hint)
+        return None
 
     def _unreadable(self, exc: OSError) -> None:
         name = shown(Path(exc.filename), self.found.root)
