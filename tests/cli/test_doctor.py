@@ -25,13 +25,17 @@ def test_a_fresh_project_is_well(orgloop: Orgloop, project: Path) -> None:
     assert all(heading in said.out for heading in ("Installed", "Home", "Daemon", "Files", "Services"))
 
 
-def test_what_is_missing_degrades(orgloop: Orgloop, project: Path) -> None:
+def test_a_variable_that_is_not_set_is_as_wrong_as_for_start(orgloop: Orgloop, project: Path) -> None:
     orgloop("add", "source", "github")
+    assert orgloop("start").code == Exit.FAILED
     said = orgloop("doctor")
-    assert said.code == Exit.FAILED
-    assert "· GITHUB_WEBHOOK_SECRET" in said.out
+    assert said.code == Exit.DIFFERENT
+    assert "acme cannot run as it is" in said.err
+    assert "✗ GITHUB_WEBHOOK_SECRET  not set" in said.out
     assert "https://docs.github.com/" in said.out
     assert "$ openssl rand -hex 32" in said.out
+    assert "· github  not asked: a variable in it is not set" in said.out
+    assert "deliveries are verified" not in said.out
 
 
 def test_what_is_wrong_is_an_error(orgloop: Orgloop, project: Path) -> None:

@@ -124,6 +124,17 @@ def test_a_project_file_that_was_lost_takes_nothing_away(acme: Organization) -> 
     assert acme.post("hook", {"type": "work"})[0] == 200
 
 
+def test_a_variable_that_only_another_terminal_lacks_needs_nobody(acme: Organization) -> None:
+    acme.write({"orgloop.yaml": PROJECT.replace("config: {}", 'config: {secret: "${HOOK_SECRET}"}')})
+    acme.environ["HOOK_SECRET"] = "hush"
+    acme.command("start", "--daemon")
+    del acme.environ["HOOK_SECRET"]
+    assert json.loads(acme.command("status", "--json").stdout)["attention"] == []
+    acme.write({"orgloop.yaml": PROJECT.replace("config: {}", 'config: {secret: "${OTHER_SECRET}"}')})
+    (item,) = json.loads(acme.command("status", "--json").stdout)["attention"]
+    assert item["message"] == "the files have 1 error: the variable OTHER_SECRET is not set"
+
+
 def test_the_last_route_goes_only_if_that_is_said(acme: Organization) -> None:
     acme.command("start", "--daemon")
     acme.write({"orgloop.yaml": PROJECT.partition("routes:")[0]})

@@ -76,12 +76,15 @@ def test_files_that_cannot_be_loaded_are_told(acme: Path, home: Path, orgloop: O
     )
 
 
-def test_a_variable_that_only_this_terminal_lacks_is_no_difference(
+def test_a_variable_that_is_not_set_is_an_error_of_the_files_as_it_is_for_start(
     acme: Path, home: Path, orgloop: Orgloop
 ) -> None:
     tell(home, partial(stopped, root=acme))
     (acme / ".env").unlink()
-    assert "files" not in orgloop("status").out
+    assert re.search(
+        r"! the files have \d+ errors?: the variable \w+ is not set\n      orgloop validate\n",
+        orgloop("status").out,
+    )
 
 
 def test_elsewhere_every_command_names_the_project(

@@ -255,14 +255,19 @@ WITH_TOKEN = PROJECT.replace("{id: in,", '{config: {token: "${PROBE_TOKEN}"}, id
 
 
 async def test_a_missing_variable_is_told_with_where_to_get_it(tmp_path: Path, home: Path) -> None:
-    examination = await examined(tmp_path, home, text=WITH_TOKEN)
-    assert examination.status == "degraded"
+    async def check(_settings: Any, _ctx: Context) -> Sequence[CheckResult]:
+        return [CheckResult(name="token", status=CheckStatus.OK, detail="is good")]
+
+    examination = await examined(tmp_path, home, text=WITH_TOKEN, check=check)
+    assert examination.status == "error"
     line = one(examination, "credential", "PROBE_TOKEN")
     assert (line.status, line.description, line.help_url) == (
-        CheckStatus.MISSING,
+        CheckStatus.ERROR,
         "opens the probe",
         "https://probe.example",
     )
+    assert [line.name for line in only(examination, "service")] == ["in", "out: token"]
+    assert one(examination, "service", "in").status is CheckStatus.MISSING
     assert only(examination, "config")[0].detail == "nothing wrong", "it is told once"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -51,26 +52,35 @@ def command(cli: Cli, since: str) -> None:
 def _files(cli: Cli, picture: Picture) -> Item | None:
     """What the files of the project that runs here say that is not applied.
 
-    A variable that only this terminal lacks tells nothing about the files.
+    While a daemon runs, its environment counts: from there it reads them again, whatever this terminal has.
     """
     if not picture.root:
         return None
     from orgloop.cli.listing import counted
     from orgloop.cli.needs import Item, config_option
     from orgloop.cli.plan import plan_of
-    from orgloop.config.findings import Code
 
-    there = replace(cli, config=picture.root)
+    there = replace(cli, config=picture.root, environ=_environment(cli, picture))
     where = config_option(picture.root)
-    errors = [one for one in there.loaded.errors if one.code is not Code.MISSING_VARIABLE]
+    errors = there.loaded.errors
     if errors:
         text = f"the files have {counted(len(errors), 'error')}: {errors[0].message}"
         return Item(kind="files", text=text, command=f"orgloop validate{where}", count=len(errors))
-    if there.loaded.organization is None:
-        return None
     changed = [one.name for one in plan_of(there).items if one.kind != "sop" and one.action != "same"]
     if not changed:
         return None
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
     text = f"changed in the files, but not applied: {', '.join(changed[:NAMED])}{more}"
     return Item(kind="files", text=text, command=f"orgloop plan{where}", count=len(changed))
+
+
+def _environment(cli: Cli, picture: Picture) -> Mapping[str, str]:
+    """The variables of the daemon that runs, else those of this terminal."""
+    import psutil
+
+    if picture.daemon is None:
+        return cli.environ
+    try:
+        return psutil.Process(picture.daemon.pid).environ()
+    except (psutil.Error, OSError):
+        return cli.environ

@@ -106,6 +106,7 @@ class Ends:
             poll_interval_ms=interval,
             description=part.description or "",
             fingerprint=fingerprint(connector.name, config, str(spot.folder), interval),
+            lacks_variable=spot.lacks_variable(),
         )
         return SourceEnd(entry=entry, kind=kind, spec=spec)
 
@@ -156,6 +157,7 @@ class Ends:
             max_runs=runs,
             description=part.description or "",
             fingerprint=fingerprint(connector.name, config, str(spot.folder), runs, self._defaults.run_usd),
+            lacks_variable=spot.lacks_variable(),
         )
         return ActorEnd(entry=entry, kind=kind, spec=spec)
 

@@ -20,7 +20,10 @@ Trust = Literal["team", "any"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceSpec:
-    """One configured source. `fingerprint` changes when anything that needs a restart of it changes."""
+    """One configured source. `fingerprint` changes when anything that needs a restart of it changes.
+
+    `lacks_variable`: a variable in it is not set, so it is not to be run nor asked anything.
+    """
 
     id: str
     connector: str
@@ -29,11 +32,15 @@ class SourceSpec:
     poll_interval_ms: int | None
     description: str = ""
     fingerprint: str = ""
+    lacks_variable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActorSpec:
-    """One configured actor. `max_runs` is its `limits.runs`, None for no limit of its own."""
+    """One configured actor. `max_runs` is its `limits.runs`, None for no limit of its own.
+
+    `lacks_variable` is as for a source.
+    """
 
     id: str
     connector: str
@@ -42,6 +49,7 @@ class ActorSpec:
     max_runs: int | None = None
     description: str = ""
     fingerprint: str = ""
+    lacks_variable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

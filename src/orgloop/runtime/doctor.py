@@ -282,7 +282,7 @@ def _credential(variable: VariableState) -> Finding:
     if variable.is_set:
         status, detail = CheckStatus.OK, f"set in {variable.origin}"
     elif variable.missing:
-        status, detail = CheckStatus.MISSING, f"not set, and used in {variable.where}"
+        status, detail = CheckStatus.ERROR, f"not set, and used in {variable.where}"
     else:
         status, detail = CheckStatus.OK, "not set; its default is used"
     return Finding(
@@ -325,6 +325,8 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Findi
     check = patient.registry.connector(part.connector).setup.check
     if check is None or sound is None:
         return []
+    if part.lacks_variable:
+        return [_line("service", part.id, CheckStatus.MISSING, "not asked: a variable in it is not set")]
     lent = _Lent(
         id=part.id,
         project=sound.name,
