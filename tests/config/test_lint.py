@@ -126,3 +126,47 @@ routes:
         if section == "connectors":
             text += "  - {name: four, when: {source: elsewhere, events: [a]}, then: {actor: elsewhere}}\n"
     assert codes(load(tmp_path, text)) == [Code.MISSING_FILE]
+
+
+CLOCK = """\
+metadata: {name: clock}
+sources:
+  - id: clock
+    connector: cron
+    config: {schedules: [{name: often, cron: "40"}, {name: seldom, cron: "1"}, {name: odd, cron: "@daily"}]}
+actors:
+  - {id: agent, connector: process, config: {command: x}}
+  - {id: tell, connector: webhook, config: {url: "https://example.com"}}
+routes:
+  - {name: one, when: {source: clock, events: [schedule.often]}, then: {actor: agent}}
+  - {name: two, when: {source: clock, events: [SECOND]MORE}, then: {actor: ACTOR}}
+"""
+
+
+def budget(root: Path, second: str, *, more: str = "", actor: str = "agent", defaults: str = "") -> list[str]:
+    text = CLOCK.replace("SECOND", second).replace("MORE", more).replace("ACTOR", actor)
+    text = text.replace(', {name: odd, cron: "@daily"}', "") + defaults
+    return [finding.message for finding in load(root, text).findings if finding.code is Code.OVER_BUDGET]
+
+
+@pytest.mark.parametrize("second", ["schedule.often", "'*'", "resource.changed"])
+def test_schedules_that_alone_use_up_the_hours_budget_are_told_with_both_numbers(
+    second: str, tmp_path: Path
+) -> None:
+    runs = 80 if second == "schedule.often" else 81
+    (message,) = budget(tmp_path, second)
+    assert message.startswith(f"the schedules of 'clock' start up to {runs} runs in an hour")
+    assert "`defaults.budget.runs_per_hour` is 60" in message
+
+
+def test_schedules_within_the_budget_are_not_doubted(tmp_path: Path) -> None:
+    assert budget(tmp_path, "schedule.seldom") == []
+    assert budget(tmp_path, "schedule.often", actor="tell") == []
+    assert budget(tmp_path, "schedule.often", more=", filter: {payload.schedule: often}") == []
+    assert budget(tmp_path, "schedule.often", defaults="defaults: {budget: {runs_per_hour: 81}}\n") == []
+    assert budget(tmp_path, "schedule.often", defaults="defaults: {budget: {runs_per_hour: null}}\n") == []
+
+
+def test_a_source_that_cannot_say_how_often_it_comes_is_not_doubted(tmp_path: Path) -> None:
+    text = CLOCK.replace("SECOND", "x").replace("MORE", "").replace("ACTOR", "tell")
+    assert codes(load(tmp_path, text)) == []

@@ -195,3 +195,16 @@ def test_years_of_minutes_are_not_counted_to_the_end() -> None:
     assert rule.count(0, ms("2026-01-05T12:00")) == MOST_COUNTED
     assert rule.latest(0, ms("2026-01-05T12:00:30")) == ms("2026-01-05T12:00")
     assert parse_rule("1s", UTC).count(0, ms("2026-01-05T12:00")) == MOST_COUNTED
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("every 30s", [120] * 24),
+        ("every 2h", [0] * 24),
+        ("*/15 9,17 * * MON", [4 if hour in (9, 17) else 0 for hour in range(24)]),
+        ("@hourly", [1] * 24),
+    ],
+)
+def test_how_many_ticks_an_hour_of_the_day_has_at_most(text: str, hours: list[int]) -> None:
+    assert list(parse_rule(text, UTC).by_hour()) == hours

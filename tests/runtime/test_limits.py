@@ -146,7 +146,7 @@ async def test_too_many_runs_within_an_hour_are_held_until_a_person_lets_them_go
         await it.emit(3)
         _, _, row = await it.settled("delivered", "delivered", "held")
         assert row.reason == "budget"
-        assert "budget.runs_per_hour is 2" in row.detail
+        assert "defaults.budget.runs_per_hour is 2" in row.detail
         await it.runtime.operate(row.id, Released())
         await it.delivered(3)
 

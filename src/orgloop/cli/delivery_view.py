@@ -34,7 +34,7 @@ PROMPT_LINES: Final = 12
 
 WHAT_TO_DO: Final[Mapping[str, str]] = {
     HoldReason.HOPS: "agents woke each other too often: look at the chain, then let it go on or end it",
-    HoldReason.BUDGET: "a budget is used up: raise it and apply it, or let this one go on all the same",
+    HoldReason.BUDGET: "raise the budget that it names and apply that, or let this one go on all the same",
     HoldReason.STALE: "it is too old to be done unasked: decide whether it is still wanted",
     HoldReason.CRASHES: "the daemon died each time it handled this: look at its log before you let it go on",
     HoldReason.NO_SOP: "put the prompt file back, then let it go on",

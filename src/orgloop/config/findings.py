@@ -90,6 +90,7 @@ class Code(StrEnum):
     DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
     CYCLE = "cycle", "Actors wake each other in a circle that nothing ends."
+    OVER_BUDGET = "over-budget", "Schedules alone start more runs in an hour than the budget allows."
     FRONT_MATTER = "front-matter", "The front matter of a prompt file cannot be read, so it means nothing."
     UNRENDERED_SOP = "unrendered-sop", "A prompt file has placeholders that are left as they are."
 

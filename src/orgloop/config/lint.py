@@ -14,6 +14,7 @@ from orgloop.config.steps import Steps
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
 from orgloop.core.match import is_glob, names_match
+from orgloop.errors import FAULTS
 
 _CANONICAL: Final = tuple(str(kind) for kind in EventType)
 _RUN_EVENTS: Final = (
@@ -31,6 +32,7 @@ def lint(
     routes: Sequence[Entry[schema.Route]],
     steps: Steps,
     incomplete: set[str],
+    runs_per_hour: int | None,
     report: Report,
 ) -> None:
     """Warn about what can be loaded and is probably not meant."""
@@ -41,6 +43,8 @@ def lint(
         if emits is not None:
             _events(entry, emits, report)
     _circles(actors, routes, report)
+    if runs_per_hour is not None:
+        _budget(sources, actors, routes, runs_per_hour, report)
 
 
 def _unused(
@@ -77,12 +81,17 @@ def _emitted(
     if source is not None:
         if source.kind is None:
             return None
-        emits += source.entry.part.emits or source.kind.emits
+        emits += _emitted_by(source)
     if actor is not None:
         if actor.kind is None:
             return None
         emits += _RUN_EVENTS if actor.kind.has_runs else ()
     return emits or None
+
+
+def _emitted_by(source: SourceEnd) -> Sequence[str]:
+    own = source.kind.emits if source.kind is not None else ()
+    return source.entry.part.emits or own
 
 
 def _events(entry: Entry[schema.Route], emits: Sequence[str], report: Report) -> None:
@@ -103,6 +112,50 @@ def _events(entry: Entry[schema.Route], emits: Sequence[str], report: Report) ->
 def _canonical(name: str) -> str | None:
     """The canonical name that this one is, or is nearly."""
     return misspelt(name, _CANONICAL)
+
+
+def _budget(
+    sources: Mapping[str, SourceEnd],
+    actors: Mapping[str, ActorEnd],
+    routes: Sequence[Entry[schema.Route]],
+    allowed: int,
+    report: Report,
+) -> None:
+    """Clocks that wake more runs than may start. Routes that may drop what comes are not counted."""
+    hours, clocks = [0] * 24, dict[str, SourceEnd]()
+    for entry in routes:
+        part = entry.part
+        source, actor = sources.get(part.when.source), actors.get(part.then.actor)
+        runs = actor is not None and actor.kind is not None and actor.kind.has_runs
+        if not runs or source is None or part.when.filter or part.transforms:
+            continue
+        for name, counts in _by_hour(source).items():
+            if names_match(part.when.events, [*_emitted_by(source), name]):
+                clocks[source.entry.name] = source
+                hours = [sum(pair) for pair in zip(hours, counts, strict=True)]
+    most = max(hours)
+    # As many as are allowed are too many: one that comes a moment early is in the hour of the one before.
+    if most < allowed or not clocks:
+        return
+    spot = next(iter(clocks.values())).entry.spot
+    names = ", ".join(repr(name) for name in clocks)
+    message = (
+        f"the schedules of {names} start up to {most} runs in an hour, and "
+        f"`defaults.budget.runs_per_hour` is {allowed}: a wake beyond that is held"
+    )
+    hint = f"raise `defaults.budget.runs_per_hour` to more than {most}, or let them come less often"
+    report.warn(Code.OVER_BUDGET, spot.where("config"), message, hint)
+
+
+def _by_hour(source: SourceEnd) -> Mapping[str, Sequence[int]]:
+    if source.kind is None or source.kind.by_hour is None or source.spec is None:
+        return {}
+    if source.spec.lacks_variable:
+        return {}
+    try:
+        return source.kind.by_hour(source.spec.settings)
+    except FAULTS:
+        return {}
 
 
 def _circles(actors: Mapping[str, ActorEnd], routes: Iterable[Entry[schema.Route]], report: Report) -> None:

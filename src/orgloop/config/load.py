@@ -188,6 +188,7 @@ class _Loader:
             routes=found.routes,
             steps=steps,
             incomplete=found.incomplete,
+            runs_per_hour=defaults.runs_per_hour,
             report=report,
         )
         name, description = self._name(found)

@@ -72,7 +72,7 @@ def admit(want: Want, usage: Usage, limits: RunLimits, now: int) -> Verdict:
     if HoldReason.HOPS not in want.waived and want.hops >= limits.max_hops:
         return Hold(
             reason=HoldReason.HOPS,
-            detail=f"{want.hops} runs caused each other; limits.max_hops is {limits.max_hops}",
+            detail=f"{want.hops} runs caused each other; defaults.limits.max_hops is {limits.max_hops}",
         )
     age = now - want.age_from
     if age > limits.max_age_ms:
@@ -99,7 +99,7 @@ def admit(want: Want, usage: Usage, limits: RunLimits, now: int) -> Verdict:
         return Hold(
             reason=HoldReason.BUDGET,
             detail=f"{usage.runs_last_hour} runs started within the hour; "
-            f"budget.runs_per_hour is {limits.runs_per_hour}",
+            f"defaults.budget.runs_per_hour is {limits.runs_per_hour}",
         )
     return Go()
 

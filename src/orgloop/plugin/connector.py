@@ -21,6 +21,8 @@ class SourceKind:
     `team_only`: its events come from anybody on the internet, so routes that wake an agent
     demand `trust: team` unless they say otherwise. `scaffold` is the `config:` map that `init`
     and `add source` write; `example` an event document for `orgloop test --generate`.
+    `by_hour(settings)`: of a source that follows a clock, how many events come at most in each of
+    the 24 hours of a day, by their platform event.
     """
 
     settings: type[Settings]
@@ -30,6 +32,7 @@ class SourceKind:
     polled: bool = False
     scaffold: Mapping[str, Any] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
+    by_hour: Callable[[Any], Mapping[str, Sequence[int]]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

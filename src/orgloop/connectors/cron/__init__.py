@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.cron.settings import CronSettings
-from orgloop.connectors.cron.source import CronSource
+from orgloop.connectors.cron.source import CronSource, by_hour
 from orgloop.core.event import AuthorType, EventType
 from orgloop.plugin import Connector, SourceKind
 
@@ -16,6 +16,7 @@ connector: Final = Connector(
         settings=CronSettings,
         open=CronSource,
         polled=True,
+        by_hour=by_hour,
         scaffold={"schedules": [{"name": "weekdays-at-nine", "cron": "0 9 * * MON-FRI"}]},
         example={
             "type": EventType.RESOURCE_CHANGED,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final, Protocol
 
 from cronsim import CronSim, CronSimError
 
-from orgloop.core.units import SECOND, parse_duration
+from orgloop.core.units import HOUR, SECOND, parse_duration
 
 MOST_COUNTED: Final = 1000
 """Missed ticks are counted up to here."""
@@ -44,6 +45,10 @@ class Rule(Protocol):
         """How many ticks are later than `after` and not later than `until`, at most MOST_COUNTED."""
         ...
 
+    def by_hour(self) -> Sequence[int]:
+        """How many ticks there are at most in each of the 24 hours of a day."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Every:
@@ -60,6 +65,10 @@ class Every:
 
     def count(self, after: int, until: int) -> int:
         return min(max((until - after) // self.ms, 0), MOST_COUNTED)
+
+    def by_hour(self) -> Sequence[int]:
+        # What comes less often than once an hour still comes in some hour, but nobody knows in which.
+        return (HOUR // self.ms,) * 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +102,10 @@ class Calendar:
             found += 1
             tick = self.after(tick)
         return found
+
+    def by_hour(self) -> Sequence[int]:
+        parsed = CronSim(self.expression, datetime.fromtimestamp(0, self.zone))
+        return tuple(len(parsed.minutes) if hour in parsed.hours else 0 for hour in range(24))
 
     def _any(self, after: int, until: int) -> bool:
         tick = self.after(after)

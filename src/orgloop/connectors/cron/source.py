@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -99,6 +99,15 @@ class CronSource:
         return min((tick for tick in ticks if tick is not None), default=None)
 
 
+def by_hour(settings: CronSettings) -> Mapping[str, Sequence[int]]:
+    """How many events each schedule makes at most in each hour of a day, by their platform event."""
+    return {_event_of(one): parse_rule(one.cron, UTC).by_hour() for one in settings.schedules}
+
+
+def _event_of(schedule: Schedule) -> str:
+    return f"schedule.{schedule.name}"
+
+
 def _draft(plan: _Plan, tick: int, missed: int) -> Draft:
     name, at = plan.schedule.name, _iso(tick)
     payload: dict[str, Any] = {"schedule": name}
@@ -107,7 +116,7 @@ def _draft(plan: _Plan, tick: int, missed: int) -> Draft:
     return Draft(
         provenance={
             "platform": "cron",
-            "platform_event": f"schedule.{name}",
+            "platform_event": _event_of(plan.schedule),
             "author_type": AuthorType.SYSTEM,
         },
         payload={**payload, "scheduled_at": at, "missed": missed, **plan.schedule.payload},
