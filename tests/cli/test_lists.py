@@ -10,6 +10,7 @@ import pytest
 
 from orgloop.config.model import Organization
 from orgloop.core.delivery import State
+from orgloop.core.happening import RunEnded
 from orgloop.core.units import HOUR
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
@@ -69,14 +70,64 @@ def test_runs_that_go_on_are_what_runs_lists(acme: Path, home: Path, orgloop: Or
         await story.run(began=HOUR, line="Reading the tests")
 
     tell(home, write)
-    ((_, *cells),) = rows(orgloop("runs").out)
-    assert cells == ["run_0000000000000065", "engineer", "pr-review", "1h", "Reading the tests"]
+    ((mark, _, *cells),) = rows(orgloop("runs").out)
+    assert [mark, *cells] == ["▶", "run_0000000000000065", "engineer", "pr-review", "1h", "Reading the tests"]
     assert len(orgloop("runs", "list", "--all", "--json").json) == 2
 
 
 def test_all_runs_have_their_cost_and_result(acme: Path, orgloop: Orgloop) -> None:
-    ((_, *cells),) = rows(orgloop("runs", "--all").out)
-    assert cells == ["run_0000000000000002", "engineer", "pr-review", "1m", "$0.25", "Fixed it."]
+    ((mark, _, *cells),) = rows(orgloop("runs", "--all").out)
+    assert [mark, *cells] == [
+        "✓",
+        "run_0000000000000002",
+        "engineer",
+        "pr-review",
+        "1m",
+        "$0.25",
+        "Fixed it.",
+    ]
+
+
+async def a_failed_run(story: Story) -> None:
+    said = RunEnded(detail="exit_code_3: cannot reach db")
+    story.count = 100
+    await story.run(
+        began=HOUR,
+        lasted=15_000,
+        outcome="failure",
+        reason="exit_code_3",
+        says="about to fail\ncannot reach db",
+        happening=said,
+    )
+    await story.run(
+        began=HOUR, lasted=15_000, outcome="cancelled", reason="timeout_total", happening=RunEnded(detail="")
+    )
+
+
+def test_a_run_that_failed_is_marked_wherever_it_is_listed(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    tell(home, a_failed_run)
+    run, delivery = "run_0000000000000065", "dlv_0000000000000065"
+    timed_out, failed, *_ = rows(orgloop("runs", "--all").out)
+    assert (failed[0], failed[2]) == ("✗", run)
+    assert (timed_out[0], timed_out[-1][:11]) == ("✗", "ended after")
+    (shown,) = rows(orgloop("deliveries", "--event", "evt_0000000000000065").out)
+    assert shown[-1].startswith("✗ failure")
+    said = orgloop("inspect", delivery).out.splitlines()
+    assert said[1].strip() == "✗ failure: exit_code_3: cannot reach db"
+    assert "✗ failure" in orgloop("inspect", "evt_0000000000000065").out
+    assert "✗ failure" in orgloop("inspect", "engineer").out
+
+
+def test_a_run_that_failed_tells_the_last_that_it_said(
+    acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(home, a_failed_run)
+    monkeypatch.delenv("COLUMNS")
+    run = "run_0000000000000065"
+    assert "exit_code_3: cannot reach db" in orgloop("runs", "tail", run).out
+    assert "exit_code_3: cannot reach db" in orgloop("status").out
+    assert "about to fail\n            cannot reach db\n" in orgloop("trace", run).out
+    assert "ended after 15s: config.timeout" in orgloop("runs", "show", "run_0000000000000066").out
 
 
 @pytest.mark.parametrize(

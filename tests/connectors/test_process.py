@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orgloop.connectors.agents.settings import ARGUMENT_LIMIT
-from orgloop.connectors.process import ERROR_LIMIT, ProcessActor, ProcessSettings, connector
+from orgloop.connectors.process import ProcessActor, ProcessSettings, connector
+from orgloop.core.ending import ERROR_LIMIT, TEXT_LIMIT
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.errors import Refused
 from orgloop.plugin import (
@@ -180,9 +181,13 @@ def test_the_end_is_told_by_what_ended_it(exit: dict[str, Any], phase: Phase, re
     assert (end.phase, end.reason) == (phase, reason)
 
 
-def test_a_failure_without_output_shows_its_complaint() -> None:
+def test_the_result_of_a_failure_ends_with_its_complaint() -> None:
     assert completed(status=1, stderr="x" * 9999).text == "x" * ERROR_LIMIT
-    assert completed(status=1, stdout="said", stderr="complained").text == "said"
+    assert completed(status=1, stderr="y" * 9999 + "\nno db\n").text == "no db"
+    assert completed(status=1, stdout="said\n", stderr="complained\n").text == "said\ncomplained"
+    assert completed(status=0, stopped="total", stderr="slow").text == "slow"
+    full = completed(status=1, stdout="x" * (TEXT_LIMIT + 1), stderr="complained").text
+    assert (len(full), full[-12:]) == (TEXT_LIMIT, "x\ncomplained")
     assert completed(status=0, stderr="a warning").text == ""
 
 

@@ -92,12 +92,16 @@ async def test_an_actor_that_cannot_read_an_end_leaves_it_to_the_exit_status(
             raise result
         return result
 
-    stage = Stage(programs={"agent": shell("echo said; exit 4")}, finishes={"agent": finish})
+    program = shell("echo said; echo complained >&2; exit 4")
+    stage = Stage(programs={"agent": program}, finishes={"agent": finish})
     async with engine(tmp_path, PROJECT, stage) as it:
         await it.emit()
         await it.delivered(2)
         (run,) = it.runs()
-        assert (run.outcome, run.reason, run.text) == ("failure", "exit_code_4", "said")
+        assert (run.outcome, run.reason, run.text) == ("failure", "exit_code_4", "said\ncomplained")
+        delivery = it.reader.delivery(run.delivery_id)
+        assert delivery is not None
+        assert delivery.detail == "exit_code_4: complained"
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,14 @@ from orgloop.cli.words import (
     author_of,
     dollars,
     event_name,
+    last_lines_of,
     one_line,
     printable,
     run_words,
     state_words,
+    why_ended,
 )
+from orgloop.core.ending import failed
 from orgloop.core.text import columns, folded
 from orgloop.core.units import humanize
 
@@ -198,13 +201,17 @@ class ChainDrawing:
 
     def _run(self, run: RunRow) -> Iterator[_Row]:
         outcome = self._out.style(run.outcome or "goes on", OUTCOME_STYLES.get(run.outcome, "yellow"))
-        facts = [run.reason] if run.reason and run.outcome != "success" else []
+        facts = [why] if (why := why_ended(run)) else []
         facts += [humanize(run.ended_at - run.started_at)] if run.ended_at is not None else []
         facts += [dollars(run.cost_usd)] if run.cost_usd is not None else []
         text = f"{self._dim('run')}    {outcome}  {self._dim(' · '.join(facts))}"
         yield _Row(text=text.rstrip(), id=run.id, indent=_DETAIL)
         said, decided = run_words(run)
-        if said:
+        if failed(run.outcome):
+            lines = last_lines_of(run)
+            for line in lines if self._width == ENDLESS else lines[-SAID_LINES:]:
+                yield _Row(text=line, indent=_QUOTE, most=1)
+        elif said:
             yield _Row(text=said, indent=_QUOTE, most=SAID_LINES)
         if decided:
             yield _Row(text=decided, indent=_QUOTE, most=SAID_LINES, style="cyan")

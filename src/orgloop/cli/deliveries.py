@@ -10,10 +10,14 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
+from orgloop.cli.output import FAIL
 from orgloop.cli.words import STATE_STYLES, one_line, state_words
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from orgloop.journal.model import DeliveryRow
+    from orgloop.journal.protocols import Reader
 
 
 @new_command(
@@ -71,7 +75,8 @@ def command(
         found = reader.deliveries(query)
         words = "" if found else nothing_found(reader, query, "there is no delivery")
         why = Waits(cli, reader, int(time.time() * 1000))
-        waits = {} if cli.out.json else {row.id: said for row in found if (said := why.why(row))}
+        notes = {row.id: said for row in found if (said := why.why(row))} if not cli.out.json else {}
+        notes |= failures(reader, found) if not cli.out.json else {}
     if cli.out.json:
         from orgloop.web import shapes
 
@@ -79,14 +84,14 @@ def command(
     elif not found:
         cli.out.line(words)
     else:
-        print_deliveries(cli, found, waits)
+        print_deliveries(cli, found, notes)
         older(cli, len(found), limit)
 
 
 def print_deliveries(
-    cli: Cli, rows: Sequence[DeliveryRow], waits: Mapping[str, str] | None = None, *, indent: int = 0
+    cli: Cli, rows: Sequence[DeliveryRow], notes: Mapping[str, str] | None = None, *, indent: int = 0
 ) -> None:
-    """A table of them. `waits` says why those wait that were not tried yet, by id."""
+    """A table of them. `notes` are words beside a delivery's own, by id: why it waits, how its run ended."""
     from rich.text import Text
 
     from orgloop.cli.grid import Column, print_grid
@@ -113,12 +118,29 @@ def print_deliveries(
                 row.actor,
                 Text(state_words(row.state, row.reason), STATE_STYLES[row.state]),
                 str(row.attempts),
-                one_line(row.detail) or (waits or {}).get(row.id, ""),
+                _said(row, (notes or {}).get(row.id, "")),
             ]
             for row in rows
         ],
         indent=indent,
     )
+
+
+def _said(row: DeliveryRow, note: str) -> Text | str:
+    from rich.text import Text
+
+    if note.startswith(FAIL):
+        return Text(": ".join(filter(None, (note, one_line(row.detail)))), "red")
+    return one_line(row.detail) or note
+
+
+def failures(reader: Reader, rows: Sequence[DeliveryRow]) -> dict[str, str]:
+    """How the runs of these deliveries ended that did not come out well, by the deliveries' ids."""
+    from orgloop.core.ending import failed
+
+    ended = [(row.id, row.run_id) for row in rows if row.state == "delivered" and row.run_id]
+    runs = [(id, run) for id, run_id in ended if (run := reader.run(run_id)) is not None]
+    return {id: f"{FAIL} {run.outcome}" for id, run in runs if failed(run.outcome)}
 
 
 def older(cli: Cli, shown: int, limit: int) -> None:

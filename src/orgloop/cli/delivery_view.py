@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.command import Cli
+from orgloop.cli.deliveries import failures
 from orgloop.cli.grid import Column, print_block, print_facts, print_grid, print_next
 from orgloop.cli.times import ago, clock, moment
 from orgloop.cli.waits import Waits
@@ -56,8 +57,10 @@ def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, promp
     event = reader.event(row.event_id)
     state = out.style(state_words(row.state, row.reason), STATE_STYLES[row.state])
     out.line(f"{out.style(row.id, 'bold')}  {state} since {moment(row.changed_at, now)}")
-    if row.detail:
-        out.line(f"  {one_line(row.detail)}")
+    failed = failures(reader, [row]).get(row.id, "")
+    if failed or row.detail:
+        said = ": ".join(filter(None, (failed, one_line(row.detail))))
+        out.fold(f"  {out.style(said, 'red') if failed else said}", 4)
     if row.state in ("held", "dead") and row.reason in WHAT_TO_DO:
         out.line(out.style(f"  {WHAT_TO_DO[row.reason]}", "yellow"))
     print_facts(out, _facts(row, event, Waits(cli, reader, now).why(row), now))

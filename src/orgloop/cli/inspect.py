@@ -47,7 +47,7 @@ def command(cli: Cli, words: tuple[str, ...], prompt: bool) -> None:
         if cli.out.json:
             cli.out.data(part.as_json())
         else:
-            _show_part(cli, part, now)
+            _show_part(cli, reader, part, now)
 
 
 def _asked(words: tuple[str, ...]) -> tuple[str | None, str]:
@@ -94,7 +94,7 @@ def _show_row(cli: Cli, reader: Reader | None, kind: str, name: str, now: int, *
 def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
     import orjson
 
-    from orgloop.cli.deliveries import print_deliveries
+    from orgloop.cli.deliveries import failures, print_deliveries
     from orgloop.cli.grid import print_block, print_facts, print_next
     from orgloop.cli.times import ago, moment
     from orgloop.cli.words import author_of, event_name, one_line
@@ -126,7 +126,7 @@ def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
     print_facts(out, facts)
     out.line()
     if deliveries:
-        print_deliveries(cli, deliveries, indent=2)
+        print_deliveries(cli, deliveries, failures(reader, deliveries), indent=2)
     else:
         out.line("  it woke nobody: `orgloop routes` shows who listens")
     out.line()
@@ -181,8 +181,8 @@ def _snapshots(cli: Cli, reader: Reader | None) -> Iterator[tuple[str, Mapping[s
         yield sound.name, sound.snapshot, False
 
 
-def _show_part(cli: Cli, part: Part, now: int) -> None:
-    from orgloop.cli.deliveries import print_deliveries
+def _show_part(cli: Cli, reader: Reader | None, part: Part, now: int) -> None:
+    from orgloop.cli.deliveries import failures, print_deliveries
     from orgloop.cli.grid import print_facts, print_next
     from orgloop.cli.times import short_moment
     from orgloop.cli.words import event_name, one_line
@@ -199,10 +199,10 @@ def _show_part(cli: Cli, part: Part, now: int) -> None:
         out.line(out.style("Last events", "bold"))
         for row in part.events:
             out.line(f"  {short_moment(row.at, now)}  {row.id}  {one_line(event_name(row))}")
-    if part.deliveries:
+    if part.deliveries and reader is not None:
         out.line()
         out.line(out.style("Last deliveries", "bold"))
-        print_deliveries(cli, part.deliveries, indent=2)
+        print_deliveries(cli, part.deliveries, failures(reader, part.deliveries), indent=2)
     commands = {
         "source": [(f"orgloop events --source {part.name}", "all of its events")],
         "actor": [(f"orgloop deliveries --actor {part.name}", "all of its work")],

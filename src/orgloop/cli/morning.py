@@ -12,7 +12,7 @@ from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.run_view import says
 from orgloop.cli.stuck import last_sign
 from orgloop.cli.times import age, ago, short_moment
-from orgloop.cli.words import dollars, from_home, one_line, run_line, wrapped
+from orgloop.cli.words import WORKING, dollars, from_home, one_line, run_line, wrapped
 from orgloop.core.units import humanize
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Row = list[str | Text]
 
 ALIVE, GONE = "●", "○"
-WORKING = "▶"
 
 MOST: Final = 8
 """Rows of one kind that are shown."""

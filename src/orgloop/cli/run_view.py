@@ -21,6 +21,7 @@ from orgloop.cli.words import (
     outcome_word,
     run_line,
     run_words,
+    why_ended,
 )
 from orgloop.core.units import humanize
 
@@ -61,7 +62,7 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
     yield "began", f"{moment(run.started_at, now)}, {ago(run.started_at, now)}"
     if run.ended_at is not None:
         yield "ended", f"{moment(run.ended_at, now)}, after {humanize(run.ended_at - run.started_at)}"
-        yield "reason", run.reason if run.outcome != "success" else ""
+        yield "reason", why_ended(run) or (run.reason if run.outcome == "" else "")
         yield "exit status", str(run.exit_status) if run.exit_status is not None else ""
     else:
         yield "last sign", ago(last_sign(run), now)

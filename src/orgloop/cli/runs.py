@@ -140,7 +140,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
     from orgloop.cli.grid import Column, print_grid
     from orgloop.cli.run_view import age_of, says
     from orgloop.cli.times import short_moment
-    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line, outcome_word
+    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line, outcome_mark, outcome_word
 
     now = int(time.time() * 1000)
 
@@ -149,6 +149,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
         return f"{event.source} {one_line(event_name(event))}" if event is not None else ""
 
     columns = [
+        Column(name=""),
         Column(name="began"),
         Column(name="run"),
         Column(name="actor", is_name=True),
@@ -164,6 +165,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
         columns,
         [
             [
+                Text(outcome_mark(run), OUTCOME_STYLES.get(run.outcome, "yellow")),
                 short_moment(run.started_at, now),
                 Text(run.id, OUTCOME_STYLES.get(run.outcome, "yellow")),
                 run.actor,

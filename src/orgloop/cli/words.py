@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from orgloop.cli.output import FAIL, OK
+from orgloop.core.ending import failed, lines_of, why
+
 if TYPE_CHECKING:
     from orgloop.journal.model import EventRow, RunRow
 
@@ -26,7 +29,11 @@ STATE_STYLES: Final[Mapping[str, str]] = {
 OUTCOME_STYLES: Final[Mapping[str, str]] = {"success": "green", "failure": "red", "": "cyan"}
 """A run's; what is not named is yellow."""
 
+WORKING: Final = "▶"
+"""The sign of a run that goes on."""
+
 _FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_CLOSED: Final = re.compile(r"```.*?```", re.DOTALL)
 
 
 def state_words(state: str, reason: str) -> str:
@@ -60,13 +67,36 @@ def outcome_word(run: RunRow) -> str:
     return run.outcome or "did not start"
 
 
+def outcome_mark(run: RunRow) -> str:
+    """The same in one sign: ✓, ✗, ▶ for a run that goes on, ○ for one that did not start."""
+    if run.ended_at is None:
+        return WORKING
+    return OK if run.outcome == "success" else FAIL if failed(run.outcome) else "○"
+
+
+def why_ended(run: RunRow) -> str:
+    """Why a run did not come out well; empty if it did, or goes on."""
+    return why(run.reason, (run.ended_at or run.started_at) - run.started_at) if failed(run.outcome) else ""
+
+
+def last_lines_of(run: RunRow) -> list[str]:
+    """What a run that failed said, line by line: the last ones tell most."""
+    return [one_line(line) for line in lines_of(_CLOSED.sub("", run.text or run.last_line))]
+
+
 def run_words(run: RunRow) -> tuple[str, str]:
-    """What a run's agent said, on one line, and its structured result as JSON; empty if there is none."""
+    """What a run's agent said, on one line, and its structured result as JSON; empty if there is none.
+
+    Of a run that failed it is the last line, which is where programs complain.
+    """
     import orjson
 
     result = run.completion.get("result") or {}
     decided = result.get("json")
-    said = one_line(_FENCED.sub(" ", run.text or run.last_line))
+    if failed(run.outcome):
+        said = (last_lines_of(run) or [""])[-1]
+    else:
+        said = one_line(_FENCED.sub(" ", run.text or run.last_line))
     denied = run.completion.get("denied_tools")
     if run.text and isinstance(denied, list) and denied:
         # In front, where no table cuts it off.
@@ -77,10 +107,7 @@ def run_words(run: RunRow) -> tuple[str, str]:
 def run_line(run: RunRow) -> str:
     """A run's result on one line: why it failed, if it did, and what its agent said."""
     said, decided = run_words(run)
-    words = said or decided
-    if run.outcome in ("success", "") or not run.reason:
-        return words
-    return f"{run.reason}: {words}" if words else run.reason
+    return ": ".join(filter(None, (why_ended(run), said or decided)))
 
 
 def one_line(text: str) -> str:

@@ -13,7 +13,7 @@ from orgloop.connectors.agents import program
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
 from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings
-from orgloop.core.lifecycle import RunOutcome
+from orgloop.core.ending import failed, last_words
 from orgloop.errors import Refused
 from orgloop.plugin import (
     ActorKind,
@@ -33,9 +33,6 @@ from orgloop.plugin import (
     WakeSession,
 )
 from orgloop.plugin.settings import ProjectPath
-
-ERROR_LIMIT: Final = 2_000
-"""Characters of standard error that stand in for a result."""
 
 _PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
 
@@ -124,13 +121,11 @@ class ProcessActor:
         return Progress(text=text) if text else None
 
     def finish(self, exit: ExitInfo) -> Completion | NotBegun:
-        text = last_part(exit.stdout)
         if exit.stopped is None and exit.status in self._settings.retry.on_exit:
             reason = last_line(exit.stderr) or last_line(exit.stdout)
             return NotBegun(outcome=Retry(reason=f"exit status {exit.status}: {reason}".rstrip(": ")))
         phase, outcome, reason = ended(exit)
-        if not text and outcome is not RunOutcome.SUCCESS:
-            text = last_part(exit.stderr, ERROR_LIMIT)
+        text = last_words(exit.stdout, exit.stderr) if failed(outcome) else last_part(exit.stdout)
         return Completion(
             phase=phase, outcome=outcome, reason=reason, text=text, json=json_of_output(exit.stdout)
         )

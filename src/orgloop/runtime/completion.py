@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
+from orgloop.core.ending import TEXT_LIMIT, failed, last_words
 from orgloop.core.event import AuthorType
 from orgloop.core.lifecycle import (
     LOST,
@@ -19,9 +20,6 @@ from orgloop.core.lifecycle import (
     platform_event,
 )
 from orgloop.plugin import Completion, Draft, ExitInfo
-
-TEXT_LIMIT: Final = 100_000
-"""Characters of an agent's last words that an event carries."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +118,8 @@ def lost(seen: Completion) -> Completion:
 def by_exit_status(exit: ExitInfo) -> Completion:
     """The end of a run whose actor cannot tell: what its runner says, and the end of its output."""
     phase, outcome, reason = from_end(exit.status, exit.stopped)
-    return Completion(phase=phase, outcome=outcome, reason=reason, text=exit.stdout.strip()[-TEXT_LIMIT:])
+    text = last_words(exit.stdout, exit.stderr) if failed(outcome) else exit.stdout.strip()[-TEXT_LIMIT:]
+    return Completion(phase=phase, outcome=outcome, reason=reason, text=text)
 
 
 def _provenance(run: RunFacts, phase: Phase) -> dict[str, Any]:

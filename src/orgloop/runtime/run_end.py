@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+from orgloop.core import ending as endings
 from orgloop.core.delivery import move as moved
 from orgloop.core.delivery import pause_delay
 from orgloop.core.happening import (
@@ -88,7 +89,7 @@ class Ender:
             # It was ended before it could say what it came to; what it told on its way counts.
             result = dataclasses.replace(result, cost_usd=live.cost_usd)
         draft = completion.stopped(live.about, result, exit, timestamp(ended_at), changes)
-        happening = RunEnded(detail=one_line(result.text) or one_line(result.reason))
+        happening = RunEnded(detail=one_line(_detail(result, ended_at - live.started_at)))
         return RunEnd(
             run_id=live.run_id,
             happening=happening,
@@ -129,6 +130,14 @@ class Ender:
             pause_until=now + pause if pause is not None else None,
             pause_tries=live.pause_tries,
         )
+
+
+def _detail(result: Completion, lasted_ms: int) -> str:
+    """What its delivery says of it: what it said, or if it failed, why it ended and its last line."""
+    if not endings.failed(result.outcome):
+        return result.text.strip() or result.reason
+    why = endings.why(result.reason, lasted_ms)
+    return ": ".join(filter(None, (why, *endings.lines_of(result.text)[-1:])))
 
 
 def _storable(result: Completion) -> Completion:
