@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND
 from orgloop.journal.model import AppliedRow, BacklogRow, DaemonRow, PauseRow, RunRow, SourceRow
 from orgloop.runtime.home import DaemonInfo, Home
+from orgloop.runtime.watch import seems_alive
 
 NOW = 1_800_000_000_000
 APPLIED = AppliedRow(at=NOW - HOUR, project="acme", root="/srv/acme", snapshot={})
@@ -130,7 +132,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "a daemon that died",
         {"daemon": None, "said": None, "lives": [life(9 * HOUR, seen=3 * HOUR)]},
-        "the daemon does not run, it died 3h ago",
+        "the daemon does not run, it died, last alive 3h ago",
         "orgloop start --daemon --config /srv/acme",
     ),
     (
@@ -268,18 +270,33 @@ def test_a_run_that_takes_very_long_is_told_even_if_it_speaks(tmp_path: Path) ->
     assert item.command == "orgloop runs tail run_1"
 
 
-@pytest.mark.parametrize(
-    ("pid", "told"), [(os.getpid(), False), (2**22 + 1, True), (None, True)], ids=["alive", "gone", "unknown"]
-)
-def test_without_a_daemon_a_run_whose_process_is_gone_is_told(
-    pid: int | None, told: bool, tmp_path: Path
+def test_a_daemon_that_has_just_died_was_alive_a_moment_ago(tmp_path: Path) -> None:
+    (item,) = attention(picture(tmp_path, daemon=None, said=None, lives=[life(HOUR, seen=0)]))
+    assert item.text == "the daemon does not run, it died, last alive a moment ago"
+
+
+def test_without_a_daemon_a_run_whose_process_is_gone_is_told(tmp_path: Path) -> None:
+    one = run(tmp_path, began=MINUTE, seen=SECOND)
+    without = partial(picture, tmp_path, daemon=None, said=None, open_runs=[one])
+    assert "run" not in {item.kind for item in attention(without())}
+    assert "run" in {item.kind for item in attention(without(gone={"run_1"}))}
+
+
+CHILDREN: list[tuple[str, dict[str, Any] | None, bool]] = [
+    ("alive", {"runner_pid": os.getpid(), "boot_id": None}, True),
+    ("gone", {"runner_pid": 2**22 + 1, "boot_id": None}, False),
+    ("of another boot", {"runner_pid": os.getpid(), "boot_id": "another"}, False),
+    ("unknown", None, False),
+]
+
+
+@pytest.mark.parametrize(("what", "child", "alive"), CHILDREN, ids=[case[0] for case in CHILDREN])
+def test_a_run_is_at_work_as_long_as_its_runner_lives(
+    what: str, child: dict[str, Any] | None, alive: bool, tmp_path: Path
 ) -> None:
-    if pid is not None:
-        (tmp_path / runner.CHILD).write_text(json.dumps({"runner_pid": pid}))
-    found = attention(
-        picture(tmp_path, daemon=None, said=None, open_runs=[run(tmp_path, began=MINUTE, seen=SECOND)])
-    )
-    assert ("run" in {item.kind for item in found}) is told
+    if child is not None:
+        (tmp_path / runner.CHILD).write_text(json.dumps(child))
+    assert seems_alive(tmp_path) is alive
 
 
 # --- gaps, loggers --------------------------------------------------------------------------------

@@ -287,6 +287,7 @@ def test_plan_and_doctor_say_that_it_would_not_start(first: Path, orgloop: Orglo
         told = said.out + said.err
         assert f"this home last ran acme in {first}" in told
         assert "not finished: 1 held, 1 started" in told
+        assert f"and decide what is held: cd {first} && orgloop held\n" in told
         assert "orgloop start --take-over" in told
     assert "applies the changes" not in orgloop("plan").out
     assert orgloop("plan", "--json").json["unfinished"] == {"held": 1, "started": 1}

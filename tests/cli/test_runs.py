@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -109,12 +110,21 @@ def test_a_failed_run_is_shown_with_the_last_lines_of_its_errors(
     assert "Last lines of stderr\n  │ error 12\n" in said
 
 
-def test_a_run_that_goes_on_is_shown_with_how_to_watch_and_to_end_it(working: str, orgloop: Orgloop) -> None:
+def test_a_run_that_goes_on_is_shown_with_how_to_watch_and_to_end_it(
+    working: str, home: Path, orgloop: Orgloop
+) -> None:
+    write_output(home, working, json.dumps({"runner_pid": os.getpid(), "boot_id": None}), runner.CHILD)
     said = orgloop("runs", "show", working).out
     assert said.startswith(f"{working}  goes on for 1h")
     assert "says       two\n" in said
     assert f"orgloop runs tail {working} " in said
     assert f"orgloop runs stop {working} " in said
+
+
+def test_a_run_whose_process_is_gone_does_not_go_on(working: str, orgloop: Orgloop) -> None:
+    said = orgloop("runs", "show", working).out
+    assert said.startswith(f"{working}  its process is gone\n")
+    assert f"orgloop runs stop {working}" not in said
 
 
 def test_json_has_the_command_and_the_event(acme: Path, orgloop: Orgloop) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from orgloop import runner
 from orgloop.core.happening import HoldReason
 from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
@@ -135,10 +138,35 @@ def test_everything_that_needs_a_person_is_there(acme: Path, home: Path, orgloop
 def test_what_runs_is_counted(acme: Path, home: Path, orgloop: Orgloop) -> None:
     tell(home, partial(much, root=acme))
     out = orgloop("status").out
-    assert re.search(r"(?m)^  engineer +process +1 +0 +42$", out)
+    assert re.search(r"(?m)^  engineer +process +0 +0 +42$", out)
     assert re.search(r"(?m)^  notify +webhook +0 +4 +2  paused 40m: connection", out)
     assert re.search(r"(?m)^  pr-review +github → engineer +58  50m ago$", out)
+
+
+def test_without_a_daemon_nobody_listens_at_a_source(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    tell(home, partial(much, root=acme))
+    assert re.search(r"(?m)^  github +webhook +○ no daemon +\d+", orgloop("status").out)
+    assert [one["status"] for one in orgloop("status", "--json").json["sources"]] == ["unknown"]
+
+
+def test_without_a_daemon_a_run_is_at_work_only_while_its_process_is(
+    acme: Path, home: Path, orgloop: Orgloop
+) -> None:
+    tell(home, partial(much, root=acme))
+    out = orgloop("status").out
+    assert "At work" not in out
+    assert "! engineer (pr-review) has ended, and nobody has taken note\n" in out
+    (run,) = orgloop("status", "--json").json["runs"]
+    assert run["alive"] is False
+    assert "its process is gone" in orgloop("runs").out
+
+    child = {"runner_pid": os.getpid(), "boot_id": None}
+    (home / "runs" / run["id"] / runner.CHILD).write_text(json.dumps(child))
+    out = orgloop("status").out
     assert "Reading the tests of the parser" in section(out, "At work")
+    assert re.search(r"(?m)^  engineer +process +1 +0 +42$", out)
+    assert "has ended, and nobody" not in out
+    assert "goes on" in orgloop("runs").out
 
 
 def test_since_decides_what_is_shown(acme: Path, home: Path, orgloop: Orgloop) -> None:
@@ -160,7 +188,7 @@ def test_json_has_all_of_it(acme: Path, home: Path, orgloop: Orgloop) -> None:
     assert (said["running"], said["project"], said["root"]) == (False, "acme", str(acme))
     assert [one["id"] for one in said["sources"]] == ["github"]
     assert {one["id"]: (one["running"], one["waiting"]) for one in said["actors"]} == {
-        "engineer": (1, 0),
+        "engineer": (0, 0),
         "notify": (0, 4),
     }
     assert {one["name"]: one["fired"] for one in said["routes"]} == {"pr-review": 58, "tell": 6}

@@ -357,8 +357,13 @@ def life(started: int, seen: int, ended: int | None) -> DaemonRow:
     ("lives", "runs", "says"),
     [
         ([life(NOW - 9 * HOUR, NOW - 3 * HOUR, NOW - 2 * HOUR)], False, "it has been down for 2h"),
-        ([life(1, NOW - 3 * HOUR, None)], False, "it has been down for 3h; it did not stop by itself"),
+        ([life(1, NOW - 3 * HOUR, None)], False, "it did not stop by itself, and was last alive 3h ago"),
         ([life(NOW, NOW, None), life(1, 2, NOW - HOUR)], True, "before this start, it was down for 1h"),
+        (
+            [life(NOW, NOW, None), life(1, NOW - HOUR, None)],
+            True,
+            "before this start, it did not stop by itself, and was last alive 1h earlier",
+        ),
         ([life(NOW, NOW, None)], True, None),
         ([], False, None),
     ],
@@ -369,8 +374,11 @@ async def test_the_time_in_which_nobody_listened_is_named(
     examination = await examined(
         tmp_path, home, daemon=running(tmp_path) if runs else None, reader=History(lives=lives)
     )
-    gaps = [line.detail for line in only(examination, "daemon") if line.name == "gap"]
-    assert gaps == ([] if says is None else [says])
+    gaps = [line for line in only(examination, "daemon") if line.name == "gap"]
+    assert [line.detail for line in gaps] == ([] if says is None else [says])
+    doubtful = [line for line in gaps if "not stop by itself" in line.detail]
+    assert [line.status for line in doubtful] == [CheckStatus.WARNING] * len(doubtful)
+    assert all("orgloop service logs" in line.hint for line in doubtful)
 
 
 async def test_a_damaged_journal_is_an_error_with_the_way_out(tmp_path: Path, home: Path) -> None:

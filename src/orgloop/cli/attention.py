@@ -60,7 +60,7 @@ def _daemon(picture: Picture) -> Iterator[Item]:
     last = picture.lives[0] if picture.lives else None
     waiting = picture.count("pending", "preparing", "running")
     behind = f"; {counted(waiting, 'delivery waits', 'deliveries wait')} for it" if waiting else ""
-    how = f", it {_ending(last)} {ago(_end(last), picture.now)}" if last is not None else ""
+    how = f", {_ending(last, picture.now)}" if last is not None else ""
     yield Item(
         kind="daemon",
         text=f"the daemon does not run{how}{behind}",
@@ -245,5 +245,9 @@ def _end(life: DaemonRow) -> int:
     return life.ended_at if life.ended_at is not None else life.last_seen
 
 
-def _ending(life: DaemonRow) -> str:
-    return "stopped" if life.ended_at is not None else "died"
+def _ending(life: DaemonRow, now: int) -> str:
+    """When a daemon died nobody wrote down; only until when it was there."""
+    if life.ended_at is not None:
+        return f"it stopped {ago(life.ended_at, now)}"
+    seen = ago(life.last_seen, now)
+    return f"it died, last alive {seen if seen != 'now' else 'a moment ago'}"

@@ -105,17 +105,14 @@ class Morning:
 
     def _source(self, source: Source) -> Row:
         now, row = self._picture.now, source.row
-        if row is None:
-            return [source.id, source.connector, "", _number(0, ""), "", _until(source.next_poll, now), ""]
-        health = f"{row.errors} failed" if row.errors else source.health
         return [
             source.id,
             source.connector,
-            _styled(f"{ALIVE} {health}", _HEALTH[source.health]),
-            _number(row.events, ""),
-            ago(row.last_event, now) if row.last_event else "",
+            _health(source),
+            _number(row.events if row is not None else 0, ""),
+            ago(row.last_event, now) if row is not None and row.last_event else "",
             _until(source.next_poll, now),
-            one_line(row.error),
+            one_line(row.error) if row is not None else "",
         ]
 
     def _actors(self) -> None:
@@ -169,7 +166,7 @@ class Morning:
     # --- what happened --------------------------------------------------------------------------
 
     def _at_work(self) -> None:
-        runs = self._picture.open_runs
+        runs = [run for run in self._picture.open_runs if run.id not in self._picture.gone]
         if not runs:
             return
         self._heading("At work", counted(len(runs), "run"))
@@ -253,6 +250,15 @@ class Morning:
         if count > 0:
             more = f"and {counted(count, f'more {what}')}:"
             self._out.line(f"  {self._out.style(more, 'dim')} {command}")
+
+
+def _health(source: Source) -> Text:
+    if not source.heard:
+        return _styled(f"{GONE} no daemon", "dim")
+    if source.row is None:
+        return _styled("", "dim")
+    words = f"{source.row.errors} failed" if source.row.errors else source.health
+    return _styled(f"{ALIVE} {words}", _HEALTH[source.health])
 
 
 def _styled(text: str, style: str) -> Text:

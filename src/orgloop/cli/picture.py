@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -41,18 +42,19 @@ UNHEALTHY_AFTER: Final = 5
 class Source:
     """A source of what was applied; `row` is None before its first event or poll.
 
-    `next_poll` is None if it is not polled, or if no daemon says when.
+    `next_poll` is None if it is not polled, or if no daemon says when. `heard`: a daemon runs.
     """
 
     id: str
     connector: str
     row: SourceRow | None
     next_poll: int | None = None
+    heard: bool = True
 
     @property
     def health(self) -> str:
         """healthy; degraded after a failed poll; unhealthy after several in a row; else unknown."""
-        if self.row is None:
+        if self.row is None or not self.heard:
             return "unknown"
         if self.row.errors == 0:
             return "healthy"
@@ -61,22 +63,29 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
-    """An actor of what was applied, with how much of its work is in which state."""
+    """An actor of what was applied, with how much of its work is in which state.
+
+    `at_work` is how many of its runs go on, where no daemon takes note of their ends; else None.
+    """
 
     id: str
     connector: str
     counts: Mapping[str, int]
     pause: PauseRow | None
+    at_work: int | None = None
 
     @property
     def running(self) -> int:
         """Runs that go on, and wakes on their way."""
+        if self.at_work is not None:
+            return self.at_work
         return self.counts.get("started", 0) + self.counts.get("running", 0)
 
     @property
     def waiting(self) -> int:
-        """What waits for its turn."""
-        return self.counts.get("pending", 0) + self.counts.get("preparing", 0)
+        """What waits for its turn. A wake on its way without a daemon is none: it waits, too."""
+        waits = self.counts.get("pending", 0) + self.counts.get("preparing", 0)
+        return waits + (self.counts.get("running", 0) if self.at_work is not None else 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +105,8 @@ class Picture:
     """Everything that `orgloop status` tells. Times are milliseconds since 1970.
 
     `daemon` serves the home now; `said` is what it answered, None if it does not; `holder` says who
-    holds the journal though there is no daemon. `applied` is None if nothing has ever run here.
+    holds the journal though there is no daemon. `applied` is None if nothing has ever run here. `gone`
+    are those of `open_runs` whose process has ended, which only a daemon takes note of.
     """
 
     now: int
@@ -113,6 +123,7 @@ class Picture:
     routes: Sequence[Route] = ()
     backlog: Sequence[BacklogRow] = ()
     open_runs: Sequence[RunRow] = ()
+    gone: Collection[str] = ()
     ended_runs: Sequence[RunRow] = ()
     examples: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
 
@@ -171,7 +182,7 @@ def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
     }
     with cli.reading() as reader:
         return (
-            Picture(**known, **_of_journal(reader, since, _next_polls(said)))
+            Picture(**known, **_of_journal(reader, since, _next_polls(said), served=daemon is not None))
             if reader is not None
             else Picture(**known)
         )
@@ -195,7 +206,8 @@ def _next_polls(said: Mapping[str, Any] | None) -> dict[str, int]:
     return {id: int(datetime.fromisoformat(at).timestamp() * 1000) for id, at in known.items() if at}
 
 
-def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int]) -> dict[str, Any]:
+def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int], *, served: bool) -> dict[str, Any]:
+    from orgloop.cli.stuck import gone_runs
     from orgloop.cli.topology import topology
     from orgloop.journal.model import Query
 
@@ -208,30 +220,39 @@ def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int]) -> di
         for run in recent
         if run.ended_at is not None and run.ended_at >= since and run.reason != "not_started"
     ]
+    open_runs = sorted(reader.runs(Query(limit=MOST_RUNS), open_only=True), key=lambda run: run.started_at)
+    gone = frozenset() if served else gone_runs(open_runs)
+    at_work = None if served else Counter(run.actor for run in open_runs if run.id not in gone)
     return {
         "applied": applied,
         "lives": reader.daemons(100),
-        "sources": _sources(reader, graph, next_polls),
-        "actors": _actors(reader, graph, backlog),
+        "sources": _sources(reader, graph, next_polls, heard=served),
+        "actors": _actors(reader, graph, backlog, at_work),
         "routes": _routes(reader, graph, backlog),
         "backlog": backlog,
-        "open_runs": sorted(
-            reader.runs(Query(limit=MOST_RUNS), open_only=True), key=lambda run: run.started_at
-        ),
+        "open_runs": open_runs,
+        "gone": gone,
         "ended_runs": sorted(ended, key=lambda run: run.ended_at or 0, reverse=True),
         "examples": _examples(reader, backlog),
     }
 
 
-def _sources(reader: Reader, graph: Topology | None, next_polls: Mapping[str, int]) -> list[Source]:
+def _sources(
+    reader: Reader, graph: Topology | None, next_polls: Mapping[str, int], *, heard: bool
+) -> list[Source]:
     rows = {row.source: row for row in reader.sources()}
     return [
-        Source(id=id, connector=connector, row=rows.get(id), next_poll=next_polls.get(id))
+        Source(id=id, connector=connector, row=rows.get(id), next_poll=next_polls.get(id), heard=heard)
         for id, connector in (graph.sources if graph is not None else {}).items()
     ]
 
 
-def _actors(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[Actor]:
+def _actors(
+    reader: Reader,
+    graph: Topology | None,
+    backlog: Sequence[BacklogRow],
+    at_work: Mapping[str, int] | None,
+) -> list[Actor]:
     pauses = {row.actor: row for row in reader.pauses()}
     return [
         Actor(
@@ -239,6 +260,7 @@ def _actors(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow
             connector=connector,
             counts=_counts([row for row in backlog if row.actor == id]),
             pause=pauses.get(id),
+            at_work=at_work.get(id, 0) if at_work is not None else None,
         )
         for id, connector in (graph.actors if graph is not None else {}).items()
     ]

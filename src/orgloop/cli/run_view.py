@@ -42,8 +42,9 @@ MOST_SAID: Final = 4_000
 def show_run(cli: Cli, reader: Reader, run: RunRow, now: int) -> None:
     """Print all that is known of it, and what to type next."""
     out = cli.out
-    word = outcome_word(run)
-    if run.ended_at is None:
+    gone = is_gone(cli, run)
+    word = outcome_word(run, gone=gone)
+    if run.ended_at is None and not gone:
         word += f" for {humanize(now - run.started_at)}"
     style = OUTCOME_STYLES.get(run.outcome, "yellow")
     out.line(f"{out.style(run.id, 'bold')}  {out.style(word, style)}")
@@ -51,7 +52,15 @@ def show_run(cli: Cli, reader: Reader, run: RunRow, now: int) -> None:
     _show_result(cli, run)
     if run.ended_at is None or run.outcome not in ("success", ""):
         _show_output(cli, run)
-    print_next(out, list(_next(run)))
+    print_next(out, list(_next(run, goes_on=run.ended_at is None and not gone)))
+
+
+def is_gone(cli: Cli, run: RunRow) -> bool:
+    """Whether its process has ended, and no daemon is there to take note."""
+    from orgloop.cli.stuck import gone_runs
+    from orgloop.runtime.home import running_daemon
+
+    return run.ended_at is None and running_daemon(cli.home) is None and bool(gone_runs([run]))
 
 
 def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str, str]]:
@@ -134,8 +143,8 @@ def last_lines(path: Path, count: int) -> list[str]:
     return content.splitlines()[-count:]
 
 
-def _next(run: RunRow) -> Iterator[tuple[str, str]]:
-    if run.ended_at is None:
+def _next(run: RunRow, *, goes_on: bool) -> Iterator[tuple[str, str]]:
+    if goes_on:
         yield f"orgloop runs tail {run.id}", "watch it"
         yield f"orgloop runs stop {run.id}", "end it softly"
     else:

@@ -138,7 +138,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
     from rich.text import Text
 
     from orgloop.cli.grid import Column, print_grid
-    from orgloop.cli.run_view import age_of, says
+    from orgloop.cli.run_view import age_of, is_gone, says
     from orgloop.cli.times import short_moment
     from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line, outcome_mark, outcome_word
 
@@ -171,7 +171,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
                 run.actor,
                 run.route,
                 why(run),
-                Text(outcome_word(run), OUTCOME_STYLES.get(run.outcome, "yellow")),
+                Text(outcome_word(run, gone=is_gone(cli, run)), OUTCOME_STYLES.get(run.outcome, "yellow")),
                 age_of(run, now),
                 dollars(run.cost_usd),
                 says(run),

@@ -39,7 +39,7 @@ def document(picture: Picture, items: Sequence[Item]) -> dict[str, Any]:
         "actors": [_actor(one) for one in picture.actors],
         "routes": [_route(one) for one in picture.routes],
         "loggers": list(picture.said.get("loggers", ())) if picture.said is not None else None,
-        "runs": [shapes.run(run) for run in picture.open_runs],
+        "runs": [shapes.run(run) | {"alive": run.id not in picture.gone} for run in picture.open_runs],
         "since": {
             "from": shapes.when(picture.since),
             "ended": len(picture.ended_runs),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,7 +39,7 @@ def runs(picture: Picture) -> Iterator[Item]:
         quiet = picture.now - last_sign(run)
         lasted = picture.now - run.started_at
         who = f"{run.actor} ({run.route})"
-        if picture.daemon is None and not _is_alive(run):
+        if run.id in picture.gone:
             text = f"{who} has ended, and nobody has taken note"
             yield Item(kind="run", text=text, command=start_command(picture.root), since=run.started_at)
         elif quiet >= SILENT:
@@ -66,15 +65,11 @@ def last_sign(run: RunRow) -> int:
     return max(signs)
 
 
-def _is_alive(run: RunRow) -> bool:
-    """Whether the program that holds a run is still there."""
-    import psutil
+def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
+    """Those whose process has ended. Ask only while no daemon runs: one that just begins has none yet."""
+    from orgloop.runtime.watch import seems_alive
 
-    try:
-        child = json.loads((Path(run.run_dir) / runner.CHILD).read_bytes())
-        return psutil.pid_exists(int(child["runner_pid"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    return frozenset(run.id for run in open_runs if not seems_alive(Path(run.run_dir)))
 
 
 def waiting(picture: Picture) -> Iterator[Item]:

@@ -60,10 +60,10 @@ def dollars(cost: float | None) -> str:
     return f"${cost:.2f}" if cost >= 0.01 or cost == 0 else f"${cost:.4f}"
 
 
-def outcome_word(run: RunRow) -> str:
-    """How a run ended, or that it did not."""
+def outcome_word(run: RunRow, *, gone: bool = False) -> str:
+    """How a run ended, or that it did not. `gone`: its process has, and no daemon has taken note."""
     if run.ended_at is None:
-        return "goes on"
+        return "its process is gone" if gone else "goes on"
     return run.outcome or "did not start"
 
 

@@ -246,9 +246,13 @@ def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list
     if not before:
         return []
     _, seen, ended = before[0]
-    until = ended if ended is not None else seen
-    how = "" if ended is not None else "; it did not stop by itself"
-    return [_line("daemon", "gap", CheckStatus.OK, f"{words} {humanize(max(begun - until, 0))}{how}")]
+    down = humanize(max(begun - (ended if ended is not None else seen), 0))
+    if ended is not None:
+        return [_line("daemon", "gap", CheckStatus.OK, f"{words} {down}")]
+    died = "it did not stop by itself, and was last alive"
+    detail = f"{died} {down} ago" if patient.daemon is None else f"before this start, {died} {down} earlier"
+    hint = "`orgloop service logs` shows what it said at its end, `orgloop logs` what happened"
+    return [_line("daemon", "gap", CheckStatus.WARNING, detail, hint=hint)]
 
 
 def _config(loaded: Loaded) -> list[Finding]:

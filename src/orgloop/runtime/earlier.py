@@ -41,8 +41,11 @@ class Earlier:
         """What to type for a project called `name` to start all the same; this home has `port`."""
         if not self.unfinished:
             return ""
+        there = f"cd {shlex.quote(str(self.root))} && orgloop"
+        decide = f"and decide what is held: {there} held\n" if State.HELD in self.unfinished else ""
         return (
-            f"finish it first: cd {shlex.quote(str(self.root))} && orgloop start\n"
+            f"finish it first: {there} start\n"
+            f"{decide}"
             f"or give {name} a home and port of its own:\n"
             f"{own_home(name, port)}\n"
             f"or, if that work is to be done by {name}:\n"

@@ -112,6 +112,14 @@ def is_held(directory: Path) -> bool:
     return False
 
 
+def seems_alive(directory: Path) -> bool:
+    """Whether the runner's process is there. For those who only look: to take the lock could keep one off."""
+    if (directory / runner.EXIT).exists():
+        return False
+    child = rundirs.read_json(directory / runner.CHILD)
+    return child is not None and _same_boot(child.get("boot_id")) and psutil.pid_exists(child["runner_pid"])
+
+
 async def conclude(directory: Path) -> Ending | None:
     """The fate of a run whose runner is gone; None if one is alive after all.
 
