@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from orgloop.cli.command import Cli
+from orgloop.cli.output import Output
+from orgloop.cli.ownership import claim_home, earlier_of
 from orgloop.core.delivery import State
 from orgloop.core.happening import HoldReason
 from orgloop.core.units import HOUR, MINUTE
+from orgloop.errors import JournalError
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
 from orgloop.runtime.home import DaemonInfo, Home, running_daemon
@@ -141,6 +145,14 @@ def test_a_project_that_was_moved_is_the_same_project(acme: Organization, tmp_pa
     moved = Organization(root=acme.root.rename(tmp_path / "moved"), home=acme.home)
     acme.root = moved.root
     assert moved.command("start", "--daemon").stderr == ""
+
+
+def test_a_journal_that_cannot_be_read_is_left_to_the_daemon(home: Path, tmp_path: Path) -> None:
+    (home / "journal.db").write_bytes(b"no journal at all " * 1000)
+    cli = Cli(out=Output(), environ={"ORGLOOP_HOME": str(home)})
+    with pytest.raises(JournalError):
+        earlier_of(cli, tmp_path)
+    claim_home(cli, tmp_path, "acme", take_over=False)
 
 
 # --- acting and looking ---------------------------------------------------------------------------
@@ -276,6 +288,12 @@ def test_an_agent_may_emit_from_whatever_project_it_works_on(
 ) -> None:
     monkeypatch.setenv("ORGLOOP_RUN_ID", RUN)
     assert "no daemon runs" in orgloop("emit", "--source", "github").err
+
+
+def test_a_directory_that_is_gone_has_no_project(place: Path, orgloop: Orgloop) -> None:
+    place.rmdir()
+    said = orgloop("emit", "--source", "github")
+    assert (said.code, "no daemon runs" in said.err) == (1, True)
 
 
 # --- plan and doctor ------------------------------------------------------------------------------

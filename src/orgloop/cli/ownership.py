@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orgloop.errors import ConfigError, Conflict, DaemonError
+from orgloop.errors import ConfigError, Conflict, DaemonError, JournalError
 
 if TYPE_CHECKING:
     from orgloop.cli.command import Cli
@@ -58,7 +58,10 @@ def claim_home(cli: Cli, root: Path, name: str, *, take_over: bool) -> None:
     """
     from orgloop.runtime.home import PORT, wanted_port
 
-    earlier = earlier_of(cli, root)
+    try:
+        earlier = earlier_of(cli, root)
+    except JournalError:
+        return  # The daemon says what is wrong with it, or brings it up to date.
     if earlier is None:
         return
     if not earlier.unfinished:
@@ -89,7 +92,7 @@ class Owner:
 def _here(cli: Cli) -> Path | None:
     try:
         return cli.project_file.parent.resolve()
-    except ConfigError:
+    except (ConfigError, OSError):
         return None
 
 
