@@ -54,7 +54,7 @@ def command(cli: Cli, background: bool, supervised: bool, take_over: bool, yes: 
         cli.out.warn(f"{cli.out.path(finding.file)}:{finding.line}  {finding.message}", finding.hint)
     info = running_daemon(cli.home)
     if info is not None:
-        if Path(info.root) != organization.root:
+        if Path(info.root).resolve() != organization.root.resolve():
             raise DaemonError(
                 f"this home's daemon (pid {info.pid}) runs the project {info.project} in {info.root}",
                 hint=f"stop it with `orgloop stop --config {shlex.quote(info.root)}`, "
