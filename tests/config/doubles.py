@@ -23,6 +23,9 @@ class Part:
     settings: Settings
 
 
+GITHUB_NAMES = ("pull_request_review", "pull_request.opened", "pull_request.reopened", "push")
+
+
 def by_hour(settings: Any) -> dict[str, list[int]]:
     """`cron: "40"` comes forty times in each hour. ValueError for real expressions: nobody knows."""
     return {f"schedule.{one.name}": [int(one.cron)] * 24 for one in settings.schedules}
@@ -172,7 +175,9 @@ def connectors() -> list[Connector]:
         Connector(
             name="github",
             title="GitHub",
-            source=SourceKind(settings=GithubSettings, open=build, team_only=True, polled=True),
+            source=SourceKind(
+                settings=GithubSettings, open=build, team_only=True, polled=True, names=lambda _: GITHUB_NAMES
+            ),
             setup=Setup(variables=[token]),
         ),
         Connector(

@@ -106,6 +106,14 @@ def test_names_with_a_spelling_mistake_of_a_canonical_one_are_doubted(tmp_path: 
     assert finding.hint == "did you mean `actor.stopped`?"
 
 
+def test_a_slip_in_a_name_that_the_connector_knows_is_doubted_with_the_name(tmp_path: Path) -> None:
+    text = HEAD + ROUTES.replace("[pull_request_review]", "[push, pull_request.reopend, deployment.created]")
+    finding = of(load(tmp_path, text), Code.EVENT_MISMATCH)
+    assert finding.message == "route 'work': 'github' never emits 'pull_request.reopend'"
+    assert finding.hint == "did you mean `pull_request.reopened`?"
+    assert finding.path == "routes.0.when.events.1"
+
+
 def test_what_a_source_says_it_emits_counts_more_than_what_its_connector_can(tmp_path: Path) -> None:
     text = HEAD.replace("connector: webhook}", "connector: webhook, emits: [message.received]}") + ROUTES
     text = text.replace("events: ['*']", "events: [resource.changed]").replace('["*"]', "[resource.changed]")

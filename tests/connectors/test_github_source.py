@@ -10,9 +10,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from orgloop.connectors.github import connector
+from orgloop.connectors.github.names import NAMES
+from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
 from orgloop.connectors.signature import sign
+from orgloop.core.event import event_names
 from orgloop.errors import Refused
 from orgloop.plugin import CheckStatus, Inbound, Poller, Received, Receiver
 from tests.connectors.doubles import FakeContext, as_context, inbound
@@ -154,6 +157,23 @@ async def test_closed_and_merged_are_asked_for_apart(wanted: list[str], merged: 
     asked = source(events=wanted)
     assert len((await asked.receive(delivery("pull_request.merged"))).events) == merged
     assert len((await asked.receive(delivery("pull_request.closed"))).events) == closed
+
+
+def test_a_slip_in_the_events_to_take_is_doubted() -> None:
+    settings = GithubSettings(events=("push", "team.invented", "pull_request.review_sumbitted"))
+    assert settings.warnings() == {
+        "events": "has a slip: `pull_request.review_sumbitted` is no event that is known; "
+        "write `pull_request.review_submitted`"
+    }
+    assert (
+        GithubSettings(events=("resource.changed", "pull_request.*", "pull_request.merged")).warnings() == {}
+    )
+
+
+def test_every_name_that_deliveries_get_is_known() -> None:
+    drafts = [normalize(event, body) for event, body in DELIVERIES.values()]
+    given = {name for draft in drafts for name in event_names(draft.type, draft.provenance)[1:]}
+    assert given <= set(NAMES)
 
 
 async def test_an_event_of_no_repository_is_left_out_if_one_is_named() -> None:

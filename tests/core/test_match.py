@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orgloop.core.event import event_names
 from orgloop.core.fields import Path
-from orgloop.core.match import Condition, Matcher, When, explain, names_match
+from orgloop.core.match import Condition, Matcher, When, explain, names_match, near_miss
 
 
 def when(source: str = "github", *events: str, **filters: Any) -> When:
@@ -139,3 +139,24 @@ def test_the_index_agrees_with_looking_at_every_route(routes: list[When], payloa
     event = document(**payload)
     plain = [number for number, route in enumerate(routes) if explain(route, event).matched]
     assert Matcher(routes).match(event) == plain
+
+
+KNOWN = ("issues.opened", "issues.edited", "issue_comment", "pull_request.review_submitted", "x.created")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("pull_request.review_sumbitted", "pull_request.review_submitted"),
+        ("pull-request.review-submitted", "pull_request.review_submitted"),
+        ("Issue_Comment", "issue_comment"),
+        ("issue.opened", "issues.opened"),
+        ("issues.opened", None),
+        ("x.edited", None),
+        ("issues.created", None),
+        ("issues", None),
+        ("deployment.created", None),
+    ],
+)
+def test_a_near_miss_is_told_from_another_name(name: str, meant: str | None) -> None:
+    assert near_miss(name, KNOWN) == meant

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
@@ -62,6 +63,12 @@ def expected_author(event: str, payload: Payload) -> str:
         case _:
             written = at(payload, WRITTEN.get(event, ""), "user", "login")
             return str(written or at(payload, "sender", "login") or "unknown")
+
+
+def test_the_name_of_every_payload_is_known(github_payloads: GithubPayloads) -> None:
+    # A ping is no event, and the actions of a dispatch are its sender's to choose.
+    given = {expected_name(*one) for one in deliveries(github_payloads)} - {"ping"}
+    assert {name for name in given if not name.startswith("repository_dispatch.")} <= set(NAMES)
 
 
 async def test_every_payload_is_taken_and_signed_ones_verify(github_payloads: GithubPayloads) -> None:

@@ -85,7 +85,10 @@ class Code(StrEnum):
     DEAD_SOURCE = "dead-source", "No route listens to this source."
     UNREACHABLE_ACTOR = "unreachable-actor", "No route wakes this actor."
     UNUSED_TRANSFORM = "unused-transform", "No route uses this transform."
-    EVENT_MISMATCH = "event-mismatch", "The source never emits an event of this name."
+    EVENT_MISMATCH = (
+        "event-mismatch",
+        "The source never emits an event of this name, or the name is nearly one that it knows.",
+    )
     UNKNOWN_PATH = "unknown-path", "A path begins with a key that no event has."
     DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."

@@ -13,7 +13,7 @@ from orgloop.config.findings import Code, Report, misspelt
 from orgloop.config.steps import Steps
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
-from orgloop.core.match import is_glob, names_match
+from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.errors import FAULTS
 
 _CANONICAL: Final = tuple(str(kind) for kind in EventType)
@@ -41,7 +41,7 @@ def lint(
     for entry in routes:
         emits = _emitted(entry.part.when.source, sources, actors)
         if emits is not None:
-            _events(entry, emits, report)
+            _events(entry, emits, _named_by(sources.get(entry.part.when.source)), report)
     _circles(actors, routes, report)
     if runs_per_hour is not None:
         _budget(sources, actors, routes, runs_per_hour, report)
@@ -94,18 +94,33 @@ def _emitted_by(source: SourceEnd) -> Sequence[str]:
     return source.entry.part.emits or own
 
 
-def _events(entry: Entry[schema.Route], emits: Sequence[str], report: Report) -> None:
-    """Canonical names that never come from there. Others are the outside system's to choose."""
+def _named_by(source: SourceEnd | None) -> tuple[str, ...]:
+    """The names that a source knows of its own events."""
+    if source is None or source.kind is None or source.kind.names is None or source.spec is None:
+        return ()
+    try:
+        return tuple(source.kind.names(source.spec.settings))
+    except FAULTS:
+        return ()
+
+
+def _events(entry: Entry[schema.Route], emits: Sequence[str], known: tuple[str, ...], report: Report) -> None:
+    """Canonical names that never come from there, and slips. Others are the outside system's to choose."""
     for number, name in enumerate(entry.part.when.events):
         if is_glob(name) or name in emits or not name:
             continue
-        meant = _canonical(name)
+        meant = _canonical(name) or _slip(name, known)
         if meant is None:
             continue
         spot = entry.spot
         message = f"{spot.label}: {entry.part.when.source!r} never emits {name!r}"
         hint = f"it emits {', '.join(emits)}" if meant == name else f"did you mean `{meant}`?"
         report.warn(Code.EVENT_MISMATCH, spot.where("when", "events", number), message, hint)
+
+
+@cache
+def _slip(name: str, known: tuple[str, ...]) -> str | None:
+    return near_miss(name, known)
 
 
 @cache

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from orgloop.core.event import event_names
 from orgloop.core.fields import MISSING, Path, same
+
+_SEPARATORS: Final = re.compile("[._-]")
+_SLIP: Final = 0.85
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +60,28 @@ def names_match(patterns: Iterable[str], names: Sequence[str]) -> bool:
         for pattern in patterns
         for name in names
     )
+
+
+def near_miss(name: str, known: Iterable[str]) -> str | None:
+    """The known name that this one, which is none, almost certainly should be; None if that is not sure.
+
+    What stands between dots is compared part by part: `x.created` is no slip in `x.edited`, however
+    long x is.
+    """
+    parts, plain = name.lower().split("."), _SEPARATORS.sub("", name.lower())
+    likely: list[str] = []
+    for other in known:
+        if other == name or _SEPARATORS.sub("", other) == plain:
+            return None if other == name else other
+        theirs = other.split(".")
+        if len(theirs) == len(parts) and all(map(_alike, parts, theirs)):
+            likely.append(other)
+    return max(likely, key=lambda other: SequenceMatcher(None, name, other).ratio(), default=None)
+
+
+def _alike(one: str, other: str) -> bool:
+    likeness = SequenceMatcher(None, one, other)
+    return one == other or (likeness.quick_ratio() >= _SLIP and likeness.ratio() >= _SLIP)
 
 
 def explain(when: When, document: Mapping[str, Any]) -> Verdict:

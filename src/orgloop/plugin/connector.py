@@ -21,8 +21,9 @@ class SourceKind:
     `team_only`: its events come from anybody on the internet, so routes that wake an agent
     demand `trust: team` unless they say otherwise. `scaffold` is the `config:` map that `init`
     and `add source` write; `example` an event document for `orgloop test --generate`.
-    `by_hour(settings)`: of a source that follows a clock, how many events come at most in each of
-    the 24 hours of a day, by their platform event.
+    `names(settings)`: event names that it knows. Others may come, but a route's name that is nearly
+    one of these is doubted. `by_hour(settings)`: of a source that follows a clock, how many events
+    come at most in each of the 24 hours of a day, by their platform event.
     """
 
     settings: type[Settings]
@@ -32,6 +33,7 @@ class SourceKind:
     polled: bool = False
     scaffold: Mapping[str, Any] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
+    names: Callable[[Any], Sequence[str]] | None = None
     by_hour: Callable[[Any], Mapping[str, Sequence[int]]] | None = None
 
 

@@ -16,6 +16,7 @@ connector: Final = Connector(
         settings=CronSettings,
         open=CronSource,
         polled=True,
+        names=lambda settings: tuple(by_hour(settings)),
         by_hour=by_hour,
         scaffold={"schedules": [{"name": "weekdays-at-nine", "cron": "0 9 * * MON-FRI"}]},
         example={

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from orgloop.connectors.github.example import EXAMPLE
+from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
 from orgloop.plugin import CheckResult, CheckStatus, Connector, Context, Setup, SourceKind, Variable
@@ -34,6 +35,7 @@ connector: Final = Connector(
         settings=GithubSettings,
         open=GithubSource,
         team_only=True,
+        names=lambda _: NAMES,
         scaffold={"secret": "${GITHUB_WEBHOOK_SECRET}"},
         example=EXAMPLE,
     ),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.signature import Secret
+from orgloop.core.event import EventType
+from orgloop.core.match import is_glob, near_miss
 from orgloop.plugin import Settings
 from orgloop.plugin.settings import Duration, SecretStr, Size
 
@@ -58,6 +62,12 @@ class GithubSettings(Settings):
     """No effect: nothing is polled."""
     issue_comment_edit_debounce_ms: int | None = None
     """No effect: each edit is an event at once."""
+
+    def warnings(self) -> Mapping[str, str]:
+        """Names of events that are nearly one of GitHub's."""
+        slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
+        told = [f"`{name}` is no event that is known; write `{meant}`" for name, meant in slips if meant]
+        return {"events": f"has a slip: {told[0]}"} if told else {}
 
     @classmethod
     def without_effect(cls) -> frozenset[str]:
