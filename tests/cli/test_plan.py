@@ -117,6 +117,7 @@ def test_what_is_applied_needs_no_change(orgloop: Orgloop, apply: Apply) -> None
     assert said.code == Exit.OK
     assert "Plan: 0 to add, 0 to change, 0 to remove." in said.out
     assert "nothing runs now" in said.out
+    assert "orgloop start" not in said.out
     assert "= one" in orgloop("plan", "--verbose").out
     assert orgloop("plan", "--json").json["changes"] is False
 
@@ -173,10 +174,15 @@ def test_a_changed_sop_counts_at_once_and_needs_no_start(
     assert "1 prompt file has changed; no start is needed" in said.out
 
 
-def test_a_changed_script_is_a_change(orgloop: Orgloop, project: Path, apply: Apply) -> None:
+def test_a_changed_script_counts_at_once_too(orgloop: Orgloop, project: Path, apply: Apply) -> None:
     apply()
     (project / "shout.sh").write_text("#!/bin/sh\nexit 1\n")
-    assert "~ shout" in orgloop("plan").out
+    said = orgloop("plan")
+    assert "~ shout.sh" in said.out
+    assert "1 script has changed; no start is needed" in said.out
+    assert "orgloop start" not in said.out
+    (project / "one.md").write_text("Do it better.\n")
+    assert "1 prompt file and 1 script have changed" in orgloop("plan").out
 
 
 def test_a_secret_changes_without_being_shown(
@@ -233,7 +239,9 @@ def test_it_says_whether_something_runs(orgloop: Orgloop, project: Path, home: P
             version="0",
         )
     )
-    assert "what runs now" in orgloop("plan").out
+    assert "Compared with what runs now.\n" in orgloop("plan").out
+    edit(project, "name: two", "name: three")
+    assert "`orgloop start` applies the changes to it.\n" in orgloop("plan").out
     assert orgloop("plan", "--json").json["running"] is True
 
 

@@ -28,6 +28,9 @@ defaults: {limits: {runs: 2}}
 )
 
 
+DIRECT = "{ref: script, config: {script: x.sh}}"
+
+
 def snap(
     root: Path, text: str = FULL, *, token: str = "ghp_0", sop: str = "Work.", script: str = "cat"
 ) -> Any:
@@ -55,6 +58,7 @@ def test_a_first_plan_adds_everything(tmp_path: Path) -> None:
         (Kind.ROUTE, "work"),
         (Kind.ROUTE, "notice"),
         (Kind.LOGGER, "log"),
+        (Kind.SCRIPT, "drop.sh"),
         (Kind.SOP, "sop.md"),
         (Kind.DEFAULTS, "defaults"),
         (Kind.METADATA, "metadata"),
@@ -71,12 +75,12 @@ def test_the_same_project_changes_nothing_wherever_it_is_loaded_from_json(tmp_pa
 @pytest.mark.parametrize(
     ("old", "new", "change"),
     [
-        ("repo: a/b", "repo: a/c", ("~", "source", "github", ["config.repo", "values"])),
-        ("config: {cwd: .}", "config: {cwd: ..}", ("~", "actor", "agent", ["config.cwd", "values"])),
+        ("repo: a/b", "repo: a/c", ("~", "source", "github", ["config.repo"])),
+        ("config: {cwd: .}", "config: {cwd: ..}", ("~", "actor", "agent", ["config.cwd"])),
         ("events: [pull_request_review]", "events: [x]", ("~", "route", "work", ["when.events"])),
         ("payload.a: 1", "payload.a: true", ("~", "route", "notice", ["transforms"])),
         ("then: {actor: agent}", "then: {actor: tell}", ("~", "route", "work", ["then.actor"])),
-        ("console}", "console, config: {level: warn}}", ("~", "logger", "log", ["config.level", "values"])),
+        ("console}", "console, config: {level: warn}}", ("~", "logger", "log", ["config.level"])),
         ("runs: 2", "runs: 3", ("~", "defaults", "defaults", ["limits.runs"])),
         ("script: drop.sh}", "script: drop.sh, on_error: hold}", ("~", "transform", "drop", ["on_error"])),
         ("name: work", "name: job", ("+", "route", "job", [])),
@@ -105,6 +109,7 @@ def test_what_is_gone_is_removed(tmp_path: Path) -> None:
         ("-", "clean"),
         ("~", "notice"),
         ("-", "log"),
+        ("-", "drop.sh"),
         ("-", "sop.md"),
         ("~", "defaults"),
     ]
@@ -113,15 +118,45 @@ def test_what_is_gone_is_removed(tmp_path: Path) -> None:
 def test_a_changed_prompt_file_and_a_changed_script_are_seen(tmp_path: Path) -> None:
     before = snap(tmp_path)
     assert changes(diff(before, snap(tmp_path, sop="Work hard."))) == [("~", "sop", "sop.md", [""])]
-    assert changes(diff(before, snap(tmp_path, script="true"))) == [
-        ("~", "transform", "drop", ["script_hash"])
-    ]
+    assert changes(diff(before, snap(tmp_path, script="true"))) == [("~", "script", "drop.sh", [""])]
 
 
 def test_a_changed_variable_is_seen_without_its_value(tmp_path: Path) -> None:
     plan = diff(snap(tmp_path, token="first-token"), snap(tmp_path, token="second-token"))
-    assert changes(plan) == [("~", "source", "github", ["values"])]
+    assert changes(plan) == [("~", "source", "github", ["variables"])]
     assert "token" not in str([item.fields for item in plan.items])
+
+
+def test_a_variable_in_the_place_of_another_is_told_by_what_stands_there(tmp_path: Path) -> None:
+    before = snap(tmp_path)
+    after = snap(tmp_path, FULL.replace("${GITHUB_TOKEN}", "${PARTNER_SECRET}"))
+    assert changes(diff(before, after)) == [("~", "source", "github", ["config.token"])]
+
+
+def test_a_variable_of_a_route_or_a_transform_is_compared_too(tmp_path: Path) -> None:
+    def at(value: str) -> Any:
+        text = FULL.replace("payload.a: 1", 'payload.a: "${GITHUB_TOKEN}"')
+        text = text.replace('token: "${GITHUB_TOKEN}"', "token: x")
+        return snap(tmp_path, text, token=value)
+
+    assert changes(diff(at("one"), at("two"))) == [("~", "route", "notice", ["variables"])]
+
+
+def test_a_default_that_counts_for_a_thing_is_named(tmp_path: Path) -> None:
+    more = FULL.replace("{limits: {runs: 2}}", "{limits: {runs: 2}, poll_interval: 1m, budget: {run_usd: 1}}")
+    assert changes(diff(snap(tmp_path), snap(tmp_path, more)))[:2] == [
+        ("~", "source", "github", ["defaults.poll_interval_ms"]),
+        ("~", "actor", "agent", ["defaults.run_usd"]),
+    ]
+
+
+def test_a_script_that_a_route_names_itself_is_compared_too(tmp_path: Path) -> None:
+    def at(script: str) -> Any:
+        text = FULL.replace("{ref: clean, config: {exclude: {payload.a: 1}}}", DIRECT)
+        write(tmp_path, {"x.sh": f"#!/bin/sh\n{script}\n"})
+        return snap(tmp_path, text)
+
+    assert changes(diff(at("cat"), at("true"))) == [("~", "script", "x.sh", [""])]
 
 
 def test_the_spelling_of_a_plugins_name_is_no_change(tmp_path: Path) -> None:
@@ -156,7 +191,7 @@ def test_no_literal_secret_is_stored(tmp_path: Path) -> None:
 
 def test_a_changed_literal_secret_is_still_a_change(tmp_path: Path) -> None:
     one, two = (snap(tmp_path, FULL.replace("${GITHUB_TOKEN}", token)) for token in ("ghp_a", "ghp_b"))
-    assert changes(diff(one, two)) == [("~", "source", "github", ["config.token", "values"])]
+    assert changes(diff(one, two)) == [("~", "source", "github", ["config.token"])]
 
 
 @pytest.mark.parametrize(

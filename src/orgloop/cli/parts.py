@@ -11,6 +11,7 @@ from orgloop.cli.listing import counted
 from orgloop.cli.times import ago, moment
 from orgloop.cli.topology import topology
 from orgloop.cli.words import dollars, one_line
+from orgloop.config.diff import DERIVED
 from orgloop.core.units import DAY, humanize
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def without_secrets(tree: Any) -> Any:
         case str():
             return _SECRET.sub("***", tree)
         case dict():
-            return {key: without_secrets(value) for key, value in tree.items() if key != "values"}
+            return {key: without_secrets(value) for key, value in tree.items()}
         case list():
             return [without_secrets(value) for value in tree]
         case _:
@@ -117,7 +118,8 @@ class Inspector:
 
     def part(self, kind: str, name: str) -> Part:
         """The part of this kind and name, which is known to be there."""
-        config = without_secrets(self._snapshot[KINDS[kind]][name])
+        said = self._snapshot[KINDS[kind]][name].items()
+        config = without_secrets({key: value for key, value in said if key not in DERIVED})
         basis = Part(
             kind=kind, name=name, config=config, applied=self._applied, routes=self._routes(kind, name)
         )

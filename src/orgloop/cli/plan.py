@@ -28,7 +28,12 @@ _SECTIONS = {
     "logger": "loggers",
     "defaults": "defaults",
     "metadata": "metadata",
+    "script": "scripts",
     "sop": "sops",
+}
+_LIVE = {
+    "script": "  (read at each event: counts at once)",
+    "sop": "  (read at each wake: counts at once)",
 }
 _LONG = 70
 
@@ -40,8 +45,8 @@ _LONG = 70
 def command(cli: Cli, detailed_exitcode: bool) -> int:
     """Show what a start or restart would change, field by field, and change nothing.
 
-    Compares the files with what was applied last. Prompt files are read whenever an actor is
-    woken, so a changed one counts at once. A variable's value is compared without being shown.
+    Compares the files with what was applied last. Prompt files and scripts are read whenever they are
+    needed, so a changed one counts at once. A variable's value is compared without being shown.
     """
     from orgloop.cli.ownership import earlier_of
     from orgloop.runtime.home import running_daemon
@@ -58,7 +63,7 @@ def command(cli: Cli, detailed_exitcode: bool) -> int:
         document = _document(plan, applied, work, running=daemon is not None)
         cli.out.data(document | {"unfinished": dict(earlier.unfinished) if earlier is not None else {}})
     else:
-        _state(cli, applied, earlier, daemon)
+        _state(cli, plan, applied, earlier, daemon)
         show(cli, plan, work)
     return Exit.DIFFERENT if detailed_exitcode and not plan.is_empty else Exit.OK
 
@@ -89,18 +94,22 @@ def _work(plan: Plan, waiting: Mapping[str, Mapping[str, int]]) -> dict[str, dic
     return found
 
 
-def _state(cli: Cli, applied: AppliedRow | None, earlier: Earlier | None, daemon: DaemonInfo | None) -> None:
+def _state(
+    cli: Cli, plan: Plan, applied: AppliedRow | None, earlier: Earlier | None, daemon: DaemonInfo | None
+) -> None:
     """What this is compared with, and whether a start would apply it."""
     from orgloop.runtime.earlier import own_home
     from orgloop.runtime.home import PORT, wanted_port
 
     out, name = cli.out, cli.organization.name
+    waits = any(item.action != "same" and not item.is_live for item in plan.items)
     if applied is None:
         out.line("Nothing was applied yet: `orgloop start` would begin with all of this.")
     elif earlier is None and daemon is not None:
-        out.line("Compared with what runs now; `orgloop start` applies the changes to it.")
+        out.line(f"Compared with what runs now{'; `orgloop start` applies the changes to it' * waits}.")
     elif earlier is None:
-        out.line("Compared with what ran last; nothing runs now. `orgloop start` applies the changes.")
+        more = " `orgloop start` applies the changes." if waits else ""
+        out.line(f"Compared with what ran last; nothing runs now.{more}")
     elif daemon is not None:
         out.line("Compared with what runs now, which is another project.")
         out.warn(
@@ -123,7 +132,7 @@ def show(
         shown = [item for item in items if out.verbose or item.action != "same"]
         if not shown:
             continue
-        live = "  (read at each wake: counts at once)" if kind == "sop" else ""
+        live = _LIVE.get(kind, "")
         out.line(out.style(heading, "bold") + out.style(live, "dim"))
         for item in shown:
             _show_item(cli, item, waiting.get(item.name, {}) if kind == "route" else {})
@@ -137,22 +146,34 @@ def show(
     else:
         out.line(f"Plan: {counts['add']} to add, {counts['change']} to change, {counts['remove']} to remove.")
     if counts["live"]:
-        many = "prompt file has" if counts["live"] == 1 else "prompt files have"
-        out.line(f"{counts['live']} {many} changed; no start is needed for that.")
+        verb = "has" if counts["live"] == 1 else "have"
+        out.line(f"{_live_words(plan)} {verb} changed; no start is needed for that.")
+
+
+def _live_words(plan: Plan) -> str:
+    from orgloop.cli.listing import counted
+
+    words = {"sop": "prompt file", "script": "script"}
+    counts = {kind: sum(_changes_live(item) for item in plan.items if item.kind == kind) for kind in words}
+    return " and ".join(counted(count, words[kind]) for kind, count in counts.items() if count)
+
+
+def _changes_live(item: Change) -> bool:
+    return item.is_live and item.action == "change"
 
 
 def _show_item(cli: Cli, item: Change, waiting: Mapping[str, int]) -> None:
-    from orgloop.config.snapshot import VALUES
+    from orgloop.config.diff import VARIABLES
 
     out = cli.out
     mark = out.style(item.action.symbol, _COLORS[item.action])
     out.line(f"  {mark} {item.name}")
-    fields = [field for field in item.fields if field[0] != VALUES] if item.kind != "sop" else []
-    for path, old, new in fields:
-        out.fold(f"      {path}: {_values(cli, old, new)}", 8)
-    if not fields and item.action == "change" and item.kind != "sop":
-        # The fingerprint of what it is made of says that something differs, not what.
-        out.line("      the value of a variable that it uses, or the folder that it is in")
+    for path, old, new in item.fields if not item.is_live else ():
+        if path == VARIABLES:
+            # A fingerprint says that something differs, not what.
+            out.line("      the value of a variable that it uses")
+        else:
+            out.fold(f"      {path}: {_values(cli, old, new)}", 8)
     if waiting:
         listed = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items()))
         what = (
@@ -187,10 +208,9 @@ def _is_start(item: Change) -> bool:
 
 
 def _summary(plan: Plan) -> dict[str, int]:
-    parts = [item for item in plan.items if item.kind != "sop" and not _is_start(item)]
+    parts = [item for item in plan.items if not item.is_live and not _is_start(item)]
     counts = {action: sum(item.action == action for item in parts) for action in ("add", "change", "remove")}
-    live = sum(item.kind == "sop" and item.action == "change" for item in plan.items)
-    return {**counts, "live": live}
+    return {**counts, "live": sum(_changes_live(item) for item in plan.items)}
 
 
 def _document(

@@ -66,7 +66,7 @@ def _files(cli: Cli, picture: Picture) -> Item | None:
     if errors:
         text = f"the files have {counted(len(errors), 'error')}: {errors[0].message}"
         return Item(kind="files", text=text, command=f"orgloop validate{where}", count=len(errors))
-    changed = [one.name for one in plan_of(there).items if one.kind != "sop" and one.action != "same"]
+    changed = [one.name for one in plan_of(there).items if one.action != "same" and not one.is_live]
     if not changed:
         return None
     more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""

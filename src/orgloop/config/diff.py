@@ -9,6 +9,12 @@ from typing import Any, Final
 
 from orgloop.core.fields import MISSING, same
 
+VARIABLES: Final = "variables"
+"""A fingerprint of the values in which variables stand: it changes though the file says the same."""
+
+DERIVED: Final = (VARIABLES, "folder", "defaults")
+"""Fields that a file does not say: its variables, where it is, the defaults that count for the thing."""
+
 
 class Kind(StrEnum):
     """What a change is about."""
@@ -18,8 +24,10 @@ class Kind(StrEnum):
     TRANSFORM = "transform"
     ROUTE = "route"
     LOGGER = "logger"
+    SCRIPT = "script"
+    """What a transform runs. Its content counts from the next event on, without a reload."""
     SOP = "sop"
-    """A prompt file's content: it counts from the next wake on, without a reload."""
+    """A prompt file. Its content counts from the next wake on, without a reload."""
     DEFAULTS = "defaults"
     METADATA = "metadata"
     """The project's name."""
@@ -46,6 +54,7 @@ _SECTIONS: Final = {
     Kind.TRANSFORM: "transforms",
     Kind.ROUTE: "routes",
     Kind.LOGGER: "loggers",
+    Kind.SCRIPT: "scripts",
     Kind.SOP: "sops",
 }
 
@@ -58,6 +67,11 @@ class Change:
     name: str
     action: Action
     fields: tuple[tuple[str, Any, Any], ...] = ()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it counts at once, without a reload."""
+        return self.kind in (Kind.SCRIPT, Kind.SOP)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +120,12 @@ def _change(kind: Kind, name: str, old: Any, new: Any) -> Change:
         (path, _shown(before.get(path, MISSING)), _shown(after.get(path, MISSING)))
         for path in dict.fromkeys([*after, *before])
         if not same(before.get(path, MISSING), after.get(path, MISSING))
+        # A default that begins or ceases to count: what the file says instead is told.
+        and not (path.startswith("defaults.") and (path in before) != (path in after))
     )
+    if any("${" in str(value) for _, *values in fields for value in values):
+        # What stands in the file explains it.
+        fields = tuple(field for field in fields if field[0] != VARIABLES)
     return Change(kind=kind, name=name, action=Action.CHANGE if fields else Action.SAME, fields=fields)
 
 

@@ -212,6 +212,7 @@ class _Loader:
                 actors=actors.values(),
                 loggers=loggers,
                 steps=steps,
+                run_usd=defaults.run_usd,
                 sops=maker.prompts.facts,
             ),
             environment=self.environment,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from orgloop.config.collect import Collected, Entry
-from orgloop.config.ends import ActorEnd, SourceEnd
+from orgloop.config.diff import VARIABLES
+from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.model import LoggerSpec
 from orgloop.config.paths import read_file, shown
 from orgloop.config.secrets import redacted
@@ -16,9 +17,6 @@ from orgloop.config.sop import SopFacts
 from orgloop.config.steps import Steps
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, plain_name
 from orgloop.plugin.settings import Settings
-
-VALUES = "values"
-"""The field that changes when a variable's value does, though the file says the same."""
 
 
 def snapshot(
@@ -30,11 +28,13 @@ def snapshot(
     actors: Iterable[ActorEnd],
     loggers: Mapping[str, LoggerSpec | None],
     steps: Steps,
+    run_usd: float | None,
     sops: Mapping[Path, SopFacts | str],
 ) -> dict[str, Any]:
     """JSON: per kind and name the fields as written, `${VARIABLE}` unresolved, secrets as fingerprints.
 
-    `sops` are SHA-256 by path. `defaults` are the `defaults:` maps, lowest first.
+    Beside them stand the `DERIVED` ones. `scripts` and `sops` are SHA-256 by path. `defaults` are the
+    `defaults:` maps, lowest first.
     """
     root = found.root
     merged: dict[str, Any] = {}
@@ -44,14 +44,15 @@ def snapshot(
         "version": 1,
         "project": name,
         "defaults": redacted(merged),
-        "sources": {end.entry.name: _end(end.entry, end) for end in sources},
-        "actors": {end.entry.name: _end(end.entry, end) for end in actors},
+        "sources": {end.entry.name: _source(end) for end in sources},
+        "actors": {end.entry.name: _actor(end, run_usd) for end in actors},
         "transforms": {
-            one.entry.name: _transform(one.entry, one.plugin.settings if one.plugin else None, steps)
+            one.entry.name: _transform(one.entry, one.plugin.settings if one.plugin else None)
             for one in steps.definitions.values()
         },
         "routes": {entry.name: _route(entry) for entry in found.routes},
         "loggers": {entry.name: _logger(entry, loggers.get(entry.name)) for entry in found.loggers},
+        "scripts": {shown(path, root): _hash(path) for path in sorted(steps.scripts)},
         "sops": {
             shown(path, root): facts.hash
             for path, facts in sorted(sops.items())
@@ -65,25 +66,52 @@ def _fields(entry: Entry[Any], model: type[Settings] | None) -> dict[str, Any]:
     fields = {key: redacted(value) for key, value in raw.items() if key not in ("id", "name", "config")}
     if raw.get("config"):
         fields["config"] = redacted(raw["config"], model)
+    if filled := list(_filled(raw, entry.spot.data)):
+        fields[VARIABLES] = fingerprint(filled)
     return fields
 
 
-def _end(entry: Entry[Any], end: SourceEnd | ActorEnd) -> dict[str, Any]:
-    fields = _fields(entry, end.kind.settings if end.kind else None)
+def _filled(raw: Any, data: Any) -> Iterator[Any]:
+    """The values in which variables stand, with what they are."""
+    if isinstance(raw, dict):
+        for key in raw:
+            yield from _filled(raw[key], data[key])
+    elif isinstance(raw, list):
+        for one, filled in zip(raw, data, strict=True):
+            yield from _filled(one, filled)
+    elif isinstance(raw, str) and "${" in raw:
+        yield data
+
+
+def _end(end: SourceEnd | ActorEnd, **defaults: Any) -> dict[str, Any]:
+    fields = _fields(end.entry, end.kind.settings if end.kind else None)
     fields["connector"] = plain_name(CONNECTORS, str(fields.get("connector")))
-    if end.spec is not None:
-        fields[VALUES] = end.spec.fingerprint
-    return fields
+    return fields | _place(end.entry, defaults)
 
 
-def _transform(entry: Entry[Any], model: type[Settings] | None, steps: Steps) -> dict[str, Any]:
+def _source(end: SourceEnd) -> dict[str, Any]:
+    raw, spec = end.entry.spot.raw, end.spec
+    config = raw.get("config") or {}
+    own = "poll" in raw or not {"poll", "poll_interval"}.isdisjoint(config)
+    if own or spec is None or spec.poll_interval_ms is None:
+        return _end(end)
+    return _end(end, poll_interval_ms=spec.poll_interval_ms)
+
+
+def _actor(end: ActorEnd, run_usd: float | None) -> dict[str, Any]:
+    return _end(end, run_usd=run_usd) if end.kind is not None and end.kind.has_runs else _end(end)
+
+
+def _place(entry: Entry[Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the file is, against which paths are read, and the defaults of the project that count here."""
+    return {"folder": str(entry.spot.folder)} | ({"defaults": dict(defaults)} if defaults else {})
+
+
+def _transform(entry: Entry[Any], model: type[Settings] | None) -> dict[str, Any]:
     fields = _fields(entry, model)
     for key in ("type", "package"):
         if isinstance(fields.get(key), str):
             fields[key] = plain_name(TRANSFORMS, fields[key])
-    script = steps.scripts.get(entry.name)
-    if script is not None:
-        fields["script_hash"] = _hash(script)
     return fields
 
 
@@ -97,9 +125,9 @@ def _route(entry: Entry[Any]) -> dict[str, Any]:
 def _logger(entry: Entry[Any], spec: LoggerSpec | None) -> dict[str, Any]:
     fields = _fields(entry, spec.plugin.settings if spec else None)
     fields["type"] = plain_name(LOGGERS, str(fields.get("type")))
-    if spec is not None:
-        fields[VALUES] = spec.fingerprint
-    return fields
+    level = getattr(spec.settings, "level", None) if spec is not None else None
+    own = "level" in (entry.spot.raw.get("config") or {})
+    return fields | _place(entry, {} if own or level is None else {"log_level": str(level)})
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Steps:
         self._shared: dict[tuple[str, Path, str], Settings] = {}
         self.definitions = {name: self._definition(entry) for name, entry in definitions.items()}
         self.used: set[str] = set()
-        self.scripts: dict[str, Path] = {}
+        self.scripts: set[Path] = set()
 
     def step(self, part: schema.Step, spot: Spot, number: int, *, incomplete: bool) -> StepSpec | None:
         """The step that a route's reference means. `incomplete`: not every definition is known."""
@@ -222,7 +222,7 @@ class Steps:
         script = getattr(settings, "script", None)
         if not isinstance(script, Path) or spot.lacks_variable(*path, "script"):
             return True
-        self.scripts[name] = script
+        self.scripts.add(script)
         where = spot.where(*path, "script")
         file = shown(script, self._root)
         try:

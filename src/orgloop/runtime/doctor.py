@@ -216,7 +216,7 @@ def _journal(patient: Patient) -> list[Finding]:
         and applied.root == str(sound.root)
     ):
         plan = diff(applied.snapshot, sound.snapshot)
-        changed = [item.name for item in plan.items if item.action != "same" and item.kind != "sop"]
+        changed = [item.name for item in plan.items if item.action != "same" and not item.is_live]
         if changed:
             detail = f"changed in the files, but not applied: {', '.join(changed)}"
             hint = "`orgloop plan` shows it, `orgloop start` applies it"
