@@ -41,6 +41,16 @@ def test_a_project_is_named_by_its_directory_or_its_file(name: str, tmp_path: Pa
         assert (organization.root, organization.file) == (tmp_path, tmp_path / name)
 
 
+def test_the_second_of_two_project_files_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"orgloop.yaml": HEAD + ROUTES, "orgloop.yml": HEAD})
+    finding = only(load_project(tmp_path, registry(), VARIABLES))
+    assert (finding.code, finding.file) == (Code.IGNORED_FILE, "orgloop.yml")
+    assert finding.message == "orgloop.yml is not read: the project is orgloop.yaml beside it"
+    (tmp_path / "orgloop.yml").unlink()
+    (tmp_path / "orgloop.yml").symlink_to("orgloop.yaml")
+    assert codes(load_project(tmp_path, registry(), VARIABLES)) == []
+
+
 def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "here", {"orgloop.yaml": HEAD + ROUTES})
     monkeypatch.chdir(tmp_path / "here")

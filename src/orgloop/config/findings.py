@@ -35,6 +35,7 @@ class Code(StrEnum):
     # the files
     NO_PROJECT = "no-project", "There is no orgloop.yaml where one was looked for."
     EMPTY_PROJECT = "empty-project", "The orgloop.yaml says nothing."
+    IGNORED_FILE = "ignored-file", "Beside the project's file lies another one that is not read."
     MISSING_FILE = "missing-file", "A file that the project names is not there, or cannot be read."
     YAML_SYNTAX = "yaml-syntax", "The file is not YAML."
     YAML_ENCODING = "yaml-encoding", "The file is not UTF-8."

@@ -127,6 +127,7 @@ class _Loader:
             hint = "make it readable, or name another file with --config"
             self.report.error(Code.NO_PROJECT, Where(file=self.file.name), message, hint)
             return Loaded(organization=None, findings=self.report.sorted(()))
+        self._doubt_another()
         own = (found.project.part.defaults, found.project.spot) if found.project else (None, None)
         levels = [(part, spot) for part, spot in (home, own) if part is not None and spot is not None]
         defaults = defaults_of(part for part, _ in levels)
@@ -140,6 +141,15 @@ class _Loader:
             findings=self.report.sorted([".env", *(shown(one, self.root) for one in found.files)]),
             variables=tuple(self.variables.uses),
         )
+
+    def _doubt_another(self) -> None:
+        """Warn of an orgloop.yml beside the orgloop.yaml that is read, or the other way round."""
+        names = FILE_NAMES if self.file.name in FILE_NAMES else ()
+        for other in (self.root / name for name in names if name != self.file.name):
+            if os.path.lexists(other) and os.path.realpath(other) != os.path.realpath(self.file):
+                message = f"{other.name} is not read: the project is {self.file.name} beside it"
+                place = Where(file=other.name, line=1, column=1)
+                self.report.warn(Code.IGNORED_FILE, place, message, "remove one of the two")
 
     def _home(self) -> tuple[schema.Defaults | None, Spot | None]:
         """The home's own `defaults:`, and the file they stand in."""
