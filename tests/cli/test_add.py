@@ -139,7 +139,7 @@ def test_files_that_exist_are_not_overwritten(orgloop: Orgloop, project: Path) -
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["source", "hook", "--connector", "cron"], "there is a source 'hook' already"),
+        (["source", "hook", "--connector", "cron"], "the source 'hook' exists already"),
         (["source", "x"], "installed are: claude-code"),
         (["source", "x", "--connector", "process"], "has no source"),
         (["actor", "x", "--connector", "cron"], "has no actor"),
@@ -212,3 +212,28 @@ def test_it_is_told_in_json_too(orgloop: Orgloop, project: Path) -> None:
     said = orgloop("add", "route", "all", "--json").json
     assert (said["section"], said["entry"]["name"]) == ("routes", "all")
     assert said["created"] == [str(project / "sops/all.md")]
+
+
+def test_what_is_an_example_is_said_so_that_it_is_replaced(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("add", "actor", "mine", "--connector", "process")
+    assert "  in its `config`, replace what is an example: `command`\n" in said.out
+    assert "replace" not in orgloop("add", "actor", "own", "--connector", "process", "--set", "command=x").out
+    assert "replace" not in orgloop("add", "actor", "tell", "--connector", "webhook").out
+    assert "`schedules`" in orgloop("add", "source", "cron").out
+
+
+def test_the_keys_that_can_be_set_are_listed_and_nothing_is_added(orgloop: Orgloop, place: Path) -> None:
+    said = orgloop("add", "source", "ticks", "--connector", "cron", "--keys")
+    assert (said.code, said.err) == (Exit.OK, "")
+    assert "schedules  required  At least one schedule" in said.out
+    keys = orgloop("add", "source", "github", "--keys", "--json").json["keys"]
+    assert [one["key"] for one in keys] == ["secret", "repo", "events", "authors", "team"]
+    for words in (["actor", "process"], ["logger", "file"], ["transform", "x", "--type", "dedup"]):
+        assert orgloop("add", *words, "--keys").code == Exit.OK
+    assert list(place.iterdir()) == []
+
+
+def test_a_key_that_is_not_known_says_how_to_list_those_that_are(orgloop: Orgloop, project: Path) -> None:
+    said = orgloop("add", "actor", "mine", "--connector", "process", "--set", "comand=x")
+    assert said.code == Exit.FAILED
+    assert "--keys" in said.err

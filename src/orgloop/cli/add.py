@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orgloop.cli.command import Cli, new_group
 from orgloop.cli.init import PERMISSION_MODES, connector_of
+from orgloop.cli.setting_keys import print_keys
 from orgloop.errors import Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
     from orgloop.cli.edit import Edit
-    from orgloop.plugin import Connector
+    from orgloop.plugin import ActorKind, Connector, SourceKind
 
 command = new_group(
     """Add a source, actor, route, transform or logger to orgloop.yaml.
@@ -26,13 +28,19 @@ command = new_group(
     ],
 )
 
-_set_option = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="One key of `config:`; VALUE is YAML. Repeatable.",
-)
+
+def _set_options(function: Callable[..., None]) -> Callable[..., None]:
+    set_one = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="One key of `config:`; VALUE is YAML. Repeatable.",
+    )
+    keys = click.option("--keys", is_flag=True, help="List the keys that --set takes, and add nothing.")
+    return set_one(keys(function))
+
+
 _connector_option = click.option("--connector", metavar="NAME", help="The connector; NAME if absent.")
 
 
@@ -42,17 +50,21 @@ _connector_option = click.option("--connector", metavar="NAME", help="The connec
 )
 @click.argument("name")
 @_connector_option
-@_set_option
-def add_source(cli: Cli, name: str, connector: str | None, settings: tuple[str, ...]) -> None:
+@_set_options
+def add_source(cli: Cli, name: str, connector: str | None, settings: tuple[str, ...], keys: bool) -> None:
     """Add a source of events."""
     from orgloop.cli.scaffold import source_entry
 
-    edit = _edit(cli, "sources", "source", name)
     plugin = connector_of(cli, connector or name)
     if plugin.source is None:
         raise Refused(f"the connector {plugin.name} has no source", hint=_others(cli, "source"))
-    edit.save(source_entry(name, plugin, _settings(settings)))
+    if keys:
+        print_keys(cli, plugin.source.settings)
+        return
+    edit, given = _edit(cli, "sources", "source", name), _settings(settings)
+    edit.save(source_entry(name, plugin, given))
     if not cli.out.json:
+        _say_examples(cli, plugin.source, given)
         cli.out.line(f"  route it: orgloop add route NAME --source {name}")
 
 
@@ -65,7 +77,7 @@ def add_source(cli: Cli, name: str, connector: str | None, settings: tuple[str, 
 )
 @click.argument("name")
 @_connector_option
-@_set_option
+@_set_options
 @click.option(
     "--permission-mode",
     type=click.Choice(PERMISSION_MODES),
@@ -74,17 +86,26 @@ def add_source(cli: Cli, name: str, connector: str | None, settings: tuple[str, 
     help="What a coding agent may do without asking.",
 )
 def add_actor(
-    cli: Cli, name: str, connector: str | None, settings: tuple[str, ...], permission_mode: str
+    cli: Cli,
+    name: str,
+    connector: str | None,
+    settings: tuple[str, ...],
+    keys: bool,
+    permission_mode: str,
 ) -> None:
     """Add somebody who does work."""
     from orgloop.cli.scaffold import actor_entry
 
-    edit = _edit(cli, "actors", "actor", name)
     plugin = connector_of(cli, connector or name)
     if plugin.actor is None:
         raise Refused(f"the connector {plugin.name} has no actor", hint=_others(cli, "actor"))
-    edit.save(actor_entry(name, plugin, permission_mode, _settings(settings)))
+    if keys:
+        print_keys(cli, plugin.actor.settings)
+        return
+    edit, given = _edit(cli, "actors", "actor", name), _settings(settings)
+    edit.save(actor_entry(name, plugin, permission_mode, given))
     if not cli.out.json:
+        _say_examples(cli, plugin.actor, given)
         cli.out.line(f"  route to it: orgloop add route NAME --actor {name}")
 
 
@@ -146,16 +167,19 @@ def add_route(
 @click.option(
     "--type", "kind", metavar="NAME", default="script", show_default=True, help="An installed transform."
 )
-@_set_option
-def add_transform(cli: Cli, name: str, kind: str, settings: tuple[str, ...]) -> None:
+@_set_options
+def add_transform(cli: Cli, name: str, kind: str, settings: tuple[str, ...], keys: bool) -> None:
     """Add a transform: a step that passes, changes or drops an event.
 
     A script gets a file of its own to begin with. What fails is held for a person, not passed on.
     """
     from orgloop.cli.scaffold import SCRIPT
 
-    edit = _edit(cli, "transforms", "transform", name)
     plugin = cli.registry.transform(kind)
+    if keys:
+        print_keys(cli, plugin.settings)
+        return
+    edit = _edit(cli, "transforms", "transform", name)
     config = _settings(settings)
     entry: dict[str, Any] = {"name": name, "type": plugin.name}
     if plugin.name == "script" and "script" not in config:
@@ -172,11 +196,14 @@ def add_transform(cli: Cli, name: str, kind: str, settings: tuple[str, ...]) -> 
 )
 @click.argument("name")
 @click.option("--type", "kind", metavar="NAME", help="An installed logger; NAME if absent.")
-@_set_option
-def add_logger(cli: Cli, name: str, kind: str | None, settings: tuple[str, ...]) -> None:
+@_set_options
+def add_logger(cli: Cli, name: str, kind: str | None, settings: tuple[str, ...], keys: bool) -> None:
     """Add a logger: somebody who is told of everything that happens."""
-    edit = _edit(cli, "loggers", "logger", name)
     plugin = cli.registry.logger(kind or name)
+    if keys:
+        print_keys(cli, plugin.settings)
+        return
+    edit = _edit(cli, "loggers", "logger", name)
     config = _settings(settings)
     edit.save({"name": name, "type": plugin.name} | ({"config": config} if config else {}))
 
@@ -187,8 +214,23 @@ def _edit(cli: Cli, section: str, word: str, name: str) -> Edit:
 
     edit = Edit(cli, section, word)
     if name in edit.names(section):
-        raise Conflict(f"there is a {word} {name!r} already", hint=f"choose another name for the new {word}")
+        raise Conflict(f"the {word} {name!r} exists already", hint=f"choose another name for the new {word}")
     return edit
+
+
+def _say_examples(cli: Cli, kind: SourceKind | ActorKind, given: Mapping[str, Any]) -> None:
+    """Say what nobody chose and everybody chooses for themselves; a variable asks for its value by itself."""
+    from orgloop.cli.scaffold import variables_in
+
+    fields = kind.settings.model_fields
+    examples = [
+        f"`{key}`"
+        for key, value in kind.scaffold.items()
+        if key not in given and key in fields and fields[key].is_required()
+        if not variables_in(json.dumps(value))
+    ]
+    if examples:
+        cli.out.line(f"  in its `config`, replace what is an example: {', '.join(examples)}")
 
 
 def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
