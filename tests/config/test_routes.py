@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.config.findings import Code
+from orgloop.config.sop import MAX_BYTES
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound
 
 
@@ -201,6 +202,13 @@ def test_a_prompt_file_that_is_no_text_is_an_error(content: bytes | None, tmp_pa
     path = tmp_path / "sop.md"
     path.mkdir() if content is None else path.write_bytes(content)
     assert only(load(tmp_path, route("    with: {prompt_file: sop.md}\n"))).code is Code.MISSING_SOP
+
+
+def test_a_prompt_file_that_is_too_large_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "sop.md").write_bytes(b"x" * (MAX_BYTES + 1))
+    finding = only(load(tmp_path, route("    with: {prompt_file: sop.md}\n")))
+    assert finding.code is Code.MISSING_SOP
+    assert finding.message.endswith("its prompt file sop.md cannot be read: it is larger than 1 MB")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orgloop.config.sop import MAX_BYTES, inspect
 from orgloop.core.event import Event
 from orgloop.runtime.prompt import EVENT_LIMIT, SopMissing, SopShelf, clean, compose, parse_sop
 
@@ -126,6 +128,24 @@ def test_an_edit_counts_from_the_next_wake_on(tmp_path: Path) -> None:
     os.utime(path, ns=(1, 1))
     assert shelf.get(path).body == "two"
     assert shelf.get(path).hash != first.hash
+
+
+def test_the_hash_is_that_of_the_file_whatever_its_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "s.md"
+    path.write_bytes(b"---\r\nrender: true\r\n---\r\nRead.\r\nWrite.\r\n")
+    sop = SopShelf().get(path)
+    assert sop.hash == hashlib.sha256(path.read_bytes()).hexdigest() == inspect(path).hash
+    assert sop.text.encode() == path.read_bytes()
+    assert (sop.meta, sop.body) == ({"render": True}, "Read.\nWrite.\n")
+
+
+def test_what_is_too_large_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "s.md"
+    path.write_bytes(b"x" * MAX_BYTES)
+    assert len(SopShelf().get(path).body) == MAX_BYTES
+    path.write_bytes(b"x" * (MAX_BYTES + 1))
+    with pytest.raises(SopMissing, match="it is larger than 1 MB"):
+        SopShelf().get(path)
 
 
 def test_what_is_no_readable_file_is_missing(tmp_path: Path) -> None:

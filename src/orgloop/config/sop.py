@@ -18,6 +18,10 @@ _FRONT_MATTER: Final = re.compile(
 )
 
 
+MAX_BYTES: Final = 1024 * 1024
+"""Bytes of a prompt file: far more than an agent reads with care."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SopFacts:
     """A prompt file. `hash` is its SHA-256, `rendered` what its front matter says.
@@ -60,9 +64,17 @@ def renders(meta: Mapping[str, Any]) -> bool:
     return meta.get("render") is True
 
 
+def read(path: Path) -> bytes:
+    """A prompt file as it is. Raises OSError, or ValueError if it is too large."""
+    content = read_file(path, MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES // 1024**2} MB")
+    return content
+
+
 def inspect(path: Path) -> SopFacts:
-    """Read a prompt file. Raises OSError, or UnicodeDecodeError if it is not UTF-8."""
-    content = read_file(path)
+    """Read a prompt file. Raises OSError, or ValueError if it is too large or not UTF-8."""
+    content = read(path)
     text = content.decode("utf-8")
     meta, body = _parts(text)
     at = text.find("{{", len(text) - len(body))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import stat
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from typing import Any, Final
 
 import orjson
 
-from orgloop.config.sop import renders, split
+from orgloop.config.paths import reason
+from orgloop.config.sop import read, renders, split
 from orgloop.core.event import Event
 from orgloop.core.fields import Template, text
 
@@ -41,7 +41,10 @@ class SopMissing(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sop:
-    """A prompt file as it was at a wake. `meta` is its front matter, `body` the text behind it."""
+    """A prompt file as it was at a wake. `meta` is its front matter, `body` the text behind it.
+
+    `text` is all of it as it stands in the file, of which `hash` is the SHA-256. `body` has plain line ends.
+    """
 
     path: str
     text: str
@@ -71,11 +74,10 @@ class SopShelf:
             known = self._sops.get(path)
             if known is not None and known[0] == stamp:
                 return known[1]
-            if not stat.S_ISREG(found.st_mode):
-                raise SopMissing(f"{path} is no file")
-            sop = parse_sop(str(path), path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as exc:
-            raise SopMissing(f"{path} cannot be read: {exc}") from exc
+            # Not as text, which would change its line ends: the hash is that of the file.
+            sop = parse_sop(str(path), read(path).decode("utf-8"))
+        except (OSError, ValueError) as exc:
+            raise SopMissing(f"{path} cannot be read: {reason(exc)}") from exc
         self._sops[path] = (stamp, sop)
         return sop
 
@@ -84,7 +86,11 @@ def parse_sop(path: str, content: str) -> Sop:
     """Split a prompt file. Front matter that is not a map is left out and has no meaning."""
     meta, body = split(content)
     return Sop(
-        path=path, text=content, body=body, meta=meta, hash=hashlib.sha256(content.encode()).hexdigest()
+        path=path,
+        text=content,
+        body=body.replace("\r\n", "\n"),
+        meta=meta,
+        hash=hashlib.sha256(content.encode()).hexdigest(),
     )
 
 
