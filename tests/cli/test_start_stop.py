@@ -124,6 +124,18 @@ def test_a_project_file_that_was_lost_takes_nothing_away(acme: Organization) -> 
     assert acme.post("hook", {"type": "work"})[0] == 200
 
 
+def test_the_environment_says_how_large_a_request_may_be(acme: Organization) -> None:
+    large = {"type": "work", "text": "x" * 1_500_000}
+    acme.environ["ORGLOOP_BODY_LIMIT"] = "lots"
+    said = acme.command("start", "--daemon", check=False)
+    assert said.returncode == 1
+    assert "ORGLOOP_BODY_LIMIT is 'lots', not a size" in said.stderr
+    acme.environ["ORGLOOP_BODY_LIMIT"] = "2MB"
+    acme.command("start", "--daemon")
+    assert acme.post("hook", large)[0] == 200
+    assert acme.post("hook", large | {"more": large["text"]})[0] == 413
+
+
 def test_a_variable_that_only_another_terminal_lacks_needs_nobody(acme: Organization) -> None:
     acme.write({"orgloop.yaml": PROJECT.replace("config: {}", 'config: {secret: "${HOOK_SECRET}"}')})
     acme.environ["HOOK_SECRET"] = "hush"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from orgloop.web.body import BodyBounds
+from orgloop.errors import OrgLoopError
+from orgloop.web.body import BODY_LIMIT, BodyBounds, body_limit_of
 from tests.web.daemon import Daemon, daemon, until
 from tests.web.raw import post, wire
 
@@ -85,3 +86,18 @@ async def test_the_limit_holds_however_a_body_comes(more: bytes, at_once: bool, 
         for piece in [request] if at_once else [request[:500], request[500:]]:
             await connection.send(piece)
         assert (await connection.answer()).status == (413 if more else 200)
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [(None, BODY_LIMIT), ("", BODY_LIMIT), ("25MB", 25 * 1024**2), (" 1 KB ", 1024), ("32mb", 32 * 1024**2)],
+)
+def test_the_environment_says_how_large_a_body_may_be(said: str | None, limit: int) -> None:
+    assert body_limit_of({} if said is None else {"ORGLOOP_BODY_LIMIT": said}) == limit
+
+
+@pytest.mark.parametrize("said", ["25", "much", "-1MB", "0B", "33MB"])
+def test_a_limit_that_is_none_or_does_not_fit_says_what_does(said: str) -> None:
+    with pytest.raises(OrgLoopError, match="ORGLOOP_BODY_LIMIT is ") as caught:
+        body_limit_of({"ORGLOOP_BODY_LIMIT": said})
+    assert "from 1KB to 32MB" in caught.value.hint

@@ -26,6 +26,7 @@ from orgloop.runtime.doctor import Patient, examine
 from orgloop.runtime.home import DaemonInfo, Home, mark_of, port_of, running_daemon, wanted_port
 from orgloop.runtime.http import HttpClient
 from orgloop.runtime.runtime import Runtime
+from orgloop.web.body import body_limit_of
 from orgloop.web.server import serve
 
 SWITCH_INTERVAL: Final = 0.001
@@ -87,6 +88,7 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
             on_reload=partial(_reload, runtime, place),
             doctor=partial(_doctor, runtime, place, reader),
             metrics_port=port_of(place.environ, "ORGLOOP_METRICS_PORT"),
+            body_limit=body_limit_of(place.environ),
         )
         port = await server.start()
         await runtime.start()

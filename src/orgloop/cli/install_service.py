@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orgloop.cli.service_files import Service
     from orgloop.cli.service_manager import Manager
 
-KEPT = ("PATH", "ORGLOOP_PORT", "ORGLOOP_METRICS_PORT")
+KEPT = ("PATH", "ORGLOOP_PORT", "ORGLOOP_METRICS_PORT", "ORGLOOP_BODY_LIMIT")
 """Variables of this terminal that the service gets, besides its home."""
 
 

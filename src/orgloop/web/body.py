@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import StreamReader, web
 
-from orgloop.errors import Overloaded, Refused
+from orgloop.core.units import UnitError, parse_size
+from orgloop.errors import OrgLoopError, Overloaded, Refused
 
 BODY_LIMIT: Final = 1024 * 1024
 """Bytes of a body, unless the server is told otherwise."""
+
+LEAST: Final = 1024
+"""Bytes that a limit leaves at least: what a person types into a command."""
+
+VARIABLE: Final = "ORGLOOP_BODY_LIMIT"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +36,23 @@ class BodyBounds:
     small: int = 16 * 1024
     room: int = 32 * 1024 * 1024
     at_once: int = 2
+
+
+def body_limit_of(environ: Mapping[str, str]) -> int:
+    """`$ORGLOOP_BODY_LIMIT`, else `BODY_LIMIT`. Raises OrgLoopError if it is no size, or none that fits."""
+    said = environ.get(VARIABLE, "").strip()
+    if not said:
+        return BODY_LIMIT
+    most = BodyBounds().room
+    hint = f"set it to a size from {LEAST // 1024}KB to {most // 1024**2}MB, such as 25MB, or unset it"
+    try:
+        limit = parse_size(said)
+    except UnitError as exc:
+        raise OrgLoopError(f"{VARIABLE} is {said!r}, not a size", hint=hint) from exc
+    if not LEAST <= limit <= most:
+        # A body that is larger than the room for all of them would never get in.
+        raise OrgLoopError(f"{VARIABLE} is {said!r}, out of bounds", hint=hint)
+    return limit
 
 
 class Bodies:
@@ -146,4 +169,6 @@ async def _answer_expectation(request: web.BaseRequest) -> None:
 
 
 def _too_large(limit: int) -> Refused:
-    return Refused(f"the body is larger than {limit} bytes", hint="send less in one request", status=413)
+    return Refused(
+        f"the body is larger than {limit} bytes", hint=f"send less, or raise {VARIABLE}", status=413
+    )
