@@ -13,7 +13,7 @@ import orjson
 
 from orgloop.config.load import load_or_raise
 from orgloop.core.delivery import State
-from orgloop.core.happening import Happening, Hold, HoldReason, Rejected, Unavailable
+from orgloop.core.happening import Happening, Hold, HoldReason, NotStarted, Rejected, Unavailable
 from orgloop.core.units import DAY, HOUR, MINUTE
 from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, NewDelivery, NewEvent
 from orgloop.journal.sqlite import SqliteJournal, open_journal
@@ -183,6 +183,32 @@ class Story:
             end = run_end(wake, id, at=self.now - began + lasted, text=says, **more)
             assert await self.journal.end_run(end)
         return id
+
+    async def knocks(self, times: int, why: str) -> None:
+        """A delivery whose program cannot be started, so many times; each says that it starts."""
+        event, _ = await self.event("pr-review", ago=HOUR)
+        trace = f"trc_{event[4:]}"
+        for number in range(times):
+            ago = HOUR - number * MINUTE
+            wake, id = await self._claim("pr-review", ago), f"run_{number:x}{event[5:]}"
+            document = {"payload": {"run_id": id}, "provenance": {"platform_event": "session.started"}}
+            said = NewEvent(
+                id=f"evt_a{number:x}{event[6:]}",
+                source="engineer",
+                type="resource.changed",
+                platform_event="session.started",
+                trace_id=trace,
+                hops=1,
+                document=orjson.dumps(document),
+                deliveries=[],
+            )
+            follow_up = Acceptance(source="engineer", at=self.now - ago, events=[said])
+            assert await self.journal.start_run(run_start(wake, id, at=self.now - ago, follow_up=follow_up))
+            happening = NotStarted(outcome=Unavailable(reason=why))
+            end = run_end(
+                wake, id, at=self.now - ago, happening=happening, outcome="", reason="not_started", text=why
+            )
+            assert await self.journal.end_run(end)
 
     async def _claim(self, route: str, ago: int) -> Any:
         (wake,) = (await self.journal.claim([ClaimWant(actor=ACTORS[route], slots=1)], self.now - ago)).wakes

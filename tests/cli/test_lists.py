@@ -130,6 +130,28 @@ def test_a_run_that_failed_tells_the_last_that_it_said(
     assert "ended after 15s: config.timeout" in orgloop("runs", "show", "run_0000000000000066").out
 
 
+def test_runs_of_one_delivery_that_did_not_start_are_one_line(
+    acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+
+    async def knock(story: Story) -> None:
+        story.count = 100
+        await story.knocks(7, "cannot run /bin/nobody")
+
+    tell(home, knock)
+    for words in (["runs", "--all"], ["runs", "--all", "-n", "2"]):
+        first, second, *_ = rows(orgloop(*words).out)
+        assert (first[0], first[-1]) == ("○", "7 times: cannot run /bin/nobody")
+        assert second[2] == "run_0000000000000002"
+    assert len(orgloop("runs", "--all", "--json").json) == 8
+    traced = orgloop("trace", "evt_0000000000000065").out
+    assert traced.count("session.started") == 0
+    assert "not started: cannot run /bin/nobody  (7 times)" in traced
+    assert "session.started" in (whole := orgloop("trace", "evt_0000000000000065", "--all").out)
+    assert "woke nobody  (7 times)" in whole
+
+
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [

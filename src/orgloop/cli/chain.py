@@ -91,16 +91,15 @@ def read_chain(reader: Reader, trace_id: str, waits: Waits | None = None) -> Cha
     run_of = {run.delivery_id: run for run in runs if run.reason != "not_started"}
     nodes = {event.id: EventNode(row=event) for event in events}
     by_delivery: dict[str, DeliveryNode] = {}
-    by_run: dict[str, DeliveryNode] = {}
     for row in deliveries:
         node = DeliveryNode(row=row, run=run_of.get(row.id), waits=waits.why(row) if waits else "")
         by_delivery[row.id] = node
-        if node.run is not None:
-            by_run[node.run.id] = node
         nodes[row.event_id].deliveries.append(node)
     for step in steps:
         if step.delivery_id in by_delivery:
             by_delivery[step.delivery_id].steps.append(step)
+    # What did not start is no run here, but its `session.started` belongs to its delivery all the same.
+    by_run = {run.id: by_delivery[run.delivery_id] for run in runs if run.delivery_id in by_delivery}
     roots = list(_attach(nodes, by_run))
     costs = [run.cost_usd for run in runs if run.cost_usd is not None]
     ends = [row.at for row in events] + [step.at for step in steps]

@@ -126,12 +126,13 @@ class ChainDrawing:
 
     # --- what is said ---------------------------------------------------------------------------
 
-    def _event(self, node: EventNode) -> _Branch:
+    def _event(self, node: EventNode, times: int = 1) -> _Branch:
         """An event. With one delivery, as nearly always, that shares its branch: long chains stay narrow."""
         style, row = self._out.style, node.row
         by = f" by {one_line(author)}" if (author := author_of(row)) else ""
         what = f"{style('●', 'blue')} {style(row.source, 'bold')} {one_line(event_name(row))}{by}"
         nobody = "" if node.deliveries else self._dim("  woke nobody")
+        nobody += self._dim(f"  ({times} times)") if times > 1 else ""
         line = _Row(text=f"{what}  {self._dim(clock(row.at))}{nobody}", id=row.id)
         below = [self._delivery(one) for one in node.deliveries]
         if len(below) != 1:
@@ -139,9 +140,9 @@ class ChainDrawing:
         return _Branch(rows=[line, *below[0].rows], below=below[0].below)
 
     def _delivery(self, node: DeliveryNode) -> _Branch:
-        shown = [event for event in node.events if self._show_all or event.deliveries]
         rows = [self._delivery_row(node), *self._details(node)]
-        return _Branch(rows=rows, below=[self._event(event) for event in shown])
+        shown = [event for event in node.events if self._show_all or event.deliveries]
+        return _Branch(rows=rows, below=[self._event(event, times) for event, times in _alike(shown)])
 
     def _delivery_row(self, node: DeliveryNode) -> _Row:
         style, row = self._out.style, node.row
@@ -215,3 +216,12 @@ class ChainDrawing:
             yield _Row(text=said, indent=_QUOTE, most=SAID_LINES)
         if decided:
             yield _Row(text=decided, indent=_QUOTE, most=SAID_LINES, style="cyan")
+
+
+def _alike(events: Sequence[EventNode]) -> Iterator[tuple[EventNode, int]]:
+    """Events, those in a row that woke nobody and are called the same as one: the first, and how many."""
+    for _, again in groupby(
+        events, lambda one: (one.row.source, event_name(one.row), one.row.id if one.deliveries else "")
+    ):
+        first, *others = again
+        yield first, 1 + len(others)

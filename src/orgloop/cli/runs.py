@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from orgloop.cli.command import Cli, new_group
 from orgloop.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    from orgloop.journal.model import EventRow, RunRow
+    from orgloop.journal.model import EventRow, Query, RunRow
     from orgloop.journal.protocols import Reader
 
 command = new_group(
@@ -41,7 +41,12 @@ def list_runs(cli: Cli, ended: bool, actor: str, route: str, since: str | None, 
 
     query = asked(limit=limit, since=since, actor=actor, route=route)
     with cli.journal() as reader:
-        found = reader.runs(query, open_only=not ended)
+        found: Sequence[RunRow]
+        times: Mapping[str, int] = {}
+        if ended and not cli.out.json:
+            found, times = _folded_up(reader, query)
+        else:
+            found = reader.runs(query, open_only=not ended)
         what = "no agent has been at work" if ended else "no agent is at work"
         words = "" if found else nothing_found(reader, query, what)
         events = {run.event_id: reader.event(run.event_id) for run in found}
@@ -50,7 +55,7 @@ def list_runs(cli: Cli, ended: bool, actor: str, route: str, since: str | None, 
 
         cli.out.data([shapes.run(run) for run in found])
     elif found:
-        _show(cli, found, events)
+        _show(cli, found, events, times)
         if len(found) == limit:
             from orgloop.cli.deliveries import older
 
@@ -134,7 +139,40 @@ def find_run(reader: Reader, id: str) -> RunRow:
     return found
 
 
-def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) -> None:
+def _folded_up(reader: Reader, query: Query) -> tuple[Sequence[RunRow], Mapping[str, int]]:
+    """As many runs as are asked for, those of one delivery that did not start as one: the newest of them.
+
+    Also how many each stands for, by its id.
+    """
+    from dataclasses import replace
+
+    from orgloop.cli.query import MOST
+
+    limit = query.limit
+    while True:
+        rows = reader.runs(query)
+        shown: dict[str, RunRow] = {}
+        for row in rows:
+            shown.setdefault(row.delivery_id if row.reason == "not_started" else row.id, row)
+        if len(shown) >= limit or len(rows) < query.limit or query.limit == MOST:
+            break
+        query = replace(query, limit=min(MOST, query.limit * 4))
+    first = list(shown.values())[:limit]
+    return first, {run.id: _not_started(reader, run) for run in first if run.reason == "not_started"}
+
+
+def _not_started(reader: Reader, run: RunRow) -> int:
+    """How many runs of its delivery did not start."""
+    from orgloop.cli.query import MOST
+    from orgloop.journal.model import Query
+
+    alike = reader.runs(Query(event_id=run.event_id, reason=run.reason, limit=MOST, payloads=False))
+    return sum(one.delivery_id == run.delivery_id for one in alike)
+
+
+def _show(
+    cli: Cli, runs: Sequence[RunRow], events: Mapping[str, EventRow | None], times: Mapping[str, int]
+) -> None:
     from rich.text import Text
 
     from orgloop.cli.grid import Column, print_grid
@@ -147,6 +185,10 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
     def why(run: RunRow) -> str:
         event = events.get(run.event_id)
         return f"{event.source} {one_line(event_name(event))}" if event is not None else ""
+
+    def said(run: RunRow) -> str:
+        many = times.get(run.id, 1)
+        return f"{many} times: {says(run)}" if many > 1 else says(run)
 
     columns = [
         Column(name=""),
@@ -174,7 +216,7 @@ def _show(cli: Cli, runs: Sequence[RunRow], events: dict[str, EventRow | None]) 
                 Text(outcome_word(run, gone=is_gone(cli, run)), OUTCOME_STYLES.get(run.outcome, "yellow")),
                 age_of(run, now),
                 dollars(run.cost_usd),
-                says(run),
+                said(run),
             ]
             for run in runs
         ],
