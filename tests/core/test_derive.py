@@ -59,6 +59,7 @@ class AStep:
     trace_id: str = "trc_1"
     source: str = "github"
     event_type: str = "resource.changed"
+    platform_event: str = "pull_request.opened"
     route: str = "pr-review"
     actor: str = "engineer"
 
@@ -76,6 +77,7 @@ def test_an_event_that_no_route_wants() -> None:
         trace_id="trc_1",
         source="github",
         event_type="resource.changed",
+        event_name="pull_request.opened",
         metadata={"platform_event": "pull_request.opened"},
     )
     assert unmatched == replace(emitted, phase=Phase.ROUTE_NO_MATCH, metadata={})
@@ -275,6 +277,7 @@ def test_a_try_is_told_with_its_times_and_its_prompt() -> None:
         target="engineer",
         route="pr-review",
         event_type="resource.changed",
+        event_name="pull_request.opened",
         result="delivered",
         duration_ms=250,
         metadata={"attempt": 2, "detail": "200 OK"},
@@ -330,6 +333,7 @@ def test_a_record_s_document_has_the_public_names_and_nothing_empty() -> None:
         route="o",
         transform="x",
         event_type="y",
+        event_name="z",
         result="dead",
         error="why",
         duration_ms=0,
@@ -337,7 +341,7 @@ def test_a_record_s_document_has_the_public_names_and_nothing_empty() -> None:
     ).document()
     assert list(everything) == [
         *("timestamp", "level", "phase", "event_id", "trace_id", "delivery_id", "run_id", "source", "target"),
-        *("route", "transform", "event_type", "result", "error", "duration_ms", "metadata"),
+        *("route", "transform", "event_type", "event_name", "result", "error", "duration_ms", "metadata"),
     ]
 
 

@@ -20,6 +20,7 @@ FULL: Final = Record(
     at=AT,
     phase=Phase.DELIVER_RETRY,
     event_id="evt_1",
+    delivery_id="dlv_1",
     source="github",
     target="engineer",
     route="pr-review",
@@ -53,8 +54,31 @@ def shown(*records: Record, colored: bool = False, folds: bool = False, **config
 def test_a_line_says_when_what_where_and_how_it_went() -> None:
     assert shown(FULL) == (
         "10:00:00.123 ↻ deliver.retry src=github tgt=engineer route=pr-review xform=noise "
-        "type=resource.changed result=retry 12.5ms err=500 Internal Server Error\n"
+        "type=resource.changed result=retry dlv_1 12.5ms err=500 Internal Server Error\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("phase", "id"),
+    [
+        (Phase.SOURCE_EMIT, "evt_1"),
+        (Phase.ROUTE_MATCH, "evt_1"),
+        (Phase.TRANSFORM_DROP, "evt_1"),
+        (Phase.DELIVER_WAIT, "dlv_1"),
+        (Phase.RUN_FAILED, "run_1"),
+    ],
+)
+def test_a_line_has_the_name_of_its_event_and_the_id_of_what_it_is_about(phase: Phase, id: str) -> None:
+    record = Record(
+        at=AT,
+        phase=phase,
+        event_id="evt_1",
+        delivery_id="dlv_1",
+        run_id="run_1",
+        event_type="resource.changed",
+        event_name="deploy.finished",
+    )
+    assert shown(record).endswith(f" type=deploy.finished {id}\n")
 
 
 def test_in_a_terminal_a_long_line_goes_on_under_its_phase(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +86,8 @@ def test_in_a_terminal_a_long_line_goes_on_under_its_phase(monkeypatch: pytest.M
     assert shown(FULL, folds=True).splitlines() == [
         "10:00:00.123 ↻ deliver.retry src=github tgt=engineer",
         "               route=pr-review xform=noise",
-        "               type=resource.changed result=retry 12.5ms",
-        "               err=500 Internal Server Error",
+        "               type=resource.changed result=retry dlv_1",
+        "               12.5ms err=500 Internal Server Error",
     ]
 
 
@@ -116,7 +140,8 @@ def test_every_phase_has_an_icon_and_a_colour() -> None:
 def test_colours_are_for_terminals() -> None:
     assert shown(FULL, colored=True) == (
         "\x1b[2m10:00:00.123\x1b[0m \x1b[33m↻ deliver.retry\x1b[0m src=github tgt=engineer route=pr-review "
-        "xform=noise type=resource.changed result=retry 12.5ms \x1b[31merr=500 Internal Server Error\x1b[0m\n"
+        "xform=noise type=resource.changed result=retry dlv_1 12.5ms "
+        "\x1b[31merr=500 Internal Server Error\x1b[0m\n"
     )
     assert "\x1b" not in shown(FULL, colored=True, color=False)
 

@@ -42,9 +42,7 @@ class Filter:
             and _is(self.actor, record.target)
             and (self.id is None or self.id in ids)
             and _is(self.trace, record.trace_id)
-            and (
-                self.event is None or self.event in (record.event_type, record.metadata.get("platform_event"))
-            )
+            and (self.event is None or self.event in (record.event_type, record.event_name))
             and (
                 self.result is None
                 or self.result in (record.result, record.phase, record.phase.rpartition(".")[2])

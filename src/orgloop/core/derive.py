@@ -109,6 +109,8 @@ class StepFacts(Protocol):
     def run_id(self) -> str | None: ...
     @property
     def run_outcome(self) -> str: ...
+    @property
+    def platform_event(self) -> str: ...
 
 
 def of_event(event: EventFacts, deliveries: Iterable[DeliveryFacts], at: int) -> list[Record]:
@@ -222,6 +224,7 @@ def _of_delivery(step: StepFacts, phase: Phase, at: int, **more: Any) -> Record:
         target=step.actor,
         route=step.route,
         event_type=step.event_type,
+        event_name=step.platform_event,
         **more,
     )
 
@@ -297,5 +300,6 @@ def _of_accepted(event: EventFacts, phase: Phase, at: int, **more: Any) -> Recor
         trace_id=event.trace_id,
         source=event.source,
         event_type=event.type,
+        event_name=event.platform_event,
         **more,
     )

@@ -75,7 +75,8 @@ LEVELS: Mapping[Phase, Level] = {
 class Record:
     """One thing that happened. `at` is ms since 1970, `duration_ms` milliseconds; empty means not applicable.
 
-    `target` is the actor's id, `result` the outcome in a word or two, `error` what went wrong.
+    `event_name` is what its provider calls the event, `target` the actor's id, `result` the outcome in a word
+    or two, `error` what went wrong.
     """
 
     at: int
@@ -89,6 +90,7 @@ class Record:
     route: str = ""
     transform: str = ""
     event_type: str = ""
+    event_name: str = ""
     result: str = ""
     error: str = ""
     duration_ms: float | None = None
@@ -127,6 +129,7 @@ _OPTIONAL: Final = (
     "route",
     "transform",
     "event_type",
+    "event_name",
     "result",
     "error",
 )

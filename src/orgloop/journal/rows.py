@@ -91,6 +91,7 @@ def step_row(raw: Raw) -> StepRow:
         sop_file=raw[16],
         run_id=raw[17],
         run_outcome=raw[18],
+        platform_event=raw[19],
     )
 
 

@@ -116,14 +116,12 @@ class ConsoleLogger:
             "tgt": record.target,
             "route": record.route,
             "xform": record.transform,
-            "type": record.event_type,
+            "type": record.event_name or record.event_type,
             "result": record.result,
         }
-        if record.phase is Phase.SOURCE_EMIT:
-            # What a person pastes into a trace, under the name that the provider gives it.
-            named |= {"type": str(record.metadata.get("platform_event") or record.event_type)}
-            named |= {"event": record.event_id}
         yield from (f"{name}={_plain(value)}" for name, value in named.items() if value)
+        if id := _subject(record):
+            yield id
         if record.duration_ms is not None:
             yield f"{record.duration_ms:.2f}".rstrip("0").rstrip(".") + "ms"
         if not record.error and isinstance(reason := record.metadata.get("reason"), str):
@@ -143,6 +141,17 @@ class ConsoleLogger:
 
 _dumped: Final = partial(json.dumps, default=str, ensure_ascii=False)
 """The library's own JSON, since it takes half a surrogate pair and numbers of any size."""
+
+
+def _subject(record: Record) -> str:
+    """The id of what a line is about, to paste into `orgloop trace`: of a run, a delivery or an event."""
+    match record.phase.partition(".")[0]:
+        case "run":
+            return record.run_id
+        case "deliver":
+            return record.delivery_id
+        case _:
+            return record.event_id
 
 
 def _clock(at: int) -> str:

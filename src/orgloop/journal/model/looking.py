@@ -82,6 +82,7 @@ class StepRow:
     sop_file: str | None
     run_id: str | None
     run_outcome: str = ""
+    platform_event: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
