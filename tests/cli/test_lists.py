@@ -152,6 +152,10 @@ def test_runs_of_one_delivery_that_did_not_start_are_one_line(
     assert "woke nobody  (7 times)" in whole
 
 
+def test_no_delivery_in_a_state_is_not_no_delivery(acme: Path, orgloop: Orgloop) -> None:
+    assert orgloop("deliveries", "--state", "running").out == "there is no delivery that fits\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "count"),
     [

@@ -41,7 +41,7 @@ def asked(
     if not 1 <= limit <= MOST:
         raise Refused(f"--limit {limit} is not possible", hint=f"from 1 to {MOST}; --since goes further back")
     return Query(
-        states=[State(word) for word in states],
+        states=tuple(State(word) for word in states),
         source=source,
         route=route,
         actor=actor,
@@ -59,7 +59,7 @@ def nothing_found(reader: Reader, query: Query, what: str) -> str:
     from orgloop.journal.model import Query
 
     require_known(reader, source=query.source, route=query.route, actor=query.actor)
-    narrowed = query != Query(limit=query.limit, states=query.states, payloads=query.payloads)
+    narrowed = query != Query(limit=query.limit, payloads=query.payloads)
     return f"{what} that fits" if narrowed else f"{what} yet"
 
 

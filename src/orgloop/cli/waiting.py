@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -76,14 +77,15 @@ def _list(cli: Cli, state: str, *, limit: int, **filters: Any) -> None:
     query = asked(limit=limit, states=[state], **filters)
     with cli.journal() as reader:
         found = reader.deliveries(query)
-        words = "" if found else nothing_found(reader, query, f"nothing is {state}").removesuffix(" yet")
+        # Its own state is what it lists, not what somebody asked for.
+        words = "" if found else nothing_found(reader, replace(query, states=()), f"nothing is {state}")
         groups = [row for row in reader.backlog() if row.state == state and _fits(row, query)]
     if cli.out.json:
         from orgloop.web import shapes
 
         cli.out.data([shapes.delivery(row) | {"transforms": list(row.steps)} for row in found])
     elif not found:
-        cli.out.ok(words)
+        cli.out.ok(words.removesuffix(" yet"))
     else:
         print_deliveries(cli, found)
         older(cli, len(found), limit)
