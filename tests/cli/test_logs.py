@@ -59,7 +59,8 @@ FILTERS = [
     (["--event-type", "resource.changed"], 13),
     (["--event-type", "actor.stopped"], 0),
     (["--since", "210m"], 5),
-    (["-n", "1"], 2),
+    (["-n", "1"], 1),
+    (["-n", "3"], 3),
 ]
 
 
@@ -110,6 +111,7 @@ def test_json_is_one_list_and_format_json_one_document_a_line(acme: Path, orgloo
         (["--trace", "trc_00"], "there is no trc_00"),
         (["--event", "pr-review"], "'pr-review' is not an id"),
         (["--since", "soon"], "neither a duration nor a date"),
+        (["--result", "bogus"], "cancelled, change, dead, delivered,"),
     ],
     ids=str,
 )

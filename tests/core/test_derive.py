@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.derive import Happened, of_event, of_prepared, of_step
+from orgloop.core.derive import RESULTS, Happened, of_event, of_prepared, of_step
 from orgloop.core.happening import Happening, HoldReason
 from orgloop.core.record import Level, Phase, Record, timestamp
 from orgloop.core.steps import StepResult, step
@@ -298,6 +298,13 @@ def test_everything_that_can_happen_can_be_told() -> None:
     for word in Happened:
         for state in State:
             assert isinstance(of_step(AStep(happening=word, state=state)), list)
+
+
+def test_every_result_is_known() -> None:
+    for word in Happened:
+        for state in State:
+            for record in of_step(AStep(happening=word, state=state, run_outcome="")):
+                assert record.result in RESULTS | {""}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
+from orgloop.errors import Refused
 
 if TYPE_CHECKING:
     from orgloop.core.record import Record
@@ -32,12 +34,15 @@ class Filter:
     trace: str | None
     result: str | None
     event: str | None
+    everything: bool
+    """Also what is too much for every day."""
 
     def shows(self, record: Record) -> bool:
         """Whether this one is shown."""
         ids = (record.event_id, record.trace_id, record.delivery_id, record.run_id)
         return (
-            _is(self.source, record.source)
+            (self.everything or record.level != "debug")
+            and _is(self.source, record.source)
             and _is(self.route, record.route)
             and _is(self.actor, record.target)
             and (self.id is None or self.id in ids)
@@ -81,7 +86,7 @@ def _is(wanted: str | None, found: str) -> bool:
     "count",
     default=50,
     show_default=True,
-    help="Without --since: from the last so many events on.",
+    help="Without --since: the last so many lines, of as many events.",
 )
 @click.option(
     "-f/-F",
@@ -119,20 +124,40 @@ def command(
 
     from orgloop.cli.query import require_known
 
+    is_json = cli.out.json or layout == "json"
     chosen = Filter(
-        source=source, route=route, actor=actor, id=id, trace=trace, result=result, event=event_type
+        source=source,
+        route=route,
+        actor=actor,
+        id=id,
+        trace=trace,
+        result=result,
+        event=event_type,
+        everything=is_json or bool(trace or id or result) or cli.out.verbose,
     )
     follows = follow if follow is not None else sys.stdout.isatty() and id is None and not cli.out.json
     with cli.journal() as reader:
         require_known(reader, source=source or "", route=route or "", actor=actor or "")
+        _require_result(result)
         follower = _follower(reader, since, count, trace or id)
-        pages = ([one for one in page if chosen.shows(one)] for page in _pages(follower, follows=follows))
+        last = None if since or trace or id else count
+        pages = _pages(follower, chosen, last, follows=follows)
         if cli.out.json and not follows:
             cli.out.data([record.document() for page in pages for record in page])
             return
-        show = _printer(cli, layout, everything=bool(trace or id or result))
+        show = _printer(cli, layout)
         for page in pages:
             show(page)
+
+
+def _require_result(word: str | None) -> None:
+    """Raise Refused for a result that no record can have."""
+    from orgloop.core.derive import RESULTS
+    from orgloop.core.record import Phase
+
+    phases = {*Phase, *(phase.rpartition(".")[2] for phase in Phase)}
+    if word is not None and word not in RESULTS | phases:
+        raise Refused(f"no record has the result {word!r}", hint=f"there are: {', '.join(sorted(RESULTS))}")
 
 
 def _follower(reader: Reader, since: str | None, count: int, id: str | None) -> Follower:
@@ -148,16 +173,22 @@ def _follower(reader: Reader, since: str | None, count: int, id: str | None) -> 
     return Follower.last(reader, count)
 
 
-def _pages(follower: Follower, *, follows: bool) -> Iterator[list[Record]]:
-    while True:
-        while records := follower.next():
-            yield records
-        if not follows:
-            return
+def _pages(follower: Follower, chosen: Filter, last: int | None, *, follows: bool) -> Iterator[list[Record]]:
+    """What is chosen, page by page; of what is there by now, the `last` lines."""
+    kept: deque[Record] = deque(maxlen=last)
+    while records := follower.next():
+        kept.extend(filter(chosen.shows, records))
+        if last is None:
+            yield list(kept)
+            kept.clear()
+    yield list(kept)
+    while follows:
         time.sleep(LOOK)
+        while records := follower.next():
+            yield list(filter(chosen.shows, records))
 
 
-def _printer(cli: Cli, layout: str, *, everything: bool) -> Callable[[list[Record]], None]:
+def _printer(cli: Cli, layout: str) -> Callable[[list[Record]], None]:
     """Writes records on standard output: JSON lines, or as the console logger does."""
     import sys
 
@@ -173,5 +204,5 @@ def _printer(cli: Cli, layout: str, *, everything: bool) -> Callable[[list[Recor
     from orgloop.core.record import Level
     from orgloop.loggers.console import ConsoleLogger, ConsoleSettings
 
-    settings = ConsoleSettings(level=Level.DEBUG if everything or cli.out.verbose else Level.INFO)
+    settings = ConsoleSettings(level=Level.DEBUG)
     return ConsoleLogger(settings, sys.stdout, colored=cli.out.is_colored, folds=sys.stdout.isatty()).write

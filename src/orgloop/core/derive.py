@@ -42,6 +42,18 @@ class Happened(StrEnum):
     DISCARDED = "discarded"
 
 
+RESULTS: Final[frozenset[str]] = frozenset(
+    {
+        *(result for result in StepResult if result not in (StepResult.ONCE, StepResult.HOLD)),
+        *(State.HELD, State.DEAD, DropReason.EXPIRED, Happened.DELIVERED, Happened.STARTED, Happened.SKIPPED),
+        *(Happened.RETRY, Happened.THROTTLED, Happened.UNAVAILABLE, Happened.LIMITED, Happened.INTERRUPTED),
+        *(Happened.RELEASED, Happened.RETRIED, Happened.DISCARDED),
+        *RunOutcome,
+    }
+)
+"""Every result that a record can have."""
+
+
 class EventFacts(Protocol):
     """An event, as the journal takes it or gives it."""
 
