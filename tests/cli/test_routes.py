@@ -163,6 +163,13 @@ def test_details_that_are_too_long_for_a_line_are_broken(place: Path, orgloop: O
     assert max(map(len, said.out.splitlines())) <= 80
 
 
+def test_a_flowchart_is_no_json(place: Path, orgloop: Orgloop) -> None:
+    (place / "orgloop.yaml").write_text(PROJECT)
+    said = orgloop("routes", "--mermaid", "--json")
+    assert (said.code, said.json["error"]["kind"]) == (1, "Refused")
+    assert "do not go together" in said.err
+
+
 def test_loops_are_found_once() -> None:
     def edge(source: str, actor: str) -> Edge:
         return Edge(route=f"{source}{actor}", source=source, actor=actor)

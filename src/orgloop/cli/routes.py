@@ -9,6 +9,7 @@ from orgloop.cli.command import command as new_command
 from orgloop.cli.listing import counted
 from orgloop.cli.output import Output
 from orgloop.cli.topology import Topology
+from orgloop.errors import Refused
 
 
 @new_command(examples=["orgloop routes", "orgloop routes --mermaid > routes.mmd", "orgloop routes --json"])
@@ -21,6 +22,8 @@ def command(cli: Cli, mermaid: bool) -> None:
     """
     from orgloop.cli.topology import topology
 
+    if mermaid and cli.out.json:
+        raise Refused("--mermaid and --json do not go together", hint="ask for one of them")
     sound = cli.loaded.sound or cli.organization
     graph = topology(sound.name, sound.snapshot)
     if mermaid:
