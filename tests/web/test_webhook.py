@@ -148,6 +148,8 @@ async def test_a_wrong_signature_is_refused_and_nothing_is_taken(given: str | No
     answer = await ask(acme.server.port, post(b"/webhook/signed", b'{"n": 1}', *lines))
     assert answer.status == 401
     assert answer.json["ok"] is False
+    assert "www-authenticate" not in answer.headers
+    assert answer.body.endswith(b"}\n")
     assert acme.states() == []
 
 

@@ -31,8 +31,8 @@ _BODY_UNREAD: Final = frozenset({408, 413})
 
 
 def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """`content` as JSON."""
-    return plain_answer(dump(content), JSON, status, headers)
+    """`content` as JSON, in a line: what curl prints ends before the next prompt."""
+    return plain_answer(dump(content) + b"\n", JSON, status, headers)
 
 
 def plain_answer(
@@ -90,7 +90,7 @@ def _headers(exc: OrgLoopError) -> dict[str, str] | None:
             return {"Allow": allow}
         case Refused(status=405):
             return {"Allow": "POST"}
-        case Refused(status=401):
+        case TokenRefused():
             return {"WWW-Authenticate": "Bearer"}
         case Overloaded(retry_after=seconds):
             return {"Retry-After": str(seconds)}
@@ -108,6 +108,10 @@ class MethodRefused(Refused):
             f"Method not allowed: {method} {path}", hint=f"use {allow} for this path", status=405
         )
         self.allow = allow
+
+
+class TokenRefused(Refused):
+    """The daemon's token is missing, or another: the one way to be let in that HTTP has a word for."""
 
 
 def _sound(content: Any) -> Any:

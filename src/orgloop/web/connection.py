@@ -173,7 +173,9 @@ _UNREADABLE: Final[dict[str, Any]] = {
     "hint": "send plain HTTP/1.1; a header line is at most 8 kB",
 }
 _BROKEN: Final[dict[str, Any]] = {"ok": False, "error": "internal error; the daemon's log has the details"}
-_BODY: Final = dump({"ok": False, "error": "too many connections", "hint": "send it again after a moment"})
+_BODY: Final = (
+    dump({"ok": False, "error": "too many connections", "hint": "send it again after a moment"}) + b"\n"
+)
 _FULL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(_BODY), _BODY)

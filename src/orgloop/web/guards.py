@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from orgloop.errors import Refused
+from orgloop.web.answers import TokenRefused
 
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -82,7 +83,7 @@ def require_token(headers: Mapping[str, str], token: str) -> None:
     """Refuse (401) a call that does not carry this home's token."""
     scheme, _, given = headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(given.strip()), _bytes(token)):
-        raise Refused(
+        raise TokenRefused(
             "this needs the daemon's token",
             hint="send `Authorization: Bearer <content of the file token in the OrgLoop home>`",
             status=401,
