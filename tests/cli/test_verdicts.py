@@ -10,8 +10,9 @@ import click
 import pytest
 
 from orgloop.cli import verdicts
+from orgloop.cli.client import Client
 from orgloop.core.delivery import State
-from orgloop.core.happening import HoldReason
+from orgloop.core.happening import HoldReason, Released
 from orgloop.core.units import HOUR, MINUTE
 from orgloop.journal.model import DeliveryRow, Query
 from orgloop.journal.sqlite import open_journal, open_reader
@@ -164,6 +165,32 @@ def test_what_moved_meanwhile_is_told_and_the_rest_goes_on(acme: Path, home: Pat
     assert f"delivery {HELD[0]} is discarded and cannot be released" in said.err
     assert f"delivery {DEAD[0]} is dead and cannot be released" in said.err
     assert "A dead delivery can be retried or discarded." in said.err
+
+
+class HeldAgain:
+    """A daemon whose released work is held at once again, but for what was not of the team."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def operate(self, id: str, verb: str, **_: str) -> None:
+        if row(self._home, id).reason == HoldReason.UNTRUSTED:
+            tell(self._home, partial(self._release, id=id))
+
+    async def _release(self, story: Story, id: str) -> None:
+        await story.journal.operate(id, Released(by="me"), story.now)
+
+
+def test_what_is_held_again_at_once_is_no_success(
+    acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "of_home", lambda _: HeldAgain(home))
+    said = orgloop("held", "release", "--all", "--yes")
+    assert (said.code, said.out.splitlines()[-1]) == (1, "✓ 3 deliveries released")
+    assert f"{HELD[3]} was released, and is held (no_sop) again: sops/review.md cannot be read" in said.err
+    assert "put the prompt file back" in said.err
+    answer = orgloop("held", "release", HELD[3], "--json").json
+    assert (answer["moved"], [one["id"] for one in answer["failed"]]) == ([], [HELD[3]])
 
 
 def test_json_says_what_moved_and_what_did_not(acme: Path, orgloop: Orgloop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,12 @@ PAGE: Final = 500
 
 DONE: Final = {"release": "released", "retry": "given a new life", "discard": "discarded"}
 """What each verb has done."""
+
+UNREPAIRED: Final = frozenset({"no_sop", "config", "removed"})
+"""Reasons that hold a delivery again unless somebody repaired them."""
+
+PATIENCE, LOOK = 2.0, 0.05
+"""Seconds that released work gets to show whether it is held again, and between two looks at it."""
 
 Move = Callable[[str], None]
 
@@ -86,7 +93,10 @@ def decide(cli: Cli, verb: str, choice: Choice, *, yes: bool, note: str = "") ->
     if choice.is_filtered and not yes:
         _confirm(cli, verb, choice, rows)
     failed = _carry_out(cli, verb, [row.id for row in rows], note)
-    moved = [row.id for row in rows if row.id not in failed]
+    done = [row for row in rows if row.id not in failed]
+    again = _held_again(cli, done) if verb == "release" else []
+    failed |= {row.id: _as_error(row) for row in again}
+    moved = [row.id for row in done if row.id not in failed]
     if cli.out.json:
         told = [{"id": id, "error": exc.message, "hint": exc.hint} for id, exc in failed.items()]
         cli.out.data({"moved": moved, "failed": told})
@@ -188,6 +198,31 @@ def _carry_out(cli: Cli, verb: str, ids: Sequence[str], note: str) -> dict[str, 
         except (NotFound, Conflict) as exc:
             failed[id] = exc
     return failed
+
+
+def _held_again(cli: Cli, rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
+    """Those of what was released that wait for a person again, because nobody repaired why they were held."""
+    from orgloop.cli.client import Client
+
+    unsure = [row.id for row in rows if row.reason in UNREPAIRED]
+    if not unsure or Client.of_home(cli.home) is None:
+        return []
+    ends = time.monotonic() + PATIENCE
+    with cli.journal() as reader:
+        while True:
+            seen = [row for id in unsure if (row := reader.delivery(id)) is not None]
+            if all(row.state not in ("preparing", "pending") for row in seen) or time.monotonic() >= ends:
+                return [row for row in seen if row.state == "held"]
+            time.sleep(LOOK)
+
+
+def _as_error(row: DeliveryRow) -> OrgLoopError:
+    from orgloop.cli.delivery_view import WHAT_TO_DO
+    from orgloop.cli.words import one_line, state_words
+
+    state = state_words(row.state, row.reason)
+    said = f"{row.id} was released, and is {state} again: {one_line(row.detail)}".rstrip(": ")
+    return Conflict(said, hint=WHAT_TO_DO[row.reason])
 
 
 async def _offline(cli: Cli, verb: str, ids: Sequence[str], note: str) -> dict[str, OrgLoopError]:
