@@ -15,6 +15,7 @@ from orgloop.cli.attention import attention, gaps
 from orgloop.cli.needs import Item, start_command
 from orgloop.cli.picture import Actor, Picture, Source
 from orgloop.cli.stuck import SILENT, last_sign
+from orgloop.cli.times import short_moment
 from orgloop.core.delivery import State
 from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND
@@ -156,7 +157,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "an actor that does not answer",
         {"actors": [actor(2 * HOUR)]},
-        "engineer has not answered for 2h, 2 deliveries wait: refused",
+        f"engineer has not answered since {short_moment(NOW - 2 * HOUR, NOW)}, 2 deliveries wait: refused",
         "orgloop inspect actor engineer",
     ),
     (

@@ -54,7 +54,7 @@ SHOWN = [
         ["pr-review"],
         [
             "pr-review  route\n",
-            "fired       2\n",
+            "matched       2\n",
             "when.events       [",
             "with.prompt_file  ./sops/review.md",
             "orgloop deliveries --route pr-review ",

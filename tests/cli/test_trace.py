@@ -80,6 +80,10 @@ def test_an_event_that_woke_nobody_says_so(acme: Path, orgloop: Orgloop) -> None
     assert "woke nobody" in orgloop("trace", "evt_0000000000000001").out
 
 
+def test_what_was_never_tried_says_how_long_it_waits(acme: Path, orgloop: Orgloop) -> None:
+    assert "tell → notify  pending  2h" in orgloop("trace", "evt_0000000000000005").out
+
+
 def test_json_is_the_tree(acme: Path, orgloop: Orgloop) -> None:
     said = orgloop("trace", "run_0000000000000002", "--json").json
     assert (said["trace_id"], said["events"], said["runs"], said["cost_usd"]) == (

@@ -127,7 +127,7 @@ async def test_what_is_not_http_is_called_so_and_not_by_a_status(wire: bytes) ->
         failed = await fail(url)
     assert failed.sent
     assert "does not answer in HTTP" in failed.reason
-    assert "400" not in failed.reason
+    assert "400" not in failed.reason.removeprefix(url.rstrip("/"))
     assert "\n" not in failed.reason
 
 

@@ -58,9 +58,10 @@ async def test_what_is_in_flight_at_a_stop_is_handed_back_and_counts_nothing(tmp
 
 
 async def test_what_ends_within_the_grace_of_a_stop_is_written(tmp_path: Path) -> None:
-    gate = asyncio.Event()
+    begun, gate = asyncio.Event(), asyncio.Event()
 
     async def say(wake: Wake) -> Outcome:
+        begun.set()
         await gate.wait()
         await turn()
         return Delivered()
@@ -68,7 +69,7 @@ async def test_what_ends_within_the_grace_of_a_stop_is_written(tmp_path: Path) -
     project = PROJECT.replace(", {id: heard, connector: listener}", "")
     async with engine(tmp_path, project, Stage(answers={"taker": say}), on_disk=True) as it:
         await it.emit(1)
-        await it.settled("running")
+        await begun.wait()
         stopping = asyncio.create_task(it.runtime.stop(grace=10))
         gate.set()
         await stopping

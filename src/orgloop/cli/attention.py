@@ -110,7 +110,7 @@ def _actors(picture: Picture) -> Iterator[Item]:
             waits = counted(actor.waiting, "delivery waits", "deliveries wait")
             yield Item(
                 kind="paused",
-                text=f"{actor.id} has not answered for {age(pause.since, picture.now)}, {waits}: "
+                text=f"{actor.id} has not answered since {short_moment(pause.since, picture.now)}, {waits}: "
                 f"{one_line(pause.reason)}",
                 command=f"orgloop inspect actor {shlex.quote(actor.id)}",
                 urgent=True,

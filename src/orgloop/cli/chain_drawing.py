@@ -11,6 +11,7 @@ from orgloop.cli.chain import Chain, DeliveryNode, EventNode
 from orgloop.cli.listing import counted
 from orgloop.cli.output import ENDLESS, Output
 from orgloop.cli.times import clock
+from orgloop.cli.waits import OPEN
 from orgloop.cli.words import (
     OUTCOME_STYLES,
     STATE_STYLES,
@@ -73,13 +74,19 @@ class _Branch:
 
 
 class ChainDrawing:
-    """Draws one chain in `out.width` columns. `prompts`: whole; `show_all`: what woke nobody, too."""
+    """Draws one chain in `out.width` columns. `prompts`: whole; `show_all`: what woke nobody, too.
 
-    def __init__(self, out: Output, reader: Reader, *, prompts: bool = False, show_all: bool = False) -> None:
+    `now` is until when what is open has lasted: ms since 1970.
+    """
+
+    def __init__(
+        self, out: Output, reader: Reader, *, now: int, prompts: bool = False, show_all: bool = False
+    ) -> None:
         self._out = out
         self._reader = reader
         self._prompts = prompts
         self._show_all = show_all
+        self._now = now
         self._right = min(out.width, WIDEST)
         self._width = self._right if out.width < ENDLESS else ENDLESS
 
@@ -146,7 +153,8 @@ class ChainDrawing:
 
     def _delivery_row(self, node: DeliveryNode) -> _Row:
         style, row = self._out.style, node.row
-        facts = [humanize(max(0, row.changed_at - row.accepted_at))]
+        until = self._now if row.state in OPEN else row.changed_at
+        facts = [humanize(max(0, until - row.accepted_at))]
         facts += [f"{row.attempts} attempts"] if row.attempts > 1 else []
         whom = f"{style(row.route, 'cyan')} → {style(row.actor, 'bold')}"
         state = style(state_words(row.state, row.reason), STATE_STYLES[row.state])

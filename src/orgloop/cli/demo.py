@@ -84,7 +84,9 @@ def _play(cli: Cli, project: Path, home_path: Path) -> None:
             _watch(cli, reader)
             _headline(cli, "4", "The whole chain", f"orgloop trace {event_id}")
             out.line()
-            for line in ChainDrawing(out, reader).lines(read_chain(reader, trace_id)):
+            for line in ChainDrawing(out, reader, now=int(time.time() * 1000)).lines(
+                read_chain(reader, trace_id)
+            ):
                 out.line(line)
         finally:
             reader.close()

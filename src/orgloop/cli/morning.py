@@ -29,7 +29,7 @@ MOST: Final = 8
 """Rows of one kind that are shown."""
 
 MOST_ROUTES: Final = 12
-"""Routes that are shown; if there are more, those that fired last."""
+"""Routes that are shown; if there are more, those that matched last."""
 
 _HEALTH: Final = {"healthy": "green", "degraded": "yellow", "unhealthy": "red", "unknown": "dim"}
 
@@ -129,7 +129,9 @@ class Morning:
 
     def _actor(self, actor: Actor) -> Row:
         pause = actor.pause
-        paused = f"paused {age(pause.since, self._picture.now)}: {one_line(pause.reason)}" if pause else ""
+        # Not how long: some of that time no daemon may have run, and nobody tried.
+        since = short_moment(pause.since, self._picture.now) if pause else ""
+        paused = f"paused since {since}: {one_line(pause.reason)}" if pause else ""
         waits = (self._picture.said or {}).get("waits", {}).get(actor.id, "") if actor.waiting else ""
         return [
             actor.id,
@@ -149,7 +151,7 @@ class Morning:
         columns = [
             Column(name="route", is_name=True),
             Column(name="wakes", flexible=True),
-            Column(name="fired", right=True),
+            Column(name="matched", right=True),
             Column(name="last"),
         ]
         self._table(columns, [self._route(route) for route in routes])

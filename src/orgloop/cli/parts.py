@@ -202,7 +202,8 @@ class Inspector:
         """Statistics as people read them."""
         now = self._now
         for name, value in statistics.items():
-            label = name.replace("_", " ")
+            # For people it is what it counts: events that matched, also where a transform dropped them then.
+            label = name.replace("_", " ").replace("fired", "matched")
             if not value and name not in ("events", "fired"):
                 continue
             match name:

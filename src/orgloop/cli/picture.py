@@ -90,7 +90,7 @@ class Actor:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """A route of what was applied, with how often it fired, and when last."""
+    """A route of what was applied, with how many events it matched, dropped ones too, and when last."""
 
     name: str
     source: str

@@ -31,12 +31,13 @@ def command(cli: Cli, id: str, prompts: bool, show_all: bool) -> None:
     from orgloop.cli.waits import Waits
 
     with cli.journal() as reader:
-        waits = Waits(cli, reader, int(time.time() * 1000))
+        now = int(time.time() * 1000)
+        waits = Waits(cli, reader, now)
         chain = read_chain(reader, trace_of(reader, id), waits)
         if cli.out.json:
             cli.out.data(_document(chain))
             return
-        drawing = ChainDrawing(cli.out, reader, prompts=prompts, show_all=show_all)
+        drawing = ChainDrawing(cli.out, reader, prompts=prompts, show_all=show_all, now=now)
         for line in drawing.lines(chain):
             cli.out.line(line)
 
