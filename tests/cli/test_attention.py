@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import pytest
 
 from orgloop import runner
-from orgloop.cli.attention import attention, gaps
+from orgloop.cli.attention import attention, gaps, unheard
 from orgloop.cli.needs import Item, start_command
-from orgloop.cli.picture import Actor, Picture, Source
+from orgloop.cli.picture import Actor, Picture, Route, Source
 from orgloop.cli.stuck import SILENT, last_sign
 from orgloop.cli.times import short_moment
 from orgloop.core.delivery import State
@@ -117,6 +118,17 @@ def actor(paused: int | None, waiting: int = 2) -> Actor:
 
 def test_a_sound_organization_needs_nobody(tmp_path: Path) -> None:
     assert attention(picture(tmp_path, sources=[source(0)], actors=[actor(None)])) == []
+
+
+def test_failed_runs_that_nobody_hears_of_are_told_once_and_do_not_need_anybody(tmp_path: Path) -> None:
+    ended = replace(run(tmp_path, began=HOUR), ended_at=NOW - MINUTE, outcome="failure", reason="exit_code_1")
+    seen = picture(tmp_path, ended_runs=[ended])
+    assert attention(seen) == []
+    (item,) = unheard(seen)
+    assert item.text == "1 run of engineer failed, and no route listens to its end"
+    assert item.command == "orgloop inspect run_1"
+    heard = Route(name="tell", source="engineer", actor="notify", fired=0, last_fired=None, counts={})
+    assert list(unheard(replace(seen, routes=[heard]))) == []
 
 
 def test_a_home_in_which_nothing_has_ever_run_needs_nobody(tmp_path: Path) -> None:

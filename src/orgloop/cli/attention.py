@@ -37,7 +37,6 @@ def attention(picture: Picture) -> list[Item]:
         *_decisions(picture),
         *stuck.runs(picture),
         *stuck.waiting(picture),
-        *_failures(picture),
         *_gaps(picture),
         *_loggers(picture),
         *_troubles(picture),
@@ -180,8 +179,11 @@ def _gaps(picture: Picture) -> Iterator[Item]:
     )
 
 
-def _failures(picture: Picture) -> Iterator[Item]:
-    """Runs that did not come out well, of actors whose end nobody listens to."""
+def unheard(picture: Picture) -> Iterator[Item]:
+    """Runs that did not come out well, of actors whose end nobody listens to.
+
+    They have happened, and nothing that a person types makes them go away: they do not need one.
+    """
     heard = {route.source for route in picture.routes}
     failed: dict[str, list[RunRow]] = {}
     for run in picture.ended_runs:

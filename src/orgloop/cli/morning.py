@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from orgloop.cli.attention import unheard
 from orgloop.cli.grid import Column, print_grid
 from orgloop.cli.listing import counted
 from orgloop.cli.needs import Item
@@ -209,6 +210,8 @@ class Morning:
         shown = [*picture.failed_runs[:MOST], *done[:MOST]]
         self._grid(columns, [self._ended(run) for run in shown])
         self._rest(total - len(shown), "run", f"orgloop runs --all --since {self._since}")
+        for item in unheard(picture):
+            self._item(item)
 
     def _sum(self, total: int, failed: int) -> str:
         if not total:
@@ -241,12 +244,16 @@ class Morning:
             return
         out.line(out.style("Needs you", "bold"))
         for item in self._items:
-            symbol, style = (FAIL, "red") if item.urgent else (WARN, "yellow")
-            first, *more = wrapped(item.text, out.width - 4)
-            out.line(f"  {out.style(symbol, style)} {first}")
-            for line in more:
-                out.line(f"    {line}")
-            out.line(f"      {out.style(item.command, 'cyan')}")
+            self._item(item)
+
+    def _item(self, item: Item) -> None:
+        out = self._out
+        symbol, style = (FAIL, "red") if item.urgent else (WARN, "yellow")
+        first, *more = wrapped(item.text, out.width - 4)
+        out.line(f"  {out.style(symbol, style)} {first}")
+        for line in more:
+            out.line(f"    {line}")
+        out.line(f"      {out.style(item.command, 'cyan')}")
 
     def _rest(self, count: int, what: str, command: str) -> None:
         if count > 0:

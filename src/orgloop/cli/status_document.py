@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orgloop.cli.attention import gaps
+from orgloop.cli.attention import gaps, unheard
 from orgloop.cli.needs import Item
 from orgloop.web import shapes
 
@@ -46,6 +46,7 @@ def document(picture: Picture, items: Sequence[Item]) -> dict[str, Any]:
             "failed": len(picture.failed_runs),
             "cost_usd": picture.cost_usd,
             "runs": [shapes.run(run) for run in picture.ended_runs],
+            "unheard": [item.as_json() for item in unheard(picture)],
             "gaps": [
                 {"from": shapes.when(gap.begin), "to": shapes.when(gap.end), "died": gap.died}
                 for gap in gaps(picture.lives, picture.since)
