@@ -16,6 +16,7 @@ from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
 from orgloop.connectors.signature import sign
 from orgloop.core.event import event_names
+from orgloop.core.match import near_miss
 from orgloop.errors import Refused
 from orgloop.plugin import CheckStatus, Inbound, Poller, Received, Receiver
 from tests.connectors.doubles import FakeContext, as_context, inbound
@@ -174,6 +175,11 @@ def test_every_name_that_deliveries_get_is_known() -> None:
     drafts = [normalize(event, body) for event, body in DELIVERIES.values()]
     given = {name for draft in drafts for name in event_names(draft.type, draft.provenance)[1:]}
     assert given <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_that_is_known_is_taken_for_a_slip(name: str) -> None:
+    assert near_miss(name, NAMES) is None
 
 
 async def test_an_event_of_no_repository_is_left_out_if_one_is_named() -> None:

@@ -62,17 +62,19 @@ def names_match(patterns: Iterable[str], names: Sequence[str]) -> bool:
     )
 
 
-def near_miss(name: str, known: Iterable[str]) -> str | None:
-    """The known name that this one, which is none, almost certainly should be; None if that is not sure.
+def near_miss(name: str, known: Sequence[str]) -> str | None:
+    """The known name that this one almost certainly should be; None if it is one, or if that is not sure.
 
     What stands between dots is compared part by part: `x.created` is no slip in `x.edited`, however
     long x is.
     """
+    if name in known:
+        return None
     parts, plain = name.lower().split("."), _SEPARATORS.sub("", name.lower())
     likely: list[str] = []
     for other in known:
-        if other == name or _SEPARATORS.sub("", other) == plain:
-            return None if other == name else other
+        if _SEPARATORS.sub("", other) == plain:
+            return other
         theirs = other.split(".")
         if len(theirs) == len(parts) and all(map(_alike, parts, theirs)):
             likely.append(other)
@@ -80,8 +82,13 @@ def near_miss(name: str, known: Iterable[str]) -> str | None:
 
 
 def _alike(one: str, other: str) -> bool:
+    if one == other:
+        return True
     likeness = SequenceMatcher(None, one, other)
-    return one == other or (likeness.quick_ratio() >= _SLIP and likeness.ratio() >= _SLIP)
+    # The first two are cheap bounds of the third.
+    return all(
+        ratio() >= _SLIP for ratio in (likeness.real_quick_ratio, likeness.quick_ratio, likeness.ratio)
+    )
 
 
 def explain(when: When, document: Mapping[str, Any]) -> Verdict:
