@@ -86,6 +86,18 @@ async def test_each_answer_becomes_its_state(
         await until(lambda: not it.runtime.dispatcher.in_flight, "a free slot")
 
 
+async def test_a_usage_limit_makes_nothing_older_whatever_its_words(tmp_path: Path) -> None:
+    async def say(wake: Wake) -> Outcome:
+        return Limited(account="\ud800", until=NOON + 60_000, reason="x" * (MOST_SAID + 1))
+
+    async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
+        await it.emit()
+        await until(lambda: it.happenings(), "an outcome")
+        (row,) = it.rows()
+        assert (row.state, row.due, row.age_from) == ("pending", NOON + 60_000, NOON + 60_000)
+        assert it.happenings() == ["limited"]
+
+
 async def test_an_actor_that_hands_a_wake_back_gets_it_again_uncounted(tmp_path: Path) -> None:
     answers: list[Outcome] = [Interrupted(crash=False), Delivered()]
 

@@ -43,9 +43,12 @@ def storable(outcome: Outcome) -> Outcome:
             return Rejected(reason=text(reason))
         case Retry(reason=reason, known=known, after_ms=after):
             return Retry(reason=text(reason), known=known, after_ms=duration(after))
-        case Throttled(reason=reason, until=until) | Limited(reason=reason, until=until):
-            at = duration(until)
-            return Retry(reason=text(reason)) if at is None else Throttled(reason=text(reason), until=at)
+        case Throttled(until=until) | Limited(until=until) if duration(until) is None:
+            return Retry(reason=text(outcome.reason))
+        case Throttled(reason=reason, until=until):
+            return Throttled(reason=text(reason), until=round(until))
+        case Limited(account=account, reason=reason, until=until):
+            return Limited(account=text(account), reason=text(reason), until=round(until))
         case Unavailable(reason=reason):
             return Unavailable(reason=text(reason))
         case Started() | Interrupted():
