@@ -40,7 +40,9 @@ def test_an_error_is_one_bounded_line_that_can_be_stored(error: Exception, line:
     assert said(error) == line
 
 
-@pytest.mark.parametrize("end", [RuntimeError("boom"), asyncio.CancelledError(), None], ids=str)
+@pytest.mark.parametrize(
+    "end", [RuntimeError("boom"), SystemExit(3), asyncio.CancelledError(), None], ids=str
+)
 async def test_a_loop_that_ends_is_told_of_and_begun_again_after_a_growing_pause(
     end: BaseException | None,
 ) -> None:

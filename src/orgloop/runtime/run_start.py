@@ -13,7 +13,7 @@ from orgloop.core.delivery import DeliveryPolicy, State, move
 from orgloop.core.environment import allowed
 from orgloop.core.happening import Started
 from orgloop.core.ids import RUN, IdSequence
-from orgloop.errors import Refused
+from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import ClaimedWake, RunStart, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Outcome, Rejected, RunSpec, Supervised, Unavailable, Wake
@@ -58,6 +58,9 @@ class Starter:
             spec = actor.start(wake, wake.session)
         except Refused as exc:
             return Rejected(reason=exc.message)
+        except SystemExit as exc:
+            # This is a task of its own, from which it would go through to the loop.
+            raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
         try:
             environment = allowed(
                 wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}

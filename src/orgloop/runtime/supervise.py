@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from orgloop.errors import FAULTS
 from orgloop.plugin import Clock
 from orgloop.runtime.pauses import Pauses
 
@@ -62,7 +63,7 @@ class Supervisor:
                 if is_cancelled():
                     raise
                 self.broke(what, exc)
-            except Exception as exc:
+            except FAULTS as exc:
                 self.broke(what, exc)
             if self._clock.monotonic() - began > STEADY:
                 pauses = Pauses()
