@@ -81,8 +81,6 @@ LEGAL: dict[State, dict[str, State]] = {
         "drop": State.DROPPED,
         "expire": State.DROPPED,
         "hold": State.HELD,
-        "interrupted": State.PREPARING,
-        "crashed": State.PREPARING,
     },
     State.PENDING: {"claimed": State.RUNNING, "hold": State.HELD, "prepare": State.PREPARING},
     State.RUNNING: {
@@ -207,11 +205,6 @@ def test_a_dead_one_that_is_retried_has_all_its_attempts_again() -> None:
 def test_what_had_an_attempt_is_not_prepared_again() -> None:
     with pytest.raises(IllegalMove):
         move(facts(State.PENDING, attempts=1), Prepare(), DeliveryPolicy(), NOW, 0.5)
-
-
-@pytest.mark.parametrize("happening", [Throttled(until=0), Limited(account="a", until=NOW)])
-def test_an_actor_that_asks_for_later_and_means_now_is_left_alone_for_a_second(happening: Happening) -> None:
-    assert move(facts(State.RUNNING), happening, DeliveryPolicy(), NOW, 0.5).due == NOW + 1_000
 
 
 def test_age_does_not_run_while_an_account_is_limited() -> None:

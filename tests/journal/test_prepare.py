@@ -24,12 +24,7 @@ async def test_they_come_by_route_in_acceptance_order_a_page_at_a_time(journal: 
     assert [found.id for found in first] == ["dlv_1", "dlv_2"]
     assert [found.id for found in await journal.to_prepare("route", 9)] == ["dlv_1", "dlv_2", "dlv_3"]
     assert await journal.to_prepare("other", 9) == []
-    assert (first[0].event_id, first[0].route, first[0].actor, first[0].crashes) == (
-        "evt_1",
-        "route",
-        "actor",
-        0,
-    )
+    assert (first[0].event_id, first[0].route, first[0].actor) == ("evt_1", "route", "actor")
     assert first[0].document == b'{"id":"evt_1"}'
 
 

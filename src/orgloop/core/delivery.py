@@ -187,8 +187,6 @@ def _from_preparing(facts: Facts, happening: Happening, now: int) -> Move:
             return _stay(facts, State.DROPPED, reason=reason, detail=detail)
         case Hold(reason=held, detail=detail):
             return _stay(facts, State.HELD, reason=held, detail=detail)
-        case Interrupted(crash=crash):
-            return _interrupted(facts, crash, State.PREPARING, now)
         case _:
             raise IllegalMove(facts.state, happening)
 
@@ -311,17 +309,17 @@ def _unfinished(
                 facts, State.PENDING, due=now + waits, age_from=facts.age_from + waits, detail=reason
             )
         case Interrupted(crash=crash):
-            return _interrupted(facts, crash, State.PENDING, now)
+            return _interrupted(facts, crash, now)
         case _:
             assert_never(outcome)
 
 
-def _interrupted(facts: Facts, crash: bool, back_to: State, now: int) -> Move:
+def _interrupted(facts: Facts, crash: bool, now: int) -> Move:
     crashes = facts.crashes + (1 if crash else 0)
     if crashes >= CRASHES_BEFORE_HOLD:
         detail = f"the daemon died {crashes} times while it handled this"
         return _stay(facts, State.HELD, crashes=crashes, reason=HoldReason.CRASHES, detail=detail)
-    return _stay(facts, back_to, due=now, crashes=crashes)
+    return _stay(facts, State.PENDING, due=now, crashes=crashes)
 
 
 def _stay(

@@ -177,7 +177,6 @@ def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
             route=row[3],
             actor=row[4],
             document=row[5],
-            crashes=row[6],
         )
         for row in tx.execute(_SQL["to_prepare"], (route, limit))
     ]

@@ -74,7 +74,6 @@ class ToPrepare:
     route: str
     actor: str
     document: bytes
-    crashes: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,7 +58,7 @@ SELECT count(*) FROM runs WHERE started_at > ? AND reason <> 'not_started';
 
 -- name: to_prepare
 -- What of one route waits for its transforms, in acceptance order.
-SELECT d.id, d.seq, e.id, d.route, d.actor, e.document, d.crashes
+SELECT d.id, d.seq, e.id, d.route, d.actor, e.document
 FROM deliveries d INDEXED BY deliveries_prepare
 CROSS JOIN events e ON e.seq = d.event_seq
 WHERE d.state = 'preparing' AND d.route = ?
