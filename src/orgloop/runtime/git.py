@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from orgloop.core.environment import allowed
+from orgloop.plugin.started import started
 
 TIMEOUT: Final = 5.0
 """Seconds that git may take; a run's report is not worth more."""
@@ -73,18 +74,19 @@ def _in_tree(directory: Path) -> bool:
 
 
 async def _git(directory: str, *arguments: str) -> str | None:
+    start = asyncio.create_subprocess_exec(
+        "git",
+        *_HARMLESS,
+        "-C",
+        directory,
+        *arguments,
+        env=allowed(os.environ, [name for name in os.environ if name.startswith("GIT_CONFIG")]),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     try:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *_HARMLESS,
-            "-C",
-            directory,
-            *arguments,
-            env=allowed(os.environ, [name for name in os.environ if name.startswith("GIT_CONFIG")]),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        process = await started(start, _end)
     except (OSError, ValueError):
         return None
     try:
@@ -93,7 +95,11 @@ async def _git(directory: str, *arguments: str) -> str | None:
     except TimeoutError:
         return None
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _end(process)
     return out.decode("utf-8", errors="replace").strip() if process.returncode == 0 else None
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
