@@ -9,7 +9,7 @@ from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.units import humanize
 
 TEXT_LIMIT: Final = 100_000
-"""Characters of an agent's last words that an event carries."""
+"""Characters of an agent's last words, or of its result as JSON, that an event carries."""
 
 ERROR_LIMIT: Final = 2_000
 """Characters of standard error that end the result of a run that failed."""

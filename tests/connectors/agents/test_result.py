@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from orgloop.connectors.agents.result import (
     LINE_LIMIT,
-    TEXT_LIMIT,
     ended,
     json_of_output,
     last_json,
@@ -20,6 +19,7 @@ from orgloop.connectors.agents.result import (
     one_line,
     stopped,
 )
+from orgloop.core.ending import TEXT_LIMIT
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.plugin import ExitInfo
 

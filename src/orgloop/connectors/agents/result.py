@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from orgloop.connectors.body import parse_json
+from orgloop.core.ending import TEXT_LIMIT
 from orgloop.core.lifecycle import Phase, RunOutcome, from_end, from_stop
 from orgloop.errors import Refused
 from orgloop.plugin import ExitInfo
-
-TEXT_LIMIT: Final = 100_000
-"""Characters of a result, as text or as JSON."""
 
 LINE_LIMIT: Final = 200
 """Characters of a run's last line."""

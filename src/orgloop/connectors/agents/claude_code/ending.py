@@ -17,11 +17,9 @@ from orgloop.connectors.agents.claude_code.stream import (
     transcript,
 )
 from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
+from orgloop.core.ending import last_words
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, Unavailable
-
-ERROR_LIMIT: Final = 2_000
-"""Characters of standard error that stand in for the agent's last words."""
 
 COMPLAINT_LIMIT: Final = 50_000
 """Characters of output that may be nothing but a complaint; more without a line is the end of a long line."""
@@ -116,7 +114,7 @@ def _completion(exit: ExitInfo, found: Transcript, how: tuple[Phase, RunOutcome,
     result = found.result
     said = text(result, "result") or found.said
     if not said and outcome is not RunOutcome.SUCCESS:
-        said = _errors(result) or last_part(exit.stderr, ERROR_LIMIT)
+        said = _errors(result) or last_words("", exit.stderr)
     structured = result.get("structured_output")
     return Completion(
         phase=phase,
