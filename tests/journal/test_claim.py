@@ -218,6 +218,21 @@ class TestGuard:
             await admitted(journal, admit, now=now)
         assert counts == [1, 0]
 
+    async def test_runs_of_a_time_that_is_to_come_again_use_up_no_hour(self, journal: Journal) -> None:
+        """The clock was set back: or else all that is due would be held until it has caught up."""
+        await enter(journal, "1", runs=True)
+        await journal.start_run(run_start(await claim_one(journal), "run_1", at=100 * HOUR))
+        await enter(journal, "2", runs=True)
+        counts: list[int] = []
+
+        def admit(_: Want, usage: Usage) -> Verdict:
+            counts.append(usage.runs_last_hour)
+            return Wait(why="look")
+
+        for now in (HOUR, 100 * HOUR):
+            await admitted(journal, admit, now=now)
+        assert counts == [0, 1]
+
     async def test_one_that_must_wait_is_left_and_says_why(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1", runs=True)
         claims = await admitted(journal, lambda _, __: Wait(why="4 runs go on"))

@@ -39,7 +39,7 @@ class _Going:
         self.routes = Counter(route for _, route, _, _ in busy)
         self.directories = {directory for _, _, directory, _ in busy if directory is not None}
         starting = sum(state == State.RUNNING for _, _, _, state in busy)
-        self.hour = starting + tx.execute(_SQL["runs_since"], (now - _HOUR,)).get
+        self.hour = starting + tx.execute(_SQL["runs_since"], (now - _HOUR, now)).get
 
     def usage(self, want: Want) -> Usage:
         return Usage(

@@ -53,8 +53,8 @@ SELECT EXISTS (
       AND iif(d.state = 'running', d.due, r.started_at) >= ?2);
 
 -- name: runs_since
--- Runs that began after a time.
-SELECT count(*) FROM runs WHERE started_at > ? AND reason <> 'not_started';
+-- Runs that began after a time, and not later than now: the clock may have been set back since.
+SELECT count(*) FROM runs WHERE started_at > ? AND started_at <= ? AND reason <> 'not_started';
 
 -- name: to_prepare
 -- What of one route waits for its transforms, in acceptance order.
