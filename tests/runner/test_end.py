@@ -115,8 +115,8 @@ def test_what_leaves_the_session_while_the_program_ends_at_once_is_ended_too(run
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells who descends from whom")
 def test_a_daemon_that_the_program_started_in_the_background_lives_on(run: RunDirectory) -> None:
-    daemon = "ORGLOOP_DAEMON=1 setsid sh -c 'sleep 1000 & echo $$ $!; wait' & sleep 0.2"
-    run.prepare(shell(daemon)).hold()
+    daemon = "ORGLOOP_DAEMON=1 setsid sh -c 'sleep 1000 & echo $$ $!; touch begun; wait' & "
+    run.prepare(shell(daemon + "while [ ! -e begun ]; do sleep 0.01; done")).hold()
     pids = [int(pid) for pid in run.read(runner.STDOUT).split()]
     try:
         assert [alive(pid) for pid in pids] == [True, True]
