@@ -65,6 +65,9 @@ async def wire(port: int) -> AsyncGenerator[Wire]:
     try:
         yield Wire(reader, writer)
     finally:
+        if writer.transport.get_write_buffer_size():
+            # What nobody reads now would be waited for.
+            writer.transport.abort()
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
