@@ -260,8 +260,9 @@ async def test_an_actor_whose_runs_never_begin_is_left_alone_for_longer_each_tim
         return NotBegun(outcome=Unavailable(reason="not logged in"))
 
     monkeypatch.setattr("orgloop.runtime.runs.NOTE", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.LOOK", 0.02)
     monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=works))
-    stage = Stage(programs={"agent": shell("echo hello; sleep 0.7")}, finishes={"agent": finish})
+    stage = Stage(programs={"agent": shell("echo hello; sleep 0.2")}, finishes={"agent": finish})
     async with engine(tmp_path, PROJECT, stage) as it:
         await it.emit()
         for tries in (1, 2, 3):
@@ -278,6 +279,7 @@ async def test_what_shows_no_work_leaves_its_actor_paused(
     gate, more = tmp_path / "gate", tmp_path / "more"
     ends: list[Any] = [NotBegun(outcome=Unavailable(reason="not logged in"))]
     monkeypatch.setattr("orgloop.runtime.runs.NOTE", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.LOOK", 0.02)
     monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=line == "work"))
     script = f"echo hello; while [ ! -e {more} ]; do sleep 0.01; done; echo work; "
     stage = Stage(
