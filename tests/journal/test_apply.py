@@ -20,7 +20,7 @@ from orgloop.core.happening import (
 )
 from orgloop.journal.model import Prepared, Query
 from orgloop.journal.protocols import Journal, Reader
-from tests.journal.build import applied, claim, claim_one, enter, row, run_end, run_start, settle
+from tests.journal.build import DAY, applied, claim, claim_one, enter, row, run_end, run_start, settle
 
 ACTORS: Mapping[str, bool] = {"actor": False, "agent": True}
 
@@ -145,6 +145,17 @@ async def test_nobody_waits_for_an_actor_that_is_gone(journal: Journal, reader: 
         await settle(journal, wake, Unavailable(reason="refused"), pause_until=100)
     await journal.apply(applied(), {"route": "stays"}, 5, actors={"stays": False})
     assert [pause.actor for pause in reader.pauses()] == ["stays"]
+
+
+async def test_what_waited_for_an_actor_that_is_gone_is_no_older_for_it(
+    journal: Journal, reader: Reader
+) -> None:
+    for name in "12":
+        await enter(journal, name, runs=True)
+    (wake,) = await claim(journal, slots=1)
+    await settle(journal, wake, Unavailable(reason="refused"), at=10, pause_until=100)
+    await journal.apply(applied(), {"route": "new"}, DAY, actors={"new": True})
+    assert [(row(reader, name).actor, row(reader, name).age_from) for name in "12"] == [("new", DAY - 10)] * 2
 
 
 class TestOtherActor:

@@ -39,13 +39,13 @@ def apply(
         (tx.next(), applied.at, applied.project, applied.root, orjson.dumps(applied.snapshot).decode()),
     )
     tx.execute(_SQL["keep_applied"])
+    for actor in [actor for actor in tx.pauses if actor not in actors]:
+        moves.end_pause(tx, actor, now)
     binding = _Binding(routes, actors, changed)
     found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in tx.execute(_SQL["waiting_work"]))
     counts: Counter[str] = Counter()
     for seq, decided in [(seq, decided) for seq, decided in found if decided is not None]:
         counts.update(_bind(tx, seq, decided, now))
-    for actor in [actor for actor in tx.pauses if actor not in actors]:
-        tx.resume(actor)
     return dict(counts)
 
 

@@ -175,8 +175,8 @@ def knock_failed(
         tx.pause(replace(known, until=until, tries=known.tries + 1, reason=reason))
 
 
-def answered(tx: Transaction, actor: str, now: int) -> None:
-    """Somebody is there: end the actor's pause, if it has one. What waited is not older for it."""
+def end_pause(tx: Transaction, actor: str, now: int) -> None:
+    """Nobody waits for the actor any more: end its pause, if it has one. What waited is not older for it."""
     pause = tx.paused(actor)
     if pause is None:
         return

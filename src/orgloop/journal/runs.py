@@ -86,7 +86,7 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
         return
     actor, key = row
     if note.works:
-        moves.answered(tx, actor, note.at)
+        moves.end_pause(tx, actor, note.at)
     if key is not None and note.session_id is not None:
         _remember(tx, actor, key, note.session_id, run_id, note.at)
 
@@ -122,7 +122,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         tries = end.pause_tries
         moves.knock_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
     elif has_answered(end.happening):
-        moves.answered(tx, actor, end.at)
+        moves.end_pause(tx, actor, end.at)
     if end.follow_up is not None:
         accept(tx, end.follow_up)
         tx.flush()

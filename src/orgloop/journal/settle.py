@@ -121,7 +121,7 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
     if move.pause_actor and settlement.pause_until is not None:
         moves.knock_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
     elif has_answered(settlement.happening):
-        moves.answered(tx, wake.actor, settlement.at)
+        moves.end_pause(tx, wake.actor, settlement.at)
 
 
 def has_answered(happening: Happening) -> bool:
