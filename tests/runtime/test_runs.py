@@ -75,9 +75,12 @@ async def test_an_actor_that_refuses_a_wake_gets_it_never_again(tmp_path: Path) 
         assert list((tmp_path / "home" / "runs").glob("*")) == []
 
 
-async def test_an_actor_that_breaks_while_it_makes_a_run_holds_the_wake(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [KeyError("model"), SystemExit(3)], ids=["an error", "an exit"])
+async def test_an_actor_that_breaks_while_it_makes_a_run_holds_the_wake(
+    tmp_path: Path, error: BaseException
+) -> None:
     def broken(wake: Wake, session: WakeSession | None) -> RunSpec:
-        raise KeyError("model")
+        raise error
 
     async with engine(tmp_path, PROJECT, Stage(programs={"agent": broken})) as it:
         await it.emit()
@@ -345,25 +348,6 @@ async def test_a_run_of_another_kind_of_agent_is_judged_by_its_exit_alone(tmp_pa
             await it.delivered(2)
             assert it.runs()[0].text == "whole output"
             assert it.runs()[0].harness == "fake"
-
-
-@pytest.mark.parametrize("error", [RuntimeError("odd"), SystemExit(3)])
-async def test_an_actor_that_breaks_over_a_start_holds_that_wake_alone(
-    tmp_path: Path, error: BaseException
-) -> None:
-    def start(wake: Wake, session: WakeSession | None) -> RunSpec:
-        if wake.event.payload["n"] == "odd":
-            raise error
-        return RunSpec(argv=["true"], cwd="/")
-
-    async with engine(tmp_path, PROJECT, Stage(programs={"agent": start})) as it:
-        await it.emit("odd")
-        await until(lambda: it.happenings(), "an end of the start")
-        (row,) = it.rows()
-        assert (row.state, row.reason) == ("held", "config")
-        assert row.detail.startswith("this wake cannot be made: ")
-        await it.emit("plain")
-        await it.settled("held", "delivered", "delivered")
 
 
 async def test_a_stop_while_a_run_starts_lets_it_start(
