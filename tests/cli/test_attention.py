@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from orgloop import runner
-from orgloop.cli.attention import attention, gaps, unheard
-from orgloop.cli.needs import Item, start_command
-from orgloop.cli.picture import Actor, Picture, Route, Source
-from orgloop.cli.stuck import SILENT, last_sign
-from orgloop.cli.times import short_moment
+from orgloop.cli.morning.attention import attention, gaps, unheard
+from orgloop.cli.morning.needs import Item, start_command
+from orgloop.cli.morning.picture import Actor, Picture, Route, Source
+from orgloop.cli.morning.stuck import SILENT, last_sign
+from orgloop.cli.screen.times import short_moment
 from orgloop.core.delivery import State
 from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from orgloop.cli.editing.choices import PERMISSION_MODES
 from orgloop.cli.exits import Exit
-from orgloop.cli.init import PERMISSION_MODES
 from orgloop.config.yaml import parse
 from orgloop.plugin.registry import Registry
 from tests.cli.conftest import Orgloop

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.cli.insert import ORDER, insert
+from orgloop.cli.editing.insert import ORDER, insert
 from orgloop.config.yaml import parse
 from orgloop.errors import ConfigError
 

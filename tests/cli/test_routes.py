@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.cli.drawing import Drawing
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import Output
-from orgloop.cli.topology import Edge, Topology
+from orgloop.cli.screen.drawing import Drawing
+from orgloop.cli.screen.topology import Edge, Topology
 from tests.cli.conftest import Orgloop
 
 pytestmark = pytest.mark.usefixtures("narrow")

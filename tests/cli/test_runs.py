@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orgloop import runner
-from orgloop.cli.run_tail import lines_of
+from orgloop.cli.screen.run_tail import lines_of
 from orgloop.core.happening import NotStarted, Unavailable
 from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop

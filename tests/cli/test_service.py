@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.cli import service_manager
-from orgloop.cli.service_files import (
+from orgloop.cli.running import service_manager
+from orgloop.cli.running.service_files import (
     Service,
     home_of_agent,
     home_of_unit,

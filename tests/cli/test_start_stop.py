@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orgloop.cli import supervise
+from orgloop.cli.running import supervise
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_journal
 from orgloop.runtime.home import DaemonInfo, running_daemon

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orgloop.cli.examples import example_of
 from orgloop.cli.exits import Exit
+from orgloop.cli.trying.examples import example_of
 from orgloop.errors import NotFound
 from orgloop.plugin import Connector
 from orgloop.plugin.registry import Registry

@@ -309,6 +309,6 @@ def test_show_as_json_has_event_prompt_and_steps(acme: Path, orgloop: Orgloop) -
 
 @pytest.mark.parametrize("reason", list(HoldReason))
 def test_every_reason_has_a_word_of_advice(reason: HoldReason) -> None:
-    from orgloop.cli.delivery_view import WHAT_TO_DO
+    from orgloop.cli.screen.delivery_view import WHAT_TO_DO
 
     assert WHAT_TO_DO[reason]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.cli import times, words
-from orgloop.cli.grid import Column, print_block, print_commands, print_facts, print_grid
 from orgloop.cli.output import Output
+from orgloop.cli.screen import times, words
+from orgloop.cli.screen.grid import Column, print_block, print_commands, print_facts, print_grid
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND
 from orgloop.errors import Refused
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.cli.yaml_text import block, scalar
+from orgloop.cli.editing.yaml_text import block, scalar
 from orgloop.config.yaml import parse
 
 AWKWARD = st.sampled_from(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.cli.chain import read_chain, trace_of
+from orgloop.cli.screen.chain import read_chain, trace_of
 from orgloop.core.delivery import State
 from orgloop.journal.model import EventRow
 from orgloop.runtime.home import Home

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pytest
 
 from orgloop.cli.client import Client
-from orgloop.cli.spool import Hook, keep, keep_taking
+from orgloop.cli.running.spool import Hook, keep, keep_taking
 from orgloop.config.findings import Code, Finding, Severity
 from orgloop.core.happening import Rejected
 from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoopError, Refused

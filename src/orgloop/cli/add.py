@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orgloop.cli.command import Cli, new_group
-from orgloop.cli.init import PERMISSION_MODES, connector_of
-from orgloop.cli.setting_keys import print_keys
+from orgloop.cli.editing.choices import PERMISSION_MODES
+from orgloop.cli.editing.setting_keys import print_keys
+from orgloop.cli.init import connector_of
 from orgloop.errors import Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
-    from orgloop.cli.edit import Edit
+    from orgloop.cli.editing.edit import Edit
     from orgloop.plugin import ActorKind, Connector, SourceKind
 
 command = new_group(
@@ -53,7 +54,7 @@ _connector_option = click.option("--connector", metavar="NAME", help="The connec
 @_set_options
 def add_source(cli: Cli, name: str, connector: str | None, settings: tuple[str, ...], keys: bool) -> None:
     """Add a source of events."""
-    from orgloop.cli.scaffold import source_entry
+    from orgloop.cli.editing.scaffold import source_entry
 
     plugin = connector_of(cli, connector or name)
     if plugin.source is None:
@@ -94,7 +95,7 @@ def add_actor(
     permission_mode: str,
 ) -> None:
     """Add somebody who does work."""
-    from orgloop.cli.scaffold import actor_entry
+    from orgloop.cli.editing.scaffold import actor_entry
 
     plugin = connector_of(cli, connector or name)
     if plugin.actor is None:
@@ -136,7 +137,7 @@ def add_route(
     prompt_file: str | None,
 ) -> None:
     """Add a route: which events wake whom."""
-    from orgloop.cli.scaffold import route_entry, sop
+    from orgloop.cli.editing.scaffold import route_entry, sop
 
     edit = _edit(cli, "routes", "route", name)
     source = _only(edit, source, ("sources", "actors") if source else ("sources",), "source")
@@ -173,7 +174,7 @@ def add_transform(cli: Cli, name: str, kind: str, settings: tuple[str, ...], key
 
     A script gets a file of its own to begin with. What fails is held for a person, not passed on.
     """
-    from orgloop.cli.scaffold import SCRIPT
+    from orgloop.cli.editing.scaffold import SCRIPT
 
     plugin = cli.registry.transform(kind)
     if keys:
@@ -210,7 +211,7 @@ def add_logger(cli: Cli, name: str, kind: str | None, settings: tuple[str, ...],
 
 def _edit(cli: Cli, section: str, word: str, name: str) -> Edit:
     """The project, ready for one more. Raises Conflict if the name is taken."""
-    from orgloop.cli.edit import Edit
+    from orgloop.cli.editing.edit import Edit
 
     edit = Edit(cli, section, word)
     if name in edit.names(section):
@@ -220,7 +221,7 @@ def _edit(cli: Cli, section: str, word: str, name: str) -> Edit:
 
 def _say_examples(cli: Cli, kind: SourceKind | ActorKind, given: Mapping[str, Any]) -> None:
     """Say what nobody chose and everybody chooses for themselves; a variable asks for its value by itself."""
-    from orgloop.cli.scaffold import variables_in
+    from orgloop.cli.editing.scaffold import variables_in
 
     fields = kind.settings.model_fields
     examples = [
@@ -272,7 +273,7 @@ def _reads_sops(cli: Cli, edit: Edit, actor: str) -> bool:
 
 
 def _suggested(cli: Cli, edit: Edit, source: str) -> list[str]:
-    from orgloop.cli.scaffold import events_of
+    from orgloop.cli.editing.scaffold import events_of
 
     if source not in edit.names("sources"):
         return ["actor.stopped"]

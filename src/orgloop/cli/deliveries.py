@@ -11,7 +11,7 @@ import click
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
 from orgloop.cli.output import FAIL
-from orgloop.cli.words import STATE_STYLES, one_line, state_words
+from orgloop.cli.screen.words import STATE_STYLES, one_line, state_words
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -58,8 +58,8 @@ def command(
 
     `orgloop inspect ID` shows all about one, `orgloop trace ID` its whole chain.
     """
-    from orgloop.cli.query import asked, nothing_found
-    from orgloop.cli.waits import Waits
+    from orgloop.cli.screen.query import asked, nothing_found
+    from orgloop.cli.screen.waits import Waits
 
     query = asked(
         limit=limit,
@@ -94,8 +94,8 @@ def print_deliveries(
     """A table of them. `notes` are words beside a delivery's own, by id: why it waits, how its run ended."""
     from rich.text import Text
 
-    from orgloop.cli.grid import Column, print_grid
-    from orgloop.cli.times import short_moment
+    from orgloop.cli.screen.grid import Column, print_grid
+    from orgloop.cli.screen.times import short_moment
 
     now = int(time.time() * 1000)
     columns = [

@@ -18,7 +18,7 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.cli.grid import print_commands
+from orgloop.cli.screen.grid import print_commands
 from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def _copy(project: Path) -> None:
 
 
 def _play(cli: Cli, project: Path, home_path: Path) -> None:
-    from orgloop.cli.chain import read_chain, trace_of
-    from orgloop.cli.chain_drawing import ChainDrawing
+    from orgloop.cli.screen.chain import read_chain, trace_of
+    from orgloop.cli.screen.chain_drawing import ChainDrawing
     from orgloop.journal.sqlite import open_reader
     from orgloop.runtime.home import Home
 
@@ -105,7 +105,7 @@ def _environment(home: Home, secret: str) -> dict[str, str]:
 
 def _draw_routes(cli: Cli, project: Path, home: Home, secret: str) -> None:
     from orgloop.cli.routes import draw_routes
-    from orgloop.cli.topology import topology
+    from orgloop.cli.screen.topology import topology
     from orgloop.config.load import load_or_raise
 
     organization = load_or_raise(project, cli.registry, _environment(home, secret), home.path)
@@ -116,7 +116,7 @@ def _draw_routes(cli: Cli, project: Path, home: Home, secret: str) -> None:
 @contextmanager
 def _daemon(project: Path, home: Home, secret: str) -> Iterator[DaemonInfo]:
     """A daemon of this project, as `orgloop start` makes it, for as long as the block runs."""
-    from orgloop.cli.supervise import daemon_command
+    from orgloop.cli.running.supervise import daemon_command
 
     home.ensure()
     log_file = home.logs / "daemon.log"
@@ -175,7 +175,7 @@ def _send_review(project: Path, daemon: DaemonInfo, secret: str) -> str:
 
 def _watch(cli: Cli, reader: Reader) -> None:
     """Show what happens until the last route's run has ended."""
-    from orgloop.cli.live import Live
+    from orgloop.cli.screen.live import Live
     from orgloop.journal.follow import Follower
 
     live = Live(cli.out)

@@ -41,8 +41,8 @@ def command(
     FILE holds a whole event as JSON; `-` reads standard input. Without FILE it is made of the options.
     """
     from orgloop.cli.client import Client
-    from orgloop.cli.grid import print_next
     from orgloop.cli.ownership import require_this_project
+    from orgloop.cli.screen.grid import print_next
 
     # An agent works on whatever it likes, also on a project: it is about the one that woke it.
     if not cli.environ.get("ORGLOOP_RUN_ID"):

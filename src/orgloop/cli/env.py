@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from orgloop.cli.command import Cli, new_group
 from orgloop.cli.exits import Exit
-from orgloop.cli.listing import counted
 from orgloop.cli.output import FAIL, OK, UNSET
+from orgloop.cli.screen.listing import counted
 
 if TYPE_CHECKING:
     from orgloop.runtime.variables import VariableState

@@ -35,7 +35,7 @@ def command(cli: Cli, source: str, route: str, trace: str, since: str | None, li
     `orgloop trace ID` shows what followed from one, `orgloop inspect ID` the event itself.
     """
     from orgloop.cli.deliveries import older
-    from orgloop.cli.query import asked, nothing_found, organization_of
+    from orgloop.cli.screen.query import asked, nothing_found, organization_of
     from orgloop.journal.model import Query
 
     query = asked(limit=limit, since=since, source=source, route=route, trace_id=trace)
@@ -67,9 +67,9 @@ def _nothing(cli: Cli, words: str) -> None:
 def _show(cli: Cli, rows: Sequence[tuple[EventRow, Sequence[DeliveryRow]]]) -> None:
     import time
 
-    from orgloop.cli.grid import Column, print_grid
-    from orgloop.cli.times import short_moment
-    from orgloop.cli.words import author_of, event_name, one_line
+    from orgloop.cli.screen.grid import Column, print_grid
+    from orgloop.cli.screen.times import short_moment
+    from orgloop.cli.screen.words import author_of, event_name, one_line
 
     now = int(time.time() * 1000)
     columns = [
@@ -101,7 +101,7 @@ def _woke(deliveries: Sequence[DeliveryRow]) -> Text:
     """The routes, each in the colour of what became of it; what did not end well is named."""
     from rich.text import Text
 
-    from orgloop.cli.words import STATE_STYLES
+    from orgloop.cli.screen.words import STATE_STYLES
 
     if not deliveries:
         return Text("nobody", "dim")

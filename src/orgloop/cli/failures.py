@@ -71,13 +71,13 @@ def _tell(out: Output, kind: str, message: str, hint: str, findings: Sequence[An
     if out.json:
         error: dict[str, Any] = {"kind": kind, "message": message, "hint": hint}
         if findings:
-            from orgloop.cli.listing import as_json
+            from orgloop.cli.screen.listing import as_json
 
             error["findings"] = as_json(findings)
         out.data({"error": error})
     out.fail(message, "" if findings else hint)
     if findings:
-        from orgloop.cli.listing import print_findings
+        from orgloop.cli.screen.listing import print_findings
 
         print_findings(out, findings, to_error=True)
         out.advise(hint)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from orgloop.cli.command import Cli, new_group
+from orgloop.cli.screen.waiting import add_discard, add_list_and_show
 from orgloop.cli.verdicts import Choice, choosing, decide
-from orgloop.cli.waiting import add_discard, add_list_and_show
 
 STATE = "held"
 

@@ -12,12 +12,12 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.cli.signing import SIGNATURE, secret_of, signature
+from orgloop.cli.running.signing import SIGNATURE, secret_of, signature
 from orgloop.errors import DaemonError, OrgLoopError, Refused
 
 if TYPE_CHECKING:
     from orgloop.cli.client import Client
-    from orgloop.cli.spool import Hook
+    from orgloop.cli.running.spool import Hook
 
 PATIENCE: Final = 5.0
 """Seconds that the daemon gets: an agent waits for its hook."""
@@ -47,8 +47,8 @@ def command(
 
         {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "orgloop hook claude-code-stop"}]}]}}
     """
-    from orgloop.cli.hook_body import body_of, source_of
-    from orgloop.cli.spool import Hook
+    from orgloop.cli.running.hook_body import body_of, source_of
+    from orgloop.cli.running.spool import Hook
 
     said = payload.encode() if payload is not None else _standard_input()
     if run := cli.environ.get("ORGLOOP_RUN_ID"):
@@ -71,7 +71,7 @@ def _standard_input() -> bytes:
 def _deliver(cli: Cli, hook: Hook) -> int | None:
     """Send it, after what was kept before it; keep it if nobody is there."""
     from orgloop.cli.client import Client
-    from orgloop.cli.spool import flush, keep
+    from orgloop.cli.running.spool import flush, keep
 
     try:
         client = Client.of_home(cli.home)

@@ -13,15 +13,11 @@ import click
 
 from orgloop.cli.command import PROJECT_FILE, Cli
 from orgloop.cli.command import command as new_command
+from orgloop.cli.editing.choices import FIRST_ACTOR, FIRST_SOURCE, PERMISSION_MODES
 from orgloop.errors import Conflict, NotFound, OrgLoopError
 
 if TYPE_CHECKING:
     from orgloop.plugin import Connector
-
-PERMISSION_MODES = ("acceptEdits", "default", "plan", "dontAsk")
-"""What an agent may be told at `init`. Whoever wants more writes it by hand."""
-
-FIRST_SOURCE, FIRST_ACTOR = "webhook", "process"
 
 
 @new_command(
@@ -55,7 +51,7 @@ def command(
     Without a choice it is one that runs at once and needs no account: a webhook wakes a small
     program. Every source that is chosen is routed to an actor. Nothing that exists is overwritten.
     """
-    from orgloop.cli.scaffold import Choice, project_files
+    from orgloop.cli.editing.scaffold import Choice, project_files
 
     target = Path(os.path.normpath(Path(directory).expanduser().absolute()))
     if (target / PROJECT_FILE).exists():
@@ -66,7 +62,7 @@ def command(
     name = name or _name_of(target)
     asks = connectors is None and not no_interactive and not cli.out.json
     if asks and sys.stdin.isatty() and sys.stdout.isatty():
-        from orgloop.cli.ask import ask
+        from orgloop.cli.editing.ask import ask
 
         choice = ask(cli.registry, name=name, description=description, permission_mode=permission_mode)
     else:
@@ -79,7 +75,7 @@ def command(
             permission_mode=permission_mode or PERMISSION_MODES[0],
         )
     created, kept = _write(target, project_files(choice))
-    from orgloop.cli.first_steps import report
+    from orgloop.cli.editing.first_steps import report
 
     report(cli, target, choice, created, kept)
 

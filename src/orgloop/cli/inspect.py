@@ -13,7 +13,7 @@ from orgloop.cli.command import command as new_command
 from orgloop.errors import Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
-    from orgloop.cli.parts import Part
+    from orgloop.cli.screen.parts import Part
     from orgloop.journal.protocols import Reader
 
 _ROWS: Final[Mapping[str, str]] = {"evt": "event", "dlv": "delivery", "run": "run"}
@@ -72,7 +72,7 @@ def _show_row(cli: Cli, reader: Reader | None, kind: str, name: str, now: int, *
         case "event":
             _show_event(cli, reader, name, now)
         case "delivery":
-            from orgloop.cli import delivery_view
+            from orgloop.cli.screen import delivery_view
             from orgloop.cli.verdicts import find_delivery
 
             row = find_delivery(reader, name)
@@ -81,8 +81,8 @@ def _show_row(cli: Cli, reader: Reader | None, kind: str, name: str, now: int, *
             else:
                 delivery_view.show_delivery(cli, reader, row, now, prompt=prompt)
         case _:
-            from orgloop.cli import run_view
             from orgloop.cli.runs import find_run
+            from orgloop.cli.screen import run_view
 
             run = find_run(reader, name)
             if cli.out.json:
@@ -95,9 +95,9 @@ def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
     import orjson
 
     from orgloop.cli.deliveries import failures, print_deliveries
-    from orgloop.cli.grid import print_block, print_facts, print_next
-    from orgloop.cli.times import ago, moment
-    from orgloop.cli.words import author_of, event_name, one_line
+    from orgloop.cli.screen.grid import print_block, print_facts, print_next
+    from orgloop.cli.screen.times import ago, moment
+    from orgloop.cli.screen.words import author_of, event_name, one_line
     from orgloop.journal.model import Query
 
     row = reader.event(id)
@@ -106,7 +106,7 @@ def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
     query = Query(event_id=id, after=0, limit=1000)
     deliveries, steps = reader.deliveries(query), reader.steps(query)
     if cli.out.json:
-        from orgloop.cli.query import organization_of
+        from orgloop.cli.screen.query import organization_of
         from orgloop.web import shapes
 
         cli.out.data(
@@ -145,7 +145,7 @@ def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
 
 def _part(cli: Cli, reader: Reader | None, kind: str | None, name: str, now: int) -> Part:
     """The part of this name: as it is applied, else as the files have it. Raises NotFound or Conflict."""
-    from orgloop.cli.parts import Inspector, kinds_of, names_of
+    from orgloop.cli.screen.parts import Inspector, kinds_of, names_of
     from orgloop.config.findings import nearest
 
     known: list[str] = []
@@ -183,9 +183,9 @@ def _snapshots(cli: Cli, reader: Reader | None) -> Iterator[tuple[str, Mapping[s
 
 def _show_part(cli: Cli, reader: Reader | None, part: Part, now: int) -> None:
     from orgloop.cli.deliveries import failures, print_deliveries
-    from orgloop.cli.grid import print_facts, print_next
-    from orgloop.cli.times import short_moment
-    from orgloop.cli.words import event_name, one_line
+    from orgloop.cli.screen.grid import print_facts, print_next
+    from orgloop.cli.screen.times import short_moment
+    from orgloop.cli.screen.words import event_name, one_line
 
     out = cli.out
     state = "" if part.applied else out.style("  not applied yet: `orgloop start` does that", "yellow")

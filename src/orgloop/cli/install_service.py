@@ -13,8 +13,8 @@ from orgloop.cli.command import command as new_command
 from orgloop.errors import Conflict, OrgLoopError, Refused
 
 if TYPE_CHECKING:
-    from orgloop.cli.service_files import Service
-    from orgloop.cli.service_manager import Manager
+    from orgloop.cli.running.service_files import Service
+    from orgloop.cli.running.service_manager import Manager
 
 KEPT = ("PATH", "ORGLOOP_PORT", "ORGLOOP_METRICS_PORT", "ORGLOOP_BODY_LIMIT")
 """Variables of this terminal that the service gets, besides its home."""
@@ -37,7 +37,7 @@ def command(cli: Cli, systemd: bool, launchd: bool, only_print: bool) -> None:
     agents at work. A file that somebody else wrote is never replaced. `orgloop service start` starts
     it, now and with the machine.
     """
-    from orgloop.cli.service_manager import manager_of
+    from orgloop.cli.running.service_manager import manager_of
 
     if systemd and launchd:
         raise Refused("--systemd and --launchd do not go together", hint="choose one")
@@ -57,7 +57,7 @@ def command(cli: Cli, systemd: bool, launchd: bool, only_print: bool) -> None:
         return
     cli.out.ok(f"{cli.out.path(path)} {'is written' if changed else 'was so already'}")
     if changed:
-        from orgloop.cli.grid import print_block
+        from orgloop.cli.screen.grid import print_block
 
         print_block(cli.out, content.decode())
     _next(cli, manager)
@@ -71,7 +71,7 @@ def _print(cli: Cli, manager: Manager, content: bytes) -> None:
 
 
 def _next(cli: Cli, manager: Manager) -> None:
-    from orgloop.cli.grid import print_next
+    from orgloop.cli.screen.grid import print_next
 
     commands = [("orgloop service start", "start it, now and with the machine")]
     commands += [(one, "so that it begins before you log in") for one in manager.advice()]
@@ -79,7 +79,7 @@ def _next(cli: Cli, manager: Manager) -> None:
 
 
 def _service(cli: Cli) -> Service:
-    from orgloop.cli.service_files import Service
+    from orgloop.cli.running.service_files import Service
 
     organization = cli.organization
     default = Path.home() / ".orgloop"

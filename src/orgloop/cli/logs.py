@@ -122,7 +122,7 @@ def command(
     """
     import sys
 
-    from orgloop.cli.query import require_known
+    from orgloop.cli.screen.query import require_known
 
     is_json = cli.out.json or layout == "json"
     chosen = Filter(
@@ -162,8 +162,8 @@ def _require_result(word: str | None) -> None:
 
 def _follower(reader: Reader, since: str | None, count: int, id: str | None) -> Follower:
     """Where to begin. Raises NotFound if there is no `id`, Refused if `since` is no time."""
-    from orgloop.cli.chain import trace_of
-    from orgloop.cli.times import since_of
+    from orgloop.cli.screen.chain import trace_of
+    from orgloop.cli.screen.times import since_of
     from orgloop.journal.follow import Follower
 
     if id is not None:

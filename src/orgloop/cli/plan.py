@@ -151,7 +151,7 @@ def show(
 
 
 def _live_words(plan: Plan) -> str:
-    from orgloop.cli.listing import counted
+    from orgloop.cli.screen.listing import counted
 
     words = {"sop": "prompt file", "script": "script"}
     counts = {kind: sum(_changes_live(item) for item in plan.items if item.kind == kind) for kind in words}

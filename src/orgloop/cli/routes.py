@@ -6,9 +6,9 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.cli.listing import counted
 from orgloop.cli.output import Output
-from orgloop.cli.topology import Topology
+from orgloop.cli.screen.listing import counted
+from orgloop.cli.screen.topology import Topology
 from orgloop.errors import Refused
 
 
@@ -20,7 +20,7 @@ def command(cli: Cli, mermaid: bool) -> None:
     An actor whose runs wake somebody again is marked with ↺ and drawn as a source, too. Sources that
     nobody hears and actors that nobody wakes are named. Variables need not be set for this.
     """
-    from orgloop.cli.topology import topology
+    from orgloop.cli.screen.topology import topology
 
     if mermaid and cli.out.json:
         raise Refused("--mermaid and --json do not go together", hint="ask for one of them")
@@ -47,7 +47,7 @@ def command(cli: Cli, mermaid: bool) -> None:
 
 def draw_routes(out: Output, graph: Topology) -> None:
     """The graph, line by line."""
-    from orgloop.cli.drawing import Drawing
+    from orgloop.cli.screen.drawing import Drawing
 
     for line in Drawing(out, graph).lines():
         out.line(line)

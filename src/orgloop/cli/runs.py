@@ -37,7 +37,7 @@ command = new_group(
 @click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
 def list_runs(cli: Cli, ended: bool, actor: str, route: str, since: str | None, limit: int) -> None:
     """List the runs that go on, or with --all every run, the newest first."""
-    from orgloop.cli.query import asked, nothing_found
+    from orgloop.cli.screen.query import asked, nothing_found
 
     query = asked(limit=limit, since=since, actor=actor, route=route)
     with cli.journal() as reader:
@@ -70,7 +70,7 @@ def list_runs(cli: Cli, ended: bool, actor: str, route: str, since: str | None, 
 @click.argument("id", metavar="ID")
 def show(cli: Cli, id: str) -> None:
     """Show one run: why it began, what it does or did, what came of it."""
-    from orgloop.cli.run_view import document, show_run
+    from orgloop.cli.screen.run_view import document, show_run
 
     with cli.journal() as reader:
         run = find_run(reader, id)
@@ -93,7 +93,7 @@ def tail(cli: Cli, id: str, raw: bool, no_follow: bool) -> None:
 
     With --json each line is one document: {text, session_id, cost_usd}. Needs no daemon.
     """
-    from orgloop.cli.run_tail import follow_run
+    from orgloop.cli.screen.run_tail import follow_run
 
     with cli.journal() as reader:
         follow_run(cli, reader, find_run(reader, id), raw=raw, follow=not no_follow)
@@ -146,7 +146,7 @@ def _folded_up(reader: Reader, query: Query) -> tuple[Sequence[RunRow], Mapping[
     """
     from dataclasses import replace
 
-    from orgloop.cli.query import MOST
+    from orgloop.cli.screen.query import MOST
 
     limit = query.limit
     while True:
@@ -163,7 +163,7 @@ def _folded_up(reader: Reader, query: Query) -> tuple[Sequence[RunRow], Mapping[
 
 def _not_started(reader: Reader, run: RunRow) -> int:
     """How many runs of its delivery did not start."""
-    from orgloop.cli.query import MOST
+    from orgloop.cli.screen.query import MOST
     from orgloop.journal.model import Query
 
     alike = reader.runs(Query(event_id=run.event_id, reason=run.reason, limit=MOST, payloads=False))
@@ -175,10 +175,17 @@ def _show(
 ) -> None:
     from rich.text import Text
 
-    from orgloop.cli.grid import Column, print_grid
-    from orgloop.cli.run_view import age_of, is_gone, says
-    from orgloop.cli.times import short_moment
-    from orgloop.cli.words import OUTCOME_STYLES, dollars, event_name, one_line, outcome_mark, outcome_word
+    from orgloop.cli.screen.grid import Column, print_grid
+    from orgloop.cli.screen.run_view import age_of, is_gone, says
+    from orgloop.cli.screen.times import short_moment
+    from orgloop.cli.screen.words import (
+        OUTCOME_STYLES,
+        dollars,
+        event_name,
+        one_line,
+        outcome_mark,
+        outcome_word,
+    )
 
     now = int(time.time() * 1000)
 

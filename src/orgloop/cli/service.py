@@ -11,7 +11,7 @@ from orgloop.cli.command import Cli, new_group
 from orgloop.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    from orgloop.cli.service_manager import Manager
+    from orgloop.cli.running.service_manager import Manager
 
 command = new_group(
     """The daemon that systemd or launchd keeps running.
@@ -92,7 +92,7 @@ def status(cli: Cli) -> None:
 @click.option("-n", "--last", "count", default=50, show_default=True, help="So many lines.")
 def logs(cli: Cli, follow: bool, count: int) -> None:
     """Show the daemon's own warnings and errors. What happens to events is in `orgloop logs`."""
-    from orgloop.cli.run_view import last_lines
+    from orgloop.cli.screen.run_view import last_lines
 
     path = cli.home.logs / "daemon.log"
     lines = last_lines(path, count)
@@ -104,7 +104,7 @@ def logs(cli: Cli, follow: bool, count: int) -> None:
     if not lines:
         cli.out.line(f"nothing is in {cli.out.path(path)}")
     if follow:
-        from orgloop.cli.run_tail import lines_of
+        from orgloop.cli.screen.run_tail import lines_of
 
         for line in lines_of(path, lambda: True, start=path.stat().st_size if path.exists() else 0):
             cli.out.line(line)
@@ -148,7 +148,7 @@ def _installed_here(cli: Cli, verb: str) -> tuple[Manager, str, Path | None]:
 
 def _installed(cli: Cli) -> tuple[Manager, str]:
     """The manager and the name of this home's service. Raises NotFound if it has none."""
-    from orgloop.cli.service_manager import manager_of
+    from orgloop.cli.running.service_manager import manager_of
 
     manager = manager_of(cli.environ)
     for path in sorted(manager.folder.glob(manager.file("orgloop*").name)):

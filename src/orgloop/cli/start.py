@@ -17,7 +17,7 @@ from orgloop.errors import DaemonError, Refused
 if TYPE_CHECKING:
     import subprocess
 
-    from orgloop.cli.daemon import Ready
+    from orgloop.cli.running.daemon import Ready
     from orgloop.config.diff import Plan
     from orgloop.config.model import Organization
     from orgloop.runtime.home import DaemonInfo
@@ -73,7 +73,7 @@ def command(cli: Cli, background: bool, supervised: bool, take_over: bool, yes: 
     if background:
         return start_in_background(cli, supervised=supervised, take_over=take_over)
     if supervised:
-        from orgloop.cli.supervise import daemon_command, supervise
+        from orgloop.cli.running.supervise import daemon_command, supervise
 
         with cli.home.supervised():
             return supervise(daemon_command(_arguments(cli, organization.file)), cli.out.fail)
@@ -104,7 +104,7 @@ def _apply(cli: Cli, organization: Organization, *, yes: bool) -> int | None:
 
 def _confirm_end_of_routes(cli: Cli, plan: Plan) -> None:
     """Ask before the last route goes: a file that was lost reads so, too. Raises Refused unless yes."""
-    from orgloop.cli.listing import counted
+    from orgloop.cli.screen.listing import counted
 
     gone = sum(item.kind == "route" and item.action == "remove" for item in plan.items)
     if not gone:
@@ -133,7 +133,7 @@ def start_in_background(cli: Cli, *, supervised: bool, take_over: bool = False) 
     import subprocess
     from functools import partial
 
-    from orgloop.cli.supervise import daemon_command
+    from orgloop.cli.running.supervise import daemon_command
 
     cli.home.ensure()
     log_file = cli.home.logs / "daemon.log"
@@ -196,9 +196,9 @@ def _last_lines(path: Path, start: int, count: int = 8) -> str:
 def _in_foreground(cli: Cli, organization: Organization) -> int | None:
     import asyncio
 
-    from orgloop.cli.banner import Banner
-    from orgloop.cli.daemon import Place, leave_soon, run_daemon
-    from orgloop.cli.own_log import own_log
+    from orgloop.cli.running.daemon import Place, leave_soon, run_daemon
+    from orgloop.cli.running.own_log import own_log
+    from orgloop.cli.screen.banner import Banner
 
     banner = Banner(cli)
 

@@ -13,8 +13,8 @@ from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
 
 if TYPE_CHECKING:
-    from orgloop.cli.needs import Item
-    from orgloop.cli.picture import Picture
+    from orgloop.cli.morning.needs import Item
+    from orgloop.cli.morning.picture import Picture
 
 NAMED: Final = 4
 """Changed things that are named."""
@@ -34,11 +34,11 @@ def command(cli: Cli, since: str) -> None:
     The last part names, for each thing that needs a person, the command to type next. Works without
     a daemon, too: all is read from the journal.
     """
-    from orgloop.cli.attention import attention
-    from orgloop.cli.morning import Morning
-    from orgloop.cli.picture import take_picture
-    from orgloop.cli.status_document import document
-    from orgloop.cli.times import since_of
+    from orgloop.cli.morning.attention import attention
+    from orgloop.cli.morning.document import document
+    from orgloop.cli.morning.picture import take_picture
+    from orgloop.cli.morning.screen import Morning
+    from orgloop.cli.screen.times import since_of
 
     picture = take_picture(cli, since_of(since, int(time.time() * 1000)))
     files = _files(cli, picture)
@@ -56,9 +56,9 @@ def _files(cli: Cli, picture: Picture) -> Item | None:
     """
     if not picture.root:
         return None
-    from orgloop.cli.listing import counted
-    from orgloop.cli.needs import Item, config_option
+    from orgloop.cli.morning.needs import Item, config_option
     from orgloop.cli.plan import plan_of
+    from orgloop.cli.screen.listing import counted
 
     there = replace(cli, config=picture.root, environ=_environment(cli, picture))
     where = config_option(picture.root)

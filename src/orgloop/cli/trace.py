@@ -11,7 +11,7 @@ from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
 
 if TYPE_CHECKING:
-    from orgloop.cli.chain import Chain
+    from orgloop.cli.screen.chain import Chain
 
 
 @new_command(
@@ -26,9 +26,9 @@ def command(cli: Cli, id: str, prompts: bool, show_all: bool) -> None:
 
     ID is that of an event, a delivery, a run or a trace.
     """
-    from orgloop.cli.chain import read_chain, trace_of
-    from orgloop.cli.chain_drawing import ChainDrawing
-    from orgloop.cli.waits import Waits
+    from orgloop.cli.screen.chain import read_chain, trace_of
+    from orgloop.cli.screen.chain_drawing import ChainDrawing
+    from orgloop.cli.screen.waits import Waits
 
     with cli.journal() as reader:
         now = int(time.time() * 1000)

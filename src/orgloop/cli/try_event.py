@@ -14,12 +14,12 @@ import click
 
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
-from orgloop.cli.grid import print_block
 from orgloop.cli.output import FAIL, OK, WARN, Output
+from orgloop.cli.screen.grid import print_block
 from orgloop.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
-    from orgloop.cli.trial import Line, RouteTrial, Trial
+    from orgloop.cli.trying.trial import Line, RouteTrial, Trial
     from orgloop.config.model import Organization
 
 _ENDS: Final = {"wake": (OK, "green"), "drop": (FAIL, "yellow"), "hold": (WARN, "yellow")}
@@ -85,7 +85,7 @@ def command(
     if source is None:
         documents, answer = [_document(cli, file)], None
     else:
-        from orgloop.cli.try_request import translate
+        from orgloop.cli.trying.try_request import translate
 
         documents, answer = asyncio.run(translate(organization, source, _read(file), _parted(headers)))
     _try(cli, organization, documents, answer, route=route, prompt=prompt)
@@ -100,7 +100,7 @@ def _try(
     route: str | None,
     prompt: bool,
 ) -> None:
-    from orgloop.cli.trial import event_of, try_event
+    from orgloop.cli.trying.trial import event_of, try_event
     from orgloop.runtime.clock import SystemClock
 
     clock = SystemClock()
@@ -122,8 +122,8 @@ def _try(
 
 
 def _example(cli: Cli, name: str) -> dict[str, Any]:
-    from orgloop.cli.examples import example_of
     from orgloop.cli.init import connector_of
+    from orgloop.cli.trying.examples import example_of
 
     try:
         organization = cli.loaded.sound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from orgloop.cli.command import Cli
 from orgloop.cli.command import command as new_command
 from orgloop.cli.exits import Exit
-from orgloop.cli.listing import as_json, counted, print_findings
+from orgloop.cli.screen.listing import as_json, counted, print_findings
 
 
 @new_command(examples=["orgloop validate", "orgloop validate --config ../acme --json"])

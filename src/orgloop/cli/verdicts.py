@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orgloop.cli.command import Cli
-from orgloop.cli.listing import counted
+from orgloop.cli.screen.listing import counted
 from orgloop.errors import Conflict, NotFound, OrgLoopError, Refused
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def find_delivery(reader: Reader, id: str) -> DeliveryRow:
 def _fitting(reader: Reader, choice: Choice) -> Iterator[DeliveryRow]:
     from dataclasses import replace
 
-    from orgloop.cli.query import asked, nothing_found
+    from orgloop.cli.screen.query import asked, nothing_found
 
     query = replace(
         asked(
@@ -217,8 +217,8 @@ def _held_again(cli: Cli, rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
 
 
 def _as_error(row: DeliveryRow) -> OrgLoopError:
-    from orgloop.cli.delivery_view import WHAT_TO_DO
-    from orgloop.cli.words import one_line, state_words
+    from orgloop.cli.screen.delivery_view import WHAT_TO_DO
+    from orgloop.cli.screen.words import one_line, state_words
 
     state = state_words(row.state, row.reason)
     said = f"{row.id} was released, and is {state} again: {one_line(row.detail)}".rstrip(": ")

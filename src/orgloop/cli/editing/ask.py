@@ -7,8 +7,13 @@ from typing import Any
 
 import questionary
 
-from orgloop.cli.init import FIRST_ACTOR, FIRST_SOURCE, PERMISSION_MODES
-from orgloop.cli.scaffold import Choice, has_permission_mode
+from orgloop.cli.editing.scaffold import (
+    FIRST_ACTOR,
+    FIRST_SOURCE,
+    PERMISSION_MODES,
+    Choice,
+    has_permission_mode,
+)
 from orgloop.plugin import Connector
 from orgloop.plugin.registry import Registry
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orgloop.cli.attention import gaps, unheard
-from orgloop.cli.needs import Item
+from orgloop.cli.morning.attention import gaps, unheard
+from orgloop.cli.morning.needs import Item
 from orgloop.web import shapes
 
 if TYPE_CHECKING:
-    from orgloop.cli.picture import Actor, Picture, Route, Source
+    from orgloop.cli.morning.picture import Actor, Picture, Route, Source
 
 
 def document(picture: Picture, items: Sequence[Item]) -> dict[str, Any]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from orgloop.cli.attention import unheard
-from orgloop.cli.grid import Column, print_grid
-from orgloop.cli.listing import counted
-from orgloop.cli.needs import Item
+from orgloop.cli.morning.attention import unheard
+from orgloop.cli.morning.needs import Item
+from orgloop.cli.morning.stuck import last_sign
 from orgloop.cli.output import FAIL, OK, WARN, Output
-from orgloop.cli.run_view import says
-from orgloop.cli.stuck import last_sign
-from orgloop.cli.times import age, ago, short_moment
-from orgloop.cli.words import WORKING, dollars, from_home, one_line, run_line, wrapped
+from orgloop.cli.screen.grid import Column, print_grid
+from orgloop.cli.screen.listing import counted
+from orgloop.cli.screen.run_view import says
+from orgloop.cli.screen.times import age, ago, short_moment
+from orgloop.cli.screen.words import WORKING, dollars, from_home, one_line, run_line, wrapped
 from orgloop.core.units import humanize
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from orgloop.cli.picture import Actor, Picture, Route, Source
+    from orgloop.cli.morning.picture import Actor, Picture, Route, Source
     from orgloop.journal.model import RunRow
 
     Row = list[str | Text]

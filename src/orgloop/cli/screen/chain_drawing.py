@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from orgloop.cli.chain import Chain, DeliveryNode, EventNode
-from orgloop.cli.listing import counted
 from orgloop.cli.output import ENDLESS, Output
-from orgloop.cli.times import clock
-from orgloop.cli.waits import OPEN
-from orgloop.cli.words import (
+from orgloop.cli.screen.chain import Chain, DeliveryNode, EventNode
+from orgloop.cli.screen.listing import counted
+from orgloop.cli.screen.times import clock
+from orgloop.cli.screen.waits import OPEN
+from orgloop.cli.screen.words import (
     OUTCOME_STYLES,
     STATE_STYLES,
     author_of,

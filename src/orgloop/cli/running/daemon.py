@@ -14,7 +14,7 @@ from functools import partial
 from threading import Event, Thread, Timer
 from typing import Any, Final
 
-from orgloop.cli.spool import keep_taking
+from orgloop.cli.running.spool import keep_taking
 from orgloop.cli.version import version_of
 from orgloop.config.load import load_or_raise, load_project
 from orgloop.config.model import Organization

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from orgloop.cli.listing import counted
-from orgloop.cli.times import ago, moment
-from orgloop.cli.topology import topology
-from orgloop.cli.words import dollars, one_line
+from orgloop.cli.screen.listing import counted
+from orgloop.cli.screen.times import ago, moment
+from orgloop.cli.screen.topology import topology
+from orgloop.cli.screen.words import dollars, one_line
 from orgloop.config.diff import DERIVED
 from orgloop.core.units import DAY, humanize
 

@@ -13,7 +13,7 @@ from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
     from orgloop.cli.command import Cli
-    from orgloop.cli.topology import Topology
+    from orgloop.cli.screen.topology import Topology
     from orgloop.journal.model import (
         AppliedRow,
         BacklogRow,
@@ -207,8 +207,8 @@ def _next_polls(said: Mapping[str, Any] | None) -> dict[str, int]:
 
 
 def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int], *, served: bool) -> dict[str, Any]:
-    from orgloop.cli.stuck import gone_runs
-    from orgloop.cli.topology import topology
+    from orgloop.cli.morning.stuck import gone_runs
+    from orgloop.cli.screen.topology import topology
     from orgloop.journal.model import Query
 
     applied = reader.applied()

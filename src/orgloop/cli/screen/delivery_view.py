@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.command import Cli
 from orgloop.cli.deliveries import failures
-from orgloop.cli.grid import Column, print_block, print_facts, print_grid, print_next
-from orgloop.cli.times import ago, clock, moment
-from orgloop.cli.waits import Waits
-from orgloop.cli.words import (
+from orgloop.cli.screen.grid import Column, print_block, print_facts, print_grid, print_next
+from orgloop.cli.screen.times import ago, clock, moment
+from orgloop.cli.screen.waits import Waits
+from orgloop.cli.screen.words import (
     STATE_STYLES,
     author_of,
     event_name,
@@ -21,7 +21,7 @@ from orgloop.cli.words import (
 from orgloop.core.happening import HoldReason
 
 if TYPE_CHECKING:
-    from orgloop.cli.prompt_preview import Preview
+    from orgloop.cli.screen.prompt_preview import Preview
     from orgloop.journal.model import DeliveryRow, EventRow, StepRow
     from orgloop.journal.protocols import Reader
 
@@ -51,7 +51,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
 
 def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, prompt: bool = False) -> None:
     """Print all of it."""
-    from orgloop.cli.prompt_preview import preview
+    from orgloop.cli.screen.prompt_preview import preview
 
     out = cli.out
     event = reader.event(row.event_id)
@@ -73,7 +73,7 @@ def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, promp
 
 def document(cli: Cli, reader: Reader, row: DeliveryRow, now: int) -> dict[str, Any]:
     """All of it, for programs."""
-    from orgloop.cli.prompt_preview import preview
+    from orgloop.cli.screen.prompt_preview import preview
     from orgloop.web import shapes
 
     event = reader.event(row.event_id)

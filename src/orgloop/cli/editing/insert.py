@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from orgloop.cli.yaml_text import block
+from orgloop.cli.editing.yaml_text import block
 from orgloop.config.places import Place, Places, line_and_column, place_of
 from orgloop.config.yaml import Parsed, parse
 from orgloop.errors import ConfigError

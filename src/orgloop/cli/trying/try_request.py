@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.cli.signing import SIGNATURE, secret_of, signature
+from orgloop.cli.running.signing import SIGNATURE, secret_of, signature
 from orgloop.config.model import Organization
 from orgloop.errors import Refused
 from orgloop.plugin import Clock, Draft, Http, Inbound

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from orgloop.cli.words import printable
+from orgloop.cli.screen.words import printable
 from orgloop.core.text import columns as text_width
 from orgloop.core.text import elided, folded
 

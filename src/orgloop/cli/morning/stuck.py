@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orgloop import runner
-from orgloop.cli.listing import counted
-from orgloop.cli.needs import Item, start_command
-from orgloop.cli.times import age
+from orgloop.cli.morning.needs import Item, start_command
+from orgloop.cli.screen.listing import counted
+from orgloop.cli.screen.times import age
 from orgloop.core.units import HOUR, MINUTE, humanize
 
 if TYPE_CHECKING:
-    from orgloop.cli.picture import Actor, Picture
+    from orgloop.cli.morning.picture import Actor, Picture
     from orgloop.journal.model import BacklogRow, RunRow
 
 SILENT: Final = 15 * MINUTE

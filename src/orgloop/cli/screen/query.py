@@ -34,7 +34,7 @@ def asked(
     trace_id: str = "",
 ) -> Query:
     """The query. Raises Refused for a limit or a time that is none."""
-    from orgloop.cli.times import since_of
+    from orgloop.cli.screen.times import since_of
     from orgloop.core.delivery import State
     from orgloop.journal.model import Query
 

@@ -9,8 +9,8 @@ from shlex import quote
 from typing import Final
 
 from orgloop.cli.command import PROJECT_FILE, Cli
-from orgloop.cli.listing import print_findings
-from orgloop.cli.scaffold import Choice, Pair
+from orgloop.cli.editing.scaffold import Choice, Pair
+from orgloop.cli.screen.listing import print_findings
 from orgloop.config.findings import Code
 from orgloop.config.load import Loaded, load_project
 from orgloop.plugin import Connector, Receiver

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orgloop.errors import NotFound
 
 if TYPE_CHECKING:
-    from orgloop.cli.waits import Waits
+    from orgloop.cli.screen.waits import Waits
     from orgloop.journal.model import DeliveryRow, EventRow, RunRow, StepRow
     from orgloop.journal.protocols import Reader
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from orgloop.cli import stuck
-from orgloop.cli.listing import counted
-from orgloop.cli.needs import Item, start_command
-from orgloop.cli.times import age, ago, short_moment
-from orgloop.cli.words import one_line
+from orgloop.cli.morning import stuck
+from orgloop.cli.morning.needs import Item, start_command
+from orgloop.cli.screen.listing import counted
+from orgloop.cli.screen.times import age, ago, short_moment
+from orgloop.cli.screen.words import one_line
 from orgloop.core.units import MINUTE, SECOND, humanize
 
 if TYPE_CHECKING:
-    from orgloop.cli.picture import Picture
+    from orgloop.cli.morning.picture import Picture
     from orgloop.journal.model import DaemonRow, RunRow
 
 PAUSED: Final = 20 * SECOND

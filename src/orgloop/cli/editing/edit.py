@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from orgloop.cli.command import Cli
-from orgloop.cli.insert import insert
-from orgloop.cli.listing import print_findings
+from orgloop.cli.editing.insert import insert
+from orgloop.cli.screen.listing import print_findings
 from orgloop.config.findings import Code, Finding
 from orgloop.config.load import Loaded, load_project
 from orgloop.errors import ConfigError, OrgLoopError

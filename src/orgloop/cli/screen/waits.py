@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from orgloop.cli.command import Cli
-from orgloop.cli.words import one_line
+from orgloop.cli.screen.words import one_line
 from orgloop.core.delivery import State
 from orgloop.core.units import humanize
 

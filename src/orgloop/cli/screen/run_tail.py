@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orgloop import runner
 from orgloop.cli.command import Cli
 from orgloop.cli.output import FAIL, OK
-from orgloop.cli.words import dollars, one_line, printable, run_line
+from orgloop.cli.screen.words import dollars, one_line, printable, run_line
 from orgloop.core.units import humanize
 
 if TYPE_CHECKING:

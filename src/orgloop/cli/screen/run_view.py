@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orgloop import runner
 from orgloop.cli.command import Cli
-from orgloop.cli.grid import print_block, print_facts, print_next
-from orgloop.cli.stuck import last_sign
-from orgloop.cli.times import age, ago, moment
-from orgloop.cli.words import (
+from orgloop.cli.morning.stuck import last_sign
+from orgloop.cli.screen.grid import print_block, print_facts, print_next
+from orgloop.cli.screen.times import age, ago, moment
+from orgloop.cli.screen.words import (
     OUTCOME_STYLES,
     dollars,
     event_name,
@@ -57,7 +57,7 @@ def show_run(cli: Cli, reader: Reader, run: RunRow, now: int) -> None:
 
 def is_gone(cli: Cli, run: RunRow) -> bool:
     """Whether its process has ended, and no daemon is there to take note."""
-    from orgloop.cli.stuck import gone_runs
+    from orgloop.cli.morning.stuck import gone_runs
     from orgloop.runtime.home import running_daemon
 
     return run.ended_at is None and running_daemon(cli.home) is None and bool(gone_runs([run]))
@@ -90,7 +90,7 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
 
 def _says(cli: Cli, reader: Reader, run: RunRow) -> str:
     """The last thing that its output says, as its actor understands it."""
-    from orgloop.cli.run_tail import reading, understood
+    from orgloop.cli.screen.run_tail import reading, understood
 
     read = reading(cli, reader, run)
     if read is not None:

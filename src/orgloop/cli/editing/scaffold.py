@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.cli.yaml_text import block, scalar
+from orgloop.cli.editing.yaml_text import block, scalar
 from orgloop.plugin import Connector, Variable
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_]\w*)[^}]*\}")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def print_keys(cli: Cli, settings: type[Settings]) -> None:
     """List them, those that must be set first, each with what it is for."""
-    from orgloop.cli.grid import Column, print_grid
+    from orgloop.cli.screen.grid import Column, print_grid
     from orgloop.config.check import keys_of
 
     taken = keys_of(settings)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from orgloop.cli.output import Output
-from orgloop.cli.words import run_words, shortened
+from orgloop.cli.screen.words import run_words, shortened
 
 if TYPE_CHECKING:
     from orgloop.core.record import Record

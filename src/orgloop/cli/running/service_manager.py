@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from orgloop.cli.service_files import (
+from orgloop.cli.running.service_files import (
     Service,
     home_of_agent,
     home_of_unit,

@@ -11,8 +11,8 @@ import click
 
 from orgloop.cli.command import Cli, Group
 from orgloop.cli.deliveries import older, print_deliveries
-from orgloop.cli.grid import print_next
-from orgloop.cli.listing import counted
+from orgloop.cli.screen.grid import print_next
+from orgloop.cli.screen.listing import counted
 from orgloop.cli.verdicts import Choice, choosing, decide, find_delivery
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def add_discard(group: Group, state: str, *, note: str, reason: str) -> None:
 
 def _list(cli: Cli, state: str, *, limit: int, **filters: Any) -> None:
     """The newest of it, and how much there is by route and reason."""
-    from orgloop.cli.query import asked, nothing_found
+    from orgloop.cli.screen.query import asked, nothing_found
 
     query = asked(limit=limit, states=[state], **filters)
     with cli.journal() as reader:
@@ -119,7 +119,7 @@ def _show_groups(cli: Cli, state: str, groups: Sequence[BacklogRow], newest: str
 
 def _show(cli: Cli, id: str, *, prompt: bool) -> None:
     """One delivery, whatever its state is by now."""
-    from orgloop.cli.delivery_view import document, show_delivery
+    from orgloop.cli.screen.delivery_view import document, show_delivery
 
     now = int(time.time() * 1000)
     with cli.journal() as reader:

@@ -1,0 +1,1 @@
+"""Writing and changing the files of a project, for `init` and `add`."""

@@ -1,0 +1,1 @@
+"""What commands show, and how: chains, deliveries, runs, tables, times, words."""

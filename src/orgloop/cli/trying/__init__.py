@@ -1,0 +1,1 @@
+"""What an event would do, for `orgloop test`."""
