@@ -10,8 +10,9 @@ from urllib.parse import urljoin, urlsplit
 
 from orgloop.connectors.body import dump_json
 from orgloop.connectors.signature import sign
-from orgloop.connectors.webhook.answers import PORTS, failure_of, is_host, origin, outcome_of, status_line
+from orgloop.connectors.webhook.answers import failure_of, outcome_of, status_line
 from orgloop.connectors.webhook.settings import BasicAuth, BearerAuth, WebhookActorSettings
+from orgloop.connectors.webhook.urls import PORTS, is_host, origin
 from orgloop.core.fields import TreeTemplate
 from orgloop.core.units import SECOND
 from orgloop.plugin import Context, HttpFailed, HttpReply, Outcome, Rejected, Wake

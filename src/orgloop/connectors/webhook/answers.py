@@ -8,8 +8,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
+from orgloop.connectors.webhook.urls import origin
 from orgloop.core.units import DAY, SECOND
 from orgloop.plugin import (
     Delivered,
@@ -24,8 +25,6 @@ from orgloop.plugin import (
 
 MAX_WAIT: Final = DAY
 """The longest Retry-After that is honoured, in milliseconds."""
-
-PORTS: Final = {"http": 80, "https": 443}
 
 _SHOWN: Final = 200
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
@@ -84,25 +83,6 @@ def retry_after(headers: Mapping[str, str], now: int) -> int | None:
         except (ValueError, OverflowError):
             return None
     return now + min(max(wait, SECOND), MAX_WAIT)
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port of a URL. Raises ValueError for a port that is none."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{_host(parts)}:{parts.port or PORTS.get(parts.scheme, 0)}"
-
-
-def is_host(name: str | None) -> bool:
-    """Whether this can be the name or address of a host: `a..b` cannot."""
-    try:
-        return bool(name and name.encode("idna"))
-    except UnicodeError:
-        return False
-
-
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    return f"[{host}]" if ":" in host else host
 
 
 def _where(reply: HttpReply) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from orgloop.connectors.webhook.answers import origin
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
+from orgloop.connectors.webhook.urls import origin
 from orgloop.plugin import CheckResult, CheckStatus, Context
 from orgloop.plugin.settings import SecretStr
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model
 
 from orgloop.connectors.body import dump_json
 from orgloop.connectors.signature import Secret
-from orgloop.connectors.webhook.answers import is_host
+from orgloop.connectors.webhook.urls import is_host
 from orgloop.core.fields import Path, Template, TreeTemplate
 from orgloop.plugin import Settings
 from orgloop.plugin.settings import Duration, SecretStr, Size
