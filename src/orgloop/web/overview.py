@@ -32,14 +32,6 @@ class Facts:
             state.value: finished.get(state, 0) + sum(self.counts.get(state, {}).values()) for state in State
         }
 
-    def of_route(self, name: str) -> dict[str, int]:
-        """How much of one route is not finished, by state."""
-        return {
-            state: routes[name]
-            for state, routes in self.counts.items()
-            if state != "total" and name in routes
-        }
-
 
 def gather(reader: Reader) -> Facts:
     """Read all of it."""
