@@ -18,7 +18,6 @@ class Variable:
     description: str
     help_url: str = ""
     help_command: str = ""
-    required: bool = True
 
 
 class CheckStatus(StrEnum):

@@ -223,7 +223,6 @@ connector: Final = Connector(
                 name="WEBHOOK_SECRET",
                 description="the secret with which the hook signs",
                 help_command="openssl rand -hex 32",
-                required=False,
             ),
         ),
     ),
