@@ -7,13 +7,8 @@ from typing import Any
 
 import questionary
 
-from orgloop.cli.editing.scaffold import (
-    FIRST_ACTOR,
-    FIRST_SOURCE,
-    PERMISSION_MODES,
-    Choice,
-    has_permission_mode,
-)
+from orgloop.cli.editing.choices import FIRST_ACTOR, FIRST_SOURCE, PERMISSION_MODES
+from orgloop.cli.editing.scaffold import Choice, has_permission_mode
 from orgloop.plugin import Connector
 from orgloop.plugin.registry import Registry
 
