@@ -80,7 +80,7 @@ def organization(tmp_path: Path) -> Iterator[Organization]:
     root.mkdir()
     made = Organization(root=root, home=Home(tmp_path / "org-home"))
     yield made
-    made.command("stop", "--force", "--config", str(root), check=False)
+    made.command("stop", "--force", "--config", str(made.root), check=False)
     made.kill()
 
 

@@ -89,10 +89,13 @@ class Runs:
 
     async def close(self) -> None:
         """Stop watching. The agents go on; the next start adopts them."""
-        tasks = list(self._tasks)
+        tasks, lives = list(self._tasks), list(self._live.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for live in lives:
+            if live.process is not None:
+                watch.let_go(live.process)
 
     def _hold(self, live: LiveRun) -> None:
         self._live[live.run_id] = live

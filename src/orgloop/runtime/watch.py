@@ -62,6 +62,13 @@ def spawn(directory: Path) -> subprocess.Popen[bytes]:
     )
 
 
+def let_go(runner: subprocess.Popen[bytes]) -> None:
+    """The runner outlives us: nobody waits for it any more, its end will be in the run's directory."""
+    if runner.poll() is None:
+        # Or else Python complains of a process that nobody waited for, and waits for it later by itself.
+        runner.returncode = 0
+
+
 def _program() -> Path:
     """The runner, compiled if that is at hand: what is started by its path is compiled each time."""
     source = Path(runner.__file__)
