@@ -60,6 +60,8 @@ FILTERS = [
     (["--event-type", "actor.stopped"], 0),
     (["--since", "210m"], 5),
     (["-n", "1"], 1),
+    (["--actor", "engineer", "-n", "2"], 2),
+    (["--route", "tell", "-n", "2"], 2),
     (["-n", "3"], 3),
 ]
 

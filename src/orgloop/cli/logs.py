@@ -139,7 +139,7 @@ def command(
     with cli.journal() as reader:
         require_known(reader, source=source or "", route=route or "", actor=actor or "")
         _require_result(result)
-        follower = _follower(reader, since, count, trace or id)
+        follower = _follower(reader, since, count, trace or id, chosen)
         last = None if since or trace or id else count
         pages = _pages(follower, chosen, last, follows=follows)
         if cli.out.json and not follows:
@@ -160,8 +160,11 @@ def _require_result(word: str | None) -> None:
         raise Refused(f"no record has the result {word!r}", hint=f"there are: {', '.join(sorted(RESULTS))}")
 
 
-def _follower(reader: Reader, since: str | None, count: int, id: str | None) -> Follower:
-    """Where to begin. Raises NotFound if there is no `id`, Refused if `since` is no time."""
+def _follower(reader: Reader, since: str | None, count: int, id: str | None, chosen: Filter) -> Follower:
+    """Where to begin: far enough back that what is chosen is there.
+
+    Raises NotFound if there is no `id`, Refused if `since` is no time.
+    """
     from orgloop.cli.screen.chain import trace_of
     from orgloop.cli.screen.times import since_of
     from orgloop.journal.follow import Follower
@@ -170,7 +173,8 @@ def _follower(reader: Reader, since: str | None, count: int, id: str | None) -> 
         return Follower.of_trace(reader, trace_of(reader, id))
     if since is not None:
         return Follower.since(reader, since_of(since, int(time.time() * 1000)))
-    return Follower.last(reader, count)
+    where = {"source": chosen.source, "route": chosen.route, "actor": chosen.actor}
+    return Follower.last(reader, count, **{name: value or "" for name, value in where.items()})
 
 
 def _pages(follower: Follower, chosen: Filter, last: int | None, *, follows: bool) -> Iterator[list[Record]]:

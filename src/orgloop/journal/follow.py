@@ -42,9 +42,12 @@ class Follower:
         return cls._before(reader, Query(limit=1, until=at))
 
     @classmethod
-    def last(cls, reader: Reader, events: int) -> Follower:
-        """The last so many events, and all that happened from the first of them on."""
-        newest = reader.events(Query(limit=events, payloads=False))
+    def last(
+        cls, reader: Reader, events: int, *, source: str = "", route: str = "", actor: str = ""
+    ) -> Follower:
+        """All that happened since the first of the last so many events of this source, route and actor."""
+        query = Query(limit=events, source=source, route=route, actor=actor, payloads=False)
+        newest = reader.events(query)
         return cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
 
     @classmethod
