@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.core.units import DAY
@@ -188,6 +189,13 @@ def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
         )
 
 
+def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
+    """Those whose process has ended. Ask only while no daemon runs: one that just begins has none yet."""
+    from orgloop.runtime.watch import seems_alive
+
+    return frozenset(run.id for run in open_runs if not seems_alive(Path(run.run_dir)))
+
+
 def _ask(cli: Cli) -> tuple[Mapping[str, Any] | None, str]:
     """What the daemon answers, or why it does not."""
     from orgloop.cli.client import Client
@@ -207,7 +215,6 @@ def _next_polls(said: Mapping[str, Any] | None) -> dict[str, int]:
 
 
 def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int], *, served: bool) -> dict[str, Any]:
-    from orgloop.cli.morning.stuck import gone_runs
     from orgloop.cli.screen.topology import topology
     from orgloop.journal.model import Query
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,13 +63,6 @@ def last_sign(run: RunRow) -> int:
         if found.st_size:
             signs.append(int(found.st_mtime * 1000))
     return max(signs)
-
-
-def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
-    """Those whose process has ended. Ask only while no daemon runs: one that just begins has none yet."""
-    from orgloop.runtime.watch import seems_alive
-
-    return frozenset(run.id for run in open_runs if not seems_alive(Path(run.run_dir)))
 
 
 def waiting(picture: Picture) -> Iterator[Item]:
