@@ -93,4 +93,8 @@ class Conflict(OrgLoopError):
 
 
 class DaemonError(OrgLoopError):
-    """The daemon is not running, does not answer, or refused."""
+    """The daemon is not running, does not answer, or refused. `broke`: it answered that this broke it."""
+
+    def __init__(self, message: str, *, hint: str = "", broke: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.broke = broke

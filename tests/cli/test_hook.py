@@ -259,10 +259,15 @@ def test_what_cannot_be_delivered_now_stays(home: Path, now: float) -> None:
     assert len(kept(home)) == 1
 
 
-def test_what_is_refused_is_set_aside_and_told(home: Path, now: float) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [Refused("Invalid signature", status=401), DaemonError("Invalid signature", broke=True)],
+    ids=["refused", "the source breaks over it"],
+)
+def test_what_is_refused_is_set_aside_and_told(answer: OrgLoopError, home: Path, now: float) -> None:
     place = Home(home)
     path = keep(place, hook(now))
-    (words,) = flushed(place, Daemon(Refused("Invalid signature", status=401)))
+    (words,) = flushed(place, Daemon(answer))
     assert "Invalid signature" in words
     assert [one.name for one in place.spool.iterdir()] == [f"{path.name}.refused"]
     assert flushed(place, Daemon()) == []

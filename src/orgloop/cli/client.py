@@ -178,7 +178,8 @@ class Client:
             case _ if status < 500:
                 return Refused(message, hint=hint, status=status)
             case _:
-                return DaemonError(message, hint=hint or "look at its log with `orgloop logs`")
+                hint = hint or "look at its log with `orgloop logs`"
+                return DaemonError(message, hint=hint, broke=status != 503)
 
 
 def _part(text: str) -> str:

@@ -92,9 +92,10 @@ def flush(home: Home, client: Client, patience: float) -> Iterator[str]:
         else:
             try:
                 hook.send(client, patience)
-            except DaemonError:
-                return
             except OrgLoopError as exc:
+                if isinstance(exc, DaemonError) and not exc.broke:
+                    return
+                # Whatever is wrong with this one, those behind it need not wait for it.
                 yield _set_aside(path, exc.message)
             else:
                 path.unlink(missing_ok=True)
