@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -43,7 +44,12 @@ async def make() -> AsyncIterator[Opener]:
 
 def helpers() -> list[psutil.Process]:
     program = str(helper.PROGRAM)
-    return [child for child in psutil.Process().children() if program in child.cmdline()]
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):  # Or a zombie of somebody else's.
+            if program in child.cmdline():
+                found.append(child)
+    return found
 
 
 @pytest.mark.parametrize(

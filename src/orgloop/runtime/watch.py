@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib.util import cache_from_source
 from pathlib import Path
+from threading import Thread
 from typing import Any, Final
 
 import psutil
@@ -63,10 +64,12 @@ def spawn(directory: Path) -> subprocess.Popen[bytes]:
 
 
 def let_go(runner: subprocess.Popen[bytes]) -> None:
-    """The runner outlives us: nobody waits for it any more, its end will be in the run's directory."""
+    """The runner outlives this runtime, and its end will be in the run's directory.
+
+    Should this process outlive the runner, it leaves no zombie.
+    """
     if runner.poll() is None:
-        # Or else Python complains of a process that nobody waited for, and waits for it later by itself.
-        runner.returncode = 0
+        Thread(target=runner.wait, name=f"runner {runner.pid}", daemon=True).start()
 
 
 def _program() -> Path:
