@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -127,15 +128,18 @@ def bare(path: Path, count: int, *, settle: bool) -> float:
             )
             for n in group
         ]
-        due = ("route", "actor", 0, "pending", "", "", None)
-        deliveries = [(n * 2 + 1, f"dlv_{n:016x}", "bench", n * 2, *due, n, None, None) for n in group]
+        due = ("route", "actor", 0, "pending", "", "", None, 1)
+        deliveries = [
+            (n * 2 + 1, f"dlv_{n:016x}", "bench", n * 2, *due, n * 2 + 1, n, n, n, n, None, None)
+            for n in group
+        ]
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(ACCEPT["insert_event"], events)
         connection.executemany(ACCEPT["insert_delivery"], deliveries)
         connection.execute("COMMIT")
         if settle:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(CLAIM["take"], [(n * 2 + 1, n, None) for n in group])
+            connection.execute(CLAIM["take"], (json.dumps([n * 2 + 1 for n in group]), 0, None))
             connection.execute("COMMIT")
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(SETTLED, [(f"dlv_{n:016x}",) for n in group])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from orgloop.errors import NotFound, Overloaded, Refused
@@ -36,20 +35,11 @@ class Doorway:
         self._intake = intake
         self._wiring = wiring
         self._until_open = until_open
-        self._on_refused = on_refused
+        self.refused = on_refused
 
     def receiver(self, source: str) -> Receiver:
         """The source that takes requests under this id. Raises NotFound naming those that do."""
         return receiver_of(self._wiring(), source)
-
-    @contextmanager
-    def counting_refusals(self, source: str) -> Iterator[None]:
-        """Tell of what is refused within: the sender hears it, and nobody else would."""
-        try:
-            yield
-        except Refused as exc:
-            self._on_refused(source, exc)
-            raise
 
     async def receive(self, source: str, request: Inbound) -> tuple[Reply, Sequence[Accepted]]:
         """Hand a request to its source and commit what it means. The reply counts only now.
@@ -61,8 +51,11 @@ class Doorway:
             raise Overloaded(
                 f"source {source!r} is not open yet", hint="send it again after a moment", retry_after=1
             )
-        with self.counting_refusals(source):
+        try:
             received = await _received(source, receiver, request)
+        except Refused as exc:
+            self.refused(source, exc)
+            raise
         accepted: Sequence[Accepted] = ()
         if received.events:
             accepted = await self._intake.take(source, received.events, request=received.request)

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from orgloop.errors import NotFound
+from orgloop.errors import NotFound, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Reply
 from orgloop.runtime.inbound import Doorway
@@ -54,21 +54,28 @@ async def receive(
     receiver = doorway.receiver(source)
     if request.method not in METHODS:
         raise MethodRefused(request.method, f"/webhook/{source}", allow="POST")
-    headers = Headers(request.headers)
-    peer = request.remote or ""
     if not receiver.signed:
-        with doorway.counting_refusals(source):
-            require_local(request.headers, peer)
+        try:
+            require_local(request.headers, request.remote or "")
+        except Refused as exc:
+            doorway.refused(source, exc)
+            raise
+    body = bodies.at_once(request)
+    if body is not None:
+        return await _take(doorway, source, request, body)
     async with bodies.of(request) as body:
-        inbound = Inbound(
-            method=request.method,
-            headers=headers,
-            body=body,
-            query=request.rel_url.raw_query_string,
-            peer=peer,
-        )
-        reply, accepted = await doorway.receive(source, inbound)
-    return _answer(reply, accepted)
+        return await _take(doorway, source, request, body)
+
+
+async def _take(doorway: Doorway, source: str, request: web.BaseRequest, body: bytes) -> web.Response:
+    inbound = Inbound(
+        method=request.method,
+        headers=Headers(request.headers),
+        body=body,
+        query=request.rel_url.raw_query_string,
+        peer=request.remote or "",
+    )
+    return _answer(*await doorway.receive(source, inbound))
 
 
 def _source_of(path: str) -> str:
