@@ -65,7 +65,7 @@ NEVER = float("inf")
 PR_SET_CHILD_SUBREAPER = 36
 TICK_S = 1.0  # longest time between two looks at the limits and at `stop`
 LINGER_S = 2.0  # longest grace for what the program left behind
-FAREWELL = 1 << 20  # bytes that what is stopped for its output may still write, besides as much again
+FAREWELL = 1 << 20  # bytes that what is stopped for its output may write after that, besides as much again
 GIVE_UP_S = 8.0  # longest time for it to die of SIGKILL (it may sleep in the kernel, or be another user's)
 
 
@@ -122,9 +122,9 @@ def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
         if stopped is None:
             stopped = "requested" if wake.terminations or os.path.exists(STOP) else program.breach(now)
             if stopped is not None:
+                flood = 2 * program.written() + FAREWELL if stopped == "output" else NEVER
                 program.send(program.spec.stop_signal)
                 kill_at = now + program.spec.grace_s
-                flood = 2 * program.written() + FAREWELL if stopped == "output" else NEVER
         if now >= kill_at or wake.terminations > 1 or program.written() > flood:
             program.send(signal.SIGKILL)
         tick_s = program.spec.tick_s if flood == NEVER else 0.05

@@ -68,6 +68,7 @@ def test_a_program_that_ignores_the_soft_stop_is_killed_after_the_grace(run: Run
 
 
 def test_a_flood_of_output_is_not_waited_for(run: RunDirectory) -> None:
-    flood = f"trap '' TERM; while :; do head -c {runner.FAREWELL} /dev/zero; sleep 0.05; done"
+    flood = f"trap 'head -c {2 * runner.FAREWELL} /dev/zero' TERM; head -c 2000 /dev/zero; "
+    flood += "while :; do sleep 0.05; done"
     end = run.prepare(shell(flood), limits={"output_bytes": 1000}, grace_s=3600).hold()
     assert (end["stopped"], end["signal"]) == ("output", 9)

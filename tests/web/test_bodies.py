@@ -12,7 +12,6 @@ import pytest
 
 from orgloop.errors import OrgLoopError
 from orgloop.web.body import BODY_LIMIT, BodyBounds, body_limit_of
-from orgloop.web.server import GRACE
 from tests.web.daemon import Daemon, daemon, until
 from tests.web.raw import post, wire
 
@@ -75,7 +74,7 @@ async def test_a_stop_does_not_wait_for_a_body_that_does_not_come(acme: Daemon) 
         answer = await connection.answer()
         assert (answer.status, answer.json["error"]) == (503, "OrgLoop is stopping")
         await stopping
-        assert time.monotonic() - began < GRACE
+        assert time.monotonic() - began < 1
 
 
 @pytest.mark.parametrize("more", [b"", b"1"], ids=["at the limit", "one byte more"])
