@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 
 from bench.children import announce, asked_to_end
-from orgloop.runtime.http import CONNECTIONS_PER_HOST
+from orgloop.runtime.support.http import CONNECTIONS_PER_HOST
 
 _HEADERS = {"Content-Type": "application/json"}
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.e2e.organization import Organization
 
 PATIENCE = 20.0

@@ -18,9 +18,9 @@ from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import memory_journal, open_journal, open_reader
 from orgloop.plugin import ActorKind, Connector, Context, Delivered, Draft, Outcome, Settings, Wake
 from orgloop.plugin.registry import CONNECTORS, Registry
-from orgloop.runtime.clock import SystemClock
-from orgloop.runtime.home import Home
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import Home
+from orgloop.runtime.engine import Runtime
+from orgloop.runtime.support.clock import SystemClock
 
 CLIENTS = 64
 HEAD = """

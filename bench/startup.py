@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from bench.children import organization
 from bench.figure import Figure, median
-from orgloop.runtime.home import running_daemon
+from orgloop.project.home import running_daemon
 from tests.e2e.organization import Organization, wait_for
 
 HEAD = """

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from orgloop.journal.model import Query
     from orgloop.journal.sqlite import memory_journal, open_journal, open_reader
     from orgloop.plugin.registry import Registry
-    from orgloop.runtime.home import Home
-    from orgloop.runtime.runtime import Runtime
+    from orgloop.project.home import Home
+    from orgloop.runtime.engine import Runtime
 
     __version__: str
 else:
     _PLACES = {
         "Event": "orgloop.core.event",
         "EventType": "orgloop.core.event",
-        "Home": "orgloop.runtime.home",
+        "Home": "orgloop.project.home",
         "Loaded": "orgloop.config.load",
         "OrgLoopError": "orgloop.errors",
         "Organization": "orgloop.config.model",
         "Query": "orgloop.journal.model",
         "Registry": "orgloop.plugin.registry",
-        "Runtime": "orgloop.runtime.runtime",
+        "Runtime": "orgloop.runtime.engine",
         "load_or_raise": "orgloop.config.load",
         "load_project": "orgloop.config.load",
         "memory_journal": "orgloop.journal.sqlite",

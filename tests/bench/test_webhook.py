@@ -18,8 +18,8 @@ from aiohttp import web
 
 from orgloop.config.model import RouteSpec
 from orgloop.journal.sqlite import open_journal, open_reader
-from orgloop.runtime.home import Home
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import Home
+from orgloop.runtime.engine import Runtime
 from orgloop.web.server import serve
 from tests.web.daemon import PROJECT, TOKEN, organization, route
 

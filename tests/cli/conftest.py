@@ -16,7 +16,7 @@ import pytest
 
 from orgloop.cli.app import main
 from orgloop.cli.output import ENDLESS
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.e2e.organization import Organization
 
 

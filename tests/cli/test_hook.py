@@ -17,7 +17,7 @@ from orgloop.cli.running import spool
 from orgloop.cli.running.hook_body import SUMMARY, body_of, source_of
 from orgloop.cli.running.spool import Hook, flush, keep
 from orgloop.errors import DaemonError, OrgLoopError, Refused
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
 

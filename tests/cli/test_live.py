@@ -15,7 +15,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.journal.model import DeliveryRow, Query, RunRow
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
 

@@ -20,7 +20,7 @@ from orgloop.core.units import HOUR, MINUTE
 from orgloop.errors import JournalError
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
-from orgloop.runtime.home import DaemonInfo, Home, running_daemon
+from orgloop.project.home import DaemonInfo, Home, running_daemon
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
 from tests.e2e.organization import Organization, wait_for

@@ -18,7 +18,7 @@ from orgloop.core.delivery import State
 from orgloop.journal.model import Acceptance, AppliedRow, NewDelivery, NewEvent
 from orgloop.journal.sqlite import open_journal
 from orgloop.plugin.registry import Registry
-from orgloop.runtime.home import DaemonInfo, Home
+from orgloop.project.home import DaemonInfo, Home
 from tests.cli.conftest import Orgloop
 
 PROJECT = """\

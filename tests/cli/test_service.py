@@ -25,7 +25,7 @@ from orgloop.cli.running.service_files import (
     root_of_unit,
     systemd_unit,
 )
-from orgloop.runtime.home import DaemonInfo
+from orgloop.project.home import DaemonInfo
 from tests.cli.conftest import Orgloop
 from tests.cli.story import a_few, tell, write_project
 
@@ -355,7 +355,7 @@ def test_on_macos_launchd_is_told(
 def running(acme: Path, monkeypatch: pytest.MonkeyPatch) -> DaemonInfo:
     """A daemon serves the home, so it seems."""
     info = DaemonInfo(pid=4711, started_at=1, port=4800, project="acme", root=str(acme), version="0.1.0")
-    monkeypatch.setattr("orgloop.runtime.home.running_daemon", lambda _: info)
+    monkeypatch.setattr("orgloop.project.home.running_daemon", lambda _: info)
     return info
 
 

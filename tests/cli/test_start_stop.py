@@ -19,7 +19,7 @@ import pytest
 from orgloop.cli.running import supervise
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_journal
-from orgloop.runtime.home import DaemonInfo, running_daemon
+from orgloop.project.home import DaemonInfo, running_daemon
 from tests.e2e.organization import Organization, wait_for
 
 PROJECT = """

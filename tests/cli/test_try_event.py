@@ -14,7 +14,7 @@ from orgloop.cli.trying.examples import example_of
 from orgloop.errors import NotFound
 from orgloop.plugin import Connector
 from orgloop.plugin.registry import Registry
-from orgloop.runtime.inbound import check_document
+from orgloop.runtime.intake.inbound import check_document
 from tests.cli.conftest import Orgloop
 from tests.cli.story import a_few, tell, write_project
 

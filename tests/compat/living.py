@@ -21,9 +21,9 @@ from orgloop.journal.reader import SqliteReader
 from orgloop.journal.sqlite import memory_journal
 from orgloop.plugin import Connector, Inbound
 from orgloop.plugin.registry import Registry
-from orgloop.runtime.clock import SystemClock
-from orgloop.runtime.home import Home
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import Home
+from orgloop.runtime.engine import Runtime
+from orgloop.runtime.support.clock import SystemClock
 from orgloop.web.server import serve
 
 T = TypeVar("T")

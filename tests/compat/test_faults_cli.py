@@ -10,7 +10,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.journal.model import Query
-from orgloop.runtime.home import DaemonInfo, running_daemon
+from orgloop.project.home import DaemonInfo, running_daemon
 from tests.compat.living import signed
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink

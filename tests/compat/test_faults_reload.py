@@ -13,7 +13,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.journal.model import Query
-from orgloop.runtime.home import Home, running_daemon
+from orgloop.project.home import Home, running_daemon
 from tests.compat.living import signed
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink

@@ -27,8 +27,8 @@ from orgloop.plugin import (
     Unavailable,
 )
 from orgloop.plugin.settings import SecretStr
-from orgloop.runtime.clock import SystemClock
-from orgloop.runtime.http import HttpClient
+from orgloop.runtime.support.clock import SystemClock
+from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, event, wake
 
 SECRET = SecretStr("s3cret")

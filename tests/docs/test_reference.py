@@ -22,7 +22,7 @@ from orgloop.core.happening import DropReason, HoldReason
 from orgloop.core.units import format_duration
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.plugin.settings import Settings
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.docs import pages
 from tests.docs.pages import ROOT
 

@@ -18,7 +18,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.journal.model import Query
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.docs import pages
 from tests.docs.pages import ROOT
 from tests.e2e.organization import Organization, wait_for

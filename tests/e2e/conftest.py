@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.e2e.organization import Organization
 from tests.e2e.sink import Sink
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import open_reader
-from orgloop.runtime.home import DaemonInfo, Home, running_daemon
+from orgloop.project.home import DaemonInfo, Home, running_daemon
 
 T = TypeVar("T")
 

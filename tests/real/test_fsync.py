@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.runtime.home import Home, running_daemon
+from orgloop.project.home import Home, running_daemon
 from tests.e2e.organization import Organization, wait_for
 
 pytestmark = pytest.mark.real

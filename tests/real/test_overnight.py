@@ -13,7 +13,7 @@ import pytest
 from orgloop.cli.screen.chain import read_chain, trace_of
 from orgloop.core.delivery import State
 from orgloop.journal.model import EventRow
-from orgloop.runtime.home import Home
+from orgloop.project.home import Home
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
 from tests.support.model_script import Say, ToolCall, Usage

@@ -17,8 +17,8 @@ from orgloop.core.delivery import State
 from orgloop.journal.model import DeliveryRow, EventRow, Query, RunRow
 from orgloop.journal.reader import SqliteReader
 from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal
-from orgloop.runtime.home import Home
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import Home
+from orgloop.runtime.engine import Runtime
 from tests.runtime.fakes import Stage, draft, registry
 
 NOON: Final = 1_800_000_000_000

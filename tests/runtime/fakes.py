@@ -37,7 +37,7 @@ from orgloop.plugin import (
     WakeSession,
 )
 from orgloop.plugin.registry import Registry
-from orgloop.runtime.completion import by_exit_status
+from orgloop.runtime.runs.completion import by_exit_status
 from orgloop.transforms.dedup import transform as dedup
 from orgloop.transforms.enrich import transform as enrich
 

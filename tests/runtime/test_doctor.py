@@ -13,6 +13,8 @@ import pytest
 from orgloop.config.load import load_project
 from orgloop.errors import JournalDamaged
 from orgloop.journal.model import AppliedRow, DaemonRow
+from orgloop.operations import doctor
+from orgloop.operations.doctor import Examination, Finding, Patient, examine
 from orgloop.plugin import (
     ActorKind,
     CheckResult,
@@ -27,11 +29,9 @@ from orgloop.plugin import (
 )
 from orgloop.plugin.registry import Registry
 from orgloop.plugin.settings import SecretStr
-from orgloop.runtime import doctor
-from orgloop.runtime.clock import SystemClock
-from orgloop.runtime.doctor import Examination, Finding, Patient, examine
-from orgloop.runtime.home import DaemonInfo, Home
-from orgloop.runtime.http import HttpClient
+from orgloop.project.home import DaemonInfo, Home
+from orgloop.runtime.support.clock import SystemClock
+from orgloop.runtime.support.http import HttpClient
 
 NOW = 1_800_000_000_000
 HOUR = 3_600_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.runtime import git
+from orgloop.runtime.runs import git
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.errors import OrgLoopError
-from orgloop.runtime.home import DaemonInfo, Home, mark_of, replace_file, running_daemon, wanted_port
+from orgloop.project.home import DaemonInfo, Home, mark_of, replace_file, running_daemon, wanted_port
 
 
 def info(pid: int, started_at: int | None = None) -> DaemonInfo:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orgloop.plugin import HttpFailed, HttpReply
-from orgloop.runtime.http import HttpClient, origin
+from orgloop.runtime.support.http import HttpClient, origin
 from tests.support.checkout import need
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -14,7 +14,7 @@ from orgloop import runner
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.journal.model import RunStart
 from orgloop.plugin import Completion, ExitInfo
-from orgloop.runtime import watch
+from orgloop.runtime.runs import local_runner as watch
 from tests.runner.waiting import alive
 from tests.runtime.engine import Engine, engine, until
 from tests.runtime.fakes import Stage

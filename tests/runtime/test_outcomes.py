@@ -24,7 +24,7 @@ from orgloop.plugin import (
     Unavailable,
     Wake,
 )
-from orgloop.runtime.supervise import MOST_SAID
+from orgloop.runtime.support.supervisor import MOST_SAID
 from tests.runtime.engine import NOON, Engine, engine, until
 from tests.runtime.fakes import Stage
 

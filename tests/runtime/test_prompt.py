@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from orgloop.config.sop import MAX_BYTES, inspect
 from orgloop.core.event import Event
-from orgloop.runtime.prompt import EVENT_LIMIT, SopMissing, SopShelf, clean, compose, parse_sop
+from orgloop.runtime.dispatch.prompt import EVENT_LIMIT, SopMissing, SopShelf, clean, compose, parse_sop
 
 TAG = re.compile(r"<\s*/?\s*orgloop-event", re.IGNORECASE)
 

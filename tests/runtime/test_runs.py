@@ -16,7 +16,8 @@ from orgloop import runner
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.errors import JournalUnavailable, NotFound, Refused
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
-from orgloop.runtime import rundirs, watch
+from orgloop.runtime.runs import local_runner as watch
+from orgloop.runtime.runs import run_directory as rundirs
 from tests.runtime.engine import engine, turn, until
 from tests.runtime.fakes import FakeAgent, Stage
 
@@ -99,7 +100,7 @@ async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_its_
             failures.pop()
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("orgloop.runtime.run_start.rundirs.write", fail)
+    monkeypatch.setattr("orgloop.runtime.runs.start.rundirs.write", fail)
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         (pause,) = await until(lambda: it.reader.pauses(), "the pause")
@@ -157,7 +158,7 @@ async def test_a_knock_that_outlived_its_daemon_ends_the_pause_too(
         (live,) = await until(lambda: list(it.runtime.runs.live.values()), "the run")
         await until((live.directory / runner.CHILD).exists, "its program")
         assert live.process is not None
-    monkeypatch.setattr("orgloop.runtime.runs.WORKS", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.runs.WORKS", 0.0)
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         await until(lambda: not it.reader.pauses(), "the end of the pause")
         assert it.states() == ["started"]
@@ -177,7 +178,7 @@ async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
             raise OSError(11, "Resource temporarily unavailable")
         return spawn(directory)
 
-    monkeypatch.setattr("orgloop.runtime.run_start.watch.spawn", fail)
+    monkeypatch.setattr("orgloop.runtime.runs.start.watch.spawn", fail)
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         for tries in (1, 2, 3, 4):
@@ -199,7 +200,7 @@ async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch
             raise OSError(24, "Too many open files")
         return await conclude(directory)
 
-    monkeypatch.setattr("orgloop.runtime.runs.watch.conclude", fail)
+    monkeypatch.setattr("orgloop.runtime.runs.runs.watch.conclude", fail)
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         await until(lambda: it.runtime.supervisor.troubles, "the trouble")
@@ -212,7 +213,7 @@ async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch
 async def test_a_runner_that_dies_before_the_program_pauses_the_actor_and_is_no_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.run_start.watch.spawn", lambda _: subprocess.Popen(["false"]))
+    monkeypatch.setattr("orgloop.runtime.runs.start.watch.spawn", lambda _: subprocess.Popen(["false"]))
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         (pause,) = await until(lambda: it.reader.pauses(), "the pause")
@@ -312,8 +313,8 @@ async def test_a_run_that_vanished_with_its_runner_is_lost_and_not_started_again
 
 async def test_a_run_that_was_committed_and_never_begun_is_woken_again(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orgloop.runtime.run_start.watch.spawn", lambda _: None)
-        patch.setattr("orgloop.runtime.runs.Runs._watch", _never)
+        patch.setattr("orgloop.runtime.runs.start.watch.spawn", lambda _: None)
+        patch.setattr("orgloop.runtime.runs.runs.Runs._watch", _never)
         async with engine(tmp_path, PROJECT, on_disk=True) as it:
             await it.emit()
             await it.settled("started")
@@ -360,7 +361,7 @@ async def test_a_stop_while_a_run_starts_lets_it_start(
         spawned.append(spawn(directory))
         return spawned[-1]
 
-    monkeypatch.setattr("orgloop.runtime.run_start.watch.spawn", remembered)
+    monkeypatch.setattr("orgloop.runtime.runs.start.watch.spawn", remembered)
     async with engine(tmp_path, PROJECT, on_disk=True) as it:
         start_run, asked, go_on = it.journal.start_run, asyncio.Event(), asyncio.Event()
 

@@ -290,7 +290,7 @@ async def test_a_request_that_comes_before_the_sources_are_begun_waits_for_its_o
 async def test_a_request_to_a_source_that_does_not_open_is_sent_away_for_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.inbound.OPENS", 0.01)
+    monkeypatch.setattr("orgloop.runtime.intake.inbound.OPENS", 0.01)
     gate = asyncio.Event()
     async with engine(tmp_path, HOOK, Stage(opens={"in": gate.wait})) as it:  # type: ignore[dict-item]
         with pytest.raises(Overloaded, match="not open yet"):
@@ -304,7 +304,7 @@ async def test_a_request_that_its_source_hangs_over_is_refused_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each such request holds a connection, and there are not many."""
-    monkeypatch.setattr("orgloop.runtime.inbound.RECEIVES", 0.01)
+    monkeypatch.setattr("orgloop.runtime.intake.inbound.RECEIVES", 0.01)
 
     async def hang(self: FakeReceiver, request: Inbound) -> Received:
         await asyncio.Event().wait()

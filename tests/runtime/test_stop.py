@@ -103,8 +103,8 @@ async def test_an_answer_that_is_being_written_at_a_stop_is_not_handed_back(
 async def test_an_actor_that_ignores_a_stop_does_not_keep_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.dispatcher.HAND_BACK", 0.05)
-    monkeypatch.setattr("orgloop.runtime.dispatcher.GIVE_UP", 0.05)
+    monkeypatch.setattr("orgloop.runtime.dispatch.dispatcher.HAND_BACK", 0.05)
+    monkeypatch.setattr("orgloop.runtime.dispatch.dispatcher.GIVE_UP", 0.05)
     gate = asyncio.Event()
 
     async def deaf(wake: Wake) -> Outcome:
@@ -128,8 +128,8 @@ async def test_an_actor_that_ignores_a_stop_does_not_keep_the_engine(
 async def test_a_journal_that_cannot_write_does_not_keep_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.dispatcher.HAND_BACK", 0.05)
-    monkeypatch.setattr("orgloop.runtime.dispatcher.GIVE_UP", 0.05)
+    monkeypatch.setattr("orgloop.runtime.dispatch.dispatcher.HAND_BACK", 0.05)
+    monkeypatch.setattr("orgloop.runtime.dispatch.dispatcher.GIVE_UP", 0.05)
 
     async def refuse(*args: Any, **more: Any) -> Any:
         raise JournalUnavailable("the disk is full", hint="")
@@ -233,7 +233,7 @@ async def test_a_poll_that_a_stop_interrupts_is_asked_again_from_its_checkpoint(
 async def test_a_source_that_ignores_a_stop_does_not_keep_the_engine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.sources.CLOSE_TIMEOUT", 0.05)
+    monkeypatch.setattr("orgloop.runtime.intake.sources.CLOSE_TIMEOUT", 0.05)
     gate = asyncio.Event()
 
     async def deaf(ctx: Context) -> None:

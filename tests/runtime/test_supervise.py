@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orgloop.journal.model import ClaimWant
-from orgloop.runtime.supervise import MOST_SAID, Errands, Supervisor, said
+from orgloop.runtime.support.supervisor import MOST_SAID, Errands, Supervisor, said
 from tests.runtime.engine import NOON, HandClock, engine, turn, until
 from tests.runtime.fakes import Stage
 

@@ -32,8 +32,8 @@ from orgloop.plugin import (
     Wake,
 )
 from orgloop.plugin.settings import SecretStr
-from orgloop.runtime.home import Home
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import Home
+from orgloop.runtime.engine import Runtime
 from orgloop.web.connection import Bounds
 from orgloop.web.server import Server, serve
 

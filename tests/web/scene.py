@@ -14,7 +14,7 @@ from orgloop.connectors.process import connector as process
 from orgloop.core.happening import Rejected
 from orgloop.core.match import When
 from orgloop.journal.model import Query
-from orgloop.runtime.runtime import Runtime
+from orgloop.runtime.engine import Runtime
 from tests.web.daemon import Daemon, FakeActor, daemon, route, until
 
 PAYLOAD = {"type": "deploy.finished", "service": "billing", "ok": True}

@@ -23,7 +23,7 @@ from orgloop.config.findings import Code, Finding, Severity
 from orgloop.core.happening import Rejected
 from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoopError, Refused
 from orgloop.journal.model import Query
-from orgloop.runtime.home import DaemonInfo, Home, replace_file
+from orgloop.project.home import DaemonInfo, Home, replace_file
 from tests.web.daemon import PROJECT, TOKEN, Daemon, until
 
 T = TypeVar("T")

@@ -438,7 +438,7 @@ def test_every_place_is_under_api_or_control_and_is_there_once() -> None:
 
 
 def test_only_the_home_s_owner_can_read_the_token(home: Path) -> None:
-    from orgloop.runtime.home import Home
+    from orgloop.project.home import Home
 
     Home(home).make_token()
     assert (home / "token").stat().st_mode & 0o777 == 0o600

@@ -16,8 +16,8 @@ import pytest
 
 from orgloop.core.happening import Rejected
 from orgloop.journal.sqlite import open_journal, open_reader
-from orgloop.runtime.home import Home
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import Home
+from orgloop.runtime.engine import Runtime
 from orgloop.web.endpoints import ENDPOINTS
 from orgloop.web.server import serve
 from tests.web.daemon import PROJECT, SECRET, TOKEN, Daemon, daemon, organization, with_routes

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from orgloop.core.happening import Rejected, Retry, RunEnded, Unavailable
-from orgloop.runtime.tally import BUCKETS, Tally, Times
+from orgloop.runtime.support.counters import BUCKETS, Tally, Times
 from tests.web.daemon import Daemon, daemon, until
 
 

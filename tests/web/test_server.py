@@ -14,8 +14,8 @@ import pytest
 from orgloop.errors import DaemonError
 from orgloop.journal.model import Acceptance, Accepted
 from orgloop.journal.sqlite import memory_journal
-from orgloop.runtime.home import Home
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import Home
+from orgloop.runtime.engine import Runtime
 from orgloop.web.connection import Bounds
 from orgloop.web.ports import holder, take
 from orgloop.web.server import Server, serve

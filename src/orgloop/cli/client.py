@@ -11,7 +11,7 @@ from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoop
 
 if TYPE_CHECKING:
     from orgloop.config.findings import Finding
-    from orgloop.runtime.home import DaemonInfo, Home
+    from orgloop.project.home import DaemonInfo, Home
 
 PATIENCE: Final = 30.0
 """Seconds that the daemon gets for an answer."""
@@ -36,7 +36,7 @@ class Client:
     @classmethod
     def of_home(cls, home: Home) -> Client | None:
         """The client for the daemon of this home; None if none runs. Raises DaemonError without its token."""
-        from orgloop.runtime.home import running_daemon
+        from orgloop.project.home import running_daemon
 
         info = running_daemon(home)
         if info is None:

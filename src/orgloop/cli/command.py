@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orgloop.config.model import Organization
     from orgloop.journal.protocols import Reader
     from orgloop.plugin.registry import Registry
-    from orgloop.runtime.home import Home
+    from orgloop.project.home import Home
 
 _SHARED = "orgloop.shared"
 PROJECT_FILE = "orgloop.yaml"
@@ -40,7 +40,7 @@ class Cli:
     @cached_property
     def home(self) -> Home:
         """`$ORGLOOP_HOME`, else ~/.orgloop. It need not exist."""
-        from orgloop.runtime.home import Home
+        from orgloop.project.home import Home
 
         return Home.of(self.environ)
 

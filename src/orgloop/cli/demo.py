@@ -23,7 +23,7 @@ from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
     from orgloop.journal.protocols import Reader
-    from orgloop.runtime.home import DaemonInfo, Home
+    from orgloop.project.home import DaemonInfo, Home
 
 PATIENCE: Final = 45.0
 """Seconds for the whole loop; it takes about ten."""
@@ -61,7 +61,7 @@ def _play(cli: Cli, project: Path, home_path: Path) -> None:
     from orgloop.cli.screen.chain import read_chain, trace_of
     from orgloop.cli.screen.chain_drawing import ChainDrawing
     from orgloop.journal.sqlite import open_reader
-    from orgloop.runtime.home import Home
+    from orgloop.project.home import Home
 
     home = Home(home_path)
     secret = secrets.token_hex(16)
@@ -136,7 +136,7 @@ def _daemon(project: Path, home: Home, secret: str) -> Iterator[DaemonInfo]:
 
 
 def _until_ready(child: subprocess.Popen[bytes], home: Home, log_file: Path) -> DaemonInfo:
-    from orgloop.runtime.home import running_daemon
+    from orgloop.project.home import running_daemon
 
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and child.poll() is None:

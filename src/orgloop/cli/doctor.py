@@ -13,7 +13,7 @@ from orgloop.cli.exits import Exit
 from orgloop.cli.output import FAIL, OK, UNSET, WARN
 
 if TYPE_CHECKING:
-    from orgloop.runtime.doctor import Examination, Finding
+    from orgloop.operations.doctor import Examination, Finding
 
 _HEADINGS: Final[Mapping[str, str]] = {
     "dependency": "Installed",
@@ -55,10 +55,10 @@ def command(cli: Cli) -> int:
 
 
 async def _examine(cli: Cli) -> Examination:
-    from orgloop.runtime.clock import SystemClock
-    from orgloop.runtime.doctor import Patient, examine
-    from orgloop.runtime.home import running_daemon, wanted_port
-    from orgloop.runtime.http import HttpClient
+    from orgloop.operations.doctor import Patient, examine
+    from orgloop.project.home import running_daemon, wanted_port
+    from orgloop.runtime.support.clock import SystemClock
+    from orgloop.runtime.support.http import HttpClient
 
     http = HttpClient()
     with cli.reading() as reader:

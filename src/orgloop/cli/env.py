@@ -10,7 +10,7 @@ from orgloop.cli.output import FAIL, OK, UNSET
 from orgloop.cli.screen.listing import counted
 
 if TYPE_CHECKING:
-    from orgloop.runtime.variables import VariableState
+    from orgloop.project.variables import VariableState
 
 command = new_group(
     """The variables that the project uses: which are set, what they are for, where to get them.
@@ -36,7 +36,7 @@ def check(cli: Cli) -> int:
 
 
 def _states(cli: Cli) -> list[VariableState]:
-    from orgloop.runtime.variables import variables_of
+    from orgloop.project.variables import variables_of
 
     return variables_of(cli.loaded, cli.registry, cli.environ)
 

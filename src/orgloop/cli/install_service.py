@@ -97,7 +97,7 @@ def _require_variables(cli: Cli) -> None:
     """The service does not see what this terminal exports. Raises Refused if it could not start so."""
     from orgloop.config.env import read_dotenv
     from orgloop.config.findings import Report
-    from orgloop.runtime.variables import variables_of
+    from orgloop.project.variables import variables_of
 
     dotenv = read_dotenv(cli.project_file.parent / ".env", ".env", Report())
     states = variables_of(cli.loaded, cli.registry, cli.environ)
@@ -132,7 +132,7 @@ def _passed_on(cli: Cli) -> list[str]:
 
 def _write(manager: Manager, path: Path, content: bytes, service: Service) -> bool:
     """Write the file, unless it says that already. Raises Conflict if it is somebody else's."""
-    from orgloop.runtime.home import replace_file
+    from orgloop.project.home import replace_file
 
     try:
         found = path.read_bytes()

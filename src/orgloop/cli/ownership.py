@@ -11,13 +11,13 @@ from orgloop.errors import ConfigError, Conflict, DaemonError, JournalError
 
 if TYPE_CHECKING:
     from orgloop.cli.command import Cli
-    from orgloop.runtime.earlier import Earlier
-    from orgloop.runtime.home import DaemonInfo
+    from orgloop.project.earlier import Earlier
+    from orgloop.project.home import DaemonInfo
 
 
 def daemon_of(cli: Cli) -> DaemonInfo | None:
     """This home's daemon, also one that has crashed and is about to come back."""
-    from orgloop.runtime.home import running_daemon, running_supervisor
+    from orgloop.project.home import running_daemon, running_supervisor
 
     info = running_daemon(cli.home)
     if info is None and running_supervisor(cli.home) is not None:
@@ -56,7 +56,7 @@ def claim_home(cli: Cli, root: Path, name: str, *, take_over: bool) -> None:
 
     `take_over`: whoever starts it means that work to be this project's.
     """
-    from orgloop.runtime.home import PORT, wanted_port
+    from orgloop.project.home import PORT, wanted_port
 
     try:
         earlier = earlier_of(cli, root)
@@ -74,7 +74,7 @@ def claim_home(cli: Cli, root: Path, name: str, *, take_over: bool) -> None:
 
 def earlier_of(cli: Cli, root: Path) -> Earlier | None:
     """The project that this home ran last, if that is another one than the one in `root`."""
-    from orgloop.runtime.earlier import earlier_project
+    from orgloop.project.earlier import earlier_project
 
     with cli.reading() as reader:
         return earlier_project(reader, root) if reader is not None else None

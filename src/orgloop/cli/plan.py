@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from orgloop.config.diff import Change, Plan
     from orgloop.config.model import Organization
     from orgloop.journal.model import AppliedRow
-    from orgloop.runtime.earlier import Earlier
-    from orgloop.runtime.home import DaemonInfo
+    from orgloop.project.earlier import Earlier
+    from orgloop.project.home import DaemonInfo
 
 _COLORS = {"add": "green", "change": "yellow", "remove": "red", "same": "dim"}
 _SECTIONS = {
@@ -49,7 +49,7 @@ def command(cli: Cli, detailed_exitcode: bool) -> int:
     needed, so a changed one counts at once. A variable's value is compared without being shown.
     """
     from orgloop.cli.ownership import earlier_of
-    from orgloop.runtime.home import running_daemon
+    from orgloop.project.home import running_daemon
 
     organization = cli.organization
     with cli.reading() as reader:
@@ -98,8 +98,8 @@ def _state(
     cli: Cli, plan: Plan, applied: AppliedRow | None, earlier: Earlier | None, daemon: DaemonInfo | None
 ) -> None:
     """What this is compared with, and whether a start would apply it."""
-    from orgloop.runtime.earlier import own_home
-    from orgloop.runtime.home import PORT, wanted_port
+    from orgloop.project.earlier import own_home
+    from orgloop.project.home import PORT, wanted_port
 
     out, name = cli.out, cli.organization.name
     waits = any(item.action != "same" and not item.is_live for item in plan.items)

@@ -22,7 +22,7 @@ def command(cli: Cli, supervised: bool) -> int | None:
     from orgloop.cli.service import restart_service
     from orgloop.cli.start import start_in_background
     from orgloop.cli.stop import stop_daemon
-    from orgloop.runtime.home import running_supervisor
+    from orgloop.project.home import running_supervisor
 
     organization = cli.organization
     is_supervised = running_supervisor(cli.home) is not None

@@ -25,7 +25,7 @@ command = new_group(
 def start(cli: Cli) -> None:
     """Start it, now and whenever the machine starts."""
     from orgloop.cli.ownership import claim_home
-    from orgloop.runtime.home import running_daemon
+    from orgloop.project.home import running_daemon
 
     manager, name, root = _installed_here(cli, "service start")
     info = running_daemon(cli.home)
@@ -53,7 +53,7 @@ def stop(cli: Cli) -> None:
 @command.subcommand("status", examples=["orgloop service status", "orgloop service status --json"])
 def status(cli: Cli) -> None:
     """Say whether it is installed, whether it runs, and whether it begins with the machine."""
-    from orgloop.runtime.home import running_daemon
+    from orgloop.project.home import running_daemon
 
     info = running_daemon(cli.home)
     try:

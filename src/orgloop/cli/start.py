@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orgloop.cli.running.daemon import Ready
     from orgloop.config.diff import Plan
     from orgloop.config.model import Organization
-    from orgloop.runtime.home import DaemonInfo
+    from orgloop.project.home import DaemonInfo
 
 READY_WITHIN: Final = 30.0
 """Seconds that a daemon in the background gets until it answers."""
@@ -46,8 +46,8 @@ def command(cli: Cli, background: bool, supervised: bool, take_over: bool, yes: 
     left unfinished in this home is not touched, unless you say so.
     """
     from orgloop.cli.ownership import claim_home
-    from orgloop.runtime.earlier import own_home
-    from orgloop.runtime.home import running_daemon, running_supervisor
+    from orgloop.project.earlier import own_home
+    from orgloop.project.home import running_daemon, running_supervisor
 
     organization = cli.organization
     for finding in cli.loaded.warnings:
@@ -175,7 +175,7 @@ def _until_ready(cli: Cli, child: subprocess.Popen[bytes]) -> DaemonInfo | None:
     """The daemon, once it serves; None if its process ends, or takes too long."""
     import time
 
-    from orgloop.runtime.home import running_daemon
+    from orgloop.project.home import running_daemon
 
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:

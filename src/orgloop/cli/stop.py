@@ -17,7 +17,7 @@ from orgloop.errors import DaemonError
 if TYPE_CHECKING:
     import psutil
 
-    from orgloop.runtime.home import Home
+    from orgloop.project.home import Home
 
 GONE_WITHIN: Final = 15.0
 """Seconds that a daemon gets to end."""
@@ -42,7 +42,7 @@ def command(cli: Cli, force: bool) -> None:
 def stop_and_tell(cli: Cli, verb: str, *, force: bool) -> None:
     """Stop what runs here, if anything does, and say so."""
     from orgloop.cli.ownership import daemon_of, require_this_daemon
-    from orgloop.runtime.home import running_supervisor
+    from orgloop.project.home import running_supervisor
 
     supervisor = running_supervisor(cli.home)
     info = daemon_of(cli)
@@ -103,7 +103,7 @@ def _processes(home: Home) -> list[psutil.Process]:
     """The supervisor, what it has just started, and the daemon, as far as they are there."""
     import psutil
 
-    from orgloop.runtime.home import running_daemon, running_supervisor
+    from orgloop.project.home import running_daemon, running_supervisor
 
     found: list[psutil.Process] = []
     with suppress(psutil.Error):

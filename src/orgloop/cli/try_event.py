@@ -101,7 +101,7 @@ def _try(
     prompt: bool,
 ) -> None:
     from orgloop.cli.trying.trial import event_of, try_event
-    from orgloop.runtime.clock import SystemClock
+    from orgloop.runtime.support.clock import SystemClock
 
     clock = SystemClock()
     trials = []

@@ -228,7 +228,7 @@ def _as_error(row: DeliveryRow) -> OrgLoopError:
 async def _offline(cli: Cli, verb: str, ids: Sequence[str], note: str) -> dict[str, OrgLoopError]:
     """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
     from orgloop.journal.sqlite import open_journal
-    from orgloop.runtime.clock import SystemClock
+    from orgloop.runtime.support.clock import SystemClock
 
     clock = SystemClock()
     with cli.journal() as reader:

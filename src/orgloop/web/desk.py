@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orgloop.errors import JournalError
-from orgloop.runtime.runtime import Runtime
+from orgloop.runtime.engine import Runtime
 from orgloop.web.readings import Readings
 
 PROBE: Final = 5.0

@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from orgloop.core.delivery import FINISHED, State
-from orgloop.runtime.tally import BUCKETS, Times
+from orgloop.runtime.support.counters import BUCKETS, Times
 from orgloop.web.answers import plain_answer
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from orgloop.errors import NotFound, OrgLoopError
 from orgloop.journal.protocols import Reader
-from orgloop.runtime.runtime import Runtime
+from orgloop.runtime.engine import Runtime
 from orgloop.web import metrics
 from orgloop.web.answers import MethodRefused, error_answer
 from orgloop.web.body import BODY_LIMIT, BodyBounds

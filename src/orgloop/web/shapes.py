@@ -13,7 +13,7 @@ from orgloop.core.record import timestamp
 from orgloop.core.units import format_duration
 from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow
 from orgloop.plugin import Poller
-from orgloop.runtime.tally import Refusals
+from orgloop.runtime.support.counters import Refusals
 from orgloop.runtime.wiring import Route, SourcePart
 
 UNHEALTHY_AFTER = 5

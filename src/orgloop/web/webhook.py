@@ -11,7 +11,7 @@ from aiohttp import web
 from orgloop.errors import NotFound, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Reply
-from orgloop.runtime.inbound import Doorway
+from orgloop.runtime.intake.inbound import Doorway
 from orgloop.web.answers import MethodRefused, json_answer
 from orgloop.web.body import Bodies
 from orgloop.web.guards import require_local

@@ -15,7 +15,7 @@ from orgloop.cli.screen.listing import print_findings
 from orgloop.config.findings import Code, Finding
 from orgloop.config.load import Loaded, load_project
 from orgloop.errors import ConfigError, OrgLoopError
-from orgloop.runtime.variables import variables_of
+from orgloop.project.variables import variables_of
 
 
 class Edit:

@@ -14,8 +14,8 @@ from orgloop.cli.screen.listing import print_findings
 from orgloop.config.findings import Code
 from orgloop.config.load import Loaded, load_project
 from orgloop.plugin import Connector, Receiver
-from orgloop.runtime.home import wanted_port
-from orgloop.runtime.variables import variables_of
+from orgloop.project.home import wanted_port
+from orgloop.project.variables import variables_of
 
 _SHORT: Final = 60
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         SourceRow,
     )
     from orgloop.journal.protocols import Reader
-    from orgloop.runtime.home import DaemonInfo, Home
+    from orgloop.project.home import DaemonInfo, Home
 
 MOST_RUNS: Final = 1_000
 """Runs that are looked at, the newest first."""
@@ -166,7 +166,7 @@ class Picture:
 def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
     """Look at this home. Raises JournalError if its journal cannot be read."""
     from orgloop.cli.stop import holder_of
-    from orgloop.runtime.home import running_daemon
+    from orgloop.project.home import running_daemon
 
     now = int(time.time() * 1000) if now is None else now
     home = cli.home
@@ -191,7 +191,7 @@ def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
 
 def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
     """Those whose process has ended. Ask only while no daemon runs: one that just begins has none yet."""
-    from orgloop.runtime.watch import seems_alive
+    from orgloop.runtime.runs.local_runner import seems_alive
 
     return frozenset(run.id for run in open_runs if not seems_alive(Path(run.run_dir)))
 

@@ -20,12 +20,12 @@ from orgloop.config.load import load_or_raise, load_project
 from orgloop.config.model import Organization
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import open_journal, open_reader
+from orgloop.operations.doctor import Patient, examine
 from orgloop.plugin.registry import Registry
-from orgloop.runtime.clock import SystemClock
-from orgloop.runtime.doctor import Patient, examine
-from orgloop.runtime.home import DaemonInfo, Home, mark_of, port_of, running_daemon, wanted_port
-from orgloop.runtime.http import HttpClient
-from orgloop.runtime.runtime import Runtime
+from orgloop.project.home import DaemonInfo, Home, mark_of, port_of, running_daemon, wanted_port
+from orgloop.runtime.engine import Runtime
+from orgloop.runtime.support.clock import SystemClock
+from orgloop.runtime.support.http import HttpClient
 from orgloop.web.body import body_limit_of
 from orgloop.web.server import serve
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from orgloop.cli.client import Client
-    from orgloop.runtime.home import Home
+    from orgloop.project.home import Home
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Hook:
 
 def keep(home: Home, hook: Hook) -> Path:
     """Write it into the home's spool. Raises OrgLoopError if that cannot be done, or if there is no room."""
-    from orgloop.runtime.home import replace_file
+    from orgloop.project.home import replace_file
 
     home.ensure()
     if len(list(home.spool.glob(f"*{SUFFIX}"))) >= MOST:

@@ -188,7 +188,7 @@ class ChainDrawing:
 
     def _prompt(self, node: DeliveryNode) -> Iterator[_Row]:
         """The prompt file as the actor got it: without front matter, its placeholders filled in."""
-        from orgloop.runtime.prompt import parse_sop
+        from orgloop.runtime.dispatch.prompt import parse_sop
 
         used = next((step for step in reversed(node.steps) if step.sop_hash), None)
         if used is None or used.sop_hash is None:

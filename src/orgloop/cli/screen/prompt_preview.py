@@ -38,8 +38,8 @@ def preview(cli: Cli, reader: Reader, row: DeliveryRow) -> Preview:
 def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: Sequence[str]) -> Preview:
     import orjson
 
-    from orgloop.runtime.documents import load
-    from orgloop.runtime.prompt import SopMissing, SopShelf, compose
+    from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
+    from orgloop.runtime.support.documents import load
 
     route = next((one for one in project.routes if one.name == row.route), None)
     actor = project.actors.get(row.actor)

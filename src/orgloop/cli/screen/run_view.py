@@ -58,7 +58,7 @@ def show_run(cli: Cli, reader: Reader, run: RunRow, now: int) -> None:
 def is_gone(cli: Cli, run: RunRow) -> bool:
     """Whether its process has ended, and no daemon is there to take note."""
     from orgloop.cli.morning.picture import gone_runs
-    from orgloop.runtime.home import running_daemon
+    from orgloop.project.home import running_daemon
 
     return run.ended_at is None and running_daemon(cli.home) is None and bool(gone_runs([run]))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.errors import NotFound
 from orgloop.plugin import Completion, Connector, ExitInfo
-from orgloop.runtime.completion import RunFacts, stopped
+from orgloop.runtime.runs.completion import RunFacts, stopped
 
 if TYPE_CHECKING:
     from orgloop.config.model import Organization

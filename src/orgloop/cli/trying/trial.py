@@ -17,9 +17,9 @@ from orgloop.core.match import explain
 from orgloop.core.record import timestamp
 from orgloop.errors import Refused
 from orgloop.plugin import Clock
-from orgloop.runtime.documents import load
-from orgloop.runtime.prepare import Preparation, prepare_later
-from orgloop.runtime.prompt import SopMissing, SopShelf, compose
+from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
+from orgloop.runtime.intake.prepare import Preparation, prepare_later
+from orgloop.runtime.support.documents import load
 from orgloop.runtime.wiring import Route, Wiring, build
 
 FILLED: Final = ("id", "timestamp", "trace_id")

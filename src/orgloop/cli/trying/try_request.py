@@ -10,9 +10,9 @@ from orgloop.cli.running.signing import SIGNATURE, secret_of, signature
 from orgloop.config.model import Organization
 from orgloop.errors import Refused
 from orgloop.plugin import Clock, Draft, Http, Inbound
-from orgloop.runtime.clock import SystemClock
-from orgloop.runtime.http import HttpClient
-from orgloop.runtime.inbound import receiver_of
+from orgloop.runtime.intake.inbound import receiver_of
+from orgloop.runtime.support.clock import SystemClock
+from orgloop.runtime.support.http import HttpClient
 from orgloop.runtime.wiring import build
 
 

@@ -14,9 +14,9 @@ from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import Prepared, ToPrepare
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
-from orgloop.runtime.documents import load
-from orgloop.runtime.prepare import prepare_later
-from orgloop.runtime.supervise import Supervisor
+from orgloop.runtime.intake.prepare import prepare_later
+from orgloop.runtime.support.documents import load
+from orgloop.runtime.support.supervisor import Supervisor
 from orgloop.runtime.wiring import Route
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from orgloop.core.record import timestamp
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Draft
-from orgloop.runtime.documents import dump
-from orgloop.runtime.prepare import Preparation, prepare_now
+from orgloop.runtime.intake.prepare import Preparation, prepare_now
+from orgloop.runtime.support.documents import dump
 from orgloop.runtime.wiring import Route, Wiring
 
 

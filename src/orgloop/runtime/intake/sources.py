@@ -12,10 +12,10 @@ from typing import Final
 from orgloop.errors import FAULTS, JournalError, JournalUnavailable, OrgLoopError, Overloaded, PluginError
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Context, Listener, Poller
-from orgloop.runtime.intake import Intake
-from orgloop.runtime.pauses import Pauses
-from orgloop.runtime.supervise import Supervisor, is_cancelled, said
-from orgloop.runtime.tally import Tally
+from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.support.backoff import Pauses
+from orgloop.runtime.support.counters import Tally
+from orgloop.runtime.support.supervisor import Supervisor, is_cancelled, said
 from orgloop.runtime.wiring import SourcePart, Wiring
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from orgloop.core.event import Event
 from orgloop.core.record import timestamp
 from orgloop.errors import FAULTS
 from orgloop.plugin import Progress, Supervised
-from orgloop.runtime import git
-from orgloop.runtime.completion import RunFacts
-from orgloop.runtime.storable import text
+from orgloop.runtime.runs import git
+from orgloop.runtime.runs.completion import RunFacts
+from orgloop.runtime.support.sanitize import text
 
 log = logging.getLogger(__name__)
 

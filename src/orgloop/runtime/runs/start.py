@@ -17,10 +17,12 @@ from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import ClaimedWake, RunStart, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Outcome, Rejected, RunSpec, Supervised, Unavailable, Wake
-from orgloop.runtime import completion, git, rundirs, watch
-from orgloop.runtime.intake import Intake
-from orgloop.runtime.live_run import LiveRun
-from orgloop.runtime.persist import until_written
+from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.runs import completion, git
+from orgloop.runtime.runs import local_runner as watch
+from orgloop.runtime.runs import run_directory as rundirs
+from orgloop.runtime.runs.live_run import LiveRun
+from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.wiring import Wiring
 
 log = logging.getLogger(__name__)

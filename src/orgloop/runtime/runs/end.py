@@ -24,11 +24,12 @@ from orgloop.core.happening import (
 from orgloop.core.record import timestamp
 from orgloop.journal.model import RunEnd
 from orgloop.plugin import Clock, Completion, ExitInfo, NotBegun
-from orgloop.runtime import completion, git, watch
-from orgloop.runtime.intake import Intake
-from orgloop.runtime.judge import exit_info, judge
-from orgloop.runtime.live_run import LiveRun, one_line
-from orgloop.runtime.storable import storable, text
+from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.runs import completion, git
+from orgloop.runtime.runs import local_runner as watch
+from orgloop.runtime.runs.classify_exit import exit_info, judge
+from orgloop.runtime.runs.live_run import LiveRun, one_line
+from orgloop.runtime.support.sanitize import storable, text
 from orgloop.runtime.wiring import Wiring
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orgloop.config.model import Organization
 from orgloop.plugin import Clock, Draft, Http
-from orgloop.runtime.intake import Intake
+from orgloop.runtime.intake.intake import Intake
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

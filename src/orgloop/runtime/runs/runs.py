@@ -13,15 +13,16 @@ from orgloop.errors import JournalUnavailable, NotFound
 from orgloop.journal.model import ClaimedWake, OpenRun, RunEnd, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Outcome, Wake
-from orgloop.runtime import git, watch
-from orgloop.runtime.documents import load
-from orgloop.runtime.intake import Intake
-from orgloop.runtime.live_run import LiveRun
-from orgloop.runtime.pauses import Pauses
-from orgloop.runtime.persist import until_written
-from orgloop.runtime.run_end import Ender
-from orgloop.runtime.run_start import Starter
-from orgloop.runtime.supervise import Supervisor
+from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.runs import git
+from orgloop.runtime.runs import local_runner as watch
+from orgloop.runtime.runs.end import Ender
+from orgloop.runtime.runs.live_run import LiveRun
+from orgloop.runtime.runs.start import Starter
+from orgloop.runtime.support.backoff import Pauses
+from orgloop.runtime.support.documents import load
+from orgloop.runtime.support.retry_write import until_written
+from orgloop.runtime.support.supervisor import Supervisor
 from orgloop.runtime.wiring import ActorPart, Wiring
 
 log = logging.getLogger(__name__)

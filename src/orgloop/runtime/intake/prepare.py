@@ -19,9 +19,9 @@ from orgloop.core.steps import StepResult
 from orgloop.core.steps import step as entry
 from orgloop.errors import FAULTS, Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
-from orgloop.runtime.documents import dump
-from orgloop.runtime.storable import duration, text
-from orgloop.runtime.supervise import is_cancelled, said
+from orgloop.runtime.support.documents import dump
+from orgloop.runtime.support.sanitize import duration, text
+from orgloop.runtime.support.supervisor import is_cancelled, said
 from orgloop.runtime.wiring import UNKNOWN, Route, Step
 
 TEAM: Final = frozenset({AuthorType.TEAM_MEMBER, AuthorType.SYSTEM, AuthorType.SELF})

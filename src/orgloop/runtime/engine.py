@@ -25,24 +25,24 @@ from orgloop.journal.model import (
 )
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.plugin import Clock, Context
-from orgloop.runtime.actors import Actors
+from orgloop.project.home import Home
 from orgloop.runtime.applied import Applied
-from orgloop.runtime.clock import SystemClock
-from orgloop.runtime.dispatcher import Dispatcher
-from orgloop.runtime.executor import Executor
-from orgloop.runtime.home import Home
-from orgloop.runtime.http import HttpClient
-from orgloop.runtime.inbound import Doorway
-from orgloop.runtime.intake import Intake
-from orgloop.runtime.janitor import Janitor
-from orgloop.runtime.lend import Lent
-from orgloop.runtime.observer import Observer
-from orgloop.runtime.pauses import Pauses
-from orgloop.runtime.preparer import Preparer
-from orgloop.runtime.runs import Runs
-from orgloop.runtime.sources import Sources
-from orgloop.runtime.supervise import Errands, Supervisor, cancelled
-from orgloop.runtime.tally import Tally
+from orgloop.runtime.context import Lent
+from orgloop.runtime.dispatch.actors import Actors
+from orgloop.runtime.dispatch.dispatcher import Dispatcher
+from orgloop.runtime.dispatch.executor import Executor
+from orgloop.runtime.intake.inbound import Doorway
+from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.intake.preparer import Preparer
+from orgloop.runtime.intake.sources import Sources
+from orgloop.runtime.runs.runs import Runs
+from orgloop.runtime.support.backoff import Pauses
+from orgloop.runtime.support.clock import SystemClock
+from orgloop.runtime.support.counters import Tally
+from orgloop.runtime.support.http import HttpClient
+from orgloop.runtime.support.janitor import Janitor
+from orgloop.runtime.support.observer import Observer
+from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled
 from orgloop.runtime.wiring import ActorPart, build
 
 log = logging.getLogger(__name__)

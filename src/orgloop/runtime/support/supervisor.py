@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock
-from orgloop.runtime.pauses import Pauses
+from orgloop.runtime.support.backoff import Pauses
 
 log = logging.getLogger(__name__)
 

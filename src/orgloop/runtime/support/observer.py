@@ -14,7 +14,7 @@ from orgloop.core.record import Record
 from orgloop.errors import FAULTS, JournalError, PluginError
 from orgloop.journal.follow import Follower
 from orgloop.plugin import Logger
-from orgloop.runtime.supervise import said
+from orgloop.runtime.support.supervisor import said
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from orgloop.plugin import (
     Throttled,
     Unavailable,
 )
-from orgloop.runtime.supervise import MOST_SAID, said
+from orgloop.runtime.support.supervisor import MOST_SAID, said
 
 
 def text(value: object) -> str:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import psutil
 
 from orgloop import runner
-from orgloop.runtime import rundirs
+from orgloop.runtime.runs import run_directory as rundirs
 
 POLL: Final = 0.25
 """Seconds between two looks at a runner, where the system cannot tell of its end."""

@@ -9,8 +9,8 @@ from typing import Final
 
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock, Context
-from orgloop.runtime.pauses import Pauses
-from orgloop.runtime.supervise import is_cancelled, said
+from orgloop.runtime.support.backoff import Pauses
+from orgloop.runtime.support.supervisor import is_cancelled, said
 from orgloop.runtime.wiring import ActorPart, Wiring
 
 log = logging.getLogger(__name__)

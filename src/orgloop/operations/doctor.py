@@ -22,9 +22,9 @@ from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
-from orgloop.runtime.earlier import earlier_project
-from orgloop.runtime.home import PORT, DaemonInfo, Home
-from orgloop.runtime.variables import VariableState, variables_of
+from orgloop.project.earlier import earlier_project
+from orgloop.project.home import PORT, DaemonInfo, Home
+from orgloop.project.variables import VariableState, variables_of
 
 SECONDS: Final = 5.0
 """How long one live check may take."""

@@ -9,8 +9,10 @@ from orgloop.core.happening import NotStarted
 from orgloop.core.lifecycle import LOST
 from orgloop.errors import FAULTS
 from orgloop.plugin import Completion, ExitInfo, Interrupted, NotBegun, Unavailable
-from orgloop.runtime import completion, rundirs, watch
-from orgloop.runtime.live_run import LiveRun
+from orgloop.runtime.runs import completion
+from orgloop.runtime.runs import local_runner as watch
+from orgloop.runtime.runs import run_directory as rundirs
+from orgloop.runtime.runs.live_run import LiveRun
 
 log = logging.getLogger(__name__)
 

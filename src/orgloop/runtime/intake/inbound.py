@@ -9,7 +9,7 @@ from typing import Any, Final
 from orgloop.errors import NotFound, Overloaded, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Received, Receiver, Reply
-from orgloop.runtime.intake import Intake
+from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.wiring import SourcePart, Wiring
 
 OPENS: Final = 2.0

@@ -29,12 +29,12 @@ from orgloop.plugin import (
     Wake,
     WakeSession,
 )
-from orgloop.runtime.documents import load
-from orgloop.runtime.persist import until_written
-from orgloop.runtime.prompt import Sop, SopMissing, SopShelf, compose
-from orgloop.runtime.runs import Runs
-from orgloop.runtime.storable import storable, text
-from orgloop.runtime.supervise import MOST_SAID, is_cancelled, said
+from orgloop.runtime.dispatch.prompt import Sop, SopMissing, SopShelf, compose
+from orgloop.runtime.runs.runs import Runs
+from orgloop.runtime.support.documents import load
+from orgloop.runtime.support.retry_write import until_written
+from orgloop.runtime.support.sanitize import storable, text
+from orgloop.runtime.support.supervisor import MOST_SAID, is_cancelled, said
 from orgloop.runtime.wiring import ActorPart, Route, Wiring
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimedWake, ClaimWant
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
-from orgloop.runtime.guards import admission
+from orgloop.runtime.dispatch.guards import admission
 from orgloop.runtime.wiring import ActorPart, Wiring
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What can be asked of a home and its project, whichever face asks."""

@@ -1,0 +1,1 @@
+"""A project's files on disk, and the home that it runs in."""

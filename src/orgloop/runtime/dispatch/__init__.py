@@ -1,0 +1,1 @@
+"""How work goes out: claims, prompts and wakes."""

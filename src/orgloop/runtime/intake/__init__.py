@@ -1,0 +1,1 @@
+"""How events come in: webhooks and polls become events, matched and prepared."""

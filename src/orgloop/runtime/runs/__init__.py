@@ -1,0 +1,1 @@
+"""Supervised work: how a run starts, is adopted, followed and ends."""
