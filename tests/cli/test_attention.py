@@ -22,7 +22,7 @@ from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND
 from orgloop.journal.model import AppliedRow, BacklogRow, DaemonRow, PauseRow, RunRow, SourceRow
 from orgloop.project.home import DaemonInfo, Home
-from orgloop.runtime.runs.local_runner import seems_alive
+from orgloop.runtime.runs.local.local_runner import seems_alive
 
 NOW = 1_800_000_000_000
 APPLIED = AppliedRow(at=NOW - HOUR, project="acme", root="/srv/acme", snapshot={})

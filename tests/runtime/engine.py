@@ -19,6 +19,7 @@ from orgloop.journal.reader import SqliteReader
 from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal
 from orgloop.project.home import Home
 from orgloop.runtime.engine import Runtime
+from orgloop.runtime.runs.local.local_run import LocalRun
 from tests.runtime.fakes import Stage, draft, registry
 
 NOON: Final = 1_800_000_000_000
@@ -114,6 +115,10 @@ class Engine:
     def runs(self) -> list[RunRow]:
         """Runs, oldest first."""
         return list(reversed(self.reader.runs(Query(limit=1000))))
+
+    def programs(self) -> list[LocalRun]:
+        """Runs of programs that go on, oldest first."""
+        return [live for live in self.runtime.runs.live.values() if isinstance(live, LocalRun)]
 
     def happenings(self, **query: Any) -> list[str]:
         """What happened to deliveries, oldest first."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.runtime.runs import git
+from orgloop.runtime.runs.local import git
 
 
 @pytest.fixture

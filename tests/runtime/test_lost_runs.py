@@ -14,7 +14,7 @@ from orgloop import runner
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.journal.model import RunStart
 from orgloop.plugin import Completion, ExitInfo
-from orgloop.runtime.runs import local_runner as watch
+from orgloop.runtime.runs.local import local_runner
 from tests.runner.waiting import alive
 from tests.runtime.engine import Engine, engine, until
 from tests.runtime.fakes import Stage
@@ -30,7 +30,7 @@ async def begun(it: Engine, pids: Path, count: int) -> Path:
 
 
 def kill_runner(directory: Path) -> None:
-    pid = watch.runner_pid(directory)
+    pid = local_runner.runner_pid(directory)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
 
@@ -76,7 +76,7 @@ async def test_a_run_is_stopped_though_its_directory_takes_no_new_file(tmp_path:
     async with engine(tmp_path, PROJECT, stage) as it:
         directory = await begun(it, pids, 1)
         (directory / runner.STOP).symlink_to(tmp_path / "nowhere" / "stop")
-        it.runtime.runs.stop(directory.name)
+        await it.runtime.runs.stop(directory.name)
         await it.delivered(2)
         assert it.runs()[0].reason == "requested"
 
@@ -86,7 +86,7 @@ async def test_a_program_that_no_record_names_ends_with_its_runner(tmp_path: Pat
     program = shell(f"echo $$ >> {pids}; exec sleep 1000")
     async with engine(tmp_path, PROJECT, Stage(programs={"agent": program})) as it:
         directory = await begun(it, pids, 1)
-        pid = watch.runner_pid(directory)
+        pid = local_runner.runner_pid(directory)
         assert pid is not None
         (directory / runner.CHILD).unlink()
         os.kill(pid, signal.SIGKILL)
@@ -102,12 +102,12 @@ async def test_a_run_whose_directory_is_deleted_is_lost_and_not_started_again(
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         directory = await begun(it, pids, 1)
         if not restarted:
-            pid = watch.runner_pid(directory)
+            pid = local_runner.runner_pid(directory)
             assert pid is not None
             shutil.rmtree(directory)
             os.kill(pid, signal.SIGTERM)
             await is_lost(it, pids)
-        process = it.runtime.runs.live[it.runs()[0].id].process if restarted else None
+        process = it.programs()[0].process if restarted else None
     if process is not None:
         shutil.rmtree(directory)
         async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:

@@ -21,9 +21,9 @@ from orgloop.plugin import (
     Wake,
     WakeSession,
 )
-from orgloop.runtime.runs import run_directory as rundirs
 from orgloop.runtime.runs.completion import by_exit_status
-from orgloop.runtime.runs.live_run import LiveRun
+from orgloop.runtime.runs.local import run_directory
+from orgloop.runtime.runs.local.local_run import LocalRun
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import FakeAgent, Note, Stage
 
@@ -54,9 +54,9 @@ def waits_for(gate: Path, then: str = "echo done") -> Program:
     return shell(f"while [ ! -e {gate} ]; do sleep 0.01; done; {then}")
 
 
-def begun(directory: Path) -> LiveRun:
+def begun(directory: Path) -> LocalRun:
     """A run whose output is in there."""
-    return LiveRun(
+    return LocalRun(
         run_id="run_1",
         directory=directory,
         facts=Facts(state=State.STARTED, accepted_at=0, age_from=0),
@@ -176,7 +176,7 @@ async def test_output_faster_than_it_is_looked_at_is_read_to_its_end(
 async def test_a_line_without_an_end_is_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.runs.live_run.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("orgloop.runtime.runs.local.local_run.LONGEST_LINE", 1 << 20)
     lines: list[str] = []
     monkeypatch.setattr(FakeAgent, "read", lambda _, line: lines.append(line))
     script = "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after"
@@ -189,9 +189,9 @@ async def test_a_line_without_an_end_is_not_kept_in_memory(
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_output_that_is_one_endless_line_is_judged_by_its_end(tmp_path: Path, end: str) -> None:
     (tmp_path / "stdout").write_text("x" * 3000 + "the end" + end)
-    assert rundirs.tail(tmp_path / "stdout", 1000).strip().endswith("the end")
+    assert run_directory.tail(tmp_path / "stdout", 1000).strip().endswith("the end")
     (tmp_path / "stdout").write_text("x" * 3000 + "\nthe end" + end)
-    assert rundirs.tail(tmp_path / "stdout", 1000) == "the end" + end
+    assert run_directory.tail(tmp_path / "stdout", 1000) == "the end" + end
 
 
 async def test_the_last_line_is_known_at_the_end_with_or_without_a_newline(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ async def test_what_a_run_told_of_its_cost_counts_if_its_end_does_not_say(
 async def test_a_long_line_is_left_out_by_the_next_daemon_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.runs.live_run.LONGEST_LINE", 1000)
+    monkeypatch.setattr("orgloop.runtime.runs.local.local_run.LONGEST_LINE", 1000)
     (tmp_path / "stdout").write_bytes(b"before\n" + b"x" * 3000)
     live = begun(tmp_path)
     live.take_in()
@@ -259,8 +259,8 @@ async def test_an_actor_whose_runs_never_begin_is_left_alone_for_longer_each_tim
     def finish(exit: ExitInfo) -> NotBegun:
         return NotBegun(outcome=Unavailable(reason="not logged in"))
 
-    monkeypatch.setattr("orgloop.runtime.runs.runs.NOTE", 0.0)
-    monkeypatch.setattr("orgloop.runtime.runs.runs.LOOK", 0.02)
+    monkeypatch.setattr("orgloop.runtime.runs.notes.NOTE", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.local.holder.LOOK", 0.02)
     monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=works))
     stage = Stage(programs={"agent": shell("echo hello; sleep 0.2")}, finishes={"agent": finish})
     async with engine(tmp_path, PROJECT, stage) as it:
@@ -278,8 +278,8 @@ async def test_what_shows_no_work_leaves_its_actor_paused(
 ) -> None:
     gate, more = tmp_path / "gate", tmp_path / "more"
     ends: list[Any] = [NotBegun(outcome=Unavailable(reason="not logged in"))]
-    monkeypatch.setattr("orgloop.runtime.runs.runs.NOTE", 0.0)
-    monkeypatch.setattr("orgloop.runtime.runs.runs.LOOK", 0.02)
+    monkeypatch.setattr("orgloop.runtime.runs.notes.NOTE", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.local.holder.LOOK", 0.02)
     monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=line == "work"))
     script = f"echo hello; while [ ! -e {more} ]; do sleep 0.01; done; echo work; "
     stage = Stage(

@@ -16,8 +16,7 @@ from orgloop import runner
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.errors import JournalUnavailable, NotFound, Refused
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
-from orgloop.runtime.runs import local_runner as watch
-from orgloop.runtime.runs import run_directory as rundirs
+from orgloop.runtime.runs.local import local_runner, run_directory
 from tests.runtime.engine import engine, turn, until
 from tests.runtime.fakes import FakeAgent, Stage
 
@@ -92,7 +91,7 @@ async def test_an_actor_that_breaks_while_it_makes_a_run_holds_the_wake(
 async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_its_work_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, failures = rundirs.write, [1]
+    write, failures = run_directory.write, [1]
 
     def fail(directory: Path, *args: Any) -> None:
         write(directory, *args)
@@ -100,7 +99,7 @@ async def test_a_run_directory_that_cannot_be_written_leaves_no_secrets_and_its_
             failures.pop()
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("orgloop.runtime.runs.start.rundirs.write", fail)
+    monkeypatch.setattr("orgloop.runtime.runs.local.run_directory.write", fail)
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         (pause,) = await until(lambda: it.reader.pauses(), "the pause")
@@ -155,10 +154,10 @@ async def test_a_knock_that_outlived_its_daemon_ends_the_pause_too(
         await it.pass_time(31)
         await it.settled("started")
         assert it.reader.pauses()
-        (live,) = await until(lambda: list(it.runtime.runs.live.values()), "the run")
+        (live,) = await until(lambda: it.programs(), "the run")
         await until((live.directory / runner.CHILD).exists, "its program")
         assert live.process is not None
-    monkeypatch.setattr("orgloop.runtime.runs.runs.WORKS", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.local.holder.WORKS", 0.0)
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         await until(lambda: not it.reader.pauses(), "the end of the pause")
         assert it.states() == ["started"]
@@ -170,7 +169,7 @@ async def test_a_knock_that_outlived_its_daemon_ends_the_pause_too(
 async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spawn, failures = watch.spawn, [1, 2, 3, 4]
+    spawn, failures = local_runner.spawn, [1, 2, 3, 4]
 
     def fail(directory: Path) -> Any:
         if failures:
@@ -178,7 +177,7 @@ async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
             raise OSError(11, "Resource temporarily unavailable")
         return spawn(directory)
 
-    monkeypatch.setattr("orgloop.runtime.runs.start.watch.spawn", fail)
+    monkeypatch.setattr("orgloop.runtime.runs.local.local_runner.spawn", fail)
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         for tries in (1, 2, 3, 4):
@@ -192,7 +191,7 @@ async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
 
 
 async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    conclude, failures = watch.conclude, [1]
+    conclude, failures = local_runner.conclude, [1]
 
     async def fail(directory: Path) -> Any:
         if failures:
@@ -200,7 +199,7 @@ async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch
             raise OSError(24, "Too many open files")
         return await conclude(directory)
 
-    monkeypatch.setattr("orgloop.runtime.runs.runs.watch.conclude", fail)
+    monkeypatch.setattr("orgloop.runtime.runs.local.local_runner.conclude", fail)
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         await until(lambda: it.runtime.supervisor.troubles, "the trouble")
@@ -213,7 +212,9 @@ async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch
 async def test_a_runner_that_dies_before_the_program_pauses_the_actor_and_is_no_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.runtime.runs.start.watch.spawn", lambda _: subprocess.Popen(["false"]))
+    monkeypatch.setattr(
+        "orgloop.runtime.runs.local.local_runner.spawn", lambda _: subprocess.Popen(["false"])
+    )
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
         (pause,) = await until(lambda: it.reader.pauses(), "the pause")
@@ -272,11 +273,11 @@ async def test_a_run_is_stopped_on_request(tmp_path: Path) -> None:
         await it.emit()
         await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
         (run,) = it.runs()
-        it.runtime.runs.stop(run.id)
+        await it.runtime.runs.stop(run.id)
         await it.delivered(2)
         assert it.runs()[0].outcome == "cancelled"
         with pytest.raises(NotFound, match="goes on"):
-            it.runtime.runs.stop(run.id)
+            await it.runtime.runs.stop(run.id)
 
 
 async def test_a_run_outlives_a_stop_and_its_end_is_known_after_the_restart(tmp_path: Path) -> None:
@@ -285,7 +286,7 @@ async def test_a_run_outlives_a_stop_and_its_end_is_known_after_the_restart(tmp_
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         event = await it.emit()
         await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
-        process = it.runtime.runs.live[it.runs()[0].id].process
+        process = it.programs()[0].process
         assert process is not None
     gate.touch()
     await asyncio.to_thread(process.wait)
@@ -302,7 +303,7 @@ async def test_a_run_that_vanished_with_its_runner_is_lost_and_not_started_again
     async with engine(tmp_path, PROJECT, stage) as it:
         await it.emit()
         await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
-        pid = watch.runner_pid(Path(it.runs()[0].run_dir))
+        pid = local_runner.runner_pid(Path(it.runs()[0].run_dir))
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         await it.delivered(2)
@@ -313,8 +314,8 @@ async def test_a_run_that_vanished_with_its_runner_is_lost_and_not_started_again
 
 async def test_a_run_that_was_committed_and_never_begun_is_woken_again(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orgloop.runtime.runs.start.watch.spawn", lambda _: None)
-        patch.setattr("orgloop.runtime.runs.runs.Runs._watch", _never)
+        patch.setattr("orgloop.runtime.runs.local.local_runner.spawn", lambda _: None)
+        patch.setattr("orgloop.runtime.runs.runs.Runs._to_its_end", _never)
         async with engine(tmp_path, PROJECT, on_disk=True) as it:
             await it.emit()
             await it.settled("started")
@@ -334,7 +335,7 @@ async def test_a_run_of_another_kind_of_agent_is_judged_by_its_exit_alone(tmp_pa
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         await it.emit()
         await until(lambda: it.runs() and (Path(it.runs()[0].run_dir) / runner.CHILD).exists(), "the run")
-        process = it.runtime.runs.live[it.runs()[0].id].process
+        process = it.programs()[0].process
         assert process is not None
     gate.touch()
     await asyncio.to_thread(process.wait)
@@ -355,13 +356,13 @@ async def test_a_stop_while_a_run_starts_lets_it_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spawned = []
-    spawn = watch.spawn
+    spawn = local_runner.spawn
 
     def remembered(directory: Path) -> Any:
         spawned.append(spawn(directory))
         return spawned[-1]
 
-    monkeypatch.setattr("orgloop.runtime.runs.start.watch.spawn", remembered)
+    monkeypatch.setattr("orgloop.runtime.runs.local.local_runner.spawn", remembered)
     async with engine(tmp_path, PROJECT, on_disk=True) as it:
         start_run, asked, go_on = it.journal.start_run, asyncio.Event(), asyncio.Event()
 

@@ -104,5 +104,5 @@ async def scene(home: Path) -> AsyncGenerator[Scene]:
             # What waits behind this run must not begin now.
             await acme.runtime.apply(replace(acme.runtime.organization, routes=()))
             if acme.reader.runs(Query(), open_only=True):
-                acme.runtime.runs.stop(run.id)
+                await acme.runtime.runs.stop(run.id)
             await found.ended()

@@ -121,7 +121,7 @@ def stop(cli: Cli, id: str) -> None:
     if client is not None:
         client.stop_run(id)
     else:
-        from orgloop.runtime.runs.local_runner import request_stop
+        from orgloop.runtime.runs.local.local_runner import request_stop
 
         request_stop(Path(run.run_dir))
     if cli.out.json:

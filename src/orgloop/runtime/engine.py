@@ -35,6 +35,7 @@ from orgloop.runtime.intake.inbound import Doorway
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.intake.preparer import Preparer
 from orgloop.runtime.intake.sources import Sources
+from orgloop.runtime.runs.holder import Engine
 from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.clock import SystemClock
@@ -82,10 +83,16 @@ class Runtime:
         ids = IdSequence(random.getrandbits(20))
         self.intake = Intake(journal, self.clock, ids, self.wiring, self._accepted)
         self.actors = Actors(self.clock, self._lend, self._actor_opened)
-        is_open, settled, ended = self.actors.is_open, self._settled, self._run_ended
-        self.runs = Runs(
-            journal, self.clock, ids, self.intake, self.wiring, self.supervisor, home.path, settled, ended
+        is_open, settled = self.actors.is_open, self._settled
+        engine = Engine(
+            journal=journal,
+            clock=self.clock,
+            ids=ids,
+            intake=self.intake,
+            home=home.path,
+            on_settled=settled,
         )
+        self.runs = Runs(engine, self.wiring, self.supervisor, self._run_ended)
         self.observer = Observer(lambda: Follower.at_end(read()))
         self.executor = Executor(journal, self.clock, self.wiring, self.runs, is_open, settled)
         self.dispatcher = Dispatcher(

@@ -128,7 +128,7 @@ async def stop_run(desk: Desk, call: Call) -> Any:
         raise Conflict(
             f"run {id} has ended already: {row.outcome or row.reason}", hint="there is nothing to stop"
         )
-    desk.runtime.runs.stop(id)
+    await desk.runtime.runs.stop(id)
     return {"ok": True, "id": id}
 
 

@@ -191,7 +191,7 @@ def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
 
 def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
     """Those whose process has ended. Ask only while no daemon runs: one that just begins has none yet."""
-    from orgloop.runtime.runs.local_runner import seems_alive
+    from orgloop.runtime.runs.local.local_runner import seems_alive
 
     return frozenset(run.id for run in open_runs if not seems_alive(Path(run.run_dir)))
 

@@ -1,1 +1,1 @@
-"""Supervised work: how a run starts, is adopted, followed and ends."""
+"""Runs: supervised work. `runs.py` has all of them, `holder.py` says what keeps each kind of them alive."""

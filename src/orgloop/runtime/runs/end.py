@@ -1,12 +1,10 @@
-"""How a run ends: what its directory and its actor say, as the rows and the event that follow."""
+"""How a run ends: what it came to, as the rows and the event that follow."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
 import random
-from collections.abc import Mapping
-from typing import Any
 
 from orgloop.core import ending as endings
 from orgloop.core.delivery import move as moved
@@ -25,10 +23,8 @@ from orgloop.core.record import timestamp
 from orgloop.journal.model import RunEnd
 from orgloop.plugin import Clock, Completion, ExitInfo, NotBegun
 from orgloop.runtime.intake.intake import Intake
-from orgloop.runtime.runs import completion, git
-from orgloop.runtime.runs import local_runner as watch
-from orgloop.runtime.runs.classify_exit import exit_info, judge
-from orgloop.runtime.runs.live_run import LiveRun, one_line
+from orgloop.runtime.runs import completion
+from orgloop.runtime.runs.live_run import Finish, LiveRun, one_line
 from orgloop.runtime.support.sanitize import storable, text
 from orgloop.runtime.wiring import Wiring
 
@@ -42,54 +38,36 @@ class Ender:
         self._clock = clock
         self._intake = intake
 
-    async def end(self, live: LiveRun, ending: watch.Ending, wiring: Wiring) -> RunEnd:
+    def end(self, live: LiveRun, finish: Finish, wiring: Wiring) -> RunEnd:
         """Everything that is committed at the end of a run; it is never an actor's fault if there is none."""
-        exit = exit_info(live, ending)
-        result = judge(live, ending, exit)
-        changes = None
-        if isinstance(result, Completion) and live.cwd is not None:
-            changes = await git.changes(live.cwd, live.before)
         try:
-            return self._as_judged(live, result, exit, changes, wiring)
+            return self._as_told(live, finish, wiring)
         except Exception:
             log.exception(
                 "what %s makes of run %s cannot be used; its exit decides", live.harness, live.run_id
             )
-            return self._ended(live, completion.by_exit_status(exit), exit, changes, wiring)
+            return self._ended(live, completion.by_exit_status(finish.exit), finish, wiring)
 
-    def _as_judged(
-        self,
-        live: LiveRun,
-        result: Completion | NotBegun | NotStarted,
-        exit: ExitInfo,
-        changes: Mapping[str, Any] | None,
-        wiring: Wiring,
-    ) -> RunEnd:
-        match result:
-            case NotStarted():
+    def _as_told(self, live: LiveRun, finish: Finish, wiring: Wiring) -> RunEnd:
+        exit = finish.exit
+        match finish.result:
+            case NotStarted() as result:
                 return self._not_started(live, result, exit, wiring, forget_session=False)
             case NotBegun(outcome=outcome, forget_session=forget):
                 return self._not_started(
                     live, NotStarted(outcome=outcome), exit, wiring, forget_session=forget
                 )
-            case _:
-                return self._ended(live, result, exit, changes, wiring)
+            case result:
+                return self._ended(live, result, finish, wiring)
 
-    def _ended(
-        self,
-        live: LiveRun,
-        result: Completion,
-        exit: ExitInfo,
-        changes: Mapping[str, Any] | None,
-        wiring: Wiring,
-    ) -> RunEnd:
-        result, now = _storable(result), self._clock.now()
+    def _ended(self, live: LiveRun, result: Completion, finish: Finish, wiring: Wiring) -> RunEnd:
+        result, exit, now = _storable(result), finish.exit, self._clock.now()
         ended_at = min(now, live.started_at + round(exit.duration_s * 1000)) if exit.duration_s else now
         live.session_id = result.session_id or live.session_id
         if result.cost_usd is None:
             # It was ended before it could say what it came to; what it told on its way counts.
             result = dataclasses.replace(result, cost_usd=live.cost_usd)
-        draft = completion.stopped(live.about, result, exit, timestamp(ended_at), changes)
+        draft = completion.stopped(live.about, result, exit, timestamp(ended_at), finish.changes)
         happening = RunEnded(detail=one_line(_detail(result, ended_at - live.started_at)))
         return RunEnd(
             run_id=live.run_id,

@@ -20,7 +20,7 @@ from typing import Any, Final
 import psutil
 
 from orgloop import runner
-from orgloop.runtime.runs import run_directory as rundirs
+from orgloop.runtime.runs.local import run_directory
 
 POLL: Final = 0.25
 """Seconds between two looks at a runner, where the system cannot tell of its end."""
@@ -126,7 +126,7 @@ def seems_alive(directory: Path) -> bool:
     """Whether the runner's process is there. For those who only look: to take the lock could keep one off."""
     if (directory / runner.EXIT).exists():
         return False
-    child = rundirs.read_json(directory / runner.CHILD)
+    child = run_directory.read_json(directory / runner.CHILD)
     return child is not None and _same_boot(child.get("boot_id")) and psutil.pid_exists(child["runner_pid"])
 
 
@@ -141,11 +141,11 @@ async def conclude(directory: Path) -> Ending | None:
     if lock is None:
         return None
     try:
-        record = rundirs.read_json(directory / runner.EXIT)
+        record = run_directory.read_json(directory / runner.EXIT)
         if record is not None:
             return Ending(fate=Fate.ENDED, record=record)
         if not (directory / runner.STARTED).exists() and (directory / runner.STDIN).exists():
-            rundirs.cancel(directory)
+            run_directory.cancel(directory)
             return Ending(fate=Fate.NEVER_STARTED)
         await _end_leftovers(directory)
         (directory / runner.SPEC).unlink(missing_ok=True)
@@ -159,7 +159,7 @@ def request_stop(directory: Path) -> None:
 
     Raises OSError if neither reaches it.
     """
-    child = rundirs.read_json(directory / runner.CHILD)
+    child = run_directory.read_json(directory / runner.CHILD)
     try:
         (directory / runner.STOP).touch(mode=0o600)
     except OSError:
@@ -172,7 +172,7 @@ def request_stop(directory: Path) -> None:
 
 def runner_pid(directory: Path) -> int | None:
     """The runner's pid, once its program runs."""
-    child = rundirs.read_json(directory / runner.CHILD)
+    child = run_directory.read_json(directory / runner.CHILD)
     return child["runner_pid"] if child else None
 
 
@@ -198,7 +198,7 @@ def _process_descriptor(pid: int | None) -> int | None:
 
 async def _end_leftovers(directory: Path) -> None:
     """End what still lives of a run whose runner is gone."""
-    child = rundirs.read_json(directory / runner.CHILD) or {}
+    child = run_directory.read_json(directory / runner.CHILD) or {}
     if not _same_boot(child.get("boot_id")):
         return
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):

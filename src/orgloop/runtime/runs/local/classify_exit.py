@@ -10,34 +10,34 @@ from orgloop.core.lifecycle import LOST
 from orgloop.errors import FAULTS
 from orgloop.plugin import Completion, ExitInfo, Interrupted, NotBegun, Unavailable
 from orgloop.runtime.runs import completion
-from orgloop.runtime.runs import local_runner as watch
-from orgloop.runtime.runs import run_directory as rundirs
-from orgloop.runtime.runs.live_run import LiveRun
+from orgloop.runtime.runs.local import run_directory
+from orgloop.runtime.runs.local.local_run import LocalRun
+from orgloop.runtime.runs.local.local_runner import Ending, Fate
 
 log = logging.getLogger(__name__)
 
 
-def exit_info(live: LiveRun, ending: watch.Ending) -> ExitInfo:
+def exit_info(live: LocalRun, ending: Ending) -> ExitInfo:
     record = ending.record or {}
     return ExitInfo(
         status=record.get("status"),
-        stopped=record.get("stopped") if ending.fate is watch.Fate.ENDED else LOST,
-        stdout=rundirs.tail(live.directory / runner.STDOUT),
-        stderr=rundirs.tail(live.directory / runner.STDERR),
+        stopped=record.get("stopped") if ending.fate is Fate.ENDED else LOST,
+        stdout=run_directory.tail(live.directory / runner.STDOUT),
+        stderr=run_directory.tail(live.directory / runner.STDERR),
         duration_s=float(record.get("duration_s") or 0.0),
         session_id=live.session_id,
         resumed=live.resumed,
     )
 
 
-def judge(live: LiveRun, ending: watch.Ending, exit: ExitInfo) -> Completion | NotBegun | NotStarted:
+def classify(live: LocalRun, ending: Ending, exit: ExitInfo) -> Completion | NotBegun | NotStarted:
     """What the run came to, by its directory and its actor."""
     match ending.fate:
-        case watch.Fate.NEVER_STARTED:
+        case Fate.NEVER_STARTED:
             return NotStarted(outcome=_why_never(live))
-        case watch.Fate.LOST:
+        case Fate.LOST:
             return _lost(live, exit)
-        case watch.Fate.ENDED:
+        case Fate.ENDED:
             pass
     failed = (ending.record or {}).get("not_started")
     if failed is not None:
@@ -45,7 +45,7 @@ def judge(live: LiveRun, ending: watch.Ending, exit: ExitInfo) -> Completion | N
     return _finished(live, exit)
 
 
-def _finished(live: LiveRun, exit: ExitInfo) -> Completion | NotBegun:
+def _finished(live: LocalRun, exit: ExitInfo) -> Completion | NotBegun:
     if live.actor is None:
         return completion.by_exit_status(exit)
     try:
@@ -55,13 +55,13 @@ def _finished(live: LiveRun, exit: ExitInfo) -> Completion | NotBegun:
         return completion.by_exit_status(exit)
 
 
-def _lost(live: LiveRun, exit: ExitInfo) -> Completion:
+def _lost(live: LocalRun, exit: ExitInfo) -> Completion:
     """Its actor says what it had come to and cost by then; that nobody saw its end is ours to say."""
     found = _finished(live, exit)
     return completion.lost(found if isinstance(found, Completion) else completion.by_exit_status(exit))
 
 
-def _why_never(live: LiveRun) -> Interrupted | Unavailable:
+def _why_never(live: LocalRun) -> Interrupted | Unavailable:
     """A run that this daemon lost before it began is its own crash; else this machine cannot begin any."""
     if live.no_runner:
         return Unavailable(reason=f"the runner cannot be started: {live.no_runner}")

@@ -1,0 +1,55 @@
+"""The commit of a run, before anything of it begins."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from orgloop.core.delivery import DeliveryPolicy, Facts, State, move
+from orgloop.core.happening import Started
+from orgloop.journal.model import Acceptance, ClaimedWake, RunStart, Settlement
+from orgloop.runtime.runs.holder import Engine, Start
+from orgloop.runtime.runs.live_run import LiveRun
+from orgloop.runtime.support.retry_write import until_written
+
+
+def started_facts(claimed: ClaimedWake) -> Facts:
+    """The delivery's facts once a run owns it."""
+    return dataclasses.replace(claimed.facts, state=State.STARTED, attempts=claimed.facts.attempts + 1)
+
+
+async def commit(
+    engine: Engine,
+    start: Start,
+    live: LiveRun,
+    *,
+    run_dir: str,
+    directory: str | None,
+    spec: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    follow_up: Acceptance | None,
+) -> RunStart | None:
+    """What was written, or None if the wake is no longer ours."""
+    claimed, session = start.claimed, start.wake.session
+    happening = Started(run_id=live.run_id)
+    row = RunStart(
+        run_id=live.run_id,
+        settlement=Settlement(
+            wake=claimed,
+            happening=happening,
+            move=move(claimed.facts, happening, DeliveryPolicy(), live.started_at, 0.0),
+            at=live.started_at,
+            tried=start.tried,
+        ),
+        actor=claimed.actor,
+        harness=live.harness,
+        directory=directory,
+        run_dir=run_dir,
+        spec=spec,
+        limits=limits,
+        session=(session.key if session is not None else "", live.session_id),
+        follow_up=follow_up,
+    )
+    written = await until_written(engine.clock, f"run {live.run_id}", lambda: engine.journal.start_run(row))
+    return row if written else None

@@ -1,0 +1,65 @@
+"""What keeps a run alive: one interface for each kind of run, and what every start needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from orgloop.core.ids import IdSequence
+from orgloop.journal.model import ClaimedWake, OpenRun, Settlement, Try
+from orgloop.journal.protocols import Journal
+from orgloop.plugin import Clock, Outcome, Wake
+from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.runs.live_run import Finish, LiveRun
+from orgloop.runtime.wiring import ActorPart, Wiring
+
+R = TypeVar("R", bound=LiveRun)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A wake that is to become a run of this part's actor."""
+
+    claimed: ClaimedWake
+    part: ActorPart
+    wake: Wake
+    tried: Try
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """What holders work with. `on_settled` hears of the commit of each run."""
+
+    journal: Journal
+    clock: Clock
+    ids: IdSequence
+    intake: Intake
+    home: Path
+    on_settled: Callable[[ClaimedWake, Settlement], None]
+
+
+class Holder(Protocol[R]):
+    """Keeps runs of one kind."""
+
+    async def start(self, start: Start, wiring: Wiring, on_live: Callable[[R], None]) -> Outcome | None:
+        """Commit a run, then begin it. None: the run owns the delivery; else why it does not.
+
+        `on_live` gets the run as soon as it may go on.
+        """
+        ...
+
+    def adopt(self, row: OpenRun, wiring: Wiring) -> R:
+        """A run of an earlier daemon, to be followed from now on."""
+        ...
+
+    async def follow(self, live: R) -> Finish:
+        """Return once the run has ended. Is called again if it breaks."""
+        ...
+
+    async def stop(self, live: R) -> None:
+        """Ask a run to end softly."""
+
+    def let_go(self, live: R) -> None:
+        """This runtime ends; the run goes on."""

@@ -1,0 +1,1 @@
+"""Runs that are programs on this machine, each held by a runner of its own."""

@@ -1,0 +1,215 @@
+"""Programs on this machine: their directory, their row in the journal, and only then the program."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from orgloop.core.environment import allowed
+from orgloop.core.ids import RUN
+from orgloop.errors import PluginError, Refused
+from orgloop.journal.model import OpenRun, RunStart
+from orgloop.plugin import Completion, Outcome, Rejected, RunSpec, Supervised, Unavailable, Wake
+from orgloop.runtime.runs import completion
+from orgloop.runtime.runs.commit import commit, started_facts
+from orgloop.runtime.runs.holder import Engine, Start
+from orgloop.runtime.runs.live_run import Finish
+from orgloop.runtime.runs.local import git, local_runner, run_directory
+from orgloop.runtime.runs.local.classify_exit import classify, exit_info
+from orgloop.runtime.runs.local.local_run import LocalRun
+from orgloop.runtime.runs.notes import WORKS, Notes
+from orgloop.runtime.support.documents import load
+from orgloop.runtime.wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+LOOK: Final = 0.5
+"""Seconds between two looks at a run's output."""
+
+
+class LocalRuns:
+    """Runs of programs. A runner holds each one, and outlives this daemon."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def start(
+        self, start: Start, wiring: Wiring, on_live: Callable[[LocalRun], None]
+    ) -> Outcome | None:
+        """Commit a run, then start its program. None: the run owns the delivery; else why it does not."""
+        actor = start.part.supervised
+        if actor is None:
+            raise TypeError(f"{start.part.spec.id} has no programs")
+        run_id = self._engine.ids.next(RUN, self._engine.clock.now())
+        directory = self._engine.home / "runs" / run_id
+        wake = dataclasses.replace(start.wake, run_id=run_id, directory=str(directory))
+        try:
+            spec = actor.start(wake, wake.session)
+        except Refused as exc:
+            return Rejected(reason=exc.message)
+        except SystemExit as exc:
+            # This is a task of its own, from which it would go through to the loop.
+            raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
+        try:
+            environment = allowed(
+                wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}
+            )
+            run_directory.write(directory, spec, environment, start.claimed.document, wake.prompt)
+            live = self._live(start, actor, wake, spec, await git.head(spec.cwd))
+            committed = await self._commit(start, live, spec)
+        except OSError as exc:
+            run_directory.remove(directory)
+            return Unavailable(reason=f"{directory} cannot be written: {exc.strerror or exc}")
+        except asyncio.CancelledError:
+            # The commit may have come all the same: who finds the run then must see that it never began.
+            with suppress(OSError):
+                run_directory.cancel(directory)
+            raise
+        except Exception:
+            run_directory.remove(directory)
+            raise
+        if committed is None:
+            run_directory.remove(directory)
+            return None
+        try:
+            live.process = local_runner.spawn(directory)
+        except OSError as exc:
+            log.exception("the runner of %s cannot be started", run_id)
+            live.no_runner = exc.strerror or str(exc)
+        on_live(live)
+        self._engine.on_settled(start.claimed, committed.settlement)
+        if committed.follow_up is not None:
+            self._engine.intake.committed(committed.follow_up)
+        return None
+
+    def adopt(self, row: OpenRun, wiring: Wiring) -> LocalRun:
+        """A run of an earlier daemon. Its directory says what became of it."""
+        part = wiring.actors.get(row.actor)
+        actor = part.supervised if part is not None else None
+        return LocalRun(
+            run_id=row.run_id,
+            directory=Path(row.run_dir),
+            facts=row.facts,
+            event=load(row.document),
+            delivery_id=row.delivery_id,
+            route=row.route,
+            actor_id=row.actor,
+            harness=row.harness,
+            # An actor of the same name may be another kind of agent by now: it could not read this one.
+            actor=actor if actor is not None and actor.harness == row.harness else None,
+            session_id=row.session_id,
+            resumed=row.resumed,
+            cwd=row.spec.get("cwd"),
+            before=git.Head.of(row.spec.get("head")),
+            started_at=row.started_at,
+            offset=row.offset,
+            cost_usd=row.cost_usd,
+        )
+
+    async def follow(self, live: LocalRun) -> Finish:
+        """Follow the output until the runner is gone, then read what it left."""
+        notes = Notes(live, self._engine.journal, self._engine.clock, works_after=WORKS)
+        while True:
+            gone = asyncio.create_task(local_runner.until_gone(live.directory, live.process))
+            try:
+                while not gone.done():
+                    await asyncio.wait({gone}, timeout=LOOK)
+                    await notes.look(news=await _take_in(live))
+                gone.result()
+            finally:
+                gone.cancel()
+            ending = await local_runner.conclude(live.directory)
+            if ending is not None:
+                await _take_in(live)
+                live.take_rest()
+                return await self._finish(live, ending)
+
+    async def stop(self, live: LocalRun) -> None:
+        """Ask the runner to end its program softly. Raises OSError if it cannot be told."""
+        local_runner.request_stop(live.directory)
+
+    def let_go(self, live: LocalRun) -> None:
+        """The runner goes on."""
+        if live.process is not None:
+            local_runner.let_go(live.process)
+
+    async def _finish(self, live: LocalRun, ending: local_runner.Ending) -> Finish:
+        exit = exit_info(live, ending)
+        result = classify(live, ending, exit)
+        changes = None
+        if isinstance(result, Completion) and live.cwd is not None:
+            changes = await git.changes(live.cwd, live.before)
+        return Finish(result=result, exit=exit, changes=changes)
+
+    def _live(
+        self, start: Start, actor: Supervised, wake: Wake, spec: RunSpec, head: git.Head | None
+    ) -> LocalRun:
+        claimed = start.claimed
+        known = wake.session.id if wake.session is not None else None
+        return LocalRun(
+            run_id=wake.run_id or "",
+            directory=Path(wake.directory or ""),
+            facts=started_facts(claimed),
+            event=wake.event,
+            delivery_id=claimed.id,
+            route=claimed.route,
+            actor_id=claimed.actor,
+            harness=actor.harness,
+            actor=actor,
+            session_id=spec.session_id,
+            resumed=known is not None and known == spec.session_id,
+            cwd=spec.cwd,
+            started_at=self._engine.clock.now(),
+            before=head,
+            pause_tries=claimed.pause_tries,
+        )
+
+    async def _commit(self, start: Start, live: LocalRun, spec: RunSpec) -> RunStart | None:
+        return await commit(
+            self._engine,
+            start,
+            live,
+            run_dir=str(live.directory),
+            directory=live.actor.directory if live.actor else None,
+            spec={
+                "argv": list(spec.argv),
+                "cwd": spec.cwd,
+                "env": sorted(spec.env),
+                "env_pass": sorted(spec.env_pass),
+                "head": live.before.as_json() if live.before else None,
+            },
+            limits={"timeout_s": spec.limits.total_s, "silence_s": spec.limits.silence_s},
+            follow_up=self._engine.intake.follow_up(
+                live.actor_id, completion.started(live.about), live.event
+            ),
+        )
+
+    def _own_variables(self, wake: Wake) -> dict[str, str]:
+        directory = Path(wake.directory or "")
+        return {
+            "ORGLOOP_HOME": str(self._engine.home),
+            "ORGLOOP_RUN_ID": wake.run_id or "",
+            "ORGLOOP_EVENT_FILE": str(directory / run_directory.EVENT_FILE),
+            "ORGLOOP_PROMPT_FILE": str(directory / run_directory.PROMPT_FILE),
+            "ORGLOOP_EVENT_ID": wake.event.id,
+            "ORGLOOP_EVENT_TYPE": wake.event.type,
+            "ORGLOOP_TRACE_ID": wake.event.trace_id,
+            "ORGLOOP_DELIVERY_ID": wake.delivery_id,
+            "ORGLOOP_SOURCE": wake.event.source,
+            "ORGLOOP_ROUTE": wake.route,
+            "ORGLOOP_ACTOR": wake.actor,
+        }
+
+
+async def _take_in(live: LocalRun) -> bool:
+    """Read all that the program has written since; True if there was a line to show."""
+    news = live.take_in()
+    while live.behind:
+        await asyncio.sleep(0)
+        news |= live.take_in()
+    return news

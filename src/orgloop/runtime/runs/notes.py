@@ -1,0 +1,61 @@
+"""What a run says while it goes on, written down now and then."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from orgloop.errors import JournalUnavailable
+from orgloop.journal.protocols import Journal
+from orgloop.plugin import Clock
+from orgloop.runtime.runs.live_run import LiveRun
+
+log = logging.getLogger(__name__)
+
+NOTE: Final = 2.0
+"""Seconds between two notes of its last line in the journal."""
+
+WORKS: Final = 30.0
+"""Seconds after which a run that goes on shows that its actor is there, whatever it says."""
+
+
+class Notes:
+    """Notes of one run. `works_after`: seconds after which it counts as work that it is there at all."""
+
+    def __init__(
+        self, live: LiveRun, journal: Journal, clock: Clock, *, works_after: float | None = None
+    ) -> None:
+        self._live = live
+        self._journal = journal
+        self._clock = clock
+        self._works_after = works_after
+        self._noted = self._began = clock.monotonic()
+        self._shown = False
+
+    async def look(self, *, news: bool) -> None:
+        """Write down what there is to write by now. `news`: it has said something."""
+        now = self._clock.monotonic()
+        if news and now - self._noted >= NOTE:
+            self._noted = now
+            await self.write()
+        lasts = self._works_after is not None and now - self._began >= self._works_after
+        if not self._shown and (self._live.works or lasts):
+            # That ends the pause of an actor that was not there, whichever daemon knocked.
+            self._shown = self._live.works = True
+            await self.write()
+
+    async def write(self) -> None:
+        """Write it down now; what cannot be written is left to the next time."""
+        live = self._live
+        try:
+            await self._journal.note_run(
+                live.run_id,
+                last_line=live.last_line,
+                offset=live.read_offset,
+                at=self._clock.now(),
+                session_id=live.session_id,
+                cost_usd=live.cost_usd,
+                works=live.works,
+            )
+        except JournalUnavailable:
+            log.debug("the last line of %s is not noted", live.run_id)
