@@ -17,10 +17,10 @@ from bench.figure import Figure, median
 from orgloop.core.delivery import DeliveryPolicy, State, move
 from orgloop.core.happening import Delivered
 from orgloop.journal import statements
-from orgloop.journal.connection import file_place, open_writing
-from orgloop.journal.migrate import migrate
 from orgloop.journal.model import Acceptance, ClaimWant, NewDelivery, NewEvent, Settlement, Try
 from orgloop.journal.sqlite import SqliteJournal, open_journal
+from orgloop.journal.sqlite.connection import file_place, open_writing
+from orgloop.journal.sqlite.migrate import migrate
 
 CLIENTS: Final = 64
 DOCUMENT: Final = b'{"payload": "' + b"x" * 1_000 + b'"}'

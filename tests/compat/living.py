@@ -17,8 +17,7 @@ import orjson
 from orgloop.config.load import load_or_raise
 from orgloop.core.delivery import State
 from orgloop.journal.model import DeliveryRow, EventRow, Query
-from orgloop.journal.reader import SqliteReader
-from orgloop.journal.sqlite import memory_journal
+from orgloop.journal.sqlite import SqliteReader, memory_journal
 from orgloop.plugin import Connector, Inbound
 from orgloop.plugin.registry import Registry
 from orgloop.project.home import Home

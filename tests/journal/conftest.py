@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.journal.reader import SqliteReader
-from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal
+from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
 
 
 @pytest.fixture(params=["file", "memory"])

@@ -24,10 +24,10 @@ from orgloop.core.happening import (
     Throttled,
     Unavailable,
 )
-from orgloop.journal.claim import MOST_HELD, PAGE
 from orgloop.journal.model import Claims, ClaimWant, Query
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import SqliteJournal
+from orgloop.journal.verbs.claim import MOST_HELD, PAGE
 from tests.journal.build import (
     DAY,
     HOUR,

@@ -16,7 +16,7 @@ from orgloop.core.happening import Delivered
 from orgloop.errors import JournalDamaged, JournalUnavailable
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import SqliteJournal, open_journal, open_reader
-from orgloop.journal.writer import WriterSettings
+from orgloop.journal.sqlite.writer import WriterSettings
 from tests.journal.build import accept, claim, claim_one, enter, event, life, settle
 from tests.journal.disk import Disk, diary_disk
 

@@ -37,11 +37,18 @@ from orgloop.core.happening import (
     Unavailable,
 )
 from orgloop.errors import Conflict
-from orgloop.journal.connection import Place, file_place, memory_place, open_reading, open_writing, shut
 from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Prepared
 from orgloop.journal.sqlite import SqliteJournal
-from orgloop.journal.store import Store
-from orgloop.journal.writer import WriterSettings
+from orgloop.journal.sqlite.connection import (
+    Place,
+    file_place,
+    memory_place,
+    open_reading,
+    open_writing,
+    shut,
+)
+from orgloop.journal.sqlite.store import Store
+from orgloop.journal.sqlite.writer import WriterSettings
 from tests.journal.build import POLICY, accept, applied, delivery, event, run_end, run_start, settlement
 
 T = TypeVar("T")

@@ -21,11 +21,10 @@ from orgloop.errors import (
     NotFound,
     OrgLoopError,
 )
-from orgloop.journal.connection import require_sqlite
 from orgloop.journal.model import Query
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.reader import SqliteReader
-from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal, open_reader
+from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal, open_reader
+from orgloop.journal.sqlite.connection import require_sqlite
 from tests.journal.build import accept, claim_one, enter, event, row, run_start, settle
 
 HOLD = """

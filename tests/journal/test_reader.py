@@ -10,9 +10,9 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import Delivered, Happening, Hold, HoldReason, Rejected, Retry
-from orgloop.journal import reader as reading
 from orgloop.journal.model import Query
 from orgloop.journal.protocols import Journal, Reader
+from orgloop.journal.sqlite import reader as reading
 from tests.journal.build import accept, claim, claim_one, delivery, enter, event, run_end, run_start, settle
 
 

@@ -14,12 +14,14 @@ import pytest
 from orgloop.core.delivery import State
 from orgloop.core.derive import Happened
 from orgloop.errors import JournalDamaged, JournalTooNew
-from orgloop.journal import filters, moves, statements
-from orgloop.journal.migrate import Migration, migrate, migrations
+from orgloop.journal import statements
 from orgloop.journal.model import Query
-from orgloop.journal.reader import page_sql
+from orgloop.journal.sqlite import filters
+from orgloop.journal.sqlite.migrate import Migration, migrate, migrations
+from orgloop.journal.sqlite.reader import page_sql
+from orgloop.journal.verbs import moves
 
-SQL = Path(str(files("orgloop.journal"))) / "sql"
+SQL = Path(str(files("orgloop.journal.sqlite"))) / "sql"
 QUERY_FILES = sorted(path.name for path in SQL.iterdir() if not path.name[0].isdigit())
 NAMED = [(file, name) for file in QUERY_FILES for name in statements.load(file)]
 
@@ -112,7 +114,7 @@ class TestQueries:
 
     @pytest.mark.parametrize(("file", "name"), NAMED)
     def test_each_is_used(self, file: str, name: str) -> None:
-        code = "".join(path.read_text("utf-8") for path in SQL.parent.glob("*.py"))
+        code = "".join(path.read_text("utf-8") for path in SQL.parents[1].rglob("*.py"))
         stem = name.removesuffix("_span").removesuffix("_time")
         assert f'"{name}"' in code or (stem != name and f'name="{stem}"' in code) or f'name="{name}"' in code
 

@@ -16,9 +16,9 @@ from orgloop.errors import JournalError, JournalUnavailable, NotFound, Overloade
 from orgloop.journal.model import Acceptance, Accepted, ClaimWant, Query
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal, open_reader
-from orgloop.journal.store import Answer
-from orgloop.journal.transaction import Work
-from orgloop.journal.writer import Lane, Writer, WriterSettings
+from orgloop.journal.sqlite.store import Answer
+from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
+from orgloop.journal.verbs.transaction import Work
 from tests.journal.build import accept, claim, claim_one, delivery, enter, event, row, run_start, settle
 
 

@@ -15,8 +15,7 @@ from orgloop.config.load import load_or_raise
 from orgloop.config.model import Organization
 from orgloop.core.delivery import State
 from orgloop.journal.model import DeliveryRow, EventRow, Query, RunRow
-from orgloop.journal.reader import SqliteReader
-from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal
+from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
 from orgloop.project.home import Home
 from orgloop.runtime.engine import Runtime
 from orgloop.runtime.runs.local.local_run import LocalRun

@@ -18,8 +18,7 @@ from orgloop.connectors.webhook.settings import WebhookSourceSettings
 from orgloop.core.fields import Path as FieldPath
 from orgloop.core.match import Condition, When
 from orgloop.journal.model import Query
-from orgloop.journal.reader import SqliteReader
-from orgloop.journal.sqlite import SqliteJournal, memory_journal
+from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal
 from orgloop.plugin import (
     ActorKind,
     Context,

@@ -13,7 +13,7 @@ import pytest
 from orgloop.config.model import Organization
 from orgloop.core.happening import Rejected
 from orgloop.errors import JournalError
-from orgloop.journal.reader import SqliteReader
+from orgloop.journal.sqlite import SqliteReader
 from orgloop.runtime.engine import Runtime
 from orgloop.web.readings import MOST_WAITING
 from tests.web.daemon import PROJECT, Daemon, FakeActor, FakePoller, daemon, route, until

@@ -13,7 +13,7 @@ one object called `command`:
 
         More about it, in short paragraphs.
         \"\"\"
-        from orgloop.journal import open_reader     # what takes long to import comes inside
+        from orgloop.journal.sqlite import open_reader  # what takes long to import comes inside
 
         if cli.out.json:
             cli.out.data({...})                      # one JSON document on standard output

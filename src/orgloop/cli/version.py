@@ -21,13 +21,13 @@ def command(cli: Cli) -> None:
     """Print the versions of OrgLoop, Python, SQLite, and the platform."""
     import platform
 
-    import apsw
+    from orgloop.journal.sqlite import sqlite_version
 
     versions = {
         "orgloop": version_of("orgloop"),
         "python": platform.python_version(),
         "platform": f"{platform.system().lower()} {platform.machine()}",
-        "sqlite": apsw.sqlite_lib_version(),
+        "sqlite": sqlite_version(),
     }
     if cli.out.json:
         cli.out.data(versions)

@@ -1,4 +1,4 @@
-"""Named queries from `sql/*.sql`: a name, a line of purpose, the query."""
+"""Named queries from `sqlite/sql/*.sql`: a name, a line of purpose, the query."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMMENT: Final = re.compile(r"^\s*--.*$\n?", re.MULTILINE)
 
 def read_sql(file: str) -> str:
     """The text of one file of `sql/`."""
-    return (files(__package__) / "sql" / file).read_text("utf-8")
+    return (files("orgloop.journal") / "sqlite" / "sql" / file).read_text("utf-8")
 
 
 def load(file: str) -> Mapping[str, str]:

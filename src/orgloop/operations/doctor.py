@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Final, Literal
 
-import apsw
-
 from orgloop.config.diff import diff
 from orgloop.config.findings import Code, Severity
 from orgloop.config.load import Loaded
@@ -20,6 +18,7 @@ from orgloop.config.model import ActorSpec, SourceSpec
 from orgloop.core.units import humanize
 from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
+from orgloop.journal.sqlite import MINIMUM, is_current, sqlite_version
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.project.earlier import earlier_project
@@ -28,9 +27,6 @@ from orgloop.project.variables import VariableState, variables_of
 
 SECONDS: Final = 5.0
 """How long one live check may take."""
-
-OLDEST_SQLITE: Final = (3, 51, 3)
-"""Older ones can lose a transaction when the log is reset."""
 
 Verdict = Literal["ok", "degraded", "error"]
 
@@ -115,9 +111,9 @@ def _still(patient: Patient) -> list[Finding]:
 
 
 def _dependencies(patient: Patient) -> list[Finding]:
-    sqlite = apsw.sqlite_lib_version()
-    current = tuple(int(part) for part in sqlite.split(".")[:3]) >= OLDEST_SQLITE
-    oldest = ".".join(map(str, OLDEST_SQLITE))
+    sqlite = sqlite_version()
+    current = is_current(sqlite)
+    oldest = ".".join(map(str, MINIMUM))
     return [
         _line("dependency", "Python", CheckStatus.OK, platform.python_version()),
         _line(

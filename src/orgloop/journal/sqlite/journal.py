@@ -12,10 +12,6 @@ from typing import Final, TypeVar
 from orgloop.core import delivery as core
 from orgloop.core.delivery import DeliveryPolicy, Move
 from orgloop.core.happening import Happening, Interrupted
-from orgloop.journal import accept, claim, operate, prune, runs, settle
-from orgloop.journal.apply import apply
-from orgloop.journal.connection import Place, file_place, journal_of, memory_place, open_writing
-from orgloop.journal.home import HomeLock, make_home
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
@@ -32,11 +28,15 @@ from orgloop.journal.model import (
     ToPrepare,
     Try,
 )
-from orgloop.journal.reader import SqliteReader
-from orgloop.journal.runs import Note
-from orgloop.journal.store import Store
-from orgloop.journal.transaction import Transaction, Work
-from orgloop.journal.writer import Lane, Writer, WriterSettings
+from orgloop.journal.sqlite.connection import Place, file_place, journal_of, memory_place, open_writing
+from orgloop.journal.sqlite.home import HomeLock, make_home
+from orgloop.journal.sqlite.reader import SqliteReader
+from orgloop.journal.sqlite.store import Store
+from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
+from orgloop.journal.verbs import accept, claim, operate, runs, settle
+from orgloop.journal.verbs.apply import apply
+from orgloop.journal.verbs.runs import Note
+from orgloop.journal.verbs.transaction import Transaction, Work
 
 T = TypeVar("T")
 
@@ -183,7 +183,7 @@ class SqliteJournal:
 
     async def prune(self, before: int, seen_before: int, limit: int) -> int:
         """See `Operating.prune`."""
-        return await self._run(lambda tx: prune.prune(tx, before, seen_before, limit))
+        return await self._run(lambda tx: operate.prune(tx, before, seen_before, limit))
 
     async def beat(self, life: DaemonRow) -> None:
         """See `Operating.beat`."""

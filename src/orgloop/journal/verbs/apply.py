@@ -11,9 +11,10 @@ import orjson
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import Hold, HoldReason, Prepare, Released
-from orgloop.journal import moves, statements
+from orgloop.journal import statements
 from orgloop.journal.model import AppliedRow
-from orgloop.journal.transaction import Transaction
+from orgloop.journal.verbs import moves
+from orgloop.journal.verbs.transaction import Transaction
 
 _SQL: Final = statements.load("operate.sql")
 

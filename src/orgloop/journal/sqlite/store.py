@@ -11,10 +11,9 @@ import apsw
 
 from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable
 from orgloop.journal import statements
-from orgloop.journal.connection import Place, open_writing, shut
-from orgloop.journal.faults import is_store_fault, translated
-from orgloop.journal.migrate import migrate
-from orgloop.journal.transaction import Sequence, Transaction, Work
+from orgloop.journal.sqlite.connection import Place, is_store_fault, open_writing, shut, translated
+from orgloop.journal.sqlite.migrate import migrate
+from orgloop.journal.verbs.transaction import Sequence, Transaction, Work
 
 _SQL: Final = statements.load("store.sql")
 

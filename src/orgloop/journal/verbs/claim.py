@@ -11,9 +11,10 @@ import orjson
 from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
 from orgloop.core.delivery import Facts, State
 from orgloop.core.happening import Hold
-from orgloop.journal import moves, statements
+from orgloop.journal import statements
 from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, PauseRow, ToPrepare
-from orgloop.journal.transaction import Transaction
+from orgloop.journal.verbs import moves
+from orgloop.journal.verbs.transaction import Transaction
 
 _SQL: Final = statements.load("claim.sql")
 

@@ -10,11 +10,12 @@ import orjson
 
 from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.happening import NotStarted
-from orgloop.journal import moves, statements
-from orgloop.journal.accept import accept
+from orgloop.journal import statements
 from orgloop.journal.model import OpenRun, RunEnd, RunStart
-from orgloop.journal.settle import has_answered, settle
-from orgloop.journal.transaction import Transaction
+from orgloop.journal.verbs import moves
+from orgloop.journal.verbs.accept import accept
+from orgloop.journal.verbs.settle import has_answered, settle
+from orgloop.journal.verbs.transaction import Transaction
 
 _SQL: Final = statements.load("runs.sql")
 _MOVES: Final = statements.load("moves.sql")

@@ -14,11 +14,7 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from orgloop.errors import JournalError
-from orgloop.journal import filters, rows, statements
-from orgloop.journal.connection import Place, open_reading
-from orgloop.journal.faults import translated
-from orgloop.journal.filters import Conditions, Listing
-from orgloop.journal.migrate import migrations, schema_version
+from orgloop.journal import statements
 from orgloop.journal.model import (
     AppliedRow,
     BacklogRow,
@@ -31,6 +27,10 @@ from orgloop.journal.model import (
     SourceRow,
     StepRow,
 )
+from orgloop.journal.sqlite import filters, rows
+from orgloop.journal.sqlite.connection import Place, open_reading, translated
+from orgloop.journal.sqlite.filters import Conditions, Listing
+from orgloop.journal.sqlite.migrate import migrations, schema_version
 
 T = TypeVar("T")
 

@@ -30,7 +30,7 @@ class Migration:
 
 def migrations() -> Sequence[Migration]:
     """All of them, in order."""
-    found = (_FILE.match(entry.name) for entry in (files(__package__) / "sql").iterdir())
+    found = (_FILE.match(entry.name) for entry in (files("orgloop.journal.sqlite") / "sql").iterdir())
     return [
         Migration(number=int(match[1]), name=match[2], sql=read_sql(match[0]))
         for match in sorted(filter(None, found), key=lambda match: match[1])

@@ -12,7 +12,7 @@ from orgloop.core.delivery import BLOCKING, FINISHED, State
 from orgloop.core.happening import DropReason
 from orgloop.journal import statements
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
-from orgloop.journal.transaction import Transaction
+from orgloop.journal.verbs.transaction import Transaction
 
 _SQL: Final = statements.load("accept.sql")
 

@@ -1,4 +1,4 @@
-"""Connections to the journal's database: where it is, and how it is opened.
+"""Connections to the journal's database: where it is, how it is opened, and its errors in our words.
 
 `synchronous=FULL` in WAL mode: every commit is on the disk before it counts. Checkpoints are the
 store's own affair, after it has answered.
@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import apsw
 
-from orgloop.errors import JournalError, NotFound
-from orgloop.journal.faults import translated
-from orgloop.journal.home import JOURNAL
+from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable, NotFound
+from orgloop.journal.sqlite.home import JOURNAL
 
 MINIMUM: Final = (3, 51, 3)
 """Older SQLite can lose committed transactions when it resets its write-ahead log."""
@@ -24,6 +23,24 @@ MINIMUM: Final = (3, 51, 3)
 _WRITE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 _READ: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _BUSY_MS: Final = 5_000
+
+_ROW: Final = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    apsw.RangeError,
+    apsw.BindingsError,
+    apsw.SQLError,
+)
+"""What is wrong with one row or one query; everything else is wrong with the store."""
+
+_HINTS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
+    (apsw.FullError, "Free some space on that disk; writing goes on by itself."),
+    (apsw.ReadOnlyError, "Make the home and its files writable for this user; writing goes on by itself."),
+    (apsw.CantOpenError, "Check that the home exists and that this user may write to it."),
+    (apsw.BusyError, "Another program keeps the file locked: close whatever else has it open."),
+    (apsw.IOError, "Check the disk that holds the home; writing goes on by itself once it works again."),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,10 +63,20 @@ def memory_place(token: int) -> Place:
     return Place(uri=f"file:/orgloop-{token:x}?vfs=memdb", name="the journal in memory", memory=True)
 
 
+def sqlite_version() -> str:
+    """The version of the SQLite at hand."""
+    return apsw.sqlite_lib_version()
+
+
+def is_current(version: str) -> bool:
+    """Whether this version of SQLite can be trusted with a write-ahead log."""
+    return tuple(int(part) for part in version.split(".")[:3]) >= MINIMUM
+
+
 def require_sqlite(version: str = "") -> None:
     """Raise JournalError if the SQLite at hand is too old to be trusted with a write-ahead log."""
-    found = version or apsw.sqlite_lib_version()
-    if tuple(int(part) for part in found.split(".")[:3]) < MINIMUM:
+    found = version or sqlite_version()
+    if not is_current(found):
         raise JournalError(
             f"SQLite {found} is too old for the journal; {'.'.join(map(str, MINIMUM))} or newer is needed",
             hint="Install the apsw package from a wheel: it carries a current SQLite.",
@@ -115,6 +142,29 @@ def journal_of(home: Path) -> Place:
     if not path.exists():
         raise _no_journal(file_place(path))
     return file_place(path)
+
+
+def is_store_fault(exc: BaseException) -> bool:
+    """Whether the store failed, not one row: the transaction is gone and the connection is suspect."""
+    return isinstance(exc, apsw.Error) and not isinstance(exc, _ROW)
+
+
+def translated(exc: Exception, where: str) -> JournalError:
+    """What callers get instead of `exc`. `where` names the journal."""
+    if isinstance(exc, JournalError):
+        return exc
+    if isinstance(exc, (apsw.CorruptError, apsw.NotADBError)):
+        return JournalDamaged(
+            f"{where} is damaged: {exc}",
+            hint="Stop OrgLoop, move the file away with its -wal and -shm, and restore a copy or start anew.",
+        )
+    if not is_store_fault(exc):
+        return JournalError(
+            f"{where} refused a row: {exc}",
+            hint="Nothing of it was written. The caller sent something that cannot be stored.",
+        )
+    hint = next((text for kind, text in _HINTS if isinstance(exc, kind)), "Writing is tried again by itself.")
+    return JournalUnavailable(f"{where} cannot be used: {exc}", hint=hint)
 
 
 def _no_journal(place: Place) -> NotFound:

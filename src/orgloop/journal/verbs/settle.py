@@ -31,10 +31,11 @@ from orgloop.core.happening import (
     Throttled,
     Unavailable,
 )
-from orgloop.journal import moves, statements
-from orgloop.journal.accept import claim_keys
+from orgloop.journal import statements
 from orgloop.journal.model import Prepared, Settlement, Try
-from orgloop.journal.transaction import Transaction
+from orgloop.journal.verbs import moves
+from orgloop.journal.verbs.accept import claim_keys
+from orgloop.journal.verbs.transaction import Transaction
 
 _SQL: Final = statements.load("moves.sql")
 

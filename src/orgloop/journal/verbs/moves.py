@@ -17,9 +17,9 @@ from orgloop.core import delivery as core
 from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
 from orgloop.core.happening import Happening, Prepare
 from orgloop.journal import statements
-from orgloop.journal.accept import steps_json
 from orgloop.journal.model import PauseRow
-from orgloop.journal.transaction import Transaction
+from orgloop.journal.verbs.accept import steps_json
+from orgloop.journal.verbs.transaction import Transaction
 
 _SQL: Final = statements.load("moves.sql")
 

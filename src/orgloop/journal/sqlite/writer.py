@@ -18,8 +18,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from orgloop.errors import JournalUnavailable, Overloaded
-from orgloop.journal.store import Answer, Store
-from orgloop.journal.transaction import Work
+from orgloop.journal.sqlite.store import Answer, Store
+from orgloop.journal.verbs.transaction import Work
 
 
 class Lane(Enum):

@@ -1,0 +1,1 @@
+"""What the journal's verbs do, each in one transaction."""
