@@ -16,7 +16,7 @@ from bench.figure import Figure, median
 from orgloop.config.load import load_or_raise
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import memory_journal, open_journal, open_reader
-from orgloop.plugin import ActorKind, Connector, Context, Delivered, Draft, Outcome, Settings, Wake
+from orgloop.plugin import ActorKind, Connector, Context, Delivered, DeliverOutcome, Draft, Settings, Wake
 from orgloop.plugin.registry import CONNECTORS, Registry
 from orgloop.project.home import Home
 from orgloop.runtime.engine import Runtime
@@ -56,7 +56,7 @@ class Noop:
     async def close(self) -> None:
         """Nothing to give back."""
 
-    async def deliver(self, wake: Wake) -> Outcome:
+    async def deliver(self, wake: Wake) -> DeliverOutcome:
         """Done."""
         self.expected -= 1
         if not self.expected:

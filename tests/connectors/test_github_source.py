@@ -14,11 +14,11 @@ from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
-from orgloop.connectors.signature import sign
 from orgloop.core.event import event_names
 from orgloop.core.match import near_miss
 from orgloop.errors import Refused
 from orgloop.plugin import CheckStatus, Inbound, Poller, Received, Receiver
+from orgloop.plugin.signature import sign
 from tests.connectors.doubles import FakeContext, as_context, inbound
 from tests.connectors.github_bodies import DELIVERIES, Body
 

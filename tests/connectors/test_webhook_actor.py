@@ -14,9 +14,9 @@ from orgloop.connectors.webhook.source import WebhookSource
 from orgloop.plugin import (
     Delivered,
     Deliverer,
+    DeliverOutcome,
     HttpFailed,
     Inbound,
-    Outcome,
     Rejected,
     Retry,
     Unavailable,
@@ -27,7 +27,7 @@ from tests.connectors.doubles import FakeContext, FakeHttp, Sent, as_context, ev
 URL = "https://hooks.example.com/T0/s3cret-path"
 
 
-async def deliver(http: FakeHttp, given: Wake | None = None, **config: Any) -> Outcome:
+async def deliver(http: FakeHttp, given: Wake | None = None, **config: Any) -> DeliverOutcome:
     context = FakeContext(http=http)
     actor = WebhookActor("target", WebhookActorSettings.model_validate({"url": URL, **config}))
     await actor.open(as_context(context))
@@ -158,7 +158,9 @@ async def test_config_of_the_route_that_means_nothing_is_no_secret() -> None:
         (HttpFailed(f"{URL}: reset", sent=True), Retry),
     ],
 )
-async def test_silence_is_unavailable_or_an_unknown_outcome(failed: HttpFailed, kind: type[Outcome]) -> None:
+async def test_silence_is_unavailable_or_an_unknown_outcome(
+    failed: HttpFailed, kind: type[DeliverOutcome]
+) -> None:
     outcome = await deliver(FakeHttp(failed))
     assert isinstance(outcome, kind)
     if isinstance(outcome, Retry):
@@ -174,7 +176,7 @@ SECRETS: dict[str, Any] = {
 }
 
 
-async def redirected(*locations: str, status: int = 307, **config: Any) -> tuple[Outcome, FakeHttp]:
+async def redirected(*locations: str, status: int = 307, **config: Any) -> tuple[DeliverOutcome, FakeHttp]:
     http = FakeHttp(*(reply(status, location=location) for location in locations), reply(200))
     return await deliver(http, **config), http
 

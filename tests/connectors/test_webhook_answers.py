@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgloop.connectors.webhook.answers import MAX_WAIT, outcome_of, retry_after
-from orgloop.plugin import Delivered, HttpReply, Outcome, Rejected, Retry, Throttled, Unavailable
+from orgloop.plugin import Delivered, DeliverOutcome, HttpReply, Rejected, Retry, Throttled, Unavailable
 from tests.connectors.doubles import NOON, reply
 
 DATE = "Mon, 05 Jan 2026 12:01:00 GMT"
@@ -53,14 +53,14 @@ IN_A_MINUTE = NOON + 60_000
         (reply(307), Rejected(reason="307 Temporary Redirect: a redirect cannot be followed")),
     ],
 )
-def test_each_answer_has_its_outcome(answer: HttpReply, outcome: Outcome) -> None:
+def test_each_answer_has_its_outcome(answer: HttpReply, outcome: DeliverOutcome) -> None:
     assert outcome_of(answer, NOON) == outcome
 
 
 @given(st.integers(100, 599), st.text(max_size=30), st.binary(max_size=50))
 def test_every_answer_has_an_outcome(status: int, wait: str, body: bytes) -> None:
     outcome = outcome_of(reply(status, body, retry_after=wait), NOON)
-    assert isinstance(outcome, get_args(Outcome))
+    assert isinstance(outcome, get_args(DeliverOutcome))
     assert isinstance(outcome, Delivered) == (200 <= status < 300)
 
 

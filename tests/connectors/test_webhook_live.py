@@ -18,9 +18,9 @@ from orgloop.plugin import (
     Clock,
     Context,
     Delivered,
+    DeliverOutcome,
     Http,
     Inbound,
-    Outcome,
     Rejected,
     Retry,
     Throttled,
@@ -86,7 +86,7 @@ async def target() -> AsyncIterator[Target]:
     await runner.cleanup()
 
 
-async def deliver(url: str, **config: Any) -> Outcome:
+async def deliver(url: str, **config: Any) -> DeliverOutcome:
     client = HttpClient()
     context: Context = Lent(http=client)
     actor = WebhookActor("target", WebhookActorSettings.model_validate({"url": url, **config}))

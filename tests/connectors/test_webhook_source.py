@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from orgloop.connectors.signature import sign
 from orgloop.connectors.webhook import connector
 from orgloop.connectors.webhook.settings import WebhookSourceSettings
 from orgloop.connectors.webhook.source import WebhookSource
 from orgloop.errors import Refused
 from orgloop.plugin import Draft, Poller, Received, Receiver
+from orgloop.plugin.signature import sign
 from tests.connectors.doubles import FakeContext, as_context, inbound
 
 

@@ -12,7 +12,7 @@ import pytest
 from orgloop.core.delivery import State
 from orgloop.core.derive import RESULTS, Happened, of_event, of_prepared, of_step
 from orgloop.core.happening import Happening, HoldReason
-from orgloop.core.record import Level, Phase, Record, timestamp
+from orgloop.core.record import Level, Record, RecordPhase, timestamp
 from orgloop.core.steps import StepResult, step
 
 AT: Final = 1_772_359_200_123
@@ -72,7 +72,7 @@ def test_an_event_that_no_route_wants() -> None:
     emitted, unmatched = of_event(AnEvent(), [], AT)
     assert emitted == Record(
         at=AT,
-        phase=Phase.SOURCE_EMIT,
+        phase=RecordPhase.SOURCE_EMIT,
         event_id="evt_1",
         trace_id="trc_1",
         source="github",
@@ -80,7 +80,7 @@ def test_an_event_that_no_route_wants() -> None:
         event_name="pull_request.opened",
         metadata={"platform_event": "pull_request.opened"},
     )
-    assert unmatched == replace(emitted, phase=Phase.ROUTE_NO_MATCH, metadata={})
+    assert unmatched == replace(emitted, phase=RecordPhase.ROUTE_NO_MATCH, metadata={})
     assert of_event(AnEvent(platform_event=""), [], AT)[0].metadata == {}
 
 
@@ -153,7 +153,7 @@ def test_steps_that_ran_later_are_told_later_and_once() -> None:
     later = ADelivery(steps=[step("script", StepResult.DROP, reason="no", at=AT + 900)], reason="transform")
     assert told(of_event(AnEvent(), [later], AT)) == [("source.emit", "", ""), ("route.match", "", "")]
     [record] = of_prepared(AnEvent(), later)
-    assert (record.phase, record.at, record.delivery_id) == (Phase.TRANSFORM_DROP, AT + 900, "dlv_1")
+    assert (record.phase, record.at, record.delivery_id) == (RecordPhase.TRANSFORM_DROP, AT + 900, "dlv_1")
     assert of_prepared(AnEvent(), ADelivery(steps=[step("t", StepResult.PASS)])) == []
 
 
@@ -268,7 +268,7 @@ def test_a_try_is_told_with_its_times_and_its_prompt() -> None:
     assert (attempt.at, attempt.metadata, attempt.level) == (AT - 250, {"sop": "sops/a.md"}, Level.DEBUG)
     assert success == Record(
         at=AT,
-        phase=Phase.DELIVER_SUCCESS,
+        phase=RecordPhase.DELIVER_SUCCESS,
         event_id="evt_1",
         trace_id="trc_1",
         delivery_id="dlv_1",
@@ -321,7 +321,7 @@ def test_a_time_has_three_decimals_and_a_z(at: int, expected: str) -> None:
 
 
 def test_a_record_s_document_has_the_public_names_and_nothing_empty() -> None:
-    assert Record(at=AT, phase=Phase.RUNTIME_START).document() == {
+    assert Record(at=AT, phase=RecordPhase.RUNTIME_START).document() == {
         "timestamp": "2026-03-01T10:00:00.123Z",
         "level": "info",
         "phase": "runtime.start",
@@ -330,7 +330,7 @@ def test_a_record_s_document_has_the_public_names_and_nothing_empty() -> None:
     }
     everything = Record(
         at=AT,
-        phase=Phase.DELIVER_FAILURE,
+        phase=RecordPhase.DELIVER_FAILURE,
         event_id="e",
         trace_id="t",
         delivery_id="d",
@@ -357,10 +357,10 @@ def test_a_run_that_failed_never_reads_as_a_success(outcome: str) -> None:
     (record,) = of_step(
         AStep(happening="run_ended", state=State.DELIVERED, run_outcome=outcome, detail="cannot reach it")
     )
-    assert (record.phase, record.result, record.error) == (Phase.RUN_FAILED, outcome, "cannot reach it")
+    assert (record.phase, record.result, record.error) == (RecordPhase.RUN_FAILED, outcome, "cannot reach it")
     assert record.level is Level.WARN
 
 
 def test_a_run_that_came_out_well_says_so() -> None:
     (record,) = of_step(AStep(happening="run_ended", state=State.DELIVERED, run_outcome="success"))
-    assert (record.phase, record.result, record.error) == (Phase.RUN_ENDED, "success", "")
+    assert (record.phase, record.result, record.error) == (RecordPhase.RUN_ENDED, "success", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orgloop.core.environment import allowed
+from orgloop.core.environment import child_environment
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from orgloop.core.environment import allowed
     ],
 )
 def test_is_handed_on(name: str) -> None:
-    assert allowed({name: "x"}) == {name: "x"}
+    assert child_environment({name: "x"}) == {name: "x"}
 
 
 @pytest.mark.parametrize(
@@ -34,26 +34,29 @@ def test_is_handed_on(name: str) -> None:
     ],
 )
 def test_is_not_handed_on(name: str) -> None:
-    assert allowed({name: "x"}) == {}
+    assert child_environment({name: "x"}) == {}
 
 
 def test_what_is_named_is_handed_on_if_it_is_set() -> None:
     environ = {"GITHUB_TOKEN": "t", "OTHER": "o", "ORGLOOP_API_KEY": "k"}
-    assert allowed(environ, ["GITHUB_TOKEN", "ABSENT", "ORGLOOP_API_KEY"]) == {
+    assert child_environment(environ, ["GITHUB_TOKEN", "ABSENT", "ORGLOOP_API_KEY"]) == {
         "GITHUB_TOKEN": "t",
         "ORGLOOP_API_KEY": "k",
     }
 
 
 def test_a_child_never_takes_itself_for_the_daemon() -> None:
-    assert allowed({"ORGLOOP_DAEMON": "1"}, ["ORGLOOP_DAEMON"]) == {}
+    assert child_environment({"ORGLOOP_DAEMON": "1"}, ["ORGLOOP_DAEMON"]) == {}
 
 
 def test_what_is_added_wins() -> None:
-    assert allowed({"PATH": "/bin"}, (), {"PATH": "/opt", "MODE": "x"}) == {"PATH": "/opt", "MODE": "x"}
+    assert child_environment({"PATH": "/bin"}, (), {"PATH": "/opt", "MODE": "x"}) == {
+        "PATH": "/opt",
+        "MODE": "x",
+    }
 
 
 def test_our_own_environment_stays_as_it_is() -> None:
     environ = {"PATH": "/bin", "SECRET": "x"}
-    allowed(environ, (), {"A": "b"})
+    child_environment(environ, (), {"A": "b"})
     assert environ == {"PATH": "/bin", "SECRET": "x"}

@@ -22,10 +22,10 @@ from orgloop.core.fields import (
     Template,
     TemplateError,
     TreeTemplate,
+    as_text,
     render_tree,
     same,
     set_at,
-    text,
 )
 
 EVENT = {
@@ -314,26 +314,26 @@ class TestText:
         ],
     )
     def test_a_value_reads_as_in_json_and_text_as_itself(self, value: object, written: str) -> None:
-        assert text(value, "gone") == written
+        assert as_text(value, "gone") == written
 
     def test_nothing_reads_as_nothing_unless_told(self) -> None:
-        assert text(None) == text(MISSING) == ""
+        assert as_text(None) == as_text(MISSING) == ""
 
     @given(values.filter(lambda value: isinstance(value, (list, dict))))
     def test_a_list_or_map_reads_back_from_its_text(self, value: object) -> None:
-        assert same(json.loads(text(value)), value)
+        assert same(json.loads(as_text(value)), value)
 
     @given(st.recursive(scalars.filter(lambda value: not isinstance(value, int)), st.lists, max_leaves=8))
     def test_deep_values_are_written_like_flat_ones(self, value: object) -> None:
-        deep = text(nested(300, value))
+        deep = as_text(nested(300, value))
         assert deep == '{"in":[' * 150 + orjson.dumps(value).decode() + "]}" * 150
 
     def test_depth_does_not_matter(self) -> None:
-        assert text(nested(20_000)) == '{"in":[' * 10_000 + "1" + "]}" * 10_000
+        assert as_text(nested(20_000)) == '{"in":[' * 10_000 + "1" + "]}" * 10_000
 
     def test_text_of_a_closed_set_reads_as_its_value(self) -> None:
-        assert type(text(Colour.RED)) is str
-        assert f"{text(Colour.RED)}" == "red"
+        assert type(as_text(Colour.RED)) is str
+        assert f"{as_text(Colour.RED)}" == "red"
 
     @pytest.mark.parametrize(
         "value",
@@ -341,7 +341,7 @@ class TestText:
     )
     def test_what_is_not_json_is_refused(self, value: object) -> None:
         with pytest.raises(TypeError, match="is not JSON"):
-            text(value)
+            as_text(value)
 
 
 class TestTemplate:

@@ -18,9 +18,9 @@ from orgloop.core.lifecycle import (
     RunOutcome,
     Session,
     check,
-    dedupe_key,
     event_type,
     from_exit_status,
+    lifecycle_key,
     platform_event,
 )
 
@@ -133,7 +133,7 @@ def test_every_exit_status_ends_a_session(status: int) -> None:
 
 
 def test_a_dedupe_key_names_harness_session_and_phase() -> None:
-    assert dedupe_key("claude-code", "abc", Phase.STOPPED) == "claude-code:abc:stopped"
+    assert lifecycle_key("claude-code", "abc", Phase.STOPPED) == "claude-code:abc:stopped"
 
 
 class TestPayload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orgloop.core.happening import Delivered
-from orgloop.core.record import Phase
+from orgloop.core.record import RecordPhase
 from orgloop.journal.follow import PAGE, Follower
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, applied, claim_one, delivery, enter, event, settle
@@ -44,5 +44,8 @@ async def test_a_page_that_tells_nothing_is_not_the_end(journal: Journal, reader
     await journal.apply(applied(), {"route": "actor"}, 1, actors={"actor": False}, changed=["route"])
     await settle(journal, last, Delivered(), at=3)
     follower = Follower.since(reader, 1)
-    assert [record.phase for record in follower.next()] == [Phase.DELIVER_ATTEMPT, Phase.DELIVER_SUCCESS]
+    assert [record.phase for record in follower.next()] == [
+        RecordPhase.DELIVER_ATTEMPT,
+        RecordPhase.DELIVER_SUCCESS,
+    ]
     assert follower.next() == []

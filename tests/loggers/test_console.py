@@ -11,14 +11,14 @@ from typing import Any, Final
 import pytest
 from pydantic import ValidationError
 
-from orgloop.core.record import LEVELS, Level, Phase, Record
+from orgloop.core.record import LEVELS, Level, Record, RecordPhase
 from orgloop.loggers.console import LOOKS, ConsoleLogger, ConsoleSettings, logger
 
 AT: Final = 1_772_359_200_123
 
 FULL: Final = Record(
     at=AT,
-    phase=Phase.DELIVER_RETRY,
+    phase=RecordPhase.DELIVER_RETRY,
     event_id="evt_1",
     delivery_id="dlv_1",
     source="github",
@@ -61,14 +61,14 @@ def test_a_line_says_when_what_where_and_how_it_went() -> None:
 @pytest.mark.parametrize(
     ("phase", "id"),
     [
-        (Phase.SOURCE_EMIT, "evt_1"),
-        (Phase.ROUTE_MATCH, "evt_1"),
-        (Phase.TRANSFORM_DROP, "evt_1"),
-        (Phase.DELIVER_WAIT, "dlv_1"),
-        (Phase.RUN_FAILED, "run_1"),
+        (RecordPhase.SOURCE_EMIT, "evt_1"),
+        (RecordPhase.ROUTE_MATCH, "evt_1"),
+        (RecordPhase.TRANSFORM_DROP, "evt_1"),
+        (RecordPhase.DELIVER_WAIT, "dlv_1"),
+        (RecordPhase.RUN_FAILED, "run_1"),
     ],
 )
-def test_a_line_has_the_name_of_its_event_and_the_id_of_what_it_is_about(phase: Phase, id: str) -> None:
+def test_a_line_has_the_name_of_its_event_and_the_id_of_what_it_is_about(phase: RecordPhase, id: str) -> None:
     record = Record(
         at=AT,
         phase=phase,
@@ -93,48 +93,50 @@ def test_in_a_terminal_a_long_line_goes_on_under_its_phase(monkeypatch: pytest.M
 
 def test_a_wide_terminal_has_what_follows_the_phase_in_one_column(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    match = Record(at=AT, phase=Phase.ROUTE_MATCH, source="github")
+    match = Record(at=AT, phase=RecordPhase.ROUTE_MATCH, source="github")
     begins = [line.index("src=") for line in shown(FULL, match, folds=True).splitlines()]
     assert begins == [31, 31]
-    assert shown(Record(at=AT, phase=Phase.RUNTIME_START), folds=True) == "10:00:00.123 ● runtime.start\n"
+    assert (
+        shown(Record(at=AT, phase=RecordPhase.RUNTIME_START), folds=True) == "10:00:00.123 ● runtime.start\n"
+    )
 
 
 def test_what_does_not_apply_is_left_out() -> None:
-    assert shown(Record(at=AT, phase=Phase.RUNTIME_START)) == "10:00:00.123 ● runtime.start\n"
+    assert shown(Record(at=AT, phase=RecordPhase.RUNTIME_START)) == "10:00:00.123 ● runtime.start\n"
 
 
 @pytest.mark.parametrize(("ms", "text"), [(0, "0ms"), (0.004, "0ms"), (0.25, "0.25ms"), (90_000, "90000ms")])
 def test_a_duration_is_short(ms: float, text: str) -> None:
-    assert shown(Record(at=AT, phase=Phase.RUN_ENDED, duration_ms=ms)).endswith(f" {text}\n")
+    assert shown(Record(at=AT, phase=RecordPhase.RUN_ENDED, duration_ms=ms)).endswith(f" {text}\n")
 
 
 def test_a_drop_shows_its_reason() -> None:
-    record = Record(at=AT, phase=Phase.TRANSFORM_DROP, result="drop", metadata={"reason": "a bot"})
+    record = Record(at=AT, phase=RecordPhase.TRANSFORM_DROP, result="drop", metadata={"reason": "a bot"})
     assert shown(record) == "10:00:00.123 ✗ transform.drop result=drop reason=a bot\n"
 
 
 def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     time.tzset()
-    assert shown(Record(at=AT, phase=Phase.RUN_ENDED)).startswith("15:30:00.123 ")
+    assert shown(Record(at=AT, phase=RecordPhase.RUN_ENDED)).startswith("15:30:00.123 ")
 
 
 @pytest.mark.parametrize("least", Level)
 def test_only_what_is_loud_enough_is_shown(least: Level) -> None:
     order = list(Level)
-    records = [Record(at=AT, phase=phase) for phase in Phase]
+    records = [Record(at=AT, phase=phase) for phase in RecordPhase]
     lines = shown(*records, level=least.value).splitlines()
     assert len(lines) == sum(order.index(record.level) >= order.index(least) for record in records)
 
 
 def test_info_is_the_default_level() -> None:
-    assert shown(Record(at=AT, phase=Phase.ROUTE_NO_MATCH)) == ""
-    assert shown(Record(at=AT, phase=Phase.ROUTE_MATCH)) != ""
+    assert shown(Record(at=AT, phase=RecordPhase.ROUTE_NO_MATCH)) == ""
+    assert shown(Record(at=AT, phase=RecordPhase.ROUTE_MATCH)) != ""
 
 
 def test_every_phase_has_an_icon_and_a_colour() -> None:
-    assert set(LOOKS) == set(Phase)
-    assert set(LEVELS) <= set(Phase)
+    assert set(LOOKS) == set(RecordPhase)
+    assert set(LEVELS) <= set(RecordPhase)
 
 
 def test_colours_are_for_terminals() -> None:
@@ -180,12 +182,12 @@ def test_metadata_is_shown_on_request() -> None:
         '    "attempt": 2',
         "  }",
     ]
-    assert shown(Record(at=AT, phase=Phase.RUN_ENDED), show_payload=True).count("metadata") == 0
+    assert shown(Record(at=AT, phase=RecordPhase.RUN_ENDED), show_payload=True).count("metadata") == 0
 
 
 @pytest.mark.parametrize("compact", [True, False])
 def test_whatever_metadata_holds_is_shown(compact: bool) -> None:
-    record = Record(at=AT, phase=Phase.RUN_ENDED, metadata={"path": "\ud800", "size": 2**70})
+    record = Record(at=AT, phase=RecordPhase.RUN_ENDED, metadata={"path": "\ud800", "size": 2**70})
     assert str(2**70) in shown(record, show_payload=True, compact=compact)
 
 
@@ -193,7 +195,7 @@ def test_whatever_metadata_holds_is_shown(compact: bool) -> None:
 def test_text_from_outside_cannot_steer_the_terminal(evil: str) -> None:
     record = Record(
         at=AT,
-        phase=Phase.SYSTEM_ERROR,
+        phase=RecordPhase.SYSTEM_ERROR,
         source=f"s{evil}",
         error=f"e{evil}",
         metadata={"reason": evil, "x": evil},

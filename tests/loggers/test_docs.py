@@ -10,7 +10,7 @@ import pytest
 
 from orgloop.config.load import load_project
 from orgloop.core.derive import Happened
-from orgloop.core.record import Phase, Record
+from orgloop.core.record import Record, RecordPhase
 from orgloop.loggers import console, file
 from orgloop.plugin import LoggerPlugin
 from orgloop.plugin.registry import LOGGERS, Registry, plain_name
@@ -60,14 +60,14 @@ def test_every_phase_is_described_with_its_level() -> None:
         names = [name.strip("` ") for name in phases.split(",")]
         shown = [level.strip() for level in levels.split(",")]
         described |= zip(names, shown * len(names) if len(shown) == 1 else shown, strict=False)
-    assert described == {phase.value: Record(at=0, phase=phase).level.value for phase in Phase}
+    assert described == {phase.value: Record(at=0, phase=phase).level.value for phase in RecordPhase}
 
 
 def test_every_field_and_every_result_is_described() -> None:
     text = section(PAGE, "What a record holds")
     record = Record(
         at=0,
-        phase=Phase.RUN_ENDED,
+        phase=RecordPhase.RUN_ENDED,
         duration_ms=1.0,
         metadata={"a": 1},
         **dict.fromkeys(

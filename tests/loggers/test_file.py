@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 from pydantic import ValidationError
 
-from orgloop.core.record import Phase, Record
+from orgloop.core.record import Record, RecordPhase
 from orgloop.loggers import file
 from orgloop.loggers.file import FileLogger, FileSettings, Rotation, logger
 
@@ -25,7 +25,7 @@ DAY: Final = 86_400_000
 
 
 def record(number: int = 0, **more: Any) -> Record:
-    return Record(at=AT + number, phase=Phase.DELIVER_SUCCESS, event_id=f"evt_{number}", **more)
+    return Record(at=AT + number, phase=RecordPhase.DELIVER_SUCCESS, event_id=f"evt_{number}", **more)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -245,7 +245,7 @@ def test_loggers_that_share_a_path_lose_and_double_no_line(tmp_path: Path) -> No
         log = make(path, time_ms, max_size=5_000, max_files=1_000)
         for number in range(each):
             try:
-                log.write([Record(at=AT, phase=Phase.DELIVER_SUCCESS, event_id=f"{name}{number}")])
+                log.write([Record(at=AT, phase=RecordPhase.DELIVER_SUCCESS, event_id=f"{name}{number}")])
             except OSError as exc:
                 failures.append(exc)
         log.close()

@@ -12,9 +12,9 @@ from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
-from orgloop.connectors.signature import sign
 from orgloop.core.event import AuthorType
 from orgloop.plugin.settings import SecretStr
+from orgloop.plugin.signature import sign
 from tests.connectors.doubles import inbound
 from tests.support.github_payloads import GithubPayloads, Payload
 

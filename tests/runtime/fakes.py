@@ -16,12 +16,12 @@ from orgloop.plugin import (
     Connector,
     Context,
     Delivered,
+    DeliverOutcome,
     Draft,
     ExitInfo,
     Inbound,
     LoggerPlugin,
     NotBegun,
-    Outcome,
     Page,
     Pass,
     Progress,
@@ -53,7 +53,7 @@ class Note(Settings):
 class Stage:
     """What the fakes of one test do, by id, and what they have seen. Missing entries do the plain thing."""
 
-    answers: dict[str, Callable[[Wake], Awaitable[Outcome]]] = field(default_factory=dict)
+    answers: dict[str, Callable[[Wake], Awaitable[DeliverOutcome]]] = field(default_factory=dict)
     opens: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     polls: dict[str, Callable[[str | None], Awaitable[Page]]] = field(default_factory=dict)
     listens: dict[str, Callable[[Context], Awaitable[None]]] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Part:
 
 
 class FakeActor(Part):
-    async def deliver(self, wake: Wake) -> Outcome:
+    async def deliver(self, wake: Wake) -> DeliverOutcome:
         assert self.ctx.id == self.id, "it is open"
         self.stage.wakes[self.name].append(wake)
         answer = self.stage.answers.get(self.name)

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from orgloop.plugin import Delivered, Outcome, Retry, Throttled, Unavailable, Wake
+from orgloop.plugin import Delivered, DeliverOutcome, Retry, Throttled, Unavailable, Wake
 from tests.runtime.engine import NOON, HandClock, engine, turn, until
 from tests.runtime.fakes import Stage
 
@@ -24,7 +24,7 @@ routes:
 async def test_what_is_due_does_not_wait_for_a_moment_without_news(tmp_path: Path) -> None:
     tries = []
 
-    async def say(wake: Wake) -> Outcome:
+    async def say(wake: Wake) -> DeliverOutcome:
         tries.append(wake.attempt)
         return Delivered() if wake.attempt > 1 else Retry(reason="500", after_ms=1_000)
 
@@ -70,10 +70,12 @@ class SetClock(HandClock):
     ],
     ids=["a retry", "a throttled one", "a pause"],
 )
-async def test_a_clock_that_was_set_back_makes_nothing_wait_for_it(tmp_path: Path, answer: Outcome) -> None:
+async def test_a_clock_that_was_set_back_makes_nothing_wait_for_it(
+    tmp_path: Path, answer: DeliverOutcome
+) -> None:
     answers = [answer]
 
-    async def say(wake: Wake) -> Outcome:
+    async def say(wake: Wake) -> DeliverOutcome:
         return answers.pop() if answers else Delivered()
 
     clock = SetClock()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.core.happening import Released
-from orgloop.core.record import Phase
+from orgloop.core.record import RecordPhase
 from orgloop.errors import Refused
 from orgloop.journal.model import Claims, ClaimWant
 from orgloop.plugin import RunSpec, Wake, WakeSession
@@ -199,13 +199,13 @@ async def test_what_a_guard_holds_is_told_at_once(tmp_path: Path, monkeypatch: p
     text = project() + "loggers: [{name: log, type: fake}]\n"
     async with engine(tmp_path, text, Stage(opens={"one": gate.wait})) as it:  # type: ignore[dict-item]
 
-        def told(phase: Phase) -> bool:
+        def told(phase: RecordPhase) -> bool:
             return phase in [record.phase for record in it.stage.records]
 
         old = it.runtime.intake.acceptance("in", [draft(1)])
         it.clock.ms += (DAY + 1) * 1000
         await it.runtime.intake.commit(old)
-        await until(lambda: told(Phase.ROUTE_MATCH), "the event's record")
+        await until(lambda: told(RecordPhase.ROUTE_MATCH), "the event's record")
         gate.set()
         await it.settled("held")
-        await until(lambda: told(Phase.DELIVER_HELD), "the record of the hold")
+        await until(lambda: told(RecordPhase.DELIVER_HELD), "the record of the hold")

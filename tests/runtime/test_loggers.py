@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.record import Phase, Record
+from orgloop.core.record import Record, RecordPhase
 from orgloop.journal.follow import Follower
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import Stage
@@ -89,7 +89,7 @@ async def test_a_logger_that_exits_has_failed_and_goes_on(tmp_path: Path) -> Non
         assert bad.last_error == "SystemExit: 3"
         await it.delivered(1)
         await it.emit()
-        told = [Phase.DELIVER_SUCCESS] * 3
+        told = [RecordPhase.DELIVER_SUCCESS] * 3
         await until(lambda: [one.phase for one in it.stage.records if one.phase in told] == told, "both")
 
 
@@ -119,4 +119,4 @@ async def test_a_stop_writes_what_there_is_and_closes(tmp_path: Path) -> None:
         await it.delivered(1)
         await it.runtime.stop()
         assert {"logger bad", "logger good"} <= set(it.stage.closed)
-        assert [one.phase for one in it.stage.records].count(Phase.DELIVER_SUCCESS) == 2
+        assert [one.phase for one in it.stage.records].count(RecordPhase.DELIVER_SUCCESS) == 2

@@ -11,7 +11,7 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orgloop.plugin import Delivered, Outcome, Rejected, Retry, Skipped, Throttled, Unavailable, Wake
+from orgloop.plugin import Delivered, DeliverOutcome, Rejected, Retry, Skipped, Throttled, Unavailable, Wake
 from tests.runtime.engine import NOON, Engine, engine, turn, until
 from tests.runtime.fakes import Stage
 
@@ -27,7 +27,7 @@ routes:
 transforms: [{name: slow, type: package, package: slow}]
 """
 
-UNFINISHED: Final[list[Outcome | None]] = [
+UNFINISHED: Final[list[DeliverOutcome | None]] = [
     Retry(reason="500"),
     Retry(reason="no answer", known=False),
     Throttled(until=NOON + 3_000),
@@ -35,18 +35,18 @@ UNFINISHED: Final[list[Outcome | None]] = [
     None,
 ]
 """None is an exception."""
-FINISHED: Final[list[Outcome]] = [Delivered(), Skipped(reason="no"), Rejected(reason="never")]
+FINISHED: Final[list[DeliverOutcome]] = [Delivered(), Skipped(reason="no"), Rejected(reason="never")]
 
 
 class Asked:
     """Wakes that wait for their answer. An overlap within a key fails here."""
 
     def __init__(self) -> None:
-        self.waiting: dict[int, asyncio.Future[Outcome | None]] = {}
+        self.waiting: dict[int, asyncio.Future[DeliverOutcome | None]] = {}
         self.key_of: dict[int, str] = {}
         self.ended: defaultdict[str, list[int]] = defaultdict(list)
 
-    async def answer(self, wake: Wake) -> Outcome:
+    async def answer(self, wake: Wake) -> DeliverOutcome:
         n, key = wake.event.payload["n"], wake.event.payload["key"]
         overlaps = [other for other in self.waiting if self.key_of[other] == key]
         assert not overlaps, f"{n} of key {key} overlaps {overlaps}"
@@ -87,7 +87,7 @@ def test_a_key_is_woken_in_acceptance_order_and_never_twice_at_once(keys: list[s
     asyncio.run(play())
 
 
-async def _answer_all(it: Engine, asked: Asked, script: list[tuple[int, Outcome | None]]) -> None:
+async def _answer_all(it: Engine, asked: Asked, script: list[tuple[int, DeliverOutcome | None]]) -> None:
     """Answer in the order and with the outcomes of the script, at last with success, until all is over."""
     open_states = ("preparing", "pending", "running")
 
@@ -110,9 +110,9 @@ async def _answer_all(it: Engine, asked: Asked, script: list[tuple[int, Outcome 
 
 
 async def test_the_first_of_a_key_keeps_its_place_while_it_waits_for_a_retry(tmp_path: Path) -> None:
-    answers: list[Outcome] = [Retry(reason="500"), Delivered(), Delivered(), Delivered()]
+    answers: list[DeliverOutcome] = [Retry(reason="500"), Delivered(), Delivered(), Delivered()]
 
-    async def say(wake: Wake) -> Outcome:
+    async def say(wake: Wake) -> DeliverOutcome:
         return answers.pop(0)
 
     project = PROJECT.replace("    transforms: [{ref: slow}]\n", "")
@@ -132,7 +132,7 @@ async def test_what_came_while_an_actor_was_away_is_delivered_in_order(
 ) -> None:
     there = False
 
-    async def say(wake: Wake) -> Outcome:
+    async def say(wake: Wake) -> DeliverOutcome:
         return Delivered() if there else Unavailable(reason="connection refused")
 
     project = PROJECT.replace("    transforms: [{ref: slow}]\n", "").replace('"{{payload.key}}"', "one")

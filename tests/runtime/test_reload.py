@@ -11,7 +11,17 @@ import pytest
 
 from orgloop.core.happening import Released
 from orgloop.errors import Conflict, JournalUnavailable, PluginError
-from orgloop.plugin import Change, Delivered, Outcome, Page, Pass, Retry, TransformResult, Unavailable, Wake
+from orgloop.plugin import (
+    Change,
+    Delivered,
+    DeliverOutcome,
+    Page,
+    Pass,
+    Retry,
+    TransformResult,
+    Unavailable,
+    Wake,
+)
 from tests.runtime.engine import Engine, engine, turn, until
 from tests.runtime.fakes import Stage, draft
 
@@ -34,16 +44,16 @@ def route(name: str = "all", actor: str = "taker", more: str = "") -> str:
 class Gate:
     """Wakes wait in front of it."""
 
-    def __init__(self, outcome: Outcome | None = None) -> None:
+    def __init__(self, outcome: DeliverOutcome | None = None) -> None:
         self.opened = asyncio.Event()
         self.outcome = outcome or Delivered()
 
-    async def answer(self, wake: Wake) -> Outcome:
+    async def answer(self, wake: Wake) -> DeliverOutcome:
         await self.opened.wait()
         return self.outcome
 
 
-async def away(wake: Wake) -> Outcome:
+async def away(wake: Wake) -> DeliverOutcome:
     return Unavailable(reason="refused")
 
 

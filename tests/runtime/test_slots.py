@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from orgloop.journal.model import Settlement
-from orgloop.plugin import Delivered, Outcome, Wake
+from orgloop.plugin import Delivered, DeliverOutcome, Wake
 from tests.runtime.engine import Engine, engine, turn, until
 from tests.runtime.fakes import Stage
 
@@ -31,7 +31,7 @@ async def send_more_than_it_takes(running: Engine) -> int:
 async def test_no_more_than_it_takes(tmp_path: Path) -> None:
     answered = asyncio.Event()
 
-    async def answer(wake: Wake) -> Outcome:
+    async def answer(wake: Wake) -> DeliverOutcome:
         await answered.wait()
         return Delivered()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.errors import NotFound, Overloaded, Refused
-from orgloop.plugin import Context, Inbound, Page, Received
+from orgloop.plugin import Context, Inbound, Page, Received, TryLater
 from tests.runtime.engine import NOON, Engine, engine, turn, until
 from tests.runtime.fakes import FakeReceiver, Stage, draft
 
@@ -149,6 +149,60 @@ async def test_a_plugin_that_exits_has_failed_and_ends_nothing_else(tmp_path: Pa
         await it.pass_time(1)
         await until(lambda: row(it, "polled").errors == 2, "the failed poll")  # type: ignore[attr-defined]
         assert row(it, "polled").error == "SystemExit: 3"  # type: ignore[attr-defined]
+
+
+async def test_a_poll_that_is_told_to_come_later_comes_then_and_has_not_failed(tmp_path: Path) -> None:
+    told = TryLater(NOON + 90_000, "rate limit")
+    script = Script(Page(checkpoint="a"), told, Page(events=[draft(1)], checkpoint="b"))
+    async with engine(tmp_path, PROJECT, Stage(polls={"polled": script.poll})) as it:
+        await waits(it)
+        await it.pass_time(300)
+        await until(lambda: it.runtime.sources.later, "the wait")
+        later = it.runtime.sources.later["polled"]
+        # It was told so after its time: it still does not spin.
+        assert (later.until, later.reason) == (NOON + 301_000, "rate limit")
+        assert (row(it, "polled").errors, it.runtime.tally.errors["polled"]) == (0, 0)  # type: ignore[attr-defined]
+        await it.pass_time(1)
+        await it.delivered(1)
+        assert script.seen == [None, "a", "a"]
+        assert it.runtime.sources.later == {}
+
+
+@pytest.mark.parametrize("until_", [10**30, "tomorrow", None, True, -5, float("nan")], ids=repr)
+async def test_a_time_to_come_later_that_is_none_is_a_short_pause(tmp_path: Path, until_: int) -> None:
+    script = Script(TryLater(until_, "x" * 100_000), Page(events=[draft(1)]))
+    async with engine(tmp_path, PROJECT, Stage(polls={"polled": script.poll})) as it:
+        await until(lambda: it.runtime.sources.later, "the wait")
+        later = it.runtime.sources.later["polled"]
+        assert later.until == NOON + 1_000
+        assert len(later.reason) < 10_000
+        await it.pass_time(1)
+        await it.delivered(1)
+
+
+async def test_a_listener_that_is_told_to_come_later_listens_again_then(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    async def listen(ctx: Context) -> None:
+        calls.append(it.clock.now())
+        if len(calls) == 1:
+            raise TryLater(NOON + 120_000, "too many connections")
+        await asyncio.Event().wait()
+
+    project = PROJECT.replace(
+        "{id: other, connector: poller, poll: {interval: 5m}}", "{id: other, connector: listener}"
+    )
+    async with engine(tmp_path, project, Stage(listens={"other": listen}), start=False) as it:
+        await it.runtime.start()
+        await until(lambda: it.runtime.sources.later, "the wait")
+        assert it.runtime.sources.later["other"].reason == "too many connections"
+        assert it.runtime.tally.errors["other"] == 0
+        for _ in range(2):
+            await it.pass_time(59)
+            assert len(calls) == 1
+        await it.pass_time(2)
+        await until(lambda: len(calls) == 2, "the second call")
+        assert it.runtime.sources.later == {}
 
 
 async def test_a_slow_poll_never_overlaps_itself(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimWant
 from orgloop.journal.sqlite import SqliteJournal
-from orgloop.plugin import Context, Delivered, Outcome, Page, Wake
+from orgloop.plugin import Context, Delivered, DeliverOutcome, Page, Wake
 from tests.runtime.engine import NOON, engine, turn, until
 from tests.runtime.fakes import Stage, draft
 
@@ -60,7 +60,7 @@ async def test_what_is_in_flight_at_a_stop_is_handed_back_and_counts_nothing(tmp
 async def test_what_ends_within_the_grace_of_a_stop_is_written(tmp_path: Path) -> None:
     begun, gate = asyncio.Event(), asyncio.Event()
 
-    async def say(wake: Wake) -> Outcome:
+    async def say(wake: Wake) -> DeliverOutcome:
         begun.set()
         await gate.wait()
         await turn()
@@ -107,7 +107,7 @@ async def test_an_actor_that_ignores_a_stop_does_not_keep_the_engine(
     monkeypatch.setattr("orgloop.runtime.dispatch.dispatcher.GIVE_UP", 0.05)
     gate = asyncio.Event()
 
-    async def deaf(wake: Wake) -> Outcome:
+    async def deaf(wake: Wake) -> DeliverOutcome:
         while not gate.is_set():
             try:
                 await gate.wait()

@@ -23,8 +23,8 @@ from orgloop.plugin import (
     ActorKind,
     Context,
     Delivered,
+    DeliverOutcome,
     Draft,
-    Outcome,
     Page,
     Settings,
     SourceKind,
@@ -52,7 +52,7 @@ class FakeActor:
     """Takes every wake and answers what its list says, then `Delivered`."""
 
     def __init__(self, id: str, settings: NoSettings) -> None:
-        self.outcomes: list[Outcome | BaseException] = []
+        self.outcomes: list[DeliverOutcome | BaseException] = []
         self.wakes: list[Wake] = []
         self.gate: asyncio.Event | None = None
 
@@ -62,7 +62,7 @@ class FakeActor:
     async def close(self) -> None:
         """Nothing to give back."""
 
-    async def deliver(self, wake: Wake) -> Outcome:
+    async def deliver(self, wake: Wake) -> DeliverOutcome:
         self.wakes.append(wake)
         if self.gate is not None:
             await self.gate.wait()

@@ -99,6 +99,7 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
             "last_refused": "NoneType",
             "refused_why": "str",
             "next_poll": next,
+            "later": "NoneType",
         }
         for last, next in (("time", "NoneType"), ("NoneType", "NoneType"), ("time", "time"))
     ]
@@ -112,6 +113,7 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
         "last_refused": None,
         "refused_why": "",
         "next_poll": None,
+        "later": None,
     }
     assert body["deliveries"] == {
         "preparing": 0,

@@ -121,12 +121,12 @@ def _require_variables(cli: Cli) -> None:
 
 def _passed_on(cli: Cli) -> list[str]:
     """The variables that `env_pass` names and no child gets anyway."""
-    from orgloop.core.environment import allowed
+    from orgloop.core.environment import child_environment
 
     organization = cli.organization
     parts = [one.settings for one in organization.actors.values()]
     parts += [step.settings for route in organization.routes for step in route.steps]
-    given = allowed(cli.environ)
+    given = child_environment(cli.environ)
     return [name for part in parts for name in getattr(part, "env_pass", ()) if name not in given]
 
 

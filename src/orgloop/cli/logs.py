@@ -153,9 +153,9 @@ def command(
 def _require_result(word: str | None) -> None:
     """Raise Refused for a result that no record can have."""
     from orgloop.core.derive import RESULTS
-    from orgloop.core.record import Phase
+    from orgloop.core.record import RecordPhase
 
-    phases = {*Phase, *(phase.rpartition(".")[2] for phase in Phase)}
+    phases = {*RecordPhase, *(phase.rpartition(".")[2] for phase in RecordPhase)}
     if word is not None and word not in RESULTS | phases:
         raise Refused(f"no record has the result {word!r}", hint=f"there are: {', '.join(sorted(RESULTS))}")
 

@@ -13,8 +13,6 @@ from orgloop.connectors.agents import program
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
 from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings
-from orgloop.core.ending import failed, last_words
-from orgloop.errors import Refused
 from orgloop.plugin import (
     ActorKind,
     CheckResult,
@@ -25,14 +23,17 @@ from orgloop.plugin import (
     ExitInfo,
     NotBegun,
     Progress,
+    ProjectPath,
+    Refused,
     Retry,
+    RunOutcome,
     RunSpec,
     Settings,
     Setup,
     Wake,
     WakeSession,
+    last_words,
 )
-from orgloop.plugin.settings import ProjectPath
 
 _PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
 
@@ -125,7 +126,11 @@ class ProcessActor:
             reason = last_line(exit.stderr) or last_line(exit.stdout)
             return NotBegun(outcome=Retry(reason=f"exit status {exit.status}: {reason}".rstrip(": ")))
         phase, outcome, reason = ended(exit)
-        text = last_words(exit.stdout, exit.stderr) if failed(outcome) else last_part(exit.stdout)
+        text = (
+            last_words(exit.stdout, exit.stderr)
+            if outcome is not RunOutcome.SUCCESS
+            else last_part(exit.stdout)
+        )
         return Completion(
             phase=phase, outcome=outcome, reason=reason, text=text, json=json_of_output(exit.stdout)
         )

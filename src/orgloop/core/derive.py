@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, assert_never
 from orgloop.core.delivery import State
 from orgloop.core.happening import DropReason, HoldReason
 from orgloop.core.lifecycle import RunOutcome
-from orgloop.core.record import Phase, Record
+from orgloop.core.record import Record, RecordPhase
 from orgloop.core.steps import StepResult
 
 TOLD_BY_STEPS: Final = frozenset(
@@ -128,12 +128,12 @@ class StepFacts(Protocol):
 def of_event(event: EventFacts, deliveries: Iterable[DeliveryFacts], at: int) -> list[Record]:
     """An event accepted at `at`: it came, which routes it matched, what was decided with the acceptance."""
     metadata = {"platform_event": event.platform_event} if event.platform_event else {}
-    records = [_of_accepted(event, Phase.SOURCE_EMIT, at, metadata=metadata)]
+    records = [_of_accepted(event, RecordPhase.SOURCE_EMIT, at, metadata=metadata)]
     for delivery in deliveries:
-        records.append(_of_match(event, delivery, Phase.ROUTE_MATCH, at))
+        records.append(_of_match(event, delivery, RecordPhase.ROUTE_MATCH, at))
         records += _of_entries(event, delivery, [entry for entry in delivery.steps if "at" not in entry], at)
     if len(records) == 1:
-        records.append(_of_accepted(event, Phase.ROUTE_NO_MATCH, at))
+        records.append(_of_accepted(event, RecordPhase.ROUTE_NO_MATCH, at))
     return records
 
 
@@ -162,25 +162,25 @@ def _of_happening(step: StepFacts, happened: Happened) -> Record | None:
         case Happened.CLAIMED | Happened.READY | Happened.PREPARE:
             return None
         case Happened.DELIVERED:
-            return _told(step, Phase.DELIVER_SUCCESS, happened, detail=step.detail)
+            return _told(step, RecordPhase.DELIVER_SUCCESS, happened, detail=step.detail)
         case Happened.STARTED:
-            return _told(step, Phase.RUN_STARTED, happened)
+            return _told(step, RecordPhase.RUN_STARTED, happened)
         case Happened.RUN_ENDED:
             return _run_ended(step)
         case Happened.SKIPPED:
-            return _told(step, Phase.DELIVER_SKIPPED, happened, reason=step.detail)
+            return _told(step, RecordPhase.DELIVER_SKIPPED, happened, reason=step.detail)
         case Happened.RETRY | Happened.REJECTED | Happened.NOT_STARTED:
-            return _unfinished(step, Phase.DELIVER_RETRY, Happened.RETRY)
+            return _unfinished(step, RecordPhase.DELIVER_RETRY, Happened.RETRY)
         case Happened.THROTTLED | Happened.UNAVAILABLE | Happened.LIMITED | Happened.INTERRUPTED:
-            return _unfinished(step, Phase.DELIVER_WAIT, happened)
+            return _unfinished(step, RecordPhase.DELIVER_WAIT, happened)
         case Happened.DROP:
-            return _told(step, Phase.DELIVER_EXPIRED, step.reason, reason=step.detail)
+            return _told(step, RecordPhase.DELIVER_EXPIRED, step.reason, reason=step.detail)
         case Happened.HOLD:
-            return _unfinished(step, Phase.DELIVER_HELD, State.HELD)
+            return _unfinished(step, RecordPhase.DELIVER_HELD, State.HELD)
         case Happened.RELEASED | Happened.RETRIED:
-            return _told(step, Phase.DELIVER_RELEASED, happened, reason=step.detail)
+            return _told(step, RecordPhase.DELIVER_RELEASED, happened, reason=step.detail)
         case Happened.DISCARDED:
-            return _told(step, Phase.DELIVER_DISCARDED, happened, reason=step.detail)
+            return _told(step, RecordPhase.DELIVER_DISCARDED, happened, reason=step.detail)
         case _:
             assert_never(happened)
 
@@ -188,8 +188,8 @@ def _of_happening(step: StepFacts, happened: Happened) -> Record | None:
 def _run_ended(step: StepFacts) -> Record:
     """A run's end by its outcome: the wake is delivered all the same, but only a success is a good end."""
     if step.run_outcome in ("", RunOutcome.SUCCESS):
-        return _told(step, Phase.RUN_ENDED, step.run_outcome or Happened.DELIVERED, detail=step.detail)
-    return _told(step, Phase.RUN_FAILED, step.run_outcome, error=step.detail)
+        return _told(step, RecordPhase.RUN_ENDED, step.run_outcome or Happened.DELIVERED, detail=step.detail)
+    return _told(step, RecordPhase.RUN_FAILED, step.run_outcome, error=step.detail)
 
 
 def _is_try(happened: Happened) -> bool:
@@ -198,19 +198,19 @@ def _is_try(happened: Happened) -> bool:
 
 def _attempt(step: StepFacts, began: int) -> Record:
     metadata = {"sop": step.sop_file} if step.sop_file else {}
-    return _of_delivery(step, Phase.DELIVER_ATTEMPT, began, metadata=metadata)
+    return _of_delivery(step, RecordPhase.DELIVER_ATTEMPT, began, metadata=metadata)
 
 
-def _unfinished(step: StepFacts, phase: Phase, result: str) -> Record:
+def _unfinished(step: StepFacts, phase: RecordPhase, result: str) -> Record:
     """A try, or a wait, that did not end well: where it left the delivery says how bad it is."""
     if step.state is State.DEAD:
-        return _told(step, Phase.DELIVER_FAILURE, State.DEAD, error=step.detail, reason=step.reason)
+        return _told(step, RecordPhase.DELIVER_FAILURE, State.DEAD, error=step.detail, reason=step.reason)
     if step.state is State.HELD:
-        return _told(step, Phase.DELIVER_HELD, State.HELD, error=step.detail, reason=step.reason)
+        return _told(step, RecordPhase.DELIVER_HELD, State.HELD, error=step.detail, reason=step.reason)
     return _told(step, phase, result, error=step.detail)
 
 
-def _told(step: StepFacts, phase: Phase, result: str, *, error: str = "", **metadata: str) -> Record:
+def _told(step: StepFacts, phase: RecordPhase, result: str, *, error: str = "", **metadata: str) -> Record:
     known: dict[str, Any] = {"attempt": step.attempt} if step.attempt else {}
     known.update((name, text) for name, text in metadata.items() if text)
     return _of_delivery(
@@ -224,7 +224,7 @@ def _told(step: StepFacts, phase: Phase, result: str, *, error: str = "", **meta
     )
 
 
-def _of_delivery(step: StepFacts, phase: Phase, at: int, **more: Any) -> Record:
+def _of_delivery(step: StepFacts, phase: RecordPhase, at: int, **more: Any) -> Record:
     return Record(
         at=at,
         phase=phase,
@@ -277,34 +277,34 @@ def _of_entry(
     return _of_match(event, delivery, phase, at, **facts)
 
 
-def _of_match(event: EventFacts, delivery: DeliveryFacts, phase: Phase, at: int, **more: Any) -> Record:
+def _of_match(event: EventFacts, delivery: DeliveryFacts, phase: RecordPhase, at: int, **more: Any) -> Record:
     return _of_accepted(
         event, phase, at, delivery_id=delivery.id, route=delivery.route, target=delivery.actor, **more
     )
 
 
-def _of_result(result: StepResult, on_error: str) -> tuple[Phase, str]:
+def _of_result(result: StepResult, on_error: str) -> tuple[RecordPhase, str]:
     """The phase, and the word to filter by."""
     match result:
         case StepResult.PASS | StepResult.ONCE:
-            return Phase.TRANSFORM_PASS, StepResult.PASS.value
+            return RecordPhase.TRANSFORM_PASS, StepResult.PASS.value
         case StepResult.CHANGE:
-            return Phase.TRANSFORM_PASS, result.value
+            return RecordPhase.TRANSFORM_PASS, result.value
         case StepResult.DROP:
-            return Phase.TRANSFORM_DROP, result.value
+            return RecordPhase.TRANSFORM_DROP, result.value
         case StepResult.HOLD:
-            return Phase.DELIVER_HELD, State.HELD.value
+            return RecordPhase.DELIVER_HELD, State.HELD.value
         case StepResult.ERROR if on_error == "drop":
-            return Phase.TRANSFORM_ERROR_DROP, StepResult.DROP.value
+            return RecordPhase.TRANSFORM_ERROR_DROP, StepResult.DROP.value
         case StepResult.ERROR if on_error in ("halt", "hold"):
-            return Phase.TRANSFORM_ERROR_HALT, State.HELD.value
+            return RecordPhase.TRANSFORM_ERROR_HALT, State.HELD.value
         case StepResult.ERROR:
-            return Phase.TRANSFORM_ERROR, result.value
+            return RecordPhase.TRANSFORM_ERROR, result.value
         case _:
             assert_never(result)
 
 
-def _of_accepted(event: EventFacts, phase: Phase, at: int, **more: Any) -> Record:
+def _of_accepted(event: EventFacts, phase: RecordPhase, at: int, **more: Any) -> Record:
     return Record(
         at=at,
         phase=phase,

@@ -24,7 +24,7 @@ def is_secret(name: str) -> bool:
     return not _SECRET_WORDS.isdisjoint(name.upper().split("_"))
 
 
-def allowed(
+def child_environment(
     environ: Mapping[str, str], passed: Collection[str] = (), extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The environment of a child.

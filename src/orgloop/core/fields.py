@@ -127,7 +127,7 @@ def same(a: object, b: object) -> bool:
     return True
 
 
-def text(value: object, missing: str = "") -> str:
+def as_text(value: object, missing: str = "") -> str:
     """How a value reads inside text.
 
     Text stays as it is; null and MISSING read as `missing`; booleans and numbers as in JSON, with
@@ -194,7 +194,7 @@ class Template:
         if not self.paths:
             return self.source
         return "".join(
-            [part if isinstance(part, str) else text(part.get(data), missing) for part in self.parts]
+            [part if isinstance(part, str) else as_text(part.get(data), missing) for part in self.parts]
         )
 
     def value(self, data: object, missing: str = "") -> object:
@@ -322,7 +322,7 @@ def _members(container: Mapping[Any, object] | Sequence[object]) -> Iterator[tup
     comma = ""
     if isinstance(container, Mapping):
         for key, item in container.items():
-            yield f"{comma}{_scalar(text(key, 'null'))}:", item
+            yield f"{comma}{_scalar(as_text(key, 'null'))}:", item
             comma = ","
     else:
         for item in container:

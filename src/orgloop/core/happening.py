@@ -109,7 +109,10 @@ class Interrupted:
     crash: bool
 
 
-Outcome = Delivered | Started | Skipped | Rejected | Retry | Throttled | Unavailable | Limited | Interrupted
+DeliverOutcome = Delivered | Skipped | Rejected | Retry | Throttled | Unavailable | Limited
+"""What an actor that answers at once can answer."""
+
+Outcome = DeliverOutcome | Started | Interrupted
 """How one try ended: a closed set."""
 
 

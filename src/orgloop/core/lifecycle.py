@@ -172,7 +172,7 @@ def from_end(status: int | None, stopped: str | None) -> tuple[Phase, RunOutcome
     return from_stop(status, stopped) or from_exit_status(status or 0)
 
 
-def dedupe_key(harness: str, session_id: str, phase: Phase) -> str:
+def lifecycle_key(harness: str, session_id: str, phase: Phase) -> str:
     """`harness:session:phase`. A resumed session ends many times with the same key."""
     return f"{harness}:{session_id}:{phase}"
 

@@ -19,7 +19,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-class Phase(StrEnum):
+class RecordPhase(StrEnum):
     """Where on the one path something happened: a closed list."""
 
     SOURCE_EMIT = "source.emit"
@@ -52,21 +52,21 @@ class Phase(StrEnum):
     SYSTEM_ERROR = "system.error"
 
 
-LEVELS: Mapping[Phase, Level] = {
-    Phase.SOURCE_FAILED: Level.WARN,
-    Phase.SOURCE_DUPLICATE: Level.DEBUG,
-    Phase.ROUTE_NO_MATCH: Level.DEBUG,
-    Phase.TRANSFORM_ERROR: Level.WARN,
-    Phase.TRANSFORM_ERROR_DROP: Level.WARN,
-    Phase.TRANSFORM_ERROR_HALT: Level.ERROR,
-    Phase.DELIVER_ATTEMPT: Level.DEBUG,
-    Phase.DELIVER_FAILURE: Level.ERROR,
-    Phase.DELIVER_RETRY: Level.WARN,
-    Phase.DELIVER_WAIT: Level.WARN,
-    Phase.DELIVER_HELD: Level.ERROR,
-    Phase.DELIVER_EXPIRED: Level.WARN,
-    Phase.RUN_FAILED: Level.WARN,
-    Phase.SYSTEM_ERROR: Level.ERROR,
+LEVELS: Mapping[RecordPhase, Level] = {
+    RecordPhase.SOURCE_FAILED: Level.WARN,
+    RecordPhase.SOURCE_DUPLICATE: Level.DEBUG,
+    RecordPhase.ROUTE_NO_MATCH: Level.DEBUG,
+    RecordPhase.TRANSFORM_ERROR: Level.WARN,
+    RecordPhase.TRANSFORM_ERROR_DROP: Level.WARN,
+    RecordPhase.TRANSFORM_ERROR_HALT: Level.ERROR,
+    RecordPhase.DELIVER_ATTEMPT: Level.DEBUG,
+    RecordPhase.DELIVER_FAILURE: Level.ERROR,
+    RecordPhase.DELIVER_RETRY: Level.WARN,
+    RecordPhase.DELIVER_WAIT: Level.WARN,
+    RecordPhase.DELIVER_HELD: Level.ERROR,
+    RecordPhase.DELIVER_EXPIRED: Level.WARN,
+    RecordPhase.RUN_FAILED: Level.WARN,
+    RecordPhase.SYSTEM_ERROR: Level.ERROR,
 }
 """Levels that are not `info`."""
 
@@ -80,7 +80,7 @@ class Record:
     """
 
     at: int
-    phase: Phase
+    phase: RecordPhase
     event_id: str = ""
     trace_id: str = ""
     delivery_id: str = ""

@@ -12,9 +12,14 @@ from functools import partial
 from shutil import get_terminal_size
 from typing import Any, Final, TextIO
 
-from orgloop.core.record import Level, Phase, Record
-from orgloop.core.text import folded
-from orgloop.plugin import LoggerPlugin, Settings
+from orgloop.plugin import (
+    Level,
+    LoggerPlugin,
+    Record,
+    RecordPhase,
+    Settings,
+    folded,
+)
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -27,35 +32,35 @@ _ROOMY: Final = 100
 """Columns from which on there is room to align what follows the phase."""
 _PHASE: Final = len("deliver.success")
 
-LOOKS: Final[Mapping[Phase, tuple[str, str]]] = {
-    Phase.SOURCE_EMIT: ("●", "blue"),
-    Phase.SOURCE_DUPLICATE: ("●", "dim"),
-    Phase.SOURCE_FAILED: ("⚠", "yellow"),
-    Phase.SOURCE_RECOVERED: ("✓", "green"),
-    Phase.ROUTE_MATCH: ("►", "cyan"),
-    Phase.ROUTE_NO_MATCH: ("►", "dim"),
-    Phase.TRANSFORM_PASS: ("◆", "green"),
-    Phase.TRANSFORM_DROP: ("✗", "red"),
-    Phase.TRANSFORM_ERROR: ("⚠", "yellow"),
-    Phase.TRANSFORM_ERROR_DROP: ("✗", "yellow"),
-    Phase.TRANSFORM_ERROR_HALT: ("⛔", "red"),
-    Phase.DELIVER_ATTEMPT: ("▷", "cyan"),
-    Phase.DELIVER_SUCCESS: ("✓", "green"),
-    Phase.DELIVER_SKIPPED: ("✗", "dim"),
-    Phase.DELIVER_FAILURE: ("✗", "red"),
-    Phase.DELIVER_RETRY: ("↻", "yellow"),
-    Phase.DELIVER_WAIT: ("↻", "cyan"),
-    Phase.DELIVER_HELD: ("⛔", "red"),
-    Phase.DELIVER_RELEASED: ("▷", "green"),
-    Phase.DELIVER_DISCARDED: ("✗", "dim"),
-    Phase.DELIVER_EXPIRED: ("✗", "yellow"),
-    Phase.RUN_STARTED: ("▷", "green"),
-    Phase.RUN_ENDED: ("✓", "green"),
-    Phase.RUN_FAILED: ("✗", "red"),
-    Phase.RUNTIME_START: ("●", "magenta"),
-    Phase.RUNTIME_STOP: ("●", "magenta"),
-    Phase.RUNTIME_APPLY: ("●", "cyan"),
-    Phase.SYSTEM_ERROR: ("⚠", "magenta"),
+LOOKS: Final[Mapping[RecordPhase, tuple[str, str]]] = {
+    RecordPhase.SOURCE_EMIT: ("●", "blue"),
+    RecordPhase.SOURCE_DUPLICATE: ("●", "dim"),
+    RecordPhase.SOURCE_FAILED: ("⚠", "yellow"),
+    RecordPhase.SOURCE_RECOVERED: ("✓", "green"),
+    RecordPhase.ROUTE_MATCH: ("►", "cyan"),
+    RecordPhase.ROUTE_NO_MATCH: ("►", "dim"),
+    RecordPhase.TRANSFORM_PASS: ("◆", "green"),
+    RecordPhase.TRANSFORM_DROP: ("✗", "red"),
+    RecordPhase.TRANSFORM_ERROR: ("⚠", "yellow"),
+    RecordPhase.TRANSFORM_ERROR_DROP: ("✗", "yellow"),
+    RecordPhase.TRANSFORM_ERROR_HALT: ("⛔", "red"),
+    RecordPhase.DELIVER_ATTEMPT: ("▷", "cyan"),
+    RecordPhase.DELIVER_SUCCESS: ("✓", "green"),
+    RecordPhase.DELIVER_SKIPPED: ("✗", "dim"),
+    RecordPhase.DELIVER_FAILURE: ("✗", "red"),
+    RecordPhase.DELIVER_RETRY: ("↻", "yellow"),
+    RecordPhase.DELIVER_WAIT: ("↻", "cyan"),
+    RecordPhase.DELIVER_HELD: ("⛔", "red"),
+    RecordPhase.DELIVER_RELEASED: ("▷", "green"),
+    RecordPhase.DELIVER_DISCARDED: ("✗", "dim"),
+    RecordPhase.DELIVER_EXPIRED: ("✗", "yellow"),
+    RecordPhase.RUN_STARTED: ("▷", "green"),
+    RecordPhase.RUN_ENDED: ("✓", "green"),
+    RecordPhase.RUN_FAILED: ("✗", "red"),
+    RecordPhase.RUNTIME_START: ("●", "magenta"),
+    RecordPhase.RUNTIME_STOP: ("●", "magenta"),
+    RecordPhase.RUNTIME_APPLY: ("●", "cyan"),
+    RecordPhase.SYSTEM_ERROR: ("⚠", "magenta"),
 }
 """Icon and colour of every phase."""
 

@@ -17,9 +17,15 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import AfterValidator, Field
 
-from orgloop.core.record import Record, timestamp
-from orgloop.plugin import LoggerPlugin, Settings
-from orgloop.plugin.settings import Duration, ProjectPath, Size
+from orgloop.plugin import (
+    Duration,
+    LoggerPlugin,
+    ProjectPath,
+    Record,
+    Settings,
+    Size,
+    timestamp,
+)
 
 MAX_UNWRITTEN: Final = 16 * 1024**2
 """Bytes that are kept for later while the file cannot be written. Beyond it, newer records are left out."""

@@ -1,21 +1,52 @@
-"""What a plugin author reads: the contracts of sources, actors, transforms and loggers.
+"""All that a plugin imports of OrgLoop: contracts, values and helpers.
 
 A contract's docstrings say who calls, how often, whether calls may overlap, and what each
-exception makes the engine do. Built-in plugins use these contracts and nothing else.
+exception makes the engine do. Built-in plugins use this door and nothing else of OrgLoop.
 """
 
+from orgloop.core.ending import TEXT_LIMIT, last_words
+from orgloop.core.environment import child_environment
+from orgloop.core.event import UNCHANGEABLE, AuthorType, Event, EventType, event_names
+from orgloop.core.fields import (
+    MISSING,
+    Path,
+    PathError,
+    Template,
+    TemplateError,
+    TreeTemplate,
+    as_text,
+    same,
+    set_at,
+)
 from orgloop.core.happening import (
     Delivered,
-    Interrupted,
+    DeliverOutcome,
     Limited,
-    Outcome,
     Rejected,
     Retry,
     Skipped,
-    Started,
     Throttled,
     Unavailable,
 )
+from orgloop.core.json_text import dump_json, parse_json
+from orgloop.core.lifecycle import (
+    Lifecycle,
+    LifecycleError,
+    Phase,
+    RunOutcome,
+    Session,
+    event_type,
+    from_end,
+    from_exit_status,
+    from_stop,
+    lifecycle_key,
+    platform_event,
+)
+from orgloop.core.match import is_glob, names_match, near_miss
+from orgloop.core.record import Level, Record, RecordPhase, timestamp
+from orgloop.core.text import folded
+from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
+from orgloop.errors import JournalUnavailable, Overloaded, PluginError, Refused
 from orgloop.plugin.actor import (
     Actor,
     Completion,
@@ -33,9 +64,21 @@ from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.context import Clock, Context, Http, HttpFailed, HttpReply
 from orgloop.plugin.draft import Draft
 from orgloop.plugin.logger import Logger, LoggerPlugin
-from orgloop.plugin.settings import Settings
+from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Settings, Size
 from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Setup, Variable
-from orgloop.plugin.source import Inbound, Listener, Page, Poller, Received, Receiver, Reply, Source
+from orgloop.plugin.signature import Secret, sign, verify
+from orgloop.plugin.source import (
+    Inbound,
+    Listener,
+    Page,
+    Poller,
+    Received,
+    Receiver,
+    Reply,
+    Source,
+    TryLater,
+)
+from orgloop.plugin.starting import started
 from orgloop.plugin.transform import (
     Change,
     Discard,
@@ -52,7 +95,13 @@ __all__ = [
     "Connector",
     "SourceKind",
     "ActorKind",
+    # settings
     "Settings",
+    "Duration",
+    "Size",
+    "ProjectPath",
+    "SecretStr",
+    "Secret",
     # sources
     "Source",
     "Poller",
@@ -63,6 +112,31 @@ __all__ = [
     "Inbound",
     "Received",
     "Reply",
+    "Refused",
+    "TryLater",
+    "JournalUnavailable",
+    "Overloaded",
+    # events
+    "Event",
+    "EventType",
+    "AuthorType",
+    "UNCHANGEABLE",
+    "event_names",
+    "names_match",
+    "is_glob",
+    "near_miss",
+    # sessions of agents, as events tell of them
+    "Lifecycle",
+    "LifecycleError",
+    "Session",
+    "Phase",
+    "RunOutcome",
+    "event_type",
+    "platform_event",
+    "lifecycle_key",
+    "from_end",
+    "from_exit_status",
+    "from_stop",
     # actors
     "Actor",
     "Deliverer",
@@ -75,17 +149,19 @@ __all__ = [
     "Progress",
     "Completion",
     "NotBegun",
+    "TEXT_LIMIT",
+    "last_words",
+    "child_environment",
+    "started",
     # outcomes
-    "Outcome",
+    "DeliverOutcome",
     "Delivered",
-    "Started",
     "Skipped",
     "Rejected",
     "Retry",
     "Throttled",
     "Unavailable",
     "Limited",
-    "Interrupted",
     # transforms
     "Transform",
     "TransformPlugin",
@@ -95,9 +171,39 @@ __all__ = [
     "Change",
     "Discard",
     "Failure",
+    "PluginError",
     # loggers
     "Logger",
     "LoggerPlugin",
+    "Record",
+    "RecordPhase",
+    "Level",
+    "timestamp",
+    "folded",
+    # paths, templates and JSON
+    "Path",
+    "PathError",
+    "Template",
+    "TemplateError",
+    "TreeTemplate",
+    "MISSING",
+    "as_text",
+    "same",
+    "set_at",
+    "parse_json",
+    "dump_json",
+    # signatures
+    "sign",
+    "verify",
+    # units
+    "SECOND",
+    "MINUTE",
+    "HOUR",
+    "DAY",
+    "UnitError",
+    "humanize",
+    "parse_duration",
+    "parse_size",
     # context and setup
     "Context",
     "Clock",

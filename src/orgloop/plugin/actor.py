@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from orgloop.core.event import Event
-from orgloop.core.happening import Outcome, Rejected, Retry, Throttled, Unavailable
+from orgloop.core.happening import DeliverOutcome, Rejected, Retry, Throttled, Unavailable
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.plugin.context import Context
 
@@ -70,7 +70,7 @@ class Actor(Protocol):
 class Deliverer(Actor, Protocol):
     """Hands over and answers at once."""
 
-    async def deliver(self, wake: Wake) -> Outcome:
+    async def deliver(self, wake: Wake) -> DeliverOutcome:
         """Wake the outside actor. Calls overlap, one at a time per key.
 
         Cancelled at the route's `delivery.timeout` (an unknown outcome, tried again with the same

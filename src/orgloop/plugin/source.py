@@ -56,6 +56,18 @@ class Received:
     reply: Reply = Reply()
 
 
+class TryLater(Exception):
+    """Raised by `poll` or `listen`: the other side said when to come again. Not a failure.
+
+    `until` is in ms since 1970, `reason` says in a few words why, such as `rate limit of the API`.
+    """
+
+    def __init__(self, until: int, reason: str) -> None:
+        super().__init__(reason)
+        self.until = until
+        self.reason = reason
+
+
 class Source(Protocol):
     """What every source has. Each source also has at least one of `poll`, `receive`, `listen`."""
 
@@ -74,7 +86,8 @@ class Poller(Source, Protocol):
         """What is new since `checkpoint`. None, the first time: set one, and emit nothing unless asked to.
 
         Never overlaps itself. Any exception counts as a failed poll: the checkpoint stays, the
-        source shows as unhealthy, and the next poll waits longer.
+        source shows as unhealthy, and the next poll waits longer. `TryLater` is no failure: the
+        checkpoint stays, and the next poll comes at its time.
         """
         ...
 
@@ -103,5 +116,6 @@ class Listener(Source, Protocol):
     async def listen(self, ctx: Context) -> None:
         """Runs until cancelled, handing events to `ctx.emit`; acknowledge upstream only after it returned.
 
-        Called once; if it returns or raises, it is called again after a growing pause.
+        Called once; if it returns or raises, it is called again after a growing pause, after
+        `TryLater` at its time.
         """

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from orgloop.plugin.started import started
+from orgloop.plugin import (
+    started,
+)
 
 _LINGER_S: Final = 1.0
 _MAX_STDERR: Final = 4096

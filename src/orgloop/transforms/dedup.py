@@ -8,9 +8,15 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from orgloop.core.fields import Path, text
-from orgloop.plugin import Pass, Scope, Settings, TransformPlugin
-from orgloop.plugin.settings import Duration
+from orgloop.plugin import (
+    Duration,
+    Pass,
+    Path,
+    Scope,
+    Settings,
+    TransformPlugin,
+    as_text,
+)
 
 DEFAULT_KEY: Final = ("source", "type", "id")
 
@@ -61,7 +67,7 @@ class Dedup:
 
     def apply_now(self, document: Mapping[str, Any], scope: Scope) -> Pass:
         # With the paths: of two steps in one route, the author of the one is not the reviewer of the other.
-        key = "\0".join([f"{path}\0{text(path.get(document))}" for path in self._paths])
+        key = "\0".join([f"{path}\0{as_text(path.get(document))}" for path in self._paths])
         return Pass(once=sha256(key.encode("utf-8", "surrogatepass")).hexdigest(), window_ms=self._window_ms)
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> Pass:

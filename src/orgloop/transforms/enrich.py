@@ -8,9 +8,21 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from orgloop.core.event import UNCHANGEABLE
-from orgloop.core.fields import MISSING, Path, TreeTemplate, same, set_at, text
-from orgloop.plugin import Change, Pass, Scope, Settings, TransformPlugin, TransformResult
+from orgloop.plugin import (
+    MISSING,
+    UNCHANGEABLE,
+    Change,
+    Pass,
+    Path,
+    Scope,
+    Settings,
+    TransformPlugin,
+    TransformResult,
+    TreeTemplate,
+    as_text,
+    same,
+    set_at,
+)
 
 NOW: Final = "now"
 """The placeholder that means the event's own timestamp, so that a repeated step gives the same."""
@@ -130,8 +142,8 @@ def _computed(target: str, rule: str) -> Getter:
 
 def _equality(get: Getter, wanted: str | float, *, negate: bool) -> Getter:
     """Equal are also values that read the same: "5" and 5, true and the bare word true."""
-    as_text = text(wanted)
-    return lambda document: (_as_text(get(document)) == as_text) is not negate
+    written = as_text(wanted)
+    return lambda document: (_read(get(document)) == written) is not negate
 
 
 def _literal(written: str) -> str | int | float:
@@ -143,8 +155,8 @@ def _literal(written: str) -> str | int | float:
     return written
 
 
-def _as_text(value: object) -> str:
-    return "undefined" if value is MISSING else text(value, "null")
+def _read(value: object) -> str:
+    return "undefined" if value is MISSING else as_text(value, "null")
 
 
 def _is_number(value: object) -> bool:

@@ -11,20 +11,22 @@ from typing import Any, ClassVar, Final, Self
 import orjson
 from pydantic import Field, model_validator
 
-from orgloop.core.fields import Path, same, text
-from orgloop.errors import PluginError
 from orgloop.plugin import (
     Change,
     Discard,
+    Duration,
     Failure,
     Pass,
+    Path,
+    PluginError,
     Scope,
     Settings,
     Transform,
     TransformPlugin,
     TransformResult,
+    as_text,
+    same,
 )
-from orgloop.plugin.settings import Duration
 from orgloop.transforms.helper import Helper, HelperFailed, check
 from orgloop.transforms.patterns import SlowRegex, Test, compile_pattern, regex_text
 
@@ -161,11 +163,11 @@ class JqFilter(HelpedFilter):
     _what = "jq"
 
     async def _decide(self, document: Mapping[str, Any]) -> TransformResult:
-        count, last = await self._helper.ask(text(document).encode("utf-8", "replace"))
+        count, last = await self._helper.ask(as_text(document).encode("utf-8", "replace"))
         if not count:
             return Discard(reason="jq gave nothing")
         if last is None or last is False:
-            return Discard(reason=f"jq gave {text(last, 'null')}")
+            return Discard(reason=f"jq gave {as_text(last, 'null')}")
         if count == 1 and isinstance(last, dict) and last.get("id"):
             return PASS if same(last, document) else Change(document=last)
         return PASS
@@ -208,7 +210,7 @@ def _condition(path: str, pattern: Any, slow: list[SlowRegex]) -> Condition:
 
 
 def _shown(pattern: Any) -> str:
-    shown = text(pattern, "null")
+    shown = as_text(pattern, "null")
     return shown if len(shown) <= 80 else f"{shown[:80]}…"
 
 

@@ -18,8 +18,10 @@ from typing import Any, Final
 
 import orjson
 
-from orgloop.core.units import humanize
-from orgloop.plugin.started import started
+from orgloop.plugin import (
+    humanize,
+    started,
+)
 
 PROGRAM: Final = Path(__file__).with_name("helper_program.py")
 

@@ -14,7 +14,11 @@ from typing import Any, Final
 
 import re2
 
-from orgloop.core.fields import MISSING, same, text
+from orgloop.plugin import (
+    MISSING,
+    as_text,
+    same,
+)
 
 Test = Callable[[object], bool]
 
@@ -81,7 +85,7 @@ def compile_pattern(pattern: Any) -> Pattern:
 
 def regex_text(value: object) -> str:
     """What a regular expression sees: text; nothing for null and missing; lists and maps as compact JSON."""
-    return value if type(value) is str else text(value)
+    return value if type(value) is str else as_text(value)
 
 
 def _alternatives(pattern: Any) -> list[Any]:

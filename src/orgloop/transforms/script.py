@@ -12,11 +12,21 @@ from typing import Annotated, Any, Final
 import orjson
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo
 
-from orgloop.core.environment import allowed
-from orgloop.core.fields import same, text
-from orgloop.core.units import humanize
-from orgloop.plugin import Change, Discard, Failure, Pass, Scope, Settings, TransformPlugin, TransformResult
-from orgloop.plugin.settings import ProjectPath
+from orgloop.plugin import (
+    Change,
+    Discard,
+    Failure,
+    Pass,
+    ProjectPath,
+    Scope,
+    Settings,
+    TransformPlugin,
+    TransformResult,
+    as_text,
+    child_environment,
+    humanize,
+    same,
+)
 from orgloop.transforms import child
 
 DROPS: Final = frozenset({1, 78})
@@ -70,7 +80,7 @@ class Script:
         self._path = path
         self._cwd = settings.cwd if settings.cwd is not None else path.parent
         self._timeout_ms = settings.timeout_ms
-        self._environment = allowed(settings.environ, settings.env_pass, settings.env)
+        self._environment = child_environment(settings.environ, settings.env_pass, settings.env)
 
     def apply_now(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
         raise RuntimeError("a script cannot answer at once: use `apply`")
@@ -79,7 +89,7 @@ class Script:
         try:
             ended = await child.run(
                 self._path,
-                given=text(document).encode("utf-8", "replace"),
+                given=as_text(document).encode("utf-8", "replace"),
                 cwd=self._cwd,
                 env=self._environment | _about(scope),
                 timeout_ms=self._timeout_ms,
@@ -138,7 +148,7 @@ def _read(printed: bytes, document: Mapping[str, Any]) -> TransformResult:
 
 
 def _shown(result: Any) -> str:
-    shown = text(result)
+    shown = as_text(result)
     return shown if len(shown) <= 80 else f"{shown[:80]}…"
 
 

@@ -74,7 +74,7 @@ async def status(desk: Desk, call: Call) -> Any:
     facts = await desk.readings.ask(gather)
     module = module_status(desk, facts)
     del module["health"]
-    next_polls = desk.runtime.sources.next_polls
+    sources = desk.runtime.sources
     return {
         "health": health(desk, facts),
         "running": True,
@@ -86,7 +86,10 @@ async def status(desk: Desk, call: Call) -> Any:
         "modules": [module],
         "sources": [
             shapes.source_line(part, facts.sources.get(id), desk.runtime.tally.refusals.get(id))
-            | {"next_poll": shapes.when(next_polls.get(id))}
+            | {
+                "next_poll": shapes.when(sources.next_polls.get(id)),
+                "later": shapes.later(sources.later.get(id)),
+            }
             for id, part in desk.runtime.wiring.sources.items()
         ],
         "paused": [shapes.pause(row) for row in facts.pauses],

@@ -13,6 +13,7 @@ from orgloop.core.record import timestamp
 from orgloop.core.units import format_duration
 from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow
 from orgloop.plugin import Poller
+from orgloop.runtime.intake.sources import Later
 from orgloop.runtime.support.counters import Refusals
 from orgloop.runtime.wiring import Route, SourcePart
 
@@ -23,6 +24,11 @@ UNHEALTHY_AFTER = 5
 def when(at: int | None) -> str | None:
     """Milliseconds since 1970 as ISO 8601; None stays."""
     return None if at is None else timestamp(at)
+
+
+def later(told: Later | None) -> dict[str, Any] | None:
+    """That a source was told to come later; None if it was not."""
+    return None if told is None else {"until": timestamp(told.until), "reason": told.reason}
 
 
 def event(

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from orgloop import runner
-from orgloop.core.environment import allowed
+from orgloop.core.environment import child_environment
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Progress, Supervised, Wake, WakeSession
 from tests.connectors.doubles import wake
 from tests.runner.run_directory import RunDirectory
@@ -37,7 +37,7 @@ class Held:
         limits = asdict(self.spec.limits)
         self.files.prepare(
             self.spec.argv,
-            env=allowed(environment, self.spec.env_pass, {**self.spec.env, **own}),
+            env=child_environment(environment, self.spec.env_pass, {**self.spec.env, **own}),
             cwd=Path(self.spec.cwd),
             stdin=self.spec.stdin.encode(),
             grace_s=limits.pop("grace_s"),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from orgloop.connectors.agents.claude_code import connector
 from orgloop.connectors.agents.claude_code.actor import PROMPT_LIMIT, ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
-from orgloop.core.environment import allowed
+from orgloop.core.environment import child_environment
 from orgloop.errors import Refused
 from orgloop.plugin import RunSpec, Supervised, WakeSession
 from tests.connectors.doubles import FakeContext, as_context, wake
@@ -162,7 +162,7 @@ def test_a_run_gets_the_login_and_no_variable_of_a_session_around_it() -> None:
         "AWS_SECRET_ACCESS_KEY": "deploy",
         "GITHUB_TOKEN": "g",
     }
-    assert allowed(environment, spec.env_pass, spec.env) == {
+    assert child_environment(environment, spec.env_pass, spec.env) == {
         "PATH": "/bin",
         "ANTHROPIC_API_KEY": "k",
         "https_proxy": "p",

@@ -10,10 +10,10 @@ from pydantic import SecretStr, ValidationError
 
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.hooks import HookSettings, HookSource, connector
-from orgloop.connectors.signature import sign
 from orgloop.core.lifecycle import check
 from orgloop.errors import Refused
 from orgloop.plugin import Draft, Received, Receiver
+from orgloop.plugin.signature import sign
 from tests.connectors.doubles import FakeContext, as_context, inbound
 
 NOW = "2026-01-05T12:00:00.000Z"

@@ -78,6 +78,7 @@ def _source(source: Source) -> Mapping[str, Any]:
         "last_event": shapes.when(row.last_event) if row is not None else None,
         "last_poll": shapes.when(row.last_poll) if row is not None else None,
         "next_poll": shapes.when(source.next_poll),
+        "later": source.later,
         "errors": row.errors if row is not None else 0,
         "error": row.error if row is not None else "",
     }

@@ -43,13 +43,15 @@ UNHEALTHY_AFTER: Final = 5
 class Source:
     """A source of what was applied; `row` is None before its first event or poll.
 
-    `next_poll` is None if it is not polled, or if no daemon says when. `heard`: a daemon runs.
+    `next_poll` is None if it is not polled, or if no daemon says when. `later` holds `until` and `reason`
+    if the other side told it to come later. `heard`: a daemon runs.
     """
 
     id: str
     connector: str
     row: SourceRow | None
     next_poll: int | None = None
+    later: Mapping[str, Any] | None = None
     heard: bool = True
 
     @property
@@ -183,7 +185,7 @@ def take_picture(cli: Cli, since: int, now: int | None = None) -> Picture:
     }
     with cli.reading() as reader:
         return (
-            Picture(**known, **_of_journal(reader, since, _next_polls(said), served=daemon is not None))
+            Picture(**known, **_of_journal(reader, since, _told(said), served=daemon is not None))
             if reader is not None
             else Picture(**known)
         )
@@ -207,14 +209,24 @@ def _ask(cli: Cli) -> tuple[Mapping[str, Any] | None, str]:
         return None, exc.message
 
 
-def _next_polls(said: Mapping[str, Any] | None) -> dict[str, int]:
+def _told(said: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """What the daemon says of each source, under the names of `Source`."""
     from datetime import datetime
 
-    known = {one["id"]: one.get("next_poll") for one in said["sources"]} if said is not None else {}
-    return {id: int(datetime.fromisoformat(at).timestamp() * 1000) for id, at in known.items() if at}
+    def at(time: str | None) -> int | None:
+        return int(datetime.fromisoformat(time).timestamp() * 1000) if time else None
+
+    told: dict[str, dict[str, Any]] = {}
+    for one in said["sources"] if said is not None else ():
+        later = one.get("later")
+        next_poll = at(later["until"] if later else one.get("next_poll"))
+        told[one["id"]] = {"next_poll": next_poll, "later": later}
+    return told
 
 
-def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int], *, served: bool) -> dict[str, Any]:
+def _of_journal(
+    reader: Reader, since: int, told: Mapping[str, Mapping[str, Any]], *, served: bool
+) -> dict[str, Any]:
     from orgloop.cli.screen.topology import topology
     from orgloop.journal.model import Query
 
@@ -233,7 +245,7 @@ def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int], *, se
     return {
         "applied": applied,
         "lives": reader.daemons(100),
-        "sources": _sources(reader, graph, next_polls, heard=served),
+        "sources": _sources(reader, graph, told, heard=served),
         "actors": _actors(reader, graph, backlog, at_work),
         "routes": _routes(reader, graph, backlog),
         "backlog": backlog,
@@ -245,11 +257,11 @@ def _of_journal(reader: Reader, since: int, next_polls: Mapping[str, int], *, se
 
 
 def _sources(
-    reader: Reader, graph: Topology | None, next_polls: Mapping[str, int], *, heard: bool
+    reader: Reader, graph: Topology | None, told: Mapping[str, Mapping[str, Any]], *, heard: bool
 ) -> list[Source]:
     rows = {row.source: row for row in reader.sources()}
     return [
-        Source(id=id, connector=connector, row=rows.get(id), next_poll=next_polls.get(id), heard=heard)
+        Source(id=id, connector=connector, row=rows.get(id), heard=heard, **told.get(id, {}))
         for id, connector in (graph.sources if graph is not None else {}).items()
     ]
 

@@ -113,7 +113,7 @@ class Morning:
             _number(row.events if row is not None else 0, ""),
             ago(row.last_event, now) if row is not None and row.last_event else "",
             _until(source.next_poll, now),
-            one_line(row.error) if row is not None else "",
+            one_line(_trouble(source)),
         ]
 
     def _actors(self) -> None:
@@ -259,6 +259,13 @@ class Morning:
         if count > 0:
             more = f"and {counted(count, f'more {what}')}:"
             self._out.line(f"  {self._out.style(more, 'dim')} {command}")
+
+
+def _trouble(source: Source) -> str:
+    """Why it was told to come later, or else its last failure."""
+    if source.later is not None:
+        return f"told to come later: {source.later['reason']}"
+    return source.row.error if source.row is not None else ""
 
 
 def _health(source: Source) -> Text:

@@ -6,32 +6,32 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from orgloop.connectors.body import parse_json
-from orgloop.connectors.signature import Secret, verify
-from orgloop.core.event import AuthorType, EventType
-from orgloop.core.lifecycle import (
-    Lifecycle,
-    Phase,
-    Session,
-    dedupe_key,
-    event_type,
-    from_exit_status,
-    platform_event,
-)
-from orgloop.errors import Refused
 from orgloop.plugin import (
+    AuthorType,
     Clock,
     Connector,
     Context,
     Draft,
+    EventType,
     Inbound,
+    Lifecycle,
+    Phase,
     Received,
+    Refused,
+    Secret,
+    Session,
     Settings,
     Setup,
+    Size,
     SourceKind,
     Variable,
+    event_type,
+    from_exit_status,
+    lifecycle_key,
+    parse_json,
+    platform_event,
+    verify,
 )
-from orgloop.plugin.settings import Size
 
 SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
 
@@ -138,10 +138,10 @@ class HookSource:
     def _lifecycle(self, session_id: str, *, starts: bool, status: int) -> Lifecycle:
         if starts:
             return Lifecycle(
-                phase=Phase.STARTED, dedupe_key=dedupe_key(self._platform, session_id, Phase.STARTED)
+                phase=Phase.STARTED, dedupe_key=lifecycle_key(self._platform, session_id, Phase.STARTED)
             )
         phase, outcome, reason = from_exit_status(status)
-        key = dedupe_key(self._platform, session_id, phase)
+        key = lifecycle_key(self._platform, session_id, phase)
         return Lifecycle(phase=phase, outcome=outcome, reason=reason, dedupe_key=key)
 
     def _now(self) -> str:
@@ -177,7 +177,7 @@ def example(platform: str) -> dict[str, Any]:
     """The end of a session, as a route's author may try it."""
     session, directory = "8d1f6c52-3b0e-4c55-9d3c-52f1a3a7c0de", "/home/mona/billing"
     phase, outcome, reason = from_exit_status(0)
-    key = dedupe_key(platform, session, phase)
+    key = lifecycle_key(platform, session, phase)
     return {
         "type": event_type(phase).value,
         "provenance": {

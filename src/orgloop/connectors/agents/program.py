@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from orgloop.plugin import CheckResult, CheckStatus
-from orgloop.plugin.started import started
+from orgloop.plugin import (
+    CheckResult,
+    CheckStatus,
+    started,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

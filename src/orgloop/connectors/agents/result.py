@@ -6,11 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from orgloop.connectors.body import parse_json
-from orgloop.core.ending import TEXT_LIMIT
-from orgloop.core.lifecycle import Phase, RunOutcome, from_end, from_stop
-from orgloop.errors import Refused
-from orgloop.plugin import ExitInfo
+from orgloop.plugin import (
+    TEXT_LIMIT,
+    ExitInfo,
+    Phase,
+    Refused,
+    RunOutcome,
+    from_end,
+    from_stop,
+    parse_json,
+)
 
 LINE_LIMIT: Final = 200
 """Characters of a run's last line."""

@@ -11,12 +11,21 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from orgloop.connectors.body import dump_json
-from orgloop.core.environment import allowed
-from orgloop.core.units import HOUR, SECOND
-from orgloop.errors import Refused
-from orgloop.plugin import RunLimitsSpec, Settings, Wake, WakeSession
-from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Size
+from orgloop.plugin import (
+    HOUR,
+    SECOND,
+    Duration,
+    ProjectPath,
+    Refused,
+    RunLimitsSpec,
+    SecretStr,
+    Settings,
+    Size,
+    Wake,
+    WakeSession,
+    child_environment,
+    dump_json,
+)
 
 ARGUMENT_LIMIT: Final = 100_000
 """Bytes of one argument or variable. Linux takes 128 KiB of each."""
@@ -137,7 +146,7 @@ class RunSettings(Settings):
 
     def child(self, environment: Mapping[str, str], passed: tuple[str, ...]) -> dict[str, str]:
         """What a run gets of the project's `environment`, but for the ORGLOOP_ variables of its wake."""
-        return allowed(environment, passed, self.variables)
+        return child_environment(environment, passed, self.variables)
 
     def warnings(self) -> Mapping[str, str]:
         if Path(self.cwd).is_dir():

@@ -6,8 +6,12 @@ from typing import Final
 
 from orgloop.connectors.cron.settings import CronSettings
 from orgloop.connectors.cron.source import CronSource, by_hour
-from orgloop.core.event import AuthorType, EventType
-from orgloop.plugin import Connector, SourceKind
+from orgloop.plugin import (
+    AuthorType,
+    Connector,
+    EventType,
+    SourceKind,
+)
 
 connector: Final = Connector(
     name="cron",

@@ -11,7 +11,11 @@ from typing import Final, Protocol
 
 from cronsim import CronSim, CronSimError
 
-from orgloop.core.units import HOUR, SECOND, parse_duration
+from orgloop.plugin import (
+    HOUR,
+    SECOND,
+    parse_duration,
+)
 
 MOST_COUNTED: Final = 1000
 """Missed ticks are counted up to here."""

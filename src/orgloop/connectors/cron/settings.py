@@ -8,10 +8,12 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from orgloop.connectors.body import dump_json
 from orgloop.connectors.cron.rule import parse_rule
 from orgloop.connectors.cron.zone import zone_named
-from orgloop.plugin import Settings
+from orgloop.plugin import (
+    Settings,
+    dump_json,
+)
 
 DEFAULT_NAME: Final = "default"
 """What a schedule is called that is written as an expression and nothing else."""

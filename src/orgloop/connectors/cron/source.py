@@ -12,9 +12,15 @@ import orjson
 from orgloop.connectors.cron.rule import Every, Rule, parse_rule
 from orgloop.connectors.cron.settings import CronSettings, Schedule
 from orgloop.connectors.cron.zone import local_zone, zone_named
-from orgloop.core.event import AuthorType
-from orgloop.core.units import DAY, SECOND
-from orgloop.plugin import Clock, Context, Draft, Page
+from orgloop.plugin import (
+    DAY,
+    SECOND,
+    AuthorType,
+    Clock,
+    Context,
+    Draft,
+    Page,
+)
 
 MAX_AHEAD: Final = DAY
 """How far the last tick may lie in the future (ms). Beyond that the clock was wrong when it fired."""

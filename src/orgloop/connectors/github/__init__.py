@@ -9,7 +9,15 @@ from orgloop.connectors.github.example import EXAMPLE
 from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
-from orgloop.plugin import CheckResult, CheckStatus, Connector, Context, Setup, SourceKind, Variable
+from orgloop.plugin import (
+    CheckResult,
+    CheckStatus,
+    Connector,
+    Context,
+    Setup,
+    SourceKind,
+    Variable,
+)
 
 
 async def _check(settings: Any, _ctx: Context) -> Sequence[CheckResult]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.core.event import AuthorType, EventType
+from orgloop.plugin import (
+    AuthorType,
+    EventType,
+)
 
 EXAMPLE: Final[Mapping[str, Any]] = {
     "type": EventType.RESOURCE_CHANGED,

@@ -11,7 +11,9 @@ from orgloop.connectors.github.issues import issue, issue_comment
 from orgloop.connectors.github.other import other
 from orgloop.connectors.github.pulls import pull_request, review, review_comment
 from orgloop.connectors.github.reading import text
-from orgloop.plugin import Draft
+from orgloop.plugin import (
+    Draft,
+)
 
 _Reader = Callable[[Mapping[str, Any], frozenset[str]], Fact | None]
 

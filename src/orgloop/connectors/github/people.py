@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orgloop.connectors.github.reading import UNKNOWN, login, part, text
-from orgloop.core.event import AuthorType
+from orgloop.plugin import (
+    AuthorType,
+)
 
 TEAM: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 

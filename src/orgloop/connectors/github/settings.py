@@ -9,11 +9,16 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from orgloop.connectors.github.names import NAMES
-from orgloop.connectors.signature import Secret
-from orgloop.core.event import EventType
-from orgloop.core.match import is_glob, near_miss
-from orgloop.plugin import Settings
-from orgloop.plugin.settings import Duration, SecretStr, Size
+from orgloop.plugin import (
+    Duration,
+    EventType,
+    Secret,
+    SecretStr,
+    Settings,
+    Size,
+    is_glob,
+    near_miss,
+)
 
 _REPO: Final = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 

@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from orgloop.connectors.body import parse_json
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.reading import part, text
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.connectors.signature import verify
-from orgloop.core.event import event_names
-from orgloop.core.match import names_match
-from orgloop.errors import Refused
-from orgloop.plugin import Context, Draft, Inbound, Received, Reply
+from orgloop.plugin import (
+    Context,
+    Draft,
+    Inbound,
+    Received,
+    Refused,
+    Reply,
+    event_names,
+    names_match,
+    parse_json,
+    verify,
+)
 
 FORM: Final = "application/x-www-form-urlencoded"
 

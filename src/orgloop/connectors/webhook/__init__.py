@@ -8,8 +8,14 @@ from orgloop.connectors.webhook.actor import WebhookActor, check_route
 from orgloop.connectors.webhook.check import check
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
 from orgloop.connectors.webhook.source import WebhookSource
-from orgloop.core.event import EventType
-from orgloop.plugin import ActorKind, Connector, Setup, SourceKind, Variable
+from orgloop.plugin import (
+    ActorKind,
+    Connector,
+    EventType,
+    Setup,
+    SourceKind,
+    Variable,
+)
 
 connector: Final = Connector(
     name="webhook",

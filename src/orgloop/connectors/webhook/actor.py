@@ -8,14 +8,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from orgloop.connectors.body import dump_json
-from orgloop.connectors.signature import sign
 from orgloop.connectors.webhook.answers import failure_of, outcome_of, status_line
 from orgloop.connectors.webhook.settings import BasicAuth, BearerAuth, WebhookActorSettings
 from orgloop.connectors.webhook.urls import PORTS, is_host, origin
-from orgloop.core.fields import TreeTemplate
-from orgloop.core.units import SECOND
-from orgloop.plugin import Context, HttpFailed, HttpReply, Outcome, Rejected, Wake
+from orgloop.plugin import (
+    SECOND,
+    Context,
+    DeliverOutcome,
+    HttpFailed,
+    HttpReply,
+    Rejected,
+    TreeTemplate,
+    Wake,
+    dump_json,
+    sign,
+)
 
 MAX_REDIRECTS: Final = 5
 ROUTE_KEYS: Final = frozenset({"session_key"})
@@ -61,7 +68,7 @@ class WebhookActor:
     async def close(self) -> None:
         """Nothing to give back."""
 
-    async def deliver(self, wake: Wake) -> Outcome:
+    async def deliver(self, wake: Wake) -> DeliverOutcome:
         """Send it. See `answers` for what each answer means."""
         unknown = sorted(wake.config.keys() - ROUTE_KEYS)
         if unknown:

@@ -11,12 +11,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from orgloop.connectors.webhook.urls import origin
-from orgloop.core.units import DAY, SECOND
 from orgloop.plugin import (
+    DAY,
+    SECOND,
     Delivered,
+    DeliverOutcome,
     HttpFailed,
     HttpReply,
-    Outcome,
     Rejected,
     Retry,
     Throttled,
@@ -30,7 +31,7 @@ _SHOWN: Final = 200
 _SECONDS: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
-def outcome_of(reply: HttpReply, now: int) -> Outcome:
+def outcome_of(reply: HttpReply, now: int) -> DeliverOutcome:
     """The outcome of a wake whose target answered at `now` (ms since 1970)."""
     line = status_line(reply)
     wait = retry_after(reply.headers, now)
@@ -53,7 +54,7 @@ def outcome_of(reply: HttpReply, now: int) -> Outcome:
             return Retry(reason=_with_text(line, reply.body), after_ms=wait - now if wait else None)
 
 
-def failure_of(failed: HttpFailed) -> Outcome:
+def failure_of(failed: HttpFailed) -> DeliverOutcome:
     """The outcome of a wake that got no answer."""
     if failed.sent:
         return Retry(reason=failed.reason, known=False)

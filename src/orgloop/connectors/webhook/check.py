@@ -11,8 +11,12 @@ from urllib.parse import urlsplit
 
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
 from orgloop.connectors.webhook.urls import origin
-from orgloop.plugin import CheckResult, CheckStatus, Context
-from orgloop.plugin.settings import SecretStr
+from orgloop.plugin import (
+    CheckResult,
+    CheckStatus,
+    Context,
+    SecretStr,
+)
 
 SECONDS: Final = 4.0
 

@@ -9,12 +9,18 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
 
-from orgloop.connectors.body import dump_json
-from orgloop.connectors.signature import Secret
 from orgloop.connectors.webhook.urls import is_host
-from orgloop.core.fields import Path, Template, TreeTemplate
-from orgloop.plugin import Settings
-from orgloop.plugin.settings import Duration, SecretStr, Size
+from orgloop.plugin import (
+    Duration,
+    Path,
+    Secret,
+    SecretStr,
+    Settings,
+    Size,
+    Template,
+    TreeTemplate,
+    dump_json,
+)
 
 TEMPLATE_ROOTS: Final = ("event", "events", "launch_prompt")
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from orgloop.connectors.body import parse_json
-from orgloop.connectors.signature import verify
 from orgloop.connectors.webhook.settings import WebhookSourceSettings
-from orgloop.core.event import AuthorType, EventType
-from orgloop.core.fields import MISSING, Path, Template
-from orgloop.errors import Refused
-from orgloop.plugin import Context, Draft, Inbound, Received
+from orgloop.plugin import (
+    MISSING,
+    AuthorType,
+    Context,
+    Draft,
+    EventType,
+    Inbound,
+    Path,
+    Received,
+    Refused,
+    Template,
+    parse_json,
+    verify,
+)
 
 SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
 

@@ -11,16 +11,14 @@ from typing import Any
 
 from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
 from orgloop.core.event import Event
-from orgloop.core.happening import Hold, HoldReason
+from orgloop.core.happening import Hold, HoldReason, Interrupted, Outcome
 from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import ClaimedWake, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import (
     Clock,
     Delivered,
-    Interrupted,
     Limited,
-    Outcome,
     Rejected,
     Retry,
     Skipped,
@@ -242,9 +240,6 @@ def _checked(outcome: Any) -> Outcome:
         ):
             kept: Outcome = outcome
             return kept if type(words) is str and len(words) <= MOST_SAID else storable(kept)
-        case Interrupted():
-            # Uncounted, but not at once: one that always says so would keep us busy.
-            return Throttled(until=0, reason="handed back")
         case _:
             return Retry(reason=f"it returned a {type(outcome).__name__}, which is no outcome", known=False)
 

@@ -19,7 +19,7 @@ import orjson
 from orgloop.config.paths import reason
 from orgloop.config.sop import read, renders, split
 from orgloop.core.event import Event
-from orgloop.core.fields import Template, text
+from orgloop.core.fields import Template, as_text
 
 EVENT_LIMIT: Final = 20_000
 """Characters of event data inside a prompt; all of it lies in $ORGLOOP_EVENT_FILE."""
@@ -132,7 +132,7 @@ def as_data(event: Event, limit: int = EVENT_LIMIT) -> str:
 
 def one_line(value: object) -> str:
     """A value for the inside of an SOP: cleaned, on one line, bounded."""
-    line = " ".join(clean(text(value)[:EVENT_LIMIT]).split())
+    line = " ".join(clean(as_text(value)[:EVENT_LIMIT]).split())
     return line if len(line) <= VALUE_LIMIT else f"{line[:VALUE_LIMIT]}…"
 
 

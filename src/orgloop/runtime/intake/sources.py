@@ -6,15 +6,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from orgloop.core.units import MAX_DURATION
 from orgloop.errors import FAULTS, JournalError, JournalUnavailable, OrgLoopError, Overloaded, PluginError
 from orgloop.journal.protocols import Journal
-from orgloop.plugin import Clock, Context, Listener, Poller
+from orgloop.plugin import Clock, Context, Listener, Poller, TryLater
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.counters import Tally
+from orgloop.runtime.support.sanitize import duration, text
 from orgloop.runtime.support.supervisor import Supervisor, is_cancelled, said
 from orgloop.runtime.wiring import SourcePart, Wiring
 
@@ -25,6 +28,9 @@ LONGEST_SLEEP: Final = 60.0
 
 SHORTEST_MS: Final = 10
 """Milliseconds between two polls, whatever a source or its interval says."""
+
+LEAST_LATER_MS: Final = 1_000
+"""Milliseconds that a source waits at least after it was told to come later."""
 
 OPEN_TIMEOUT: Final = 30.0
 """Seconds that a source may take to open, before it is tried again."""
@@ -37,6 +43,14 @@ LISTENS: Final = 5.0
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds that a source may take to end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Later:
+    """A source was told to come again at `until`, in ms since 1970. `reason` is the source's word for why."""
+
+    until: int
+    reason: str
 
 
 class Sources:
@@ -63,11 +77,17 @@ class Sources:
         self._opened: dict[str, tuple[SourcePart, asyncio.Event]] = {}
         self._failing: set[str] = set()
         self._next: dict[str, int] = {}
+        self._later: dict[str, Later] = {}
 
     @property
     def next_polls(self) -> Mapping[str, int]:
         """When each source is polled next, in ms since 1970; without those that are being polled."""
         return self._next
+
+    @property
+    def later(self) -> Mapping[str, Later]:
+        """The sources that were told to come later, and wait for it. That is no failure."""
+        return self._later
 
     async def use(self, wiring: Wiring) -> None:
         """Run these sources from now on; what did not change goes on."""
@@ -167,6 +187,9 @@ class Sources:
                 log.warning("the events of source %s wait: %s", part.spec.id, exc.message)
                 await self._clock.sleep(waits.next())
                 continue
+            except TryLater as exc:
+                await self._told(part, exc)
+                continue
             except asyncio.CancelledError as exc:
                 if is_cancelled():
                     raise
@@ -203,6 +226,9 @@ class Sources:
             try:
                 await self._listen_once(part, source, ctx)
                 error = "stopped listening"
+            except TryLater as exc:
+                await self._told(part, exc)
+                continue
             except asyncio.CancelledError as exc:
                 if is_cancelled():
                     raise
@@ -231,14 +257,29 @@ class Sources:
             return
         now = self._clock.now()
         until = max(now + (self._interval(part) if at is None else 0), at or 0, now + SHORTEST_MS)
-        most = until - now
         self._next[part.spec.id] = until
         try:
-            # A clock that was set back makes no wait longer than it was meant to be.
-            while 0 < (left := until - self._clock.now()) <= most:
-                await self._clock.sleep(min(left / 1000, LONGEST_SLEEP))
+            await self._sleep(until)
         finally:
             del self._next[part.spec.id]
+
+    async def _told(self, part: SourcePart, told: TryLater) -> None:
+        """Wait as long as the other side said, at least the usual first pause of a failure."""
+        now = self._clock.now()
+        # A plugin may have made the time of anything.
+        wanted = duration(told.until) if not isinstance(told.until, bool) else None
+        until = min(max(wanted or 0, now + LEAST_LATER_MS), now + MAX_DURATION)
+        self._later[part.spec.id] = Later(until=until, reason=text(told.reason))
+        try:
+            await self._sleep(until)
+        finally:
+            self._later.pop(part.spec.id, None)
+
+    async def _sleep(self, until: int) -> None:
+        """Sleep until then. A clock that is set back makes no wait longer than it was meant to be."""
+        most = until - self._clock.now()
+        while 0 < (left := until - self._clock.now()) <= most:
+            await self._clock.sleep(min(left / 1000, LONGEST_SLEEP))
 
     def _interval(self, part: SourcePart) -> int:
         """Milliseconds."""

@@ -14,9 +14,9 @@ from orgloop.core.lifecycle import (
     Phase,
     RunOutcome,
     Session,
-    dedupe_key,
     event_type,
     from_end,
+    lifecycle_key,
     platform_event,
 )
 from orgloop.plugin import Completion, Draft, ExitInfo
@@ -43,7 +43,7 @@ def started(run: RunFacts) -> Draft:
         provenance=_provenance(run, Phase.STARTED),
         payload={
             "lifecycle": Lifecycle(
-                phase=Phase.STARTED, dedupe_key=dedupe_key(run.harness, run.session_id, Phase.STARTED)
+                phase=Phase.STARTED, dedupe_key=lifecycle_key(run.harness, run.session_id, Phase.STARTED)
             ).to_payload(),
             "session": Session(
                 id=run.session_id,
@@ -67,7 +67,7 @@ def stopped(
         phase=completion.phase,
         outcome=completion.outcome,
         reason=completion.reason,
-        dedupe_key=dedupe_key(run.harness, run.session_id, completion.phase),
+        dedupe_key=lifecycle_key(run.harness, run.session_id, completion.phase),
     )
     session = Session(
         id=run.session_id,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from orgloop.core.happening import Outcome
 from orgloop.core.ids import IdSequence
 from orgloop.journal.model import ClaimedWake, OpenRun, Settlement, Try
 from orgloop.journal.protocols import Journal
-from orgloop.plugin import Clock, Outcome, Wake
+from orgloop.plugin import Clock, Wake
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.runs.live_run import Finish, LiveRun
 from orgloop.runtime.wiring import ActorPart, Wiring

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orgloop.core.happening import Outcome
 from orgloop.errors import NotFound
 from orgloop.journal.model import ClaimedWake, OpenRun, RunEnd, Try
-from orgloop.plugin import Outcome, Wake
+from orgloop.plugin import Wake
 from orgloop.runtime.runs.end import Ender
 from orgloop.runtime.runs.holder import Engine, Holder, R, Start
 from orgloop.runtime.runs.live_run import Finish, LiveRun

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from orgloop.core.happening import Interrupted, Outcome, Started
 from orgloop.core.units import MAX_DURATION
-from orgloop.plugin import (
-    Delivered,
-    Interrupted,
-    Limited,
-    Outcome,
-    Rejected,
-    Retry,
-    Skipped,
-    Started,
-    Throttled,
-    Unavailable,
-)
+from orgloop.plugin import Delivered, Limited, Rejected, Retry, Skipped, Throttled, Unavailable
 from orgloop.runtime.support.supervisor import MOST_SAID, said
 
 

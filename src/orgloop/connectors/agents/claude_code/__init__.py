@@ -8,8 +8,14 @@ from orgloop.connectors.agents.claude_code.actor import HARNESS, ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.check import check
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.hooks import HookSettings, HookSource, example
-from orgloop.core.event import EventType
-from orgloop.plugin import ActorKind, Connector, Setup, SourceKind, Variable
+from orgloop.plugin import (
+    ActorKind,
+    Connector,
+    EventType,
+    Setup,
+    SourceKind,
+    Variable,
+)
 
 connector: Final = Connector(
     name=HARNESS,

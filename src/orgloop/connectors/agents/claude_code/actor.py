@@ -8,8 +8,17 @@ from uuid import UUID, uuid5
 from orgloop.connectors.agents.claude_code.ending import judge
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.claude_code.stream import progress
-from orgloop.errors import Refused
-from orgloop.plugin import Completion, Context, ExitInfo, NotBegun, Progress, RunSpec, Wake, WakeSession
+from orgloop.plugin import (
+    Completion,
+    Context,
+    ExitInfo,
+    NotBegun,
+    Progress,
+    Refused,
+    RunSpec,
+    Wake,
+    WakeSession,
+)
 
 HARNESS: Final = "claude-code"
 

@@ -12,7 +12,11 @@ from orgloop.connectors.agents import program
 from orgloop.connectors.agents.claude_code.settings import INSTEAD, NO_LIMITS, ClaudeCodeSettings
 from orgloop.connectors.agents.claude_code.stream import Json, parse, text
 from orgloop.connectors.agents.result import last_line
-from orgloop.plugin import CheckResult, CheckStatus, Context
+from orgloop.plugin import (
+    CheckResult,
+    CheckStatus,
+    Context,
+)
 
 INSTALL: Final = "npm install -g @anthropic-ai/claude-code"
 

@@ -17,9 +17,16 @@ from orgloop.connectors.agents.claude_code.stream import (
     transcript,
 )
 from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
-from orgloop.core.ending import last_words
-from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, Unavailable
+from orgloop.plugin import (
+    Completion,
+    ExitInfo,
+    NotBegun,
+    Phase,
+    Retry,
+    RunOutcome,
+    Unavailable,
+    last_words,
+)
 
 COMPLAINT_LIMIT: Final = 50_000
 """Characters of output that may be nothing but a complaint; more without a line is the end of a long line."""

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, Dollars, Limit, RunSettings
-from orgloop.core.units import MINUTE
-from orgloop.plugin.settings import ProjectPath
+from orgloop.plugin import (
+    MINUTE,
+    ProjectPath,
+)
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "auto", "dontAsk", "bypassPermissions"]
 

@@ -10,7 +10,9 @@ from typing import Any, Final
 import orjson
 
 from orgloop.connectors.agents.result import one_line
-from orgloop.plugin import Progress
+from orgloop.plugin import (
+    Progress,
+)
 
 Json = Mapping[str, Any]
 

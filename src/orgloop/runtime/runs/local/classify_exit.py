@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from orgloop import runner
-from orgloop.core.happening import NotStarted
+from orgloop.core.happening import Interrupted, NotStarted
 from orgloop.core.lifecycle import LOST
 from orgloop.errors import FAULTS
-from orgloop.plugin import Completion, ExitInfo, Interrupted, NotBegun, Unavailable
+from orgloop.plugin import Completion, ExitInfo, NotBegun, Unavailable
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.local import run_directory
 from orgloop.runtime.runs.local.local_run import LocalRun

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.core.environment import allowed
-from orgloop.plugin.started import started
+from orgloop.core.environment import child_environment
+from orgloop.plugin.starting import started
 
 TIMEOUT: Final = 5.0
 """Seconds that git may take; a run's report is not worth more."""
@@ -80,7 +80,7 @@ async def _git(directory: str, *arguments: str) -> str | None:
         "-C",
         directory,
         *arguments,
-        env=allowed(os.environ, [name for name in os.environ if name.startswith("GIT_CONFIG")]),
+        env=child_environment(os.environ, [name for name in os.environ if name.startswith("GIT_CONFIG")]),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

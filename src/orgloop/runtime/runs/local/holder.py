@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from orgloop.core.environment import allowed
+from orgloop.core.environment import child_environment
+from orgloop.core.happening import Outcome
 from orgloop.core.ids import RUN
 from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import OpenRun, RunStart
-from orgloop.plugin import Completion, Outcome, Rejected, RunSpec, Supervised, Unavailable, Wake
+from orgloop.plugin import Completion, Rejected, RunSpec, Supervised, Unavailable, Wake
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.commit import commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start
@@ -56,7 +57,7 @@ class LocalRuns:
             # This is a task of its own, from which it would go through to the loop.
             raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
         try:
-            environment = allowed(
+            environment = child_environment(
                 wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}
             )
             run_directory.write(directory, spec, environment, start.claimed.document, wake.prompt)

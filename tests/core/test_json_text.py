@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.connectors.body import MAX_DEPTH, dump_json, parse_json
+from orgloop.core.json_text import MAX_DEPTH, dump_json, parse_json
 from orgloop.errors import Refused
 
 JSON = st.recursive(

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator
 
 from orgloop.errors import Refused
-from orgloop.plugin import Inbound
 from orgloop.plugin.settings import SecretStr
+from orgloop.plugin.source import Inbound
 
 SCHEME: Final = "sha256="
 

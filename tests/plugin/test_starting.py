@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from orgloop.connectors.agents import program
-from orgloop.plugin.started import started
+from orgloop.plugin.starting import started
 
 
 async def test_what_was_started_is_handed_over() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from orgloop.connectors.signature import sign, verify
 from orgloop.errors import Refused
+from orgloop.plugin.signature import sign, verify
 from tests.connectors.doubles import inbound
 
 SECRET = SecretStr("s3cret")
