@@ -59,9 +59,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(port: int) -> AsyncGenerator[Wire]:
-    """A connection to a port of this machine."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def wire(port: int, *, peer: str = "127.0.0.1") -> AsyncGenerator[Wire]:
+    """A connection to a port of this machine, from this address."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(peer, 0))
     try:
         yield Wire(reader, writer)
     finally:

@@ -42,7 +42,7 @@ async def test_few_large_bodies_are_worked_on_at_once_and_small_ones_pass_them(
     assert [status for status, _ in await asyncio.gather(*large)] == [200] * 12
 
 
-async def test_stalled_bodies_fill_no_more_than_their_room(
+async def test_stalled_bodies_fill_no_more_than_their_room_and_the_oldest_makes_room(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("orgloop.web.server.BodyBounds", lambda **given: BodyBounds(**given, room=100_000))
@@ -50,18 +50,43 @@ async def test_stalled_bodies_fill_no_more_than_their_room(
         stalled = [await stack.enter_async_context(wire(acme.server.port)) for _ in range(3)]
         for connection in stalled:
             await connection.send(HEAD % 50_001 + b"a" * 45_000)
-        answers = [asyncio.create_task(connection.answer()) for connection in stalled]
-        await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED, timeout=20)
-        [refused] = [task.result() for task in answers if task.done()]
+        refused = await stalled[0].answer()
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-        assert refused.json["error"] == "large requests that are not answered yet fill 100000 bytes"
-        assert (await acme.post("/webhook/hooks", {"n": 1}))[0] == 200
-        for task in answers:
-            task.cancel()
-        await stack.aclose()
-        await until(lambda: acme.server.connections == 1, "they are gone")
         for n in range(5):
             assert (await acme.post("/webhook/hooks", {"n": n, "text": "a" * 90_000}))[0] == 200
+        assert [(await connection.answer()).status for connection in stalled[1:]] == [503, 503]
+
+
+async def test_a_peer_that_fills_the_room_gives_up_its_own_bodies_first(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.web.server.BodyBounds", lambda **given: BodyBounds(**given, room=100_000))
+    async with daemon(home) as acme, AsyncExitStack() as stack:
+        modest = await stack.enter_async_context(wire(acme.server.port, peer="127.0.0.2"))
+        await modest.send(HEAD % 20_000 + b'{"a":"' + b"a" * 18_000)
+        greedy = [await stack.enter_async_context(wire(acme.server.port)) for _ in range(3)]
+        for connection in greedy:
+            await connection.send(HEAD % 50_001 + b"a" * 38_000)
+        assert (await greedy[0].answer()).status == 503
+        await modest.send(b"a" * (20_000 - 18_000 - 8) + b'"}')
+        assert (await modest.answer()).status == 200
+
+
+@pytest.mark.parametrize("steady", [True, False])
+async def test_a_body_must_come_at_a_least_rate(
+    steady: bool, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounds = BodyBounds(grace=0.2, least=1_000)
+    monkeypatch.setattr("orgloop.web.server.BodyBounds", lambda **_: bounds)
+    body = b'{"a":"' + b"a" * 4_000 + b'"}'
+    async with daemon(home) as acme, wire(acme.server.port) as connection:
+        began = time.monotonic()
+        await connection.send(HEAD % len(body) + body[: 3_000 if steady else 1])
+        if steady:
+            # What has come buys three seconds; less than that passes until the rest is sent.
+            await until(lambda: time.monotonic() - began > 3 * bounds.grace, "longer than the grace")
+            await connection.send(body[3_000:])
+        assert (await connection.answer()).status == (200 if steady else 408)
 
 
 async def test_a_stop_does_not_wait_for_a_body_that_does_not_come(acme: Daemon) -> None:

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from orgloop.errors import Refused
 from orgloop.web.guards import (
+    GUESSES,
     LOCAL_HOSTS,
+    TokenGuard,
     host_name,
     require_local,
     require_operator,
     require_same_origin,
-    require_token,
 )
 
 
@@ -122,8 +123,69 @@ def test_which_page_may_ask(origin: str | None, ok: bool) -> None:
 def test_which_token_opens(given: str | None, ok: bool) -> None:
     headers = {} if given is None else {"authorization": given}
     if ok:
-        require_token(headers, "tökén")
+        TokenGuard("tökén").require(headers)
         return
     with pytest.raises(Refused) as caught:
-        require_token(headers, "tökén")
+        TokenGuard("tökén").require(headers)
     assert caught.value.status == 401
+
+
+def test_wrong_tokens_are_few_in_a_second_and_the_right_one_always_opens(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    guard = TokenGuard("right", lambda: now)
+
+    def tried(token: str) -> int:
+        try:
+            guard.require({"authorization": f"Bearer {token}"})
+        except Refused as exc:
+            return exc.status
+        return 200
+
+    for second in (0.0, 1.0):
+        now = second
+        answers = [tried(f"wrong{n}") for n in range(1_000)]
+        assert answers == [401] * GUESSES + [429] * (1_000 - GUESSES)
+        assert tried("right") == 200
+    assert len([record for record in caplog.records if "wrong token" in record.getMessage()]) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CF-Connecting-IP",
+        "CF-Ray",
+        "CDN-Loop",
+        "Client-IP",
+        "Fastly-Client-IP",
+        "Fly-Client-IP",
+        "Forwarded",
+        "Ngrok-Auth-User-Email",
+        "Tailscale-User-Login",
+        "True-Client-IP",
+        "Via",
+        "X-Azure-ClientIP",
+        "X-Client-IP",
+        "X-Cluster-Client-IP",
+        "X-Envoy-External-Address",
+        "X-Forwarded",
+        "X-Forwarded-For",
+        "X-Host",
+        "X-Original-Forwarded-For",
+        "X-Original-Host",
+        "X-Original-URL",
+        "X-ProxyUser-IP",
+        "X-Real-IP",
+        "X-Real-Host",
+        "X-Rewrite-URL",
+        "X-Vercel-Forwarded-For",
+    ],
+)
+def test_a_header_of_a_tunnel_or_proxy_says_that_this_is_not_this_machine(name: str) -> None:
+    headers = {"host": "localhost:4800", name: "127.0.0.1"}
+    with pytest.raises(Refused, match=name) as local:
+        require_local(headers, "127.0.0.1")
+    with pytest.raises(Refused, match=name) as operator:
+        require_operator(headers)
+    assert (local.value.status, operator.value.status) == (403, 403)

@@ -201,28 +201,32 @@ async def test_a_client_that_reads_nothing_is_let_go(home: Path) -> None:
         assert (await acme.get("/api/status"))[0] == 200
 
 
-BODY_TO_COME = b"POST /webhook/hooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
-
-
-async def test_one_connection_too_many_is_told_to_come_back(
-    home: Path, caplog: pytest.LogCaptureFixture
+async def test_one_connection_too_many_is_told_to_come_back_while_all_others_are_at_work(
+    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with daemon(home, bounds=Bounds(connections=3)) as acme:
+        gate, inside, receive = asyncio.Event(), 0, acme.runtime.doorway.receive
+
+        async def slow(source: str, request: Any) -> Any:
+            nonlocal inside
+            inside += 1
+            await gate.wait()
+            return await receive(source, request)
+
+        monkeypatch.setattr(acme.runtime.doorway, "receive", slow)
         async with AsyncExitStack() as stack:
-            held: list[Wire] = []
-            for _ in range(3):
-                held.append(await stack.enter_async_context(wire(acme.server.port)))
-                await held[-1].send(BODY_TO_COME)
-                await until(lambda: acme.server.connections == len(held), "the connection")
-            async with wire(acme.server.port) as late:
-                answer = await late.answer()
-                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-                assert answer.json["error"] == "too many connections"
-                assert await late.closed() == b""
-            async with wire(acme.server.port) as later:
-                assert (await later.answer()).status == 503
-            await held[0].send(b"}")
-            assert (await held[0].answer()).status == 200
+            held = [await stack.enter_async_context(wire(acme.server.port)) for _ in range(3)]
+            for connection in held:
+                await connection.send(post(b"/webhook/hooks", b"{}"))
+            await until(lambda: inside == 3, "all at work")
+            for _ in range(2):
+                async with wire(acme.server.port) as late:
+                    answer = await late.answer()
+                    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                    assert answer.json["error"] == "too many connections"
+                    assert await late.closed() == b""
+            gate.set()
+            assert [(await connection.answer()).status for connection in held] == [200] * 3
         await until(lambda: acme.server.connections == 0, "all gone")
         assert (await acme.get("/api/status"))[0] == 200
     assert [record.getMessage() for record in caplog.records if "connections" in record.getMessage()] == [
@@ -230,7 +234,10 @@ async def test_one_connection_too_many_is_told_to_come_back(
     ]
 
 
-async def test_those_that_only_wait_make_room_for_a_new_one_the_oldest_first(
+BODY_TO_COME = b"POST /webhook/hooks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{"
+
+
+async def test_those_that_we_only_wait_for_make_room_and_whoever_has_proven_least_goes_first(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with daemon(home, bounds=Bounds(connections=3)) as acme, AsyncExitStack() as stack:
@@ -244,8 +251,10 @@ async def test_those_that_only_wait_make_room_for_a_new_one_the_oldest_first(
             await fresh.send(post(b"/webhook/hooks", b"{}"))
             assert (await fresh.answer()).status == 200
             assert await held[closed].closed() == b""
-        await held[0].send(b"}")
-        assert (await held[0].answer()).status == 200
+        fresh = await stack.enter_async_context(wire(acme.server.port))
+        await fresh.send(post(b"/webhook/hooks", b"{}"))
+        assert (await fresh.answer()).status == 200
+        assert (await held[0].answer()).status == 503
     assert caplog.text.count("connections at once") == 1
 
 

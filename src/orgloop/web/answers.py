@@ -92,6 +92,8 @@ def _headers(exc: OrgLoopError) -> dict[str, str] | None:
             return {"Allow": "POST"}
         case TokenRefused():
             return {"WWW-Authenticate": "Bearer"}
+        case TooManyGuesses():
+            return {"Retry-After": "1"}
         case Overloaded(retry_after=seconds):
             return {"Retry-After": str(seconds)}
         case JournalError():
@@ -112,6 +114,10 @@ class MethodRefused(Refused):
 
 class TokenRefused(Refused):
     """The daemon's token is missing, or another: the one way to be let in that HTTP has a word for."""
+
+
+class TooManyGuesses(Refused):
+    """The daemon's token is wrong again and again."""
 
 
 def _sound(content: Any) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import StreamReader, web
@@ -26,13 +27,16 @@ VARIABLE: Final = "ORGLOOP_BODY_LIMIT"
 class BodyBounds:
     """How many bytes a body may have, and how many seconds it may take.
 
-    A body of more than `small` bytes is a large one. All large ones together may have `room` bytes,
-    and so many `at_once` are worked on: as values they take twenty times their size, and time that
-    everybody else waits.
+    From `grace` seconds on, a body must have come at `least` bytes a second on average. A body of more
+    than `small` bytes is a large one. All large ones together may have `room` bytes, and so many
+    `at_once` are worked on: as values they take twenty times their size, and time that everybody else
+    waits. When the room is full, the sender with most bytes under way gives up its oldest body.
     """
 
     limit: int = BODY_LIMIT
     seconds: float = 30.0
+    grace: float = 5.0
+    least: int = 8 * 1024
     small: int = 16 * 1024
     room: int = 32 * 1024 * 1024
     at_once: int = 2
@@ -55,6 +59,24 @@ def body_limit_of(environ: Mapping[str, str]) -> int:
     return limit
 
 
+@dataclass(eq=False, slots=True)
+class Arrival:
+    """A body on its way, and what it holds of the room for large ones."""
+
+    peer: str
+    patience: asyncio.Timeout
+    body: bytearray = field(default_factory=bytearray)
+    held: int = 0
+    refusal: OrgLoopError | None = None
+    """Why it is not waited for any longer."""
+
+    def end(self, refusal: OrgLoopError) -> None:
+        """Stop waiting for it."""
+        self.refusal = self.refusal or refusal
+        if not self.patience.expired():
+            self.patience.reschedule(0)
+
+
 class Bodies:
     """The bodies of all requests of a server. From `close` on, what has not arrived is not waited for."""
 
@@ -62,15 +84,14 @@ class Bodies:
         self._bounds = bounds
         self._turns = asyncio.Semaphore(bounds.at_once)
         self._held = 0
-        self._arriving: set[asyncio.Timeout] = set()
+        self._arriving: dict[Arrival, None] = {}  # the oldest first
         self._closed = False
 
     def close(self) -> None:
         """Whoever still sends hears that OrgLoop stops."""
         self._closed = True
-        for patience in self._arriving:
-            if not patience.expired():
-                patience.reschedule(0)
+        for arrival in self._arriving:
+            arrival.end(stopping())
 
     def at_once(self, request: web.BaseRequest) -> bytes | None:
         """A small body that has come with its head, as nearly all do. Raises as `of` does."""
@@ -89,53 +110,84 @@ class Bodies:
         """
         _require_readable(request, self._bounds.limit)
         content = request.content
-        body = bytearray()
+        patience = asyncio.timeout(min(self._bounds.grace, self._bounds.seconds))
+        arrival = Arrival(peer=request.remote or "", patience=patience)
         try:
             if content.is_eof():
-                self._take(body, content.read_nowait())
+                self._take(arrival, content.read_nowait())
             else:
                 await _answer_expectation(request)
-                await self._arrival(body, content)
-            if self._large(len(body)):
+                await self._arrive(arrival, content)
+            body = bytes(arrival.body)
+            if arrival.held:
                 async with self._turns:
-                    yield bytes(body)
+                    yield body
             else:
-                yield bytes(body)
+                yield body
         finally:
-            self._held -= self._large(len(body))
+            self._give_up(arrival)
 
-    async def _arrival(self, body: bytearray, content: StreamReader) -> None:
-        patience = asyncio.timeout(0 if self._closed else self._bounds.seconds)
+    async def _arrive(self, arrival: Arrival, content: StreamReader) -> None:
+        if self._closed:
+            raise stopping()
+        began = asyncio.get_running_loop().time()
         try:
-            async with patience:
-                self._arriving.add(patience)
+            async with arrival.patience:
+                self._arriving[arrival] = None
                 while not content.at_eof():
-                    self._take(body, await content.readany())
+                    self._take(arrival, await content.readany())
+                    self._wait_on(arrival, began)
         except TimeoutError as exc:
-            if self._closed:
-                raise stopping() from exc
-            raise Refused("the body did not arrive in time", hint="send it again", status=408) from exc
+            raise arrival.refusal or Refused(
+                "the body did not arrive in time", hint="send it again, faster", status=408
+            ) from exc
         except web.RequestPayloadError as exc:
             raise Refused("the body is not what its headers say", hint="send it again, whole") from exc
         finally:
-            self._arriving.discard(patience)
+            self._arriving.pop(arrival, None)
 
-    def _take(self, body: bytearray, more: bytes) -> None:
-        length = len(body) + len(more)
+    def _wait_on(self, arrival: Arrival, began: float) -> None:
+        """What has come buys time for the rest, up to the longest that any body may take."""
+        if arrival.refusal is None and not arrival.patience.expired():
+            earned = self._bounds.grace + len(arrival.body) / self._bounds.least
+            arrival.patience.reschedule(began + min(earned, self._bounds.seconds))
+
+    def _take(self, arrival: Arrival, more: bytes) -> None:
+        if arrival.refusal is not None:
+            raise arrival.refusal
+        length = len(arrival.body) + len(more)
         if length > self._bounds.limit:
             raise _too_large(self._bounds.limit)
-        grown = self._large(length) - self._large(len(body))
-        if self._held + grown > self._bounds.room:
-            raise Overloaded(
-                f"large requests that are not answered yet fill {self._bounds.room} bytes",
-                hint="send it again after a moment",
-            )
-        self._held += grown
-        body += more
+        if length > self._bounds.small:
+            grown = length - arrival.held
+            self._make_room(arrival, grown)
+            self._held += grown
+            arrival.held = length
+        arrival.body += more
 
-    def _large(self, length: int) -> int:
-        """The length, if that makes a body a large one; else 0."""
-        return length if length > self._bounds.small else 0
+    def _make_room(self, arrival: Arrival, grown: int) -> None:
+        """Room for so many bytes more. A body that is not whole has proven nothing, and goes first."""
+        while self._held + grown > self._bounds.room:
+            others = [one for one in self._arriving if one.held and one is not arrival]
+            if not others:
+                raise _full()
+            held: Counter[str] = Counter()
+            for one in others:
+                held[one.peer] += one.held
+            [(heaviest, _)] = held.most_common(1)
+            oldest = next(one for one in others if one.peer == heaviest)
+            oldest.end(_full())
+            self._give_up(oldest)
+
+    def _give_up(self, arrival: Arrival) -> None:
+        """It holds nothing any longer."""
+        self._held -= arrival.held
+        arrival.held = 0
+        arrival.body = bytearray()
+
+
+def _full() -> Overloaded:
+    return Overloaded("too much data arrives at once", hint="send it again after a moment")
 
 
 def stopping() -> Overloaded:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final
 
 from aiohttp import StreamReader, web
@@ -27,7 +29,7 @@ class Bounds:
     `idle`: until a request's head is complete, also at the start of a connection. `body`: until its body
     is. `stall`: until a client that reads nothing is let go. `linger`: for the rest of a body that
     nobody wants. `connections`: at once, but never more than half of the files that this process may
-    open. One more ends the oldest that waits for a request; if none does, it is told to come back.
+    open. One more ends another that we wait for: see `Listener.has_room`.
     """
 
     idle: float = 60.0
@@ -35,6 +37,15 @@ class Bounds:
     stall: float = 30.0
     linger: float = 1.0
     connections: int = 512
+
+
+class Awaited(IntEnum):
+    """What we wait for at a connection. Whoever has proven least makes room first."""
+
+    NOTHING = 0
+    FIRST_HEAD = 1
+    BODY = 2
+    NEXT_REQUEST = 3
 
 
 class Misdirected(web.BaseRequest):
@@ -58,17 +69,26 @@ class Listener(web.Server):
         return len(self._open)
 
     def has_room(self) -> bool:
-        """Whether the connection that has just come may stay. An older one that only waits makes room."""
+        """Whether the connection that has just come may stay: one that we wait for makes room.
+
+        They go in the order of `Awaited`. Among alike, the oldest of the peer that has most of them goes.
+        """
         if self.count <= self.most:
             self._said_full = self._said_full and self.count > self.most // 2
             return True
         if not self._said_full:
             log.warning("more than %d HTTP connections at once", self.most)
             self._said_full = True
-        waiting = next((one for one in self._open if isinstance(one, Connection) and one.is_waiting), None)
-        if waiting is not None:
-            waiting.force_close()
-        return waiting is not None
+        awaited: dict[Awaited, list[Connection]] = {}
+        for one in self._open:
+            if isinstance(one, Connection) and one.awaited is not Awaited.NOTHING:
+                awaited.setdefault(one.awaited, []).append(one)
+        if not awaited:
+            return False
+        alike = awaited[min(awaited)]
+        [(heaviest, _)] = Counter(one.peer for one in alike).most_common(1)
+        next(one for one in alike if one.peer == heaviest).make_room()
+        return True
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         """A connection came."""
@@ -99,7 +119,7 @@ class Listener(web.Server):
 class Connection(web.RequestHandler):
     """One connection. What cannot be read as HTTP is answered 400, and is no matter for the log."""
 
-    __slots__ = ("_listener", "_stalled")
+    __slots__ = ("_half_closed", "_listener", "_stalled", "peer")
 
     def __init__(self, listener: Listener) -> None:
         bounds = listener.bounds
@@ -114,14 +134,27 @@ class Connection(web.RequestHandler):
         )
         self._listener = listener
         self._stalled: asyncio.TimerHandle | None = None
+        self._half_closed = False
+        self.peer = ""
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether it has no whole head of a request yet."""
-        return self._waiter is not None and not self._waiter.done()
+    def awaited(self) -> Awaited:
+        """What of it we wait for."""
+        if self._waiter is not None and not self._waiter.done():
+            return Awaited.NEXT_REQUEST if self._request_count else Awaited.FIRST_HEAD
+        request = self._current_request
+        return Awaited.BODY if request is not None and not request.content.is_eof() else Awaited.NOTHING
+
+    def make_room(self) -> None:
+        """End it. A sender that has begun a request hears why."""
+        if self.awaited is Awaited.BODY and self.transport is not None:
+            self.transport.write(_FULL)
+        self.force_close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve it, or say that there are too many."""
+        address = transport.get_extra_info("peername")
+        self.peer = address[0] if isinstance(address, tuple) else ""
         super().connection_made(transport)
         if not self._listener.has_room() and isinstance(transport, asyncio.Transport):
             transport.write(_FULL)
@@ -131,6 +164,33 @@ class Connection(web.RequestHandler):
         """Forget it."""
         self._cancel_timer()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own type
+        """The client has sent all that it will. What has come whole gets its answer."""
+        request = self._current_request
+        idle = not self._request_count or (self._waiter is not None and not self._waiter.done())
+        if idle or (request is not None and not request.content.is_eof()):
+            return None
+        for _, payload in self._messages:
+            if not payload.is_eof():
+                payload.set_exception(web.RequestPayloadError("the connection was closed"))
+        self._half_closed = True
+        # It may have had its last answer in this very turn of the loop.
+        self._loop.call_later(_TURN, self._end_if_idle)
+        return True
+
+    def _end_if_idle(self) -> None:
+        if self.awaited is Awaited.NEXT_REQUEST:
+            self.force_close()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer. After the last one to a client that sends no more, the connection ends."""
+        done = await super().finish_response(request, resp, start_time)
+        if self._half_closed and not self._messages:
+            self.close()
+        return done
 
     def pause_writing(self) -> None:
         """The client reads slower than we write: it may do so for a while."""
@@ -166,6 +226,9 @@ class Connection(web.RequestHandler):
             self._stalled.cancel()
             self._stalled = None
 
+
+_TURN: Final = 0.05
+"""Seconds in which the loop has turned."""
 
 _UNREADABLE: Final[dict[str, Any]] = {
     "ok": False,

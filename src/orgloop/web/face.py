@@ -17,7 +17,7 @@ from orgloop.web.connection import Misdirected
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call
 from orgloop.web.endpoints import table
-from orgloop.web.guards import require_operator, require_token
+from orgloop.web.guards import TokenGuard, require_operator
 from orgloop.web.parameters import Parameters
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Face:
 
     def __init__(self, desk: Desk, token: str, bounds: BodyBounds) -> None:
         self._desk = desk
-        self._token = token
+        self._token = TokenGuard(token)
         self._bodies = Bodies(bounds)
         self._table = table(desk)
         self._closing = False
@@ -83,7 +83,7 @@ class Face:
     async def _operate(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         require_operator(request.headers)
         if path.startswith("/control/"):
-            require_token(request.headers, self._token)
+            self._token.require(request.headers)
         elif request.method != "GET":
             raise MethodRefused(request.method, path, allow="GET")
         endpoint, names = self._table.find(request.method, path)

@@ -7,16 +7,75 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from orgloop.errors import Refused
-from orgloop.web.answers import TokenRefused
+from orgloop.web.answers import TokenRefused, TooManyGuesses
+
+log = logging.getLogger(__name__)
+
+GUESSES: Final = 10
+"""Wrong tokens in a second that are answered as such."""
 
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
-FORWARDED: Final = frozenset({"forwarded", "via", "x-real-ip", "cf-connecting-ip", "true-client-ip"})
-"""Headers that a tunnel or proxy adds, as all of `x-forwarded-*`: this comes from further than it looks."""
+FORWARDED: Final = frozenset(
+    {
+        "cdn-loop",
+        "client-ip",
+        "forwarded",
+        "forwarded-for",
+        "proxy-client-ip",
+        "remote-addr",
+        "true-client-ip",
+        "via",
+        "wl-proxy-client-ip",
+        "x-amzn-trace-id",
+        "x-cdn",
+        "x-client-ip",
+        "x-cloud-trace-context",
+        "x-cluster-client-ip",
+        "x-forwarded",
+        "x-forwarder-for",
+        "x-gateway-host",
+        "x-host",
+        "x-http-host-override",
+        "x-nf-client-connection-ip",
+        "x-remote-addr",
+        "x-remote-ip",
+        "x-rewrite-url",
+        "x-sucuri-clientip",
+        "x-true-client-ip",
+        "z-forwarded-for",
+    }
+)
+"""Headers that a tunnel, proxy or content network adds: this request comes from further than it looks."""
+
+FORWARDED_FAMILIES: Final = (
+    "akamai-",
+    "cf-",
+    "cloudfront-",
+    "fastly-",
+    "fly-",
+    "incap-",
+    "ngrok-",
+    "tailscale-",
+    "x-akamai-",
+    "x-appengine-",
+    "x-arr-",
+    "x-azure-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-ms-forwarded-",
+    "x-original-",
+    "x-proxy",
+    "x-real-",
+    "x-vercel-",
+)
+"""Beginnings of such headers."""
 
 
 def require_local(headers: Mapping[str, str], peer: str) -> None:
@@ -79,22 +138,52 @@ def require_same_origin(headers: Mapping[str, str]) -> None:
         )
 
 
-def require_token(headers: Mapping[str, str], token: str) -> None:
-    """Refuse (401) a call that does not carry this home's token."""
-    scheme, _, given = headers.get("authorization", "").strip().partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(given.strip()), _bytes(token)):
-        raise TokenRefused(
-            "this needs the daemon's token",
-            hint="send `Authorization: Bearer <content of the file token in the OrgLoop home>`",
-            status=401,
+class TokenGuard:
+    """Lets in a call that carries this home's token. Calls with another one are few in a second."""
+
+    def __init__(self, token: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._token = _bytes(token)
+        self._now = now
+        self._second = 0.0
+        self._wrong = 0
+        self._silent_until = 0.0
+
+    def require(self, headers: Mapping[str, str]) -> None:
+        """Refuse a call without the token (401), or with a wrong one too many within a second (429)."""
+        scheme, _, given = headers.get("authorization", "").strip().partition(" ")
+        if scheme.lower() == "bearer" and hmac.compare_digest(_bytes(given.strip()), self._token):
+            return
+        if not given:
+            raise _needs_token()
+        now = self._now()
+        if now - self._second >= 1:
+            self._second, self._wrong = now, 0
+        self._wrong += 1
+        if self._wrong <= GUESSES:
+            raise _needs_token()
+        if now >= self._silent_until:
+            self._silent_until = now + 60
+            log.warning("a program on this machine tries one wrong token after another at /control")
+        raise TooManyGuesses(
+            "too many calls with a wrong token",
+            hint="wait a second, then send the content of the file token in the OrgLoop home",
+            status=429,
         )
+
+
+def _needs_token() -> TokenRefused:
+    return TokenRefused(
+        "this needs the daemon's token",
+        hint="send `Authorization: Bearer <content of the file token in the OrgLoop home>`",
+        status=401,
+    )
 
 
 def forwarding_header(headers: Mapping[str, str]) -> str:
     """The first header that a tunnel or proxy has added, or nothing."""
     for name in headers:
         lower = name.lower()
-        if lower in FORWARDED or lower.startswith("x-forwarded-"):
+        if lower in FORWARDED or lower.startswith(FORWARDED_FAMILIES):
             return name
     return ""
 
