@@ -16,9 +16,8 @@ import apsw
 from bench.figure import Figure, median
 from orgloop.core.delivery import DeliveryPolicy, State, move
 from orgloop.core.happening import Delivered
-from orgloop.journal import statements
 from orgloop.journal.model import Acceptance, ClaimWant, NewDelivery, NewEvent, Settlement, Try
-from orgloop.journal.sqlite import SqliteJournal, open_journal
+from orgloop.journal.sqlite import SqliteJournal, open_journal, statements
 from orgloop.journal.sqlite.connection import file_place, open_writing
 from orgloop.journal.sqlite.migrate import migrate
 

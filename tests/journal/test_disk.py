@@ -162,8 +162,9 @@ async def test_a_full_disk_for_real(home: Path) -> None:
     """SQLite itself says that the file may not grow."""
     journal = await open_journal(home, project="p", clock=lambda: 0)
     await enter(journal, "1")
-    connection = journal._writer._store._connection
-    assert connection is not None
+    tx = journal._writer._store._tx
+    assert tx is not None
+    connection = tx.connection
     connection.pragma("max_page_count", connection.pragma("page_count"))
     big = "x" * 100_000
     with pytest.raises(JournalUnavailable, match="full"):

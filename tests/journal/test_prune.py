@@ -79,6 +79,13 @@ async def test_it_goes_page_by_page_past_what_stays(journal: Journal, reader: Re
     assert events(reader) == ["evt_stays"]
 
 
+async def test_it_finds_what_lies_far_behind_work_that_goes_on(journal: Journal, reader: Reader) -> None:
+    await accept(journal, *(event(f"stays-{number}", delivery(str(number))) for number in range(600)))
+    await accept(journal, event("goes"))
+    assert await journal.prune(before=1, seen_before=0, limit=1) == 1
+    assert reader.event("evt_goes") is None
+
+
 async def test_a_prompt_file_goes_with_the_last_step_that_carried_it(
     journal: Journal, reader: Reader
 ) -> None:

@@ -14,9 +14,8 @@ import pytest
 from orgloop.core.delivery import State
 from orgloop.core.derive import Happened
 from orgloop.errors import JournalDamaged, JournalTooNew
-from orgloop.journal import statements
 from orgloop.journal.model import Query
-from orgloop.journal.sqlite import filters
+from orgloop.journal.sqlite import filters, statements
 from orgloop.journal.sqlite.migrate import Migration, migrate, migrations
 from orgloop.journal.sqlite.reader import page_sql
 from orgloop.journal.verbs import moves

@@ -11,7 +11,7 @@ from typing import Final, cast
 import apsw
 
 from orgloop.errors import JournalDamaged, JournalTooNew
-from orgloop.journal.statements import read_sql
+from orgloop.journal.sqlite.statements import read_sql
 
 APPLICATION_ID: Final = 0x4F4C4A31
 """What marks a SQLite file as a journal of OrgLoop."""

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 import apsw
 
 from orgloop.errors import JournalError
-from orgloop.journal import statements
 from orgloop.journal.model import (
     AppliedRow,
     BacklogRow,
@@ -27,7 +26,7 @@ from orgloop.journal.model import (
     SourceRow,
     StepRow,
 )
-from orgloop.journal.sqlite import filters, rows
+from orgloop.journal.sqlite import filters, rows, statements
 from orgloop.journal.sqlite.connection import Place, open_reading, translated
 from orgloop.journal.sqlite.filters import Conditions, Listing
 from orgloop.journal.sqlite.migrate import migrations, schema_version

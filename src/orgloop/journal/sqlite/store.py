@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import apsw
 
 from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable
-from orgloop.journal import statements
+from orgloop.journal.sqlite import statements
 from orgloop.journal.sqlite.connection import Place, is_store_fault, open_writing, shut, translated
 from orgloop.journal.sqlite.migrate import migrate
-from orgloop.journal.verbs.transaction import Sequence, Transaction, Work
+from orgloop.journal.sqlite.statements import SqliteTx
+from orgloop.journal.verbs.transaction import Joint, Transaction, Work
 
 _SQL: Final = statements.load("store.sql")
 
@@ -40,9 +41,8 @@ class Store:
         self.place = place
         self.project = project
         self._checkpoint_pages = checkpoint_pages
-        self._connection: apsw.Connection | None = None
-        self._retired: apsw.Connection | None = None
-        self._sequence = Sequence(0)
+        self._tx: SqliteTx | None = None
+        self._retired: SqliteTx | None = None
         self._log_pages = 0
         self._copy_at = checkpoint_pages
 
@@ -56,21 +56,21 @@ class Store:
             migrate(connection, self.place.name)
             if check:
                 _check(connection, self.place.name)
-            self._sequence = Sequence(connection.execute(_SQL["last_number"]).get)
+            tx = SqliteTx(connection, self.project, connection.execute(_SQL["last_number"]).get)
         except BaseException as exc:
             shut(connection)
             if isinstance(exc, apsw.Error):
                 raise translated(exc, self.place.name) from exc
             raise
         connection.set_wal_hook(self._note_log)
-        self._connection = connection
+        self._tx = tx
         if self._retired is not None:
-            shut(self._retired)
+            shut(self._retired.connection)
             self._retired = None
 
     def run(self, group: Seq[Work]) -> Seq[Answer]:
         """Run a group; it is on the disk when this returns. Never raises: failures are answers."""
-        if self._connection is None:
+        if self._tx is None:
             try:
                 self.open()
             except JournalError as exc:
@@ -87,29 +87,30 @@ class Store:
 
     def tidy(self) -> None:
         """Copy the write-ahead log into the file once it is long. Called when everybody has their answer."""
-        if self._connection is None or self._log_pages < self._copy_at:
+        if self._tx is None or self._log_pages < self._copy_at:
             return
         # A reader may keep the log from starting over: then it is copied again only once it has grown.
         self._copy_at = self._log_pages + self._checkpoint_pages
         try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._tx.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         except apsw.Error:
             # The log keeps everything; what is wrong with the file shows at the next commit.
             self._retire()
 
     def close(self) -> None:
         """Close the connection. The last one to close empties the write-ahead log."""
-        for connection in (self._connection, self._retired):
-            if connection is not None:
-                shut(connection)
-        self._connection = self._retired = None
+        for tx in (self._tx, self._retired):
+            if tx is not None:
+                shut(tx.connection)
+        self._tx = self._retired = None
 
     def _commit(self, group: Seq[Work], how: _How) -> Seq[Answer]:
-        connection = self._connection
-        assert connection is not None
+        tx = self._tx
+        assert tx is not None
+        connection = tx.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            answers = how(connection, Transaction(connection, self._sequence, self.project), group)
+            answers = how(tx, group)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -117,14 +118,15 @@ class Store:
             raise
         return answers
 
-    def _one_by_one(self, connection: apsw.Connection, _: Transaction, group: Seq[Work]) -> Seq[Answer]:
+    def _one_by_one(self, tx: SqliteTx, group: Seq[Work]) -> Seq[Answer]:
         answers = []
+        connection = tx.connection
         for work in group:
             connection.execute("SAVEPOINT item")
             try:
-                tx = Transaction(connection, self._sequence, self.project)
-                answer = Answer(work(tx))
-                tx.flush()
+                transaction = Transaction(tx)
+                answer = Answer(work(transaction))
+                transaction.flush()
             except Exception as exc:
                 if is_store_fault(exc):
                     raise
@@ -147,10 +149,10 @@ class Store:
         has open reads it to its end, and would find the commit that failed.
         """
         if self._retired is None:
-            self._retired = self._connection
-        elif self._connection is not None:
-            shut(self._connection)
-        self._connection = None
+            self._retired = self._tx
+        elif self._tx is not None:
+            shut(self._tx.connection)
+        self._tx = None
 
     def _note_log(self, _: apsw.Connection, __: str, pages: int) -> int:
         if pages < self._log_pages:
@@ -159,7 +161,7 @@ class Store:
         return apsw.SQLITE_OK
 
 
-_How = Callable[[apsw.Connection, Transaction, Seq[Work]], Seq[Answer]]
+_How = Callable[[SqliteTx, Seq[Work]], Seq[Answer]]
 
 
 def _refuse(error: JournalError, group: Seq[Work], cause: Exception | None = None) -> Seq[Answer]:
@@ -172,13 +174,16 @@ def _refuse(error: JournalError, group: Seq[Work], cause: Exception | None = Non
     return answers
 
 
-def _together(_: apsw.Connection, tx: Transaction, group: Seq[Work]) -> Seq[Answer]:
+def _together(tx: SqliteTx, group: Seq[Work]) -> Seq[Answer]:
+    transaction = Transaction(tx)
     answers: list[Answer] = []
     for kind, neighbours in groupby(group, type):
-        together = getattr(kind, "together", None)
         works = list(neighbours)
-        answers += map(Answer, together(tx, works) if together else [work(tx) for work in works])
-    tx.flush()
+        if issubclass(kind, Joint):
+            answers += map(Answer, kind.together(transaction, cast("list[Joint]", works)))
+        else:
+            answers += [Answer(work(transaction)) for work in works]
+    transaction.flush()
     return answers
 
 

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Seq
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from orgloop.core.delivery import BLOCKING, FINISHED, State
 from orgloop.core.happening import DropReason
-from orgloop.journal import statements
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.verbs.transaction import Transaction
-
-_SQL: Final = statements.load("accept.sql")
 
 
 def accept(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
     """Insert what is new, answer for what is not, move the checkpoint."""
     answers = _answers(tx, acceptance)
     if acceptance.checkpoint is not None:
-        tx.execute(_SQL["set_checkpoint"], (acceptance.source, acceptance.checkpoint, acceptance.at))
+        tx.change("set_checkpoint", (acceptance.source, acceptance.checkpoint, acceptance.at))
     return answers
 
 
 def checkpoint(tx: Transaction, source: str) -> str | None:
     """How far the source's polls came."""
-    found: str | None = tx.execute(_SQL["get_checkpoint"], (source,)).get
+    found: str | None = tx.value("get_checkpoint", (source,))
     return found
 
 
 def polled(tx: Transaction, source: str, at: int, error: str) -> None:
     """Note a poll that brought nothing new, or failed."""
     if error:
-        tx.execute(_SQL["poll_failed"], (source, at, error))
+        tx.change("poll_failed", (source, at, error))
     else:
-        tx.execute(_SQL["polled"], (source, at))
+        tx.change("polled", (source, at))
 
 
 def claim_keys(tx: Transaction, route: str, delivery: str, at: int, once: Iterable[tuple[str, int]]) -> str:
@@ -48,13 +45,12 @@ def claim_keys(tx: Transaction, route: str, delivery: str, at: int, once: Iterab
     """
     taken = []
     for key, window in once:
-        owner, since = tx.execute(_SQL["owner"], (route, key)).fetchone() or ("", at)
+        owner, since = tx.one("owner", (route, key)) or ("", at)
         if owner not in ("", delivery) and abs(at - since) < window:
             return str(owner)
         if not owner or (owner != delivery and since < at):
             taken.append((route, key, at, at + window, delivery))
-    if taken:
-        tx.executemany(_SQL["own"], taken)
+    tx.change_each("own", taken)
     return ""
 
 
@@ -72,7 +68,7 @@ def _answers(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
         return [Accepted(event_id=first, duplicate=True)] * len(events)
     answers = _insert_new(tx, acceptance)
     if answers[0].duplicate:
-        tx.execute(_SQL["answer_request_with"], (answers[0].event_id, source, request))
+        tx.change("answer_request_with", (answers[0].event_id, source, request))
     return answers
 
 
@@ -84,7 +80,7 @@ def _insert_new(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
         first = None
         if event.identity is not None:
             first = _first(tx, source, "event", event.identity, event.id, at)
-            if first is None and event.identity == event.id and tx.execute(_SQL["is_there"], (event.id,)).get:
+            if first is None and event.identity == event.id and tx.value("is_there", (event.id,)):
                 # Handed in again by the id that it was given here.
                 first = event.id
         if first is not None:
@@ -99,9 +95,9 @@ def _insert_new(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
 
 def _first(tx: Transaction, source: str, kind: str, key: str, event_id: str, at: int) -> str | None:
     """The event that had this key before, or None if it is this one's now."""
-    if tx.execute(_SQL["see"], (source, kind, key, event_id, at)).connection.changes():
+    if tx.change("see", (source, kind, key, event_id, at)):
         return None
-    first: str = tx.execute(_SQL["seen"], (source, kind, key)).get
+    first: str = tx.value("seen", (source, kind, key))
     return first
 
 

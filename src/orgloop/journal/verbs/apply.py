@@ -11,12 +11,9 @@ import orjson
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import Hold, HoldReason, Prepare, Released
-from orgloop.journal import statements
 from orgloop.journal.model import AppliedRow
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction
-
-_SQL: Final = statements.load("operate.sql")
 
 _GONE: Final = Hold(reason=HoldReason.REMOVED, detail="its route is no longer in the project")
 _BACK: Final = Released(by="its route, which is back")
@@ -35,15 +32,15 @@ def apply(
     Nobody waits for an actor that is gone: its pause ends.
     """
     tx.flush()
-    tx.execute(
-        _SQL["apply"],
+    tx.change(
+        "apply",
         (tx.next(), applied.at, applied.project, applied.root, orjson.dumps(applied.snapshot).decode()),
     )
-    tx.execute(_SQL["keep_applied"])
+    tx.change("keep_applied")
     for actor in [actor for actor in tx.pauses if actor not in actors]:
         moves.end_pause(tx, actor, now)
     binding = _Binding(routes, actors, changed)
-    found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in tx.execute(_SQL["waiting_work"]))
+    found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in tx.rows("waiting_work"))
     counts: Counter[str] = Counter()
     for seq, decided in [(seq, decided) for seq, decided in found if decided is not None]:
         counts.update(_bind(tx, seq, decided, now))

@@ -6,17 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
-import orjson
-
 from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
 from orgloop.core.delivery import Facts, State
 from orgloop.core.happening import Hold
-from orgloop.journal import statements
 from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, PauseRow, ToPrepare
 from orgloop.journal.verbs import moves
-from orgloop.journal.verbs.transaction import Transaction
-
-_SQL: Final = statements.load("claim.sql")
+from orgloop.journal.verbs.transaction import Transaction, listed
 
 PAGE: Final = 32
 MOST_HELD: Final = 8 * PAGE
@@ -34,13 +29,13 @@ class _Going:
     """What goes on in this home, with what this transaction adds."""
 
     def __init__(self, tx: Transaction, now: int) -> None:
-        busy = tx.execute(_SQL["busy"]).fetchall()
+        busy = tx.rows("busy")
         self.total = len(busy)
         self.actors = Counter(actor for actor, _, _, _ in busy)
         self.routes = Counter(route for _, route, _, _ in busy)
         self.directories = {directory for _, _, directory, _ in busy if directory is not None}
         starting = sum(state == State.RUNNING for _, _, _, state in busy)
-        self.hour = starting + tx.execute(_SQL["runs_since"], (now - _HOUR, now)).get
+        self.hour = starting + tx.value("runs_since", (now - _HOUR, now))
 
     def usage(self, want: Want) -> Usage:
         return Usage(
@@ -88,13 +83,13 @@ class _Claim:
 
     def _knocks(self, pause: PauseRow) -> bool:
         """Whether a knock is on its way. A run that answers it says so to the journal alone."""
-        knocks: bool = self.tx.execute(_SQL["knocking"], (pause.actor, pause.until)).get
+        knocks = bool(self.tx.value("knocking", (pause.actor, pause.until)))
         if knocks:
             self._due_at(self.now + LOOK_AFTER_KNOCK_MS)
         return knocks
 
     def _take_all(self, want: ClaimWant, slots: int, pause: PauseRow | None) -> None:
-        rows = self.tx.execute(_SQL["due"], (want.actor, self.now, slots)).fetchall()
+        rows = self.tx.rows("due", (want.actor, self.now, slots))
         self._take([row[0] for row in rows], want)
         self.wakes += [_wake(row, pause) for row in rows]
 
@@ -104,8 +99,8 @@ class _Claim:
         most = len(self.held) + MOST_HELD
         while len(self.held) < most:
             # What was looked at has been taken or held, or its route must wait: each page is a new one.
-            page = (want.actor, self.now, orjson.dumps(must_wait).decode(), PAGE)
-            candidates = self.tx.execute(_SQL["candidates"], page).fetchall()
+            page = (want.actor, self.now, listed(must_wait), PAGE)
+            candidates = self.tx.rows("candidates", page)
             if not candidates:
                 return
             for seq, *facts in candidates:
@@ -137,12 +132,12 @@ class _Claim:
         return 0 if pause is None else max(0, self.now - max(pause.since, age_from))
 
     def _take_one(self, seq: int, want: ClaimWant, pause: PauseRow | None) -> None:
-        row = self.tx.execute(_SQL["one"], (seq,)).fetchone()
+        row = self.tx.one("one", (seq,))
         self._take([seq], want)
         self.wakes.append(_wake(row, pause))
 
     def _take(self, seqs: Sequence[int], want: ClaimWant) -> None:
-        self.tx.execute(_SQL["take"], (orjson.dumps(seqs).decode(), self.now, want.directory))
+        self.tx.change("take", (listed(seqs), self.now, want.directory))
 
     def _hold(self, seq: int, verdict: Hold) -> None:
         row = moves.load(self.tx, seq)
@@ -152,7 +147,7 @@ class _Claim:
     def _note_next(self, actor: str, earliest: int) -> None:
         """When something of the actor is due by time alone; not before its pause ends."""
         paused = earliest > self.now
-        due = self.tx.execute(_SQL["later"], (actor, -1 if paused else self.now)).get
+        due = self.tx.value("later", (actor, -1 if paused else self.now))
         if due is not None:
             self._due_at(max(due, earliest))
 
@@ -179,7 +174,7 @@ def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
             actor=row[4],
             document=row[5],
         )
-        for row in tx.execute(_SQL["to_prepare"], (route, limit))
+        for row in tx.rows("to_prepare", (route, limit))
     ]
 
 

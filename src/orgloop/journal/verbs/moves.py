@@ -16,12 +16,9 @@ from typing import Any, Final
 from orgloop.core import delivery as core
 from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
 from orgloop.core.happening import Happening, Prepare
-from orgloop.journal import statements
 from orgloop.journal.model import PauseRow
 from orgloop.journal.verbs.accept import steps_json
 from orgloop.journal.verbs.transaction import Transaction
-
-_SQL: Final = statements.load("moves.sql")
 
 WORDS: Final[Mapping[type, str]] = {
     kind: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower() for kind in typing.get_args(Happening)
@@ -75,13 +72,13 @@ class Row:
 
 def find(tx: Transaction, delivery_id: str) -> Row | None:
     """The delivery with this id."""
-    found = tx.execute(_SQL["find"], (delivery_id,)).fetchone()
+    found = tx.one("find", (delivery_id,))
     return None if found is None else _row(found)
 
 
 def load(tx: Transaction, seq: int) -> Row:
     """The delivery with this seq, which is known to be there."""
-    return _row(tx.execute(_SQL["load"], (seq,)).fetchall()[0])
+    return _row(tx.rows("load", (seq,))[0])
 
 
 def happen(tx: Transaction, row: Row, happening: Happening, now: int, *, by: str = "") -> Move:
@@ -101,8 +98,8 @@ def write(
     after = replace(to, state=move.state, pos=pos)
     stays = row.queued and after.queued and (after.key, after.pos) == (row.key, row.pos)
     head = row.head if stays else int(move.state in BLOCKING and after.key is None)
-    tx.execute(
-        _SQL["write"],
+    tx.change(
+        "write",
         (
             row.seq,
             move.state,
@@ -142,12 +139,12 @@ def write(
 
 def promote(tx: Transaction, actor: str, key: str | None) -> None:
     """Give a key that lost its head its next one."""
-    tx.execute(_SQL["promote"], (actor, key))
+    tx.change("promote", (actor, key))
 
 
 def repoint(tx: Transaction, row: Row, actor: str, runs: bool) -> None:
     """Another actor for a delivery that waits for its turn or for a person."""
-    tx.execute(_SQL["repoint"], (row.seq, actor, runs, 0 if row.queued else row.head))
+    tx.change("repoint", (row.seq, actor, runs, 0 if row.queued else row.head))
     if row.queued:
         if row.head:
             promote(tx, row.actor, row.key)
@@ -182,13 +179,13 @@ def end_pause(tx: Transaction, actor: str, now: int) -> None:
         return
     if now - pause.since >= COUNTS_AS_AGE_MS:
         for query in ("rejuvenate_heads", "rejuvenate_others"):
-            tx.execute(_SQL[query], (actor, pause.since, now))
+            tx.change(query, (actor, pause.since, now))
     tx.resume(actor)
 
 
 def _join(tx: Transaction, actor: str, key: str | None, pos: int) -> None:
     """Let a row that is in a key's queue now be its head, if it comes before a head that has not begun."""
-    tx.execute(_SQL["yield_head"], (actor, key, pos))
+    tx.change("yield_head", (actor, key, pos))
     promote(tx, actor, key)
 
 

@@ -6,17 +6,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import orjson
-
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
 from orgloop.core.happening import Discarded, Drop, DropReason, Happening, Released, Retried
 from orgloop.errors import Conflict, NotFound
-from orgloop.journal import statements
 from orgloop.journal.model import DaemonRow
 from orgloop.journal.verbs import moves
-from orgloop.journal.verbs.transaction import Transaction
+from orgloop.journal.verbs.transaction import Transaction, listed
 
-_SQL: Final = statements.load("operate.sql")
+_PAGE: Final = 256
+"""Events that are looked at in one statement."""
 
 _NEXT: Final[Mapping[State, str]] = {
     State.PREPARING: "Its transforms run by themselves; look again in a moment.",
@@ -56,28 +54,28 @@ def recover(tx: Transaction, now: int) -> Mapping[str, int]:
     The one move that is written as SQL: its size is not known, and nothing is loaded.
     """
     tx.flush()
-    last_seen = tx.execute(_SQL["last_seen"]).get
+    last_seen = tx.value("last_seen")
     if last_seen is not None and last_seen > now:
         set_back(tx, now, last_seen - now)
-        tx.execute(_SQL["seen_by_now"], (now,))
-    tx.execute(_SQL["recover_steps"], (now, tx.sequence.last, CRASHES_BEFORE_HOLD))
-    states = [state for (state,) in tx.execute(_SQL["recover"], (now, CRASHES_BEFORE_HOLD))]
-    tx.sequence.last += len(states)
+        tx.change("seen_by_now", (now,))
+    first = tx.next(tx.value("interrupted"))
+    tx.change("recover_steps", (now, first, CRASHES_BEFORE_HOLD))
+    states = [state for (state,) in tx.rows("recover", (now, CRASHES_BEFORE_HOLD))]
     if states:
-        tx.execute(_SQL["promote_all"])
+        tx.change("promote_all")
     return dict(Counter(states))
 
 
 def set_back(tx: Transaction, now: int, by: int) -> None:
     """The clock was set back by so many ms and says `now`: nothing has to wait until it catches up."""
     for query in ("set_back_heads", "set_back_others", "set_back_pauses"):
-        tx.execute(_SQL[query], (now, by))
+        tx.change(query, (now, by))
     tx.forget_pauses()
 
 
 def expire(tx: Transaction, now: int, held_before: int, limit: int) -> int:
     """Drop what was held before that time, a page of it. Returns how many."""
-    seqs = [seq for (seq,) in tx.execute(_SQL["held_before"], (held_before, limit))]
+    seqs = [seq for (seq,) in tx.rows("held_before", (held_before, limit))]
     for seq in seqs:
         row = moves.load(tx, seq)
         detail = f"held for {row.reason}, and nobody decided"
@@ -94,39 +92,37 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
     or keys can go.
     """
     tx.flush()
-    tx.execute(_SQL["raise_floor"], (tx.sequence.last,))
+    tx.change("raise_floor", (tx.next(),))
     events = _finished(tx, before, limit)
     if events:
-        page = orjson.dumps(events).decode()
-        sops = [hash_ for (hash_,) in tx.execute(_SQL["doomed_sops"], (page,))]
+        page = listed(events)
+        sops = [hash_ for (hash_,) in tx.rows("doomed_sops", (page,))]
         for query in ("delete_steps", "delete_runs", "delete_deliveries", "delete_events"):
-            tx.execute(_SQL[query], (page,))
-        tx.execute(_SQL["delete_sops"], (orjson.dumps(sops).decode(),))
+            tx.change(query, (page,))
+        tx.change("delete_sops", (listed(sops),))
     most = limit * 4
-    known = [
-        tx.execute(_SQL[query], (seen_before, most)).connection.changes()
-        for query in ("delete_seen", "delete_owned")
-    ]
-    tx.execute(_SQL["shrink"]).fetchall()
+    known = [tx.change(query, (seen_before, most)) for query in ("delete_seen", "delete_owned")]
+    tx.rows("shrink")
     return limit if most in known else len(events)
 
 
 def beat(tx: Transaction, life: DaemonRow) -> None:
     """Write a daemon's life."""
-    tx.execute(
-        _SQL["beat"],
+    tx.change(
+        "beat",
         (life.started_at, life.last_seen, life.ended_at, life.pid, life.port, life.version),
     )
-    tx.execute(_SQL["keep_daemons"])
+    tx.change("keep_daemons")
 
 
 def _finished(tx: Transaction, before: int, limit: int) -> Sequence[int]:
     found: list[int] = []
-    rows = tx.execute(_SQL["oldest_events"], (before,))
-    for seq, at, goes_on in rows:
-        if at >= before or len(found) == limit:
-            break
-        if not goes_on:
-            found.append(seq)
-    rows.close()
+    last = 0
+    while page := tx.rows("oldest_events", (before, last, _PAGE)):
+        for seq, at, goes_on in page:
+            if at >= before or len(found) == limit:
+                return found
+            if not goes_on:
+                found.append(seq)
+        last = page[-1][0]
     return found

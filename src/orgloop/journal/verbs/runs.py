@@ -10,15 +10,11 @@ import orjson
 
 from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.happening import NotStarted
-from orgloop.journal import statements
 from orgloop.journal.model import OpenRun, RunEnd, RunStart
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.accept import accept
 from orgloop.journal.verbs.settle import has_answered, settle
 from orgloop.journal.verbs.transaction import Transaction
-
-_SQL: Final = statements.load("runs.sql")
-_MOVES: Final = statements.load("moves.sql")
 
 NOT_STARTED: Final = "not_started"
 """The reason of a run that never began its work. Such a run has no outcome."""
@@ -52,9 +48,9 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
     if not settle(tx, start.settlement):
         return False
     key, session_id = start.session or ("", None)
-    known = tx.execute(_SQL["session"], (start.actor, key)).get if key else None
-    tx.execute(
-        _SQL["insert_run"],
+    known = tx.value("session", (start.actor, key)) if key else None
+    tx.change(
+        "insert_run",
         (
             tx.next(),
             start.run_id,
@@ -80,9 +76,7 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
 
 def note_run(tx: Transaction, run_id: str, note: Note) -> None:
     """What a run said last. That it works ends its actor's pause."""
-    row = tx.execute(
-        _SQL["note_run"], (run_id, note.last_line, note.offset, note.at, note.session_id, note.cost_usd)
-    ).fetchone()
+    row = tx.one("note_run", (run_id, note.last_line, note.offset, note.at, note.session_id, note.cost_usd))
     if row is None:
         return
     actor, key = row
@@ -94,13 +88,13 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
 
 def end_run(tx: Transaction, end: RunEnd) -> bool:
     """End a run and its delivery; False if it has ended before."""
-    found = tx.execute(_SQL["open_run"], (end.run_id,)).fetchone()
+    found = tx.one("open_run", (end.run_id,))
     if found is None:
         return False
     run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key = found
     began = not isinstance(end.happening, NotStarted)
-    tx.execute(
-        _SQL["close_run"],
+    tx.change(
+        "close_run",
         (
             run_seq,
             end.at if end.ended_at is None else end.ended_at,
@@ -162,14 +156,14 @@ def open_runs(tx: Transaction) -> Sequence[OpenRun]:
                 crashes=row[21],
             ),
         )
-        for row in tx.execute(_SQL["open_runs"])
+        for row in tx.rows("open_runs")
     ]
 
 
 def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *, owner: str | None) -> None:
     move = end.move
-    tx.execute(
-        _MOVES["end_run"],
+    tx.change(
+        "end_run",
         (
             delivery,
             move.state,
@@ -202,12 +196,12 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
 def _session_after(tx: Transaction, end: RunEnd, actor: str, key: str, *, fresh: bool) -> None:
     """What the key leads to now. `fresh`: the run would have begun its session, but never did."""
     if end.forget_session:
-        tx.execute(_SQL["forget_session"], (actor, key))
+        tx.change("forget_session", (actor, key))
     elif fresh:
-        tx.execute(_SQL["forget_session_of_run"], (actor, key, end.run_id))
+        tx.change("forget_session_of_run", (actor, key, end.run_id))
     if end.session_id is not None:
         _remember(tx, actor, key, end.session_id, end.run_id, end.at)
 
 
 def _remember(tx: Transaction, actor: str, key: str, session_id: str, run_id: str, at: int) -> None:
-    tx.execute(_SQL["remember_session"], (actor, key, session_id, run_id, at))
+    tx.change("remember_session", (actor, key, session_id, run_id, at))

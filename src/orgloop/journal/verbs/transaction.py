@@ -1,41 +1,58 @@
-"""One transaction in the making: its statements, the sequence, and what is summed up before it commits."""
+"""What a verb writes through: a transaction of a store, and what is summed up before it commits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
-import apsw
+import orjson
 
 from orgloop.core.delivery import State
-from orgloop.journal import statements
 from orgloop.journal.model import PauseRow
-from orgloop.journal.statements import Bulk
 
-_ACCEPT: Final = statements.load("accept.sql")
-_MOVES: Final = statements.load("moves.sql")
-
-_EVENTS: Final = Bulk(_ACCEPT["insert_event"])
-_DELIVERIES: Final = Bulk(_ACCEPT["insert_delivery"])
-_STEPS: Final = Bulk(_MOVES["insert_step"])
+Values = tuple[Any, ...]
 
 
-class Sequence:
-    """Numbers that only grow, for every table. A transaction that fails leaves a gap."""
+class Tx(Protocol):
+    """One transaction of a store: named statements, and numbers.
 
-    __slots__ = ("last",)
+    What a statement says in its database's own words is the store's affair. Lists travel as JSON: see
+    `listed`.
+    """
 
-    def __init__(self, last: int) -> None:
-        self.last = last
+    @property
+    def project(self) -> str:
+        """The project whose rows are written."""
+        ...
 
-    def next(self) -> int:
-        """The next number."""
-        self.last += 1
-        return self.last
+    def rows(self, name: str, values: Values = ()) -> list[Any]:
+        """All rows that the statement brings."""
+        ...
+
+    def one(self, name: str, values: Values = ()) -> Any:
+        """The first row, or None."""
+        ...
+
+    def value(self, name: str, values: Values = ()) -> Any:
+        """The first row's only column, or None."""
+        ...
+
+    def change(self, name: str, values: Values = ()) -> int:
+        """Run the statement. How many rows changed."""
+        ...
+
+    def change_each(self, name: str, rows: Sequence[Values]) -> int:
+        """Run it for each of these, in this order. A store may do many at once. How many rows changed."""
+        ...
+
+    def next(self, count: int = 1) -> int:
+        """Draw so many numbers; returns the first. They only grow, for all tables; a failure leaves a gap."""
+        ...
 
 
 class Transaction:
-    """What the verbs write through. New rows are sent in bulk; `flush` sends them now."""
+    """A `Tx` whose new rows are kept back and sent together; `flush` sends them now."""
 
     __slots__ = (
         "_deliveries",
@@ -45,19 +62,24 @@ class Transaction:
         "_routes",
         "_sources",
         "_steps",
-        "execute",
-        "executemany",
+        "change",
+        "change_each",
         "next",
+        "one",
         "project",
-        "sequence",
+        "rows",
+        "value",
     )
 
-    def __init__(self, connection: apsw.Connection, sequence: Sequence, project: str) -> None:
-        self.execute: Callable[..., Any] = connection.execute
-        self.executemany: Callable[..., Any] = connection.executemany
-        self.sequence = sequence
-        self.next = sequence.next
-        self.project = project
+    def __init__(self, tx: Tx) -> None:
+        # Bound here, not called through: every verb takes this way.
+        self.rows = tx.rows
+        self.one = tx.one
+        self.value = tx.value
+        self.change = tx.change
+        self.change_each = tx.change_each
+        self.next = tx.next
+        self.project = tx.project
         self._events: list[tuple[Any, ...]] = []
         self._deliveries: list[tuple[Any, ...]] = []
         self._queues: set[tuple[str, str]] = set()
@@ -116,7 +138,7 @@ class Transaction:
     def pauses(self) -> Mapping[str, PauseRow]:
         """The pauses of all actors that nobody answers for."""
         if self._paused is None:
-            rows = self.execute(_MOVES["pauses"])
+            rows = self.rows("pauses")
             self._paused = {
                 row[0]: PauseRow(actor=row[0], since=row[1], until=row[2], tries=row[3], reason=row[4])
                 for row in rows
@@ -129,12 +151,12 @@ class Transaction:
 
     def pause(self, row: PauseRow) -> None:
         """Write or extend a pause."""
-        self.execute(_MOVES["pause"], (row.actor, row.since, row.until, row.tries, row.reason))
+        self.change("pause", (row.actor, row.since, row.until, row.tries, row.reason))
         self._paused = None
 
     def resume(self, actor: str) -> None:
         """End a pause."""
-        self.execute(_MOVES["resume"], (actor,))
+        self.change("resume", (actor,))
         self._paused = None
 
     def forget_pauses(self) -> None:
@@ -144,22 +166,22 @@ class Transaction:
     def flush(self) -> None:
         """Send what was kept back, so that the statements that follow see it."""
         if self._events:
-            _EVENTS.run(self.execute, self._events)
+            self.change_each("insert_event", self._events)
             self._events.clear()
         if self._deliveries:
-            _DELIVERIES.run(self.execute, self._deliveries)
+            self.change_each("insert_delivery", self._deliveries)
             self._deliveries.clear()
         if self._queues:
-            self.executemany(_MOVES["promote"], self._queues)
+            self.change_each("promote", list(self._queues))
             self._queues.clear()
         if self._steps:
-            _STEPS.run(self.execute, self._steps)
+            self.change_each("insert_step", self._steps)
             self._steps.clear()
         for source, (at, events) in self._sources.items():
-            self.execute(_ACCEPT["count_events"], (source, at, events))
+            self.change("count_events", (source, at, events))
         self._sources.clear()
         for route, sums in self._routes.items():
-            self.execute(_ACCEPT["count_route"], (route, *sums.values()))
+            self.change("count_route", (route, *sums.values()))
         self._routes.clear()
 
     def _route(self, route: str) -> dict[str, Any]:
@@ -170,7 +192,22 @@ class Transaction:
 
 
 Work = Callable[[Transaction], Any]
-"""What runs inside a transaction. It may run twice: a group that fails is run again one by one.
+"""What runs inside a transaction. It may run twice: a group that fails is run again one by one."""
 
-Work of a class that has `together(tx, works)` is done with its neighbours of that class at once.
-"""
+
+class Joint(ABC):
+    """Work that is done together with its neighbours of the same class."""
+
+    @abstractmethod
+    def __call__(self, tx: Transaction) -> Any:
+        """Do it alone."""
+
+    @classmethod
+    @abstractmethod
+    def together(cls, tx: Transaction, works: Sequence[Self]) -> Sequence[Any]:
+        """Do all of these; what each returns. If it raises, each is done alone."""
+
+
+def listed(values: Sequence[int] | Sequence[str]) -> str:
+    """A list as one value of a statement."""
+    return orjson.dumps(values).decode()

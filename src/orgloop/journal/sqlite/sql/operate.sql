@@ -1,9 +1,14 @@
 -- The daemon's and the operator's hands.
 
+-- name: interrupted
+-- How many wakes our death interrupted.
+SELECT count(*) FROM deliveries INDEXED BY deliveries_busy
+WHERE state IN ('running', 'started') AND state = 'running';
+
 -- name: recover_steps
--- One step for each wake that our death interrupted. `?2` is the last seq in use, `?3` how many crashes hold it.
+-- One step for each of them. `?2` is the first's seq, `?3` how many crashes hold it.
 INSERT INTO steps (seq, at, delivery_seq, happening, state, attempt, reason, detail)
-SELECT ?2 + row_number() OVER (ORDER BY seq), ?1, seq, 'interrupted',
+SELECT ?2 - 1 + row_number() OVER (ORDER BY seq), ?1, seq, 'interrupted',
        iif(crashes + 1 >= ?3, 'held', 'pending'), attempts,
        iif(crashes + 1 >= ?3, 'crashes', ''),
        iif(crashes + 1 >= ?3, 'the daemon died ' || (crashes + 1) || ' times while it handled this', '')
@@ -89,11 +94,11 @@ WHERE state IN ('held', 'dead') AND state = 'held' AND changed_at < ?
 ORDER BY changed_at LIMIT ?;
 
 -- name: oldest_events
--- Events from the oldest on, and whether work of theirs goes on, or did at a time.
+-- A page of events from the oldest on, and whether work of theirs goes on, or did at a time.
 SELECT e.seq, e.at, EXISTS (
     SELECT 1 FROM deliveries d
     WHERE d.event_seq = e.seq AND (d.state NOT IN ('delivered', 'dropped', 'discarded') OR d.changed_at >= ?))
-FROM events e ORDER BY e.seq;
+FROM events e WHERE e.seq > ? ORDER BY e.seq LIMIT ?;
 
 -- name: doomed_sops
 -- Prompt files that the given events' steps carried.
