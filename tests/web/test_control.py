@@ -303,6 +303,8 @@ async def test_emit_puts_an_event_in(acme: Daemon) -> None:
         ({"hops": "two"}, "hops"),
         ({"hops": -1}, "hops"),
         ({"hops": True}, "hops"),
+        ({"hops": 2**70}, "hops"),
+        ({"hops": 1.5}, "hops"),
     ],
 )
 async def test_emit_refuses_what_is_no_event_and_names_the_field(

@@ -108,7 +108,7 @@ CASES: Final[dict[str, tuple[bytes, set[int]]]] = {
     "JSON that ends too soon": (post(b"/webhook/hooks", b'{"a":'), {400}),
     "an empty body": (post(b"/webhook/hooks", b""), {400}),
     "bytes that are no text": (post(b"/webhook/hooks", b'{"a":"\xff\xfe"}'), {400}),
-    "a surrogate alone": (post(b"/webhook/hooks", b'{"a":"\\ud800"}'), {400}),
+    "a surrogate alone": (post(b"/webhook/hooks", b'{"a":"\\ud800"}'), {200}),
     "a number beyond all measure": (post(b"/webhook/hooks", b'{"a":' + b"9" * 5_000 + b"}"), {200, 400}),
     "HTTP/1.0": (b"GET /api/status HTTP/1.0\r\n" + HOST + b"\r\n", {200}),
     "HTTP/1.0 without a Host": (b"GET /api/status HTTP/1.0\r\n\r\n", {403}),

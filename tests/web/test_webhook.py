@@ -14,9 +14,11 @@ import orjson
 import pytest
 
 from orgloop.config.model import Organization, SourceSpec
+from orgloop.core.json_text import dump_json
 from orgloop.errors import JournalUnavailable, Overloaded
 from orgloop.journal.model import Acceptance, Accepted
 from orgloop.plugin import Context, Draft, Inbound, Received, Reply, Settings, SourceKind
+from orgloop.runtime.dispatch.prompt import as_data
 from orgloop.web.webhook import Headers
 from tests.web.daemon import SECRET, Daemon, NoSettings, daemon
 from tests.web.raw import ask, post, wire
@@ -42,6 +44,28 @@ async def test_the_answer_names_the_event_that_was_committed(acme: Daemon) -> No
     row = acme.reader.event(event_id)
     assert row is not None
     assert (row.source, row.document["payload"]) == ("hooks", {"type": "ping", "n": 1})
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (b'{"type":"ping","id":1180591620717411303425}', b'{"type":"ping","id":1180591620717411303425}'),
+        (b'{"type":"ping","id":12345678901234567890.5}', b'{"type":"ping","id":12345678901234567890.5}'),
+        (rb'{"type":"ping","title":"cut \ud83d"}', b'{"type":"ping","title":"cut \xef\xbf\xbd"}'),
+    ],
+)
+async def test_numbers_and_text_come_out_as_they_came_in(sent: bytes, kept: bytes, acme: Daemon) -> None:
+    answer = await ask(acme.server.port, post(b"/webhook/hooks", sent))
+    assert answer.status == 200
+    await acme.settled("delivered")
+    [wake] = acme.actor.wakes
+    row = acme.reader.event(wake.event.id)
+    assert row is not None
+    assert dump_json(row.document["payload"]) == dump_json(wake.event.payload) == kept
+    question = f"GET /api/events/{row.id} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    said = await ask(acme.server.port, question.encode())
+    assert kept in said.body
+    assert kept.decode().split('":')[-1].rstrip("}") in as_data(wake.event)
 
 
 async def test_the_same_request_again_hears_the_first_event(acme: Daemon) -> None:

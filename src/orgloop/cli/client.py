@@ -115,9 +115,9 @@ class Client:
     def _call(
         self, method: str, path: str, body: Any = None, patience: float = PATIENCE
     ) -> Mapping[str, Any]:
-        import json
+        from orgloop.core.json_text import dump_json
 
-        data = json.dumps(body).encode() if body is not None else None
+        data = dump_json(body) if body is not None else None
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         return self._exchange(method, path, data, headers, patience)
 
@@ -125,13 +125,14 @@ class Client:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], patience: float
     ) -> Mapping[str, Any]:
         import http.client
-        import json
+
+        from orgloop.core.json_text import load_json
 
         connection = http.client.HTTPConnection("127.0.0.1", self.info.port, timeout=patience)
         try:
             connection.request(method, path, body, dict(headers))
             answer = connection.getresponse()
-            content = json.loads(answer.read())
+            content = load_json(answer.read())
             if not isinstance(content, dict):
                 raise ValueError("no object")
         except TimeoutError as exc:

@@ -81,33 +81,31 @@ def _routes_of(cli: Cli, event_id: str) -> list[str]:
 
 
 def _from_file(file: str) -> Any:
-    import orjson
-
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
     except OSError as exc:
         raise Refused(
             f"{file} cannot be read: {exc.strerror or exc}", hint="name a file, or - for standard input"
         ) from exc
-    return _parsed(content, "standard input" if file == "-" else file, orjson)
+    return _parsed(content, "standard input" if file == "-" else file)
 
 
 def _from_options(source: str | None, kind: str, event: str | None, payload: str | None) -> dict[str, Any]:
-    import orjson
-
     if source is None:
         raise Refused("an event needs a source", hint="name it with --source, or give a FILE")
     provenance: dict[str, Any] = {"platform": "orgloop", "author_type": "team_member"}
     if event is not None:
         provenance["platform_event"] = event
-    body = _parsed(payload.encode(), "--payload", orjson) if payload is not None else {}
+    body = _parsed(payload.encode(), "--payload") if payload is not None else {}
     return {"source": source, "type": kind, "provenance": provenance, "payload": body}
 
 
-def _parsed(content: bytes, where: str, orjson: Any) -> Any:
+def _parsed(content: bytes, where: str) -> Any:
+    from orgloop.core.json_text import NotJson, load_json
+
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as exc:
+        return load_json(content)
+    except NotJson as exc:
         raise Refused(
             f"{where} is not JSON: {exc}", hint="`orgloop test --generate webhook` prints a whole event"
         ) from exc

@@ -92,12 +92,11 @@ def _show_row(cli: Cli, reader: Reader | None, kind: str, name: str, now: int, *
 
 
 def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
-    import orjson
-
     from orgloop.cli.deliveries import failures, print_deliveries
     from orgloop.cli.screen.grid import print_block, print_facts, print_next
     from orgloop.cli.screen.times import ago, moment
     from orgloop.cli.screen.words import author_of, event_name, one_line
+    from orgloop.core.json_text import dump_json
     from orgloop.journal.model import Query
 
     row = reader.event(id)
@@ -130,7 +129,7 @@ def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
     else:
         out.line("  it woke nobody: `orgloop routes` shows who listens")
     out.line()
-    print_block(out, orjson.dumps(row.document, option=orjson.OPT_INDENT_2).decode())
+    print_block(out, dump_json(row.document, indent=True).decode())
     print_next(
         out,
         [

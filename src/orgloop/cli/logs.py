@@ -197,11 +197,11 @@ def _printer(cli: Cli, layout: str) -> Callable[[list[Record]], None]:
     import sys
 
     if cli.out.json or layout == "json":
-        import orjson
+        from orgloop.core.json_text import dump_json
 
         def show(records: list[Record]) -> None:
             for record in records:
-                sys.stdout.write(orjson.dumps(record.document(), default=str).decode() + "\n")
+                sys.stdout.write(dump_json(record.document(), default=str).decode() + "\n")
             sys.stdout.flush()
 
         return show

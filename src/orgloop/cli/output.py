@@ -90,10 +90,9 @@ class Output:
 
     def data(self, value: Any) -> None:
         """The command's one JSON document. Without `json` too: for commands that always print JSON."""
-        import orjson
+        from orgloop.core.json_text import dump_json
 
-        text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str)
-        sys.stdout.write(text.decode() + "\n")
+        sys.stdout.write(dump_json(value, indent=True, default=str).decode() + "\n")
 
     def raw(self, text: str) -> None:
         """Text that is the product itself, such as a schema: `quiet` and `json` do not hide it."""

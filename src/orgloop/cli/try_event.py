@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -113,7 +112,9 @@ def _try(
         cli.out.data(told[0] if len(told) == 1 else told)
         return
     if not trials:
-        said = f"; it answers {json.dumps(answer, ensure_ascii=False)}" if answer is not None else ""
+        from orgloop.core.json_text import text_of
+
+        said = f"; it answers {text_of(answer)}" if answer is not None else ""
         cli.out.warn(f"the source makes no event of this request{said}")
     for number, trial in enumerate(trials):
         if number:
@@ -140,12 +141,12 @@ def _document(cli: Cli, file: str | None) -> Any:
         if row is None:
             raise NotFound(f"there is no event {file}", hint="`orgloop events` lists what there is")
         return row.document
-    import orjson
+    from orgloop.core.json_text import NotJson, load_json
 
     content = _read(file)
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as exc:
+        return load_json(content)
+    except NotJson as exc:
         where = "standard input" if file in (None, "-") else file
         raise Refused(
             f"{where} is not JSON: {exc}",
@@ -250,8 +251,10 @@ def _show_wake(cli: Cli, one: RouteTrial, *, prompt: bool) -> None:
         out.line()
         print_block(out, one.prompt, indent=4)
     if out.verbose and one.changed is not None:
+        from orgloop.core.json_text import text_of
+
         out.line("    event after the transforms")
-        print_block(out, json.dumps(one.changed, indent=2, ensure_ascii=False), indent=4)
+        print_block(out, text_of(one.changed, indent=True), indent=4)
 
 
 def _show_other(cli: Cli, one: RouteTrial) -> None:
@@ -280,4 +283,6 @@ def _fails(out: Output, line: Line) -> str:
 
 
 def _value(out: Output, value: Any) -> str:
-    return out.cut(json.dumps(value, ensure_ascii=False), _LONG)
+    from orgloop.core.json_text import text_of
+
+    return out.cut(text_of(value), _LONG)

@@ -1,23 +1,21 @@
 """Reading and writing inside events: dot paths, JSON equality, values as text, `{{ }}` templates.
 
-Data is JSON: None, bool, int, float, str, lists (or tuples) and maps with text keys. It may be
+Data is JSON: None, bool, int, float, Decimal, str, lists (or tuples) and maps with text keys. It may be
 nested deeper than Python's stack allows, so nothing here recurses into it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
-import orjson
+from orgloop.core.json_text import number_text, text_of
 
 MAX_TREE_DEPTH: Final = 100
 """How deep a tree of templates may nest. It is written by hand, unlike the data."""
-
-_STRICT: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 class PathError(ValueError):
@@ -140,14 +138,12 @@ def as_text(value: object, missing: str = "") -> str:
         return missing
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int):
-        return int.__repr__(value)
-    if isinstance(value, float):
-        if value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, (int, float, Decimal)):
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
             return str(int(value))
-        written = _json(value)
+        written = number_text(value)
         return missing if written == "null" else written
-    return _json(value)
+    return text_of(value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -284,59 +280,3 @@ def _rendered(node: object, data: object, missing: str) -> object:
     if isinstance(node, list):
         return [_rendered(value, data, missing) for value in node]
     return node
-
-
-def _json(value: object) -> str:
-    """Compact JSON. Raises TypeError for what JSON cannot hold."""
-    try:
-        return orjson.dumps(value, option=_STRICT).decode()
-    except orjson.JSONEncodeError:
-        # orjson gives up beyond 254 levels and 64 bits, on lone surrogates and on foreign mappings.
-        return _json_by_steps(value)
-
-
-def _json_by_steps(value: object) -> str:
-    out: list[str] = []
-    outer: list[tuple[Iterator[tuple[str, object]], str]] = []
-    members: Iterator[tuple[str, object]] = iter([("", value)])
-    closing = ""
-    while True:
-        for prefix, item in members:
-            out.append(prefix)
-            if isinstance(item, (Mapping, list, tuple)):
-                outer.append((members, closing))
-                members = _members(item)
-                opening, closing = ("{", "}") if isinstance(item, Mapping) else ("[", "]")
-                out.append(opening)
-                break
-            out.append(_scalar(item))
-        else:
-            out.append(closing)
-            if not outer:
-                return "".join(out)
-            members, closing = outer.pop()
-
-
-def _members(container: Mapping[Any, object] | Sequence[object]) -> Iterator[tuple[str, object]]:
-    """What to write before each member, and the member."""
-    comma = ""
-    if isinstance(container, Mapping):
-        for key, item in container.items():
-            yield f"{comma}{_scalar(as_text(key, 'null'))}:", item
-            comma = ","
-    else:
-        for item in container:
-            yield comma, item
-            comma = ","
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if value is None or isinstance(value, (bool, float)):
-        return orjson.dumps(value).decode()
-    if isinstance(value, int):
-        return int.__repr__(value)
-    raise TypeError(
-        f"{type(value).__name__} is not JSON: convert it to text or a number before it enters an event"
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -167,11 +168,11 @@ def _names(document: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_plain(value: Any) -> bool:
-    return value is None or isinstance(value, str | bool | int | float)
+    return value is None or isinstance(value, str | bool | int | float | Decimal)
 
 
 def _label(value: Any) -> tuple[str, Any]:
     """A dictionary key under which JSON-equal values meet and others do not: true is not 1, 1 is 1.0."""
     if isinstance(value, bool):
         return "bool", value
-    return ("number", value) if isinstance(value, int | float) else ("other", value)
+    return ("number", value) if isinstance(value, int | float | Decimal) else ("other", value)

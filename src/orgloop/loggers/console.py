@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from shutil import get_terminal_size
 from typing import Any, Final, TextIO
 
@@ -18,6 +16,7 @@ from orgloop.plugin import (
     Record,
     RecordPhase,
     Settings,
+    dump_json,
     folded,
 )
 
@@ -136,16 +135,12 @@ class ConsoleLogger:
 
     def _metadata(self, metadata: Mapping[str, Any]) -> str:
         if self._settings.compact:
-            return f" metadata={_plain(_dumped(metadata, separators=(',', ':')))}"
-        pretty = _dumped(metadata, indent=2)
+            return f" metadata={_plain(dump_json(metadata, default=str).decode())}"
+        pretty = dump_json(metadata, indent=True, default=str).decode()
         return "".join(f"\n  {_plain(line)}" for line in f"metadata: {pretty}".split("\n"))
 
     def _in(self, color: str, shown: str) -> str:
         return f"\x1b[{_COLORS[color]}m{shown}\x1b[0m" if self._colored else shown
-
-
-_dumped: Final = partial(json.dumps, default=str, ensure_ascii=False)
-"""The library's own JSON, since it takes half a surrogate pair and numbers of any size."""
 
 
 def _subject(record: Record) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import gzip
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-import orjson
 from pydantic import AfterValidator, Field
 
 from orgloop.plugin import (
@@ -24,6 +22,7 @@ from orgloop.plugin import (
     Record,
     Settings,
     Size,
+    dump_json,
     timestamp,
 )
 
@@ -203,12 +202,7 @@ def _compress(rotated: Path) -> None:
 
 
 def _line(record: Record) -> bytes:
-    document = record.document()
-    try:
-        return orjson.dumps(document, default=str) + b"\n"
-    except TypeError:
-        # Half a surrogate pair, or numbers beyond 64 bits.
-        return json.dumps(document, default=str).encode() + b"\n"
+    return dump_json(record.document(), default=str) + b"\n"
 
 
 def _default_path() -> Path:

@@ -28,7 +28,7 @@ from orgloop.core.happening import (
     Throttled,
     Unavailable,
 )
-from orgloop.core.json_text import dump_json, parse_json
+from orgloop.core.json_text import NotJson, dump_json, load_json, parse_json
 from orgloop.core.lifecycle import (
     Lifecycle,
     LifecycleError,
@@ -191,6 +191,8 @@ __all__ = [
     "same",
     "set_at",
     "parse_json",
+    "load_json",
+    "NotJson",
     "dump_json",
     # signatures
     "sign",

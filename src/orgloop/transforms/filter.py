@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, ClassVar, Final, Self
 
-import orjson
 from pydantic import Field, model_validator
 
 from orgloop.plugin import (
@@ -25,6 +24,7 @@ from orgloop.plugin import (
     TransformPlugin,
     TransformResult,
     as_text,
+    dump_json,
     same,
 )
 from orgloop.transforms.helper import Helper, HelperFailed, check
@@ -152,7 +152,7 @@ class SlowPatternFilter(HelpedFilter):
             if condition.test(value):
                 return True
             for number in condition.slow:
-                if await self._helper.ask(orjson.dumps([number, regex_text(value)])):
+                if await self._helper.ask(dump_json([number, regex_text(value)])):
                     return True
         return False
 

@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from orgloop.plugin import (
+    dump_json,
     humanize,
+    load_json,
     started,
 )
 
@@ -76,7 +76,7 @@ class Helper:
         process = await _start()
         try:
             async with asyncio.timeout(_START_S):
-                _result(await _exchange(process, orjson.dumps(self._task)))
+                _result(await _exchange(process, dump_json(self._task)))
         except BaseException as exc:
             await _end(process)
             if isinstance(exc, TimeoutError):
@@ -88,7 +88,7 @@ class Helper:
 
 def check(task: Mapping[str, Any]) -> None:
     """Whether a helper could do this, tried out in one. Blocks for some 30 ms. Raises HelperFailed if not."""
-    frame = orjson.dumps({**task, "limit_s": 1})
+    frame = dump_json({**task, "limit_s": 1})
     try:
         done = subprocess.run(
             _argv(),
@@ -145,7 +145,7 @@ async def _exchange(process: asyncio.subprocess.Process, request: bytes) -> byte
 
 
 def _result(answer: bytes) -> Any:
-    document = orjson.loads(answer)
+    document = load_json(answer)
     if "error" in document:
         raise HelperFailed(document["error"])
     return document["result"]

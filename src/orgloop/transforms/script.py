@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import orjson
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo
 
 from orgloop.plugin import (
     Change,
     Discard,
     Failure,
+    NotJson,
     Pass,
     ProjectPath,
     Scope,
@@ -25,6 +25,7 @@ from orgloop.plugin import (
     as_text,
     child_environment,
     humanize,
+    load_json,
     same,
 )
 from orgloop.transforms import child
@@ -135,8 +136,8 @@ def _verdict(ended: child.Ended, document: Mapping[str, Any]) -> TransformResult
 
 def _read(printed: bytes, document: Mapping[str, Any]) -> TransformResult:
     try:
-        result = orjson.loads(printed)
-    except orjson.JSONDecodeError as exc:
+        result = load_json(printed)
+    except NotJson as exc:
         return Failure(reason=f"printed something that is not JSON: {exc}")
     match result:
         case dict():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 from multidict import CIMultiDict
 
+from orgloop.core.json_text import dump_json
 from orgloop.errors import (
     ConfigError,
     Conflict,
@@ -21,8 +22,6 @@ from orgloop.errors import (
 )
 
 JSON: Final = "application/json"
-
-_OPTIONS: Final = orjson.OPT_NON_STR_KEYS
 
 _OWN: Final = {"Server": "orgloop", "X-Content-Type-Options": "nosniff"}
 
@@ -47,11 +46,14 @@ def plain_answer(
 
 
 def dump(content: Any) -> bytes:
-    """Compact JSON. Text that is no Unicode, as a header or a path may hold, is escaped."""
-    try:
-        return orjson.dumps(content, option=_OPTIONS)
-    except TypeError:
-        return orjson.dumps(_sound(content), option=_OPTIONS)
+    """Compact JSON. What is no character, as a header or a path may hold, reads as U+FFFD."""
+    return dump_json(content, default=_fields)
+
+
+def _fields(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def error_answer(exc: OrgLoopError) -> web.Response:
@@ -118,15 +120,3 @@ class TokenRefused(Refused):
 
 class TooManyGuesses(Refused):
     """The daemon's token is wrong again and again."""
-
-
-def _sound(content: Any) -> Any:
-    match content:
-        case str():
-            return content.encode("utf-8", "backslashreplace").decode()
-        case dict():
-            return {_sound(key): _sound(value) for key, value in content.items()}
-        case list() | tuple():
-            return [_sound(value) for value in content]
-        case _:
-            return content

@@ -146,7 +146,7 @@ def _show_steps(cli: Cli, row: DeliveryRow, steps: Sequence[StepRow]) -> None:
 
 
 def _show_event(cli: Cli, row: DeliveryRow, event: EventRow | None) -> None:
-    import orjson
+    from orgloop.core.json_text import dump_json
 
     shown = row.document or (event.document if event is not None else None)
     if shown is None:
@@ -155,7 +155,7 @@ def _show_event(cli: Cli, row: DeliveryRow, event: EventRow | None) -> None:
     changed = "as its transforms left it" if row.document is not None else ""
     out.line()
     out.line(f"{out.style('Event', 'bold')}  {out.style(changed, 'dim')}".rstrip())
-    lines = orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode().splitlines()
+    lines = dump_json(shown, indent=True).decode().splitlines()
     _show_lines(cli, lines, EVENT_LINES, whole=out.verbose, option="--verbose")
 
 

@@ -36,8 +36,7 @@ def preview(cli: Cli, reader: Reader, row: DeliveryRow) -> Preview:
 
 
 def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: Sequence[str]) -> Preview:
-    import orjson
-
+    from orgloop.core.json_text import dump_json
     from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
     from orgloop.runtime.support.documents import load
 
@@ -58,4 +57,4 @@ def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: 
     except SopMissing as exc:
         return Preview(file=file, fault=str(exc))
     body = sop.rendered(document) if sop is not None else None
-    return Preview(text=compose(body, (load(orjson.dumps(document)),), row.id), file=file)
+    return Preview(text=compose(body, (load(dump_json(document)),), row.id), file=file)

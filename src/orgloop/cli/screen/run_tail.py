@@ -115,7 +115,7 @@ def _shower(cli: Cli, read: Read | None) -> Callable[[str], None]:
 
 
 def _write_json(line: str, read: Read | None) -> None:
-    import orjson
+    from orgloop.core.json_text import dump_json
 
     document: dict[str, Any] = {"line": line}
     progress = understood(read, line) if read is not None else None
@@ -125,7 +125,7 @@ def _write_json(line: str, read: Read | None) -> None:
             "session_id": progress.session_id,
             "cost_usd": progress.cost_usd,
         }
-    sys.stdout.write(orjson.dumps(document).decode() + "\n")
+    sys.stdout.write(dump_json(document).decode() + "\n")
 
 
 def understood(read: Read, line: str) -> Progress | None:

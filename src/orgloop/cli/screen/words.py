@@ -89,7 +89,7 @@ def run_words(run: RunRow) -> tuple[str, str]:
 
     Of a run that failed it is the last line, which is where programs complain.
     """
-    import orjson
+    from orgloop.core.json_text import dump_json
 
     result = run.completion.get("result") or {}
     decided = result.get("json")
@@ -101,7 +101,7 @@ def run_words(run: RunRow) -> tuple[str, str]:
     if run.text and isinstance(denied, list) and denied:
         # In front, where no table cuts it off.
         said = f"(not allowed: {one_line(', '.join(map(str, denied)))}) {said}"
-    return said, orjson.dumps(decided).decode() if decided is not None else ""
+    return said, dump_json(decided).decode() if decided is not None else ""
 
 
 def run_line(run: RunRow) -> str:

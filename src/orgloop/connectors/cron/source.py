@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import orjson
-
 from orgloop.connectors.cron.rule import Every, Rule, parse_rule
 from orgloop.connectors.cron.settings import CronSettings, Schedule
 from orgloop.connectors.cron.zone import local_zone, zone_named
@@ -19,7 +17,10 @@ from orgloop.plugin import (
     Clock,
     Context,
     Draft,
+    NotJson,
     Page,
+    dump_json,
+    load_json,
 )
 
 MAX_AHEAD: Final = DAY
@@ -133,8 +134,8 @@ def _draft(plan: _Plan, tick: int, missed: int) -> Draft:
 def _read(checkpoint: str | None) -> dict[str, _Mark]:
     """The marks of a checkpoint; what cannot be read counts as never polled, so that it heals itself."""
     try:
-        stored = orjson.loads(checkpoint or "{}")
-    except orjson.JSONDecodeError:
+        stored = load_json(checkpoint or "{}")
+    except NotJson:
         return {}
     schedules = stored.get("schedules") if isinstance(stored, dict) else None
     marks: dict[str, _Mark] = {}
@@ -149,7 +150,7 @@ def _read(checkpoint: str | None) -> dict[str, _Mark]:
 
 def _written(marks: Mapping[str, _Mark]) -> str:
     stored = {name: {"cron": mark.cron, "zone": mark.zone, "at": mark.at} for name, mark in marks.items()}
-    return orjson.dumps({"schedules": stored}).decode()
+    return dump_json({"schedules": stored}).decode()
 
 
 def _iso(at: int) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from orgloop.core.delivery import State
+from orgloop.core.json_text import load_json
 from orgloop.journal.model import (
     AppliedRow,
     BacklogRow,
@@ -34,7 +33,7 @@ def event_row(raw: Raw) -> EventRow:
         trace_id=raw[6],
         hops=raw[7],
         routes=raw[8],
-        document=orjson.loads(raw[9]),
+        document=load_json(raw[9]),
     )
 
 
@@ -64,8 +63,8 @@ def delivery_row(raw: Raw) -> DeliveryRow:
         crashes=raw[20],
         waived=tuple(filter(None, raw[21].split(","))),
         run_id=raw[22],
-        steps=() if raw[23] is None else orjson.loads(raw[23]),
-        document=None if raw[24] is None else orjson.loads(raw[24]),
+        steps=() if raw[23] is None else load_json(raw[23]),
+        document=None if raw[24] is None else load_json(raw[24]),
     )
 
 
@@ -111,7 +110,7 @@ def run_row(raw: Raw) -> RunRow:
         session_id=raw[10],
         directory=raw[11],
         run_dir=raw[12],
-        spec=orjson.loads(raw[13]),
+        spec=load_json(raw[13]),
         started_at=raw[14],
         ended_at=raw[15],
         outcome=raw[16],
@@ -119,7 +118,7 @@ def run_row(raw: Raw) -> RunRow:
         text=raw[18],
         exit_status=raw[19],
         cost_usd=raw[20],
-        completion=orjson.loads(raw[21]),
+        completion=load_json(raw[21]),
         last_line=raw[22],
         last_seen=raw[23],
     )
@@ -159,7 +158,7 @@ def pause_row(raw: Raw) -> PauseRow:
 
 def applied_row(raw: Raw) -> AppliedRow:
     """A row of `applied`."""
-    return AppliedRow(at=raw[0], project=raw[1], root=raw[2], snapshot=orjson.loads(raw[3]))
+    return AppliedRow(at=raw[0], project=raw[1], root=raw[2], snapshot=load_json(raw[3]))
 
 
 def daemon_row(raw: Raw) -> DaemonRow:

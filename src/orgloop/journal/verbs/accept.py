@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Seq
 from typing import Any
 
-import orjson
-
 from orgloop.core.delivery import BLOCKING, FINISHED, State
 from orgloop.core.happening import DropReason
+from orgloop.core.json_text import dump_json
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.verbs.transaction import Transaction
 
@@ -56,7 +55,7 @@ def claim_keys(tx: Transaction, route: str, delivery: str, at: int, once: Iterab
 
 def steps_json(steps: Seq[Mapping[str, Any]]) -> str | None:
     """What the transforms did, as it is stored."""
-    return orjson.dumps(steps).decode() if steps else None
+    return dump_json(steps).decode() if steps else None
 
 
 def _answers(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:

@@ -7,10 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-import orjson
-
 from orgloop.core.delivery import State
 from orgloop.core.happening import Hold, HoldReason, Prepare, Released
+from orgloop.core.json_text import dump_json
 from orgloop.journal.model import AppliedRow
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction
@@ -34,7 +33,7 @@ def apply(
     tx.flush()
     tx.change(
         "apply",
-        (tx.next(), applied.at, applied.project, applied.root, orjson.dumps(applied.snapshot).decode()),
+        (tx.next(), applied.at, applied.project, applied.root, dump_json(applied.snapshot).decode()),
     )
     tx.change("keep_applied")
     for actor in [actor for actor in tx.pauses if actor not in actors]:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import orjson
-
 from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.happening import NotStarted
+from orgloop.core.json_text import dump_json, load_json
 from orgloop.journal.model import OpenRun, RunEnd, RunStart
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.accept import accept
@@ -61,8 +60,8 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
             session_id is not None and known == session_id,
             start.directory,
             start.run_dir,
-            orjson.dumps(start.spec).decode(),
-            orjson.dumps(start.limits).decode(),
+            dump_json(start.spec).decode(),
+            dump_json(start.limits).decode(),
             start.settlement.at,
         ),
     )
@@ -101,7 +100,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
             end.outcome if began else "",
             end.reason if began else NOT_STARTED,
             end.text if began else end.text or end.move.detail,
-            orjson.dumps(end.completion).decode(),
+            dump_json(end.completion).decode(),
             end.exit_status,
             end.cost_usd,
             end.session_id,
@@ -143,8 +142,8 @@ def open_runs(tx: Transaction) -> Sequence[OpenRun]:
             hops=row[12],
             document=row[13],
             directory=row[14],
-            limits=orjson.loads(row[15]),
-            spec=orjson.loads(row[22]),
+            limits=load_json(row[15]),
+            spec=load_json(row[22]),
             offset=row[16],
             cost_usd=row[23],
             facts=Facts(

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from orgloop.config.paths import reason
 from orgloop.config.sop import read, renders, split
 from orgloop.core.event import Event
 from orgloop.core.fields import Template, as_text
+from orgloop.core.json_text import dump_json
 
 EVENT_LIMIT: Final = 20_000
 """Characters of event data inside a prompt; all of it lies in $ORGLOOP_EVENT_FILE."""
@@ -120,7 +119,7 @@ def as_data(event: Event, limit: int = EVENT_LIMIT) -> str:
         **event.extra,
     }
     room = _Room(limit)
-    shown = orjson.dumps(room.cleaned(document), option=orjson.OPT_INDENT_2).decode()
+    shown = dump_json(room.cleaned(document), indent=True).decode()
     # Some agents read the file that an @path names. As an escape it is the same JSON, and names nothing.
     shown = shown.replace("@", "\\u0040")
     if len(shown) <= limit and not room.full:

@@ -18,6 +18,8 @@ OPENS: Final = 2.0
 RECEIVES: Final = 30.0
 """Seconds that a source may take over one request; each holds a connection meanwhile."""
 
+MOST_HOPS: Final = 1_000_000
+
 ENVELOPE_TEXTS: Final = ("id", "timestamp", "trace_id")
 
 
@@ -115,5 +117,7 @@ def check_document(document: Mapping[str, Any]) -> None:
     parents, hops = document.get("parents") or [], document.get("hops") or 0
     if not isinstance(parents, list) or not all(isinstance(one, str) for one in parents):
         raise Refused("`parents` must be a list of event ids", hint="leave it out if nothing caused it")
-    if not isinstance(hops, int) or isinstance(document.get("hops"), bool) or hops < 0:
-        raise Refused("`hops` must be a number, 0 or more", hint="leave it out if no run caused it")
+    if not isinstance(hops, int) or isinstance(document.get("hops"), bool) or not 0 <= hops <= MOST_HOPS:
+        raise Refused(
+            f"`hops` must be a number from 0 to {MOST_HOPS}", hint="leave it out if no run caused it"
+        )

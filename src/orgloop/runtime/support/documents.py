@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from orgloop.core.event import ENVELOPE, Event
+from orgloop.core.json_text import dump_json, load_json
 from orgloop.errors import Refused
 
 
 def dump(document: dict[str, Any]) -> bytes:
     """An event document as compact JSON. Raises Refused (400) for what is no JSON, or is nested too deep."""
     try:
-        return orjson.dumps(document)
-    except TypeError as exc:
+        return dump_json(document)
+    except ValueError as exc:
         raise Refused(
             f"this event cannot be stored: {exc}", hint="send JSON that is nested less than 200 levels deep"
         ) from exc
@@ -22,7 +21,7 @@ def dump(document: dict[str, Any]) -> bytes:
 
 def load(document: bytes) -> Event:
     """The event of a stored document."""
-    data: dict[str, Any] = orjson.loads(document)
+    data: dict[str, Any] = load_json(document)
     return Event(
         id=data["id"],
         timestamp=data["timestamp"],
