@@ -20,7 +20,7 @@ from orgloop.cli.screen.times import short_moment
 from orgloop.core.delivery import State
 from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND
-from orgloop.journal.model import AppliedRow, BacklogRow, DaemonRow, PauseRow, RunRow, SourceRow
+from orgloop.journal.model import AppliedRow, BacklogRow, Cursor, DaemonRow, PauseRow, RunRow, SourceRow
 from orgloop.project.home import DaemonInfo, Home
 from orgloop.runtime.runs.local.local_runner import seems_alive
 
@@ -68,7 +68,7 @@ def pending(due: int) -> BacklogRow:
 
 def run(tmp_path: Path, *, began: int, seen: int | None = None) -> RunRow:
     return RunRow(
-        seq=1,
+        cursor=Cursor("1"),
         id="run_1",
         delivery_id="dlv_1",
         event_id="evt_1",

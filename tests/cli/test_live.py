@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.journal.model import DeliveryRow, Query, RunRow
+from orgloop.journal.model import START, DeliveryRow, Query, RunRow
 from orgloop.project.home import Home
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
@@ -283,7 +283,7 @@ def test_dead_work_is_tried_again_by_the_daemon(acme: Organization) -> None:
 
     def dead_again() -> bool:
         with acme.reader() as reader:
-            return [step.happening for step in reader.steps(Query(delivery_id=dead.id, after=0))] == [
+            return [step.happening for step in reader.steps(Query(delivery_id=dead.id, after=START))] == [
                 "rejected",
                 "retried",
                 "rejected",
@@ -328,7 +328,7 @@ STOP = {"session_id": "s-1", "cwd": "/srv", "hook_event_name": "Stop", "last_ass
 def sessions(acme: Organization) -> list[str]:
     """The sessions of which the source `agents` has heard."""
     with acme.reader() as reader:
-        rows = reader.events(Query(source="agents", after=0, limit=1000))
+        rows = reader.events(Query(source="agents", after=START, limit=1000))
     return [row.document["payload"]["session_id"] for row in rows]
 
 

@@ -14,7 +14,7 @@ from orgloop.cli.client import Client
 from orgloop.core.delivery import State
 from orgloop.core.happening import HoldReason, Released
 from orgloop.core.units import HOUR, MINUTE
-from orgloop.journal.model import DeliveryRow, Query
+from orgloop.journal.model import START, DeliveryRow, Query
 from orgloop.journal.sqlite import open_journal, open_reader
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
@@ -124,7 +124,7 @@ def test_pages_are_all_read(
 def test_many_are_released_in_the_order_in_which_they_came(acme: Path, home: Path, orgloop: Orgloop) -> None:
     orgloop("held", "release", "--all", "--yes")
     reader = open_reader(home)
-    steps = [step.delivery_id for step in reader.steps(Query(after=0)) if step.happening == "released"]
+    steps = [step.delivery_id for step in reader.steps(Query(after=START)) if step.happening == "released"]
     reader.close()
     assert steps == HELD
 

@@ -161,7 +161,7 @@ def _nothing_is_lost(reader: Reader, accepted: Mapping[tuple[int, int], str]) ->
     assert Counter(one.event_id for one in deliveries) == {one.id: one.routes for one in events}
     assert {one.routes for one in events} == {2}
     assert {one.state for one in deliveries} == {State.DELIVERED}
-    return [one.id for one in sorted(deliveries, key=lambda one: one.seq)]
+    return [one.id for one in sorted(deliveries, key=lambda one: int(one.cursor))]
 
 
 def _is_stop(event: EventRow) -> bool:

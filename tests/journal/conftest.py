@@ -1,4 +1,4 @@
-"""One suite for every backend: `journal` is there once in a file and once in memory."""
+"""One suite for every store: each test runs on all of them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
+from orgloop.journal.protocols import Journal, Reader
+from tests.journal.stores import STORES, Opened, Store
 
 
-@pytest.fixture(params=["file", "memory"])
-async def journal(request: pytest.FixtureRequest, home: Path) -> AsyncGenerator[SqliteJournal]:
-    """An empty journal. Its clock stands still at 0: every verb is told the time."""
-    if request.param == "file":
-        opened = await open_journal(home, project="project", clock=lambda: 0)
-    else:
-        opened = await memory_journal(project="project", clock=lambda: 0)
-    yield opened
-    await opened.close()
+@pytest.fixture(params=STORES, ids=lambda store: store.name)
+def store(request: pytest.FixtureRequest) -> Store:
+    """The store that a test is about."""
+    found: Store = request.param
+    return found
 
 
 @pytest.fixture
-def reader(journal: SqliteJournal) -> Generator[SqliteReader]:
+async def opened(store: Store, home: Path) -> AsyncGenerator[Opened]:
+    """An empty journal of that store. Its clock stands still at 0: every verb is told the time."""
+    async with store.open(home) as found:
+        yield found
+
+
+@pytest.fixture
+def journal(opened: Opened) -> Journal:
+    """The same, as its first worker has it."""
+    return opened.journal
+
+
+@pytest.fixture
+def reader(opened: Opened) -> Generator[Reader]:
     """What can be seen of `journal` by others."""
-    opened = journal.reader()
-    yield opened
-    opened.close()
+    found = opened.reader()
+    yield found
+    found.close()

@@ -14,7 +14,7 @@ import pytest
 
 from orgloop.core.happening import Delivered
 from orgloop.errors import JournalDamaged, JournalUnavailable
-from orgloop.journal.model import Query
+from orgloop.journal.model import START, Query
 from orgloop.journal.sqlite import SqliteJournal, open_journal, open_reader
 from orgloop.journal.sqlite.writer import WriterSettings
 from tests.journal.build import accept, claim, claim_one, enter, event, life, settle
@@ -67,7 +67,7 @@ async def journal(home: Path, disk: Disk) -> AsyncGenerator[SqliteJournal]:
 def deliveries(home: Path) -> list[str]:
     reader = open_reader(home)
     try:
-        return [found.id for found in reader.deliveries(Query(after=0, limit=1_000_000))]
+        return [found.id for found in reader.deliveries(Query(after=START, limit=1_000_000))]
     finally:
         reader.close()
 

@@ -21,7 +21,7 @@ from orgloop.errors import (
     NotFound,
     OrgLoopError,
 )
-from orgloop.journal.model import Query
+from orgloop.journal.model import START, Query
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal, open_reader
 from orgloop.journal.sqlite.connection import require_sqlite
@@ -98,7 +98,7 @@ async def test_what_was_written_is_there_after_a_restart(home: Path) -> None:
     await enter(journal, "3", key="k")
     assert (await claim_one(journal)).id == "dlv_2"
     reader = journal.reader()
-    numbers = [found.seq for found in reader.deliveries(Query(after=0))]
+    numbers = [int(found.cursor) for found in reader.deliveries(Query(after=START))]
     assert numbers == sorted(set(numbers))
     reader.close()
     await journal.close()
@@ -213,7 +213,7 @@ class TestReaderOfAHome:
     def names(self, home: Path) -> list[str]:
         reader = open_reader(home)
         try:
-            return [found.id for found in reader.deliveries(Query(after=0))]
+            return [found.id for found in reader.deliveries(Query(after=START))]
         finally:
             reader.close()
 
@@ -223,7 +223,12 @@ async def test_one_who_comes_after_a_death_goes_on_where_it_ended(home: Path) ->
     journal = await opened(home)
     await enter(journal, "4")
     reader = journal.reader()
-    assert [found.id for found in reader.deliveries(Query(after=0))] == ["dlv_1", "dlv_2", "dlv_3", "dlv_4"]
+    assert [found.id for found in reader.deliveries(Query(after=START))] == [
+        "dlv_1",
+        "dlv_2",
+        "dlv_3",
+        "dlv_4",
+    ]
     reader.close()
     await journal.close()
 

@@ -238,7 +238,7 @@ class TestRecover:
         await claim(journal)
         await journal.recover(5)
         await settle(journal, (await claim(journal, now=5))[0], Delivered())
-        numbers = [step.seq for step in reader.steps(Query())]
+        numbers = [step.cursor for step in reader.steps(Query())]
         assert len(numbers) == len(set(numbers)) == 3
 
 

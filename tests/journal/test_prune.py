@@ -8,7 +8,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import Delivered, Hold, HoldReason, Rejected
-from orgloop.journal.model import Query
+from orgloop.journal.model import START, Query
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import open_journal, open_reader
 from tests.journal.build import (
@@ -31,7 +31,7 @@ async def done(journal: Journal, name: str, *, at: int = 0, sop: tuple[str, str]
 
 
 def events(reader: Reader) -> list[str]:
-    return [found.id for found in reader.events(Query(after=0))]
+    return [found.id for found in reader.events(Query(after=START))]
 
 
 async def test_finished_events_go_with_all_that_hangs_on_them(journal: Journal, reader: Reader) -> None:
@@ -136,7 +136,7 @@ async def test_numbers_never_come_again(home: Path) -> None:
     journal = await open_journal(home, project="p", clock=lambda: 0)
     await done(journal, "1")
     reader = open_reader(home)
-    last = reader.steps(Query())[0].seq
+    last = reader.steps(Query())[0].cursor
     assert await journal.prune(before=99, seen_before=99, limit=100) == 1
     assert events(reader) == []
     reader.close()
@@ -144,7 +144,8 @@ async def test_numbers_never_come_again(home: Path) -> None:
     journal = await open_journal(home, project="p", clock=lambda: 0)
     await accept(journal, event("2"))
     reader = journal.reader()
-    assert reader.events(Query(after=last))[0].seq > last
+    (found,) = reader.events(Query(after=last))
+    assert int(found.cursor) > int(last)
     reader.close()
     await journal.close()
 

@@ -10,7 +10,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import Delivered, Happening, Hold, HoldReason, Rejected, Retry
-from orgloop.journal.model import Query
+from orgloop.journal.model import START, Query
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import reader as reading
 from tests.journal.build import accept, claim, claim_one, delivery, enter, event, run_end, run_start, settle
@@ -38,15 +38,15 @@ async def story(journal: Journal) -> None:
 FILTERS = [
     (Query(), "4321"),
     (Query(limit=2), "43"),
-    (Query(after=0), "1234"),
-    (Query(after=0, limit=2), "12"),
+    (Query(after=START), "1234"),
+    (Query(after=START, limit=2), "12"),
     (Query(source="other"), "4"),
     (Query(route="route2"), "2"),
     (Query(actor="actor3"), "3"),
     (Query(event_id="evt_2"), "2"),
     (Query(delivery_id="dlv_2"), "2"),
     (Query(trace_id="trc_t"), "321"),
-    (Query(trace_id="trc_t", after=0, limit=2), "12"),
+    (Query(trace_id="trc_t", after=START, limit=2), "12"),
     (Query(states=[State.HELD]), "2"),
     (Query(states=[State.HELD, State.DEAD]), "32"),
     (Query(states=[State.STARTED]), "4"),
@@ -81,7 +81,7 @@ async def test_events_and_deliveries_are_found_by_every_filter(
         (Query(since=21), "43"),
         (Query(until=20), "1"),
         (Query(since=20, until=40), "32"),
-        (Query(after=0, since=20, until=40), "23"),
+        (Query(after=START, since=20, until=40), "23"),
     ],
     ids=str,
 )
@@ -104,7 +104,7 @@ async def test_times_bound_when_events_were_accepted(
     ("query", "expected"),
     [
         (Query(), ["started", "rejected", "hold", "delivered"]),
-        (Query(after=0), ["delivered", "hold", "rejected", "started"]),
+        (Query(after=START), ["delivered", "hold", "rejected", "started"]),
         (Query(since=200, until=400), ["rejected", "hold"]),
         (Query(states=[State.HELD]), ["hold"]),
         (Query(reason="rejected"), ["rejected"]),
@@ -151,9 +151,9 @@ async def test_runs_can_be_followed_and_asked_for_while_they_go_on(journal: Jour
         await enter(journal, name, runs=True)
         wakes.append(await claim_one(journal))
         await journal.start_run(run_start(wakes[-1], f"run_{name}"))
-    first = reader.runs(Query(after=0, limit=1))
+    first = reader.runs(Query(after=START, limit=1))
     assert [run.id for run in first] == ["run_1"]
-    assert [run.id for run in reader.runs(Query(after=first[0].seq))] == ["run_2"]
+    assert [run.id for run in reader.runs(Query(after=first[0].cursor))] == ["run_2"]
     await journal.end_run(run_end(wakes[1], "run_2", reason="exit_code_1"))
     assert [run.id for run in reader.runs(Query(), open_only=True)] == ["run_1"]
     assert [run.id for run in reader.runs(Query(reason="exit_code_1"))] == ["run_2"]
@@ -161,18 +161,18 @@ async def test_runs_can_be_followed_and_asked_for_while_they_go_on(journal: Jour
 
 async def test_what_does_not_exist_is_none(reader: Reader) -> None:
     assert (reader.event("evt_x"), reader.delivery("dlv_x"), reader.run("run_x")) == (None, None, None)
-    assert (reader.events(Query()), reader.events(Query(after=5)), reader.steps(Query())) == ([], [], [])
+    assert (reader.events(Query()), reader.events(Query(after=START)), reader.steps(Query())) == ([], [], [])
     assert (reader.sources(), reader.pauses(), reader.daemons(), reader.route_stats()) == ([], [], [], {})
     assert reader.counts() == {"total": {"delivered": 0, "dropped": 0, "discarded": 0}}
 
 
 async def test_a_follower_sees_each_step_once_and_in_order(journal: Journal, reader: Reader) -> None:
-    last, seen = 0, []
+    last, seen = START, []
     for number in range(5):
         await enter(journal, str(number))
         await settle(journal, await claim_one(journal), Delivered(detail=str(number)))
         for step in reader.steps(Query(after=last)):
-            last = step.seq
+            last = step.cursor
             seen.append(step.detail)
     assert seen == list("01234")
 
@@ -180,9 +180,10 @@ async def test_a_follower_sees_each_step_once_and_in_order(journal: Journal, rea
 async def test_numbers_grow_across_all_that_is_written(journal: Journal, reader: Reader) -> None:
     await story(journal)
     lists = reader.events(Query()), reader.deliveries(Query()), reader.steps(Query()), reader.runs(Query())
-    numbers = [found.seq for rows in lists for found in rows]
+    numbers = [int(found.cursor) for rows in lists for found in rows]
     assert len(numbers) == len(set(numbers)) == 13
-    assert reader.events(Query(limit=1))[0].seq > reader.steps(Query(delivery_id="dlv_3"))[0].seq
+    (last,), (step,) = reader.events(Query(limit=1)), reader.steps(Query(delivery_id="dlv_3"))
+    assert int(last.cursor) > int(step.cursor)
 
 
 async def test_a_trace_is_all_of_one_chain_oldest_first(journal: Journal, reader: Reader) -> None:

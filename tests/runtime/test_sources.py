@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.errors import NotFound, Overloaded, Refused
+from orgloop.journal.sqlite import SqliteJournal
 from orgloop.plugin import Context, Inbound, Page, Received, TryLater
 from tests.runtime.engine import NOON, Engine, engine, turn, until
 from tests.runtime.fakes import FakeReceiver, Stage, draft
@@ -203,6 +204,27 @@ async def test_a_listener_that_is_told_to_come_later_listens_again_then(tmp_path
         await it.pass_time(2)
         await until(lambda: len(calls) == 2, "the second call")
         assert it.runtime.sources.later == {}
+
+
+async def test_a_source_is_polled_only_by_the_worker_that_has_its_role(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leads, asked = {"poll:other"}, set[str]()
+
+    async def lead(_: SqliteJournal, role: str) -> bool:
+        asked.add(role)
+        return role in leads
+
+    monkeypatch.setattr(SqliteJournal, "lead", lead)
+    polled, other = Script(), Script()
+    stage = Stage(polls={"polled": polled.poll, "other": other.poll})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await waits(it)
+        assert (polled.seen, other.seen) == ([], [None])
+        assert asked >= {"poll:polled", "poll:other"}
+        leads.add("poll:polled")
+        await it.pass_time(300)
+        await until(lambda: polled.seen and len(other.seen) == 2, "the polls of both")
 
 
 async def test_a_slow_poll_never_overlaps_itself(tmp_path: Path) -> None:

@@ -149,3 +149,27 @@ async def test_what_is_held_for_too_long_expires_and_old_run_directories_go(tmp_
         await it.pass_time(30)
         await until(lambda: it.states() in (["dropped"], []), "the expiry")
         await until(lambda: not (runs / "run_0000000000000001").exists(), "the old directory to go")
+
+
+async def test_the_journal_is_tidied_by_the_worker_that_has_the_role_and_directories_by_each(
+    tmp_path: Path,
+) -> None:
+    project = "defaults: {event_retention: 1d}\n" + PROJECT.replace('["*"]', '["*"], trust: team')
+    async with engine(tmp_path, project, Stage()) as it:
+        runs = tmp_path / "home" / "runs"
+
+        async def lead(role: str) -> bool:
+            return role in leads
+
+        leads: set[str] = set()
+        it.journal.lead = lead  # type: ignore[method-assign]
+        await it.emit(author_type="external")
+        await it.settled("held")
+        for count in (1, 2):
+            (runs / f"run_000000000000000{count}").mkdir(parents=True)
+            await until(lambda: 30.0 in it.clock.waits, "housekeeping")
+            it.clock.ms += 8 * 86_400_000
+            await it.pass_time(30)
+            await until(lambda: not any(runs.iterdir()), "the old directory to go")
+            assert it.states() == (["dropped"] if leads else ["held"])
+            leads.add("prune")

@@ -74,10 +74,12 @@ def command(
 
 def _routes_of(cli: Cli, event_id: str) -> list[str]:
     """Which routes an event matched, each with whom it wakes."""
-    from orgloop.journal.model import Query
+    from orgloop.journal.model import START, Query
 
     with cli.journal() as reader:
-        return [f"{row.actor} ({row.route})" for row in reader.deliveries(Query(event_id=event_id, after=0))]
+        return [
+            f"{row.actor} ({row.route})" for row in reader.deliveries(Query(event_id=event_id, after=START))
+        ]
 
 
 def _from_file(file: str) -> Any:

@@ -97,12 +97,12 @@ def _show_event(cli: Cli, reader: Reader, id: str, now: int) -> None:
     from orgloop.cli.screen.times import ago, moment
     from orgloop.cli.screen.words import author_of, event_name, one_line
     from orgloop.core.json_text import dump_json
-    from orgloop.journal.model import Query
+    from orgloop.journal.model import START, Query
 
     row = reader.event(id)
     if row is None:
         raise NotFound(f"there is no event {id}", hint="`orgloop events` lists what there is")
-    query = Query(event_id=id, after=0, limit=1000)
+    query = Query(event_id=id, after=START, limit=1000)
     deliveries, steps = reader.deliveries(query), reader.steps(query)
     if cli.out.json:
         from orgloop.cli.screen.query import organization_of

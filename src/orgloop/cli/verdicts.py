@@ -138,6 +138,7 @@ def _fitting(reader: Reader, choice: Choice) -> Iterator[DeliveryRow]:
     from dataclasses import replace
 
     from orgloop.cli.screen.query import asked, nothing_found
+    from orgloop.journal.model import START
 
     query = replace(
         asked(
@@ -148,14 +149,14 @@ def _fitting(reader: Reader, choice: Choice) -> Iterator[DeliveryRow]:
             actor=choice.actor,
             reason=choice.reason,
         ),
-        after=0,
+        after=START,
     )
     page = reader.deliveries(query)
     if not page:
         nothing_found(reader, query, "")
     while page:
         yield from page
-        page = reader.deliveries(replace(query, after=page[-1].seq))
+        page = reader.deliveries(replace(query, after=page[-1].cursor))
 
 
 def _confirm(cli: Cli, verb: str, choice: Choice, rows: Sequence[DeliveryRow]) -> None:

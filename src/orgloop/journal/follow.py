@@ -11,7 +11,7 @@ from typing import Final
 from orgloop.core import derive
 from orgloop.core.derive import Happened
 from orgloop.core.record import Record
-from orgloop.journal.model import DeliveryRow, EventRow, Query, StepRow
+from orgloop.journal.model import START, Cursor, DeliveryRow, EventRow, Query, StepRow
 from orgloop.journal.protocols import Reader
 
 PAGE: Final = 200
@@ -24,7 +24,9 @@ PREPARED: Final = frozenset({Happened.READY, Happened.DROP, Happened.HOLD})
 class Follower:
     """A place in the journal that moves on with each `next`. It owns its reader."""
 
-    def __init__(self, reader: Reader, *, event: int, delivery: int, step: int, trace_id: str = "") -> None:
+    def __init__(
+        self, reader: Reader, *, event: Cursor, delivery: Cursor, step: Cursor, trace_id: str = ""
+    ) -> None:
         self._reader = reader
         self._trace_id = trace_id
         self._event = event
@@ -53,16 +55,16 @@ class Follower:
     @classmethod
     def of_trace(cls, reader: Reader, trace_id: str) -> Follower:
         """Only one trace, from its beginning."""
-        return cls(reader, event=0, delivery=0, step=0, trace_id=trace_id)
+        return cls(reader, event=START, delivery=START, step=START, trace_id=trace_id)
 
     @classmethod
     def _before(cls, reader: Reader, query: Query) -> Follower:
         steps, deliveries, events = reader.steps(query), reader.deliveries(query), reader.events(query)
         return cls(
             reader,
-            event=events[0].seq if events else 0,
-            delivery=deliveries[0].seq if deliveries else 0,
-            step=steps[0].seq if steps else 0,
+            event=events[0].cursor if events else START,
+            delivery=deliveries[0].cursor if deliveries else START,
+            step=steps[0].cursor if steps else START,
         )
 
     def next(self) -> list[Record]:
@@ -76,8 +78,8 @@ class Follower:
                 records += derive.of_event(event, deliveries, event.at)
             # Behind what they follow from, if both were in the same millisecond.
             records += [record for step in steps for record in self._of_step(step)]
-            self._step = steps[-1].seq if steps else self._step
-            self._event = events[-1].seq if events else self._event
+            self._step = steps[-1].cursor if steps else self._step
+            self._event = events[-1].cursor if events else self._event
             # A whole page may tell nothing, as when all that waits is prepared again.
             if records or not (steps or events):
                 return sorted(records, key=lambda record: record.at)
@@ -86,7 +88,7 @@ class Follower:
         """Close the reader."""
         self._reader.close()
 
-    def _query(self, after: int, limit: int) -> Query:
+    def _query(self, after: Cursor, limit: int) -> Query:
         return Query(after=after, limit=limit, trace_id=self._trace_id, payloads=False)
 
     def _with_deliveries(self, events: Sequence[EventRow]) -> list[tuple[EventRow, list[DeliveryRow]]]:
@@ -99,7 +101,7 @@ class Follower:
                 break
             for delivery in page:
                 of_event.setdefault(delivery.event_id, []).append(delivery)
-                self._delivery = delivery.seq
+                self._delivery = delivery.cursor
             missing -= len(page)
         return [(event, of_event.get(event.id, [])) for event in events]
 

@@ -60,7 +60,8 @@ class Claiming(Protocol):
     async def claim(self, wants: Sequence[ClaimWant], now: int) -> Claims:
         """Claim due heads, oldest first, up to each actor's slots.
 
-        A paused actor gets one knock when its pause is over. A caller that is cancelled gives back
+        A claim is leased to this journal's worker: nobody else recovers it before the lease is over. A
+        paused actor gets one knock when its pause is over. A caller that is cancelled gives back
         what was claimed for it.
         """
         ...
@@ -109,7 +110,8 @@ class Operating(Protocol):
     """The daemon's and the operator's hands."""
 
     async def recover(self, now: int) -> Mapping[str, int]:
-        """At start: what was running when we died goes back to pending, or is held after three crashes.
+        """At start: what this worker had in hand when it died goes back to pending, or is held after three
+        crashes. So does what another worker claimed whose lease is over.
 
         What was preparing is left as it is: nobody knows whether it had begun. Counts by state.
         """
@@ -122,7 +124,7 @@ class Operating(Protocol):
         ...
 
     async def open_runs(self) -> Sequence[OpenRun]:
-        """Runs that have not ended."""
+        """This worker's runs that have not ended."""
         ...
 
     async def operate(self, delivery_id: str, happening: Happening, now: int) -> Move:
@@ -162,6 +164,10 @@ class Operating(Protocol):
         Identities and owned keys go once they are older than `seen_before`, some at a time. Returns how
         many events went, or `limit` if more of the others can go: call again while it is `limit`.
         """
+        ...
+
+    async def lead(self, role: str) -> bool:
+        """Whether this worker may do now what only one may: `poll:SOURCE`, `prune`. Ask before each time."""
         ...
 
     async def beat(self, life: DaemonRow) -> None:

@@ -10,7 +10,7 @@ from orgloop.core.delivery import State
 from orgloop.core.ids import DELIVERY, EVENT, RUN, TRACE
 from orgloop.core.record import timestamp
 from orgloop.errors import NotFound
-from orgloop.journal.model import DeliveryRow, EventRow, Query, RunRow, StepRow
+from orgloop.journal.model import START, DeliveryRow, EventRow, Query, RunRow, StepRow
 from orgloop.journal.protocols import Reader
 from orgloop.web import shapes
 from orgloop.web.desk import Desk
@@ -96,7 +96,7 @@ async def delivery(desk: Desk, call: Call) -> Any:
 
     def read(reader: Reader) -> dict[str, Any]:
         row = _found(reader.delivery(id), "delivery", id)
-        steps = reader.steps(Query(delivery_id=id, event_id=row.event_id, after=0, limit=1000))
+        steps = reader.steps(Query(delivery_id=id, event_id=row.event_id, after=START, limit=1000))
         return _delivery(row) | {
             "steps": [shapes.step(one) for one in steps],
             "event": _document(reader, row),
@@ -171,7 +171,7 @@ def _event(reader: Reader, row: EventRow, organization: Organization) -> dict[st
 def _of_event(reader: Reader, row: EventRow) -> tuple[Sequence[DeliveryRow], Sequence[StepRow]]:
     if not row.routes:
         return (), ()
-    query = Query(event_id=row.id, after=0, limit=1000, payloads=False)
+    query = Query(event_id=row.id, after=START, limit=1000, payloads=False)
     return reader.deliveries(query), reader.steps(query)
 
 

@@ -110,9 +110,9 @@ _WAIVED: Final = frozenset({HoldReason.HOPS, HoldReason.BUDGET})
 
 
 def _steps(reader: Reader, row: DeliveryRow) -> Sequence[StepRow]:
-    from orgloop.journal.model import Query
+    from orgloop.journal.model import START, Query
 
-    return reader.steps(Query(delivery_id=row.id, event_id=row.event_id, after=0, limit=MOST_STEPS))
+    return reader.steps(Query(delivery_id=row.id, event_id=row.event_id, after=START, limit=MOST_STEPS))
 
 
 def _facts(row: DeliveryRow, event: EventRow | None, waits: str, now: int) -> Iterator[tuple[str, str]]:

@@ -59,10 +59,10 @@ class Waits:
 
     def _heads(self, actor: str) -> Mapping[str | None, DeliveryRow]:
         """By key what comes first, of an actor's oldest open work; read once."""
-        from orgloop.journal.model import Query
+        from orgloop.journal.model import START, Query
 
         if actor not in self._heads_of:
-            query = Query(actor=actor, states=OPEN, after=0, limit=MOST)
+            query = Query(actor=actor, states=OPEN, after=START, limit=MOST)
             self._heads_of[actor] = {one.key: one for one in self._reader.deliveries(query) if one.head}
         return self._heads_of[actor]
 

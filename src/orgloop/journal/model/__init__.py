@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from orgloop.journal.model.accepting import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.model.looking import (
+    START,
     AppliedRow,
     BacklogRow,
+    Cursor,
     DaemonRow,
     DeliveryRow,
     EventRow,
@@ -19,9 +21,19 @@ from orgloop.journal.model.looking import (
     StepRow,
 )
 from orgloop.journal.model.running import OpenRun, RunEnd, RunStart
-from orgloop.journal.model.waking import ClaimedWake, Claims, ClaimWant, Prepared, Settlement, ToPrepare, Try
+from orgloop.journal.model.waking import (
+    ClaimedWake,
+    Claims,
+    ClaimWant,
+    Lease,
+    Prepared,
+    Settlement,
+    ToPrepare,
+    Try,
+)
 
 __all__ = [
+    "START",
     "Acceptance",
     "Accepted",
     "AppliedRow",
@@ -29,6 +41,8 @@ __all__ = [
     "ClaimWant",
     "ClaimedWake",
     "Claims",
+    "Cursor",
+    "Lease",
     "DaemonRow",
     "DeliveryRow",
     "EventRow",

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NewType
 
 from orgloop.core.delivery import State
+
+Cursor = NewType("Cursor", str)
+"""A row's place in its list, in the order of commits. Only a reader makes or reads one."""
+
+START: Final = Cursor("")
+"""Before the first row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventRow:
     """A committed event. `routes` is how many routes it matched."""
 
-    seq: int
+    cursor: Cursor
     id: str
     at: int
     source: str
@@ -29,7 +35,7 @@ class EventRow:
 class DeliveryRow:
     """A delivery as it stands. `document` is set if transforms changed the event."""
 
-    seq: int
+    cursor: Cursor
     id: str
     event_id: str
     trace_id: str
@@ -63,7 +69,7 @@ class StepRow:
     `run_outcome` is how the run came out, of a `run_ended`.
     """
 
-    seq: int
+    cursor: Cursor
     at: int
     delivery_id: str
     event_id: str
@@ -90,7 +96,7 @@ class RunRow:
     """A run. `ended_at` None: it goes on. `outcome` is success, failure, cancelled or unknown; it is empty
     for a run that never began its work, whose reason is `not_started`."""
 
-    seq: int
+    cursor: Cursor
     id: str
     delivery_id: str
     event_id: str
@@ -181,7 +187,7 @@ class DaemonRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """Filters for lists, newest first unless `after` (a seq to follow) is set. Empty means any.
+    """Filters for lists, newest first unless `after` (the cursor to go on from) is set. Empty means any.
 
     `since` is inclusive, `until` exclusive: when an event or its delivery was accepted, a step
     happened, a run started. Filters on what an event does not have itself (route, actor, delivery,
@@ -200,6 +206,6 @@ class Query:
     reason: str = ""
     since: int | None = None
     until: int | None = None
-    after: int | None = None
+    after: Cursor | None = None
     limit: int = 100
     payloads: bool = True

@@ -12,6 +12,14 @@ from orgloop.core.happening import Happening
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """Whose a claim is: a worker's, until a time, after which others may recover it. None: for good."""
+
+    worker: str
+    until: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimWant:
     """How many wakes of `actor` may be claimed now.
 

@@ -20,6 +20,7 @@ from orgloop.journal.model import (
     Claims,
     ClaimWant,
     DaemonRow,
+    Lease,
     OpenRun,
     Prepared,
     RunEnd,
@@ -43,6 +44,9 @@ T = TypeVar("T")
 Clock = Callable[[], int]
 """Milliseconds since 1970."""
 
+HERE: Final = Lease(worker="here")
+"""A file's one writer. Nobody else could take over what it has claimed: its leases do not end."""
+
 _EXPIRE_PAGE: Final = 200
 
 
@@ -57,6 +61,7 @@ class SqliteJournal:
         self._clock = clock
         self._settings = settings
         self._release = release
+        self.lease = HERE
         self._notes: dict[str, Note] = {}
         self._writer = Writer(store, settings, self._write_notes)
 
@@ -95,7 +100,7 @@ class SqliteJournal:
 
     async def claim(self, wants: Sequence[ClaimWant], now: int) -> Claims:
         """See `Claiming.claim`. A caller that is cancelled meanwhile gives its wakes back."""
-        future = self._writer.submit(partial(claim.claim, wants=wants, now=now))
+        future = self._writer.submit(partial(claim.claim, wants=wants, now=now, lease=self.lease))
         try:
             claims: Claims = await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -148,7 +153,7 @@ class SqliteJournal:
 
     async def recover(self, now: int) -> Mapping[str, int]:
         """See `Operating.recover`."""
-        return await self._run(lambda tx: operate.recover(tx, now))
+        return await self._run(lambda tx: operate.recover(tx, now, self.lease.worker))
 
     async def set_back(self, now: int, by: int) -> None:
         """See `Operating.set_back`."""
@@ -156,7 +161,7 @@ class SqliteJournal:
 
     async def open_runs(self) -> Sequence[OpenRun]:
         """See `Operating.open_runs`."""
-        return await self._run(runs.open_runs)
+        return await self._run(lambda tx: runs.open_runs(tx, self.lease.worker))
 
     async def operate(self, delivery_id: str, happening: Happening, now: int) -> Move:
         """See `Operating.operate`."""
@@ -184,6 +189,10 @@ class SqliteJournal:
     async def prune(self, before: int, seen_before: int, limit: int) -> int:
         """See `Operating.prune`."""
         return await self._run(lambda tx: operate.prune(tx, before, seen_before, limit))
+
+    async def lead(self, role: str) -> bool:
+        """See `Operating.lead`. A file has one process that writes: it leads everywhere."""
+        return True
 
     async def beat(self, life: DaemonRow) -> None:
         """See `Operating.beat`."""

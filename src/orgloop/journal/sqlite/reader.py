@@ -15,6 +15,7 @@ import apsw
 
 from orgloop.errors import JournalError
 from orgloop.journal.model import (
+    START,
     AppliedRow,
     BacklogRow,
     DaemonRow,
@@ -134,7 +135,7 @@ class SqliteReader:
         self, trace_id: str
     ) -> tuple[Sequence[EventRow], Sequence[DeliveryRow], Sequence[StepRow], Sequence[RunRow]]:
         """The first thousand of each kind of one chain, oldest first."""
-        query = Query(trace_id=trace_id, after=0, limit=TRACE_PAGE)
+        query = Query(trace_id=trace_id, after=START, limit=TRACE_PAGE)
         # Effects are read before their causes: what is written meanwhile never lacks its cause.
         ran, steps, deliveries = self.runs(query), self.steps(query), self.deliveries(query)
         return self.events(query), deliveries, steps, ran
@@ -173,7 +174,7 @@ class SqliteReader:
         first, last = self._rows(_SQL[f"{listing.name}_span"])[0]
         if first is None:
             return
-        low = first - 1 if query.after is None else max(query.after, first - 1)
+        low = first - 1 if query.after is None else max(int(query.after or 0), first - 1)
         if asked.narrow:
             yield low, last
         elif query.after is not None:

@@ -9,6 +9,7 @@ from orgloop.core.json_text import load_json
 from orgloop.journal.model import (
     AppliedRow,
     BacklogRow,
+    Cursor,
     DaemonRow,
     DeliveryRow,
     EventRow,
@@ -21,10 +22,15 @@ from orgloop.journal.model import (
 Raw = tuple[Any, ...]
 
 
+def cursor(seq: int) -> Cursor:
+    """The one writer draws numbers inside its transactions: their order is that of the commits."""
+    return Cursor(str(seq))
+
+
 def event_row(raw: Raw) -> EventRow:
     """A row of `events`."""
     return EventRow(
-        seq=raw[0],
+        cursor=cursor(raw[0]),
         id=raw[1],
         at=raw[2],
         source=raw[3],
@@ -40,7 +46,7 @@ def event_row(raw: Raw) -> EventRow:
 def delivery_row(raw: Raw) -> DeliveryRow:
     """A row of `deliveries`."""
     return DeliveryRow(
-        seq=raw[0],
+        cursor=cursor(raw[0]),
         id=raw[1],
         event_id=raw[2],
         trace_id=raw[3],
@@ -71,7 +77,7 @@ def delivery_row(raw: Raw) -> DeliveryRow:
 def step_row(raw: Raw) -> StepRow:
     """A row of `steps`."""
     return StepRow(
-        seq=raw[0],
+        cursor=cursor(raw[0]),
         at=raw[1],
         delivery_id=raw[2],
         event_id=raw[3],
@@ -97,7 +103,7 @@ def step_row(raw: Raw) -> StepRow:
 def run_row(raw: Raw) -> RunRow:
     """A row of `runs`."""
     return RunRow(
-        seq=raw[0],
+        cursor=cursor(raw[0]),
         id=raw[1],
         delivery_id=raw[2],
         event_id=raw[3],

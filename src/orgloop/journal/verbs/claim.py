@@ -9,7 +9,7 @@ from typing import Any, Final, assert_never
 from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
 from orgloop.core.delivery import Facts, State
 from orgloop.core.happening import Hold
-from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, PauseRow, ToPrepare
+from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Lease, PauseRow, ToPrepare
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction, listed
 
@@ -58,9 +58,10 @@ class _Going:
 class _Claim:
     """One call of `claim`: what it has found so far."""
 
-    def __init__(self, tx: Transaction, now: int) -> None:
+    def __init__(self, tx: Transaction, now: int, lease: Lease) -> None:
         self.tx = tx
         self.now = now
+        self.lease = lease
         self.wakes: list[ClaimedWake] = []
         self.held: list[str] = []
         self.waiting: dict[str, str] = {}
@@ -137,7 +138,8 @@ class _Claim:
         self.wakes.append(_wake(row, pause))
 
     def _take(self, seqs: Sequence[int], want: ClaimWant) -> None:
-        self.tx.change("take", (listed(seqs), self.now, want.directory))
+        lease = self.lease
+        self.tx.change("take", (listed(seqs), self.now, want.directory, lease.worker, lease.until))
 
     def _hold(self, seq: int, verdict: Hold) -> None:
         row = moves.load(self.tx, seq)
@@ -155,9 +157,9 @@ class _Claim:
         self.next_due = at if self.next_due is None else min(self.next_due, at)
 
 
-def claim(tx: Transaction, wants: Sequence[ClaimWant], now: int) -> Claims:
+def claim(tx: Transaction, wants: Sequence[ClaimWant], now: int, lease: Lease) -> Claims:
     """Claim due heads, oldest first, up to each actor's slots."""
-    found = _Claim(tx, now)
+    found = _Claim(tx, now, lease)
     for want in wants:
         found.look(want)
     return Claims(wakes=found.wakes, held=found.held, next_due=found.next_due, waiting=found.waiting)

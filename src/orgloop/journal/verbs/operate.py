@@ -48,8 +48,10 @@ def operate(tx: Transaction, delivery_id: str, happening: Happening, now: int) -
         ) from exc
 
 
-def recover(tx: Transaction, now: int) -> Mapping[str, int]:
-    """What was running when the last daemon died goes back to pending, or is held after three deaths.
+def recover(tx: Transaction, now: int, worker: str) -> Mapping[str, int]:
+    """What this worker was at when it died goes back to pending, or is held after three deaths.
+
+    So does what others left whose leases are over.
 
     The one move that is written as SQL: its size is not known, and nothing is loaded.
     """
@@ -58,9 +60,9 @@ def recover(tx: Transaction, now: int) -> Mapping[str, int]:
     if last_seen is not None and last_seen > now:
         set_back(tx, now, last_seen - now)
         tx.change("seen_by_now", (now,))
-    first = tx.next(tx.value("interrupted"))
-    tx.change("recover_steps", (now, first, CRASHES_BEFORE_HOLD))
-    states = [state for (state,) in tx.rows("recover", (now, CRASHES_BEFORE_HOLD))]
+    first = tx.next(tx.value("interrupted", (worker, now)))
+    tx.change("recover_steps", (now, first, CRASHES_BEFORE_HOLD, worker))
+    states = [state for (state,) in tx.rows("recover", (now, CRASHES_BEFORE_HOLD, worker))]
     if states:
         tx.change("promote_all")
     return dict(Counter(states))

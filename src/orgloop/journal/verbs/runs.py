@@ -123,8 +123,8 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     return True
 
 
-def open_runs(tx: Transaction) -> Sequence[OpenRun]:
-    """Every run that has not ended, oldest first."""
+def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
+    """Every run of this worker that has not ended, oldest first."""
     return [
         OpenRun(
             run_id=row[0],
@@ -155,7 +155,7 @@ def open_runs(tx: Transaction) -> Sequence[OpenRun]:
                 crashes=row[21],
             ),
         )
-        for row in tx.rows("open_runs")
+        for row in tx.rows("open_runs", (worker,))
     ]
 
 

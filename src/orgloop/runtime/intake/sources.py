@@ -181,6 +181,9 @@ class Sources:
         pauses, waits = Pauses(), Pauses()
         while True:
             try:
+                if not await self._journal.lead(f"poll:{part.spec.id}"):
+                    await self._until(part, None)
+                    continue
                 next_at = await self._poll_once(part.spec.id, source)
             except (JournalUnavailable, Overloaded) as exc:
                 # Not the source's failure: it is asked again as soon as its events can be taken.

@@ -64,15 +64,19 @@ class Janitor:
             await self._clock.sleep(BEAT)
 
     async def tidy(self) -> None:
-        """One round."""
+        """One round. Directories are this machine's own; the journal is tidied by one worker."""
         now = self._clock.now()
         before = now - self._retention()
+        if await self._journal.lead("prune"):
+            await self._tidy_journal(now, before)
+        await asyncio.to_thread(self._remove_directories, before)
+
+    async def _tidy_journal(self, now: int, before: int) -> None:
         expired = await self._journal.expire(now, before)
         if expired:
             log.info("%d held deliveries expired", expired)
         while await self._journal.prune(before, min(before, now - SEEN), PAGE) == PAGE:
             pass
-        await asyncio.to_thread(self._remove_directories, before)
 
     def _remove_directories(self, before: int) -> None:
         """Delete run directories that are old and belong to no run any more."""

@@ -31,7 +31,8 @@ ORDER BY d.due, d.pos LIMIT ?;
 -- name: take
 -- Claims. The token fences off whoever held it before.
 UPDATE deliveries SET
-    state = 'running', token = token + 1, due = ?2, changed_at = ?2, directory = ?3, reason = '', detail = ''
+    state = 'running', token = token + 1, due = ?2, changed_at = ?2, directory = ?3, reason = '', detail = '',
+    worker = ?4, leased_until = ?5
 WHERE seq IN (SELECT value FROM json_each(?1));
 
 -- name: later

@@ -1,9 +1,10 @@
 -- The daemon's and the operator's hands.
 
 -- name: interrupted
--- How many wakes our death interrupted.
+-- How many wakes were interrupted: a worker's own (`?1`), and those whose lease is over (`?2`).
 SELECT count(*) FROM deliveries INDEXED BY deliveries_busy
-WHERE state IN ('running', 'started') AND state = 'running';
+WHERE state IN ('running', 'started') AND state = 'running'
+  AND (worker = ?1 OR leased_until <= ?2);
 
 -- name: recover_steps
 -- One step for each of them. `?2` is the first's seq, `?3` how many crashes hold it.
@@ -13,10 +14,11 @@ SELECT ?2 - 1 + row_number() OVER (ORDER BY seq), ?1, seq, 'interrupted',
        iif(crashes + 1 >= ?3, 'crashes', ''),
        iif(crashes + 1 >= ?3, 'the daemon died ' || (crashes + 1) || ' times while it handled this', '')
 FROM deliveries INDEXED BY deliveries_busy
-WHERE state IN ('running', 'started') AND state = 'running';
+WHERE state IN ('running', 'started') AND state = 'running'
+  AND (worker = ?4 OR leased_until <= ?1);
 
 -- name: recover
--- What was running when we died goes back, or is held after too many deaths. Keys lose their heads.
+-- What they interrupted goes back, or is held after too many deaths. Keys lose their heads.
 UPDATE deliveries INDEXED BY deliveries_busy SET
     crashes = crashes + 1,
     state = iif(crashes + 1 >= ?2, 'held', 'pending'),
@@ -26,6 +28,7 @@ UPDATE deliveries INDEXED BY deliveries_busy SET
     head = (crashes + 1 < ?2 AND key IS NULL),
     changed_at = ?1
 WHERE state IN ('running', 'started') AND state = 'running'
+  AND (worker = ?3 OR leased_until <= ?1)
 RETURNING state;
 
 -- name: last_seen
