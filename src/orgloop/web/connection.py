@@ -108,6 +108,8 @@ class Listener(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
+        if isinstance(protocol, Connection):
+            protocol.body = payload
         kind = Misdirected if message.url.absolute else web.BaseRequest
         return kind(message, payload, protocol, writer, task, self._loop)
 
@@ -119,7 +121,7 @@ class Listener(web.Server):
 class Connection(web.RequestHandler):
     """One connection. What cannot be read as HTTP is answered 400, and is no matter for the log."""
 
-    __slots__ = ("_half_closed", "_listener", "_stalled", "peer")
+    __slots__ = ("_half_closed", "_listener", "_stalled", "body", "peer")
 
     def __init__(self, listener: Listener) -> None:
         bounds = listener.bounds
@@ -136,6 +138,8 @@ class Connection(web.RequestHandler):
         self._stalled: asyncio.TimerHandle | None = None
         self._half_closed = False
         self.peer = ""
+        self.body: StreamReader | None = None
+        """That of the request at work, or of the last one."""
 
     @property
     def awaited(self) -> Awaited:
@@ -167,9 +171,8 @@ class Connection(web.RequestHandler):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own type
         """The client has sent all that it will. What has come whole gets its answer."""
-        request = self._current_request
-        idle = not self._request_count or (self._waiter is not None and not self._waiter.done())
-        if idle or (request is not None and not request.content.is_eof()):
+        half_there = self.body is not None and not self.body.is_eof()
+        if half_there or not self._request_count or self.awaited is not Awaited.NOTHING:
             return None
         for _, payload in self._messages:
             if not payload.is_eof():
