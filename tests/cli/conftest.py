@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from orgloop.cli.app import main
 from orgloop.cli.output import ENDLESS
+from orgloop.cli.root import main
 from orgloop.project.home import Home
 from tests.e2e.organization import Organization
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import pytest
 
-from orgloop.cli.app import COMMANDS, main, root
 from orgloop.cli.command import HelpMixin
 from orgloop.cli.exits import Exit
+from orgloop.cli.root import COMMANDS, main, root
 from orgloop.errors import OrgLoopError
 from tests.cli.conftest import Orgloop
 
@@ -41,7 +41,7 @@ def modules_after(*arguments: str, home: Path) -> set[str]:
     """Which modules a real `orgloop` has imported when it ends."""
     program = (
         "import sys\n"
-        "from orgloop.cli.app import main\n"
+        "from orgloop.cli.root import main\n"
         f"main({list(arguments)!r})\n"
         "print('\\n' + ' '.join(sys.modules))"
     )
@@ -71,15 +71,17 @@ def test_help_is_quick_because_it_imports_nothing_heavy(arguments: tuple[str, ..
         "orgloop.core",
         "orgloop.core.text",
         "orgloop.cli.output",
-        "orgloop.cli.version",
+        "orgloop.cli.root",
         "orgloop.errors",
+        "orgloop.operations",
+        "orgloop.operations.version",
     }
 
 
 def test_no_commands_help_needs_anything_heavy(home: Path) -> None:
     program = (
         "import sys, io, contextlib\n"
-        "from orgloop.cli.app import main\n"
+        "from orgloop.cli.root import main\n"
         f"for name in {NAMES!r}:\n"
         "    with contextlib.redirect_stdout(io.StringIO()):\n"
         "        main([name, '--help'])\n"

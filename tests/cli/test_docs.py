@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from orgloop.cli.app import COMMANDS, root
 from orgloop.cli.exits import Exit
+from orgloop.cli.root import COMMANDS, root
 from tests.support.markdown import examples, first_cells, section
 
 PAGE = "cli.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from orgloop.cli.app import COMMANDS, root
+from orgloop.cli.root import COMMANDS, root
 from tests.cli.test_docs import OWN, options_of
 from tests.support.markdown import DOCS
 

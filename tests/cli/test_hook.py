@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from orgloop.cli.running import spool
-from orgloop.cli.running.hook_body import SUMMARY, body_of, source_of
-from orgloop.cli.running.spool import Hook, flush, keep
+from orgloop.daemon import spool
+from orgloop.daemon.hook_body import SUMMARY, body_of, source_of
+from orgloop.daemon.spool import Hook, flush, keep
 from orgloop.errors import DaemonError, OrgLoopError, Refused
 from orgloop.project.home import Home
 from tests.cli.conftest import Orgloop

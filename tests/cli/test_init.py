@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.cli.editing.choices import PERMISSION_MODES
 from orgloop.cli.exits import Exit
 from orgloop.config.yaml import parse
 from orgloop.plugin.registry import Registry
+from orgloop.project.choices import PERMISSION_MODES
 from tests.cli.conftest import Orgloop
 
 CONNECTOR_NAMES = sorted({one.name for one in Registry.installed().connectors()})

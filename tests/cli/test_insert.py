@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.cli.editing.insert import ORDER, insert
 from orgloop.config.yaml import parse
 from orgloop.errors import ConfigError
+from orgloop.project.insert import ORDER, insert
 
 ENTRY = {"id": "new", "connector": "webhook", "config": {"secret": "${S}"}}
 

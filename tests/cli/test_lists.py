@@ -14,7 +14,7 @@ from orgloop.core.happening import RunEnded
 from orgloop.core.units import HOUR
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
-from orgloop.web import shapes
+from orgloop.operations import shapes
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from orgloop.cli.running.own_log import MOST_WAITING, own_log
+from orgloop.daemon.own_log import MOST_WAITING, own_log
 
 log = logging.getLogger("orgloop.test")
 
@@ -37,7 +37,7 @@ def test_a_terminal_that_stands_still_makes_nobody_wait(monkeypatch: pytest.Monk
 
     stream = Still()
     monkeypatch.setattr("sys.stderr", stream)
-    monkeypatch.setattr("orgloop.cli.running.own_log.LAST_LINES", 0.01)
+    monkeypatch.setattr("orgloop.daemon.own_log.LAST_LINES", 0.01)
     began = time.monotonic()
     with own_log():
         for number in range(3 * MOST_WAITING):

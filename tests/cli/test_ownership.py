@@ -11,15 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.cli.command import Cli
-from orgloop.cli.output import Output
-from orgloop.cli.ownership import claim_home, earlier_of
 from orgloop.core.delivery import State
 from orgloop.core.happening import HoldReason
 from orgloop.core.units import HOUR, MINUTE
 from orgloop.errors import JournalError
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
+from orgloop.operations.ownership import claim_home, earlier_of
 from orgloop.project.home import DaemonInfo, Home, running_daemon
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
@@ -149,10 +147,9 @@ def test_a_project_that_was_moved_is_the_same_project(acme: Organization, tmp_pa
 
 def test_a_journal_that_cannot_be_read_is_left_to_the_daemon(home: Path, tmp_path: Path) -> None:
     (home / "journal.db").write_bytes(b"no journal at all " * 1000)
-    cli = Cli(out=Output(), environ={"ORGLOOP_HOME": str(home)})
     with pytest.raises(JournalError):
-        earlier_of(cli, tmp_path)
-    claim_home(cli, tmp_path, "acme", take_over=False)
+        earlier_of(Home(home), tmp_path)
+    assert claim_home(Home(home), tmp_path, "acme", 4800, take_over=False) == ""
 
 
 # --- acting and looking ---------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.cli.running import service_manager
-from orgloop.cli.running.service_files import (
+from orgloop.daemon import service_manager
+from orgloop.daemon.service_files import (
     Service,
     home_of_agent,
     home_of_unit,
@@ -355,7 +355,8 @@ def test_on_macos_launchd_is_told(
 def running(acme: Path, monkeypatch: pytest.MonkeyPatch) -> DaemonInfo:
     """A daemon serves the home, so it seems."""
     info = DaemonInfo(pid=4711, started_at=1, port=4800, project="acme", root=str(acme), version="0.1.0")
-    monkeypatch.setattr("orgloop.project.home.running_daemon", lambda _: info)
+    for module in ("orgloop.project.home", "orgloop.operations.ownership"):
+        monkeypatch.setattr(f"{module}.running_daemon", lambda _: info)
     return info
 
 

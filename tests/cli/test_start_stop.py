@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orgloop.cli.running import supervise
+from orgloop.daemon import supervisor as supervise
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_journal
 from orgloop.project.home import DaemonInfo, running_daemon

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from orgloop.cli.exits import Exit
-from orgloop.cli.trying.examples import example_of
 from orgloop.errors import NotFound
+from orgloop.operations.examples import example_of
 from orgloop.plugin import Connector
 from orgloop.plugin.registry import Registry
 from orgloop.runtime.intake.inbound import check_document

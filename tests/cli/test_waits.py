@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from orgloop.cli.client import Client
 from orgloop.core.delivery import State
 from orgloop.core.happening import Retry
 from orgloop.core.units import MINUTE
+from orgloop.daemon.client import Client
 from orgloop.errors import DaemonError
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from orgloop.cli.output import Output
-from orgloop.cli.screen import times, words
+from orgloop.cli.screen import words
 from orgloop.cli.screen.grid import Column, print_block, print_commands, print_facts, print_grid
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND
 from orgloop.errors import Refused
+from orgloop.operations.words import age, ago, dollars, one_line, short_moment, since_of
 
 NOW = int(datetime(2026, 1, 5, 12, 0, tzinfo=UTC).timestamp() * 1000)
 
@@ -30,13 +31,13 @@ NOW = int(datetime(2026, 1, 5, 12, 0, tzinfo=UTC).timestamp() * 1000)
     ],
 )
 def test_an_age_has_one_unit(ms: int, said: str) -> None:
-    assert times.age(NOW - ms, NOW) == said
-    assert times.ago(NOW - ms, NOW) == (said if said == "now" else f"{said} ago")
+    assert age(NOW - ms, NOW) == said
+    assert ago(NOW - ms, NOW) == (said if said == "now" else f"{said} ago")
 
 
 @pytest.mark.parametrize(("ms", "length"), [(0, 5), (19 * HOUR, 5), (2 * DAY, 9), (30 * DAY, 10)])
 def test_a_short_moment_is_never_longer_than_ten_characters(ms: int, length: int) -> None:
-    assert len(times.short_moment(NOW - ms, NOW)) == length
+    assert len(short_moment(NOW - ms, NOW)) == length
 
 
 @pytest.mark.parametrize(
@@ -49,17 +50,17 @@ def test_a_short_moment_is_never_longer_than_ten_characters(ms: int, length: int
     ],
 )
 def test_since_is_a_duration_or_a_time(text: str, at: int) -> None:
-    assert times.since_of(text, NOW) == at
+    assert since_of(text, NOW) == at
 
 
 def test_since_without_a_zone_is_local_time() -> None:
-    assert times.since_of("2026-01-05T08:00", NOW) == int(datetime(2026, 1, 5, 8, 0).timestamp() * 1000)  # noqa: DTZ001
+    assert since_of("2026-01-05T08:00", NOW) == int(datetime(2026, 1, 5, 8, 0).timestamp() * 1000)  # noqa: DTZ001
 
 
 @pytest.mark.parametrize("text", ["", "soon", "12", "-5m", "2026-13-01"])
 def test_since_that_is_neither_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(Refused, match="neither a duration nor a date") as refused:
-        times.since_of(text, NOW)
+        since_of(text, NOW)
     assert "--since 30m" in refused.value.hint
 
 
@@ -68,11 +69,11 @@ def test_since_that_is_neither_is_refused_with_an_example(text: str) -> None:
     [(None, ""), (0.0, "$0.00"), (0.004, "$0.0040"), (0.01, "$0.01"), (1.5, "$1.50"), (1234.567, "$1234.57")],
 )
 def test_dollars(cost: float | None, said: str) -> None:
-    assert words.dollars(cost) == said
+    assert dollars(cost) == said
 
 
 def test_one_line_has_nothing_that_a_terminal_would_obey() -> None:
-    assert words.one_line("a\x1b[2Jb\r\n\tc\u202e d") == "a [2Jb c d"
+    assert one_line("a\x1b[2Jb\r\n\tc\u202e d") == "a [2Jb c d"
 
 
 @pytest.mark.parametrize(("limit", "said"), [(10, "abcdef"), (6, "abcdef"), (5, "abcd…"), (1, "…")])

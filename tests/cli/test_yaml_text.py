@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.cli.editing.yaml_text import block, scalar
 from orgloop.config.yaml import parse
+from orgloop.project.yaml_text import block, scalar
 
 AWKWARD = st.sampled_from(
     [

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from orgloop.cli.app import COMMANDS, root
+from orgloop.cli.root import COMMANDS, root
 from tests.docs import pages
 from tests.docs.pages import PAGES
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orgloop.cli.app import main
+from orgloop.cli.root import main
 from tests.docs import pages
 from tests.e2e.organization import Organization
 

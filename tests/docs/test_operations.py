@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from orgloop.cli.app import main
+from orgloop.cli.root import main
 from orgloop.core.delivery import State
 from orgloop.journal.model import Query
 from tests.docs import pages
@@ -56,7 +56,7 @@ def commands() -> list[str]:
 
 def review(association: str, number: int) -> dict[str, object]:
     """The demo's review, of somebody who stands in this relation to the repository."""
-    body = json.loads((ROOT / "src/orgloop/cli/demo_project/review.json").read_text())
+    body = json.loads((ROOT / "src/orgloop/project/demo/review.json").read_text())
     body["review"]["id"] = number
     body["review"]["author_association"] = association
     assert isinstance(body, dict)

@@ -219,7 +219,7 @@ def test_every_kind_of_error_is_told() -> None:
 
 
 def test_every_kind_of_thing_that_needs_a_person_is_told() -> None:
-    code = " ".join(path.read_text("utf-8") for path in (ROOT / "src/orgloop/cli").rglob("*.py"))
+    code = " ".join(path.read_text("utf-8") for path in (ROOT / "src/orgloop").rglob("*.py"))
     # A `failure` has happened and needs nobody.
     kinds = {*re.findall(r'Item\(\s*kind="(\w+)"', code), "dead", "held"} - {"failure"}
     assert len(kinds) > 10

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.cli.screen.chain import read_chain, trace_of
 from orgloop.core.delivery import State
 from orgloop.journal.model import EventRow
+from orgloop.operations.chain import read_chain, trace_of
 from orgloop.project.home import Home
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink

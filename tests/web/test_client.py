@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from orgloop.cli.client import Client
-from orgloop.cli.running.spool import Hook, keep, keep_taking
 from orgloop.config.findings import Code, Finding, Severity
 from orgloop.core.happening import Rejected
+from orgloop.daemon.client import Client
+from orgloop.daemon.spool import Hook, keep, keep_taking
 from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoopError, Refused
 from orgloop.journal.model import Query
 from orgloop.project.home import DaemonInfo, Home, replace_file
@@ -273,7 +273,7 @@ async def test_a_port_where_nobody_listens(home: Path) -> None:
 
 def test_the_client_starts_without_the_server_s_libraries() -> None:
     heavy = "('aiohttp', 'pydantic', 'http.client')"
-    code = f"import orgloop.cli.client, sys; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import orgloop.daemon.client, sys; print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

@@ -1,10 +1,10 @@
-"""The terminal face: `orgloop` and its commands. `app.py` says how a command looks."""
+"""The terminal face: `orgloop` and its commands. `root.py` says how a command looks."""
 
 from __future__ import annotations
 
 
 def main() -> None:
     """Run the command line and exit."""
-    from orgloop.cli.app import main as run
+    from orgloop.cli.root import main as run
 
     raise SystemExit(run())

@@ -106,13 +106,9 @@ class Output:
 
     def path(self, path: Path | str) -> str:
         """A path as a person writes it: relative if it lies below the working directory, else with ~."""
-        absolute = Path(os.path.normpath(Path(path).absolute()))
-        for base, prefix in ((Path.cwd(), ""), (Path.home(), "~/")):
-            if absolute == base:
-                return prefix.rstrip("/") or "."
-            if absolute.is_relative_to(base):
-                return prefix + str(absolute.relative_to(base))
-        return str(absolute)
+        from orgloop.project.files import shown
+
+        return shown(path)
 
     @property
     def is_colored(self) -> bool:

@@ -19,9 +19,9 @@ from orgloop.core.units import humanize
 from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import MINIMUM, is_current, sqlite_version
+from orgloop.operations.ownership import earlier_project
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
-from orgloop.project.earlier import earlier_project
 from orgloop.project.home import PORT, DaemonInfo, Home
 from orgloop.project.variables import VariableState, variables_of
 

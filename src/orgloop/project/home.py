@@ -254,3 +254,15 @@ def replace_file(path: Path, content: str, mode: int = 0o600) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def holder_of(home: Home) -> str:
+    """Who holds the home's journal, if anybody does: a daemon that starts or ends, or another command."""
+    import psutil
+
+    try:
+        said = json.loads((home.path / "journal.lock").read_bytes())
+        pid, what = int(said["pid"]), str(said["what"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f"{what} (pid {pid})" if psutil.pid_exists(pid) else ""

@@ -12,7 +12,7 @@ from orgloop.core.record import timestamp
 from orgloop.errors import NotFound
 from orgloop.journal.model import START, DeliveryRow, EventRow, Query, RunRow, StepRow
 from orgloop.journal.protocols import Reader
-from orgloop.web import shapes
+from orgloop.operations import shapes
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call
 from orgloop.web.parameters import Parameters

@@ -9,7 +9,7 @@ from typing import Any
 from orgloop.core.delivery import State
 from orgloop.journal.model import PauseRow, SourceRow
 from orgloop.journal.protocols import Reader
-from orgloop.web import shapes
+from orgloop.operations import shapes
 from orgloop.web.answers import json_answer
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call

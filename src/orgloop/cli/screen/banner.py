@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orgloop.cli.command import Cli
-from orgloop.cli.version import version_of
+from orgloop.cli.app import App
+from orgloop.operations.version import version_of
 
 if TYPE_CHECKING:
     from orgloop.config.model import Organization
@@ -18,22 +18,22 @@ TERMINAL = "terminal"
 class Banner:
     """The foreground's words around the live log."""
 
-    def __init__(self, cli: Cli) -> None:
-        self._cli = cli
+    def __init__(self, app: App) -> None:
+        self._app = app
 
     def observed(self, organization: Organization) -> Organization:
         """The project with something that shows its records here."""
         from orgloop.config.model import LoggerSpec
 
-        cli = self._cli
+        app = self._app
         if (
-            cli.out.quiet
-            or cli.out.json
+            app.out.quiet
+            or app.out.json
             or any(spec.plugin.name == "console" for spec in organization.loggers)
         ):
             return organization
-        plugin = cli.registry.logger("console")
-        level = "debug" if cli.out.verbose else organization.defaults.log_level
+        plugin = app.registry.logger("console")
+        level = "debug" if app.out.verbose else organization.defaults.log_level
         settings = plugin.settings.model_validate({"level": level})
         spec = LoggerSpec(name=TERMINAL, plugin=plugin, settings=settings, fingerprint=level)
         return replace(organization, loggers=(*organization.loggers, spec))
@@ -42,7 +42,7 @@ class Banner:
         """It answers."""
         from orgloop.plugin import Receiver
 
-        out = self._cli.out
+        out = self._app.out
         if out.json:
             out.data({"ready": True, "project": organization.name, "url": url})
         out.line()
@@ -72,4 +72,4 @@ class Banner:
 
     def stopped(self) -> None:
         """It has ended."""
-        self._cli.out.ok("stopped; whatever was not finished goes on at the next start")
+        self._app.out.ok("stopped; whatever was not finished goes on at the next start")

@@ -8,26 +8,22 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from orgloop.cli.output import ENDLESS, Output
-from orgloop.cli.screen.chain import Chain, DeliveryNode, EventNode
-from orgloop.cli.screen.listing import counted
-from orgloop.cli.screen.times import clock
-from orgloop.cli.screen.waits import OPEN
 from orgloop.cli.screen.words import (
     OUTCOME_STYLES,
     STATE_STYLES,
     author_of,
-    dollars,
     event_name,
     last_lines_of,
-    one_line,
     printable,
     run_words,
-    state_words,
     why_ended,
 )
 from orgloop.core.ending import failed
 from orgloop.core.text import columns, folded
 from orgloop.core.units import humanize
+from orgloop.operations.chain import Chain, DeliveryNode, EventNode
+from orgloop.operations.waits import OPEN
+from orgloop.operations.words import clock, counted, dollars, one_line, state_words
 
 if TYPE_CHECKING:
     from orgloop.journal.model import RunRow

@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from orgloop.cli.command import Cli
-from orgloop.cli.deliveries import failures
+from orgloop.cli.app import App
+from orgloop.cli.screen.delivery_list import failures
 from orgloop.cli.screen.grid import Column, print_block, print_facts, print_grid, print_next
-from orgloop.cli.screen.times import ago, clock, moment
-from orgloop.cli.screen.waits import Waits
-from orgloop.cli.screen.words import (
-    STATE_STYLES,
-    author_of,
-    event_name,
-    from_home,
-    one_line,
-    state_words,
-)
+from orgloop.cli.screen.words import STATE_STYLES, author_of, event_name, from_home
 from orgloop.core.happening import HoldReason
+from orgloop.operations.words import ago, clock, moment, one_line, state_words
 
 if TYPE_CHECKING:
-    from orgloop.cli.screen.prompt_preview import Preview
     from orgloop.journal.model import DeliveryRow, EventRow, StepRow
     from orgloop.journal.protocols import Reader
+    from orgloop.operations.prompt_preview import Preview
 
 MOST_STEPS: Final = 1_000
 
@@ -49,11 +41,11 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
 """What a person can do, by the reason why it waits."""
 
 
-def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, prompt: bool = False) -> None:
+def show_delivery(app: App, reader: Reader, row: DeliveryRow, now: int, *, prompt: bool = False) -> None:
     """Print all of it."""
-    from orgloop.cli.screen.prompt_preview import preview
+    from orgloop.operations.prompt_preview import preview
 
-    out = cli.out
+    out = app.out
     event = reader.event(row.event_id)
     state = out.style(state_words(row.state, row.reason), STATE_STYLES[row.state])
     out.line(f"{out.style(row.id, 'bold')}  {state} since {moment(row.changed_at, now)}")
@@ -63,23 +55,23 @@ def show_delivery(cli: Cli, reader: Reader, row: DeliveryRow, now: int, *, promp
         out.fold(f"  {out.style(said, 'red') if failed else said}", 4)
     if row.state in ("held", "dead") and row.reason in WHAT_TO_DO:
         out.line(out.style(f"  {WHAT_TO_DO[row.reason]}", "yellow"))
-    print_facts(out, _facts(row, event, Waits(cli, reader, now).why(row), now))
-    _show_steps(cli, row, _steps(reader, row))
-    _show_event(cli, row, event)
+    print_facts(out, _facts(row, event, app.waits(reader, now).why(row), now))
+    _show_steps(app, row, _steps(reader, row))
+    _show_event(app, row, event)
     if row.state not in ("delivered", "dropped", "discarded"):
-        _show_prompt(cli, preview(cli, reader, row), whole=prompt)
+        _show_prompt(app, preview(app.load, reader, row), whole=prompt)
     print_next(out, list(next_commands(row)))
 
 
-def document(cli: Cli, reader: Reader, row: DeliveryRow, now: int) -> dict[str, Any]:
+def document(app: App, reader: Reader, row: DeliveryRow, now: int) -> dict[str, Any]:
     """All of it, for programs."""
-    from orgloop.cli.screen.prompt_preview import preview
-    from orgloop.web import shapes
+    from orgloop.operations import shapes
+    from orgloop.operations.prompt_preview import preview
 
     event = reader.event(row.event_id)
-    seen = preview(cli, reader, row)
+    seen = preview(app.load, reader, row)
     return shapes.delivery(row) | {
-        "waits": Waits(cli, reader, now).why(row),
+        "waits": app.waits(reader, now).why(row),
         "transforms": list(row.steps),
         "steps": [shapes.step(one) for one in _steps(reader, row)],
         "event": row.document or (event.document if event is not None else None),
@@ -128,9 +120,9 @@ def _facts(row: DeliveryRow, event: EventRow | None, waits: str, now: int) -> It
     yield "trace", row.trace_id
 
 
-def _show_steps(cli: Cli, row: DeliveryRow, steps: Sequence[StepRow]) -> None:
-    cli.out.line()
-    cli.out.line(cli.out.style("What happened", "bold"))
+def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow]) -> None:
+    app.out.line()
+    app.out.line(app.out.style("What happened", "bold"))
     columns = [Column(name=""), Column(name=""), Column(name="", flexible=True)]
     rows = [[clock(row.accepted_at), "accepted", ""]]
     for entry in row.steps:
@@ -142,38 +134,38 @@ def _show_steps(cli: Cli, row: DeliveryRow, steps: Sequence[StepRow]) -> None:
         words = step.happening.replace("_", " ")
         said = ": ".join(filter(None, [step.reason, one_line(step.detail)]))
         rows.append([clock(step.at), words, said])
-    print_grid(cli.out, columns, rows, indent=2)
+    print_grid(app.out, columns, rows, indent=2)
 
 
-def _show_event(cli: Cli, row: DeliveryRow, event: EventRow | None) -> None:
+def _show_event(app: App, row: DeliveryRow, event: EventRow | None) -> None:
     from orgloop.core.json_text import dump_json
 
     shown = row.document or (event.document if event is not None else None)
     if shown is None:
         return
-    out = cli.out
+    out = app.out
     changed = "as its transforms left it" if row.document is not None else ""
     out.line()
     out.line(f"{out.style('Event', 'bold')}  {out.style(changed, 'dim')}".rstrip())
     lines = dump_json(shown, indent=True).decode().splitlines()
-    _show_lines(cli, lines, EVENT_LINES, whole=out.verbose, option="--verbose")
+    _show_lines(app, lines, EVENT_LINES, whole=out.verbose, option="--verbose")
 
 
-def _show_prompt(cli: Cli, seen: Preview, *, whole: bool) -> None:
+def _show_prompt(app: App, seen: Preview, *, whole: bool) -> None:
     if not (seen.text or seen.fault):
         return
-    out = cli.out
+    out = app.out
     file = from_home(seen.file)
     out.line()
     out.line(f"{out.style('Prompt that it would get', 'bold')}  {out.style(file, 'dim')}".rstrip())
     if seen.fault:
         out.line(out.style(f"  none: {seen.fault}", "red"))
     else:
-        _show_lines(cli, seen.text.splitlines(), PROMPT_LINES, whole=whole, option="--prompt")
+        _show_lines(app, seen.text.splitlines(), PROMPT_LINES, whole=whole, option="--prompt")
 
 
-def _show_lines(cli: Cli, lines: Sequence[str], most: int, *, whole: bool, option: str) -> None:
+def _show_lines(app: App, lines: Sequence[str], most: int, *, whole: bool, option: str) -> None:
     shown = lines if whole or len(lines) <= most else lines[:most]
-    print_block(cli.out, "\n".join(shown))
+    print_block(app.out, "\n".join(shown))
     if len(shown) < len(lines):
-        cli.out.line(cli.out.style(f"    {len(lines) - len(shown)} more lines: {option} shows them", "dim"))
+        app.out.line(app.out.style(f"    {len(lines) - len(shown)} more lines: {option} shows them", "dim"))

@@ -48,9 +48,3 @@ def _lines(out: Output, finding: Finding, file: str, *, to_error: bool) -> list[
 def as_json(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """Findings for programs; every key is always there."""
     return [asdict(finding) for finding in findings]
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 error`, `2 errors`, `no errors`."""
-    word = one if number == 1 else many or f"{one}s"
-    return f"{number or 'no'} {word}"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop import runner
-from orgloop.cli.command import Cli
+from orgloop.cli.app import App
 from orgloop.cli.output import FAIL, OK
-from orgloop.cli.screen.words import dollars, one_line, printable, run_line
+from orgloop.cli.screen.words import printable, run_line
 from orgloop.core.units import humanize
+from orgloop.operations.words import dollars, one_line
 
 if TYPE_CHECKING:
     from orgloop.journal.model import RunRow
@@ -29,19 +29,19 @@ CHUNK: Final = 1 << 20
 Read = Callable[[str], "Progress | None"]
 
 
-def follow_run(cli: Cli, reader: Reader, run: RunRow, *, raw: bool, follow: bool) -> None:
+def follow_run(app: App, reader: Reader, run: RunRow, *, raw: bool, follow: bool) -> None:
     """Show what the run wrote so far, and with `follow` what it writes until it has ended."""
-    read = None if raw else reading(cli, reader, run)
-    show = _shower(cli, read)
+    read = None if raw else reading(app, reader, run)
+    show = _shower(app, read)
     for line in lines_of(Path(run.run_dir) / runner.STDOUT, lambda: follow and _goes_on(reader, run.id)):
         show(line)
     ended = reader.run(run.id) or run
-    if ended.ended_at is None or cli.out.json:
+    if ended.ended_at is None or app.out.json:
         return
     symbol, style = (OK, "green") if ended.outcome == "success" else (FAIL, "red")
     facts = [ended.outcome or "did not start", humanize(ended.ended_at - ended.started_at)]
     facts += [dollars(ended.cost_usd)] if ended.cost_usd is not None else []
-    cli.out.fold(f"{cli.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip(), 2)
+    app.out.fold(f"{app.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip(), 2)
 
 
 def lines_of(path: Path, goes_on: Callable[[], bool], *, start: int = 0) -> Iterator[str]:
@@ -82,14 +82,14 @@ def _goes_on(reader: Reader, id: str) -> bool:
     return not (Path(run.run_dir) / runner.EXIT).exists()
 
 
-def reading(cli: Cli, reader: Reader, run: RunRow) -> Read | None:
+def reading(app: App, reader: Reader, run: RunRow) -> Read | None:
     """How the run's actor understands a line; None if that actor cannot be made here any more."""
     from orgloop.plugin import Supervised
 
     applied = reader.applied()
     if applied is None:
         return None
-    sound = replace(cli, config=applied.root).loaded.sound
+    sound = app.load(Path(applied.root)).sound
     spec = sound.actors.get(run.actor) if sound is not None else None
     if spec is None:
         return None
@@ -100,16 +100,16 @@ def reading(cli: Cli, reader: Reader, run: RunRow) -> Read | None:
     return actor.read if isinstance(actor, Supervised) else None
 
 
-def _shower(cli: Cli, read: Read | None) -> Callable[[str], None]:
-    if cli.out.json:
+def _shower(app: App, read: Read | None) -> Callable[[str], None]:
+    if app.out.json:
         return lambda line: _write_json(line, read)
     if read is None:
-        return lambda line: cli.out.line(printable(line))
+        return lambda line: app.out.line(printable(line))
 
     def show(line: str) -> None:
         progress = understood(read, line)
         if progress is not None and progress.text:
-            cli.out.fold(one_line(progress.text), 2)
+            app.out.fold(one_line(progress.text), 2)
 
     return show
 

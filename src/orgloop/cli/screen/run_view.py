@@ -8,22 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop import runner
-from orgloop.cli.command import Cli
-from orgloop.cli.morning.stuck import last_sign
+from orgloop.cli.app import App
 from orgloop.cli.screen.grid import print_block, print_facts, print_next
-from orgloop.cli.screen.times import age, ago, moment
 from orgloop.cli.screen.words import (
     OUTCOME_STYLES,
-    dollars,
     event_name,
     from_home,
-    one_line,
     outcome_word,
     run_line,
     run_words,
     why_ended,
 )
 from orgloop.core.units import humanize
+from orgloop.operations.status.stuck import last_sign
+from orgloop.operations.words import age, ago, dollars, moment, one_line
 
 if TYPE_CHECKING:
     from orgloop.journal.model import EventRow, RunRow
@@ -39,28 +37,28 @@ MOST_SAID: Final = 4_000
 """Characters of its last words that are shown."""
 
 
-def show_run(cli: Cli, reader: Reader, run: RunRow, now: int) -> None:
+def show_run(app: App, reader: Reader, run: RunRow, now: int) -> None:
     """Print all that is known of it, and what to type next."""
-    out = cli.out
-    gone = is_gone(cli, run)
+    out = app.out
+    gone = is_gone(app, run)
     word = outcome_word(run, gone=gone)
     if run.ended_at is None and not gone:
         word += f" for {humanize(now - run.started_at)}"
     style = OUTCOME_STYLES.get(run.outcome, "yellow")
     out.line(f"{out.style(run.id, 'bold')}  {out.style(word, style)}")
-    print_facts(out, [*_facts(run, reader.event(run.event_id), now), ("says", _says(cli, reader, run))])
-    _show_result(cli, run)
+    print_facts(out, [*_facts(run, reader.event(run.event_id), now), ("says", _says(app, reader, run))])
+    _show_result(app, run)
     if run.ended_at is None or run.outcome not in ("success", ""):
-        _show_output(cli, run)
+        _show_output(app, run)
     print_next(out, list(_next(run, goes_on=run.ended_at is None and not gone)))
 
 
-def is_gone(cli: Cli, run: RunRow) -> bool:
+def is_gone(app: App, run: RunRow) -> bool:
     """Whether its process has ended, and no daemon is there to take note."""
-    from orgloop.cli.morning.picture import gone_runs
+    from orgloop.operations.status.picture import gone_runs
     from orgloop.project.home import running_daemon
 
-    return run.ended_at is None and running_daemon(cli.home) is None and bool(gone_runs([run]))
+    return run.ended_at is None and running_daemon(app.home) is None and bool(gone_runs([run]))
 
 
 def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str, str]]:
@@ -88,11 +86,11 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
     yield "files", from_home(run.run_dir) if Path(run.run_dir).is_dir() else ""
 
 
-def _says(cli: Cli, reader: Reader, run: RunRow) -> str:
+def _says(app: App, reader: Reader, run: RunRow) -> str:
     """The last thing that its output says, as its actor understands it."""
     from orgloop.cli.screen.run_tail import reading, understood
 
-    read = reading(cli, reader, run)
+    read = reading(app, reader, run)
     if read is not None:
         for line in reversed(last_lines(Path(run.run_dir) / runner.STDOUT, LOOKED_AT)):
             progress = understood(read, line)
@@ -110,25 +108,25 @@ def _git(changes: Any) -> str:
     return f"{many} commits on {changes.get('branch') or 'no branch'}{dirty}"
 
 
-def _show_result(cli: Cli, run: RunRow) -> None:
+def _show_result(app: App, run: RunRow) -> None:
     said, decided = run.text.strip(), run_words(run)[1]
     if run.ended_at is None or not (said or decided):
         return
-    cli.out.line()
-    cli.out.line(cli.out.style("Result", "bold"))
-    print_block(cli.out, cli.out.cut(said, MOST_SAID))
+    app.out.line()
+    app.out.line(app.out.style("Result", "bold"))
+    print_block(app.out, app.out.cut(said, MOST_SAID))
     if decided:
-        cli.out.line(f"  json  {decided}")
+        app.out.line(f"  json  {decided}")
 
 
-def _show_output(cli: Cli, run: RunRow) -> None:
+def _show_output(app: App, run: RunRow) -> None:
     """The last lines of what it wrote: of its errors, if there are any."""
     for name in (runner.STDERR, runner.STDOUT):
         lines = last_lines(Path(run.run_dir) / name, TAIL)
         if lines:
-            cli.out.line()
-            cli.out.line(cli.out.style(f"Last lines of {name}", "bold"))
-            print_block(cli.out, "\n".join(line[: cli.out.width * 2] for line in lines))
+            app.out.line()
+            app.out.line(app.out.style(f"Last lines of {name}", "bold"))
+            print_block(app.out, "\n".join(line[: app.out.width * 2] for line in lines))
             return
 
 
@@ -154,7 +152,7 @@ def _next(run: RunRow, *, goes_on: bool) -> Iterator[tuple[str, str]]:
 
 def document(reader: Reader, run: RunRow) -> dict[str, Any]:
     """All that is known of it, for programs."""
-    from orgloop.web import shapes
+    from orgloop.operations import shapes
 
     event = reader.event(run.event_id)
     return shapes.run(run) | {

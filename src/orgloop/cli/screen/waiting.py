@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from orgloop.cli.command import Cli, Group
-from orgloop.cli.deliveries import older, print_deliveries
+from orgloop.cli.app import App
+from orgloop.cli.command import Group
+from orgloop.cli.screen.decide import Choice, choosing, decide, find_delivery
+from orgloop.cli.screen.delivery_list import older, print_deliveries
 from orgloop.cli.screen.grid import print_next
-from orgloop.cli.screen.listing import counted
-from orgloop.cli.verdicts import Choice, choosing, decide, find_delivery
+from orgloop.operations.words import counted
 
 if TYPE_CHECKING:
     from orgloop.journal.model import BacklogRow, Query
@@ -39,18 +40,18 @@ def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
     @click.option("--reason", metavar="WORD", default="", help=f"Only with this reason, such as {reason}.")
     @click.option("--since", metavar="DURATION", help="Only what came since then: 2h, 3d, or a date.")
     @click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
-    def list_them(cli: Cli, limit: int, **filters: Any) -> None:
+    def list_them(app: App, limit: int, **filters: Any) -> None:
         """List it, the newest first, and count what is alike."""
-        _list(cli, state, limit=limit, **filters)
+        _list(app, state, limit=limit, **filters)
 
     @group.subcommand(
         "show", looks=True, examples=[f"orgloop {state} show {_ID}", f"orgloop {state} show {_ID} --prompt"]
     )
     @click.argument("id", metavar="ID")
     @click.option("--prompt", is_flag=True, help="Show the whole prompt.")
-    def show(cli: Cli, id: str, prompt: bool) -> None:
+    def show(app: App, id: str, prompt: bool) -> None:
         """Show one: what happened, its event, the prompt that its agent would get, what to type next."""
-        _show(cli, id, prompt=prompt)
+        _show(app, id, prompt=prompt)
 
 
 def add_discard(group: Group, state: str, *, note: str, reason: str) -> None:
@@ -65,32 +66,32 @@ def add_discard(group: Group, state: str, *, note: str, reason: str) -> None:
     )
     @choosing(state)
     @click.option("--note", metavar="TEXT", default="", help="Why; kept with it.")
-    def discard(cli: Cli, yes: bool, note: str, **chosen: Any) -> int | None:
+    def discard(app: App, yes: bool, note: str, **chosen: Any) -> int | None:
         """Decide that it needs no more. Nothing brings it back; its event stays."""
-        return decide(cli, "discard", Choice(state=state, **chosen), yes=yes, note=note)
+        return decide(app, "discard", Choice(state=state, **chosen), yes=yes, note=note)
 
 
-def _list(cli: Cli, state: str, *, limit: int, **filters: Any) -> None:
+def _list(app: App, state: str, *, limit: int, **filters: Any) -> None:
     """The newest of it, and how much there is by route and reason."""
-    from orgloop.cli.screen.query import asked, nothing_found
+    from orgloop.operations.query import asked, nothing_found
 
     query = asked(limit=limit, states=[state], **filters)
-    with cli.journal() as reader:
+    with app.journal() as reader:
         found = reader.deliveries(query)
         # Its own state is what it lists, not what somebody asked for.
         words = "" if found else nothing_found(reader, replace(query, states=()), f"nothing is {state}")
         groups = [row for row in reader.backlog() if row.state == state and _fits(row, query)]
-    if cli.out.json:
-        from orgloop.web import shapes
+    if app.out.json:
+        from orgloop.operations import shapes
 
-        cli.out.data([shapes.delivery(row) | {"transforms": list(row.steps)} for row in found])
+        app.out.data([shapes.delivery(row) | {"transforms": list(row.steps)} for row in found])
     elif not found:
-        cli.out.ok(words.removesuffix(" yet"))
+        app.out.ok(words.removesuffix(" yet"))
     else:
-        print_deliveries(cli, found)
-        older(cli, len(found), limit)
+        print_deliveries(app, found)
+        older(app, len(found), limit)
         if query.since is None:
-            _show_groups(cli, state, groups, found[0].id)
+            _show_groups(app, state, groups, found[0].id)
 
 
 def _fits(row: BacklogRow, query: Query) -> bool:
@@ -101,10 +102,10 @@ def _fits(row: BacklogRow, query: Query) -> bool:
     )
 
 
-def _show_groups(cli: Cli, state: str, groups: Sequence[BacklogRow], newest: str) -> None:
+def _show_groups(app: App, state: str, groups: Sequence[BacklogRow], newest: str) -> None:
     import shlex
 
-    out = cli.out
+    out = app.out
     total = sum(row.count for row in groups)
     out.line()
     out.line(out.style(f"{counted(total, 'delivery', 'deliveries')} {state}", "bold"))
@@ -117,14 +118,14 @@ def _show_groups(cli: Cli, state: str, groups: Sequence[BacklogRow], newest: str
     print_next(out, commands)
 
 
-def _show(cli: Cli, id: str, *, prompt: bool) -> None:
+def _show(app: App, id: str, *, prompt: bool) -> None:
     """One delivery, whatever its state is by now."""
     from orgloop.cli.screen.delivery_view import document, show_delivery
 
     now = int(time.time() * 1000)
-    with cli.journal() as reader:
+    with app.journal() as reader:
         row = find_delivery(reader, id)
-        if cli.out.json:
-            cli.out.data(document(cli, reader, row, now))
+        if app.out.json:
+            app.out.data(document(app, reader, row, now))
         else:
-            show_delivery(cli, reader, row, now, prompt=prompt)
+            show_delivery(app, reader, row, now, prompt=prompt)

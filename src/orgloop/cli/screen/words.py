@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.output import FAIL, OK
 from orgloop.core.ending import failed, lines_of, why
+from orgloop.operations.words import one_line
 
 if TYPE_CHECKING:
     from orgloop.journal.model import EventRow, RunRow
@@ -36,11 +37,6 @@ _FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CLOSED: Final = re.compile(r"```.*?```", re.DOTALL)
 
 
-def state_words(state: str, reason: str) -> str:
-    """`held (no_sop)`."""
-    return f"{state} ({reason})" if reason else str(state)
-
-
 def event_name(row: EventRow) -> str:
     """What the event is called: its provider's name, else its type."""
     return row.platform_event or row.type
@@ -51,13 +47,6 @@ def author_of(row: EventRow) -> str:
     provenance = row.document.get("provenance")
     author = provenance.get("author") if isinstance(provenance, dict) else None
     return author if isinstance(author, str) and author not in (row.source, "unknown") else ""
-
-
-def dollars(cost: float | None) -> str:
-    """`$0.12`; four digits below a cent; empty if nobody knows."""
-    if cost is None:
-        return ""
-    return f"${cost:.2f}" if cost >= 0.01 or cost == 0 else f"${cost:.4f}"
 
 
 def outcome_word(run: RunRow, *, gone: bool = False) -> str:
@@ -108,11 +97,6 @@ def run_line(run: RunRow) -> str:
     """A run's result on one line: why it failed, if it did, and what its agent said."""
     said, decided = run_words(run)
     return ": ".join(filter(None, (why_ended(run), said or decided)))
-
-
-def one_line(text: str) -> str:
-    """The text with every run of white space as one space, and nothing that a terminal would obey."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,101 @@
+"""`orgloop env`: the variables that a project uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orgloop.cli.app import App
+from orgloop.cli.command import new_group
+from orgloop.cli.exits import Exit
+from orgloop.cli.output import FAIL, OK, UNSET
+from orgloop.operations.words import counted
+
+if TYPE_CHECKING:
+    from orgloop.project.variables import VariableState
+
+command = new_group(
+    """The variables that the project uses: which are set, what they are for, where to get them.
+
+    Without a subcommand: `list`.""",
+    default="list",
+    examples=["orgloop env", "orgloop env check"],
+)
+
+
+@command.subcommand("list", examples=["orgloop env", "orgloop env --json"])
+def list_all(app: App) -> int:
+    """List the variables. Values never print."""
+    return _show(app, _states(app))
+
+
+@command.subcommand("check", examples=["orgloop env check && orgloop start"])
+def check(app: App) -> int:
+    """List the variables, and end with 1 if one that is needed is not set."""
+    states = _states(app)
+    _show(app, states)
+    return Exit.FAILED if any(state.missing for state in states) else Exit.OK
+
+
+def _states(app: App) -> list[VariableState]:
+    from orgloop.project.variables import variables_of
+
+    return variables_of(app.loaded, app.registry, app.environ)
+
+
+def _show(app: App, states: list[VariableState]) -> int:
+    used = [state for state in states if state.used]
+    missing = sum(state.missing for state in used)
+    if app.out.json:
+        app.out.data(
+            {
+                "variables": {state.name: state.as_json() for state in used},
+                "optional": {state.name: state.as_json() for state in states if not state.used},
+                "set": sum(state.is_set for state in used),
+                "missing": missing,
+            }
+        )
+        return Exit.OK
+    if not used:
+        app.out.line("The project uses no variables.")
+    for state in used:
+        _show_one(app, state)
+    others = [state for state in states if not state.used]
+    if others:
+        app.out.line()
+        app.out.line("Not used. Its connectors take these settings, if the project names them as ${…}:")
+        for state in others:
+            _show_one(app, state)
+    if used:
+        app.out.line()
+        app.out.line(f"{counted(sum(state.is_set for state in used), 'variable')} set, {missing} missing.")
+        if missing:
+            app.out.line(f"Write what is missing into {app.out.path(app.project_file.parent / '.env')}.")
+    return Exit.OK
+
+
+def _show_one(app: App, state: VariableState) -> None:
+    style = app.out.style
+    if not state.used:
+        mark, said = (
+            style(UNSET, "dim"),
+            "set, but the project does not use it" if state.is_set else "not used",
+        )
+    elif state.is_set:
+        mark, said = style(OK, "green"), f"set in {state.origin}"
+    elif state.missing:
+        mark, said = style(FAIL, "red"), "missing"
+    else:
+        mark, said = (
+            style(UNSET, "dim"),
+            f"not set; {_default_of(state)} is used" if state.default else "not set",
+        )
+    where = f"  {style(state.where, 'dim')}" if state.where else ""
+    app.out.fold(f"{mark} {style(state.name, 'bold')}  {said}{where}", 4)
+    for line in state.advice:
+        app.out.line(f"    {style(line, 'dim')}")
+
+
+def _default_of(state: VariableState) -> str:
+    from orgloop.core.environment import is_secret
+
+    return "its default" if is_secret(state.name) else repr(state.default)

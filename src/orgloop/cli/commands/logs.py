@@ -1,0 +1,212 @@
+"""`orgloop logs`: what happened, line by line, live or from the past, with or without a daemon."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orgloop.cli.app import App
+from orgloop.cli.command import command as new_command
+from orgloop.errors import Refused
+
+if TYPE_CHECKING:
+    from orgloop.core.record import Record
+    from orgloop.journal.follow import Follower
+    from orgloop.journal.protocols import Reader
+
+LOOK: Final = 0.2
+"""Seconds between two looks at the journal while following."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filter:
+    """What a record must be to be shown; empty means anything."""
+
+    source: str | None
+    route: str | None
+    actor: str | None
+    id: str | None
+    trace: str | None
+    result: str | None
+    event: str | None
+    everything: bool
+    """Also what is too much for every day."""
+
+    def shows(self, record: Record) -> bool:
+        """Whether this one is shown."""
+        ids = (record.event_id, record.trace_id, record.delivery_id, record.run_id)
+        return (
+            (self.everything or record.level != "debug")
+            and _is(self.source, record.source)
+            and _is(self.route, record.route)
+            and _is(self.actor, record.target)
+            and (self.id is None or self.id in ids)
+            and _is(self.trace, record.trace_id)
+            and (self.event is None or self.event in (record.event_type, record.event_name))
+            and (
+                self.result is None
+                or self.result in (record.result, record.phase, record.phase.rpartition(".")[2])
+            )
+        )
+
+
+def _is(wanted: str | None, found: str) -> bool:
+    return wanted is None or wanted == found
+
+
+@new_command(
+    examples=[
+        "orgloop logs",
+        "orgloop logs --route pr-review --since 2h",
+        "orgloop logs --result drop --no-follow",
+    ],
+    looks=True,
+)
+@click.option("--source", metavar="ID", help="Only what comes from this source.")
+@click.option("--route", metavar="NAME", help="Only this route.")
+@click.option("--actor", metavar="ID", help="Only this actor.")
+@click.option(
+    "--event",
+    "id",
+    metavar="ID",
+    help="Only this event (a delivery's, run's or trace's id works, too). Does not follow.",
+)
+@click.option("--trace", metavar="ID", help="Only this trace.")
+@click.option("--event-type", metavar="TYPE", help="Only events of this type or name.")
+@click.option("--result", metavar="WORD", help="Only this result: delivered, drop, retry, held, dead, ...")
+@click.option("--since", metavar="DURATION", help="From then on: 30m, 2d, or a date.")
+@click.option(
+    "-n",
+    "--last",
+    "count",
+    default=50,
+    show_default=True,
+    help="Without --since: the last so many lines, of as many events.",
+)
+@click.option(
+    "-f/-F",
+    "--follow/--no-follow",
+    default=None,
+    help="Go on with what happens. Without either: on a terminal.",
+)
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["human", "json"]),
+    default="human",
+    help="json: one document a line.",
+)
+def command(
+    app: App,
+    source: str | None,
+    route: str | None,
+    actor: str | None,
+    id: str | None,
+    trace: str | None,
+    event_type: str | None,
+    result: str | None,
+    since: str | None,
+    count: int,
+    follow: bool | None,
+    layout: str,
+) -> None:
+    """Show what happened, line by line.
+
+    Read from the journal: a daemon need not run. On a terminal it goes on with what happens until
+    Ctrl-C. With --json it is one list, or one document a line while it goes on.
+    """
+    import sys
+
+    from orgloop.operations.query import require_known
+
+    is_json = app.out.json or layout == "json"
+    chosen = Filter(
+        source=source,
+        route=route,
+        actor=actor,
+        id=id,
+        trace=trace,
+        result=result,
+        event=event_type,
+        everything=is_json or bool(trace or id or result) or app.out.verbose,
+    )
+    follows = follow if follow is not None else sys.stdout.isatty() and id is None and not app.out.json
+    with app.journal() as reader:
+        require_known(reader, source=source or "", route=route or "", actor=actor or "")
+        _require_result(result)
+        follower = _follower(reader, since, count, trace or id, chosen)
+        last = None if since or trace or id else count
+        pages = _pages(follower, chosen, last, follows=follows)
+        if app.out.json and not follows:
+            app.out.data([record.document() for page in pages for record in page])
+            return
+        show = _printer(app, layout)
+        for page in pages:
+            show(page)
+
+
+def _require_result(word: str | None) -> None:
+    """Raise Refused for a result that no record can have."""
+    from orgloop.core.derive import RESULTS
+    from orgloop.core.record import RecordPhase
+
+    phases = {*RecordPhase, *(phase.rpartition(".")[2] for phase in RecordPhase)}
+    if word is not None and word not in RESULTS | phases:
+        raise Refused(f"no record has the result {word!r}", hint=f"there are: {', '.join(sorted(RESULTS))}")
+
+
+def _follower(reader: Reader, since: str | None, count: int, id: str | None, chosen: Filter) -> Follower:
+    """Where to begin: far enough back that what is chosen is there.
+
+    Raises NotFound if there is no `id`, Refused if `since` is no time.
+    """
+    from orgloop.journal.follow import Follower
+    from orgloop.operations.chain import trace_of
+    from orgloop.operations.words import since_of
+
+    if id is not None:
+        return Follower.of_trace(reader, trace_of(reader, id))
+    if since is not None:
+        return Follower.since(reader, since_of(since, int(time.time() * 1000)))
+    where = {"source": chosen.source, "route": chosen.route, "actor": chosen.actor}
+    return Follower.last(reader, count, **{name: value or "" for name, value in where.items()})
+
+
+def _pages(follower: Follower, chosen: Filter, last: int | None, *, follows: bool) -> Iterator[list[Record]]:
+    """What is chosen, page by page; of what is there by now, the `last` lines."""
+    kept: deque[Record] = deque(maxlen=last)
+    while records := follower.next():
+        kept.extend(filter(chosen.shows, records))
+        if last is None:
+            yield list(kept)
+            kept.clear()
+    yield list(kept)
+    while follows:
+        time.sleep(LOOK)
+        while records := follower.next():
+            yield list(filter(chosen.shows, records))
+
+
+def _printer(app: App, layout: str) -> Callable[[list[Record]], None]:
+    """Writes records on standard output: JSON lines, or as the console logger does."""
+    import sys
+
+    if app.out.json or layout == "json":
+        from orgloop.core.json_text import dump_json
+
+        def show(records: list[Record]) -> None:
+            for record in records:
+                sys.stdout.write(dump_json(record.document(), default=str).decode() + "\n")
+            sys.stdout.flush()
+
+        return show
+    from orgloop.core.record import Level
+    from orgloop.loggers.console import ConsoleLogger, ConsoleSettings
+
+    settings = ConsoleSettings(level=Level.DEBUG)
+    return ConsoleLogger(settings, sys.stdout, colored=app.out.is_colored, folds=sys.stdout.isatty()).write

@@ -1,0 +1,223 @@
+"""`orgloop runs`: the agents at work, and those that were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orgloop.cli.app import App
+from orgloop.cli.command import new_group
+from orgloop.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import EventRow, Query, RunRow
+    from orgloop.journal.protocols import Reader
+
+command = new_group(
+    """The agents at work: who, why, since when, and what they say.
+
+    Without a subcommand: `list`.""",
+    default="list",
+    examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs tail run_19b5a1c2d3e4f506"],
+)
+
+
+@command.subcommand(
+    "list",
+    looks=True,
+    examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs list --actor engineer"],
+)
+@click.option("--all", "ended", is_flag=True, help="Those that have ended, too.")
+@click.option("--actor", metavar="ID", default="", help="Only of this actor.")
+@click.option("--route", metavar="NAME", default="", help="Only those that this route started.")
+@click.option("--since", metavar="DURATION", help="Only what began since then: 2h, 3d, or a date.")
+@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, limit: int) -> None:
+    """List the runs that go on, or with --all every run, the newest first."""
+    from orgloop.operations.query import asked, nothing_found
+
+    query = asked(limit=limit, since=since, actor=actor, route=route)
+    with app.journal() as reader:
+        found: Sequence[RunRow]
+        times: Mapping[str, int] = {}
+        if ended and not app.out.json:
+            found, times = _folded_up(reader, query)
+        else:
+            found = reader.runs(query, open_only=not ended)
+        what = "no agent has been at work" if ended else "no agent is at work"
+        words = "" if found else nothing_found(reader, query, what)
+        events = {run.event_id: reader.event(run.event_id) for run in found}
+    if app.out.json:
+        from orgloop.operations import shapes
+
+        app.out.data([shapes.run(run) for run in found])
+    elif found:
+        _show(app, found, events, times)
+        if len(found) == limit:
+            from orgloop.cli.screen.delivery_list import older
+
+            older(app, len(found), limit)
+    else:
+        app.out.line(words if ended else words.removesuffix(" yet") + " now")
+        if not ended:
+            app.out.line(app.out.style("  `orgloop runs --all` lists those that were", "dim"))
+
+
+@command.subcommand("show", looks=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
+@click.argument("id", metavar="ID")
+def show(app: App, id: str) -> None:
+    """Show one run: why it began, what it does or did, what came of it."""
+    from orgloop.cli.screen.run_view import document, show_run
+
+    with app.journal() as reader:
+        run = find_run(reader, id)
+        if app.out.json:
+            app.out.data(document(reader, run))
+        else:
+            show_run(app, reader, run, int(time.time() * 1000))
+
+
+@command.subcommand(
+    "tail",
+    looks=True,
+    examples=["orgloop runs tail run_19b5a1c2d3e4f506", "orgloop runs tail run_19b5a1c2d3e4f506 --raw"],
+)
+@click.argument("id", metavar="ID")
+@click.option("--raw", is_flag=True, help="Its output as it wrote it.")
+@click.option("-F", "--no-follow", is_flag=True, help="Only what there is by now.")
+def tail(app: App, id: str, raw: bool, no_follow: bool) -> None:
+    """Watch a run's output until it ends, as its actor understands it.
+
+    With --json each line is one document: {text, session_id, cost_usd}. Needs no daemon.
+    """
+    from orgloop.cli.screen.run_tail import follow_run
+
+    with app.journal() as reader:
+        follow_run(app, reader, find_run(reader, id), raw=raw, follow=not no_follow)
+
+
+@command.subcommand("stop", examples=["orgloop runs stop run_19b5a1c2d3e4f506"])
+@click.argument("id", metavar="ID")
+def stop(app: App, id: str) -> None:
+    """End a run softly: its program is asked to end, and killed some seconds later.
+
+    Its delivery is delivered, with the outcome `cancelled`. Without a daemon the run is ended, too;
+    the next start takes note of it.
+    """
+    from orgloop.daemon.client import Client
+
+    app.require_this_project("runs stop")
+    with app.journal() as reader:
+        run = find_run(reader, id)
+    if run.ended_at is not None:
+        raise Conflict(
+            f"run {id} has ended already: {run.outcome or run.reason}", hint=f"orgloop runs show {id}"
+        )
+    client = Client.of_home(app.home)
+    if client is not None:
+        client.stop_run(id)
+    else:
+        from orgloop.runtime.runs.local.local_runner import request_stop
+
+        request_stop(Path(run.run_dir))
+    if app.out.json:
+        app.out.data({"ok": True, "id": id, "daemon": client is not None})
+    app.out.ok(f"{id} ({run.actor}) is told to end")
+    if client is None:
+        app.out.line("  no daemon runs: the next `orgloop start` takes note of its end")
+
+
+def find_run(reader: Reader, id: str) -> RunRow:
+    """The run with this id. Raises NotFound."""
+    found = reader.run(id)
+    if found is None:
+        raise NotFound(f"there is no run {id}", hint="`orgloop runs --all` lists them")
+    return found
+
+
+def _folded_up(reader: Reader, query: Query) -> tuple[Sequence[RunRow], Mapping[str, int]]:
+    """As many runs as are asked for, those of one delivery that did not start as one: the newest of them.
+
+    Also how many each stands for, by its id.
+    """
+    from dataclasses import replace
+
+    from orgloop.operations.query import MOST
+
+    limit = query.limit
+    while True:
+        rows = reader.runs(query)
+        shown: dict[str, RunRow] = {}
+        for row in rows:
+            shown.setdefault(row.delivery_id if row.reason == "not_started" else row.id, row)
+        if len(shown) >= limit or len(rows) < query.limit or query.limit == MOST:
+            break
+        query = replace(query, limit=min(MOST, query.limit * 4))
+    first = list(shown.values())[:limit]
+    return first, {run.id: _not_started(reader, run) for run in first if run.reason == "not_started"}
+
+
+def _not_started(reader: Reader, run: RunRow) -> int:
+    """How many runs of its delivery did not start."""
+    from orgloop.journal.model import Query
+    from orgloop.operations.query import MOST
+
+    alike = reader.runs(Query(event_id=run.event_id, reason=run.reason, limit=MOST, payloads=False))
+    return sum(one.delivery_id == run.delivery_id for one in alike)
+
+
+def _show(
+    app: App, runs: Sequence[RunRow], events: Mapping[str, EventRow | None], times: Mapping[str, int]
+) -> None:
+    from rich.text import Text
+
+    from orgloop.cli.screen.grid import Column, print_grid
+    from orgloop.cli.screen.run_view import age_of, is_gone, says
+    from orgloop.cli.screen.words import OUTCOME_STYLES, event_name, outcome_mark, outcome_word
+    from orgloop.operations.words import dollars, one_line, short_moment
+
+    now = int(time.time() * 1000)
+
+    def why(run: RunRow) -> str:
+        event = events.get(run.event_id)
+        return f"{event.source} {one_line(event_name(event))}" if event is not None else ""
+
+    def said(run: RunRow) -> str:
+        many = times.get(run.id, 1)
+        return f"{many} times: {says(run)}" if many > 1 else says(run)
+
+    columns = [
+        Column(name=""),
+        Column(name="began"),
+        Column(name="run"),
+        Column(name="actor", is_name=True),
+        Column(name="route", is_name=True),
+        Column(name="why", flexible=True, from_width=120),
+        Column(name="outcome", from_width=100),
+        Column(name="took", right=True),
+        Column(name="cost", right=True),
+        Column(name="says", flexible=True),
+    ]
+    print_grid(
+        app.out,
+        columns,
+        [
+            [
+                Text(outcome_mark(run), OUTCOME_STYLES.get(run.outcome, "yellow")),
+                short_moment(run.started_at, now),
+                Text(run.id, OUTCOME_STYLES.get(run.outcome, "yellow")),
+                run.actor,
+                run.route,
+                why(run),
+                Text(outcome_word(run, gone=is_gone(app, run)), OUTCOME_STYLES.get(run.outcome, "yellow")),
+                age_of(run, now),
+                dollars(run.cost_usd),
+                said(run),
+            ]
+            for run in runs
+        ],
+    )

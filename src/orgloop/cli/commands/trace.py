@@ -1,0 +1,55 @@
+"""`orgloop trace`: one chain from its first event to its end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orgloop.cli.app import App
+from orgloop.cli.command import command as new_command
+
+if TYPE_CHECKING:
+    from orgloop.operations.chain import Chain
+
+
+@new_command(
+    examples=["orgloop trace evt_19b5a1c2d3e4f506", "orgloop trace dlv_19b5a1c2d3e4f507 --prompts"],
+    looks=True,
+)
+@click.argument("id", metavar="ID")
+@click.option("--prompts", is_flag=True, help="Show each prompt file whole, as it was when it was used.")
+@click.option("--all", "show_all", is_flag=True, help="Show events that woke nobody, too.")
+def command(app: App, id: str, prompts: bool, show_all: bool) -> None:
+    """Show a whole chain as a tree: events, who they woke with which SOP, outcomes, times, costs.
+
+    ID is that of an event, a delivery, a run or a trace.
+    """
+    from orgloop.cli.screen.chain_drawing import ChainDrawing
+    from orgloop.operations.chain import read_chain, trace_of
+
+    with app.journal() as reader:
+        now = int(time.time() * 1000)
+        waits = app.waits(reader, now)
+        chain = read_chain(reader, trace_of(reader, id), waits)
+        if app.out.json:
+            app.out.data(_document(chain))
+            return
+        drawing = ChainDrawing(app.out, reader, prompts=prompts, show_all=show_all, now=now)
+        for line in drawing.lines(chain):
+            app.out.line(line)
+
+
+def _document(chain: Chain) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "trace_id": chain.trace_id,
+        "events": chain.events,
+        "runs": chain.runs,
+        "cost_usd": chain.cost_usd,
+        "span_ms": chain.span_ms,
+        "open": chain.open,
+        "tree": [asdict(root) for root in chain.roots],
+    }

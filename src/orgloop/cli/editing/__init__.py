@@ -1,1 +1,0 @@
-"""Writing and changing the files of a project, for `init` and `add`."""

@@ -1,1 +1,0 @@
-"""The morning screen, `orgloop status`: what runs, what happened, what needs a person."""

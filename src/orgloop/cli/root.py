@@ -1,0 +1,197 @@
+"""The command line: which commands there are, and what all of them share.
+
+How a command looks. `status` is the module `orgloop/cli/commands/status.py`, listed in `COMMANDS` below, with
+one object called `command`:
+
+    import click
+    from orgloop.cli.app import App
+    from orgloop.cli.command import command as new_command
+
+    @new_command(examples=["orgloop status", "orgloop status --since 1d --json"])
+    @click.option("--since", metavar="DURATION", help="What happened since then, too.")
+    def command(app: App, since: str | None) -> int | None:
+        \"\"\"What runs, and how it is.
+
+        More about it, in short paragraphs.
+        \"\"\"
+        from orgloop.journal.sqlite import open_reader  # what takes long to import comes inside
+
+        if app.out.json:
+            app.out.data({...})                      # one JSON document on standard output
+        else:
+            app.out.ok("runs")                       # ✓, see output.py for the rest
+        return Exit.OK                               # None is 0, too
+
+A command with subcommands is `command = new_group("Work that nobody could deliver.", examples=[...])`
+and, for each, `@command.subcommand("list", examples=[...])` above a function as shown.
+
+- `app` is the first argument of every command: options that all share, the home, the project.
+- `--json`, `--config`, `--verbose`, `--quiet`, `--no-color` belong to every command, before or
+  behind its name; none may define them again. So does `--help`.
+- `looks=True`, beside `examples`: it shows what is in the home, and says first if that is another
+  project's than the one in this directory. What acts on the home calls `require_this_project` instead.
+- What goes wrong is raised as an `OrgLoopError` with its hint; `main` prints it (as JSON too) and
+  returns 1. Never print an error and return.
+- Only `click`, `orgloop.cli.*`, `orgloop.errors` and the standard library are imported at the top of
+  a module: `orgloop status` must not pay for what `orgloop plan` needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from orgloop.cli import failures
+from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin, nearest
+from orgloop.cli.exits import Exit
+from orgloop.cli.output import wants_color
+
+COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
+    "Begin": (
+        ("demo", "demo", "Watch a small organization at work"),
+        ("init", "init", "Create a project"),
+        ("add", "add", "Add a source, actor, route, transform or logger to it"),
+    ),
+    "Check": (
+        ("validate", "validate", "Find everything that is wrong with the project"),
+        ("doctor", "doctor", "Find out whether it can run here: credentials, services, files"),
+        ("env", "env", "List the variables it uses, and which are missing"),
+        ("plan", "plan", "Show what a start or restart would change"),
+        ("routes", "routes", "Draw who wakes whom"),
+        ("test", "try_event", "Show what an event would do, without doing it"),
+        ("schema", "schema", "Print the JSON Schema of the files"),
+    ),
+    "Run": (
+        ("start", "start", "Run the project, or apply what changed"),
+        ("stop", "stop", "Stop it; nothing is lost"),
+        ("restart", "restart", "Stop and start it"),
+        ("shutdown", "shutdown", "The same as stop"),
+        ("install-service", "install_service", "Have systemd or launchd keep it running"),
+        ("service", "service", "Start, stop and look at what they keep running"),
+    ),
+    "Look": (
+        ("status", "status", "What runs, what happened, what needs you"),
+        ("logs", "logs", "What happened, line by line"),
+        ("trace", "trace", "One chain from its first event to its end"),
+        ("events", "events", "Events that came in"),
+        ("deliveries", "deliveries", "Who was woken, and what came of it"),
+        ("runs", "runs", "The agents at work"),
+        ("inspect", "inspect", "One source, actor, route, event or run in detail"),
+    ),
+    "Act": (
+        ("emit", "emit", "Send an event"),
+        ("dead", "dead", "Work that failed for good: look, try again, discard"),
+        ("held", "held", "Work that waits for a person: look, release, discard"),
+        ("hook", "hook", "Hand on what the hook of an agent says"),
+    ),
+    "": (("version", "version", "Print versions"),),
+}
+"""Headings, and under each: the command's name, its module, its line in the help."""
+
+
+COMPLETION: Final = "_ORGLOOP_COMPLETE"
+"""Set by a shell that wants to complete a command line."""
+
+
+class Root(HelpMixin, click.Group):
+    """Imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_modules())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _modules().get(cmd_name)
+        if module is None:
+            return None
+        command = import_module(f"orgloop.cli.commands.{module}").command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"orgloop.cli.commands.{module}.command is not a command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _modules():
+            near = nearest(args[0], _modules())
+            hint = f"Did you mean `orgloop {near}`?" if near else "Type `orgloop --help` for the list."
+            raise click.UsageError(f"There is no command `{args[0]}`. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        from orgloop.cli.help import root_help
+
+        return root_help(ctx, COMMANDS)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        rows = [row for section in COMMANDS.values() for row in section]
+        found = [CompletionItem(name, help=line) for name, _, line in rows if name.startswith(incomplete)]
+        return found or click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _modules() -> dict[str, str]:
+    return {name: module for section in COMMANDS.values() for name, module, _ in section}
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from orgloop.operations.version import version_of
+
+        click.echo(f"orgloop {version_of('orgloop')}")
+        ctx.exit()
+
+
+root = Root(
+    name="orgloop",
+    params=[
+        *GLOBAL_OPTIONS(),
+        click.Option(
+            ["-V", "--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Print the version.",
+        ),
+    ],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+
+
+@click.pass_context
+def _without_command(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), color=ctx.color)
+
+
+root.callback = _without_command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Nothing that goes wrong leaves this function."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        answer = _run(list(args))
+        sys.stdout.flush()
+    except BaseException as exc:
+        return failures.report(exc, args, os.environ)
+    return answer if isinstance(answer, int) else Exit.OK
+
+
+def _run(args: list[str]) -> Any:
+    if COMPLETION in os.environ:
+        return root.main(args, prog_name="orgloop")
+    try:
+        # Not `root.main`: it has ideas of its own about Ctrl-C and closed pipes.
+        with root.make_context("orgloop", args, color=wants_color(os.environ)) as ctx:
+            return root.invoke(ctx)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code

@@ -1,1 +1,0 @@
-"""The daemon as a process: started, supervised, kept by the system, handed hooks."""

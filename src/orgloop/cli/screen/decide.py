@@ -1,0 +1,272 @@
+"""What a person decides about work that waits: one delivery by id, or many alike, seen before they move."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from orgloop.cli.app import App
+from orgloop.errors import Conflict, NotFound, OrgLoopError, Refused
+from orgloop.operations.words import counted
+
+if TYPE_CHECKING:
+    from orgloop.core.happening import Discarded, Released, Retried
+    from orgloop.journal.model import DeliveryRow
+    from orgloop.journal.protocols import Reader
+
+PREVIEWED: Final = 10
+"""Deliveries that are shown before they move."""
+
+PAGE: Final = 500
+
+DONE: Final = {"release": "released", "retry": "given a new life", "discard": "discarded"}
+"""What each verb has done."""
+
+UNREPAIRED: Final = frozenset({"no_sop", "config", "removed"})
+"""Reasons that hold a delivery again unless somebody repaired them."""
+
+PATIENCE, LOOK = 2.0, 0.05
+"""Seconds that released work gets to show whether it is held again, and between two looks at it."""
+
+Move = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Which deliveries are meant: by id, or all in `state` that fit."""
+
+    state: str
+    ids: Sequence[str]
+    everything: bool
+    route: str
+    actor: str
+    reason: str
+    since: str | None
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether anything but ids says which."""
+        return bool(self.everything or self.route or self.actor or self.reason or self.since)
+
+
+def choosing(state: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """The options with which a command's deliveries are chosen."""
+    options = [
+        click.argument("ids", metavar="[ID]...", nargs=-1),
+        click.option("--all", "everything", is_flag=True, help=f"Everything that is {state}."),
+        click.option("--route", metavar="NAME", default="", help="All of this route."),
+        click.option("--actor", metavar="ID", default="", help="All for this actor."),
+        click.option("--reason", metavar="WORD", default="", help="All with this reason."),
+        click.option("--since", metavar="DURATION", help="All that came since then: 2h, 3d, or a date."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    ]
+
+    def decorate(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def decide(app: App, verb: str, choice: Choice, *, yes: bool, note: str = "") -> int | None:
+    """Move what is meant, after a look at it. Returns the exit code: 1 if any could not be moved.
+
+    `note` is why something is discarded.
+    """
+    app.require_this_project(f"{choice.state} {verb}")
+    rows = _chosen(app, choice)
+    if not rows:
+        if app.out.json:
+            app.out.data({"moved": [], "failed": []})
+        app.out.line(f"nothing is {choice.state} that fits")
+        return None
+    if choice.is_filtered and not yes:
+        _confirm(app, verb, choice, rows)
+    failed = _carry_out(app, verb, [row.id for row in rows], note)
+    done = [row for row in rows if row.id not in failed]
+    again = _held_again(app, done) if verb == "release" else []
+    failed |= {row.id: _as_error(row) for row in again}
+    moved = [row.id for row in done if row.id not in failed]
+    if app.out.json:
+        told = [{"id": id, "error": exc.message, "hint": exc.hint} for id, exc in failed.items()]
+        app.out.data({"moved": moved, "failed": told})
+    if moved:
+        which = moved[0] if len(moved) == 1 else counted(len(moved), "delivery", "deliveries")
+        app.out.ok(f"{which} {DONE[verb]}")
+    for exc in failed.values():
+        app.out.fail(exc.message, exc.hint)
+    return 1 if failed else None
+
+
+def _chosen(app: App, choice: Choice) -> list[DeliveryRow]:
+    """The deliveries that are meant, oldest first: that is the order in which they go on."""
+    if choice.ids and choice.is_filtered:
+        raise Refused("ids and filters do not go together", hint="name ids, or filters, or --all")
+    if not choice.ids and not choice.is_filtered:
+        raise Refused(
+            "nothing says which ones",
+            hint=f"name ids from `orgloop {choice.state} list`, or use --route, --actor, --reason, --since "
+            "or --all",
+        )
+    with app.journal() as reader:
+        if choice.ids:
+            return [find_delivery(reader, id) for id in dict.fromkeys(choice.ids)]
+        return list(_fitting(reader, choice))
+
+
+def find_delivery(reader: Reader, id: str) -> DeliveryRow:
+    """The delivery with this id. Raises NotFound."""
+    found = reader.delivery(id)
+    if found is None:
+        raise NotFound(
+            f"there is no delivery {id}", hint="ids begin with dlv_: `orgloop deliveries` lists them"
+        )
+    return found
+
+
+def _fitting(reader: Reader, choice: Choice) -> Iterator[DeliveryRow]:
+    from dataclasses import replace
+
+    from orgloop.journal.model import START
+    from orgloop.operations.query import asked, nothing_found
+
+    query = replace(
+        asked(
+            limit=PAGE,
+            since=choice.since,
+            states=[choice.state],
+            route=choice.route,
+            actor=choice.actor,
+            reason=choice.reason,
+        ),
+        after=START,
+    )
+    page = reader.deliveries(query)
+    if not page:
+        nothing_found(reader, query, "")
+    while page:
+        yield from page
+        page = reader.deliveries(replace(query, after=page[-1].cursor))
+
+
+def _confirm(app: App, verb: str, choice: Choice, rows: Sequence[DeliveryRow]) -> None:
+    """Show what would move, and ask. Raises Refused unless the answer is yes."""
+    from orgloop.cli.screen.delivery_list import print_deliveries
+
+    if not app.out.json:
+        print_deliveries(app, rows[:PREVIEWED])
+        if len(rows) > PREVIEWED:
+            app.out.line(app.out.style(f"and {len(rows) - PREVIEWED} more", "dim"))
+        app.out.line()
+        for line in _groups(rows):
+            app.out.line(f"  {line}")
+        app.out.line()
+    many = counted(len(rows), "delivery", "deliveries")
+    if app.out.json or app.out.quiet or not sys.stdin.isatty():
+        raise Refused(f"{many} would be {DONE[verb]}; nothing was", hint="add --yes to do it")
+    if not click.confirm(f"{verb.capitalize()} {'it' if len(rows) == 1 else f'these {len(rows)}'}?"):
+        raise Refused("nothing was done", hint=f"`orgloop {choice.state} show ID` shows one of them")
+
+
+def _groups(rows: Sequence[DeliveryRow]) -> Iterator[str]:
+    groups = Counter((row.route, row.actor, row.reason) for row in rows)
+    for (route, actor, reason), count in groups.most_common():
+        yield f"{count} of {route} → {actor}, {reason}"
+
+
+def _carry_out(app: App, verb: str, ids: Sequence[str], note: str) -> dict[str, OrgLoopError]:
+    """Move them one after the other; returns why some could not be, by id."""
+    from orgloop.daemon.client import Client
+
+    client = Client.of_home(app.home)
+    if client is None:
+        return asyncio.run(_offline(app, verb, ids, note))
+    failed: dict[str, OrgLoopError] = {}
+    by = operator(app)
+    for id in ids:
+        try:
+            client.operate(id, verb, by=by, note=note)
+        except (NotFound, Conflict) as exc:
+            failed[id] = exc
+    return failed
+
+
+def _held_again(app: App, rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
+    """Those of what was released that wait for a person again, because nobody repaired why they were held."""
+    from orgloop.daemon.client import Client
+
+    unsure = [row.id for row in rows if row.reason in UNREPAIRED]
+    if not unsure or Client.of_home(app.home) is None:
+        return []
+    ends = time.monotonic() + PATIENCE
+    with app.journal() as reader:
+        while True:
+            seen = [row for id in unsure if (row := reader.delivery(id)) is not None]
+            if all(row.state not in ("preparing", "pending") for row in seen) or time.monotonic() >= ends:
+                return [row for row in seen if row.state == "held"]
+            time.sleep(LOOK)
+
+
+def _as_error(row: DeliveryRow) -> OrgLoopError:
+    from orgloop.cli.screen.delivery_view import WHAT_TO_DO
+    from orgloop.operations.words import one_line, state_words
+
+    state = state_words(row.state, row.reason)
+    said = f"{row.id} was released, and is {state} again: {one_line(row.detail)}".rstrip(": ")
+    return Conflict(said, hint=WHAT_TO_DO[row.reason])
+
+
+async def _offline(app: App, verb: str, ids: Sequence[str], note: str) -> dict[str, OrgLoopError]:
+    """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
+    from orgloop.journal.sqlite import open_journal
+    from orgloop.runtime.support.clock import SystemClock
+
+    clock = SystemClock()
+    with app.journal() as reader:
+        applied = reader.applied()
+    failed: dict[str, OrgLoopError] = {}
+    happening = _happening(verb, operator(app), note)
+    journal = await open_journal(
+        app.home.path,
+        project=applied.project if applied is not None else "",
+        clock=clock.now,
+        holder=f"orgloop {verb}",
+    )
+    try:
+        for id in ids:
+            try:
+                await journal.operate(id, happening, clock.now())
+            except (NotFound, Conflict) as exc:
+                failed[id] = exc
+    finally:
+        await journal.close()
+    if len(failed) < len(ids) and verb != "discard":
+        app.out.note("no daemon runs: what was moved goes on with the next `orgloop start`")
+    return failed
+
+
+def _happening(verb: str, by: str, note: str) -> Released | Retried | Discarded:
+    from orgloop.core import happening
+
+    match verb:
+        case "release":
+            return happening.Released(by=by)
+        case "retry":
+            return happening.Retried(by=by)
+        case "discard":
+            return happening.Discarded(by=by, detail=note)
+        case _:
+            raise OrgLoopError(f"a delivery cannot be told to {verb!r}")
+
+
+def operator(app: App) -> str:
+    """Who decides, as the journal keeps it."""
+    return app.environ.get("USER") or app.environ.get("LOGNAME") or "operator"

@@ -1,0 +1,294 @@
+"""The morning screen: what runs, what happened, and last, nearest to the prompt, what needs a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from orgloop.cli.output import FAIL, OK, WARN, Output
+from orgloop.cli.screen.grid import Column, print_grid
+from orgloop.cli.screen.run_view import says
+from orgloop.cli.screen.words import WORKING, from_home, run_line, wrapped
+from orgloop.core.units import humanize
+from orgloop.operations.status.attention import unheard
+from orgloop.operations.status.needs import Item
+from orgloop.operations.status.stuck import last_sign
+from orgloop.operations.words import age, ago, counted, dollars, one_line, short_moment
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from orgloop.journal.model import RunRow
+    from orgloop.operations.status.picture import Actor, Picture, Route, Source
+
+    Row = list[str | Text]
+
+ALIVE, GONE = "●", "○"
+
+MOST: Final = 8
+"""Rows of one kind that are shown."""
+
+MOST_ROUTES: Final = 12
+"""Routes that are shown; if there are more, those that matched last."""
+
+_HEALTH: Final = {"healthy": "green", "degraded": "yellow", "unhealthy": "red", "unknown": "dim"}
+
+
+class Morning:
+    """Draws one picture. `since` is what the person asked for."""
+
+    def __init__(self, out: Output, picture: Picture, items: Sequence[Item], since: str) -> None:
+        self._out = out
+        self._picture = picture
+        self._items = items
+        self._since = since
+
+    def show(self) -> None:
+        """Print it."""
+        self._head()
+        if self._picture.applied is None and self._picture.daemon is None:
+            return
+        self._sources()
+        self._actors()
+        self._routes()
+        self._at_work()
+        self._lately()
+        self._needs()
+
+    # --- what runs ------------------------------------------------------------------------------
+
+    def _head(self) -> None:
+        out, picture = self._out, self._picture
+        name = out.style(picture.project, "bold")
+        daemon = picture.daemon
+        if daemon is not None and picture.said is not None:
+            url = f"http://127.0.0.1:{daemon.port}"
+            since = f"up {humanize(picture.uptime)}"
+            out.line(f"{out.style(ALIVE, 'green')} {name}  {since} · {url} · pid {daemon.pid}")
+        elif daemon is not None:
+            out.line(f"{out.style(ALIVE, 'red')} {name}  runs (pid {daemon.pid}), but does not answer")
+        elif picture.holder:
+            out.line(f"{out.style(GONE, 'yellow')} {name}  the journal is held by {picture.holder}".rstrip())
+        elif picture.applied is not None:
+            out.line(f"{out.style(GONE, 'red')} {name}  does not run")
+        else:
+            out.line(f"{out.style(GONE, 'dim')} nothing has run in {out.path(picture.home.path)} yet")
+            out.line("  begin with: orgloop init, then orgloop start")
+            return
+        where = f"{from_home(picture.root)} · home {from_home(picture.home.path)}"
+        out.line(out.style(f"  {where}", "dim"))
+
+    def _heading(self, text: str, more: str = "") -> None:
+        self._out.line()
+        dim = f"  {self._out.style(more, 'dim')}" if more else ""
+        self._out.line(f"{self._out.style(text, 'bold')}{dim}")
+
+    def _table(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        if rows:
+            self._out.line()
+            self._grid(columns, rows)
+
+    def _grid(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        print_grid(self._out, columns, rows, indent=2)
+
+    def _sources(self) -> None:
+        columns = [
+            Column(name="source", is_name=True),
+            Column(name="connector", is_name=True),
+            Column(name="health"),
+            Column(name="events", right=True),
+            Column(name="last event"),
+            Column(name="next poll"),
+            Column(name="error", flexible=True, from_width=100),
+        ]
+        self._table(columns, [self._source(source) for source in self._picture.sources])
+
+    def _source(self, source: Source) -> Row:
+        now, row = self._picture.now, source.row
+        return [
+            source.id,
+            source.connector,
+            _health(source),
+            _number(row.events if row is not None else 0, ""),
+            ago(row.last_event, now) if row is not None and row.last_event else "",
+            _until(source.next_poll, now),
+            one_line(_trouble(source)),
+        ]
+
+    def _actors(self) -> None:
+        columns = [
+            Column(name="actor", is_name=True),
+            Column(name="connector", is_name=True),
+            Column(name="running", right=True),
+            Column(name="waiting", right=True),
+            Column(name="held", right=True),
+            Column(name="dead", right=True),
+            Column(name="", flexible=True),
+        ]
+        self._table(columns, [self._actor(actor) for actor in self._picture.actors])
+
+    def _actor(self, actor: Actor) -> Row:
+        pause = actor.pause
+        # Not how long: some of that time no daemon may have run, and nobody tried.
+        since = short_moment(pause.since, self._picture.now) if pause else ""
+        paused = f"paused since {since}: {one_line(pause.reason)}" if pause else ""
+        waits = (self._picture.said or {}).get("waits", {}).get(actor.id, "") if actor.waiting else ""
+        return [
+            actor.id,
+            actor.connector,
+            _number(actor.running, "cyan"),
+            _number(actor.waiting, "yellow"),
+            _number(actor.counts.get("held", 0), "red", hide=True),
+            _number(actor.counts.get("dead", 0), "red", hide=True),
+            _styled(paused, "red") if paused else _styled(one_line(waits), "dim"),
+        ]
+
+    def _routes(self) -> None:
+        routes: Sequence[Route] = self._picture.routes
+        if len(routes) > MOST_ROUTES:
+            lately = sorted(routes, key=lambda route: route.last_fired or 0, reverse=True)
+            routes = lately[:MOST_ROUTES]
+        columns = [
+            Column(name="route", is_name=True),
+            Column(name="wakes", flexible=True),
+            Column(name="matched", right=True),
+            Column(name="last"),
+        ]
+        self._table(columns, [self._route(route) for route in routes])
+        self._rest(len(self._picture.routes) - len(routes), "route", "orgloop routes")
+
+    def _route(self, route: Route) -> Row:
+        return [
+            route.name,
+            f"{route.source} → {route.actor}",
+            _number(route.fired, ""),
+            ago(route.last_fired, self._picture.now) if route.last_fired else "",
+        ]
+
+    # --- what happened --------------------------------------------------------------------------
+
+    def _at_work(self) -> None:
+        runs = [run for run in self._picture.open_runs if run.id not in self._picture.gone]
+        if not runs:
+            return
+        self._heading("At work", counted(len(runs), "run"))
+        columns = [
+            Column(name=""),
+            Column(name="actor", is_name=True),
+            Column(name="route", is_name=True),
+            Column(name="for", right=True),
+            Column(name="says", flexible=True),
+        ]
+        self._grid(columns, [self._working(run) for run in runs[:MOST]])
+        self._rest(len(runs) - MOST, "run", "orgloop runs")
+
+    def _working(self, run: RunRow) -> Row:
+        lasted = age(run.started_at, self._picture.now)
+        return [_styled(WORKING, "cyan"), run.actor, run.route, lasted, self._says(run)]
+
+    def _says(self, run: RunRow) -> str:
+        quiet = age(last_sign(run), self._picture.now)
+        return says(run) or f"nothing for {quiet}"
+
+    def _lately(self) -> None:
+        picture = self._picture
+        total, failed = len(picture.ended_runs), len(picture.failed_runs)
+        self._heading(f"Since {short_moment(picture.since, picture.now)}", self._sum(total, failed))
+        if not total:
+            return
+        columns = [
+            Column(name=""),
+            Column(name=""),
+            Column(name="actor", is_name=True),
+            Column(name="route", is_name=True),
+            Column(name="took", right=True),
+            Column(name="cost", right=True),
+            Column(name="result", flexible=True),
+        ]
+        done = [run for run in picture.ended_runs if run.outcome == "success"]
+        shown = [*picture.failed_runs[:MOST], *done[:MOST]]
+        self._grid(columns, [self._ended(run) for run in shown])
+        self._rest(total - len(shown), "run", f"orgloop runs --all --since {self._since}")
+        for item in unheard(picture):
+            self._item(item)
+
+    def _sum(self, total: int, failed: int) -> str:
+        if not total:
+            return "no run has ended"
+        words = [f"{counted(total, 'run')} ended"]
+        words += [f"{failed} without success"] if failed else []
+        cost = dollars(self._picture.cost_usd)
+        return " · ".join([*words, cost] if cost else words)
+
+    def _ended(self, run: RunRow) -> Row:
+        symbol, style = (OK, "green") if run.outcome == "success" else (FAIL, "red")
+        ended = run.ended_at or run.started_at
+        return [
+            _styled(symbol, style),
+            _styled(short_moment(ended, self._picture.now), "dim"),
+            run.actor,
+            run.route,
+            humanize(ended - run.started_at),
+            dollars(run.cost_usd),
+            run_line(run),
+        ]
+
+    # --- what needs a person --------------------------------------------------------------------
+
+    def _needs(self) -> None:
+        out = self._out
+        out.line()
+        if not self._items:
+            out.ok("Nothing needs you.")
+            return
+        out.line(out.style("Needs you", "bold"))
+        for item in self._items:
+            self._item(item)
+
+    def _item(self, item: Item) -> None:
+        out = self._out
+        symbol, style = (FAIL, "red") if item.urgent else (WARN, "yellow")
+        first, *more = wrapped(item.text, out.width - 4)
+        out.line(f"  {out.style(symbol, style)} {first}")
+        for line in more:
+            out.line(f"    {line}")
+        out.line(f"      {out.style(item.command, 'cyan')}")
+
+    def _rest(self, count: int, what: str, command: str) -> None:
+        if count > 0:
+            more = f"and {counted(count, f'more {what}')}:"
+            self._out.line(f"  {self._out.style(more, 'dim')} {command}")
+
+
+def _trouble(source: Source) -> str:
+    """Why it was told to come later, or else its last failure."""
+    if source.later is not None:
+        return f"told to come later: {source.later['reason']}"
+    return source.row.error if source.row is not None else ""
+
+
+def _health(source: Source) -> Text:
+    if not source.heard:
+        return _styled(f"{GONE} no daemon", "dim")
+    if source.row is None:
+        return _styled("", "dim")
+    words = f"{source.row.errors} failed" if source.row.errors else source.health
+    return _styled(f"{ALIVE} {words}", _HEALTH[source.health])
+
+
+def _styled(text: str, style: str) -> Text:
+    from rich.text import Text
+
+    return Text(text, style)
+
+
+def _number(number: int, style: str, *, hide: bool = False) -> Text:
+    if not number:
+        return _styled("" if hide else "0", "dim")
+    return _styled(str(number), style)
+
+
+def _until(at: int | None, now: int) -> str:
+    if at is None:
+        return ""
+    return f"in {age(now, at)}" if at > now + 1000 else "now"

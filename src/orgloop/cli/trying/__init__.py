@@ -1,1 +1,0 @@
-"""What an event would do, for `orgloop test`."""

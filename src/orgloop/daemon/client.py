@@ -1,0 +1,230 @@
+"""Talks to the daemon of one home, with nothing but the standard library: commands start quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoopError, Refused
+
+if TYPE_CHECKING:
+    from orgloop.config.findings import Finding
+    from orgloop.project.home import DaemonInfo, Home
+
+PATIENCE: Final = 30.0
+"""Seconds that the daemon gets for an answer."""
+
+GLANCE: Final = 3.0
+"""Seconds that it gets where its answer only adds to what the journal says."""
+
+APPLY_PATIENCE: Final = 120.0
+"""Seconds for reading a project and replacing what runs."""
+
+
+class Client:
+    """The daemon that serves `home`. Before the first call it is asked who it is.
+
+    Every method raises DaemonError if the daemon is not there, does not answer, or belongs to another
+    home; NotFound, Conflict, Refused or ConfigError as the daemon says.
+    """
+
+    def __init__(self, home: Home, info: DaemonInfo, token: str) -> None:
+        self.info = info
+        self._home = home
+        self._token = token
+        self._known: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of_home(cls, home: Home) -> Client | None:
+        """The client for the daemon of this home; None if none runs. Raises DaemonError without its token."""
+        from orgloop.project.home import running_daemon
+
+        info = running_daemon(home)
+        if info is None:
+            return None
+        token = home.read_token()
+        if token is None:
+            raise DaemonError(
+                f"the daemon (process {info.pid}) runs, but its token {home.token} is gone",
+                hint="type `orgloop restart`: it makes a new one",
+            )
+        return cls(home, info, token)
+
+    def status(self, patience: float = PATIENCE) -> Mapping[str, Any]:
+        """What GET /control/status says."""
+        answer = self._call("GET", "/control/status", patience=patience)
+        self._require_this_home(answer)
+        self._known = answer
+        return answer
+
+    def overview(self, patience: float = PATIENCE) -> Mapping[str, Any]:
+        """What GET /api/status says."""
+        return self._ask("GET", "/api/status", None, patience)
+
+    def shutdown(self) -> None:
+        """Ask it to stop. Returns when it has heard; it ends some time later."""
+        self._ask("POST", "/control/shutdown", {})
+
+    def apply(self, path: str | Path) -> Mapping[str, int]:
+        """Have it read this project again and apply it. Returns what happened to waiting work, counted."""
+        body = {"configPath": str(Path(path).absolute())}
+        moved: Mapping[str, int] = self._ask("POST", "/control/apply", body, APPLY_PATIENCE)["moved"]
+        return moved
+
+    def emit(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put an event in: `{ok, event_id, duplicate}`."""
+        return self._ask("POST", "/control/emit", document)
+
+    def operate(self, delivery_id: str, verb: str, *, by: str = "", note: str = "") -> Mapping[str, Any]:
+        """Release, retry or discard a delivery: `{ok, id, state}`."""
+        body = {key: text for key, text in (("by", by), ("note", note)) if text}
+        return self._ask("POST", f"/control/deliveries/{_part(delivery_id)}/{_part(verb)}", body)
+
+    def stop_run(self, run_id: str) -> None:
+        """Ask a run to end."""
+        self._ask("POST", f"/control/runs/{_part(run_id)}/stop", {})
+
+    def post_webhook(
+        self,
+        source: str,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        patience: float = PATIENCE,
+    ) -> Mapping[str, Any]:
+        """Hand a request to a source as its outside system would."""
+        self._recognize(patience)
+        given = {"Content-Type": "application/json", **(headers or {})}
+        return self._exchange("POST", f"/webhook/{_part(source)}", body, given, patience)
+
+    def _ask(self, method: str, path: str, body: Any, patience: float = PATIENCE) -> Mapping[str, Any]:
+        self._recognize(patience)
+        return self._call(method, path, body, patience)
+
+    def _recognize(self, patience: float = PATIENCE) -> None:
+        if self._known is None:
+            self.status(patience)
+
+    def _require_this_home(self, answer: Mapping[str, Any]) -> None:
+        theirs = str(answer.get("home", ""))
+        if not theirs or Path(theirs).resolve() != self._home.path.resolve():
+            raise DaemonError(
+                f"port {self.info.port} is answered by the daemon of {theirs or 'another home'}, "
+                f"not of {self._home.path}",
+                hint="check ORGLOOP_HOME; `orgloop restart` gives this home its daemon",
+            )
+
+    def _call(
+        self, method: str, path: str, body: Any = None, patience: float = PATIENCE
+    ) -> Mapping[str, Any]:
+        from orgloop.core.json_text import dump_json
+
+        data = dump_json(body) if body is not None else None
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        return self._exchange(method, path, data, headers, patience)
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], patience: float
+    ) -> Mapping[str, Any]:
+        import http.client
+
+        from orgloop.core.json_text import load_json
+
+        connection = http.client.HTTPConnection("127.0.0.1", self.info.port, timeout=patience)
+        try:
+            connection.request(method, path, body, dict(headers))
+            answer = connection.getresponse()
+            content = load_json(answer.read())
+            if not isinstance(content, dict):
+                raise ValueError("no object")
+        except TimeoutError as exc:
+            raise DaemonError(
+                f"{self._who} has not answered within {patience:g} s",
+                hint="look at its log, or type `orgloop stop --force` and `orgloop start`",
+            ) from exc
+        except OSError as exc:
+            raise DaemonError(
+                f"{self._who} does not answer: {exc.strerror or exc}",
+                hint="it may just be starting or stopping: try again, or type `orgloop restart`",
+            ) from exc
+        except (http.client.HTTPException, ValueError) as exc:
+            raise DaemonError(
+                f"what answers on port {self.info.port} is not OrgLoop",
+                hint="type `orgloop restart`, or choose another port with ORGLOOP_PORT",
+            ) from exc
+        finally:
+            connection.close()
+        if answer.status >= 300:
+            raise self._error(answer.status, content)
+        return content
+
+    @property
+    def _who(self) -> str:
+        return f"the daemon (process {self.info.pid}, port {self.info.port})"
+
+    def _error(self, status: int, content: Mapping[str, Any]) -> OrgLoopError:
+        message = str(content.get("error") or f"{self._who} answers {status}")
+        hint = str(content.get("hint", ""))
+        match status:
+            case 401 if self._known is None:
+                return DaemonError(
+                    f"port {self.info.port} is answered by a daemon that does not know the token of "
+                    f"{self._home.path}",
+                    hint="check ORGLOOP_HOME; `orgloop restart` gives this home its daemon",
+                )
+            case 404:
+                return NotFound(message, hint=hint)
+            case 409:
+                return Conflict(message, hint=hint)
+            case 422:
+                return ConfigError(message, hint=hint, findings=_findings(content.get("findings", ())))
+            case _ if status < 500:
+                return Refused(message, hint=hint, status=status)
+            case _:
+                hint = hint or "look at its log with `orgloop logs`"
+                return DaemonError(message, hint=hint, broke=status != 503)
+
+
+def overview_of(home: Home) -> tuple[Mapping[str, Any] | None, str]:
+    """What the home's daemon says of itself, or why it does not."""
+    try:
+        client = Client.of_home(home)
+        return (client.overview(GLANCE), "") if client is not None else (None, "")
+    except DaemonError as exc:
+        return None, exc.message
+
+
+def waits_of(home: Home) -> Mapping[str, str] | None:
+    """What keeps each actor's next work waiting; nothing if the daemon does not say, None if none runs."""
+    try:
+        client = Client.of_home(home)
+        waits: Mapping[str, str] | None = client.overview(GLANCE)["waits"] if client is not None else None
+    except DaemonError:
+        return {}
+    return waits
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _findings(documents: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Those that this version has words for: the daemon may be of another one."""
+    from orgloop.config.findings import Code, Finding, Severity
+
+    codes = {code.value: code for code in Code}
+    return [
+        Finding(
+            severity=Severity(one["severity"]),
+            code=codes[one["code"]],
+            message=one["message"],
+            hint=one["hint"],
+            file=one["file"],
+            line=one["line"],
+            column=one["column"],
+            path=one["path"],
+        )
+        for one in documents
+        if one["code"] in codes
+    ]

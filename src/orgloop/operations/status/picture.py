@@ -1,0 +1,316 @@
+"""How an organization is, at one moment: read from the journal, and from the daemon if one answers."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orgloop.core.units import DAY
+from orgloop.errors import NotFound
+from orgloop.journal.sqlite import open_reader
+from orgloop.project.home import DaemonInfo, Home, holder_of
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import (
+        AppliedRow,
+        BacklogRow,
+        DaemonRow,
+        PauseRow,
+        RunRow,
+        SourceRow,
+    )
+    from orgloop.journal.protocols import Reader
+    from orgloop.operations.topology import Topology
+
+MOST_RUNS: Final = 1_000
+"""Runs that are looked at, the newest first."""
+
+LONGEST_RUN: Final = 2 * DAY
+"""A run that ended since some time began at most this much earlier, in milliseconds."""
+
+UNHEALTHY_AFTER: Final = 5
+"""Failed polls in a row after which a source counts as unhealthy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A source of what was applied; `row` is None before its first event or poll.
+
+    `next_poll` is None if it is not polled, or if no daemon says when. `later` holds `until` and `reason`
+    if the other side told it to come later. `heard`: a daemon runs.
+    """
+
+    id: str
+    connector: str
+    row: SourceRow | None
+    next_poll: int | None = None
+    later: Mapping[str, Any] | None = None
+    heard: bool = True
+
+    @property
+    def health(self) -> str:
+        """healthy; degraded after a failed poll; unhealthy after several in a row; else unknown."""
+        if self.row is None or not self.heard:
+            return "unknown"
+        if self.row.errors == 0:
+            return "healthy"
+        return "degraded" if self.row.errors < UNHEALTHY_AFTER else "unhealthy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """An actor of what was applied, with how much of its work is in which state.
+
+    `at_work` is how many of its runs go on, where no daemon takes note of their ends; else None.
+    """
+
+    id: str
+    connector: str
+    counts: Mapping[str, int]
+    pause: PauseRow | None
+    at_work: int | None = None
+
+    @property
+    def running(self) -> int:
+        """Runs that go on, and wakes on their way."""
+        if self.at_work is not None:
+            return self.at_work
+        return self.counts.get("started", 0) + self.counts.get("running", 0)
+
+    @property
+    def waiting(self) -> int:
+        """What waits for its turn. A wake on its way without a daemon is none: it waits, too."""
+        waits = self.counts.get("pending", 0) + self.counts.get("preparing", 0)
+        return waits + (self.counts.get("running", 0) if self.at_work is not None else 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """A route of what was applied, with how many events it matched, dropped ones too, and when last."""
+
+    name: str
+    source: str
+    actor: str
+    fired: int
+    last_fired: int | None
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """Everything that `orgloop status` tells. Times are milliseconds since 1970.
+
+    `daemon` serves the home now; `said` is what it answered, None if it does not; `holder` says who
+    holds the journal though there is no daemon. `applied` is None if nothing has ever run here. `gone`
+    are those of `open_runs` whose process has ended, which only a daemon takes note of.
+    """
+
+    now: int
+    since: int
+    home: Home
+    daemon: DaemonInfo | None = None
+    said: Mapping[str, Any] | None = None
+    fault: str = ""
+    holder: str = ""
+    applied: AppliedRow | None = None
+    lives: Sequence[DaemonRow] = ()
+    sources: Sequence[Source] = ()
+    actors: Sequence[Actor] = ()
+    routes: Sequence[Route] = ()
+    backlog: Sequence[BacklogRow] = ()
+    open_runs: Sequence[RunRow] = ()
+    gone: Collection[str] = ()
+    ended_runs: Sequence[RunRow] = ()
+    examples: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
+
+    @property
+    def project(self) -> str:
+        """Its name; empty if nothing has ever run here."""
+        if self.daemon is not None:
+            return self.daemon.project
+        return self.applied.project if self.applied is not None else ""
+
+    @property
+    def root(self) -> str:
+        """Its directory; empty if nothing has ever run here."""
+        if self.daemon is not None:
+            return self.daemon.root
+        return self.applied.root if self.applied is not None else ""
+
+    @property
+    def uptime(self) -> int:
+        """Milliseconds since the daemon started, 0 if none runs."""
+        return self.now - self.daemon.started_at if self.daemon is not None else 0
+
+    @property
+    def failed_runs(self) -> list[RunRow]:
+        """Those that ended without success."""
+        return [run for run in self.ended_runs if run.outcome != "success"]
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What the ended runs said that they cost; None if none said anything."""
+        known = [run.cost_usd for run in self.ended_runs if run.cost_usd is not None]
+        return sum(known) if known else None
+
+    def count(self, *states: str) -> int:
+        """How many deliveries are in these states."""
+        return sum(row.count for row in self.backlog if row.state in states)
+
+
+def take_picture(
+    home: Home,
+    daemon: DaemonInfo | None,
+    said: Mapping[str, Any] | None,
+    since: int,
+    now: int | None = None,
+    *,
+    fault: str = "",
+) -> Picture:
+    """Look at this home. `said` is what its daemon answered, or `fault` why it does not.
+
+    Raises JournalError if its journal cannot be read.
+    """
+    now = int(time.time() * 1000) if now is None else now
+    known: dict[str, Any] = {
+        "now": now,
+        "since": since,
+        "home": home,
+        "daemon": daemon,
+        "said": said,
+        "fault": fault,
+        "holder": holder_of(home) if daemon is None else "",
+    }
+    try:
+        reader = open_reader(home.path)
+    except NotFound:
+        return Picture(**known)
+    with closing(reader):
+        return Picture(**known, **_of_journal(reader, since, _told(said), served=daemon is not None))
+
+
+def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
+    """Those whose process has ended. Ask only while no daemon runs: one that just begins has none yet."""
+    from orgloop.runtime.runs.local.local_runner import seems_alive
+
+    return frozenset(run.id for run in open_runs if not seems_alive(Path(run.run_dir)))
+
+
+def _told(said: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """What the daemon says of each source, under the names of `Source`."""
+    from datetime import datetime
+
+    def at(time: str | None) -> int | None:
+        return int(datetime.fromisoformat(time).timestamp() * 1000) if time else None
+
+    told: dict[str, dict[str, Any]] = {}
+    for one in said["sources"] if said is not None else ():
+        later = one.get("later")
+        next_poll = at(later["until"] if later else one.get("next_poll"))
+        told[one["id"]] = {"next_poll": next_poll, "later": later}
+    return told
+
+
+def _of_journal(
+    reader: Reader, since: int, told: Mapping[str, Mapping[str, Any]], *, served: bool
+) -> dict[str, Any]:
+    from orgloop.journal.model import Query
+    from orgloop.operations.topology import topology
+
+    applied = reader.applied()
+    graph = topology(applied.project, applied.snapshot) if applied is not None else None
+    backlog = reader.backlog()
+    recent = reader.runs(Query(since=since - LONGEST_RUN, limit=MOST_RUNS))
+    ended = [
+        run
+        for run in recent
+        if run.ended_at is not None and run.ended_at >= since and run.reason != "not_started"
+    ]
+    open_runs = sorted(reader.runs(Query(limit=MOST_RUNS), open_only=True), key=lambda run: run.started_at)
+    gone = frozenset() if served else gone_runs(open_runs)
+    at_work = None if served else Counter(run.actor for run in open_runs if run.id not in gone)
+    return {
+        "applied": applied,
+        "lives": reader.daemons(100),
+        "sources": _sources(reader, graph, told, heard=served),
+        "actors": _actors(reader, graph, backlog, at_work),
+        "routes": _routes(reader, graph, backlog),
+        "backlog": backlog,
+        "open_runs": open_runs,
+        "gone": gone,
+        "ended_runs": sorted(ended, key=lambda run: run.ended_at or 0, reverse=True),
+        "examples": _examples(reader, backlog),
+    }
+
+
+def _sources(
+    reader: Reader, graph: Topology | None, told: Mapping[str, Mapping[str, Any]], *, heard: bool
+) -> list[Source]:
+    rows = {row.source: row for row in reader.sources()}
+    return [
+        Source(id=id, connector=connector, row=rows.get(id), heard=heard, **told.get(id, {}))
+        for id, connector in (graph.sources if graph is not None else {}).items()
+    ]
+
+
+def _actors(
+    reader: Reader,
+    graph: Topology | None,
+    backlog: Sequence[BacklogRow],
+    at_work: Mapping[str, int] | None,
+) -> list[Actor]:
+    pauses = {row.actor: row for row in reader.pauses()}
+    return [
+        Actor(
+            id=id,
+            connector=connector,
+            counts=_counts([row for row in backlog if row.actor == id]),
+            pause=pauses.get(id),
+            at_work=at_work.get(id, 0) if at_work is not None else None,
+        )
+        for id, connector in (graph.actors if graph is not None else {}).items()
+    ]
+
+
+def _routes(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[Route]:
+    stats = reader.route_stats()
+    found = []
+    for edge in graph.edges if graph is not None else ():
+        fired, last = stats.get(edge.route, (0, None))
+        found.append(
+            Route(
+                name=edge.route,
+                source=edge.source,
+                actor=edge.actor,
+                fired=fired,
+                last_fired=last,
+                counts=_counts([row for row in backlog if row.route == edge.route]),
+            )
+        )
+    return found
+
+
+def _counts(rows: Sequence[BacklogRow]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.state] = counts.get(row.state, 0) + row.count
+    return counts
+
+
+def _examples(reader: Reader, backlog: Sequence[BacklogRow]) -> dict[tuple[str, str, str, str], str]:
+    """What the newest of each group that waits for a person says, by actor, route, state and reason."""
+    from orgloop.core.delivery import State
+    from orgloop.journal.model import Query
+
+    found = {}
+    for row in backlog:
+        if row.state in (State.HELD, State.DEAD):
+            query = Query(actor=row.actor, route=row.route, states=(row.state,), reason=row.reason, limit=1)
+            for delivery in reader.deliveries(query):
+                found[row.actor, row.route, str(row.state), row.reason] = delivery.detail
+    return found

@@ -1,0 +1,98 @@
+"""What should have gone on by now: runs that are silent, work that is overdue."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from orgloop import runner
+from orgloop.core.units import HOUR, MINUTE, humanize
+from orgloop.operations.status.needs import Item, start_command
+from orgloop.operations.words import age, counted
+
+if TYPE_CHECKING:
+    from orgloop.journal.model import BacklogRow, RunRow
+    from orgloop.operations.status.picture import Actor, Picture
+
+SILENT: Final = 15 * MINUTE
+"""How long a run may say nothing."""
+
+LONG: Final = 6 * HOUR
+"""How long a run may take."""
+
+WAKING: Final = 5 * MINUTE
+"""How long a wake, or its transforms, may take."""
+
+OVERDUE: Final = 5 * MINUTE
+"""How long something may be due while nothing keeps it waiting."""
+
+BUSY: Final = HOUR
+"""How long something may be due while its actor is at work."""
+
+
+def runs(picture: Picture) -> Iterator[Item]:
+    """Runs that say nothing, take very long, or are gone."""
+    for run in picture.open_runs:
+        quiet = picture.now - last_sign(run)
+        lasted = picture.now - run.started_at
+        who = f"{run.actor} ({run.route})"
+        if run.id in picture.gone:
+            text = f"{who} has ended, and nobody has taken note"
+            yield Item(kind="run", text=text, command=start_command(picture.root), since=run.started_at)
+        elif quiet >= SILENT:
+            text = f"{who} has said nothing for {humanize(quiet)}"
+            yield Item(
+                kind="silent", text=text, command=f"orgloop runs show {run.id}", since=picture.now - quiet
+            )
+        elif lasted >= LONG:
+            text = f"{who} has been at work for {humanize(lasted)}"
+            yield Item(kind="long", text=text, command=f"orgloop runs tail {run.id}", since=run.started_at)
+
+
+def last_sign(run: RunRow) -> int:
+    """When a run that goes on last wrote anything, as far as its files or the journal know."""
+    signs = [run.started_at, run.last_seen or 0]
+    for name in (runner.STDOUT, runner.STDERR):
+        try:
+            found = (Path(run.run_dir) / name).stat()
+        except OSError:
+            continue
+        if found.st_size:
+            signs.append(int(found.st_mtime * 1000))
+    return max(signs)
+
+
+def waiting(picture: Picture) -> Iterator[Item]:
+    """Work that should have gone on by now. While no daemon runs, everything waits for it."""
+    if picture.daemon is None:
+        return
+    actors = {actor.id: actor for actor in picture.actors}
+    for row in picture.backlog:
+        words = _waits(row, actors.get(row.actor), picture)
+        if words:
+            yield Item(
+                kind="stuck",
+                text=words,
+                command=f"orgloop deliveries --actor {shlex.quote(row.actor)} --state {row.state}",
+                since=row.due if row.due is not None else row.since,
+                count=row.count,
+            )
+
+
+def _waits(row: BacklogRow, actor: Actor | None, picture: Picture) -> str:
+    which = f"{row.count} of {row.route} → {row.actor}"
+    match row.state:
+        case "running" if picture.now - row.since >= WAKING:
+            return f"{which}: being woken for {age(row.since, picture.now)}"
+        case "preparing" if picture.now - row.since >= WAKING:
+            return f"{which}: its transforms have taken {age(row.since, picture.now)}"
+        case "pending" if row.due is not None and (actor is None or actor.pause is None):
+            busy = bool(picture.open_runs)
+            if picture.now - row.due < (BUSY if busy else OVERDUE):
+                return ""
+            behind = f", while {counted(len(picture.open_runs), 'run goes', 'runs go')} on" if busy else ""
+            return f"{which}: due for {age(row.due, picture.now)}{behind}"
+        case _:
+            return ""

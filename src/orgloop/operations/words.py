@@ -1,0 +1,84 @@
+"""Words of which sentences for people are made: moments and ages in the local time zone, numbers, costs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, parse_duration
+from orgloop.errors import Refused
+
+
+def clock(at: int) -> str:
+    """Milliseconds since 1970 as the time of day."""
+    return f"{_local(at):%H:%M:%S}"
+
+
+def moment(at: int, now: int) -> str:
+    """The time of day; with the date if that is not within the last day."""
+    shown = _local(at)
+    return f"{shown:%H:%M:%S}" if now - at < DAY else f"{shown:%Y-%m-%d %H:%M}"
+
+
+def short_moment(at: int, now: int) -> str:
+    """`07:12`, `Mon 07:12` within a week, else `2026-01-05`: never more than ten characters."""
+    shown, age = _local(at), now - at
+    if age < 20 * HOUR:
+        return f"{shown:%H:%M}"
+    return f"{shown:%a %H:%M}" if age < 6 * DAY else f"{shown:%Y-%m-%d}"
+
+
+def age(at: int, now: int) -> str:
+    """How long ago, in one unit: `now`, `45s`, `5m`, `3h`, `2d`."""
+    ms = now - at
+    for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", SECOND)):
+        if ms >= size:
+            return f"{ms // size}{unit}"
+    return "now"
+
+
+def ago(at: int, now: int) -> str:
+    """`5m ago`."""
+    said = age(at, now)
+    return said if said == "now" else f"{said} ago"
+
+
+def since_of(text: str, now: int, option: str = "--since") -> int:
+    """What `--since` means: a duration back from `now`, or a date or time of ISO 8601. Raises Refused."""
+    try:
+        return now - parse_duration(text)
+    except UnitError as exc:
+        try:
+            given = datetime.fromisoformat(text)
+        except ValueError:
+            raise Refused(
+                f"{option} {text!r} is neither a duration nor a date",
+                hint=f"for example {option} 30m, {option} 2d or {option} 2026-01-05T08:00",
+            ) from exc
+    return int(given.astimezone(UTC).timestamp() * 1000)
+
+
+def state_words(state: str, reason: str) -> str:
+    """`held (no_sop)`."""
+    return f"{state} ({reason})" if reason else str(state)
+
+
+def dollars(cost: float | None) -> str:
+    """`$0.12`; four digits below a cent; empty if nobody knows."""
+    if cost is None:
+        return ""
+    return f"${cost:.2f}" if cost >= 0.01 or cost == 0 else f"${cost:.4f}"
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space, and nothing that a terminal would obey."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 error`, `2 errors`, `no errors`."""
+    word = one if number == 1 else many or f"{one}s"
+    return f"{number or 'no'} {word}"
+
+
+def _local(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1000, UTC).astimezone()

@@ -1,0 +1,390 @@
+"""What needs a person, as rules: a picture goes in, sentences and commands come out."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orgloop import runner
+from orgloop.core.delivery import State
+from orgloop.core.record import timestamp
+from orgloop.core.units import HOUR, MINUTE, SECOND
+from orgloop.journal.model import AppliedRow, BacklogRow, Cursor, DaemonRow, PauseRow, RunRow, SourceRow
+from orgloop.operations.status.attention import attention, gaps, unheard
+from orgloop.operations.status.needs import Item, start_command
+from orgloop.operations.status.picture import Actor, Picture, Route, Source
+from orgloop.operations.status.stuck import SILENT, last_sign
+from orgloop.operations.words import short_moment
+from orgloop.project.home import DaemonInfo, Home
+from orgloop.runtime.runs.local.local_runner import seems_alive
+
+NOW = 1_800_000_000_000
+APPLIED = AppliedRow(at=NOW - HOUR, project="acme", root="/srv/acme", snapshot={})
+INFO = DaemonInfo(
+    pid=4711, started_at=NOW - HOUR, port=4800, project="acme", root="/srv/acme", version="0.1.0"
+)
+SAID: dict[str, Any] = {"loggers": []}
+
+
+def picture(tmp_path: Path, **given: Any) -> Picture:
+    """An organization at which nothing is wrong, but for what is given."""
+    return Picture(
+        now=NOW,
+        since=NOW - 12 * HOUR,
+        home=Home(tmp_path),
+        **{"daemon": INFO, "said": SAID, "applied": APPLIED, "lives": [life(HOUR)], **given},
+    )
+
+
+def life(began: int, ended: int | None = None, *, seen: int = 0) -> DaemonRow:
+    return DaemonRow(
+        started_at=NOW - began,
+        last_seen=NOW - (seen if ended is None else ended),
+        ended_at=None if ended is None else NOW - ended,
+        pid=1,
+        port=4800,
+        version="0.1.0",
+    )
+
+
+def backlog(state: State, *, count: int = 1, since: int = MINUTE, **more: Any) -> BacklogRow:
+    given = {"actor": "engineer", "route": "pr-review", "reason": "", "due": None, **more}
+    return BacklogRow(state=state, count=count, since=NOW - since, **given)
+
+
+def refusing(at: str) -> dict[str, Any]:
+    return {"id": "github", "refused": 5, "last_refused": at, "refused_why": "Invalid signature"}
+
+
+def pending(due: int) -> BacklogRow:
+    return backlog(State.PENDING, due=NOW - due)
+
+
+def run(tmp_path: Path, *, began: int, seen: int | None = None) -> RunRow:
+    return RunRow(
+        cursor=Cursor("1"),
+        id="run_1",
+        delivery_id="dlv_1",
+        event_id="evt_1",
+        trace_id="trc_1",
+        hops=0,
+        actor="engineer",
+        route="pr-review",
+        harness="process",
+        key=None,
+        session_id=None,
+        directory=None,
+        run_dir=str(tmp_path),
+        spec={},
+        started_at=NOW - began,
+        ended_at=None,
+        outcome="",
+        reason="",
+        text="",
+        exit_status=None,
+        cost_usd=None,
+        completion={},
+        last_line="",
+        last_seen=None if seen is None else NOW - seen,
+    )
+
+
+def source(errors: int) -> Source:
+    row = SourceRow(
+        source="github",
+        checkpoint=None,
+        last_poll=NOW,
+        last_success=NOW - HOUR,
+        last_event=None,
+        errors=errors,
+        error="401 Unauthorized\n",
+        events=3,
+    )
+    return Source(id="github", connector="github", row=row)
+
+
+def actor(paused: int | None, waiting: int = 2) -> Actor:
+    pause = None
+    if paused is not None:
+        pause = PauseRow(actor="engineer", since=NOW - paused, until=NOW, tries=3, reason="refused")
+    return Actor(id="engineer", connector="process", counts={"pending": waiting}, pause=pause)
+
+
+def test_a_sound_organization_needs_nobody(tmp_path: Path) -> None:
+    assert attention(picture(tmp_path, sources=[source(0)], actors=[actor(None)])) == []
+
+
+def test_failed_runs_that_nobody_hears_of_are_told_once_and_do_not_need_anybody(tmp_path: Path) -> None:
+    ended = replace(run(tmp_path, began=HOUR), ended_at=NOW - MINUTE, outcome="failure", reason="exit_code_1")
+    seen = picture(tmp_path, ended_runs=[ended])
+    assert attention(seen) == []
+    (item,) = unheard(seen)
+    assert item.text == "1 run of engineer failed, and no route listens to its end"
+    assert item.command == "orgloop inspect run_1"
+    heard = Route(name="tell", source="engineer", actor="notify", fired=0, last_fired=None, counts={})
+    assert list(unheard(replace(seen, routes=[heard]))) == []
+
+
+def test_a_home_in_which_nothing_has_ever_run_needs_nobody(tmp_path: Path) -> None:
+    assert attention(picture(tmp_path, daemon=None, said=None, applied=None, lives=[])) == []
+
+
+CASES: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        "a daemon that stopped",
+        {"daemon": None, "said": None, "lives": [life(9 * HOUR, 3 * HOUR)], "backlog": [pending(HOUR)]},
+        "the daemon does not run, it stopped 3h ago; 1 delivery waits for it",
+        "orgloop start --daemon --config /srv/acme",
+    ),
+    (
+        "a daemon that died",
+        {"daemon": None, "said": None, "lives": [life(9 * HOUR, seen=3 * HOUR)]},
+        "the daemon does not run, it died, last alive 3h ago",
+        "orgloop start --daemon --config /srv/acme",
+    ),
+    (
+        "a daemon that hangs",
+        {"said": None, "fault": "the daemon (process 4711) has not answered within 3 s"},
+        "the daemon (process 4711) has not answered within 3 s",
+        "orgloop stop --force",
+    ),
+    (
+        "a source that begins to fail",
+        {"sources": [source(1)]},
+        "github: 1 poll has failed: 401 Unauthorized",
+        "orgloop inspect source github",
+    ),
+    (
+        "a source that fails",
+        {"sources": [source(12)]},
+        "github: 12 polls in a row have failed: 401 Unauthorized",
+        "orgloop inspect source github",
+    ),
+    (
+        "an actor that does not answer",
+        {"actors": [actor(2 * HOUR)]},
+        f"engineer has not answered since {short_moment(NOW - 2 * HOUR, NOW)}, 2 deliveries wait: refused",
+        "orgloop inspect actor engineer",
+    ),
+    (
+        "a wake that hangs",
+        {"backlog": [backlog(State.RUNNING, since=7 * MINUTE)]},
+        "1 of pr-review → engineer: being woken for 7m",
+        "orgloop deliveries --actor engineer --state running",
+    ),
+    (
+        "transforms that hang",
+        {"backlog": [backlog(State.PREPARING, since=7 * MINUTE, count=3)]},
+        "3 of pr-review → engineer: its transforms have taken 7m",
+        "orgloop deliveries --actor engineer --state preparing",
+    ),
+    (
+        "work that nothing keeps waiting",
+        {"backlog": [pending(7 * MINUTE)], "actors": [actor(None)]},
+        "1 of pr-review → engineer: due for 7m",
+        "orgloop deliveries --actor engineer --state pending",
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "given", "text", "command"), CASES, ids=[case[0] for case in CASES])
+def test_each_trouble_is_told_with_the_command_to_type(
+    what: str, given: dict[str, Any], text: str, command: str, tmp_path: Path
+) -> None:
+    (item,) = attention(picture(tmp_path, **given))
+    assert (item.text, item.command) == (text, command)
+
+
+QUIET: list[tuple[str, dict[str, Any]]] = [
+    ("while a daemon starts or ends", {"daemon": None, "said": None, "holder": "a daemon (pid 1)"}),
+    ("a short pause", {"actors": [actor(10 * SECOND)]}),
+    ("work that is just being woken", {"backlog": [backlog(State.RUNNING, since=MINUTE)]}),
+    ("work that is just due", {"backlog": [pending(MINUTE)]}),
+    ("work that is due later", {"backlog": [pending(-HOUR)]}),
+    ("what waits for its key", {"backlog": [backlog(State.PENDING, since=9 * HOUR)]}),
+    ("work of a paused actor, told already", {"backlog": [pending(HOUR)], "actors": [actor(10 * SECOND)]}),
+    ("runs that go on", {"backlog": [backlog(State.STARTED, since=5 * HOUR)]}),
+    ("a planned stop", {"lives": [life(HOUR), life(2 * HOUR, HOUR + 3 * MINUTE)]}),
+    (
+        "what was refused before the time that was asked about",
+        {"said": {"sources": [refusing("2026-01-01T00:00:00.000Z")]}},
+    ),
+    ("a gap before the time that was asked about", {"lives": [life(20 * HOUR), life(40 * HOUR, 30 * HOUR)]}),
+]
+
+
+@pytest.mark.parametrize(("what", "given"), QUIET, ids=[case[0] for case in QUIET])
+def test_what_is_usual_needs_nobody(what: str, given: dict[str, Any], tmp_path: Path) -> None:
+    assert attention(picture(tmp_path, **given)) == []
+
+
+def test_work_that_waits_behind_runs_may_wait_for_an_hour(tmp_path: Path) -> None:
+    at_work = [run(tmp_path, began=MINUTE)]
+    assert attention(picture(tmp_path, backlog=[pending(59 * MINUTE)], open_runs=at_work)) == []
+    (item,) = attention(picture(tmp_path, backlog=[pending(61 * MINUTE)], open_runs=at_work))
+    assert item.text == "1 of pr-review → engineer: due for 1h, while 1 run goes on"
+
+
+def test_held_and_dead_work_is_told_by_route_and_reason(tmp_path: Path) -> None:
+    rows = [
+        backlog(State.HELD, reason="no_sop", count=41),
+        backlog(State.DEAD, reason="rejected", route="it's", count=2),
+    ]
+    examples = {("engineer", "pr-review", "held", "no_sop"): "sops/x.md\nis gone"}
+    dead, held = attention(picture(tmp_path, backlog=rows, examples=examples))
+    assert (dead.urgent, dead.count, held.urgent, held.count) == (True, 2, False, 41)
+    assert held.text.startswith("41 held since ")
+    assert held.text.endswith("pr-review → engineer, no_sop: sops/x.md is gone")
+    assert held.command == "orgloop held list --route pr-review --reason no_sop"
+    assert dead.text.endswith(": it's → engineer, rejected")
+    assert dead.command == """orgloop dead list --route 'it'"'"'s' --reason rejected"""
+
+
+def test_what_is_broken_comes_first(tmp_path: Path) -> None:
+    rows = [backlog(State.HELD, reason="no_sop"), backlog(State.DEAD, reason="rejected")]
+    found = attention(picture(tmp_path, sources=[source(1)], backlog=rows))
+    assert [item.kind for item in found] == ["dead", "source", "held"]
+
+
+# --- runs -----------------------------------------------------------------------------------------
+
+
+def write(path: Path, text: str, *, ago: int) -> None:
+    path.write_text(text)
+    os.utime(path, (0, (NOW - ago) / 1000))
+
+
+def test_a_run_is_silent_if_neither_its_files_nor_the_journal_know_of_anything_new(tmp_path: Path) -> None:
+    silent = run(tmp_path, began=SILENT + MINUTE)
+    (item,) = attention(picture(tmp_path, open_runs=[silent]))
+    assert (item.kind, item.text) == ("silent", "engineer (pr-review) has said nothing for 16m")
+    assert item.command == "orgloop runs show run_1"
+    noted = run(tmp_path, began=SILENT + MINUTE, seen=MINUTE)
+    assert attention(picture(tmp_path, open_runs=[noted])) == []
+    write(tmp_path / runner.STDERR, "warning", ago=2 * MINUTE)
+    assert last_sign(silent) == NOW - 2 * MINUTE
+    assert attention(picture(tmp_path, open_runs=[silent])) == []
+
+
+def test_an_empty_output_is_no_sign(tmp_path: Path) -> None:
+    write(tmp_path / runner.STDOUT, "", ago=MINUTE)
+    assert last_sign(run(tmp_path, began=HOUR)) == NOW - HOUR
+
+
+def test_a_run_that_takes_very_long_is_told_even_if_it_speaks(tmp_path: Path) -> None:
+    (item,) = attention(picture(tmp_path, open_runs=[run(tmp_path, began=7 * HOUR, seen=MINUTE)]))
+    assert item.text == "engineer (pr-review) has been at work for 7h"
+    assert item.command == "orgloop runs tail run_1"
+
+
+def test_a_daemon_that_has_just_died_was_alive_a_moment_ago(tmp_path: Path) -> None:
+    (item,) = attention(picture(tmp_path, daemon=None, said=None, lives=[life(HOUR, seen=0)]))
+    assert item.text == "the daemon does not run, it died, last alive a moment ago"
+
+
+def test_without_a_daemon_a_run_whose_process_is_gone_is_told(tmp_path: Path) -> None:
+    one = run(tmp_path, began=MINUTE, seen=SECOND)
+    without = partial(picture, tmp_path, daemon=None, said=None, open_runs=[one])
+    assert "run" not in {item.kind for item in attention(without())}
+    assert "run" in {item.kind for item in attention(without(gone={"run_1"}))}
+
+
+CHILDREN: list[tuple[str, dict[str, Any] | None, bool]] = [
+    ("alive", {"runner_pid": os.getpid(), "boot_id": None}, True),
+    ("gone", {"runner_pid": 2**22 + 1, "boot_id": None}, False),
+    ("of another boot", {"runner_pid": os.getpid(), "boot_id": "another"}, False),
+    ("unknown", None, False),
+]
+
+
+@pytest.mark.parametrize(("what", "child", "alive"), CHILDREN, ids=[case[0] for case in CHILDREN])
+def test_a_run_is_at_work_as_long_as_its_runner_lives(
+    what: str, child: dict[str, Any] | None, alive: bool, tmp_path: Path
+) -> None:
+    if child is not None:
+        (tmp_path / runner.CHILD).write_text(json.dumps(child))
+    assert seems_alive(tmp_path) is alive
+
+
+# --- gaps, loggers --------------------------------------------------------------------------------
+
+
+def test_gaps_are_the_times_between_two_lives() -> None:
+    lives = [life(HOUR), life(3 * HOUR, 2 * HOUR), life(5 * HOUR, seen=4 * HOUR)]
+    assert [((NOW - gap.begin) // HOUR, (NOW - gap.end) // HOUR, gap.died) for gap in gaps(lives, 0)] == [
+        (4, 3, True),
+        (2, 1, False),
+    ]
+
+
+def gap_item(tmp_path: Path, *lives: DaemonRow) -> Item:
+    (item,) = attention(picture(tmp_path, lives=lives))
+    return item
+
+
+def test_one_gap_is_told_with_its_times(tmp_path: Path) -> None:
+    item = gap_item(tmp_path, life(HOUR), life(5 * HOUR, 3 * HOUR))
+    assert item.text.startswith("no daemon ran from ")
+    assert item.text.endswith(" (2h)")
+    assert item.command == "orgloop logs --since 3h"
+
+
+def test_many_gaps_are_summed_up(tmp_path: Path) -> None:
+    lives = [life(HOUR), life(3 * HOUR, seen=2 * HOUR), life(5 * HOUR, 4 * HOUR)]
+    assert gap_item(tmp_path, *lives).text == "no daemon ran 2 times, 2h in all; it had died 1 time"
+
+
+def test_after_a_death_the_daemons_own_log_is_what_to_look_at(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "daemon.log").write_text("Traceback")
+    item = gap_item(tmp_path, life(HOUR), life(5 * HOUR, seen=3 * HOUR))
+    assert item.text.endswith("; it had died")
+    assert item.command == "orgloop service logs"
+
+
+def test_requests_that_a_source_refuses_are_told(tmp_path: Path) -> None:
+    at = timestamp(NOW - 2 * MINUTE)
+    calm = {"id": "hooks", "refused": 0, "last_refused": None, "refused_why": ""}
+    (item,) = attention(picture(tmp_path, said={"sources": [calm, refusing(at)]}))
+    assert item.text == "github: 5 requests were refused, the last 2m ago: Invalid signature"
+    assert (item.kind, item.command) == ("refused", "orgloop inspect source github")
+
+
+def test_a_logger_that_fails_is_told(tmp_path: Path) -> None:
+    loggers = [
+        {"name": "file-log", "failures": 3, "error": "OSError: no space left"},
+        {"name": "fine", "failures": 0, "error": ""},
+    ]
+    (item,) = attention(picture(tmp_path, said={"loggers": loggers}))
+    assert item.text == "logger file-log has failed 3 times: OSError: no space left"
+    assert item.command == "orgloop inspect logger file-log"
+
+
+def test_what_the_daemon_says_of_itself_is_told(tmp_path: Path) -> None:
+    said = {
+        "not_open": {"notify": "the token is not valid"},
+        "troubles": {
+            "dispatcher": {"at": "2027-01-15T07:00:00.000Z", "times": 2, "error": "KeyError: 'x'"},
+            "janitor": {"at": "2027-01-14T07:00:00.000Z", "times": 9, "error": "long ago"},
+        },
+    }
+    closed, broken = attention(picture(tmp_path, said=said))
+    assert closed.text == "actor notify cannot be opened, its work waits: the token is not valid"
+    assert (closed.command, closed.urgent) == ("orgloop inspect actor notify", True)
+    assert broken.text == "dispatcher broke 2 times, 1h ago: KeyError: 'x'"
+    assert broken.command == "orgloop service logs"
+
+
+def test_in_the_projects_directory_no_command_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sops").mkdir()
+    monkeypatch.chdir(tmp_path / "sops")
+    assert start_command(str(tmp_path)) == "orgloop start --daemon"
+    assert start_command("/srv/my org") == "orgloop start --daemon --config '/srv/my org'"
