@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
-import struct
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
@@ -25,6 +22,7 @@ from tests.transforms.given import EVENT, SCOPE, opened
 
 Opener = Callable[..., Transform]
 
+BIG = 12345678901234567890123
 ENDLESS = "last(range(1e18))"
 
 
@@ -47,7 +45,8 @@ def helpers() -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
         with suppress(psutil.NoSuchProcess):  # Or a zombie of somebody else's.
-            if program in child.cmdline():
+            # The last argument is 0 for those that work for filters, and ends those that try them by itself.
+            if program in (arguments := child.cmdline()) and float(arguments[-1]) == 0:
                 found.append(child)
     return found
 
@@ -82,12 +81,52 @@ async def test_what_jq_gives_decides(make: Opener, program: str, expected: objec
     assert await step.apply(EVENT, SCOPE) == expected
 
 
-async def test_a_helper_sees_nothing_of_our_environment(
-    make: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_jq_program_sees_no_environment_at_all(make: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "secret")
-    step = make(jq="if $ENV.GITHUB_TOKEN or $ENV.HOME then . else null end")
-    assert await step.apply(EVENT, SCOPE) == Discard(reason="jq gave null")
+    step = make(jq="{id: ($ENV + env | keys | tojson)}")
+    assert await step.apply(EVENT, SCOPE) == Change(document={"id": "[]"})
+
+
+@pytest.mark.parametrize(
+    "program", ["repeat(1)", "range(1e12)", "recurse(. + [1]; true)", "[range(1e9)]", "def f: 1 + f; f"]
+)
+async def test_a_program_that_makes_values_without_end_fails_within_its_bounds(
+    make: Opener, program: str
+) -> None:
+    assert isinstance(await make(jq=program, timeout="2s").apply(EVENT, SCOPE), Failure)
+
+
+async def test_what_jq_writes_elsewhere_harms_nobody(make: Opener) -> None:
+    for program in (
+        "debug | stderr",
+        "halt",
+        "halt_error",
+        "input",
+        "input_filename",
+        '@sh "\\(.id)" | debug',
+    ):
+        step = make(jq=program)
+        await step.apply(EVENT, SCOPE)
+        assert await make(jq=".id").apply(EVENT, SCOPE) == Pass(), program
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (
+            ".payload.seen = true",
+            {"big": BIG, "same": [2**64 + 1, 2**64 + 2], "seen": True},
+        ),
+        (".payload |= {moved: .big}", {"moved": 12345678901234567890123}),
+        (".payload |= {small: (.big - .big)}", {"small": 0}),
+        (".payload.same |= .[0:1]", {"big": BIG, "same": [2**64 + 1]}),
+    ],
+)
+async def test_large_numbers_keep_their_digits(make: Opener, program: str, expected: object) -> None:
+    payload = {"big": BIG, "same": [2**64 + 1, 2**64 + 2]}
+    result = await make(jq=program).apply({**EVENT, "payload": payload}, SCOPE)
+    assert isinstance(result, Change)
+    assert result.document["payload"] == expected
 
 
 async def test_an_endless_jq_program_is_ended_and_the_loop_stays_responsive(make: Opener) -> None:
@@ -158,15 +197,49 @@ async def test_closing_ends_the_helper(make: Opener) -> None:
 async def test_a_helper_that_is_in_the_middle_of_a_long_answer_is_ended() -> None:
     process = await helper._start()
     assert process.stdin is not None
-    for frame in ({"jq": '{id: "x", payload: ("y" * 9000000)}', "limit_s": 20}, {}):
-        encoded = json.dumps(frame).encode()
-        process.stdin.write(struct.pack(">I", len(encoded)) + encoded)
+    process.stdin.write(helper._framed({"jq": '{id: "x", payload: ("y" * 9000000)}', "limit_s": 20}, b"{}"))
     # Until asyncio reads no further, since nobody takes the answer.
     buffer: bytearray = getattr(process.stdout, "_buffer")  # noqa: B009
     async with asyncio.timeout(20):
         while len(buffer) < 2**17:
             await asyncio.wait((asyncio.create_task(process.wait()),), timeout=0.01)
         await helper._end(process)
+
+
+async def test_many_filters_share_a_few_helpers(make: Opener) -> None:
+    steps = [make(jq=f".payload.count != {number}") for number in range(60)]
+    steps += [make(match={"payload.title": f"/^(?!Draft {number})/"}) for number in range(60)]
+    for _ in range(2):
+        assert await asyncio.gather(*(step.apply(EVENT, SCOPE) for step in steps)) == [
+            Discard(reason="jq gave false") if number == EVENT["payload"]["count"] else Pass()
+            for number in range(120)
+        ]
+    assert len(helpers()) <= helper.MOST
+    assert sum(one.memory_info().rss for one in helpers()) < 60 * 1024**2
+    for step in steps[1:]:
+        await step.close()
+    assert await steps[0].apply(EVENT, SCOPE) == Pass(), "others that close take nothing away"
+
+
+async def test_slow_filters_leave_a_helper_to_the_others(make: Opener) -> None:
+    slow = [make(jq=f"{ENDLESS} + {number}", timeout="1s") for number in range(helper.MOST + 1)]
+    good = make(jq="true")
+    await asyncio.gather(*(step.apply(EVENT, SCOPE) for step in slow))
+    again = [asyncio.create_task(step.apply(EVENT, SCOPE)) for step in slow]
+    for _ in range(20):
+        assert await good.apply(EVENT, SCOPE) == Pass()
+    assert not all(one.done() for one in again)
+    assert all(isinstance(result, Failure) for result in await asyncio.gather(*again))
+
+
+async def test_a_helper_that_became_large_is_replaced(make: Opener) -> None:
+    step = make(jq='[range(if .id == "evt_1" then 4000000 else 1 end)] | length > 0')
+    assert await step.apply({**EVENT, "id": "evt_2"}, SCOPE) == Pass()
+    assert len(helpers()) == 1
+    large = make(jq='{id: .id, payload: ("y" * 15000000)}')
+    await large.apply(EVENT, SCOPE)
+    assert all(one.memory_info().rss < 60 * 1024**2 for one in helpers())
+    assert await step.apply(EVENT, SCOPE) == Pass()
 
 
 async def test_a_large_event_passes_through(make: Opener) -> None:
@@ -234,13 +307,27 @@ async def test_fast_patterns_need_no_helper_even_beside_slow_ones(make: Opener) 
 async def test_a_helper_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(HelperFailed, match="cannot be started"):
-        await Helper({"jq": "."}, 1000).ask(b"1")
+        await Helper(1000).ask({"jq": "."}, b"1")
 
 
-async def test_a_task_that_is_refused_says_why() -> None:
-    with pytest.raises(HelperFailed, match="compile error"):
-        await Helper({"jq": "("}, 1000).ask(b"1")
-    assert helpers() == []
+def test_a_program_that_cannot_run_says_why() -> None:
+    with pytest.raises(ValueError, match="compile error"):
+        opened(transform, {"jq": "("})
+
+
+def test_programs_are_tried_in_one_process_that_ends_by_itself() -> None:
+    def trials() -> set[int]:
+        working = {one.pid for one in helpers()}
+        return {one.pid for one in psutil.Process().children() if one.pid not in working}
+
+    before = trials()
+    for number in range(20):
+        opened(transform, {"jq": f". != {number}"})
+    started = trials() - before
+    assert len(started) <= 1
+    psutil.wait_procs([psutil.Process(pid) for pid in started], timeout=60)
+    assert not trials() & started
+    opened(transform, {"jq": "."})
 
 
 def test_a_jq_program_that_explodes_while_it_is_compiled_hurts_nobody() -> None:
@@ -255,11 +342,9 @@ def test_without_the_jq_library_the_message_says_what_to_install(monkeypatch: py
 
 
 def test_a_busy_helper_ends_by_itself_when_its_daemon_is_gone() -> None:
-    frames = [{"jq": ENDLESS, "limit_s": 0.01}, {}]
-    encoded = [json.dumps(frame).encode() for frame in frames]
     done = subprocess.run(
-        [sys.executable, str(helper.PROGRAM)],
-        input=b"".join(struct.pack(">I", len(frame)) + frame for frame in encoded),
+        [*helper._argv()],
+        input=helper._framed({"jq": ENDLESS, "limit_s": 0.01}, b"{}"),
         capture_output=True,
         timeout=20,
         check=False,

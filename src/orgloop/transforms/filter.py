@@ -24,10 +24,9 @@ from orgloop.plugin import (
     TransformPlugin,
     TransformResult,
     as_text,
-    dump_json,
     same,
 )
-from orgloop.transforms.helper import Helper, HelperFailed, check
+from orgloop.transforms.helper import Helper, HelperFailed, try_now
 from orgloop.transforms.patterns import SlowRegex, Test, compile_pattern, regex_text
 
 PASS: Final = Pass()
@@ -60,11 +59,11 @@ class FilterSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """A path and what is wanted there: `test`, or one of the `slow` regular expressions, by number."""
+    """A path and what is wanted there: `test`, or one of the `slow` regular expressions."""
 
     get: Callable[[object], object]
     test: Test
-    slow: Sequence[int]
+    slow: Sequence[SlowRegex]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,8 +150,9 @@ class SlowPatternFilter(HelpedFilter):
             value = condition.get(document)
             if condition.test(value):
                 return True
-            for number in condition.slow:
-                if await self._helper.ask(dump_json([number, regex_text(value)])):
+            for regex in condition.slow:
+                given = regex.shape.encoded(regex_text(value)).encode()
+                if await self._helper.ask({"regex": regex.body, "sticky": regex.sticky}, given):
                     return True
         return False
 
@@ -162,8 +162,12 @@ class JqFilter(HelpedFilter):
 
     _what = "jq"
 
+    def __init__(self, program: str, helper: Helper) -> None:
+        super().__init__(helper)
+        self._task = {"jq": program}
+
     async def _decide(self, document: Mapping[str, Any]) -> TransformResult:
-        count, last = await self._helper.ask(as_text(document).encode("utf-8", "replace"))
+        count, last = await self._helper.ask(self._task, as_text(document).encode("utf-8", "replace"))
         if not count:
             return Discard(reason="jq gave nothing")
         if last is None or last is False:
@@ -175,38 +179,34 @@ class JqFilter(HelpedFilter):
 
 def _open(settings: FilterSettings) -> Transform:
     if settings.jq:
-        return JqFilter(Helper({"jq": _checked(settings.jq)}, settings.timeout))
-    slow: list[SlowRegex] = []
-    rules = list(_rules(settings, slow))
-    if not slow:
-        return PatternFilter(rules)
-    regexes = [[regex.body, regex.flags] for regex in slow]
-    return SlowPatternFilter(rules, Helper({"regex": regexes}, settings.timeout))
+        return JqFilter(_checked(settings.jq), Helper(settings.timeout))
+    rules = list(_rules(settings))
+    if any(condition.slow for rule in rules for condition in rule.conditions):
+        return SlowPatternFilter(rules, Helper(settings.timeout))
+    return PatternFilter(rules)
 
 
-def _rules(settings: FilterSettings, slow: list[SlowRegex]) -> Iterator[Rule]:
-    """All rules in their order. Adds the regular expressions that need a helper to `slow`."""
+def _rules(settings: FilterSettings) -> Iterator[Rule]:
+    """All rules in their order."""
     for path, pattern in settings.exclude.items():
         why = f"exclude: {path} matches {_shown(pattern)}"
-        yield Rule(conditions=[_condition(path, pattern, slow)], wanted=False, otherwise=Discard(reason=why))
+        yield Rule(conditions=[_condition(path, pattern)], wanted=False, otherwise=Discard(reason=why))
     for path, pattern in settings.match.items():
         why = f"match: {path} does not match {_shown(pattern)}"
-        yield Rule(conditions=[_condition(path, pattern, slow)], wanted=True, otherwise=Discard(reason=why))
+        yield Rule(conditions=[_condition(path, pattern)], wanted=True, otherwise=Discard(reason=why))
     if settings.match_any is not None:
         why = f"match_any: none of {', '.join(settings.match_any)} matches"
-        conditions = [_condition(path, pattern, slow) for path, pattern in settings.match_any.items()]
+        conditions = [_condition(path, pattern) for path, pattern in settings.match_any.items()]
         yield Rule(conditions=conditions, wanted=True, otherwise=Discard(reason=why))
 
 
-def _condition(path: str, pattern: Any, slow: list[SlowRegex]) -> Condition:
+def _condition(path: str, pattern: Any) -> Condition:
     get = Path.parse(path).get
     try:
         compiled = compile_pattern(pattern)
     except ValueError as exc:
         raise ValueError(f"{path}: {exc}") from exc
-    numbers = range(len(slow), len(slow) + len(compiled.slow))
-    slow.extend(compiled.slow)
-    return Condition(get=get, test=compiled.test, slow=numbers)
+    return Condition(get=get, test=compiled.test, slow=compiled.slow)
 
 
 def _shown(pattern: Any) -> str:
@@ -218,7 +218,7 @@ def _checked(program: str) -> str:
     if find_spec("jq") is None:
         raise PluginError("`jq` of a filter cannot run: its library is missing", hint="type: pip install jq")
     try:
-        check({"jq": program})
+        try_now({"jq": program})
     except HelperFailed as exc:
         raise ValueError(f"`jq` is not a program that can run: {exc}") from exc
     return program

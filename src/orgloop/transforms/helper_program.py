@@ -1,119 +1,134 @@
-"""The program of a helper process: frames on stdin, one answer for each on stdout, until stdin ends.
+"""The program of a helper process: requests on stdin, one answer for each on stdout, until stdin ends.
 
-A frame is four bytes of length (big-endian) and JSON. The first says what to do from then on, and
-how long one answer may take. This process ends by itself a little later, so that it does not
-outlive a daemon that died while it was busy.
+A request is four bytes of length (big-endian), a line of JSON that says what to do, and what to do it to:
 
-    {"jq": "<program>", "limit_s": 5}                then each frame is an input
-    {"regex": [["<body>", "<flags>"]], "limit_s": 5}  then each frame is [number of the regex, "<text>"]
+    {"jq": "<program>", "limit_s": 5}                       and an event in JSON, or nothing: only compile it
+    {"regex": "<body>", "sticky": false, "limit_s": 5}      and a text
 
-An answer is {"result": …} or {"error": "<text>"}. The result of the first frame is null; of jq, how
-many values came out and the last of them; of a regular expression, whether it is found.
+`limit_s` is how long the answer may take; this process ends by itself a little later, so that it does
+not outlive a daemon that died while it was busy. Programs and regular expressions that were compiled
+are kept for the next request.
+
+An answer is four bytes of length and {"result": …} or {"error": "<text>"}. The result of jq is how many
+values came out and the last of them; of a regular expression, whether it is found. With "retire": true
+this process has become large, and is to be ended.
+
+Arguments: the folder in which the jq library lies ("" for none), then the seconds without a request
+after which this process ends by itself (0 for never).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-MEMORY: Final = 1024**3
+MEMORY: Final = 512 * 1024**2
 """Bytes of address space after which this process is refused more."""
 
-MAX_ANSWER: Final = 16 * 1024**2
+LARGE: Final = 48 * 1024**2
+"""Bytes of memory with which it retires after its answer."""
 
+MAX_ANSWER: Final = 16 * 1024**2
+MAX_VALUES: Final = 100_000
 MAX_SAID: Final = 400
+COMPILED: Final = 256
 
 _FRAME: Final = struct.Struct(">I")
 _GRACE_S: Final = 1.0
-_FLAGS: Final = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
-
-Work = Callable[[bytes], str]
-"""Answers a frame with JSON."""
 
 
-def main() -> None:
+def main(library: str, idle_s: float) -> None:
     frames, answers = sys.stdin.buffer, sys.stdout.buffer
+    # jq programs can read it, and Python puts something into it by itself.
+    os.environ.clear()
+    if library:
+        sys.path.append(library)
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    task = json.loads(read(frames) or b"{}")
-    try:
-        work = prepare(task)
-    except Exception as exc:
-        write(answers, failed(exc))
-        return
-    write(answers, json.dumps({"result": None}).encode())
-    while (frame := read(frames)) is not None:
+    warnings.simplefilter("ignore")
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, idle_s)
+        frame = read(frames)
+        if frame is None:
+            return
+        head, _, given = frame.partition(b"\n")
+        task = json.loads(head)
         # An alarm that nobody handles ends the process, also in the middle of C code.
         signal.setitimer(signal.ITIMER_REAL, task["limit_s"] + _GRACE_S)
-        answer = answer_to(work, frame)
+        answer = answer_to(task, given)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        write(answers, answer)
+        answers.write(_FRAME.pack(len(answer)) + answer)
+        answers.flush()
 
 
-def prepare(task: Mapping[str, Any]) -> Work:
-    """What the task asks for, compiled."""
-    return jq_work(task["jq"]) if "jq" in task else regex_work(task["regex"])
+def answer_to(task: Mapping[str, Any], given: bytes) -> bytes:
+    """One request's answer."""
+    try:
+        result = run_jq(task["jq"], given) if "jq" in task else find(task["regex"], task["sticky"], given)
+        answer = f'"result":{result}'.encode("utf-8", "replace")
+        if len(answer) > MAX_ANSWER:
+            raise ValueError(f"the result is larger than {MAX_ANSWER // 1024**2} MB")
+    except Exception as exc:
+        # `error` in a jq program may say its whole input.
+        answer = b'"error":' + json.dumps(str(exc)[:MAX_SAID] or type(exc).__name__).encode()
+    return b"{%b%b}" % (answer, b"" if is_small() else b',"retire":true')
 
 
-def jq_work(program: str) -> Work:
-    """Runs a jq program."""
+def run_jq(program: str, given: bytes) -> str:
+    """How many values a jq program gives, and the last of them, as JSON. Raises ValueError for its errors."""
+    compiled = jq_program(program)
+    count, last = 0, "null"
+    if given:
+        for last in compiled.input_text(given.decode()):  # noqa: B007
+            count += 1
+            if count > MAX_VALUES:
+                raise ValueError(f"it gives more than {MAX_VALUES} values")
+    return f"[{count},{last}]"
+
+
+def find(body: str, sticky: bool, given: bytes) -> str:
+    """Whether a regular expression is found in a text, as JSON; `sticky`: at its beginning."""
+    compiled = regex(body)
+    return json.dumps((compiled.match if sticky else compiled.search)(given.decode()) is not None)
+
+
+@lru_cache(maxsize=COMPILED)
+def jq_program(program: str) -> Any:
+    """The program, compiled, with its values as text: those that are made Python's lose their digits."""
     import jq
 
     jq.compile(program)
-    # As text, since numbers that are made Python's lose their digits.
-    compiled = jq.compile(f"({program}\n) | tojson")
-
-    def run(frame: bytes) -> str:
-        count, last = 0, "null"
-        for last in compiled.input_text(frame.decode()):  # noqa: B007
-            count += 1
-        return f"[{count},{last}]"
-
-    return run
+    return jq.compile(f"({program}\n) | tojson")
 
 
-def regex_work(regexes: list[list[str]]) -> Work:
-    """Looks for one of the regular expressions in a text; with flag y at its beginning only."""
-    warnings.simplefilter("ignore")
-    finders = []
-    for body, flags in regexes:
-        compiled = re.compile(body, sum(_FLAGS.get(flag, 0) for flag in flags))
-        finders.append(compiled.match if "y" in flags else compiled.search)
-
-    def run(frame: bytes) -> str:
-        number, text = json.loads(frame)
-        return json.dumps(finders[number](text) is not None)
-
-    return run
+@lru_cache(maxsize=COMPILED)
+def regex(body: str) -> re.Pattern[str]:
+    """The regular expression, compiled."""
+    return re.compile(body)
 
 
-def answer_to(work: Work, frame: bytes) -> bytes:
-    """One frame's answer."""
+def is_small() -> bool:
+    """Whether this process may stay."""
     try:
-        encoded = f'{{"result":{work(frame)}}}'.encode("utf-8", "replace")
-    except Exception as exc:
-        return failed(exc)
-    if len(encoded) > MAX_ANSWER:
-        return json.dumps({"error": f"the result is larger than {MAX_ANSWER // 1024**2} MB"}).encode()
-    return encoded
-
-
-def failed(exc: Exception) -> bytes:
-    """The answer for an error. `error` in a jq program may say its whole input."""
-    said = str(exc)[:MAX_SAID] or type(exc).__name__
-    return json.dumps({"error": said}).encode()
+        pages = int(Path("/proc/self/statm").read_bytes().split()[1])
+    except OSError:
+        return True
+    return pages * resource.getpagesize() < LARGE
 
 
 def read(stream: BinaryIO) -> bytes | None:
-    """The next frame; None at the end."""
+    """The next request; None at the end."""
     head = stream.read(_FRAME.size)
     if len(head) < _FRAME.size:
         return None
@@ -122,11 +137,5 @@ def read(stream: BinaryIO) -> bytes | None:
     return frame if len(frame) == size else None
 
 
-def write(stream: BinaryIO, answer: bytes) -> None:
-    """Send one answer."""
-    stream.write(_FRAME.pack(len(answer)) + answer)
-    stream.flush()
-
-
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], float(sys.argv[2]))

@@ -7,52 +7,29 @@ lookaround or back-references cannot; it becomes a SlowRegex, which belongs into
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import re2
 
-from orgloop.plugin import (
-    MISSING,
-    as_text,
-    same,
-)
+from orgloop.plugin import MISSING, as_text, same
+from orgloop.transforms.regex import javascript
+from orgloop.transforms.regex.cursor import RegexError
+from orgloop.transforms.regex.dialects import NotLinear, Shape, for_re, for_re2
+from orgloop.transforms.regex.tree import Regex
 
 Test = Callable[[object], bool]
-
-_FLAGS: Final = frozenset("dgimsuvy")
-_LITERAL: Final = re.compile(r"/(.+)/([A-Za-z]*)", re.DOTALL)
-
-# What JavaScript writes and one of the two engines does not read.
-_FOREIGN: Final = re.compile(
-    r"""
-      (?P<pair> \\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2} )
-    | \\u\{ (?P<braced> [0-9a-fA-F]{1,6} ) \}
-    | \\u (?P<plain> [0-9a-fA-F]{4} )
-    | \\c (?P<control> [A-Za-z] )
-    | \\0 (?![0-9]) (?P<nul> )
-    | \\k< (?P<reference> \w+ ) >
-    | \(\?< (?P<group> [A-Za-z_]\w* ) >
-    | \\ .
-    | (?P<open> \[ \^? \]? )
-    | (?P<close> \] )
-    | (?P<end> \$ )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-_EMPTY_CLASSES: Final = {"[^]": r"[\s\S]", "[]": r"[^\s\S]"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlowRegex:
-    """A regular expression that may take for ever: `body` in Python's dialect, `flags` of i, m, s, y."""
+    """A regular expression that may take for ever: `body` in Python's dialect, for a text in that shape."""
 
     source: str
     body: str
-    flags: str
+    sticky: bool
+    shape: Shape
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,110 +82,73 @@ def _leaves(item: Any) -> list[Any]:
 
 def _split(listing: str) -> list[str]:
     """At commas, but for those within a regular expression: `/a{1,2}/, b` are two."""
-    parts = listing.split(",")
-    found: list[str] = []
-    while parts:
-        first = parts[0].strip()
-        taken = 1
-        if first.startswith("/") and not _LITERAL.fullmatch(first):
-            longer = (
-                count for count in range(2, len(parts) + 1) if _is_regex(",".join(parts[:count]).strip())
-            )
-            taken = next(longer, 1)
-        found.append(",".join(parts[:taken]).strip())
-        del parts[:taken]
+    parts = [part.strip() for part in listing.split(",")]
+    # For each part, the next one (itself, too) that may end a regular expression.
+    ends = [len(parts)] * (len(parts) + 1)
+    for at in range(len(parts) - 1, -1, -1):
+        ends[at] = at if _ends_regex(parts[at]) else ends[at + 1]
+    found, at, raw = [], 0, listing.split(",")
+    while at < len(parts):
+        end = at
+        if parts[at].startswith("/") and _literal(parts[at]) is None and ends[at + 1] < len(parts):
+            end = ends[at + 1]
+        found.append(",".join(raw[at : end + 1]).strip())
+        at = end + 1
     return found
 
 
-def _is_regex(written: str) -> bool:
-    literal = _LITERAL.fullmatch(written)
-    return literal is not None and _are_flags(literal[2])
+def _ends_regex(part: str) -> bool:
+    _, slash, flags = part.rpartition("/")
+    return bool(slash) and _are_flags(flags)
+
+
+def _literal(written: str) -> tuple[str, str] | None:
+    """Body and what may be flags, of text such as `/body/flags`."""
+    body, slash, flags = written[1:].rpartition("/")
+    is_one = (
+        written.startswith("/") and slash and body and (flags == "" or (flags.isascii() and flags.isalpha()))
+    )
+    return (body, flags) if is_one else None
 
 
 def _are_flags(flags: str) -> bool:
-    return _FLAGS.issuperset(flags) and len(set(flags)) == len(flags) and not {"u", "v"} <= set(flags)
+    return (
+        javascript.FLAGS.issuperset(flags) and len(set(flags)) == len(flags) and not {"u", "v"} <= set(flags)
+    )
 
 
 def _regex(written: str) -> Test | SlowRegex | None:
     """The regular expression that `/body/flags` means; None if it is plain text, such as the path /home/x."""
-    literal = _LITERAL.fullmatch(written)
-    if literal is None or not _are_flags(literal[2]):
+    literal = _literal(written)
+    if literal is None or not _are_flags(literal[1]):
         return None
-    body, flags = literal[1], literal[2]
+    try:
+        regex = javascript.parse(*literal)
+        return _linear(regex) or _slow(written, regex)
+    except RegexError as exc:
+        raise ValueError(f"{written!r} is not a regular expression: {exc}") from exc
+
+
+def _linear(regex: Regex) -> Test | None:
     options = re2.Options()
     options.log_errors = False
     options.never_capture = True
-    options.case_sensitive = "i" not in flags
-    inline = "".join(flag for flag in "ms" if flag in flags)
     try:
-        regex = re2.compile(
-            (f"(?{inline})" if inline else "") + _translated(body, flags, linear=True), options
-        )
-    except re2.error:
-        return _slow(written, body, flags)
-    find = regex.match if "y" in flags else regex.search
-    return lambda value: find(regex_text(value).encode("utf-8", "replace")) is not None
+        body, shape, anchored = for_re2(regex)
+        compiled = re2.compile(body, options)
+    except (NotLinear, re2.error):
+        return None
+    find = compiled.match if anchored else compiled.search
+    return lambda value: find(shape.encoded(regex_text(value)).encode()) is not None
 
 
-def _slow(written: str, body: str, flags: str) -> SlowRegex:
-    translated = _translated(body, flags, linear=False)
-    if problem := _problem(translated):
-        raise ValueError(f"{written!r} is not a regular expression: {_located(problem, body)}")
-    return SlowRegex(source=written, body=translated, flags="".join(flag for flag in flags if flag in "imsy"))
-
-
-def _located(problem: str, body: str) -> str:
-    """The same problem, at its position in what was written rather than in the translation."""
-    untranslated = _problem(body)
-    return untranslated if untranslated.partition(" at ")[0] == problem.partition(" at ")[0] else problem
-
-
-def _problem(body: str) -> str:
-    with warnings.catch_warnings(action="ignore", category=FutureWarning):
-        try:
-            re.compile(body)
-        except (re.error, OverflowError, RecursionError) as exc:
-            return str(exc)
-    return ""
-
-
-def _translated(body: str, flags: str, *, linear: bool) -> str:
-    """`body` from JavaScript's dialect into that of RE2 or of Python's `re`."""
-    inside = False
-
-    def replace(found: re.Match[str]) -> str:
-        nonlocal inside
-        kind, written = found.lastgroup, found[0]
-        match kind:
-            case "pair":
-                high, low = int(written[2:6], 16), int(written[8:12], 16)
-                return _code_point(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00), linear=linear)
-            case "braced" | "plain":
-                return _code_point(int(found[kind], 16), linear=linear)
-            case "control":
-                return _code_point(ord(found[kind]) % 32, linear=linear)
-            case "nul":
-                return _code_point(0, linear=linear)
-            case "open":
-                was_inside, inside = inside, not written.endswith("]")
-                return f"\\{written}" if was_inside else _EMPTY_CLASSES.get(written, written)
-            case "close":
-                inside = False
-            case "end" if not (inside or linear or "m" in flags):
-                return r"\Z"
-            case "group" if not (inside or linear):
-                return f"(?P<{found[kind]}>"
-            case "reference" if not (inside or linear):
-                return f"(?P={found[kind]})"
-            case _:
-                return r"\x08" if inside and written == r"\b" else written
-        return written
-
-    return _FOREIGN.sub(replace, body)
-
-
-def _code_point(number: int, *, linear: bool) -> str:
-    return f"\\x{{{number:x}}}" if linear else f"\\U{number:08x}"
+def _slow(written: str, regex: Regex) -> SlowRegex:
+    body, shape = for_re(regex)
+    try:
+        re.compile(body)
+    except (re.error, OverflowError, RecursionError) as exc:
+        raise ValueError(f"{written!r} cannot be looked for: {exc}") from exc
+    return SlowRegex(source=written, body=body, sticky=regex.sticky, shape=shape)
 
 
 def _equals(wanted: Any) -> Test:

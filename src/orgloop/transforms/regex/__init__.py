@@ -1,0 +1,1 @@
+"""Regular expressions of JavaScript, for engines that have other ideas."""
