@@ -91,7 +91,7 @@ def test_prompt_files_are_looked_for_beside_the_file_then_in_the_project(tmp_pat
 def test_a_route_names_a_transform_by_definition_or_by_plugin(tmp_path: Path) -> None:
     by_name, by_reference = sound(loaded_form("transforms.yaml", tmp_path)).routes
     assert [step.plugin.name for step in by_name.steps] == ["filter"] * 3 + ["script"] * 2
-    assert [step.on_error for step in by_name.steps] == ["pass", "pass", "pass", "halt", "pass"]
+    assert [step.on_error for step in by_name.steps] == ["drop", "drop", "drop", "halt", "pass"]
     assert [step.plugin.name for step in by_reference.steps] == [
         "filter",
         "dedup",

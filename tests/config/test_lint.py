@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from orgloop.config.findings import Code, Severity
-from tests.config.project import HEAD, ROUTES, codes, load, of, only
+from orgloop.config.load import load_project
+from orgloop.plugin.registry import Registry
+from tests.config.project import HEAD, ROUTES, codes, load, of, only, write
 
 AGENTS = """\
 metadata: {name: agents}
@@ -95,6 +97,55 @@ def test_a_transform_of_the_route_that_looks_at_the_result_ends_a_circle(tmp_pat
     jq = "{ref: filter, config: {jq: '.payload.result.json.done | not'}}"
     text = f"  - {{name: x, when: {{source: a, events: ['*']}}, then: {{actor: a}}, transforms: [{jq}]}}\n"
     assert circles(tmp_path, text) == []
+
+
+def tried(root: Path, steps: str, source: str = "github") -> list[tuple[str, int | None]]:
+    text = f"""\
+metadata: {{name: tried}}
+sources: [{{id: start, connector: {source}}}]
+actors: [{{id: tell, connector: webhook, config: {{url: "https://example.com"}}}}]
+routes:
+  - name: only
+    when: {{source: start, events: [resource.changed]}}
+    then: {{actor: tell}}
+    transforms:
+{steps}
+"""
+    loaded = load_project(write(root, {"orgloop.yaml": text}), Registry.installed(), {})
+    return [
+        (finding.hint or "", finding.line)
+        for finding in loaded.findings
+        if finding.code is Code.FAILS_ON_EXAMPLE
+    ]
+
+
+JQ = '.payload.labels | any(.name == "needs-review")'
+RECIPE = f"{{ref: filter, config: {{jq: '{JQ}'}}}}"
+
+
+def test_a_jq_program_that_fails_on_the_example_is_doubted_at_its_line(tmp_path: Path) -> None:
+    [(hint, line)] = tried(tmp_path, f"      - {{ref: dedup}}\n      - {RECIPE}")
+    assert line == 10
+    assert "are dropped" in hint
+    [(hint, _)] = tried(tmp_path, f"      - {{ref: filter, config: {{jq: '{JQ}'}}, on_error: hold}}")
+    assert "are held" in hint
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        """{ref: filter, config: {jq: '.provenance.labels | any(. == "x")'}}""",
+        # What a step before it writes, or does not let through, counts.
+        "{ref: enrich, config: {set: {payload.labels: []}}}\n      - " + RECIPE,
+        "{ref: filter, config: {match: {type: x}}}\n      - " + RECIPE,
+    ],
+)
+def test_a_jq_program_that_can_work_is_not_doubted(steps: str, tmp_path: Path) -> None:
+    assert tried(tmp_path, f"      - {steps}") == []
+
+
+def test_where_senders_decide_how_events_look_nothing_is_tried(tmp_path: Path) -> None:
+    assert tried(tmp_path, f"      - {RECIPE}", "webhook") == []
 
 
 def test_a_line_of_actors_is_no_circle(tmp_path: Path) -> None:

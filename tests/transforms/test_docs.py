@@ -111,7 +111,8 @@ async def test_the_jq_examples_do_what_they_say(tmp_path: Path) -> None:
     try:
         unlabelled = {**EVENT, "payload": {"title": "x" * 99}}
         assert isinstance(await labelled.apply(unlabelled, SCOPE), Discard)
-        assert not isinstance(await labelled.apply(EVENT, SCOPE), Discard)
+        marked = {**EVENT, "provenance": {"labels": ["p1", "bug"]}}
+        assert not isinstance(await labelled.apply(marked, SCOPE), Discard)
         result = await short.apply(unlabelled, SCOPE)
         assert isinstance(result, Change)
         assert result.document["payload"]["title"] == "x" * 80

@@ -90,6 +90,7 @@ class Code(StrEnum):
         "event-mismatch",
         "The source never emits an event of this name, or the name is nearly one that it knows.",
     )
+    FAILS_ON_EXAMPLE = "fails-on-example", "A step of a route fails on the example event of its source."
     UNKNOWN_PATH = "unknown-path", "A path begins with a key that no event has."
     DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."

@@ -12,9 +12,8 @@ from orgloop.core.match import When
 from orgloop.plugin.connector import ActorKind, SourceKind
 from orgloop.plugin.logger import LoggerPlugin
 from orgloop.plugin.settings import Settings
-from orgloop.plugin.transform import TransformPlugin
+from orgloop.plugin.transform import OnError, TransformPlugin
 
-OnError = Literal["pass", "drop", "halt", "hold"]
 Trust = Literal["team", "any"]
 
 

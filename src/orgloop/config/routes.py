@@ -19,6 +19,7 @@ from orgloop.config.plugins import REPORT_IT
 from orgloop.config.policy import policy_of
 from orgloop.config.prompts import Prompts
 from orgloop.config.steps import Steps
+from orgloop.config.trials import try_steps
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.event import ENVELOPE
 from orgloop.core.fields import Path as FieldPath
@@ -97,6 +98,7 @@ class Routes:
             description=part.description or "",
             fingerprint=fingerprint(part.then.actor, trust, key, self._steps.marks(part)),
         )
+        try_steps(spec, self._sources.get(part.when.source), spot, self._report)
         return RouteEnd(entry=entry, spec=spec)
 
     def _source_exists(self, part: schema.Route, spot: Spot) -> bool:

@@ -142,7 +142,7 @@ class Steps:
             settings = self._settings_of(definition)
         if settings is None:
             return None
-        on_error = part.on_error or definition.entry.part.on_error or "pass"
+        on_error = part.on_error or definition.entry.part.on_error or plugin.on_error
         return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=on_error)
 
     def _once(
@@ -215,7 +215,8 @@ class Steps:
         )
         if settings is None:
             return None
-        return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=part.on_error or "pass")
+        on_error = part.on_error or plugin.on_error
+        return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=on_error)
 
     def _script(self, settings: Settings, spot: Spot, path: DataPath, name: str) -> bool:
         """Whether the script that the settings at `path` name, if any, can be started."""

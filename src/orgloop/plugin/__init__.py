@@ -83,11 +83,13 @@ from orgloop.plugin.transform import (
     Change,
     Discard,
     Failure,
+    OnError,
     Pass,
     Scope,
     Transform,
     TransformPlugin,
     TransformResult,
+    Trial,
 )
 
 __all__ = [
@@ -166,6 +168,8 @@ __all__ = [
     "Transform",
     "TransformPlugin",
     "TransformResult",
+    "OnError",
+    "Trial",
     "Scope",
     "Pass",
     "Change",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from orgloop.plugin.settings import Settings
 
@@ -56,6 +56,12 @@ class Failure:
 
 TransformResult = Pass | Change | Discard | Failure
 
+OnError = Literal["pass", "drop", "halt", "hold"]
+"""If a step fails, the event goes on, ends for this route, or (hold, halt) waits for a person."""
+
+Trial = Callable[[Mapping[str, Any]], TransformResult]
+"""What `apply` of a step would say to an event's document, at once."""
+
 
 class Transform(Protocol):
     """One configured step.
@@ -85,9 +91,14 @@ class TransformPlugin:
     """A kind of transform: `open` makes a step from its settings, or raises ValueError if they cannot work.
 
     The settings' class documents the `config:` map; its `ProjectPath` fields arrive resolved.
+    `on_error` counts where neither route nor definition says what follows if a step fails. `trial`:
+    for settings whose step is not bounded and may fail on some events, a way to try it, so that
+    `validate` finds out with an example; it may block for a moment.
     """
 
     name: str
     title: str
     settings: type[Settings]
     open: Callable[[Any], Transform]
+    on_error: OnError = "pass"
+    trial: Callable[[Any], Trial | None] | None = None

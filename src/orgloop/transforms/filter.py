@@ -23,6 +23,7 @@ from orgloop.plugin import (
     Transform,
     TransformPlugin,
     TransformResult,
+    Trial,
     as_text,
     same,
 )
@@ -167,14 +168,33 @@ class JqFilter(HelpedFilter):
         self._task = {"jq": program}
 
     async def _decide(self, document: Mapping[str, Any]) -> TransformResult:
-        count, last = await self._helper.ask(self._task, as_text(document).encode("utf-8", "replace"))
-        if not count:
-            return Discard(reason="jq gave nothing")
-        if last is None or last is False:
-            return Discard(reason=f"jq gave {as_text(last, 'null')}")
-        if count == 1 and isinstance(last, dict) and last.get("id"):
-            return PASS if same(last, document) else Change(document=last)
-        return PASS
+        return _by_values(await self._helper.ask(self._task, _encoded(document)), document)
+
+
+def _encoded(document: Mapping[str, Any]) -> bytes:
+    return as_text(document).encode("utf-8", "replace")
+
+
+def _by_values(found: tuple[int, Any], document: Mapping[str, Any]) -> TransformResult:
+    """What follows from how many values a jq program gives, and the last of them."""
+    count, last = found
+    if not count:
+        return Discard(reason="jq gave nothing")
+    if last is None or last is False:
+        return Discard(reason=f"jq gave {as_text(last, 'null')}")
+    if count == 1 and isinstance(last, dict) and last.get("id"):
+        return PASS if same(last, document) else Change(document=last)
+    return PASS
+
+
+def _trial(settings: FilterSettings) -> Trial | None:
+    def tried(document: Mapping[str, Any]) -> TransformResult:
+        try:
+            return _by_values(try_now({"jq": settings.jq}, _encoded(document)), document)
+        except HelperFailed as exc:
+            return Failure(reason=f"jq: {exc}")
+
+    return tried if settings.jq else None
 
 
 def _open(settings: FilterSettings) -> Transform:
@@ -225,5 +245,11 @@ def _checked(program: str) -> str:
 
 
 transform = TransformPlugin(
-    name="filter", title="Pass or drop, by patterns or by jq", settings=FilterSettings, open=_open
+    name="filter",
+    title="Pass or drop, by patterns or by jq",
+    settings=FilterSettings,
+    open=_open,
+    # What cannot be decided does not pass.
+    on_error="drop",
+    trial=_trial,
 )
