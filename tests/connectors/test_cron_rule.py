@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orgloop.connectors.cron.rule import MOST_COUNTED, Calendar, Every, Rule, parse_rule
+from orgloop.connectors.cron.rule import MOST_COUNTED, Calendar, Every, Rule, doubts, parse_rule
 from orgloop.connectors.cron.zone import zone_named
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -69,6 +69,23 @@ times = st.integers(1_577_836_800_000, 1_893_456_000_000)
         ("@annually", ["2027-01-01T00:00", "2028-01-01T00:00"]),
         ("0 0 29 2 *", ["2028-02-29T00:00", "2032-02-29T00:00"]),
         (" 0  9 * *  1 ", ["2026-01-12T09:00", "2026-01-19T09:00"]),
+        ("0 9 * * SAT-SUN", ["2026-01-10T09:00", "2026-01-11T09:00"]),
+        ("0 9 * * sat-sun", ["2026-01-10T09:00", "2026-01-11T09:00"]),
+        ("0 9 * * FRI-SUN", ["2026-01-09T09:00", "2026-01-10T09:00"]),
+        ("0 9 * * 5-7", ["2026-01-09T09:00", "2026-01-10T09:00"]),
+        ("0 9 * * MON-SUN", ["2026-01-06T09:00", "2026-01-07T09:00"]),
+        ("0 9 * * 0-7", ["2026-01-06T09:00", "2026-01-07T09:00"]),
+        ("0 9 * * 7-7", ["2026-01-11T09:00", "2026-01-18T09:00"]),
+        ("0 9 * * 7-1", ["2026-01-11T09:00", "2026-01-12T09:00"]),
+        ("0 9 * * SUN-TUE/2", ["2026-01-06T09:00", "2026-01-11T09:00"]),
+        ("0 9 * * FRI-MON/3", ["2026-01-09T09:00", "2026-01-12T09:00"]),
+        ("0 9 * * SAT-SUN,WED", ["2026-01-07T09:00", "2026-01-10T09:00"]),
+        ("0 9 */100,1-7 * MON", ["2026-02-02T09:00", "2026-03-02T09:00"]),
+        ("0 9 * * MON#2", ["2026-01-12T09:00", "2026-02-09T09:00"]),
+        ("0 9 * * FRIL", ["2026-01-30T09:00", "2026-02-27T09:00"]),
+        ("0 9 LW * *", ["2026-01-30T09:00", "2026-02-27T09:00"]),
+        ("*/60 * * * *", ["2026-01-05T13:00", "2026-01-05T14:00"]),
+        ("0 9 * Jan-MAR *", ["2026-01-06T09:00", "2026-01-07T09:00"]),
         ("every 5m", ["2026-01-05T12:05", "2026-01-05T12:10"]),
         ("Every 2H", ["2026-01-05T14:00", "2026-01-05T16:00"]),
         ("5m", ["2026-01-05T12:05", "2026-01-05T12:10"]),
@@ -87,18 +104,37 @@ def test_day_of_month_and_day_of_week_are_either_or() -> None:
     ("text", "complaint"),
     [
         ("* * * *", "Expected 5 fields"),
-        ("0 0 9 * * *", "Expected 5 fields"),
+        ("0 0 9 * * *", "6 fields.*seconds.*'0 9 . . .'"),
+        ("0 0 9 * * * 2026", "Expected 5 fields"),
         ("", "Expected 5 fields"),
         ("5 m", "Expected 5 fields"),
-        ("60 * * * *", "'60' is no minute"),
-        ("* 24 * * *", "'24' is no hour"),
-        ("* * 0 * *", "'0' is no day-of-month"),
-        ("* * * 13 *", "'13' is no month"),
-        ("* * * * 8", "'8' is no day-of-week"),
-        ("* * * * FRI-MON", "ranges go up"),
-        ("5x * * * *", "'5x' is no minute"),
-        ("*/0 * * * *", "is no minute"),
-        ("0 0 31 2 *", "'31' is no day-of-month"),
+        ("60 * * * *", "'60' is not a minute (0"),
+        ("* 24 * * *", "'24' is not an hour (0"),
+        ("* * 0 * *", "'0' is not a day of the month"),
+        ("* * * 13 *", "'13' is not a month"),
+        ("* * * * 8", "'8' is not a day of the week"),
+        ("* 22-2 * * *", "write 22-23,0-2"),
+        ("* * * NOV-FEB *", "write NOV-12,1-2"),
+        ("* * * * MONDAY", "write MON"),
+        ("* * ? * MON", "write *"),
+        ("* * * * FRI#6", "'FRI#6' is not a day of the week"),
+        ("*/90 * * * *", "write 'every 90m'"),
+        ("*/61 * * * *", "write 'every 61m'"),
+        ("0/90 * * * *", "write 'every 90m'"),
+        ("*/90,5 * * * *", "write 'every 90m'"),
+        ("0 */36 * * *", "write 'every 36h'"),
+        ("0 2/25 * * *", "2 only"),
+        ("0 0 */40 * *", "write 'every 40d'"),
+        ("0 0 */100,1-7 * *", "write 'every 100d'"),
+        ("0 0 1 */13 *", "name the months"),
+        ("0 0 * * */8", "write 'every 8d'"),
+        ("0-30/45 * * * *", "longer than its range: write 0"),
+        ("0 0 * * MON-FRI/5", "longer than its range: write 1"),
+        ("0 0 30 2 *", "never comes"),
+        ("0 0 31 4,6,SEP,11 *", "never comes"),
+        ("5x * * * *", "'5X' is not a minute"),
+        ("*/0 * * * *", "is not a step"),
+        ("0 0 31 2 *", "never comes"),
         ("0 0 */10 2 MON#5", "never comes"),
         ("@reboot", "is not known: use one of @yearly"),
         ("@every 5m", "is not known"),
@@ -110,8 +146,37 @@ def test_day_of_month_and_day_of_week_are_either_or() -> None:
     ],
 )
 def test_what_is_no_rule_says_why(text: str, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint.replace("*", r"\*")):
+    with pytest.raises(
+        ValueError, match=complaint.replace("write *", r"write \*").replace("(", r"\(").replace(")", r"\)")
+    ):
         parse_rule(text, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0 0 13 * FRI", "`13` and `FRI`, not only"),
+        ("0 0 29 2 *", "once in 4 years, as on 2024-02-29 and 2028-02-29"),
+        ("0 9 1-7 * MON", "write `0 9 */100,1-7 * MON`"),
+        ("0 0 */100,1-7 * FRI", ""),
+        ("0 9 * * MON", ""),
+        ("0 0 1 1 *", ""),
+        ("@yearly", ""),
+        ("every 800d", ""),
+    ],
+)
+def test_what_may_mean_something_else_is_told(text: str, said: str) -> None:
+    told = doubts(text)
+    assert said in told
+    assert bool(told) == bool(said)
+
+
+@given(st.integers(0, 7), st.integers(0, 7))
+def test_a_range_of_days_goes_round_the_week(first: int, last: int) -> None:
+    found = ticks(f"0 0 * * {first}-{last}", "2026-01-03T12:00", 7)
+    days = {datetime.fromisoformat(one).isoweekday() % 7 for one in found}
+    count = 7 if (first, last) == (0, 7) else (last - first) % 7 + 1
+    assert days == {(first + n) % 7 for n in range(count)}
 
 
 @given(st.text("0123456789*/-,#LWMONJAFRI@ every.", max_size=30))

@@ -6,11 +6,13 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Final, Protocol
 
-from cronsim import CronSim, CronSimError
+from cronsim import CronSim
 
+from orgloop.connectors.cron.expression import doubts as doubts_of
+from orgloop.connectors.cron.expression import normalized
 from orgloop.plugin import (
     HOUR,
     SECOND,
@@ -30,7 +32,6 @@ _ALIASES: Final = {
     "@hourly": "0 * * * *",
 }
 _INTERVAL: Final = re.compile(r"(?:every\s+)?([0-9]+[a-z]+)", re.IGNORECASE)
-_FIELDS: Final = ("minute", "hour", "day-of-month", "month", "day-of-week")
 _LONGEST: Final = 200
 
 
@@ -130,12 +131,7 @@ def parse_rule(text: str, zone: tzinfo) -> Rule:
         if plain.lower() not in _ALIASES:
             raise ValueError(f"{plain!r} is not known: use one of {', '.join(_ALIASES)}, or five fields")
         plain = _ALIASES[plain.lower()]
-    if len(plain.split()) != len(_FIELDS):
-        raise ValueError(
-            f"{text!r} is not a cron expression. Expected 5 fields ({' '.join(_FIELDS)}), such as "
-            "'0 9 * * MON-FRI', or an interval such as 'every 5m'"
-        )
-    return _calendar(plain, zone)
+    return Calendar(expression=normalized(plain), zone=zone)
 
 
 def _every(duration: str) -> Every:
@@ -145,19 +141,7 @@ def _every(duration: str) -> Every:
     return Every(ms=ms)
 
 
-def _calendar(expression: str, zone: tzinfo) -> Calendar:
-    try:
-        possible = next(CronSim(expression, datetime(2024, 1, 1, tzinfo=UTC)), None)
-    except CronSimError as exc:
-        raise ValueError(f"{expression!r} is not a cron expression: {_complaint(exc, expression)}") from exc
-    if possible is None:
-        raise ValueError(f"{expression!r} never comes: no date within 50 years meets it")
-    return Calendar(expression=expression, zone=zone)
-
-
-def _complaint(error: CronSimError, expression: str) -> str:
-    field = str(error).removeprefix("Bad ")
-    if field not in _FIELDS:
-        return str(error)
-    value = expression.split()[_FIELDS.index(field)]
-    return f"{value!r} is no {field}; ranges go up, and names are MON or JAN"
+def doubts(text: str) -> str:
+    """What the author of a sound rule should know of it, as the end of a sentence; empty if nothing."""
+    plain = " ".join(text.split())
+    return "" if _INTERVAL.fullmatch(plain) or plain.startswith("@") else doubts_of(plain)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from orgloop.connectors.cron.rule import parse_rule
+from orgloop.connectors.cron.rule import doubts, parse_rule
 from orgloop.connectors.cron.zone import zone_named
 from orgloop.plugin import (
     Settings,
@@ -84,3 +85,11 @@ class CronSettings(Settings):
     """At least one schedule; each has a name of its own. One expression is the schedule `default`."""
     timezone: Zone | None = None
     """IANA name such as `Europe/Berlin`; the machine's own zone if absent."""
+
+    def warnings(self) -> Mapping[str, str]:
+        """Expressions that are sound and may still mean something else than their author thinks."""
+        return {
+            f"schedules.{number}.cron": said
+            for number, schedule in enumerate(self.schedules)
+            if (said := doubts(schedule.cron))
+        }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, tzinfo
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 LOCALTIME: Final = Path("/etc/localtime")
+
+_OFFSET: Final = re.compile(r"(?:utc|gmt)?([+-])0?([0-9]|1[0-4])(?::?00)?")
 
 
 def zone_named(name: str) -> tzinfo:
@@ -24,9 +28,24 @@ def zone_named(name: str) -> tzinfo:
                 f"the time zone {name!r} cannot be read, since this machine has no time zones: "
                 "install the system's tzdata, or pip install tzdata"
             ) from exc
-        near = get_close_matches(name, known, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else "write a name such as Europe/Berlin or UTC"
-        raise ValueError(f"no time zone is called {name!r}: {advice}") from exc
+        raise ValueError(f"no time zone is called {name!r}: {_advice(name, known)}") from exc
+
+
+def _advice(name: str, known: Sequence[str]) -> str:
+    """What to write instead. No name is better than a far one: `CEST` is not `EST`."""
+    plain = name.strip().casefold().replace(" ", "_")
+    cities = [one for one in known if one.casefold() == plain or one.casefold().endswith(f"/{plain}")]
+    if cities:
+        return f"did you mean {cities[0]!r}?"
+    if found := _OFFSET.fullmatch(plain):
+        sign = "-" if found[1] == "+" else "+"
+        return f"an offset is written the other way round, 'Etc/GMT{sign}{int(found[2])}'; or name a city"
+    near = (
+        get_close_matches(name, [one for one in known if "/" in one], n=1, cutoff=0.85) if "/" in name else []
+    )
+    return (
+        f"did you mean {near[0]!r}?" if near else "write a region and a city, such as Europe/Berlin, or UTC"
+    )
 
 
 def local_zone(variable: str | None, localtime: Path = LOCALTIME) -> tzinfo:
