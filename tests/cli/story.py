@@ -71,7 +71,7 @@ class Story:
         found = load_or_raise(root, Registry.installed(), {}, self.home)
         row = AppliedRow(at=self.now - ago, project=found.name, root=str(root), snapshot=found.snapshot)
         routes = {route.name: route.actor for route in found.routes}
-        actors = {id: actor.kind.has_runs for id, actor in found.actors.items()}
+        actors = {id: actor.has_runs for id, actor in found.actors.items()}
         await self.journal.apply(row, routes, self.now - ago, actors=actors)
 
     async def life(self, began: int, ended: int | None, *, seen: int | None = None) -> None:

@@ -206,7 +206,7 @@ def connectors() -> list[Connector]:
             source=SourceKind(
                 settings=AgentSourceSettings, open=build, emits=("actor.stopped", "resource.changed")
             ),
-            actor=ActorKind(settings=AgentSettings, open=build, has_runs=True, wakes_agent=True),
+            actor=ActorKind(settings=AgentSettings, open=build, has_runs=lambda _: True, wakes_agent=True),
             aliases=("coding-agent",),
         ),
         Connector(
@@ -217,7 +217,7 @@ def connectors() -> list[Connector]:
         Connector(
             name="process",
             title="A program",
-            actor=ActorKind(settings=ProcessSettings, open=build, has_runs=True),
+            actor=ActorKind(settings=ProcessSettings, open=build, has_runs=lambda _: True),
         ),
     ]
 

@@ -303,7 +303,7 @@ def test_a_plugin_that_breaks_is_a_finding_and_no_crash(tmp_path: Path) -> None:
     def broken(*_: object) -> Any:
         raise RuntimeError("a fault")
 
-    kind = ActorKind(settings=AgentSettings, open=broken, has_runs=True)
+    kind = ActorKind(settings=AgentSettings, open=broken, has_runs=lambda _: True)
     parts: list[Connector | TransformPlugin] = [
         Connector(name="github", title="", source=SourceKind(settings=GithubSettings, open=broken)),
         Connector(name="claude-code", title="", actor=kind),
@@ -324,7 +324,7 @@ def test_a_plugin_whose_checks_break_is_a_finding_and_no_crash(tmp_path: Path) -
     def broken(_: object) -> Any:
         raise LookupError("a fault")
 
-    kind = ActorKind(settings=Doubtful, open=build, has_runs=True, check_route=broken)
+    kind = ActorKind(settings=Doubtful, open=build, has_runs=lambda _: True, check_route=broken)
     agent = Connector(name="claude-code", title="", actor=kind)
     parts = [agent, *(one for one in connectors() if one.name in ("github", "webhook"))]
     write(tmp_path, {"orgloop.yaml": HEAD + ROUTES})
@@ -408,7 +408,7 @@ def test_the_settings_know_the_project_and_its_budget(tmp_path: Path) -> None:
             seen.append(context)
 
     parts = [one for one in connectors() if one.name != "claude-code"]
-    kind = ActorKind(settings=Curious, open=lambda _, settings: settings, has_runs=True)
+    kind = ActorKind(settings=Curious, open=lambda _, settings: settings, has_runs=lambda _: True)
     parts.append(Connector(name="claude-code", title="", actor=kind))
     write(tmp_path, {"orgloop.yaml": HEAD + ROUTES + "defaults: {budget: {run_usd: 2}}\n"})
     load_project(tmp_path, Registry.of(*parts), VARIABLES)

@@ -96,7 +96,12 @@ LEGAL: dict[State, dict[str, State]] = {
         "crashed": State.PENDING,
         "hold": State.HELD,
     },
-    State.STARTED: {"run ended": State.DELIVERED, "not started": State.PENDING},
+    State.STARTED: {
+        "run ended": State.DELIVERED,
+        "delivered": State.DELIVERED,
+        "skipped": State.DROPPED,
+        "not started": State.PENDING,
+    },
     State.HELD: {
         "released": State.PENDING,
         "prepare": State.PREPARING,

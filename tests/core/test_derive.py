@@ -262,7 +262,6 @@ def test_a_try_is_told_with_its_times_and_its_prompt() -> None:
             state=State.DELIVERED,
             detail="200 OK",
             sop_file="sops/a.md",
-            run_id="run_1",
         )
     )
     assert (attempt.at, attempt.metadata, attempt.level) == (AT - 250, {"sop": "sops/a.md"}, Level.DEBUG)
@@ -272,7 +271,6 @@ def test_a_try_is_told_with_its_times_and_its_prompt() -> None:
         event_id="evt_1",
         trace_id="trc_1",
         delivery_id="dlv_1",
-        run_id="run_1",
         source="github",
         target="engineer",
         route="pr-review",
@@ -282,6 +280,15 @@ def test_a_try_is_told_with_its_times_and_its_prompt() -> None:
         duration_ms=250,
         metadata={"attempt": 2, "detail": "200 OK"},
     )
+
+
+@pytest.mark.parametrize(
+    ("happening", "phase"),
+    [("delivered", RecordPhase.DELIVER_SUCCESS), ("skipped", RecordPhase.DELIVER_SKIPPED)],
+)
+def test_a_run_without_a_result_is_no_second_try(happening: str, phase: RecordPhase) -> None:
+    (record,) = of_step(AStep(happening=happening, state=State.DELIVERED, run_id="run_1"))
+    assert (record.phase, record.run_id) == (phase, "run_1")
 
 
 def test_a_word_that_nothing_has_is_an_error() -> None:

@@ -213,7 +213,7 @@ post = Connector(
 worker = Connector(
     name="parcel-worker",
     title="Works on parcels",
-    actor=ActorKind(settings=WorkerSettings, open=Worker, has_runs=True),
+    actor=ActorKind(settings=WorkerSettings, open=Worker, has_runs=lambda _: True),
 )
 weigh = TransformPlugin(name="weigh", title="Weighs parcels", settings=WeighSettings, open=Weigh)
 book = LoggerPlugin(name="book", title="A book", settings=BookSettings, open=Book)

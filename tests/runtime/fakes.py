@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,10 @@ from orgloop.plugin import (
     Pass,
     Progress,
     Received,
+    Ref,
+    RemoteEnd,
+    RemoteRequest,
+    RemoteRun,
     RunSpec,
     Scope,
     Settings,
@@ -61,6 +66,7 @@ class Stage:
     programs: dict[str, Callable[[Wake, WakeSession | None], RunSpec]] = field(default_factory=dict)
     finishes: dict[str, Callable[[ExitInfo], Any]] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
+    elsewhere: Elsewhere = field(default_factory=lambda: Elsewhere())
     logs: dict[str, Callable[[Sequence[Record]], None]] = field(default_factory=dict)
     wakes: defaultdict[str, list[Wake]] = field(default_factory=lambda: defaultdict(list))
     opened: list[str] = field(default_factory=list)
@@ -119,6 +125,79 @@ class FakeAgent(Part):
         finish = self.stage.finishes.get(self.id)
         result: Completion | NotBegun = finish(exit) if finish else by_exit_status(exit)
         return result
+
+
+@dataclass
+class Elsewhere:
+    """Another system: what it answers, and what it was asked. Without an answer it waits for ever."""
+
+    idempotent: bool = True
+    begins: Callable[[RemoteRun], Any] | None = None
+    follows: Callable[[RemoteRun], Any] | None = None
+    finds: Callable[[RemoteRun], Any] | None = None
+    reads: Callable[[Inbound], Any] | None = None
+    progress: Sequence[Progress] = ()
+    timeout_s: float = 1800.0
+    asked: list[str] = field(default_factory=list)
+    callbacks: list[str | None] = field(default_factory=list)
+
+    async def answer(self, what: str, run: RemoteRun) -> Any:
+        self.asked.append(what)
+        script = {"begin": self.begins, "follow": self.follows, "find": self.finds}[what]
+        if script is None:
+            await asyncio.Event().wait()
+            raise AssertionError("it waits for ever")
+        answer = script(run)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class FakeRemote(Part):
+    """A job of another system, named `job:` and the run's id."""
+
+    harness = "elsewhere"
+
+    @property
+    def idempotent(self) -> bool:
+        return self.stage.elsewhere.idempotent
+
+    def request(self, wake: Wake) -> RemoteRequest:
+        self.stage.wakes[self.name].append(wake)
+        self.stage.elsewhere.callbacks.append(wake.callback)
+        body = f"do {wake.event.payload}".encode()
+        return RemoteRequest(body=body, timeout_s=self.stage.elsewhere.timeout_s)
+
+    async def begin(self, run: RemoteRun) -> Ref | RemoteEnd:
+        assert self.ctx.id == self.id, "it is open"
+        answer: Ref | RemoteEnd = await self.stage.elsewhere.answer("begin", run)
+        return answer
+
+    async def follow(self, run: RemoteRun, note: Callable[[Progress], None]) -> RemoteEnd | None:
+        for one in self.stage.elsewhere.progress:
+            note(one)
+        end: RemoteEnd | None = await self.stage.elsewhere.answer("follow", run)
+        return end
+
+    async def stop(self, run: RemoteRun) -> None:
+        self.stage.elsewhere.asked.append("stop")
+
+
+class FakeFindable(FakeRemote):
+    async def find(self, run: RemoteRun) -> Ref | RemoteEnd | None:
+        found: Ref | RemoteEnd | None = await self.stage.elsewhere.answer("find", run)
+        return found
+
+
+class FakeCalledBack(FakeRemote):
+    def called(self, run: RemoteRun, request: Inbound) -> RemoteEnd | Progress:
+        assert self.stage.elsewhere.reads is not None
+        answer: RemoteEnd | Progress = self.stage.elsewhere.reads(request)
+        return answer
+
+
+class Either(FakeActor, FakeRemote):
+    """Hands over, or has runs: its settings decide."""
 
 
 class FakePoller(Part):
@@ -212,7 +291,12 @@ def registry(stage: Stage) -> Registry:
         source("listener", FakeListener),
         actor("taker", FakeActor),
         actor("mind", FakeActor, wakes_agent=True),
-        actor("agent", FakeAgent, has_runs=True, wakes_agent=True),
+        actor("agent", FakeAgent, has_runs=lambda _: True, wakes_agent=True),
+        actor("handless", Part),
+        actor("remote", FakeRemote, has_runs=lambda _: True, wakes_agent=True),
+        actor("findable", FakeFindable, has_runs=lambda _: True, wakes_agent=True),
+        actor("called", FakeCalledBack, has_runs=lambda _: True, wakes_agent=True),
+        actor("either", Either, has_runs=lambda settings: settings.note == "runs"),
         step("quick", bounded=True),
         step("slow", bounded=False),
         dedup,

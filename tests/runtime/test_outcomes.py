@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -16,6 +16,8 @@ from orgloop.plugin import (
     Delivered,
     DeliverOutcome,
     Limited,
+    NotBegun,
+    Ref,
     Rejected,
     Retry,
     Skipped,
@@ -34,6 +36,11 @@ actors: [{id: taker, connector: taker}]
 routes: [{name: all, when: {source: in, events: ["*"]}, then: {actor: taker}}]
 """
 
+BEGAN: Final = (
+    "an error of its connector: `deliver` returned a {}, and only an actor that has runs begins one. "
+    "Report this to the connector's author"
+)
+
 TABLE: list[tuple[Any, State, int, str]] = [
     (Delivered(detail="200 OK"), State.DELIVERED, 1, "200 OK"),
     (Skipped(reason="nothing to do"), State.DROPPED, 1, "nothing to do"),
@@ -50,7 +57,9 @@ TABLE: list[tuple[Any, State, int, str]] = [
     (Delivered(detail=201), State.DELIVERED, 1, "201"),  # type: ignore[arg-type]
     (Retry(reason=OSError("broke")), State.PENDING, 1, "OSError: broke"),  # type: ignore[arg-type]
     (Rejected(reason="x" * 10**6), State.DEAD, 1, "x" * MOST_SAID),
-    (Started(run_id="run_1"), State.PENDING, 1, "it returned a Started, which is no outcome"),
+    (Started(run_id="run_1"), State.DEAD, 1, BEGAN.format("Started")),
+    (NotBegun(outcome=Retry(reason="500")), State.DEAD, 1, BEGAN.format("NotBegun")),
+    (Ref(id="job_1"), State.DEAD, 1, BEGAN.format("Ref")),
     (Interrupted(crash=False), State.PENDING, 1, "it returned a Interrupted, which is no outcome"),
     # What no row can hold is kept as well as it can be: nobody else would end the try.
     (Delivered(detail="200 \udce9"), State.DELIVERED, 1, "200 ?"),

@@ -49,6 +49,7 @@ def at_work(organization: Organization, gate: Path) -> Organization:
         id="reviewer",
         connector="process",
         kind=process.actor,
+        has_runs=True,
         settings=ProcessSettings.model_validate(
             {
                 "command": ["sh", "-c", script, "sh", str(gate)],

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import ActorSpec, Defaults, LoggerSpec, SourceSpec
 from orgloop.config.plugins import Plugins
+from orgloop.errors import FAULTS
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 
 _ID: Final = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]{1,100}")
@@ -36,10 +38,14 @@ class SourceEnd:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActorEnd:
-    """An actor: its entry, its kind if its connector is known, its spec if it is sound."""
+    """An actor: its entry, its kind if its connector is known, its spec if it is sound.
+
+    `has_runs` is None if its connector is not known, and what may be if its settings are wrong.
+    """
 
     entry: Entry[schema.Actor]
     kind: ActorKind | None
+    has_runs: bool | None
     spec: ActorSpec | None
 
 
@@ -138,28 +144,47 @@ class Ends:
                 hint = "list it under `sources:`" if connector.source else "choose another connector"
                 message = f"{spot.label}: the connector {connector.name!r} provides no actor"
                 self._report.error(Code.NOT_AN_ACTOR, spot.where("connector"), message, hint)
-            return ActorEnd(entry=entry, kind=None, spec=None)
+            return ActorEnd(entry=entry, kind=None, has_runs=None, spec=None)
         config = part.config or {}
         settings = self._plugins.settings(kind.settings, config, spot, _config_of(spot))
         runs = part.limits.runs if part.limits else None
-        if runs is not None and not kind.has_runs:
+        has_runs = self._has_runs(kind, settings, spot)
+        if runs is not None and not has_runs:
             message = f"{spot.label}: `limits.runs` has no effect: it hands over and has no runs"
             self._report.warn(Code.NO_EFFECT, spot.where("limits", "runs", key=True), message, "remove it")
         if settings is None or not self._plugins.works(
             lambda: kind.open(entry.name, settings), spot, ("config",)
         ):
-            return ActorEnd(entry=entry, kind=kind, spec=None)
+            return ActorEnd(entry=entry, kind=kind, has_runs=has_runs, spec=None)
         spec = ActorSpec(
             id=entry.name,
             connector=connector.name,
             kind=kind,
             settings=settings,
+            has_runs=has_runs,
             max_runs=runs,
             description=part.description or "",
             fingerprint=fingerprint(connector.name, config, str(spot.folder), runs, self._defaults.run_usd),
             lacks_variable=spot.lacks_variable(),
         )
-        return ActorEnd(entry=entry, kind=kind, spec=spec)
+        return ActorEnd(entry=entry, kind=kind, has_runs=has_runs, spec=spec)
+
+    def _has_runs(self, kind: ActorKind, settings: Any, spot: Spot) -> bool:
+        """Whether an actor with these settings has runs, or may have some if they are wrong."""
+        says = kind.has_runs
+        if says is None:
+            return False
+        found: list[bool] = []
+
+        def ask() -> None:
+            found.append(bool(says(settings)))
+
+        if settings is not None and spot.lacks_variable("config"):
+            with suppress(*FAULTS):
+                ask()
+        elif settings is not None:
+            self._plugins.works(ask, spot, ("config",))
+        return found[0] if found else True
 
     def logger(self, entry: Entry[schema.Logger]) -> LoggerSpec | None:
         """One logger, with its findings."""

@@ -83,9 +83,9 @@ def _emitted(
             return None
         emits += _emitted_by(source)
     if actor is not None:
-        if actor.kind is None:
+        if actor.has_runs is None:
             return None
-        emits += _RUN_EVENTS if actor.kind.has_runs else ()
+        emits += _RUN_EVENTS if actor.has_runs else ()
     return emits or None
 
 
@@ -141,7 +141,7 @@ def _budget(
     for entry in routes:
         part = entry.part
         source, actor = sources.get(part.when.source), actors.get(part.then.actor)
-        runs = actor is not None and actor.kind is not None and actor.kind.has_runs
+        runs = actor is not None and actor.has_runs
         if not runs or source is None or part.when.filter or part.transforms:
             continue
         for name, counts in _by_hour(source).items():
@@ -178,7 +178,7 @@ def _circles(actors: Mapping[str, ActorEnd], routes: Iterable[Entry[schema.Route
     edges: dict[str, list[tuple[str, Entry[schema.Route]]]] = {}
     for entry in routes:
         woken_by = actors.get(entry.part.when.source)
-        runs = woken_by is not None and woken_by.kind is not None and woken_by.kind.has_runs
+        runs = woken_by is not None and woken_by.has_runs
         if runs and entry.part.then.actor in actors and not _ends(entry.part):
             edges.setdefault(entry.part.when.source, []).append((entry.part.then.actor, entry))
     told: set[str] = set()

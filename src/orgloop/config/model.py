@@ -38,13 +38,14 @@ class SourceSpec:
 class ActorSpec:
     """One configured actor. `max_runs` is its `limits.runs`, None for no limit of its own.
 
-    `lacks_variable` is as for a source.
+    `has_runs`: with these settings it has runs. `lacks_variable` is as for a source.
     """
 
     id: str
     connector: str
     kind: ActorKind
     settings: Settings
+    has_runs: bool = False
     max_runs: int | None = None
     description: str = ""
     fingerprint: str = ""

@@ -108,7 +108,7 @@ class Routes:
         if name in self._sources:
             return True
         actor = self._actors.get(name)
-        if actor is not None and (actor.kind is None or actor.kind.has_runs):
+        if actor is not None and actor.has_runs is not False:
             return True
         where = spot.where("when", "source")
         if actor is not None:
@@ -117,7 +117,7 @@ class Routes:
                 Code.UNKNOWN_SOURCE, where, message, "listen to a source, or to an actor that has runs"
             )
         elif not self._incomplete & {"sources", "actors"}:
-            running = [one for one, end in self._actors.items() if end.kind is None or end.kind.has_runs]
+            running = [one for one, end in self._actors.items() if end.has_runs is not False]
             hint = nearest(name, [*self._sources, *running], what="there are")
             self._report.error(Code.UNKNOWN_SOURCE, where, f"{spot.label}: there is no source {name!r}", hint)
         return False
@@ -146,7 +146,7 @@ class Routes:
     def _max_runs(self, part: schema.Route, spot: Spot) -> int | None:
         runs = part.then.limits.runs if part.then.limits else None
         actor = self._actors.get(part.then.actor)
-        if runs is not None and actor is not None and actor.kind is not None and not actor.kind.has_runs:
+        if runs is not None and actor is not None and actor.has_runs is False:
             where = spot.where("then", "limits", "runs", key=True)
             message = f"{spot.label}: `then.limits.runs` has no effect: {part.then.actor!r} has no runs"
             self._report.warn(Code.NO_EFFECT, where, message, "remove it")

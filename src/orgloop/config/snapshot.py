@@ -100,7 +100,7 @@ def _source(end: SourceEnd) -> dict[str, Any]:
 
 
 def _actor(end: ActorEnd, run_usd: float | None) -> dict[str, Any]:
-    return _end(end, run_usd=run_usd) if end.kind is not None and end.kind.has_runs else _end(end)
+    return _end(end, run_usd=run_usd) if end.has_runs else _end(end)
 
 
 def _place(entry: Entry[Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -227,8 +227,10 @@ def _from_started(
     facts: Facts, happening: Happening, policy: DeliveryPolicy, now: int, random: float
 ) -> Move:
     match happening:
-        case RunEnded(detail=detail):
+        case RunEnded(detail=detail) | Delivered(detail=detail):
             return _stay(facts, State.DELIVERED, detail=detail)
+        case Skipped(reason=reason):
+            return _stay(facts, State.DROPPED, reason=DropReason.SKIPPED, detail=reason)
         case NotStarted(outcome=outcome):
             # The start was counted when the run row was written; it turns out that nothing began.
             uncounted = _stay(facts, State.RUNNING, attempts=max(0, facts.attempts - 1))

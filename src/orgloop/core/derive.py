@@ -154,7 +154,11 @@ def of_step(step: StepFacts) -> list[Record]:
     record = _of_happening(step, happened)
     if record is None:
         return []
-    return [_attempt(step, step.began), record] if _is_try(happened) and step.began is not None else [record]
+    return (
+        [_attempt(step, step.began), record]
+        if _is_try(step, happened) and step.began is not None
+        else [record]
+    )
 
 
 def _of_happening(step: StepFacts, happened: Happened) -> Record | None:
@@ -192,8 +196,10 @@ def _run_ended(step: StepFacts) -> Record:
     return _told(step, RecordPhase.RUN_FAILED, step.run_outcome, error=step.detail)
 
 
-def _is_try(happened: Happened) -> bool:
-    return happened not in (Happened.RUN_ENDED, Happened.NOT_STARTED)
+def _is_try(step: StepFacts, happened: Happened) -> bool:
+    """The end of a run is none, also where there was no result to tell of: its try ended when it began."""
+    ended = (Happened.RUN_ENDED, Happened.NOT_STARTED)
+    return happened not in ended and (step.run_id is None or happened is Happened.STARTED)
 
 
 def _attempt(step: StepFacts, began: int) -> Record:

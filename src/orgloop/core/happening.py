@@ -112,8 +112,8 @@ class Interrupted:
 DeliverOutcome = Delivered | Skipped | Rejected | Retry | Throttled | Unavailable | Limited
 """What an actor that answers at once can answer."""
 
-Outcome = DeliverOutcome | Started | Interrupted
-"""How one try ended: a closed set."""
+Outcome = DeliverOutcome | Interrupted
+"""How one try ended: a closed set. A run that has started is no end: it ends later."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,5 +184,16 @@ class Discarded:
 
 
 Happening = (
-    Outcome | Ready | Drop | Hold | Claimed | RunEnded | NotStarted | Prepare | Released | Retried | Discarded
+    Outcome
+    | Started
+    | Ready
+    | Drop
+    | Hold
+    | Claimed
+    | RunEnded
+    | NotStarted
+    | Prepare
+    | Released
+    | Retried
+    | Discarded
 )

@@ -26,6 +26,7 @@ from orgloop.journal.model import (
     PauseRow,
     Prepared,
     Query,
+    RunBegun,
     RunEnd,
     RunRow,
     RunStart,
@@ -100,6 +101,18 @@ class Settling(Protocol):
 
         `works`: it proves that the actor is there; the first one after a knock ends the actor's pause.
         """
+
+    async def run_begun(self, begun: RunBegun) -> bool:
+        """Another system has a run, and calls it so. False if it has ended. Ends its actor's pause."""
+        ...
+
+    async def run_called_back(self, run_id: str, result: bytes, at: int) -> bool:
+        """Keep the end that a callback brought. False if there is one already, or the run has ended."""
+        ...
+
+    async def stop_run(self, run_id: str, at: int) -> bool:
+        """Note that somebody asked to end a run elsewhere. False if it has ended."""
+        ...
 
     async def end_run(self, end: RunEnd) -> bool:
         """End a run and its delivery, with the events that follow. False if it has ended before."""

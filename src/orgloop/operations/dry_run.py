@@ -247,10 +247,10 @@ def _end(prepared: Preparation) -> tuple[str, str]:
 
 def _prompt(wiring: Wiring, route: Route, event: Event, clock: Clock) -> tuple[str, str]:
     """The SOP's path and the prompt; empty for an actor that reads none."""
-    kind = wiring.actors[route.spec.actor].spec.kind
+    actor = wiring.actors[route.spec.actor].spec
     file = route.spec.prompt_file
     sop = SopShelf().get(file) if file is not None else None
-    if not (kind.wakes_agent or kind.has_runs):
+    if not (actor.kind.wakes_agent or actor.has_runs):
         return str(file or ""), ""
     delivery = IdSequence(random.getrandbits(20)).next(DELIVERY, clock.now())
     return str(file or ""), compose(sop.rendered(event.document()) if sop else None, (event,), delivery)

@@ -19,7 +19,7 @@ _RUN: Final = "run_19b5a1c2d3e4f506"
 def example_of(registry: Registry, connector: Connector, organization: Organization | None) -> dict[str, Any]:
     """An event as the project's source or actor of this connector would emit it. Raises NotFound."""
     source = connector.source.example if connector.source is not None else None
-    has_runs = connector.actor is not None and connector.actor.has_runs
+    has_runs = connector.actor is not None and connector.actor.has_runs is not None
     if source is None and not has_runs:
         having = sorted(one.name for one in registry.connectors() if _emits(one))
         raise NotFound(
@@ -29,7 +29,7 @@ def example_of(registry: Registry, connector: Connector, organization: Organizat
     sources = organization.sources.values() if organization is not None else ()
     actors = organization.actors.values() if organization is not None else ()
     own = next((one.id for one in sources if one.connector == connector.name), None)
-    actor = next((one.id for one in actors if one.connector == connector.name), None) if has_runs else None
+    actor = next((one.id for one in actors if one.connector == connector.name and one.has_runs), None)
     if source is None or (own is None and actor is not None):
         return end_of_run(connector.name, actor or connector.name, organization)
     return {"source": own or connector.name, **source}
@@ -37,7 +37,7 @@ def example_of(registry: Registry, connector: Connector, organization: Organizat
 
 def _emits(connector: Connector) -> bool:
     return (connector.source is not None and connector.source.example is not None) or (
-        connector.actor is not None and connector.actor.has_runs
+        connector.actor is not None and connector.actor.has_runs is not None
     )
 
 

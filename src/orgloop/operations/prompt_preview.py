@@ -50,7 +50,7 @@ def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: 
     if document is None:
         return Preview(fault="its event is no longer there")
     file = str(route.prompt_file) if route.prompt_file is not None else ""
-    if not (actor.kind.wakes_agent or actor.kind.has_runs):
+    if not (actor.kind.wakes_agent or actor.has_runs):
         return Preview(file=file)
     try:
         sop = SopShelf().get(route.prompt_file) if route.prompt_file is not None else None

@@ -64,6 +64,7 @@ from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.context import Clock, Context, Http, HttpFailed, HttpReply
 from orgloop.plugin.draft import Draft
 from orgloop.plugin.logger import Logger, LoggerPlugin
+from orgloop.plugin.remote import CalledBack, Findable, Ref, Remote, RemoteEnd, RemoteRequest, RemoteRun
 from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Settings, Size
 from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Setup, Variable
 from orgloop.plugin.signature import Secret, sign, verify
@@ -151,6 +152,13 @@ __all__ = [
     "Progress",
     "Completion",
     "NotBegun",
+    "Remote",
+    "Findable",
+    "CalledBack",
+    "RemoteRequest",
+    "RemoteRun",
+    "RemoteEnd",
+    "Ref",
     "TEXT_LIMIT",
     "last_words",
     "child_environment",

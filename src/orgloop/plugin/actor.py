@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from orgloop.core.event import Event
-from orgloop.core.happening import DeliverOutcome, Rejected, Retry, Throttled, Unavailable
+from orgloop.core.happening import DeliverOutcome, Limited, Rejected, Retry, Throttled, Unavailable
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.plugin.context import Context
 
@@ -34,8 +34,9 @@ class Wake:
     SOP followed by the event as delimited data: what an agent reads.
     `config` is the route's `then.config`, placeholders filled in. `delivery_id` never changes;
     `idempotency_key` is the same after an unknown outcome and new after a known failure.
-    `run_id` and `directory` (an existing directory for the run's files) are set for actors with
-    runs, `timeout` in seconds bounds `deliver`.
+    `run_id` is set for actors with runs. `directory` (an existing directory for the run's files) is set
+    for runs on this machine, `callback` (where the other system may report, a secret) for those elsewhere.
+    `timeout` in seconds bounds `deliver`.
     """
 
     event: Event
@@ -53,6 +54,7 @@ class Wake:
     session: WakeSession | None = None
     run_id: str | None = None
     directory: str | None = None
+    callback: str | None = None
     timeout: float = 30.0
 
 
@@ -71,7 +73,7 @@ class Deliverer(Actor, Protocol):
     """Hands over and answers at once."""
 
     async def deliver(self, wake: Wake) -> DeliverOutcome:
-        """Wake the outside actor. Calls overlap, one at a time per key.
+        """Wake the outside actor. Calls overlap, one at a time per key. It begins no run: see `Remote`.
 
         Cancelled at the route's `delivery.timeout` (an unknown outcome, tried again with the same
         idempotency key). An exception is a counted `Retry` with its text.
@@ -175,7 +177,7 @@ class NotBegun:
     `forget_session`: the session that it should have resumed does not exist any more.
     """
 
-    outcome: Retry | Unavailable | Throttled | Rejected
+    outcome: Retry | Unavailable | Throttled | Limited | Rejected
     forget_session: bool = False
 
 

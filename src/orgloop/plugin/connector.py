@@ -41,7 +41,8 @@ class SourceKind:
 class ActorKind:
     """How an actor of this connector is made: `open(id, settings)`, as for sources.
 
-    `has_runs`: its actor is `Supervised`, else a `Deliverer`. `wakes_agent`: outside text reaches
+    `has_runs(settings)`: its actor is `Supervised` or `Remote`, else a `Deliverer`; None: it never has runs.
+    `wakes_agent`: outside text reaches
     a language model, so trust and age guards apply. `concurrency` is how many wakes it takes at
     once if nothing says else. `check_route`: which keys of a route's `then.config`, placeholders
     not filled in, every wake would be refused for, each with the end of a sentence that says why.
@@ -49,7 +50,7 @@ class ActorKind:
 
     settings: type[Settings]
     open: Callable[[str, Any], Actor]
-    has_runs: bool = False
+    has_runs: Callable[[Any], bool] | None = None
     wakes_agent: bool = False
     concurrency: int = 32
     check_route: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None

@@ -41,7 +41,7 @@ class Applied:
             row,
             {route.name: route.actor for route in organization.routes},
             self._clock.now(),
-            actors={id: part.spec.kind.has_runs for id, part in wiring.actors.items()},
+            actors={id: part.spec.has_runs for id, part in wiring.actors.items()},
             changed=[name for name, print_ in fingerprints.items() if before.get(name, print_) != print_],
         )
 

@@ -36,6 +36,7 @@ from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.intake.preparer import Preparer
 from orgloop.runtime.intake.sources import Sources
 from orgloop.runtime.runs.holder import Engine
+from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.clock import SystemClock
@@ -47,6 +48,9 @@ from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled
 from orgloop.runtime.wiring import ActorPart, build
 
 log = logging.getLogger(__name__)
+
+URL: Final = "ORGLOOP_URL"
+"""The variable that says where other systems reach this daemon, if that is not this machine."""
 
 DRAIN: Final = 0.7
 """Seconds that wakes in flight get at a stop before they are handed back."""
@@ -92,7 +96,8 @@ class Runtime:
             home=home.path,
             on_settled=settled,
         )
-        self.runs = Runs(engine, self.wiring, self.supervisor, self._run_ended)
+        callbacks = Callbacks(home.make_token, self._address)
+        self.runs = Runs(engine, callbacks, self.wiring, is_open, self.supervisor, self._run_ended)
         self.observer = Observer(lambda: Follower.at_end(read()))
         self.executor = Executor(journal, self.clock, self.wiring, self.runs, is_open, settled)
         self.dispatcher = Dispatcher(
@@ -164,6 +169,7 @@ class Runtime:
             self.wiring = self.intake.wiring = self.executor.wiring = self.runs.wiring = new
             self.observer.use(loggers)
             retired = self.actors.use(new)
+            self.runs.actors_changed()
             self.dispatcher.use(new)
             await self._prepare()
             await self.sources.use(new)
@@ -203,9 +209,10 @@ class Runtime:
                 await self.journal.close()
 
     async def _retire(self, parts: Sequence[ActorPart]) -> None:
-        """Close actors of an earlier configuration, once nothing that was claimed for them goes on."""
+        """Close actors of an earlier configuration, once no wake or run of theirs goes on."""
         try:
             await self.dispatcher.settled([part.spec.id for part in parts])
+            await self.runs.settled([part.actor for part in parts])
         finally:
             await self.actors.retire(parts)
 
@@ -246,6 +253,11 @@ class Runtime:
             organization=lambda: self.organization,
         )
 
+    def _address(self) -> str | None:
+        """Where other systems reach this daemon; None while it listens nowhere."""
+        told = self.organization.environment.get(URL)
+        return told or (f"http://127.0.0.1:{self.port}" if self.port is not None else None)
+
     def _retention(self) -> int:
         return self.organization.defaults.event_retention_ms
 
@@ -275,7 +287,7 @@ class Runtime:
         self.tally.tried(claimed.route, claimed.actor, settlement.happening, seconds)
         self._moved(claimed.route, claimed.actor, settlement.move, settlement.pause_until)
         part = self.wiring.actors.get(claimed.actor)
-        if settlement.move.state is not State.STARTED and (part is None or part.supervised is not None):
+        if settlement.move.state is not State.STARTED and (part is None or part.has_runs):
             # The slot that its claim took is free, for any actor with runs.
             self.dispatcher.wake_all()
         self.observer.poke()
@@ -298,6 +310,7 @@ class Runtime:
 
     def _actor_opened(self, actor: str) -> None:
         self.dispatcher.wake(actor)
+        self.runs.actors_changed()
 
     def _refused(self, source: str, refused: Refused) -> None:
         news = self.tally.refused(source, refused.message, self.clock.now())

@@ -15,7 +15,7 @@ from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.fields import Template, TreeTemplate
 from orgloop.core.match import Matcher
 from orgloop.errors import PluginError
-from orgloop.plugin import Actor, Deliverer, Receiver, Source, Supervised, Transform
+from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform
 
 NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
 """Keys of `then.config` in which a missing value must not read as nothing."""
@@ -72,14 +72,37 @@ class ActorPart:
 
     spec: ActorSpec
     actor: Actor
-    supervised: Supervised | None = field(init=False)
-    """The actor, if it has runs."""
-    deliverer: Deliverer | None = field(init=False)
+    supervised: Supervised | None = field(init=False, default=None)
+    """The actor, if its runs are programs on this machine."""
+    remote: Remote | None = field(init=False, default=None)
+    """The actor, if its runs are jobs of another system."""
+    deliverer: Deliverer | None = field(init=False, default=None)
     """The actor, if it answers at once."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "supervised", self.actor if isinstance(self.actor, Supervised) else None)
-        object.__setattr__(self, "deliverer", self.actor if isinstance(self.actor, Deliverer) else None)
+        """Raises PluginError if the actor cannot do what its connector says of it."""
+        match self.actor:
+            case Supervised() if self.has_runs:
+                object.__setattr__(self, "supervised", self.actor)
+            case Remote() if self.has_runs:
+                object.__setattr__(self, "remote", self.actor)
+            case Deliverer() if not self.has_runs:
+                object.__setattr__(self, "deliverer", self.actor)
+            case _:
+                raise PluginError(
+                    f"actor {self.spec.id!r}: its connector {self.spec.connector!r} "
+                    + (
+                        "gives it runs, and it is neither Supervised nor Remote"
+                        if self.has_runs
+                        else "gives it no runs, and it has no `deliver`"
+                    ),
+                    hint="report this to the connector's author",
+                )
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether its wakes become runs."""
+        return self.spec.has_runs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +148,7 @@ def build(organization: Organization, old: Wiring | None = None) -> Wiring:
     }
     routes = []
     for spec in organization.routes:
-        has_runs = organization.actors[spec.actor].kind.has_runs
+        has_runs = organization.actors[spec.actor].has_runs
         routes.append(_kept_route(old, spec, has_runs=has_runs) or _open_route(spec, has_runs=has_runs))
     return Wiring(
         organization=organization,

@@ -10,7 +10,8 @@ from typing import Any, Final
 from aiohttp import web
 
 from orgloop.errors import NotFound, OrgLoopError, Refused
-from orgloop.web import webhook
+from orgloop.runtime.runs.remote.callbacks import PATH
+from orgloop.web import callback, webhook
 from orgloop.web.answers import MethodRefused, error_answer, json_answer
 from orgloop.web.body import Bodies, BodyBounds, stopping
 from orgloop.web.connection import Misdirected
@@ -76,6 +77,8 @@ class Face:
             raise Refused("the request's target is not a path", hint="send `GET /api/status HTTP/1.1`")
         if path.startswith("/webhook/"):
             return await webhook.receive(self._desk.runtime.doorway, request, path, self._bodies)
+        if path.startswith(f"{PATH}/"):
+            return await callback.receive(self._desk.runtime.runs, request, path, self._bodies)
         if path.startswith(("/api/", "/control/")):
             return await self._operate(request, path)
         raise NotFound(f"Not found: {path}", hint=PLACES)

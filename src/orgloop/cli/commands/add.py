@@ -301,7 +301,7 @@ def _only(edit: Edit, named: str | None, sections: tuple[str, ...], word: str) -
 
 def _reads_sops(app: App, edit: Edit, actor: str) -> bool:
     kind = _connector(app, edit, "actors", actor).actor
-    return kind is not None and (kind.wakes_agent or kind.has_runs)
+    return kind is not None and (kind.wakes_agent or kind.has_runs is not None)
 
 
 def _suggested(app: App, edit: Edit, source: str) -> list[str]:

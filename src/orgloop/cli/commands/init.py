@@ -87,7 +87,7 @@ def chosen(app: App, names: str | None) -> tuple[list[Connector], list[Connector
     actors: list[Connector] = []
     named = (app.connector(name) for name in _split(names or ""))
     for connector in {one.name: one for one in named}.values():
-        if connector.actor is not None and (connector.source is None or connector.actor.has_runs):
+        if connector.actor is not None and (connector.source is None or connector.actor.has_runs is not None):
             actors.append(connector)
         else:
             sources.append(connector)

@@ -11,7 +11,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
-from orgloop.errors import Conflict, NotFound
+from orgloop.errors import Conflict, DaemonError, NotFound
 
 if TYPE_CHECKING:
     from orgloop.journal.model import EventRow, Query, RunRow
@@ -105,8 +105,9 @@ def tail(app: App, id: str, raw: bool, no_follow: bool) -> None:
 def stop(app: App, id: str) -> None:
     """End a run softly: its program is asked to end, and killed some seconds later.
 
-    Its delivery is delivered, with the outcome `cancelled`. Without a daemon the run is ended, too;
-    the next start takes note of it.
+    Its delivery is delivered, with the outcome `cancelled`. Without a daemon the program is ended, too;
+    the next start takes note of it. A run in another system is ended by the daemon alone, which asks that
+    system.
     """
     from orgloop.daemon.client import Client
 
@@ -120,6 +121,11 @@ def stop(app: App, id: str) -> None:
     client = Client.of_home(app.home)
     if client is not None:
         client.stop_run(id)
+    elif run.is_remote:
+        raise DaemonError(
+            f"run {id} goes on in another system, which only the daemon can ask to end it",
+            hint="type `orgloop start`, then this again",
+        )
     else:
         from orgloop.runtime.runs.local.local_runner import request_stop
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orgloop import runner
 from orgloop.cli.app import App
 from orgloop.cli.output import FAIL, OK
-from orgloop.cli.screen.words import printable, run_line
+from orgloop.cli.screen.words import outcome_word, printable, run_line
 from orgloop.core.units import humanize
 from orgloop.operations.words import dollars, one_line
 
@@ -39,7 +39,7 @@ def follow_run(app: App, reader: Reader, run: RunRow, *, raw: bool, follow: bool
     if ended.ended_at is None or app.out.json:
         return
     symbol, style = (OK, "green") if ended.outcome == "success" else (FAIL, "red")
-    facts = [ended.outcome or "did not start", humanize(ended.ended_at - ended.started_at)]
+    facts = [outcome_word(ended), humanize(ended.ended_at - ended.started_at)]
     facts += [dollars(ended.cost_usd)] if ended.cost_usd is not None else []
     app.out.fold(f"{app.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip(), 2)
 

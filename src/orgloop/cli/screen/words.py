@@ -53,7 +53,7 @@ def outcome_word(run: RunRow, *, gone: bool = False) -> str:
     """How a run ended, or that it did not. `gone`: its process has, and no daemon has taken note."""
     if run.ended_at is None:
         return "its process is gone" if gone else "goes on"
-    return run.outcome or "did not start"
+    return run.outcome or ("did not start" if run.reason == "not_started" else run.reason)
 
 
 def outcome_mark(run: RunRow) -> str:

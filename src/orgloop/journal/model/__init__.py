@@ -20,7 +20,7 @@ from orgloop.journal.model.looking import (
     SourceRow,
     StepRow,
 )
-from orgloop.journal.model.running import OpenRun, RunEnd, RunStart
+from orgloop.journal.model.running import OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
 from orgloop.journal.model.waking import (
     ClaimedWake,
     Claims,
@@ -48,10 +48,12 @@ __all__ = [
     "EventRow",
     "NewDelivery",
     "NewEvent",
+    "OpenRemote",
     "OpenRun",
     "PauseRow",
     "Prepared",
     "Query",
+    "RunBegun",
     "RunEnd",
     "RunRow",
     "RunStart",

@@ -94,7 +94,8 @@ class StepRow:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRow:
     """A run. `ended_at` None: it goes on. `outcome` is success, failure, cancelled or unknown; it is empty
-    for a run that never began its work, whose reason is `not_started`."""
+    for a run that never began its work, whose reason is `not_started`, and for one without a result, whose
+    reason is `delivered` or `skipped`. `run_dir` of a run elsewhere is not there."""
 
     cursor: Cursor
     id: str
@@ -120,6 +121,11 @@ class RunRow:
     completion: Mapping[str, Any]
     last_line: str
     last_seen: int | None
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a job of another system, not a program on this machine."""
+        return bool(self.spec.get("remote"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

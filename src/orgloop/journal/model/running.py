@@ -18,7 +18,7 @@ class RunStart:
 
     `session` is (key, session id) to remember for the actor; an empty key remembers nothing, the run has
     the session's id all the same. `spec` is for people: argv, cwd, names of variables, never values.
-    `follow_up` is the `session.started` event.
+    `follow_up` is the `session.started` event. `request` is what will be sent, for a run elsewhere.
     """
 
     run_id: str
@@ -31,6 +31,18 @@ class RunStart:
     limits: Mapping[str, Any]
     session: tuple[str, str | None] | None = None
     follow_up: Acceptance | None = None
+    request: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunBegun:
+    """Another system has a run: what that calls it, as JSON, its session if it has one, `session.started`."""
+
+    run_id: str
+    at: int
+    ref: Mapping[str, Any]
+    session_id: str | None
+    follow_up: Acceptance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +76,21 @@ class RunEnd:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OpenRemote:
+    """What is known of a run elsewhere: what was sent, its ref, a wish to end it, what a callback brought."""
+
+    request: bytes
+    ref: Mapping[str, Any] | None
+    stop_at: int | None
+    called_back: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenRun:
     """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
 
     `limits`, `spec` and `directory` are those that it started with; `cost_usd` is what it told so far.
+    `remote` is there if it is a run of another system.
     """
 
     run_id: str
@@ -90,3 +113,4 @@ class OpenRun:
     spec: Mapping[str, Any]
     offset: int = 0
     cost_usd: float | None = None
+    remote: OpenRemote | None = None

@@ -23,6 +23,7 @@ from orgloop.journal.model import (
     Lease,
     OpenRun,
     Prepared,
+    RunBegun,
     RunEnd,
     RunStart,
     Settlement,
@@ -34,7 +35,7 @@ from orgloop.journal.sqlite.home import HomeLock, make_home
 from orgloop.journal.sqlite.reader import SqliteReader
 from orgloop.journal.sqlite.store import Store
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
-from orgloop.journal.verbs import accept, claim, operate, runs, settle
+from orgloop.journal.verbs import accept, claim, operate, remote_runs, runs, settle
 from orgloop.journal.verbs.apply import apply
 from orgloop.journal.verbs.runs import Note
 from orgloop.journal.verbs.transaction import Transaction, Work
@@ -144,6 +145,18 @@ class SqliteJournal:
         if not self._notes:
             asyncio.get_running_loop().call_later(self._settings.note_seconds, self._writer.plan)
         self._notes[run_id] = note.after(self._notes.get(run_id))
+
+    async def run_begun(self, begun: RunBegun) -> bool:
+        """See `Settling.run_begun`."""
+        return await self._run(lambda tx: remote_runs.begun(tx, begun))
+
+    async def run_called_back(self, run_id: str, result: bytes, at: int) -> bool:
+        """See `Settling.run_called_back`."""
+        return await self._run(lambda tx: remote_runs.called_back(tx, run_id, result, at))
+
+    async def stop_run(self, run_id: str, at: int) -> bool:
+        """See `Settling.stop_run`."""
+        return await self._run(lambda tx: remote_runs.stop(tx, run_id, at))
 
     async def end_run(self, end: RunEnd) -> bool:
         """See `Settling.end_run`."""

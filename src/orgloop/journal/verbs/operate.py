@@ -16,6 +16,15 @@ from orgloop.journal.verbs.transaction import Transaction, listed
 _PAGE: Final = 256
 """Events that are looked at in one statement."""
 
+_DELETES: Final = (
+    "delete_steps",
+    "delete_callbacks",
+    "delete_remote_runs",
+    "delete_runs",
+    "delete_deliveries",
+    "delete_events",
+)
+
 _NEXT: Final[Mapping[State, str]] = {
     State.PREPARING: "Its transforms run by themselves; look again in a moment.",
     State.PENDING: "It waits for its turn and needs nothing.",
@@ -99,7 +108,7 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
     if events:
         page = listed(events)
         sops = [hash_ for (hash_,) in tx.rows("doomed_sops", (page,))]
-        for query in ("delete_steps", "delete_runs", "delete_deliveries", "delete_events"):
+        for query in _DELETES:
             tx.change(query, (page,))
         tx.change("delete_sops", (listed(sops),))
     most = limit * 4

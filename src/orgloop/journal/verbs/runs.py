@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.happening import NotStarted
 from orgloop.core.json_text import dump_json, load_json
-from orgloop.journal.model import OpenRun, RunEnd, RunStart
+from orgloop.journal.model import OpenRemote, OpenRun, RunEnd, RunStart
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.accept import accept
 from orgloop.journal.verbs.settle import has_answered, settle
@@ -66,7 +66,9 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
         ),
     )
     if key and session_id is not None:
-        _remember(tx, start.actor, key, session_id, start.run_id, start.settlement.at)
+        remember(tx, start.actor, key, session_id, start.run_id, start.settlement.at)
+    if start.request is not None:
+        tx.change("insert_remote", (start.run_id, start.request))
     if start.follow_up is not None:
         accept(tx, start.follow_up)
         tx.flush()
@@ -82,7 +84,7 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
     if note.works:
         moves.end_pause(tx, actor, note.at)
     if key is not None and note.session_id is not None:
-        _remember(tx, actor, key, note.session_id, run_id, note.at)
+        remember(tx, actor, key, note.session_id, run_id, note.at)
 
 
 def end_run(tx: Transaction, end: RunEnd) -> bool:
@@ -146,6 +148,7 @@ def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
             spec=load_json(row[22]),
             offset=row[16],
             cost_usd=row[23],
+            remote=_remote(row[24:]),
             facts=Facts(
                 state=State.STARTED,
                 accepted_at=row[17],
@@ -157,6 +160,14 @@ def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
         )
         for row in tx.rows("open_runs", (worker,))
     ]
+
+
+def _remote(row: Sequence[Any]) -> OpenRemote | None:
+    request, ref, stop_at, result = row
+    if request is None:
+        return None
+    known = load_json(ref) if ref is not None else None
+    return OpenRemote(request=request, ref=known, stop_at=stop_at, called_back=result)
 
 
 def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *, owner: str | None) -> None:
@@ -199,8 +210,9 @@ def _session_after(tx: Transaction, end: RunEnd, actor: str, key: str, *, fresh:
     elif fresh:
         tx.change("forget_session_of_run", (actor, key, end.run_id))
     if end.session_id is not None:
-        _remember(tx, actor, key, end.session_id, end.run_id, end.at)
+        remember(tx, actor, key, end.session_id, end.run_id, end.at)
 
 
-def _remember(tx: Transaction, actor: str, key: str, session_id: str, run_id: str, at: int) -> None:
+def remember(tx: Transaction, actor: str, key: str, session_id: str, run_id: str, at: int) -> None:
+    """The key leads to this session from now on."""
     tx.change("remember_session", (actor, key, session_id, run_id, at))

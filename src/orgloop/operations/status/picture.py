@@ -195,10 +195,10 @@ def take_picture(
 
 
 def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
-    """Those whose process has ended. Ask only while no daemon runs: one that just begins has none yet."""
+    """Those whose program has ended. Ask only while no daemon runs: one that just begins has none yet."""
     from orgloop.runtime.runs.local.local_runner import seems_alive
 
-    return frozenset(run.id for run in open_runs if not seems_alive(Path(run.run_dir)))
+    return frozenset(run.id for run in open_runs if not run.is_remote and not seems_alive(Path(run.run_dir)))
 
 
 def _told(said: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:

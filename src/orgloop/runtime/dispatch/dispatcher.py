@@ -174,7 +174,7 @@ class Dispatcher:
         return wants
 
     def _free_slots(self, part: ActorPart) -> int:
-        most = STARTS_AT_ONCE if part.supervised else part.spec.kind.concurrency
+        most = STARTS_AT_ONCE if part.has_runs else part.spec.kind.concurrency
         return most - len(self._slots.get(part.spec.id, ()))
 
     async def _claim(self, wants: list[ClaimWant]) -> None:

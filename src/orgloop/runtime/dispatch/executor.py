@@ -11,14 +11,17 @@ from typing import Any
 
 from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
 from orgloop.core.event import Event
-from orgloop.core.happening import Hold, HoldReason, Interrupted, Outcome
+from orgloop.core.happening import Hold, HoldReason, Interrupted, Outcome, Started
 from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import ClaimedWake, Settlement, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import (
     Clock,
+    Completion,
     Delivered,
     Limited,
+    NotBegun,
+    Ref,
     Rejected,
     Retry,
     Skipped,
@@ -185,11 +188,11 @@ class Executor:
     async def _wake(self, attempt: Attempt) -> Outcome | None:
         """Hand over, or start a run. None: the run owns the delivery now."""
         wake = self._wake_of(attempt)
-        if attempt.part.supervised is not None:
+        if attempt.part.has_runs:
             return await _to_its_end(self._runs.start(attempt.claimed, attempt.part, wake, attempt.tried))
         actor = attempt.part.deliverer
         if actor is None:
-            return Rejected(reason=f"actor {attempt.part.spec.id} can neither deliver nor run")
+            raise TypeError(f"{attempt.part.spec.id} has no deliver")
         try:
             async with asyncio.timeout(wake.timeout):
                 return _checked(await actor.deliver(wake))
@@ -207,7 +210,7 @@ class Executor:
         claimed, route, event = attempt.claimed, attempt.route, attempt.event
         document = event.document()
         sop = attempt.sop.rendered(document) if attempt.sop else None
-        kind = attempt.part.spec.kind
+        spec = attempt.part.spec
         return Wake(
             event=event,
             events=(event,),
@@ -217,7 +220,7 @@ class Executor:
             delivery_id=claimed.id,
             idempotency_key=idempotency_key(claimed.id, claimed.facts.failures),
             attempt=claimed.facts.attempts + 1,
-            prompt=compose(sop, (event,), claimed.id) if kind.wakes_agent or kind.has_runs else "",
+            prompt=compose(sop, (event,), claimed.id) if spec.kind.wakes_agent or spec.has_runs else "",
             sop=sop,
             sop_file=attempt.sop.path if attempt.sop else None,
             config=route.config_for(document),
@@ -227,7 +230,7 @@ class Executor:
 
 
 def _checked(outcome: Any) -> Outcome:
-    """What `deliver` returned, if it is what its contract says. A run begins otherwise: see `Supervised`."""
+    """What `deliver` returned, if it is what its contract says."""
     match outcome:
         case (
             Delivered(detail=words)
@@ -240,6 +243,12 @@ def _checked(outcome: Any) -> Outcome:
         ):
             kept: Outcome = outcome
             return kept if type(words) is str and len(words) <= MOST_SAID else storable(kept)
+        case Started() | Completion() | NotBegun() | Ref():
+            # It may have begun something: again would be twice, and the same comes of it each time.
+            return Rejected(
+                reason=f"an error of its connector: `deliver` returned a {type(outcome).__name__}, and only "
+                "an actor that has runs begins one. Report this to the connector's author"
+            )
         case _:
             return Retry(reason=f"it returned a {type(outcome).__name__}, which is no outcome", known=False)
 

@@ -15,7 +15,7 @@ NO_LIMIT: Final = sys.maxsize
 
 def admission(wiring: Wiring, part: ActorPart, clock: Clock) -> Callable[[Want, Usage], Verdict] | None:
     """The guard for an actor that has runs or wakes an agent elsewhere; None for one that only hands over."""
-    has_runs = part.supervised is not None
+    has_runs = part.has_runs
     if not has_runs and not part.spec.kind.wakes_agent:
         return None
     defaults = wiring.organization.defaults

@@ -28,7 +28,8 @@ async def commit(
     directory: str | None,
     spec: Mapping[str, Any],
     limits: Mapping[str, Any],
-    follow_up: Acceptance | None,
+    follow_up: Acceptance | None = None,
+    request: bytes | None = None,
 ) -> RunStart | None:
     """What was written, or None if the wake is no longer ours."""
     claimed, session = start.claimed, start.wake.session
@@ -50,6 +51,7 @@ async def commit(
         limits=limits,
         session=(session.key if session is not None else "", live.session_id),
         follow_up=follow_up,
+        request=request,
     )
     written = await until_written(engine.clock, f"run {live.run_id}", lambda: engine.journal.start_run(row))
     return row if written else None

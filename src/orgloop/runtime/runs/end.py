@@ -21,7 +21,7 @@ from orgloop.core.happening import (
 )
 from orgloop.core.record import timestamp
 from orgloop.journal.model import RunEnd
-from orgloop.plugin import Clock, Completion, ExitInfo, NotBegun
+from orgloop.plugin import Clock, Completion, Delivered, ExitInfo, NotBegun, Skipped
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.live_run import Finish, LiveRun, one_line
@@ -57,6 +57,8 @@ class Ender:
                 return self._not_started(
                     live, NotStarted(outcome=outcome), exit, wiring, forget_session=forget
                 )
+            case Delivered() | Skipped() as result:
+                return self._handed_over(live, result, finish, wiring)
             case result:
                 return self._ended(live, result, finish, wiring)
 
@@ -84,6 +86,25 @@ class Ender:
             session_id=result.session_id,
             ended_at=ended_at,
             follow_up=self._intake.follow_up(live.actor_id, draft, live.event),
+        )
+
+    def _handed_over(
+        self, live: LiveRun, result: Delivered | Skipped, finish: Finish, wiring: Wiring
+    ) -> RunEnd:
+        """There is no result to tell of: no `actor.stopped`, as if it had been handed over at once."""
+        happening, now = storable(result), self._clock.now()
+        move = moved(live.facts, happening, wiring.policy(live.route), now, random.random())
+        return RunEnd(
+            run_id=live.run_id,
+            happening=happening,
+            move=move,
+            at=now,
+            outcome="",
+            reason="skipped" if isinstance(result, Skipped) else "delivered",
+            text=move.detail,
+            last_line=live.last_line,
+            exit_status=finish.exit.status,
+            cost_usd=live.cost_usd,
         )
 
     def _not_started(

@@ -10,7 +10,7 @@ from orgloop.core.delivery import Facts
 from orgloop.core.event import Event
 from orgloop.core.happening import NotStarted
 from orgloop.core.record import timestamp
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Progress
+from orgloop.plugin import Actor, Completion, Delivered, ExitInfo, NotBegun, Progress, Skipped
 from orgloop.runtime.runs.completion import RunFacts
 from orgloop.runtime.support.sanitize import text
 
@@ -22,7 +22,7 @@ SHOWN: Final = 200
 class Finish:
     """How a run ended. `changes` is what it did to the git tree that it worked in."""
 
-    result: Completion | NotBegun | NotStarted
+    result: Completion | NotBegun | NotStarted | Delivered | Skipped
     exit: ExitInfo
     changes: Mapping[str, Any] | None = None
 
@@ -38,6 +38,8 @@ class LiveRun:
     route: str
     actor_id: str
     harness: str
+    actor: Actor | None
+    """Who understands it. None if its actor is gone, or is another kind of agent by now."""
     session_id: str | None
     resumed: bool
     cwd: str | None

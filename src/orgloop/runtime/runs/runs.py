@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orgloop.core.happening import Outcome
 from orgloop.errors import NotFound
-from orgloop.journal.model import ClaimedWake, OpenRun, RunEnd, Try
-from orgloop.plugin import Wake
+from orgloop.journal.model import ClaimedWake, RunEnd, Try
+from orgloop.plugin import Actor, Inbound, Wake
 from orgloop.runtime.runs.end import Ender
 from orgloop.runtime.runs.holder import Engine, Holder, R, Start
 from orgloop.runtime.runs.live_run import Finish, LiveRun
 from orgloop.runtime.runs.local.holder import LocalRuns
+from orgloop.runtime.runs.remote.callbacks import Callbacks
+from orgloop.runtime.runs.remote.holder import RemoteRuns
+from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.support.supervisor import Supervisor
@@ -35,7 +38,9 @@ class Runs:
     def __init__(
         self,
         engine: Engine,
+        callbacks: Callbacks,
         wiring: Wiring,
+        is_open: Callable[[ActorPart], bool],
         supervisor: Supervisor,
         on_ended: Callable[[str, str, RunEnd], None],
     ) -> None:
@@ -44,9 +49,11 @@ class Runs:
         self._supervisor = supervisor
         self._on_ended = on_ended
         self._local = LocalRuns(engine)
+        self._remote = RemoteRuns(engine, callbacks, lambda: self.wiring, is_open)
         self._ender = Ender(engine.clock, engine.intake)
         self._live: dict[str, LiveRun] = {}
         self._held: dict[str, _Held] = {}
+        self._adopted = asyncio.Event()
 
     @property
     def live(self) -> Mapping[str, LiveRun]:
@@ -56,14 +63,42 @@ class Runs:
     async def start(self, claimed: ClaimedWake, part: ActorPart, wake: Wake, tried: Try) -> Outcome | None:
         """Commit a run, then begin it. None: the run owns the delivery; else why it does not."""
         start = Start(claimed=claimed, part=part, wake=wake, tried=tried)
+        if part.remote is not None:
+            return await self._remote.start(start, self.wiring, lambda live: self._hold(live, self._remote))
         return await self._local.start(start, self.wiring, lambda live: self._hold(live, self._local))
 
     async def adopt(self) -> int:
         """Take over every run that has not ended. Returns how many there are."""
         found = await self._engine.journal.open_runs()
         for row in found:
-            self._adopt(row)
+            if row.remote is not None:
+                self._hold(self._remote.adopt(row, self.wiring), self._remote)
+            else:
+                self._hold(self._local.adopt(row, self.wiring), self._local)
+        self._adopted.set()
         return len(found)
+
+    def actors_changed(self) -> None:
+        """An actor was opened, or there is another configuration."""
+        self._remote.actors_changed()
+
+    async def settled(self, actors: Collection[Actor]) -> None:
+        """Return when no run of these actors goes on any more."""
+        tasks = [self._held[id].task for id, live in self._live.items() if live.actor in actors]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def require_token(self, run_id: str, token: str) -> None:
+        """Raises NotFound unless that is the secret at which another system reports on this run."""
+        self._remote.require(run_id, token)
+
+    async def called_back(self, run_id: str, request: Inbound) -> bool:
+        """Another system reports on a run. What it says is on disk once this returns; False: it was before.
+
+        Raises what `RemoteRuns.called` raises.
+        """
+        await self._adopted.wait()
+        live = self._live.get(run_id)
+        return await self._remote.called(live, request) if isinstance(live, RemoteJob) else False
 
     async def stop(self, run_id: str) -> None:
         """End one run softly. Raises NotFound if it does not go on."""
@@ -80,9 +115,6 @@ class Runs:
         await asyncio.gather(*(one.task for _, one in held), return_exceptions=True)
         for live, one in held:
             one.holder.let_go(live)
-
-    def _adopt(self, row: OpenRun) -> None:
-        self._hold(self._local.adopt(row, self.wiring), self._local)
 
     def _hold(self, live: R, holder: Holder[R]) -> None:
         task = asyncio.create_task(self._to_its_end(live, holder), name=f"run {live.run_id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from orgloop.core.happening import Interrupted, Outcome, Started
+from orgloop.core.happening import Interrupted, Outcome
 from orgloop.core.units import MAX_DURATION
 from orgloop.plugin import Delivered, Limited, Rejected, Retry, Skipped, Throttled, Unavailable
 from orgloop.runtime.support.supervisor import MOST_SAID, said
@@ -41,7 +41,7 @@ def storable(outcome: Outcome) -> Outcome:
             return Limited(account=text(account), reason=text(reason), until=round(until))
         case Unavailable(reason=reason):
             return Unavailable(reason=text(reason))
-        case Started() | Interrupted():
+        case Interrupted():
             return outcome
         case _:
             assert_never(outcome)

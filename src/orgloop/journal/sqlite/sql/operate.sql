@@ -114,6 +114,22 @@ WHERE sop_hash IS NOT NULL
 DELETE FROM steps
 WHERE delivery_seq IN (SELECT seq FROM deliveries WHERE event_seq IN (SELECT value FROM json_each(?)));
 
+-- name: delete_callbacks
+-- What callbacks brought for the runs of the given events.
+DELETE FROM callbacks
+WHERE run_id IN (
+    SELECT r.id FROM deliveries d JOIN runs r ON r.delivery_seq = d.seq
+    WHERE d.event_seq IN (SELECT value FROM json_each(?))
+);
+
+-- name: delete_remote_runs
+-- What was sent for the runs of the given events.
+DELETE FROM remote_runs
+WHERE run_id IN (
+    SELECT r.id FROM deliveries d JOIN runs r ON r.delivery_seq = d.seq
+    WHERE d.event_seq IN (SELECT value FROM json_each(?))
+);
+
 -- name: delete_runs
 -- The runs of the given events.
 DELETE FROM runs

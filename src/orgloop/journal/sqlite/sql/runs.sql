@@ -26,6 +26,10 @@ SELECT ?1, ?2, d.project, d.seq, ?4, d.route, ?5, e.trace_id, e.hops, d.key, ?6,
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 WHERE d.seq = ?3;
 
+-- name: insert_remote
+-- What is about to be sent to another system.
+INSERT INTO remote_runs (run_id, request) VALUES (?, ?);
+
 -- name: open_run
 -- A run that has not ended, with what its delivery's move needs.
 SELECT r.seq, r.actor, r.key, r.started_at, r.resumed, d.seq, d.actor, d.route, d.key
@@ -51,9 +55,12 @@ RETURNING actor, key;
 -- Every run of a worker that has not ended, oldest first.
 SELECT r.id, d.id, e.id, r.actor, r.route, r.harness, r.run_dir, r.key, r.session_id, r.resumed, r.started_at,
        r.trace_id, r.hops, coalesce(d.document, e.document), r.directory, r.limits, r.read_offset,
-       d.accepted_at, d.age_from, d.attempts, d.failures, d.crashes, r.spec, r.cost_usd
+       d.accepted_at, d.age_from, d.attempts, d.failures, d.crashes, r.spec, r.cost_usd,
+       m.request, m.ref, m.stop_at, b.result
 FROM runs r INDEXED BY runs_open
 CROSS JOIN deliveries d ON d.seq = r.delivery_seq
 CROSS JOIN events e ON e.seq = d.event_seq
+LEFT JOIN remote_runs m ON m.run_id = r.id
+LEFT JOIN callbacks b ON b.run_id = r.id
 WHERE r.ended_at IS NULL AND d.worker = ?
 ORDER BY r.seq;

@@ -25,7 +25,7 @@ LONGEST_LINE: Final = 8 << 20
 
 @dataclass(slots=True, kw_only=True)
 class LocalRun(LiveRun):
-    """A run of a program on this machine. `actor` is None if nobody can read its output."""
+    """A run of a program on this machine."""
 
     directory: Path
     actor: Supervised | None

@@ -1,0 +1,1 @@
+"""Runs that are jobs of another system: begun once, followed until they end, called back."""
