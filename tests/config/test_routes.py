@@ -29,6 +29,13 @@ def route(text: str) -> str:
         ("{source: github, events: [1]}", Code.WRONG_TYPE, "in quotes"),
         ("{source: github, events: [a], trust: tam}", Code.BAD_VALUE, "did you mean `team`?"),
         ("{source: github, events: [a], filter: {a..b: 1}}", Code.BAD_FILTER, "single dots"),
+        (
+            "{source: github, events: [a], filter: {'payload.a[0].b': 1}}",
+            Code.BAD_FILTER,
+            "write payload.a.0.b",
+        ),
+        ("{source: github, events: [a], filter: {$.payload.a: 1}}", Code.BAD_FILTER, "write payload.a"),
+        ("{source: github, events: [a], filter: {event.payload.a: 1}}", Code.UNKNOWN_PATH, "drop `event.`"),
         ("{source: github, events: [a], filter: {payload.a: []}}", Code.BAD_FILTER, "list the values"),
         ("{source: github, events: [a], filter: {payload: {a: 1}}}", Code.BAD_FILTER, "`payload.a`"),
         ("{source: github, events: [a], filter: {payload.a: [[1]]}}", Code.BAD_FILTER, "one list"),
@@ -324,3 +331,43 @@ def test_events_filter_and_policy_arrive_as_written(tmp_path: Path) -> None:
 def test_the_route_that_a_finding_is_about_is_named(tmp_path: Path) -> None:
     text = "  - {name: the one, when: {source: nobody, events: [a]}, then: {actor: tell}}\n"
     assert of(load(tmp_path, route(text)), Code.UNKNOWN_SOURCE).message.startswith("route 'the one': ")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "right"),
+    [
+        ("---\nrender: true\n---\n\n# {{ payload.items[0].n }}\n", 5, "write payload.items.0.n"),
+        ("---\nrender: true\n---\n{{ payload.n | default(0) }}\n", 4, "write {{ payload.n ?? 0 }}"),
+        (
+            "---\r\nrender: true\r\n---\r\n\r\n\r\n{{ payload.n\t| upper }}\r\n",
+            6,
+            "write keys joined by dots",
+        ),
+    ],
+)
+def test_a_placeholder_of_a_prompt_file_that_cannot_be_filled_in_is_an_error(
+    text: str, line: int, right: str, tmp_path: Path
+) -> None:
+    files = {
+        "orgloop.yaml": route(
+            "  - {name: x, when: {source: github, events: [a]}, then: {actor: agent},"
+            " with: {prompt_file: sop.md}}\n"
+        ),
+        "sop.md": text,
+    }
+    finding = only(load(tmp_path, files))
+    assert (finding.code, finding.file, finding.line) == (Code.BAD_TEMPLATE, "sop.md", line)
+    assert right in finding.hint
+
+
+def test_a_placeholder_with_a_default_is_sound_everywhere(tmp_path: Path) -> None:
+    text = """\
+  - name: x
+    when: {source: github, events: [a], filter: {'payload."a.b"': 1}}
+    then:
+      actor: agent
+      config: {session_key: 'x:{{payload.n ?? "none"}}', text: "{{ payload.a ?? payload.b }}"}
+    with: {prompt_file: sop.md}
+"""
+    sop = '---\nrender: true\n---\n{{ payload.title ?? "no title" }}\n'
+    assert codes(load(tmp_path, {"orgloop.yaml": route(text), "sop.md": sop})) == []

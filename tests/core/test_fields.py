@@ -14,19 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.fields import (
-    MAX_TREE_DEPTH,
-    MISSING,
-    Path,
-    PathError,
-    Template,
-    TemplateError,
-    TreeTemplate,
-    as_text,
-    render_tree,
-    same,
-    set_at,
-)
+from orgloop.core.fields import MISSING, Path, PathError, as_text, quoted_key, same, set_at, translated
+from orgloop.core.templates import MAX_TREE_DEPTH, Template, TemplateError, TreeTemplate, render_tree
 
 EVENT = {
     "id": "evt_1",
@@ -138,18 +127,95 @@ class TestPath:
         data = MappingProxyType({"a": ({"b": 7},)})
         assert Path.parse("a.0.b").get(data) == 7
 
-    @pytest.mark.parametrize("path", ["", ".", "a.", ".a", "a..b"])
-    def test_an_empty_part_is_refused(self, path: str) -> None:
-        with pytest.raises(PathError, match=r"empty part; .* such as payload.title"):
-            Path.parse(path)
+    @pytest.mark.parametrize(
+        ("written", "right"),
+        [
+            ("payload.items[0].n", "payload.items.0.n"),
+            ("payload.items[0][1]", "payload.items.0.1"),
+            ("$.payload.x", "payload.x"),
+            ("$['payload']['x']", "payload.x"),
+            ('.payload["a b"].x', 'payload."a b".x'),
+            ("payload['a.b']", 'payload."a.b"'),
+            ("payload?.x", "payload.x"),
+            ("payload.x?", "payload.x"),
+            ("/payload/labels/0", "payload.labels.0"),
+            ("'payload.x'", "payload.x"),
+            ("`payload.x`", "payload.x"),
+            (" payload.x", "payload.x"),
+            ("payload.x\n", "payload.x"),
+            ("payload . x", "payload.x"),
+            ("payload.due date", 'payload."due date"'),
+        ],
+    )
+    def test_what_other_tools_write_is_refused_with_the_right_form(self, written: str, right: str) -> None:
+        with pytest.raises(PathError) as refused:
+            Path.parse(written)
+        assert str(refused.value).endswith(f": write {right}")
+        assert Path.parse(right).text == right
 
-    @pytest.mark.parametrize("path", [" a", "a ", "a. b", "a\n"])
-    def test_space_around_a_part_is_refused(self, path: str) -> None:
-        with pytest.raises(PathError, match="remove the space around the part"):
-            Path.parse(path)
+    @pytest.mark.parametrize(
+        ("written", "right"),
+        [
+            *(("payload..x", "payload.x"), ("payload.x.", "payload.x"), (".payload.x", "payload.x")),
+            *(("", "payload.title"), ("..", "payload.title")),
+        ],
+    )
+    def test_an_empty_part_is_refused(self, written: str, right: str) -> None:
+        with pytest.raises(PathError, match=rf"empty part; .* such as {right}$"):
+            Path.parse(written)
 
-    def test_a_key_may_hold_inner_space(self) -> None:
-        assert Path.parse("due date").get({"due date": 1}) == 1
+    @pytest.mark.parametrize(
+        "written",
+        [
+            *(" ", "[0", "a[", 'a."', 'a.""', "a.b or c", "a || b", "a == 1", "a | length"),
+            *("a[-1]", "a[*].b", "a.*.b", "a[].b", "a[1:2]", "a[?(@.b)]", "length(a)", "{{a}}", "a,b", "!a"),
+            *("#if a.b", "a.b|c", "'a", '"a', "a\\b", "x" * 5_000 + "[0]", "[" * 50_000, "a." + " " * 50_000),
+        ],
+        ids=lambda it: ascii(it)[:30],
+    )
+    def test_what_is_no_path_is_refused_with_advice(self, written: str) -> None:
+        with pytest.raises(PathError, match=r": write |: write a path") as refused:
+            Path.parse(written)
+        assert len(str(refused.value)) < 1_000
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            "a.b",
+            "due date",
+            "items[0]",
+            'say "hi"',
+            "back\\slash",
+            "a|b",
+            "0",
+            "$",
+            "/x",
+            "é",
+            "\n",
+            "a'b",
+            "+1",
+        ],
+    )
+    def test_every_key_has_a_path(self, key: str) -> None:
+        path = Path.parse(f"payload.{quoted_key(key)}.n")
+        assert path.get({"payload": {key: {"n": 7}}}) == 7
+
+    @given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
+    def test_quoted_keys_are_read_as_they_are(self, keys: list[str]) -> None:
+        path = Path.parse(".".join(map(quoted_key, ["root", *keys])))
+        assert [key for key, _ in path.steps] == ["root", *keys]
+
+    def test_a_number_in_quotes_is_a_key_and_no_index(self) -> None:
+        assert Path.parse('a."0"').get({"a": ["x"]}) is MISSING
+        assert Path.parse('a."0"').get({"a": {"0": "x"}}) == "x"
+
+    @given(st.text(max_size=30) | st.text(alphabet=".[]\"'$/ |?0a", max_size=30))
+    def test_any_text_is_a_path_or_refused_with_a_right_form_that_is_one(self, written: str) -> None:
+        try:
+            Path.parse(written)
+        except PathError:
+            right = translated(written)
+            assert right is None or Path.parse(right).text == right
 
     def test_paths_are_values(self) -> None:
         assert Path.parse("a.0") == Path.parse("a.0")
@@ -381,7 +447,7 @@ class TestTemplate:
             template = Template.parse(source)
         except TemplateError:
             return
-        pattern = [part if isinstance(part, str) else "{{" + part.text + "}}" for part in template.parts]
+        pattern = [part if isinstance(part, str) else "{{" + str(part) + "}}" for part in template.parts]
         assert "".join(pattern).replace(" ", "") == source.replace(" ", "")
 
     @given(st.lists(st.tuples(st.text(alphabet="ab {\n", max_size=3), st.text(max_size=5)), max_size=5))
@@ -417,8 +483,79 @@ class TestTemplate:
             Template.parse(source)
 
     def test_a_placeholder_that_is_no_path_is_refused_with_the_reason(self) -> None:
-        with pytest.raises(TemplateError, match=r"\{\{ a..b \}\} on line 1 is wrong: .*empty part"):
+        with pytest.raises(TemplateError, match=r"\{\{ a..b \}\} on line 1 is wrong: .*empty part; .* a.b$"):
             Template.parse("{{ a..b }}")
+
+    @pytest.mark.parametrize(
+        ("source", "right"),
+        [
+            ("{{payload.n | default(0)}}", "payload.n ?? 0"),
+            ("{{ payload.n|default('none') }}", 'payload.n ?? "none"'),
+            ("{{ payload.n | default: 'x' }}", 'payload.n ?? "x"'),
+            ('{{ payload.n | default("x", true) }}', 'payload.n ?? "x"'),
+            ("{{payload.a || payload.b}}", "payload.a ?? payload.b"),
+            ('{{ .payload.a // "x" }}', 'payload.a ?? "x"'),
+            ("{{ payload.a or payload.b }}", "payload.a ?? payload.b"),
+            ("{{ payload.items[0].n ?? 'x' }}", 'payload.items.0.n ?? "x"'),
+        ],
+    )
+    def test_defaults_of_other_tools_are_refused_with_the_right_form(self, source: str, right: str) -> None:
+        with pytest.raises(TemplateError) as refused:
+            Template.parse(source)
+        assert str(refused.value).endswith(f": write {{{{ {right} }}}}")
+        Template.parse(f"{{{{ {right} }}}}")
+
+    @pytest.mark.parametrize(
+        "inner",
+        [
+            *(
+                "a ??",
+                "?? a",
+                "a ?? ?? b",
+                'a ?? "x" ?? b',
+                'a ?? "x',
+                "a ?? 'x y",
+                "a | upper",
+                "#if a",
+                "/if",
+            ),
+            *('a ?? "x" y', "a ?? 1e3x y", "a ?? b | c", '"' * 20_001, "a ?? " * 20_000, "? " * 50_000),
+        ],
+        ids=lambda it: it[:20],
+    )
+    def test_a_placeholder_that_cannot_be_read_is_refused(self, inner: str) -> None:
+        with pytest.raises(TemplateError):
+            Template.parse(f"{{{{ {inner} }}}}")
+
+    @pytest.mark.parametrize(
+        ("source", "data", "value"),
+        [
+            ('{{ a ?? "none" }}', {}, "none"),
+            ('{{ a ?? "none" }}', {"a": None}, "none"),
+            ('{{ a ?? "none" }}', {"a": ""}, ""),
+            ('{{ a ?? "none" }}', {"a": False}, False),
+            ("{{ a ?? 0 }}", {}, 0),
+            ("{{ a ?? -1.5 }}", {}, -1.5),
+            ("{{ a ?? true }}", {}, True),
+            ("{{ a ?? b ?? c }}", {"c": [1]}, [1]),
+            ("{{ a ?? b }}", {}, ""),
+            ('{{ a ?? "what?? \\"so\\"" }}', {}, 'what?? "so"'),
+            ('{{ a ?? "x".y }}', {"x": {"y": 5}}, 5),
+            ('<{{ a ?? "none" }}>', {}, "<none>"),
+        ],
+    )
+    def test_a_default_stands_for_what_is_missing_or_null(self, source: str, data: Any, value: Any) -> None:
+        found = Template.parse(source).value(data)
+        assert (found, type(found)) == (value, type(value))
+
+    def test_a_key_needs_every_part(self) -> None:
+        template = Template.parse('{{a}}#{{b.c}}#{{ d ?? "main" }}')
+        assert template.key({"a": 1, "b": {"c": "x"}}) == "1#x#main"
+        assert template.key({"a": 1, "b": {"c": None}}) is None
+        assert template.key({"b": {"c": ""}}) is None
+        assert template.key({"a": "", "b": {"c": ""}, "d": 0}) == "##0"
+        assert template.missing({}) == ["a", "b.c"]
+        assert Template.parse("all").key({}) == "all"
 
 
 class TestTreeTemplate:

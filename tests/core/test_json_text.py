@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.fields import Template, as_text, same
+from orgloop.core.fields import as_text, same
 from orgloop.core.json_text import (
     MAX_DEPTH,
     MAX_DIGITS,
@@ -23,6 +23,7 @@ from orgloop.core.json_text import (
     parse_json,
     text_of,
 )
+from orgloop.core.templates import Template
 from orgloop.errors import Refused
 
 DIGITS = st.text("0123456789", min_size=1, max_size=40)

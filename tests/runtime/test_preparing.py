@@ -232,3 +232,43 @@ async def test_what_was_preparing_at_a_stop_is_prepared_at_the_next_start(
         await it.delivered(2)
         assert it.stage.texts("taker") == [1, 2]
         assert [row.crashes for row in it.rows()] == [0, 0]
+
+
+KEYS = """
+sources: [{id: in, connector: receiver}]
+actors: [{id: taker, connector: taker}]
+routes:
+  - name: all
+    when: {source: in, events: ["*"]}
+    transforms: [{ref: dedup, config: {key: payload.id}}]
+    then:
+      actor: taker
+      config: {session_key: "pr:{{payload.pr}}", thread_id: "{{payload.pr}}", text: "{{payload.pr}}"}
+"""
+
+
+async def test_a_key_of_which_a_part_has_no_value_is_no_key(tmp_path: Path) -> None:
+    """Events that have nothing to do with each other would share a session, or be each other's duplicates."""
+    one = {"id": 1, "pr": 7}
+    payloads: list[dict[str, Any]] = [{}, {}, {"pr": None}, {"id": None, "pr": ""}, one, one]
+    async with engine(tmp_path, KEYS, Stage()) as it:
+        for payload in payloads:
+            await it.emit(**payload)
+        await until(lambda: all(row.state in ("delivered", "dropped") for row in it.rows()), "the ends")
+        rows = {row.id: row for row in it.rows()}
+        found = [(row.key, [(step["name"], step["result"]) for step in row.steps]) for row in rows.values()]
+        no_dedup, no_session = ("dedup", "no_key"), ("session_key", "no_key")
+        assert sorted(found, key=repr) == sorted(
+            [
+                *([(None, [no_dedup, no_session])] * 3),
+                ("pr:", [no_dedup]),
+                *([("pr:7", [("dedup", "once")])] * 2),
+            ],
+            key=repr,
+        )
+        configs = [dict(wake.config) for wake in it.stage.wakes["taker"]]
+        assert configs.count({"text": ""}) == 3
+        assert {"session_key": "pr:7", "thread_id": "7", "text": 7} in configs
+        told = [row.steps[-1]["reason"] for row in rows.values() if row.key is None]
+        assert set(told) == {"the event has no payload.pr"}
+        assert [row.reason for row in rows.values() if row.state == "dropped"] == ["duplicate"]

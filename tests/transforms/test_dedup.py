@@ -31,13 +31,26 @@ def once(config: Mapping[str, Any], document: Mapping[str, Any] = EVENT) -> Pass
         ({"key": "source"}, "source\0github"),
         ({"fields": ["source", "provenance.pr_number"]}, "source\0github\0provenance.pr_number\x0042"),
         ({"fields": "source"}, "source\0github"),
-        ({"key": ["payload.nothing", "payload.empty"]}, "payload.nothing\0\0payload.empty\0"),
+        ({"key": ["payload.ratio", "payload.empty"]}, "payload.ratio\x001\0payload.empty\0"),
         ({"key": ["payload.draft", "payload.ratio"]}, "payload.draft\0false\0payload.ratio\x001"),
         ({"key": "payload.labels"}, 'payload.labels\0["bug","p1"]'),
     ],
 )
 def test_the_key_is_the_hash_of_the_paths_and_their_values(config: dict[str, Any], key: str) -> None:
     assert once(config).once == sha256(key.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("payload.nope", "the event has no payload.nope"),
+        (["source", "payload.nothing"], "the event has no payload.nothing"),
+        (["payload.nope", "id", "payload.labels.9"], "the event has no payload.nope and no payload.labels.9"),
+    ],
+)
+def test_a_key_of_which_a_part_has_no_value_is_no_key(key: Any, why: str) -> None:
+    """Else all events without it would be one another's duplicates."""
+    assert once({"key": key}) == Pass(no_key=why)
 
 
 def test_equal_values_at_other_paths_are_another_key() -> None:
@@ -85,7 +98,7 @@ def test_a_key_that_cannot_work_is_refused_when_it_opens(key: list[str], message
         opened(transform, {"key": key})
 
 
-STEP = opened(transform, {"key": ["payload", "id", "provenance.a"]})
+STEP = opened(transform, {"key": ["source", "id", "type"]})
 
 
 @given(documents, documents)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orgloop.config.documents import Spot
-from orgloop.config.findings import Code, Report, Where
+from orgloop.config.findings import Code, Report, Where, advised
 from orgloop.config.paths import find_file, neighbour, reason, shown
 from orgloop.config.places import line_and_column
 from orgloop.config.sop import SopFacts, inspect
@@ -35,8 +35,14 @@ class Prompts:
         if isinstance(facts, str):
             self._missing(text, facts, neighbour(path) or neighbour(self._root / text), spot)
             return None
-        self._doubt(facts, shown(path, self._root))
-        return path
+        file = shown(path, self._root)
+        self._doubt(facts, file)
+        if facts.unreadable is None:
+            return path
+        line, why = facts.unreadable
+        said, hint = advised(why, "correct the placeholder")
+        self._report.error(Code.BAD_TEMPLATE, Where(file=file, line=line, column=1), said, hint)
+        return None
 
     def _path(self, text: str, folder: Path) -> Path:
         if (text, folder) not in self._paths:

@@ -23,8 +23,9 @@ from orgloop.config.trials import try_steps
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.event import ENVELOPE
 from orgloop.core.fields import Path as FieldPath
-from orgloop.core.fields import PathError, Template, TemplateError
+from orgloop.core.fields import PathError
 from orgloop.core.match import Condition, When
+from orgloop.core.templates import Template, TemplateError
 from orgloop.plugin.connector import ActorKind
 
 _INBOX: Final = frozenset({"inbox", "inbox_ttl", "inbox_max_batch"})
@@ -202,7 +203,11 @@ class Routes:
 
     def _root_exists(self, path: FieldPath, spot: Spot, at: DataPath) -> None:
         root = path.steps[0][0]
-        if root not in ENVELOPE:
+        if root == "event" and len(path.steps) > 1 and path.steps[1][0] in ENVELOPE:
+            message = f"{spot.label}: `{path}` begins with `event.`, which no event has"
+            hint = f"drop `event.`: write `{path.text.removeprefix('event.')}`"
+            self._report.error(Code.UNKNOWN_PATH, spot.where(*at, key=at[0] == "when"), message, hint)
+        elif root not in ENVELOPE:
             message = f"{spot.label}: no event has `{root}`, so `{path}` is never there"
             hint = nearest(root, ENVELOPE, what="an event has")
             if not hint.startswith("did"):

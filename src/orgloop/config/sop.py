@@ -12,6 +12,7 @@ from typing import Any, Final
 from orgloop.config.findings import Code
 from orgloop.config.paths import read_file
 from orgloop.config.yaml import Parsed, Problem, parse
+from orgloop.core.templates import Template, TemplateError
 
 _FRONT_MATTER: Final = re.compile(
     r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE
@@ -26,14 +27,15 @@ MAX_BYTES: Final = 1024 * 1024
 class SopFacts:
     """A prompt file. `hash` is its SHA-256, `rendered` what its front matter says.
 
-    `first_placeholder` is the line of the first `{{` after the front matter, `lost` why the front
-    matter means nothing, if it cannot be read.
+    `first_placeholder` is the line of the first `{{` after the front matter, `unreadable` the line of
+    one that cannot be filled in, and why, `lost` why the front matter means nothing, if it cannot be read.
     """
 
     hash: str
     rendered: bool
     first_placeholder: int | None
     lost: Problem | None
+    unreadable: tuple[int, str] | None = None
 
 
 def split(text: str) -> tuple[Mapping[str, Any], str]:
@@ -78,9 +80,21 @@ def inspect(path: Path) -> SopFacts:
     text = content.decode("utf-8")
     meta, body = _parts(text)
     at = text.find("{{", len(text) - len(body))
+    rendered = isinstance(meta.data, dict) and renders(meta.data)
     return SopFacts(
         hash=hashlib.sha256(content).hexdigest(),
-        rendered=isinstance(meta.data, dict) and renders(meta.data),
+        rendered=rendered,
         first_placeholder=text.count("\n", 0, at) + 1 if at >= 0 else None,
         lost=None if isinstance(meta.data, dict) else next(iter(meta.problems), None),
+        unreadable=_unreadable(text, body) if rendered else None,
     )
+
+
+def _unreadable(text: str, body: str) -> tuple[int, str] | None:
+    """What is wrong with the placeholders of a prompt file, behind its line in the file."""
+    try:
+        # Empty lines stand for the front matter, so that lines are those of the file.
+        Template.parse("\n" * text.count("\n", 0, len(text) - len(body)) + body)
+    except TemplateError as exc:
+        return exc.line, str(exc)
+    return None

@@ -10,7 +10,7 @@ from orgloop.core.delivery import State
 from orgloop.core.happening import DropReason, HoldReason
 from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.record import Record, RecordPhase
-from orgloop.core.steps import StepResult
+from orgloop.core.steps import SESSION_KEY, StepResult
 
 TOLD_BY_STEPS: Final = frozenset(
     {DropReason.TRANSFORM, DropReason.DUPLICATE, HoldReason.TRANSFORM, HoldReason.UNTRUSTED}
@@ -44,7 +44,7 @@ class Happened(StrEnum):
 
 RESULTS: Final[frozenset[str]] = frozenset(
     {
-        *(result for result in StepResult if result not in (StepResult.ONCE, StepResult.HOLD)),
+        *(set(StepResult) - {StepResult.ONCE, StepResult.NO_KEY, StepResult.HOLD}),
         *(State.HELD, State.DEAD, DropReason.EXPIRED, Happened.DELIVERED, Happened.STARTED, Happened.SKIPPED),
         *(Happened.RETRY, Happened.THROTTLED, Happened.UNAVAILABLE, Happened.LIMITED, Happened.INTERRUPTED),
         *(Happened.RELEASED, Happened.RETRIED, Happened.DISCARDED),
@@ -252,6 +252,8 @@ def _of_entries(
 ) -> list[Record]:
     records: list[Record] = []
     for entry in entries:
+        if entry["name"] == SESSION_KEY and entry["result"] == StepResult.NO_KEY:
+            continue
         ended = delivery.reason == DropReason.DUPLICATE and entry["result"] == StepResult.ONCE
         result = StepResult.DROP if ended else StepResult(entry["result"])
         reason = DropReason.DUPLICATE.value if ended else entry.get("reason", "")
@@ -292,7 +294,7 @@ def _of_match(event: EventFacts, delivery: DeliveryFacts, phase: RecordPhase, at
 def _of_result(result: StepResult, on_error: str) -> tuple[RecordPhase, str]:
     """The phase, and the word to filter by."""
     match result:
-        case StepResult.PASS | StepResult.ONCE:
+        case StepResult.PASS | StepResult.ONCE | StepResult.NO_KEY:
             return RecordPhase.TRANSFORM_PASS, StepResult.PASS.value
         case StepResult.CHANGE:
             return RecordPhase.TRANSFORM_PASS, result.value

@@ -1,4 +1,4 @@
-"""Reading and writing inside events: dot paths, JSON equality, values as text, `{{ }}` templates.
+"""Reading and writing inside events: dot paths, JSON equality, values as text.
 
 Data is JSON: None, bool, int, float, Decimal, str, lists (or tuples) and maps with text keys. It may be
 nested deeper than Python's stack allows, so nothing here recurses into it.
@@ -6,7 +6,8 @@ nested deeper than Python's stack allows, so nothing here recurses into it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -14,16 +15,25 @@ from typing import Any, Final
 
 from orgloop.core.json_text import number_text, text_of
 
-MAX_TREE_DEPTH: Final = 100
-"""How deep a tree of templates may nest. It is written by hand, unlike the data."""
+MAX_PATH: Final = 1_000
+"""Characters of a wrong path, or of one placeholder, up to which its right form is looked for."""
+
+_PLAIN_KEY: Final = r"""[^\s."'`\[\]{}()|*?,;=!<>&\\]+"""
+_QUOTED_KEY: Final = r'"(?:[^"\\]|\\["\\])+"'
+_PLAIN_PATH: Final = re.compile(rf"{_PLAIN_KEY}(?:\.{_PLAIN_KEY})*")
+_KEY: Final = re.compile(rf"({_PLAIN_KEY})|({_QUOTED_KEY})")
+_ESCAPE: Final = re.compile(r'\\(["\\])')
+_INDEX: Final = re.compile(r"\[([0-9]+)\]")
+_SUBSCRIPT: Final = re.compile(r"""\[(?:"([^"\]]+)"|'([^'\]]+)')\]""")
+_PLAIN: Final = re.compile(_PLAIN_KEY)
+_DOTTED: Final = re.compile(rf"(?:\.|{_PLAIN_KEY})*")
+_WORDS: Final = re.compile(r"[\w-]+(?: [\w-]+)+")
+_OPERATOR: Final = re.compile(r"\b(?:and|default|else|if|in|is|not|or)\b")
+_SHOWN: Final = 80
 
 
 class PathError(ValueError):
     """A dot path cannot be read. The message shows the path and what is wrong with it."""
-
-
-class TemplateError(ValueError):
-    """A template cannot be read. The message says on which line, and what to write."""
 
 
 class Missing(Enum):
@@ -44,10 +54,10 @@ MISSING: Final = Missing.MISSING
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Path:
-    """A compiled dot path such as `payload.labels.0`.
+    """A compiled dot path such as `payload.labels.0` or `payload."a.b".name`.
 
-    Each part is a key of a map; a part that is a whole number also indexes a list. A key that
-    contains a dot cannot be named.
+    Each part is a key of a map; a part that is a whole number also indexes a list. A key with dots,
+    spaces, brackets or the like stands in double quotes, in which `\\"` and `\\\\` mean what they do in JSON.
     """
 
     text: str
@@ -55,17 +65,13 @@ class Path:
 
     @classmethod
     def parse(cls, text: str) -> Path:
-        """Compile `text`. Raises PathError if it, or one of its parts, is empty or padded with spaces."""
-        parts = text.split(".")
-        for part in parts:
-            if not part:
-                raise PathError(
-                    f"{text!r} is not a path: it has an empty part; write keys joined by single dots, "
-                    "such as payload.title"
-                )
-            if part != part.strip():
-                raise PathError(f"{text!r} is not a path: remove the space around the part {part!r}")
-        return cls(text=text, steps=tuple((part, _index(part)) for part in parts))
+        """Compile `text`. Raises PathError, which names the right form of what other tools write."""
+        if _PLAIN_PATH.fullmatch(text) and not text.startswith(("$.", "/")):
+            return cls(text=text, steps=tuple((part, _index(part)) for part in text.split(".")))
+        steps = _quoted_steps(text)
+        if steps is None:
+            raise _not_a_path(text)
+        return cls(text=text, steps=steps)
 
     def get(self, data: object) -> object:
         """The value at this path, or MISSING."""
@@ -146,90 +152,99 @@ def as_text(value: object, missing: str = "") -> str:
     return text_of(value)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Template:
-    """Text with `{{ path }}` placeholders, compiled.
+def _quoted_steps(text: str) -> tuple[tuple[str, int | None], ...] | None:
+    """The steps of a path that has keys in quotes; None if it is not a path."""
+    steps: list[tuple[str, int | None]] = []
+    at = 0
+    while not text.startswith(("$.", "/")) and (found := _KEY.match(text, at)):
+        plain, quoted = found.groups()
+        steps.append((plain, _index(plain)) if plain else (_ESCAPE.sub(r"\1", quoted[1:-1]), None))
+        at = found.end()
+        if at == len(text):
+            return tuple(steps)
+        if text[at] != ".":
+            return None
+        at += 1
+    return None
 
-    `parts` alternates literal text and paths, so that a caller with rules of its own for values
-    (bounds, quoting) can join them itself. `paths` are the placeholders in order.
-    """
 
-    source: str
-    parts: tuple[str | Path, ...] = field(repr=False, compare=False)
-    paths: tuple[Path, ...] = field(repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, source: str) -> Template:
-        """Compile `source`. A placeholder is the shortest `{{ … }}` within a line; other braces are text.
-
-        Raises TemplateError if a placeholder is empty or not a path.
-        """
-        parts: list[str | Path] = []
-        start = at = 0
-        while (close := source.find("}}", at)) >= 0:
-            opening = source.rfind("{{", at, close)
-            at = close + 2
-            if opening < 0 or "\n" in source[opening:close]:
-                continue
-            if opening > start:
-                parts.append(source[start:opening])
-            parts.append(_placeholder(source, opening, close))
-            start = at
-        if start < len(source):
-            parts.append(source[start:])
-        paths = tuple(part for part in parts if isinstance(part, Path))
-        return cls(source=source, parts=tuple(parts), paths=paths)
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether rendering always gives `source`."""
-        return not self.paths
-
-    def render(self, data: object, missing: str = "") -> str:
-        """The text for `data`, each placeholder read as `text(value, missing)` reads it."""
-        if not self.paths:
-            return self.source
-        return "".join(
-            [part if isinstance(part, str) else as_text(part.get(data), missing) for part in self.parts]
+def _not_a_path(text: str) -> PathError:
+    """What is wrong, with the right form if it can be told."""
+    right = translated(text)
+    if not all(text.split(".")) and _DOTTED.fullmatch(text):
+        return PathError(
+            f"{_shown(text)} is not a path: it has an empty part; write keys joined by single dots, such as "
+            f"{right or 'payload.title'}"
         )
-
-    def value(self, data: object, missing: str = "") -> object:
-        """As `render`, but a template that is exactly one placeholder gives the value with its type.
-
-        Null reads as `missing` here too.
-        """
-        if len(self.parts) == 1 and self.paths:
-            found = self.paths[0].get(data)
-            return missing if found is None or found is MISSING else found
-        return self.render(data, missing)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TreeTemplate:
-    """Maps and lists whose text values are templates, compiled. Keys are never templates."""
-
-    root: object = field(repr=False)
-    """The tree, each text value with placeholders replaced by its Template."""
-    paths: tuple[Path, ...]
-
-    @classmethod
-    def parse(cls, tree: object) -> TreeTemplate:
-        """Compile `tree`: JSON, at most MAX_TREE_DEPTH levels deep.
-
-        Raises TemplateError if it is deeper, or if a text value is not a template.
-        """
-        paths: list[Path] = []
-        root = _compiled(tree, paths, MAX_TREE_DEPTH)
-        return cls(root=root, paths=tuple(paths))
-
-    def render(self, data: object, missing: str = "") -> Any:
-        """A new tree for `data`. Each text value reads as `Template.value` gives it."""
-        return _rendered(self.root, data, missing)
+    if right is not None:
+        return PathError(f"{_shown(text)} is not a path: write {right}")
+    if any(sign in text for sign in ("*", "[]", "[:")):
+        return PathError(
+            f"{_shown(text)} is not a path, which names one value: write the number of one, such as "
+            "payload.labels.0, or use a filter with jq"
+        )
+    if "[-" in text:
+        return PathError(
+            f"{_shown(text)} is not a path, since lists count from 0 only: write payload.labels.0 for the "
+            "first entry"
+        )
+    if any(sign in text for sign in "|=<>!?&(+;,"):
+        return PathError(
+            f"{_shown(text)} is not a path, which has no operators: write keys joined by dots, such as "
+            "payload.title"
+        )
+    return PathError(
+        f"{_shown(text)} is not a path: write keys joined by dots, such as payload.title; a key with other "
+        'characters stands in double quotes, such as payload."a b"'
+    )
 
 
-def render_tree(tree: object, data: object, missing: str = "") -> Any:
-    """`tree` rendered once. Raises as `TreeTemplate.parse`, which is for trees rendered often."""
-    return TreeTemplate.parse(tree).render(data, missing)
+def translated(text: str) -> str | None:
+    """The path that text in another tool's syntax means; None if that cannot be told.
+
+    Known are JSONPath, JSON Pointer, jq and JavaScript: `$.payload.x`, `/payload/x`, `.payload.x`,
+    `payload?.items[0]["a b"]`.
+    """
+    found = text.strip()
+    if len(found) > MAX_PATH:
+        return None
+    if len(found) > 1 and found[0] == found[-1] and found[0] in "'\"`":
+        found = found[1:-1].strip()
+    if found.startswith("/"):
+        found = found.strip("/").replace("/", ".")
+    if found.startswith(("$.", "$[")):
+        found = found[1:]
+    found = _INDEX.sub(r".\1", found.replace("?.", ".").removesuffix("?"))
+    found = _SUBSCRIPT.sub(lambda key: f".{quoted_key(key[1] or key[2])}", found)
+    if '"' not in found:
+        parts = [part.strip() for part in found.split(".")]
+        if any(_OPERATOR.search(part) for part in parts):
+            return None
+        found = ".".join(quoted_key(part) if _WORDS.fullmatch(part) else part for part in parts if part)
+    found = found.strip(".")
+    is_path = _PLAIN_PATH.fullmatch(found) or _quoted_steps(found)
+    return found if is_path and found != text else None
+
+
+def quoted_key(key: str) -> str:
+    """A key as it stands in a path: in quotes if it must."""
+    if _PLAIN.fullmatch(key):
+        return key
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def is_missing(value: object) -> bool:
+    """Whether a path found nothing, or null: as a part of a key both are no value."""
+    return value is None or value is MISSING
+
+
+def no_value(places: Sequence[str]) -> str:
+    """Why there is no key, for people."""
+    return f"the event has no {' and no '.join(places)}"
 
 
 def _index(part: str) -> int | None:
@@ -242,41 +257,3 @@ def _child(data: object, key: str, index: int | None) -> object:
     if isinstance(data, (list, tuple)):
         return data[index] if index is not None and index < len(data) else MISSING
     return data.get(key, MISSING) if isinstance(data, Mapping) else MISSING
-
-
-def _placeholder(source: str, opening: int, close: int) -> Path:
-    inner = source[opening + 2 : close].strip()
-    line = source.count("\n", 0, opening) + 1
-    if not inner:
-        raise TemplateError(
-            f"the placeholder {{{{ }}}} on line {line} is empty: write a path between the braces, "
-            "such as {{ payload.title }}"
-        )
-    try:
-        return Path.parse(inner)
-    except PathError as exc:
-        raise TemplateError(f"the placeholder {{{{ {inner} }}}} on line {line} is wrong: {exc}") from exc
-
-
-def _compiled(tree: object, paths: list[Path], levels: int) -> object:
-    if isinstance(tree, str):
-        template = Template.parse(tree)
-        paths.extend(template.paths)
-        return tree if template.is_constant else template
-    if not isinstance(tree, (list, tuple, Mapping)):
-        return tree
-    if levels == 0:
-        raise TemplateError(f"the template is nested too deeply: keep it within {MAX_TREE_DEPTH} levels")
-    if isinstance(tree, Mapping):
-        return {key: _compiled(value, paths, levels - 1) for key, value in tree.items()}
-    return [_compiled(value, paths, levels - 1) for value in tree]
-
-
-def _rendered(node: object, data: object, missing: str) -> object:
-    if isinstance(node, Template):
-        return node.value(data, missing)
-    if isinstance(node, dict):
-        return {key: _rendered(value, data, missing) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_rendered(value, data, missing) for value in node]
-    return node

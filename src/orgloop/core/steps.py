@@ -4,7 +4,7 @@
 
     {"name": "drop-bot-noise", "result": "error", "reason": "…", "on_error": "drop", "ms": 0.02}
 
-`name` (of the transform, or for `hold` the hold reason) and `result` (a StepResult) are always
+`name` (of the transform, or for `hold` the hold reason; SESSION_KEY) and `result` (a StepResult) are always
 there, the rest only if there is something to say: `reason` for people; `on_error`, the policy that
 was applied, for `error`; `ms`, how long the step took; `at` (ms since 1970), when it ran, if that
 was after its event was accepted.
@@ -14,6 +14,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any
+
+SESSION_KEY = "session_key"
+"""The entry that says why a wake has no session, though its route has a session key."""
 
 
 class StepResult(StrEnum):
@@ -25,6 +28,8 @@ class StepResult(StrEnum):
     """The event went on changed."""
     ONCE = "once"
     """The event went on if it was the first with its key; a delivery dropped as duplicate ended here."""
+    NO_KEY = "no_key"
+    """A part of a key has no value, so there is no key: nothing is a duplicate, and no session is shared."""
     DROP = "drop"
     """The event ended here."""
     ERROR = "error"

@@ -7,17 +7,7 @@ exception makes the engine do. Built-in plugins use this door and nothing else o
 from orgloop.core.ending import TEXT_LIMIT, last_words
 from orgloop.core.environment import child_environment
 from orgloop.core.event import UNCHANGEABLE, AuthorType, Event, EventType, event_names
-from orgloop.core.fields import (
-    MISSING,
-    Path,
-    PathError,
-    Template,
-    TemplateError,
-    TreeTemplate,
-    as_text,
-    same,
-    set_at,
-)
+from orgloop.core.fields import MISSING, Path, PathError, as_text, is_missing, no_value, same, set_at
 from orgloop.core.happening import (
     Delivered,
     DeliverOutcome,
@@ -44,6 +34,7 @@ from orgloop.core.lifecycle import (
 )
 from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.core.record import Level, Record, RecordPhase, timestamp
+from orgloop.core.templates import Template, TemplateError, TreeTemplate
 from orgloop.core.text import folded
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
 from orgloop.errors import JournalUnavailable, Overloaded, PluginError, Refused
@@ -200,6 +191,8 @@ __all__ = [
     "TreeTemplate",
     "MISSING",
     "as_text",
+    "is_missing",
+    "no_value",
     "same",
     "set_at",
     "parse_json",

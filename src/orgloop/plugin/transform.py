@@ -27,10 +27,12 @@ class Pass:
     `once`: only if this delivery is the first that owns this key within `window_ms` (by acceptance
     times, per route); else it is dropped as a duplicate. The journal decides that in the
     transaction of the delivery, so a retry or a restart never meets itself.
+    `no_key`: why there is no `once`, though the step is there for it, such as `payload.id is missing`.
     """
 
     once: str | None = None
     window_ms: int = 0
+    no_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,16 +12,13 @@ from typing import Any, Final, TypeVar
 
 from orgloop.config.model import ActorSpec, Organization, RouteSpec, SourceSpec, StepSpec
 from orgloop.core.delivery import DeliveryPolicy
-from orgloop.core.fields import Template, TreeTemplate
 from orgloop.core.match import Matcher
+from orgloop.core.templates import Template, TreeTemplate
 from orgloop.errors import PluginError
 from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform
 
 NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
-"""Keys of `then.config` in which a missing value must not read as nothing."""
-
-UNKNOWN: Final = "unknown"
-"""What it reads as instead."""
+"""Keys of `then.config` that are left out if a part has no value: half a name would merge strangers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +36,7 @@ class Route:
     spec: RouteSpec
     steps: Sequence[Step]
     session_key: Template | None
-    config: Mapping[str, tuple[Template | TreeTemplate, str]]
+    config: Mapping[str, Template | TreeTemplate]
     has_runs: bool
     bounded: bool
 
@@ -49,7 +46,12 @@ class Route:
 
     def config_for(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """`then.config` with its placeholders filled in."""
-        return {key: template.render(document, missing) for key, (template, missing) in self.config.items()}
+        filled: dict[str, Any] = {}
+        for key, template in self.config.items():
+            value = template.key(document) if isinstance(template, Template) else template.render(document)
+            if value is not None or not isinstance(template, Template):
+                filled[key] = value
+        return filled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,11 +198,10 @@ def _open_route(spec: RouteSpec, *, has_runs: bool) -> Route:
     )
 
 
-def _open_value(key: str, value: Any) -> tuple[Template | TreeTemplate, str]:
-    """One entry of `then.config`, compiled, with what a missing value reads as."""
-    if key in NAMES_SOMETHING and isinstance(value, str):
-        return Template.parse(value), UNKNOWN
-    return TreeTemplate.parse(value), ""
+def _open_value(key: str, value: Any) -> Template | TreeTemplate:
+    """One entry of `then.config`, compiled: what names something as text, everything else as a tree."""
+    names = key in NAMES_SOMETHING and isinstance(value, str)
+    return Template.parse(value) if names else TreeTemplate.parse(value)
 
 
 def _open_step(route: RouteSpec, spec: StepSpec) -> Step:

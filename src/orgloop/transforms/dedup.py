@@ -16,6 +16,8 @@ from orgloop.plugin import (
     Settings,
     TransformPlugin,
     as_text,
+    is_missing,
+    no_value,
 )
 
 DEFAULT_KEY: Final = ("source", "type", "id")
@@ -66,8 +68,14 @@ class Dedup:
         self._window_ms = settings.window
 
     def apply_now(self, document: Mapping[str, Any], scope: Scope) -> Pass:
+        values = [path.get(document) for path in self._paths]
+        absent = [str(path) for path, value in zip(self._paths, values, strict=True) if is_missing(value)]
+        if absent:
+            # Half a key would make one of events that have nothing to do with each other.
+            return Pass(no_key=no_value(absent))
         # With the paths: of two steps in one route, the author of the one is not the reviewer of the other.
-        key = "\0".join([f"{path}\0{as_text(path.get(document))}" for path in self._paths])
+        pairs = zip(self._paths, values, strict=True)
+        key = "\0".join([f"{path}\0{as_text(value)}" for path, value in pairs])
         return Pass(once=sha256(key.encode("utf-8", "surrogatepass")).hexdigest(), window_ms=self._window_ms)
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> Pass:

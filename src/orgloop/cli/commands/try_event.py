@@ -25,6 +25,7 @@ _ENDS: Final = {"wake": (OK, "green"), "drop": (FAIL, "yellow"), "hold": (WARN, 
 _RESULTS: Final = {
     "pass": (OK, "passes it"),
     "change": (OK, "changes it"),
+    "no_key": (WARN, "has no key"),
     "drop": (FAIL, "drops it"),
     "hold": (WARN, "holds it"),
     "error": (WARN, "fails"),

@@ -162,7 +162,7 @@ class ChainDrawing:
         for entry in node.row.steps:
             if entry.get("result") not in ("pass", "once"):
                 reason = f": {entry['reason']}" if entry.get("reason") else ""
-                said = one_line(f"{entry['name']} {entry['result']}{reason}")
+                said = one_line(f"{entry['name']} {entry['result'].replace('_', ' ')}{reason}")
                 yield _Row(text=said, indent=_DETAIL, style="dim")
         yield from self._prompt(node)
         for said, again in groupby(

@@ -127,9 +127,8 @@ def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow]) -> None:
     rows = [[clock(row.accepted_at), "accepted", ""]]
     for entry in row.steps:
         at = entry.get("at", row.accepted_at)
-        rows.append(
-            [clock(at), f"{entry['name']}: {entry['result']}", one_line(str(entry.get("reason", "")))]
-        )
+        result = entry["result"].replace("_", " ")
+        rows.append([clock(at), f"{entry['name']}: {result}", one_line(str(entry.get("reason", "")))])
     for step in steps:
         words = step.happening.replace("_", " ")
         said = ": ".join(filter(None, [step.reason, one_line(step.detail)]))

@@ -17,8 +17,9 @@ from typing import Any, Final
 from orgloop.config.paths import reason
 from orgloop.config.sop import read, renders, split
 from orgloop.core.event import Event
-from orgloop.core.fields import Template, as_text
+from orgloop.core.fields import as_text
 from orgloop.core.json_text import dump_json
+from orgloop.core.templates import Template
 
 EVENT_LIMIT: Final = 20_000
 """Characters of event data inside a prompt; all of it lies in $ORGLOOP_EVENT_FILE."""

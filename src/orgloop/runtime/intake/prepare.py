@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
 from orgloop.core.event import AuthorType, Event
-from orgloop.core.fields import MISSING, Path
+from orgloop.core.fields import MISSING, Path, no_value
 from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
-from orgloop.core.steps import StepResult
+from orgloop.core.steps import SESSION_KEY, StepResult
 from orgloop.core.steps import step as entry
 from orgloop.errors import FAULTS, Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.support.documents import dump
 from orgloop.runtime.support.sanitize import duration, text
 from orgloop.runtime.support.supervisor import is_cancelled, said
-from orgloop.runtime.wiring import UNKNOWN, Route, Step
+from orgloop.runtime.wiring import Route, Step
 
 TEAM: Final = frozenset({AuthorType.TEAM_MEMBER, AuthorType.SYSTEM, AuthorType.SELF})
 """Who passes `when.trust: team`."""
@@ -45,10 +45,12 @@ class Chain:
     def take(self, step: Step, result: TransformResult) -> None:
         """Note what one step said, and what follows from it."""
         match result:
-            case Pass(once=key, window_ms=window):
+            case Pass(once=key, window_ms=window, no_key=why):
                 if key is not None:
                     self.once.append((_once_key(step, key), window))
-                self.note(step.spec.name, StepResult.PASS if key is None else StepResult.ONCE)
+                    self.note(step.spec.name, StepResult.ONCE)
+                else:
+                    self.note(step.spec.name, StepResult.NO_KEY if why else StepResult.PASS, why)
             case Change(document=document):
                 self._change(step, document)
             case Discard(reason=reason):
@@ -147,8 +149,8 @@ async def _apply(step: Step, document: Mapping[str, Any], scope: Scope) -> Trans
 def _checked(result: Any) -> TransformResult:
     """What a plugin returned, if it is what its contract says, in values that the journal can keep."""
     match result:
-        case Pass(once=None):
-            return result
+        case Pass(once=None, no_key=why):
+            return Pass(no_key=text(why)) if why else result
         case Pass(once=str(key), window_ms=window) if duration(window) is not None:
             return Pass(once=key, window_ms=round(window))
         case Pass():
@@ -184,13 +186,22 @@ def finish(route: Route, chain: Chain, came: Mapping[str, Any]) -> Preparation:
             chain.note(HoldReason.UNTRUSTED, StepResult.HOLD, detail)
     return Preparation(
         happening=happening,
-        key=route.session_key.render(chain.document, missing=UNKNOWN)
-        if route.session_key is not None
-        else None,
+        key=_session_key(route, chain),
         once=chain.once,
         document=changed,
         steps=chain.steps,
     )
+
+
+def _session_key(route: Route, chain: Chain) -> str | None:
+    """None for a session of its own: the route has no key, or a part of it has no value."""
+    template = route.session_key
+    if template is None:
+        return None
+    key = template.key(chain.document)
+    if key is None and chain.end is None:
+        chain.note(SESSION_KEY, StepResult.NO_KEY, no_value(template.missing(chain.document)))
+    return key
 
 
 def scope_of(route: Route, event: Event) -> Scope:
