@@ -132,7 +132,19 @@ def test_everything_that_needs_a_person_is_there(acme: Path, home: Path, orgloop
         "orgloop held list --route pr-review --reason untrusted",
         "orgloop start --daemon",
         "orgloop logs --since 8h",
+        "or: orgloop dismiss gap",
     ]
+
+
+def test_what_has_happened_can_be_dismissed_and_stays_so(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    tell(home, partial(much, root=acme))
+    assert "gap" in {one["kind"] for one in orgloop("status", "--json").json["attention"]}
+    refused = orgloop("dismiss", "paused:notify")
+    assert (refused.code, "cannot be dismissed" in refused.err) == (1, True)
+    assert orgloop("dismiss", "--all", "--json").json == {"dismissed": ["gap"]}
+    left = orgloop("status", "--json").json["attention"]
+    assert "gap" not in {one["kind"] for one in left}
+    assert orgloop("dismiss", "gap").code == 1
 
 
 def test_what_runs_is_counted(acme: Path, home: Path, orgloop: Orgloop) -> None:
@@ -155,7 +167,7 @@ def test_without_a_daemon_a_run_is_at_work_only_while_its_process_is(
     tell(home, partial(much, root=acme))
     out = orgloop("status").out
     assert "At work" not in out
-    assert "! engineer (pr-review) has ended, and nobody has taken note\n" in out
+    assert "! a run of engineer (pr-review) finished while no daemon ran" in out
     (run,) = orgloop("status", "--json").json["runs"]
     assert run["alive"] is False
     assert "its process is gone" in orgloop("runs").out
@@ -165,7 +177,7 @@ def test_without_a_daemon_a_run_is_at_work_only_while_its_process_is(
     out = orgloop("status").out
     assert "Reading the tests of the parser" in section(out, "At work")
     assert re.search(r"(?m)^  engineer +process +1 +0 +42$", out)
-    assert "has ended, and nobody" not in out
+    assert "finished while no daemon ran" not in out
     assert "goes on" in orgloop("runs").out
 
 

@@ -17,8 +17,9 @@ from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND
 from orgloop.journal.model import AppliedRow, BacklogRow, Cursor, DaemonRow, PauseRow, RunRow, SourceRow
 from orgloop.operations.status.attention import attention, gaps, unheard
-from orgloop.operations.status.needs import Item, start_command
-from orgloop.operations.status.picture import Actor, Picture, Route, Source
+from orgloop.operations.status.item import Item, start_command
+from orgloop.operations.status.live import Live, Occurrences, live_of_document
+from orgloop.operations.status.status import Actor, Route, Source, Status
 from orgloop.operations.status.stuck import SILENT, last_sign
 from orgloop.operations.words import short_moment
 from orgloop.project.home import DaemonInfo, Home
@@ -29,16 +30,15 @@ APPLIED = AppliedRow(at=NOW - HOUR, project="acme", root="/srv/acme", snapshot={
 INFO = DaemonInfo(
     pid=4711, started_at=NOW - HOUR, port=4800, project="acme", root="/srv/acme", version="0.1.0"
 )
-SAID: dict[str, Any] = {"loggers": []}
 
 
-def picture(tmp_path: Path, **given: Any) -> Picture:
+def picture(tmp_path: Path, **given: Any) -> Status:
     """An organization at which nothing is wrong, but for what is given."""
-    return Picture(
+    return Status(
         now=NOW,
         since=NOW - 12 * HOUR,
         home=Home(tmp_path),
-        **{"daemon": INFO, "said": SAID, "applied": APPLIED, "lives": [life(HOUR)], **given},
+        **{"daemon": INFO, "live": Live(), "applied": APPLIED, "lives": [life(HOUR)], **given},
     )
 
 
@@ -132,25 +132,25 @@ def test_failed_runs_that_nobody_hears_of_are_told_once_and_do_not_need_anybody(
 
 
 def test_a_home_in_which_nothing_has_ever_run_needs_nobody(tmp_path: Path) -> None:
-    assert attention(picture(tmp_path, daemon=None, said=None, applied=None, lives=[])) == []
+    assert attention(picture(tmp_path, daemon=None, live=None, applied=None, lives=[])) == []
 
 
 CASES: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "a daemon that stopped",
-        {"daemon": None, "said": None, "lives": [life(9 * HOUR, 3 * HOUR)], "backlog": [pending(HOUR)]},
+        {"daemon": None, "live": None, "lives": [life(9 * HOUR, 3 * HOUR)], "backlog": [pending(HOUR)]},
         "the daemon does not run, it stopped 3h ago; 1 delivery waits for it",
         "orgloop start --daemon --config /srv/acme",
     ),
     (
         "a daemon that died",
-        {"daemon": None, "said": None, "lives": [life(9 * HOUR, seen=3 * HOUR)]},
+        {"daemon": None, "live": None, "lives": [life(9 * HOUR, seen=3 * HOUR)]},
         "the daemon does not run, it died, last alive 3h ago",
         "orgloop start --daemon --config /srv/acme",
     ),
     (
         "a daemon that hangs",
-        {"said": None, "fault": "the daemon (process 4711) has not answered within 3 s"},
+        {"live": None, "fault": "the daemon (process 4711) has not answered within 3 s"},
         "the daemon (process 4711) has not answered within 3 s",
         "orgloop stop --force",
     ),
@@ -202,18 +202,16 @@ def test_each_trouble_is_told_with_the_command_to_type(
 
 
 QUIET: list[tuple[str, dict[str, Any]]] = [
-    ("while a daemon starts or ends", {"daemon": None, "said": None, "holder": "a daemon (pid 1)"}),
-    ("a short pause", {"actors": [actor(10 * SECOND)]}),
+    ("while a daemon starts or ends", {"daemon": None, "live": None, "holder": "a daemon (pid 1)"}),
     ("work that is just being woken", {"backlog": [backlog(State.RUNNING, since=MINUTE)]}),
     ("work that is just due", {"backlog": [pending(MINUTE)]}),
     ("work that is due later", {"backlog": [pending(-HOUR)]}),
     ("what waits for its key", {"backlog": [backlog(State.PENDING, since=9 * HOUR)]}),
-    ("work of a paused actor, told already", {"backlog": [pending(HOUR)], "actors": [actor(10 * SECOND)]}),
     ("runs that go on", {"backlog": [backlog(State.STARTED, since=5 * HOUR)]}),
     ("a planned stop", {"lives": [life(HOUR), life(2 * HOUR, HOUR + 3 * MINUTE)]}),
     (
         "what was refused before the time that was asked about",
-        {"said": {"sources": [refusing("2026-01-01T00:00:00.000Z")]}},
+        {"live": live_of_document({"sources": [refusing("2026-01-01T00:00:00.000Z")]})},
     ),
     ("a gap before the time that was asked about", {"lives": [life(20 * HOUR), life(40 * HOUR, 30 * HOUR)]}),
 ]
@@ -284,13 +282,13 @@ def test_a_run_that_takes_very_long_is_told_even_if_it_speaks(tmp_path: Path) ->
 
 
 def test_a_daemon_that_has_just_died_was_alive_a_moment_ago(tmp_path: Path) -> None:
-    (item,) = attention(picture(tmp_path, daemon=None, said=None, lives=[life(HOUR, seen=0)]))
+    (item,) = attention(picture(tmp_path, daemon=None, live=None, lives=[life(HOUR, seen=0)]))
     assert item.text == "the daemon does not run, it died, last alive a moment ago"
 
 
 def test_without_a_daemon_a_run_whose_process_is_gone_is_told(tmp_path: Path) -> None:
     one = run(tmp_path, began=MINUTE, seen=SECOND)
-    without = partial(picture, tmp_path, daemon=None, said=None, open_runs=[one])
+    without = partial(picture, tmp_path, daemon=None, live=None, open_runs=[one])
     assert "run" not in {item.kind for item in attention(without())}
     assert "run" in {item.kind for item in attention(without(gone={"run_1"}))}
 
@@ -351,7 +349,7 @@ def test_after_a_death_the_daemons_own_log_is_what_to_look_at(tmp_path: Path) ->
 def test_requests_that_a_source_refuses_are_told(tmp_path: Path) -> None:
     at = timestamp(NOW - 2 * MINUTE)
     calm = {"id": "hooks", "refused": 0, "last_refused": None, "refused_why": ""}
-    (item,) = attention(picture(tmp_path, said={"sources": [calm, refusing(at)]}))
+    (item,) = attention(picture(tmp_path, live=live_of_document({"sources": [calm, refusing(at)]})))
     assert item.text == "github: 5 requests were refused, the last 2m ago: Invalid signature"
     assert (item.kind, item.command) == ("refused", "orgloop inspect source github")
 
@@ -361,7 +359,7 @@ def test_a_logger_that_fails_is_told(tmp_path: Path) -> None:
         {"name": "file-log", "failures": 3, "error": "OSError: no space left"},
         {"name": "fine", "failures": 0, "error": ""},
     ]
-    (item,) = attention(picture(tmp_path, said={"loggers": loggers}))
+    (item,) = attention(picture(tmp_path, live=live_of_document({"loggers": loggers})))
     assert item.text == "logger file-log has failed 3 times: OSError: no space left"
     assert item.command == "orgloop inspect logger file-log"
 
@@ -374,7 +372,7 @@ def test_what_the_daemon_says_of_itself_is_told(tmp_path: Path) -> None:
             "janitor": {"at": "2027-01-14T07:00:00.000Z", "times": 9, "error": "long ago"},
         },
     }
-    closed, broken = attention(picture(tmp_path, said=said))
+    closed, broken = attention(picture(tmp_path, live=live_of_document(said)))
     assert closed.text == "actor notify cannot be opened, its work waits: the token is not valid"
     assert (closed.command, closed.urgent) == ("orgloop inspect actor notify", True)
     assert broken.text == "dispatcher broke 2 times, 1h ago: KeyError: 'x'"
@@ -388,3 +386,78 @@ def test_in_the_projects_directory_no_command_names_it(
     monkeypatch.chdir(tmp_path / "sops")
     assert start_command(str(tmp_path)) == "orgloop start --daemon"
     assert start_command("/srv/my org") == "orgloop start --daemon --config '/srv/my org'"
+
+
+def refused(times: int, ago: int) -> Live:
+    return Live(refused={"github": Occurrences(times=times, at=NOW - ago, why="Invalid signature")})
+
+
+@pytest.mark.parametrize(
+    ("times", "ago", "told"),
+    [
+        (1, MINUTE, True),
+        (1, 2 * HOUR, False),
+        (2, 2 * HOUR, False),
+        (3, 2 * HOUR, True),
+        (3, 13 * HOUR, False),
+    ],
+)
+def test_one_refused_request_is_no_alarm_for_long(times: int, ago: int, told: bool, tmp_path: Path) -> None:
+    assert bool(attention(picture(tmp_path, live=refused(times, ago)))) is told
+
+
+def test_what_was_dismissed_is_told_again_once_it_happens_again(tmp_path: Path) -> None:
+    seen = picture(tmp_path, live=refused(5, MINUTE))
+    (item,) = attention(seen)
+    assert item.as_json()["dismissible"] is True
+    assert attention(replace(seen, dismissed={item.id: NOW})) == []
+    assert attention(replace(seen, dismissed={item.id: NOW - 2 * MINUTE})) == [item]
+
+
+def test_what_still_is_so_cannot_be_dismissed(tmp_path: Path) -> None:
+    seen = picture(tmp_path, backlog=[backlog(State.DEAD, reason="rejected")])
+    (item,) = attention(seen)
+    assert attention(replace(seen, dismissed={item.id: NOW})) == [item]
+
+
+def test_a_paused_actor_is_told_at_once_with_the_command_that_helps(tmp_path: Path) -> None:
+    waits = [pending(HOUR)]
+    (item,) = attention(picture(tmp_path, actors=[actor(SECOND)], backlog=waits))
+    assert (item.kind, item.urgent, item.command) == ("paused", False, "orgloop inspect actor engineer")
+    login = replace(actor(SECOND).pause, reason="not logged in; type `claude auth login`")  # type: ignore[type-var]
+    (item,) = attention(picture(tmp_path, actors=[replace(actor(SECOND), pause=login)]))
+    assert (item.urgent, item.command) == (True, "claude auth login")
+
+
+def test_a_journal_that_cannot_be_written_is_urgent_and_an_error(tmp_path: Path) -> None:
+    full = picture(tmp_path, live=Live(journal_fault="the disk is full"))
+    (item,) = attention(full)
+    assert (full.health, item.kind, item.urgent, item.command) == ("error", "journal", True, "orgloop doctor")
+    assert "the disk is full" in item.text
+
+
+@pytest.mark.parametrize(("room", "told"), [(None, []), (1 << 40, []), (1 << 25, [False]), (1 << 20, [True])])
+def test_little_room_on_the_disk_is_told(room: int | None, told: list[bool], tmp_path: Path) -> None:
+    assert [one.urgent for one in attention(picture(tmp_path, room=room))] == told
+
+
+HEALTH: list[tuple[dict[str, Any], str]] = [
+    ({}, "ok"),
+    ({"daemon": None, "live": None}, "stopped"),
+    ({"live": None, "fault": "no answer"}, "error"),
+    ({"sources": [source(0)]}, "ok"),
+    ({"sources": [source(1)]}, "degraded"),
+    ({"sources": [source(5)]}, "error"),
+    ({"actors": [actor(SECOND)]}, "degraded"),
+    ({"live": Live(not_open={"notify": "no token"})}, "degraded"),
+]
+
+
+@pytest.mark.parametrize(("given", "health"), HEALTH)
+def test_health_is_one_word(given: dict[str, Any], health: str, tmp_path: Path) -> None:
+    assert picture(tmp_path, **given).health == health
+
+
+def test_a_source_without_an_event_is_healthy_while_a_daemon_listens_and_unknown_else() -> None:
+    new = Source(id="hooks", connector="webhook", row=None)
+    assert (new.health, replace(new, heard=False).health) == ("healthy", "unknown")

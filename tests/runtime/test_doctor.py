@@ -15,6 +15,7 @@ from orgloop.errors import JournalDamaged
 from orgloop.journal.model import AppliedRow, DaemonRow
 from orgloop.operations import doctor
 from orgloop.operations.doctor import Examination, Finding, Patient, examine
+from orgloop.operations.status.live import Live
 from orgloop.plugin import (
     ActorKind,
     CheckResult,
@@ -120,6 +121,7 @@ async def examined(
     port: int = 0,
     daemon: DaemonInfo | None = None,
     reader: Any = None,
+    live: Live | None = None,
 ) -> Examination:
     (root / "orgloop.yaml").write_text(text)
     registry = Registry.of(connector("probe", check))
@@ -134,6 +136,7 @@ async def examined(
                 port=port,
                 daemon=daemon,
                 reader=reader,
+                live=live,
                 clock=Clock(),
                 http=http,
             )
@@ -396,3 +399,17 @@ async def test_it_leaves_no_trace(tmp_path: Path, home: Path) -> None:
     before = state()
     await examined(tmp_path, home)
     assert state() == before
+
+
+async def test_a_journal_that_cannot_be_written_is_an_error(tmp_path: Path, home: Path) -> None:
+    found = await examined(tmp_path, home, live=Live(journal_fault="the disk is full"))
+    assert one(found, "home", "journal").status is CheckStatus.ERROR
+    assert found.status == "error"
+
+
+@pytest.mark.parametrize(("room", "status"), [(1 << 25, CheckStatus.WARNING), (1 << 20, CheckStatus.ERROR)])
+async def test_little_room_on_the_disk_shows(
+    room: int, status: CheckStatus, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Home, "room", room)
+    assert one(await examined(tmp_path, home), "home", "disk").status is status

@@ -136,6 +136,10 @@ def organization(root: Path) -> Organization:
         file=root / "orgloop.yaml",
         sources={one.id: one for one in sources},
         actors={"target": target},
+        snapshot={
+            "sources": {one.id: {"connector": one.connector} for one in sources},
+            "actors": {"target": {"connector": "fake"}},
+        },
         routes=[
             route("all-hooks"),
             route(

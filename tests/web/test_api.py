@@ -12,7 +12,7 @@ import pytest
 
 from orgloop.config.model import Organization
 from orgloop.core.happening import Rejected
-from orgloop.errors import JournalError
+from orgloop.errors import JournalError, JournalUnavailable
 from orgloop.journal.sqlite import SqliteReader
 from orgloop.runtime.engine import Runtime
 from orgloop.web.readings import MOST_WAITING
@@ -72,6 +72,8 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
         "waiting_accepts": "int",
         "not_open": "dict",
         "troubles": "dict",
+        "journal_fault": "str",
+        "attention": "list",
     }
     assert (body["health"], body["running"], body["http_port"]) == ("ok", True, acme.server.port)
     assert (body["version"], body["project"]) == ("1.2.3", PROJECT)
@@ -554,6 +556,26 @@ async def test_health_says_whether_events_can_be_taken(acme: Daemon, monkeypatch
         "the disk is full",
     )
     monkeypatch.undo()
+
+
+async def test_a_journal_that_cannot_be_written_is_told_everywhere(
+    acme: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(_: Any) -> Any:
+        raise JournalUnavailable("the disk is full")
+
+    # A sign of life is a small commit, and may find room where an event does not.
+    monkeypatch.setattr(acme.journal, "accept", full)
+    assert (await acme.post("/webhook/hooks", {"n": 1}))[0] == 503
+    _, body = await acme.get("/api/status")
+    assert (body["health"], body["journal_fault"]) == ("error", "the disk is full")
+    assert [(one["kind"], one["urgent"]) for one in body["attention"]] == [("journal", True)]
+    assert (await acme.get("/api/health"))[0] == 503
+    text = (await acme.whole("GET", "/api/metrics"))[2]
+    assert "orgloop_journal_writable 0.0" in str(text)
+    monkeypatch.undo()
+    assert (await acme.post("/webhook/hooks", {"n": 2}))[0] == 200
+    assert (await acme.get("/api/status"))[1]["health"] == "ok"
 
 
 async def test_questions_beyond_measure_hear_503(acme: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

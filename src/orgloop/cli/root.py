@@ -87,6 +87,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("emit", "emit", "Send an event"),
         ("dead", "dead", "Work that failed for good: look, try again, discard"),
         ("held", "held", "Work that waits for a person: look, release, discard"),
+        ("dismiss", "dismiss", "Take off the list of status what you have seen"),
         ("hook", "hook", "Hand on what the hook of an agent says"),
     ),
     "": (("version", "version", "Print versions"),),

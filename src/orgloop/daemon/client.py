@@ -11,6 +11,7 @@ from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoop
 
 if TYPE_CHECKING:
     from orgloop.config.findings import Finding
+    from orgloop.operations.status.live import Live
     from orgloop.project.home import DaemonInfo, Home
 
 PATIENCE: Final = 30.0
@@ -186,11 +187,13 @@ class Client:
                 return DaemonError(message, hint=hint, broke=status != 503)
 
 
-def overview_of(home: Home) -> tuple[Mapping[str, Any] | None, str]:
-    """What the home's daemon says of itself, or why it does not."""
+def live_of_home(home: Home) -> tuple[Live | None, str]:
+    """What the home's daemon knows of itself, or why it does not answer."""
+    from orgloop.operations.status.live import live_of_document
+
     try:
         client = Client.of_home(home)
-        return (client.overview(GLANCE), "") if client is not None else (None, "")
+        return (live_of_document(client.overview(GLANCE)), "") if client is not None else (None, "")
     except DaemonError as exc:
         return None, exc.message
 

@@ -20,6 +20,7 @@ from orgloop.daemon.spool import keep_taking
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import open_journal, open_reader
 from orgloop.operations.doctor import Patient, examine
+from orgloop.operations.status.live import live_of
 from orgloop.operations.version import version_of
 from orgloop.plugin.registry import Registry
 from orgloop.project.home import DaemonInfo, Home, mark_of, port_of, running_daemon, wanted_port
@@ -167,6 +168,7 @@ async def _doctor(runtime: Runtime, place: Place, reader: Reader) -> Mapping[str
                 port=wanted_port(place.environ),
                 daemon=running_daemon(place.home),
                 reader=reader,
+                live=live_of(runtime, await runtime.journal_fault()),
                 clock=runtime.clock,
                 http=http,
             )

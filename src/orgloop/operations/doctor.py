@@ -19,7 +19,10 @@ from orgloop.core.units import humanize
 from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import MINIMUM, is_current, sqlite_version
+from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.ownership import earlier_project
+from orgloop.operations.status.live import Live
+from orgloop.operations.words import one_line
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.project.home import PORT, DaemonInfo, Home
@@ -77,7 +80,8 @@ class Examination:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patient:
-    """What is looked at. `daemon` serves the home now, `reader` reads its journal, if there are any."""
+    """What is looked at. `daemon` serves the home now, `live` is what it knows of itself, `reader` reads the
+    home's journal, if there are any."""
 
     loaded: Loaded
     registry: Registry
@@ -86,6 +90,7 @@ class Patient:
     port: int
     daemon: DaemonInfo | None
     reader: Reader | None
+    live: Live | None
     clock: Clock
     http: Http
 
@@ -103,6 +108,7 @@ def _still(patient: Patient) -> list[Finding]:
     return [
         *_dependencies(patient),
         *_home(patient.home),
+        *_room(patient),
         *_daemon(patient),
         *_journal(patient),
         *_config(patient.loaded),
@@ -171,6 +177,21 @@ def _home(home: Home) -> list[Finding]:
                 )
             )
     return lines or [_line("home", str(home.path), CheckStatus.OK, "only its owner may enter")]
+
+
+def _room(patient: Patient) -> list[Finding]:
+    """Whether the journal can be written: by what the daemon found, and by what is left on the disk."""
+    fault, room = patient.live.journal_fault if patient.live is not None else "", patient.home.room
+    lines = []
+    if fault:
+        detail = f"cannot be written, so no event is taken: {one_line(fault)}"
+        hint = f"free some space, and make {patient.home.path} writable; then it goes on by itself"
+        lines.append(_line("home", "journal", CheckStatus.ERROR, detail, hint=hint))
+    if room is not None and room < LITTLE_ROOM:
+        status = CheckStatus.ERROR if room < LITTLE_ROOM // 10 else CheckStatus.WARNING
+        detail = f"{room >> 20} MB are left on the disk of {patient.home.path}"
+        lines.append(_line("home", "disk", status, detail, hint="free some space"))
+    return lines
 
 
 def _daemon(patient: Patient) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from orgloop.config.model import Organization
 from orgloop.core.delivery import FINISHED, State
@@ -12,13 +12,10 @@ from orgloop.core.match import When
 from orgloop.core.record import timestamp
 from orgloop.core.units import format_duration
 from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow
+from orgloop.operations.health import source_health as health_of_source
 from orgloop.plugin import Poller
-from orgloop.runtime.intake.sources import Later
 from orgloop.runtime.support.counters import Refusals
 from orgloop.runtime.wiring import Route, SourcePart
-
-UNHEALTHY_AFTER = 5
-"""Failures in a row after which a source counts as unhealthy."""
 
 
 def when(at: int | None) -> str | None:
@@ -26,7 +23,17 @@ def when(at: int | None) -> str | None:
     return None if at is None else timestamp(at)
 
 
-def later(told: Later | None) -> dict[str, Any] | None:
+class Told(Protocol):
+    """That a source was told to come later, and why."""
+
+    @property
+    def until(self) -> int: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
+def later(told: Told | None) -> dict[str, Any] | None:
     """That a source was told to come later; None if it was not."""
     return None if told is None else {"until": timestamp(told.until), "reason": told.reason}
 
@@ -139,24 +146,17 @@ def run(row: RunRow) -> dict[str, Any]:
     }
 
 
-def source_status(row: SourceRow | None) -> str:
-    """healthy, degraded after a failed poll, unhealthy after several in a row."""
-    if row is None or row.errors == 0:
-        return "healthy"
-    return "degraded" if row.errors < UNHEALTHY_AFTER else "unhealthy"
-
-
 def source_health(id: str, row: SourceRow | None) -> dict[str, Any]:
     """A source's health. `circuitOpen`: it failed so often that its polls are far apart."""
     return {
         "sourceId": id,
-        "status": source_status(row),
+        "status": health_of_source(row),
         "lastSuccessfulPoll": when(row.last_success) if row else None,
         "lastPollAttempt": when(row.last_poll) if row else None,
         "consecutiveErrors": row.errors if row else 0,
         "lastError": (row.error or None) if row else None,
         "totalEventsEmitted": row.events if row else 0,
-        "circuitOpen": source_status(row) == "unhealthy",
+        "circuitOpen": health_of_source(row) == "unhealthy",
     }
 
 
@@ -165,7 +165,7 @@ def source_line(part: SourcePart, row: SourceRow | None, refusals: Refusals | No
     return {
         "id": part.spec.id,
         "connector": part.spec.connector,
-        "status": source_status(row),
+        "status": health_of_source(row),
         "event_count": row.events if row else 0,
         "last_event": when(row.last_event) if row else None,
         "refused": refusals.times if refusals else 0,

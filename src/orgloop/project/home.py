@@ -77,6 +77,19 @@ class Home:
     def spool(self) -> Path:
         return self.path / "spool"
 
+    @property
+    def dismissed(self) -> Path:
+        return self.path / "dismissed.json"
+
+    @property
+    def room(self) -> int | None:
+        """Bytes that are left on its disk; None if the system does not say."""
+        try:
+            found = os.statvfs(self.path)
+        except OSError:
+            return None
+        return found.f_bavail * found.f_frsize
+
     def ensure(self) -> None:
         """Create it, for its owner only. Raises OrgLoopError."""
         with self.writing():

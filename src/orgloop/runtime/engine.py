@@ -56,6 +56,10 @@ DRAIN: Final = 0.7
 """Seconds that wakes in flight get at a stop before they are handed back."""
 
 
+PROBE: Final = 5.0
+"""Seconds that a commit may take before the journal counts as not writable."""
+
+
 class Runtime:
     """One project at work in one home.
 
@@ -175,6 +179,22 @@ class Runtime:
             await self.sources.use(new)
             self._errands.run("closing replaced actors", self._retire(retired))
             return moved
+
+    async def journal_fault(self) -> str:
+        """Why nothing can be committed now; empty if it can. Writes this daemon's sign of life to find out.
+
+        An event that was refused lately counts, too: on a full disk a small commit may still find room.
+        """
+        if fault := self.intake.fault:
+            return fault
+        try:
+            async with asyncio.timeout(PROBE):
+                await self.journal.beat(self.life())
+        except TimeoutError:
+            return f"a commit takes longer than {PROBE:g} s"
+        except JournalError as exc:
+            return exc.message
+        return ""
 
     async def operate(self, delivery_id: str, happening: Released | Retried | Discarded) -> Move:
         """What a person decided about a delivery. Raises NotFound, or Conflict if it cannot be done now."""

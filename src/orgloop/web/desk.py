@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from orgloop.errors import JournalError
 from orgloop.runtime.engine import Runtime
 from orgloop.web.readings import Readings
-
-PROBE: Final = 5.0
-"""Seconds that a commit may take before the journal counts as not writable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,14 +66,3 @@ class Desk:
         """The doctor's report, one at a time: it asks other systems."""
         async with self.examining:
             return await self.hands.doctor()
-
-    async def journal_fault(self) -> str:
-        """Why nothing can be committed now; empty if it can. Writes the daemon's sign of life to find out."""
-        try:
-            async with asyncio.timeout(PROBE):
-                await self.runtime.journal.beat(self.runtime.life())
-        except TimeoutError:
-            return f"a commit takes longer than {PROBE:g} s"
-        except JournalError as exc:
-            return exc.message
-        return ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +21,13 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from orgloop.core.delivery import FINISHED, State
+from orgloop.operations.status.item import Item
+from orgloop.operations.status.status import Status
 from orgloop.runtime.support.counters import BUCKETS, Times
 from orgloop.web.answers import plain_answer
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call
-from orgloop.web.overview import Facts, gather
+from orgloop.web.overview import Facts, gather, look
 
 
 async def metrics(desk: Desk, call: Call) -> web.Response:
@@ -36,9 +39,10 @@ async def metrics(desk: Desk, call: Call) -> web.Response:
 async def answer(desk: Desk) -> web.Response:
     """All metrics, as a whole response."""
     facts = await desk.readings.ask(gather)
+    seen, items = await look(desk)
     size = await asyncio.to_thread(_size, desk.runtime.home.journal)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(desk=desk, facts=facts, journal_bytes=size))
+    registry.register(Snapshot(desk=desk, facts=facts, seen=seen, items=items, journal_bytes=size))
     ProcessCollector(registry=registry)
     return plain_answer(generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -49,6 +53,8 @@ class Snapshot(Collector):
 
     desk: Desk
     facts: Facts
+    seen: Status
+    items: Sequence[Item]
     journal_bytes: int
 
     def collect(self) -> Iterator[Metric]:
@@ -67,6 +73,16 @@ class Snapshot(Collector):
         yield _gauge("orgloop_journal_bytes", "Size of the journal's files.", self.journal_bytes)
         yield _gauge("orgloop_accepts_waiting", "Events that wait for their commit.", runtime.journal.waiting)
         yield _gauge("orgloop_wakes_in_flight", "Actors that are being woken.", runtime.dispatcher.in_flight)
+        health = GaugeMetricFamily("orgloop_health", "1 for how it is, 0 else.", labels=["health"])
+        for word in ("ok", "degraded", "error"):
+            health.add_metric([word], float(self.seen.health == word))
+        yield health
+        writable = self.seen.live is not None and not self.seen.live.journal_fault
+        yield _gauge("orgloop_journal_writable", "1 if events can be accepted.", float(writable))
+        needs = GaugeMetricFamily("orgloop_attention", "Things that need a person.", labels=["kind"])
+        for kind, count in Counter(item.kind for item in self.items).items():
+            needs.add_metric([kind], count)
+        yield needs
         paused = sum(row.actor in runtime.wiring.actors for row in self.facts.pauses)
         yield _gauge("orgloop_actors_paused", "Actors that nobody answers for.", paused)
 

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from orgloop.core.delivery import State
+from orgloop.core.units import HOUR
 from orgloop.journal.model import PauseRow, SourceRow
 from orgloop.journal.protocols import Reader
 from orgloop.operations import shapes
+from orgloop.operations.status.attention import attention
+from orgloop.operations.status.item import Item
+from orgloop.operations.status.live import live_of
+from orgloop.operations.status.status import Status
+from orgloop.operations.status.status import status as status_of
+from orgloop.project.home import DaemonInfo
 from orgloop.web.answers import json_answer
 from orgloop.web.desk import Desk
 from orgloop.web.endpoint import Call
+
+LATELY: Final = 12 * HOUR
+"""Milliseconds back to which what has happened is told."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,17 +53,6 @@ def gather(reader: Reader) -> Facts:
     )
 
 
-def health(desk: Desk, facts: Facts) -> str:
-    """`error` if a source fails again and again, `degraded` if one begins to, or an actor or logger fails."""
-    states = {shapes.source_status(facts.sources.get(id)) for id in desk.runtime.wiring.sources}
-    if "unhealthy" in states:
-        return "error"
-    failing = any(thread.failures for thread in desk.runtime.observer.threads)
-    paused = any(row.actor in desk.runtime.wiring.actors for row in facts.pauses)
-    closed = bool(desk.runtime.actors.failing)
-    return "degraded" if "degraded" in states or failing or paused or closed else "ok"
-
-
 def module_status(desk: Desk, facts: Facts) -> dict[str, Any]:
     """The project, as what was once one module of several."""
     wiring = desk.runtime.wiring
@@ -68,15 +67,39 @@ def module_status(desk: Desk, facts: Facts) -> dict[str, Any]:
     }
 
 
+async def look(desk: Desk) -> tuple[Status, Sequence[Item]]:
+    """How everything is, as `orgloop status` has it, and what needs a person."""
+    runtime, fault = desk.runtime, await desk.runtime.journal_fault()
+    live, life = live_of(runtime, fault), runtime.life()
+    daemon = DaemonInfo(
+        pid=desk.pid,
+        started_at=life.started_at,
+        port=desk.port,
+        project=desk.module,
+        root=str(runtime.organization.root),
+        version=desk.version,
+    )
+
+    def read(reader: Reader) -> tuple[Status, Sequence[Item]]:
+        seen = status_of(
+            reader, live, home=runtime.home, daemon=daemon, since=life.last_seen - LATELY, now=life.last_seen
+        )
+        return seen, attention(seen)
+
+    return await desk.readings.ask(read)
+
+
 async def status(desk: Desk, call: Call) -> Any:
     """How everything is, on one page."""
     call.parameters.finish()
     facts = await desk.readings.ask(gather)
+    seen, items = await look(desk)
     module = module_status(desk, facts)
     del module["health"]
-    sources = desk.runtime.sources
+    live = seen.live
+    assert live is not None
     return {
-        "health": health(desk, facts),
+        "health": seen.health,
         "running": True,
         "pid": desk.pid,
         "uptime_ms": desk.uptime_ms,
@@ -86,33 +109,29 @@ async def status(desk: Desk, call: Call) -> Any:
         "modules": [module],
         "sources": [
             shapes.source_line(part, facts.sources.get(id), desk.runtime.tally.refusals.get(id))
-            | {
-                "next_poll": shapes.when(sources.next_polls.get(id)),
-                "later": shapes.later(sources.later.get(id)),
-            }
+            | {"next_poll": shapes.when(live.next_polls.get(id)), "later": shapes.later(live.later.get(id))}
             for id, part in desk.runtime.wiring.sources.items()
         ],
         "paused": [shapes.pause(row) for row in facts.pauses],
-        "waits": dict(desk.runtime.dispatcher.waits),
-        "loggers": [
-            {"name": thread.spec.name, "failures": thread.failures, "error": thread.last_error}
-            for thread in desk.runtime.observer.threads
-        ],
-        "not_open": dict(desk.runtime.actors.failing),
+        "waits": dict(live.waits),
+        "loggers": [asdict(one) for one in live.loggers],
+        "not_open": dict(live.not_open),
         "troubles": {
-            name: {"at": shapes.when(one.at), "times": one.times, "error": one.error}
-            for name, one in desk.runtime.supervisor.troubles.items()
+            name: {"at": shapes.when(one.at), "times": one.times, "error": one.why}
+            for name, one in live.troubles.items()
         },
         "deliveries": facts.deliveries,
         "open_runs": facts.deliveries[State.STARTED],
-        "waiting_accepts": desk.runtime.journal.waiting,
+        "waiting_accepts": live.waiting_accepts,
+        "journal_fault": live.journal_fault,
+        "attention": [item.as_json() for item in items],
     }
 
 
 async def liveness(desk: Desk, call: Call) -> Any:
     """200 if events can be taken, else 503."""
     call.parameters.finish()
-    fault = await desk.journal_fault()
+    fault = await desk.runtime.journal_fault()
     content = {
         "ok": not fault,
         "journal_writable": not fault,

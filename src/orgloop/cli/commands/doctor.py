@@ -55,6 +55,7 @@ def command(app: App) -> int:
 
 
 async def _examine(app: App) -> Examination:
+    from orgloop.daemon.client import live_of_home
     from orgloop.operations.doctor import Patient, examine
     from orgloop.project.home import running_daemon, wanted_port
     from orgloop.runtime.support.clock import SystemClock
@@ -70,6 +71,7 @@ async def _examine(app: App) -> Examination:
             port=wanted_port(app.environ),
             daemon=running_daemon(app.home),
             reader=reader,
+            live=live_of_home(app.home)[0],
             clock=SystemClock(),
             http=http,
         )

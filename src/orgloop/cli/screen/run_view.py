@@ -55,7 +55,7 @@ def show_run(app: App, reader: Reader, run: RunRow, now: int) -> None:
 
 def is_gone(app: App, run: RunRow) -> bool:
     """Whether its process has ended, and no daemon is there to take note."""
-    from orgloop.operations.status.picture import gone_runs
+    from orgloop.operations.status.status import gone_runs
     from orgloop.project.home import running_daemon
 
     return run.ended_at is None and running_daemon(app.home) is None and bool(gone_runs([run]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from orgloop.cli.screen.run_view import says
 from orgloop.cli.screen.words import WORKING, from_home, run_line, wrapped
 from orgloop.core.units import humanize
 from orgloop.operations.status.attention import unheard
-from orgloop.operations.status.needs import Item
+from orgloop.operations.status.item import Item
 from orgloop.operations.status.stuck import last_sign
 from orgloop.operations.words import age, ago, counted, dollars, one_line, short_moment
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from orgloop.journal.model import RunRow
-    from orgloop.operations.status.picture import Actor, Picture, Route, Source
+    from orgloop.operations.status.status import Actor, Route, Source, Status
 
     Row = list[str | Text]
 
@@ -35,18 +36,18 @@ _HEALTH: Final = {"healthy": "green", "degraded": "yellow", "unhealthy": "red", 
 
 
 class Morning:
-    """Draws one picture. `since` is what the person asked for."""
+    """Draws one seen. `since` is what the person asked for."""
 
-    def __init__(self, out: Output, picture: Picture, items: Sequence[Item], since: str) -> None:
+    def __init__(self, out: Output, seen: Status, items: Sequence[Item], since: str) -> None:
         self._out = out
-        self._picture = picture
+        self._seen = seen
         self._items = items
         self._since = since
 
     def show(self) -> None:
         """Print it."""
         self._head()
-        if self._picture.applied is None and self._picture.daemon is None:
+        if self._seen.applied is None and self._seen.daemon is None:
             return
         self._sources()
         self._actors()
@@ -58,24 +59,24 @@ class Morning:
     # --- what runs ------------------------------------------------------------------------------
 
     def _head(self) -> None:
-        out, picture = self._out, self._picture
-        name = out.style(picture.project, "bold")
-        daemon = picture.daemon
-        if daemon is not None and picture.said is not None:
+        out, seen = self._out, self._seen
+        name = out.style(seen.project, "bold")
+        daemon = seen.daemon
+        if daemon is not None and seen.live is not None:
             url = f"http://127.0.0.1:{daemon.port}"
-            since = f"up {humanize(picture.uptime)}"
+            since = f"up {humanize(seen.uptime)}"
             out.line(f"{out.style(ALIVE, 'green')} {name}  {since} · {url} · pid {daemon.pid}")
         elif daemon is not None:
             out.line(f"{out.style(ALIVE, 'red')} {name}  runs (pid {daemon.pid}), but does not answer")
-        elif picture.holder:
-            out.line(f"{out.style(GONE, 'yellow')} {name}  the journal is held by {picture.holder}".rstrip())
-        elif picture.applied is not None:
+        elif seen.holder:
+            out.line(f"{out.style(GONE, 'yellow')} {name}  the journal is held by {seen.holder}".rstrip())
+        elif seen.applied is not None:
             out.line(f"{out.style(GONE, 'red')} {name}  does not run")
         else:
-            out.line(f"{out.style(GONE, 'dim')} nothing has run in {out.path(picture.home.path)} yet")
+            out.line(f"{out.style(GONE, 'dim')} nothing has run in {out.path(seen.home.path)} yet")
             out.line("  begin with: orgloop init, then orgloop start")
             return
-        where = f"{from_home(picture.root)} · home {from_home(picture.home.path)}"
+        where = f"{from_home(seen.root)} · home {from_home(seen.home.path)}"
         out.line(out.style(f"  {where}", "dim"))
 
     def _heading(self, text: str, more: str = "") -> None:
@@ -101,10 +102,10 @@ class Morning:
             Column(name="next poll"),
             Column(name="error", flexible=True, from_width=100),
         ]
-        self._table(columns, [self._source(source) for source in self._picture.sources])
+        self._table(columns, [self._source(source) for source in self._seen.sources])
 
     def _source(self, source: Source) -> Row:
-        now, row = self._picture.now, source.row
+        now, row = self._seen.now, source.row
         return [
             source.id,
             source.connector,
@@ -125,14 +126,15 @@ class Morning:
             Column(name="dead", right=True),
             Column(name="", flexible=True),
         ]
-        self._table(columns, [self._actor(actor) for actor in self._picture.actors])
+        self._table(columns, [self._actor(actor) for actor in self._seen.actors])
 
     def _actor(self, actor: Actor) -> Row:
         pause = actor.pause
         # Not how long: some of that time no daemon may have run, and nobody tried.
-        since = short_moment(pause.since, self._picture.now) if pause else ""
+        since = short_moment(pause.since, self._seen.now) if pause else ""
         paused = f"paused since {since}: {one_line(pause.reason)}" if pause else ""
-        waits = (self._picture.said or {}).get("waits", {}).get(actor.id, "") if actor.waiting else ""
+        reasons = [one for one in actor.reasons if not (paused and one.startswith("paused"))]
+        told = "; ".join([*([paused] if paused else []), *reasons])
         return [
             actor.id,
             actor.connector,
@@ -140,11 +142,11 @@ class Morning:
             _number(actor.waiting, "yellow"),
             _number(actor.counts.get("held", 0), "red", hide=True),
             _number(actor.counts.get("dead", 0), "red", hide=True),
-            _styled(paused, "red") if paused else _styled(one_line(waits), "dim"),
+            _styled(told, "red" if paused else "dim"),
         ]
 
     def _routes(self) -> None:
-        routes: Sequence[Route] = self._picture.routes
+        routes: Sequence[Route] = self._seen.routes
         if len(routes) > MOST_ROUTES:
             lately = sorted(routes, key=lambda route: route.last_fired or 0, reverse=True)
             routes = lately[:MOST_ROUTES]
@@ -155,20 +157,20 @@ class Morning:
             Column(name="last"),
         ]
         self._table(columns, [self._route(route) for route in routes])
-        self._rest(len(self._picture.routes) - len(routes), "route", "orgloop routes")
+        self._rest(len(self._seen.routes) - len(routes), "route", "orgloop routes")
 
     def _route(self, route: Route) -> Row:
         return [
             route.name,
             f"{route.source} → {route.actor}",
             _number(route.fired, ""),
-            ago(route.last_fired, self._picture.now) if route.last_fired else "",
+            ago(route.last_fired, self._seen.now) if route.last_fired else "",
         ]
 
     # --- what happened --------------------------------------------------------------------------
 
     def _at_work(self) -> None:
-        runs = [run for run in self._picture.open_runs if run.id not in self._picture.gone]
+        runs = [run for run in self._seen.open_runs if run.id not in self._seen.gone]
         if not runs:
             return
         self._heading("At work", counted(len(runs), "run"))
@@ -183,17 +185,17 @@ class Morning:
         self._rest(len(runs) - MOST, "run", "orgloop runs")
 
     def _working(self, run: RunRow) -> Row:
-        lasted = age(run.started_at, self._picture.now)
+        lasted = age(run.started_at, self._seen.now)
         return [_styled(WORKING, "cyan"), run.actor, run.route, lasted, self._says(run)]
 
     def _says(self, run: RunRow) -> str:
-        quiet = age(last_sign(run), self._picture.now)
+        quiet = age(last_sign(run), self._seen.now)
         return says(run) or f"nothing for {quiet}"
 
     def _lately(self) -> None:
-        picture = self._picture
-        total, failed = len(picture.ended_runs), len(picture.failed_runs)
-        self._heading(f"Since {short_moment(picture.since, picture.now)}", self._sum(total, failed))
+        seen = self._seen
+        total, failed = len(seen.ended_runs), len(seen.failed_runs)
+        self._heading(f"Since {short_moment(seen.since, seen.now)}", self._sum(total, failed))
         if not total:
             return
         columns = [
@@ -205,11 +207,11 @@ class Morning:
             Column(name="cost", right=True),
             Column(name="result", flexible=True),
         ]
-        done = [run for run in picture.ended_runs if run.outcome == "success"]
-        shown = [*picture.failed_runs[:MOST], *done[:MOST]]
+        done = [run for run in seen.ended_runs if run.outcome == "success"]
+        shown = [*seen.failed_runs[:MOST], *done[:MOST]]
         self._grid(columns, [self._ended(run) for run in shown])
         self._rest(total - len(shown), "run", f"orgloop runs --all --since {self._since}")
-        for item in unheard(picture):
+        for item in unheard(seen):
             self._item(item)
 
     def _sum(self, total: int, failed: int) -> str:
@@ -217,7 +219,7 @@ class Morning:
             return "no run has ended"
         words = [f"{counted(total, 'run')} ended"]
         words += [f"{failed} without success"] if failed else []
-        cost = dollars(self._picture.cost_usd)
+        cost = dollars(self._seen.cost_usd)
         return " · ".join([*words, cost] if cost else words)
 
     def _ended(self, run: RunRow) -> Row:
@@ -225,7 +227,7 @@ class Morning:
         ended = run.ended_at or run.started_at
         return [
             _styled(symbol, style),
-            _styled(short_moment(ended, self._picture.now), "dim"),
+            _styled(short_moment(ended, self._seen.now), "dim"),
             run.actor,
             run.route,
             humanize(ended - run.started_at),
@@ -253,6 +255,8 @@ class Morning:
         for line in more:
             out.line(f"    {line}")
         out.line(f"      {out.style(item.command, 'cyan')}")
+        if item.last is not None:
+            out.line(f"      {out.style(f'or: orgloop dismiss {shlex.quote(item.id)}', 'dim')}")
 
     def _rest(self, count: int, what: str, command: str) -> None:
         if count > 0:
@@ -263,7 +267,7 @@ class Morning:
 def _trouble(source: Source) -> str:
     """Why it was told to come later, or else its last failure."""
     if source.later is not None:
-        return f"told to come later: {source.later['reason']}"
+        return f"told to come later: {source.later.reason}"
     return source.row.error if source.row is not None else ""
 
 

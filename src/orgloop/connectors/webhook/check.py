@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final
@@ -49,26 +50,31 @@ async def reach(url: str, seconds: float = SECONDS) -> CheckResult:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     where = origin(url)
-    tls = ssl.create_default_context() if secure else None
+    writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(
-                parts.hostname, parts.port or (443 if secure else 80), ssl=tls
-            )
-    except TimeoutError:
-        return _unreachable(where, f"no connection within {seconds:g} s")
-    except OSError as exc:
-        return _unreachable(where, str(exc))
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port or (443 if secure else 80))
+            if secure:
+                await writer.start_tls(ssl.create_default_context(), server_hostname=parts.hostname)
+    except (TimeoutError, OSError) as exc:
+        # A target that is down comes back by itself; a wrong name, or a target without TLS, does not.
+        lasts = writer is not None or isinstance(exc, socket.gaierror)
+        if writer is not None:
+            writer.transport.abort()
+        timed_out = isinstance(exc, TimeoutError)
+        return _unreachable(
+            where, f"no connection within {seconds:g} s" if timed_out else str(exc), lasts=lasts
+        )
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return CheckResult(name="target", status=CheckStatus.OK, detail=f"{where} takes connections")
 
 
-def _unreachable(where: str, reason: str) -> CheckResult:
+def _unreachable(where: str, reason: str, *, lasts: bool) -> CheckResult:
     return CheckResult(
         name="target",
-        status=CheckStatus.ERROR,
+        status=CheckStatus.ERROR if lasts else CheckStatus.WARNING,
         detail=f"{where} cannot be reached: {reason}",
         hint="check `url`, and whether the target runs; wakes wait for it",
     )

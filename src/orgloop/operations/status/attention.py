@@ -2,130 +2,174 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from orgloop.core.units import MINUTE, SECOND, humanize
+from orgloop.core.units import HOUR, MINUTE, SECOND, humanize
+from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.status import stuck
-from orgloop.operations.status.needs import Item, start_command
+from orgloop.operations.status.dismissed import undismissed
+from orgloop.operations.status.item import Item, start_command
 from orgloop.operations.words import age, ago, counted, one_line, short_moment
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DaemonRow, RunRow
-    from orgloop.operations.status.picture import Picture
+    from orgloop.operations.status.status import Status
 
 PAUSED: Final = 20 * SECOND
-"""How long an actor may be unreachable: longer than a target takes to start again."""
+"""How long an actor may be unreachable until that is urgent: longer than a target takes to start again."""
+
+FEW, LONG_AGO = 3, HOUR
+"""Fewer refused requests than these, the last of them so long ago, need nobody."""
+
 
 SHORTEST_GAP: Final = 10 * MINUTE
 """Somebody who stopped the daemon and started it again knows. What took longer, others want to know, too."""
 
 
-def attention(picture: Picture) -> list[Item]:
-    """Everything that the journal and the daemon know of, what is broken first."""
-    if picture.applied is None and picture.daemon is None:
+def attention(seen: Status) -> list[Item]:
+    """Everything that the journal and the daemon know of and nobody has dismissed, what is broken first."""
+    if seen.applied is None and seen.daemon is None:
         return []
     found = [
-        *_daemon(picture),
-        *_sources(picture),
-        *_actors(picture),
-        *_decisions(picture),
-        *stuck.runs(picture),
-        *stuck.waiting(picture),
-        *_gaps(picture),
-        *_loggers(picture),
-        *_troubles(picture),
+        *_daemon(seen),
+        *_journal(seen),
+        *_sources(seen),
+        *_actors(seen),
+        *_decisions(seen),
+        *stuck.runs(seen),
+        *stuck.waiting(seen),
+        *_gaps(seen),
+        *_loggers(seen),
+        *_troubles(seen),
     ]
-    return sorted(found, key=lambda item: not item.urgent)
+    return sorted(undismissed(found, seen.dismissed), key=lambda item: not item.urgent)
 
 
-def _daemon(picture: Picture) -> Iterator[Item]:
-    if picture.daemon is not None:
-        if picture.said is None:
+def _daemon(seen: Status) -> Iterator[Item]:
+    if seen.daemon is not None:
+        if seen.live is None:
             yield Item(
                 kind="daemon",
-                text=picture.fault or "the daemon does not answer",
+                text=seen.fault or "the daemon does not answer",
                 command="orgloop stop --force",
                 urgent=True,
             )
         return
-    if picture.holder:
+    if seen.holder:
         return
-    last = picture.lives[0] if picture.lives else None
-    waiting = picture.count("pending", "preparing", "running")
+    last = seen.lives[0] if seen.lives else None
+    waiting = seen.count("pending", "preparing", "running")
     behind = f"; {counted(waiting, 'delivery waits', 'deliveries wait')} for it" if waiting else ""
-    how = f", {_ending(last, picture.now)}" if last is not None else ""
+    how = f", {_ending(last, seen.now)}" if last is not None else ""
     yield Item(
         kind="daemon",
         text=f"the daemon does not run{how}{behind}",
-        command=start_command(picture.root),
+        command=start_command(seen.root),
         urgent=True,
         since=_end(last) if last is not None else None,
     )
 
 
-def _sources(picture: Picture) -> Iterator[Item]:
-    for source in picture.sources:
+def _journal(seen: Status) -> Iterator[Item]:
+    """What keeps the journal from being written: now, or soon."""
+    if seen.live is not None and seen.live.journal_fault:
+        refused = counted(seen.live.waiting_accepts, "event waits", "events wait")
+        waits = f"; {refused} for it" if seen.live.waiting_accepts else ""
+        yield Item(
+            kind="journal",
+            text="the journal cannot be written, so every event is refused with 503: "
+            f"{one_line(seen.live.journal_fault)}{waits}",
+            command="orgloop doctor",
+            urgent=True,
+        )
+    if seen.room is not None and seen.room < LITTLE_ROOM:
+        yield Item(
+            kind="disk",
+            text=f"{seen.room >> 20} MB are left on the disk of {seen.home.path}: free some",
+            command=f"df -h {shlex.quote(str(seen.home.path))}",
+            urgent=seen.room < LITTLE_ROOM // 10,
+        )
+
+
+def _sources(seen: Status) -> Iterator[Item]:
+    for source in seen.sources:
         row = source.row
         if row is not None and row.errors:
             times = counted(row.errors, "poll has failed", "polls in a row have failed")
             yield Item(
                 kind="source",
+                name=source.id,
                 text=f"{source.id}: {times}: {one_line(row.error)}",
                 command=f"orgloop inspect source {shlex.quote(source.id)}",
                 urgent=source.health == "unhealthy",
                 since=row.last_success,
                 count=row.errors,
             )
-    yield from _refusals(picture)
+    yield from _refusals(seen)
 
 
-def _refusals(picture: Picture) -> Iterator[Item]:
+def _refusals(seen: Status) -> Iterator[Item]:
     """Requests that were not taken: nothing else would tell of a wrong secret."""
-    for source in (picture.said or {}).get("sources", ()):
-        at = _moment(source.get("last_refused"))
-        if at is None or at < picture.since:
+    for id, refused in (seen.live.refused if seen.live is not None else {}).items():
+        if refused.at < seen.since or (refused.times < FEW and seen.now - refused.at >= LONG_AGO):
             continue
-        times = counted(source["refused"], "request was", "requests were")
-        last, why = ago(at, picture.now), one_line(source["refused_why"])
+        times = counted(refused.times, "request was", "requests were")
         yield Item(
             kind="refused",
-            text=f"{source['id']}: {times} refused, the last {last}: {why}",
-            command=f"orgloop inspect source {shlex.quote(source['id'])}",
-            since=at,
-            count=source["refused"],
+            name=id,
+            text=f"{id}: {times} refused, the last {ago(refused.at, seen.now)}: {one_line(refused.why)}",
+            command=f"orgloop inspect source {shlex.quote(id)}",
+            since=refused.at,
+            count=refused.times,
+            last=refused.at,
         )
 
 
-def _actors(picture: Picture) -> Iterator[Item]:
-    for actor in picture.actors:
+def _actors(seen: Status) -> Iterator[Item]:
+    """At once: its work waits for a person more often than for time."""
+    for actor in seen.actors:
         pause = actor.pause
-        if pause is not None and picture.now - pause.since >= PAUSED:
-            waits = counted(actor.waiting, "delivery waits", "deliveries wait")
-            yield Item(
-                kind="paused",
-                text=f"{actor.id} has not answered since {short_moment(pause.since, picture.now)}, {waits}: "
-                f"{one_line(pause.reason)}",
-                command=f"orgloop inspect actor {shlex.quote(actor.id)}",
-                urgent=True,
-                since=pause.since,
-                count=actor.waiting,
-            )
+        if pause is None:
+            continue
+        waits = counted(actor.waiting, "delivery waits", "deliveries wait")
+        helps = command_in(pause.reason)
+        yield Item(
+            kind="paused",
+            name=actor.id,
+            text=f"{actor.id} has not answered since {short_moment(pause.since, seen.now)}, {waits}: "
+            f"{one_line(pause.reason)}",
+            command=helps or f"orgloop inspect actor {shlex.quote(actor.id)}",
+            urgent=bool(helps) or seen.now - pause.since >= PAUSED,
+            since=pause.since,
+            count=actor.waiting,
+        )
 
 
-def _decisions(picture: Picture) -> Iterator[Item]:
+_TYPE: Final = re.compile(r"\btype `([^`\n]{1,200})`", re.IGNORECASE)
+
+
+def command_in(reason: str) -> str:
+    """The command that a reason tells to type: not logged in; type `claude auth login`. Empty if none."""
+    found = _TYPE.search(one_line(reason))
+    return found[1] if found is not None else ""
+
+
+def _decisions(seen: Status) -> Iterator[Item]:
     """Dead and held work, alike together."""
-    for row in picture.backlog:
+    for row in seen.backlog:
         if row.state not in ("dead", "held"):
             continue
-        example = one_line(picture.examples.get((row.actor, row.route, str(row.state), row.reason), ""))
-        since = short_moment(row.since, picture.now)
+        example = one_line(seen.examples.get((row.actor, row.route, str(row.state), row.reason), ""))
+        since = short_moment(row.since, seen.now)
         words = f"{row.count} {row.state} since {since}: {row.route} → {row.actor}, {row.reason}"
         yield Item(
             kind=str(row.state),
+            name=f"{row.route}:{row.actor}:{row.reason}",
             text=f"{words}: {example}" if example else words,
             command=f"orgloop {row.state} list --route {shlex.quote(row.route)} --reason {row.reason}",
             urgent=row.state == "dead",
@@ -153,44 +197,46 @@ def gaps(lives: Sequence[DaemonRow], since: int) -> list[Gap]:
     return found[::-1]
 
 
-def _gaps(picture: Picture) -> Iterator[Item]:
-    found = gaps(picture.lives, picture.since)
+def _gaps(seen: Status) -> Iterator[Item]:
+    found = gaps(seen.lives, seen.since)
     if not found:
         return
     lasted = humanize(sum(max(0, gap.end - gap.begin) for gap in found))
     died = sum(gap.died for gap in found)
     if len(found) == 1:
-        begin, end = (short_moment(at, picture.now) for at in (found[0].begin, found[0].end))
+        begin, end = (short_moment(at, seen.now) for at in (found[0].begin, found[0].end))
         text = f"no daemon ran from {begin} to {end} ({lasted}){'; it had died' if died else ''}"
     else:
         text = f"no daemon ran {len(found)} times, {lasted} in all"
         text += f"; it had died {counted(died, 'time', 'times')}" if died else ""
-    log = picture.home.logs / "daemon.log"
+    log = seen.home.logs / "daemon.log"
     yield Item(
         kind="gap",
         text=text,
         command="orgloop service logs"
         if died and log.exists() and log.stat().st_size
-        else f"orgloop logs --since {age(found[0].begin, picture.now)}",
+        else f"orgloop logs --since {age(found[0].begin, seen.now)}",
         since=found[0].begin,
         count=len(found),
+        last=found[-1].end,
     )
 
 
-def unheard(picture: Picture) -> Iterator[Item]:
+def unheard(seen: Status) -> Iterator[Item]:
     """Runs that did not come out well, of actors whose end nobody listens to.
 
     They have happened, and nothing that a person types makes them go away: they do not need one.
     """
-    heard = {route.source for route in picture.routes}
+    heard = {route.source for route in seen.routes}
     failed: dict[str, list[RunRow]] = {}
-    for run in picture.ended_runs:
+    for run in seen.ended_runs:
         if run.outcome not in ("", "success") and run.actor not in heard:
             failed.setdefault(run.actor, []).append(run)
     for actor, runs in failed.items():
         newest = max(runs, key=lambda run: run.ended_at or 0)
         yield Item(
             kind="failure",
+            name=actor,
             text=f"{counted(len(runs), 'run')} of {actor} failed, and no route listens to its end",
             command=f"orgloop inspect {newest.id}",
             since=min(run.ended_at or run.started_at for run in runs),
@@ -198,47 +244,44 @@ def unheard(picture: Picture) -> Iterator[Item]:
         )
 
 
-def _loggers(picture: Picture) -> Iterator[Item]:
-    for logger in picture.said.get("loggers", ()) if picture.said is not None else ():
-        if logger["failures"]:
-            times = counted(logger["failures"], "time", "times")
+def _loggers(seen: Status) -> Iterator[Item]:
+    for logger in seen.live.loggers if seen.live is not None else ():
+        if logger.failures:
+            times = counted(logger.failures, "time", "times")
             yield Item(
                 kind="logger",
-                text=f"logger {logger['name']} has failed {times}: {one_line(str(logger['error']))}",
-                command=f"orgloop inspect logger {shlex.quote(logger['name'])}",
-                count=logger["failures"],
+                name=logger.name,
+                text=f"logger {logger.name} has failed {times}: {one_line(logger.error)}",
+                command=f"orgloop inspect logger {shlex.quote(logger.name)}",
+                count=logger.failures,
             )
 
 
-def _troubles(picture: Picture) -> Iterator[Item]:
+def _troubles(seen: Status) -> Iterator[Item]:
     """What the daemon says of itself."""
-    said = picture.said or {}
-    for actor, error in said.get("not_open", {}).items():
+    if seen.live is None:
+        return
+    for actor, error in seen.live.not_open.items():
         yield Item(
             kind="actor",
-            text=f"actor {actor} cannot be opened, its work waits: {one_line(str(error))}",
-            command=f"orgloop inspect actor {shlex.quote(actor)}",
+            name=actor,
+            text=f"actor {actor} cannot be opened, its work waits: {one_line(error)}",
+            command=command_in(error) or f"orgloop inspect actor {shlex.quote(actor)}",
             urgent=True,
         )
-    for name, trouble in said.get("troubles", {}).items():
-        at = _moment(trouble["at"])
-        if at is None or at < picture.since:
+    for name, trouble in seen.live.troubles.items():
+        if trouble.at < seen.since:
             continue
-        times = counted(trouble["times"], "time", "times")
+        times = counted(trouble.times, "time", "times")
         yield Item(
             kind="trouble",
-            text=f"{name} broke {times}, {ago(at, picture.now)}: {one_line(str(trouble['error']))}",
+            name=name,
+            text=f"{name} broke {times}, {ago(trouble.at, seen.now)}: {one_line(trouble.why)}",
             command="orgloop service logs",
-            since=at,
-            count=trouble["times"],
+            since=trouble.at,
+            count=trouble.times,
+            last=trouble.at,
         )
-
-
-def _moment(text: str | None) -> int | None:
-    """Milliseconds since 1970, of what the daemon says."""
-    from datetime import datetime
-
-    return int(datetime.fromisoformat(text).timestamp() * 1000) if text else None
 
 
 def _end(life: DaemonRow) -> int:

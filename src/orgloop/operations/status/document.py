@@ -1,70 +1,73 @@
-"""`orgloop status --json`: the picture as one document."""
+"""`orgloop status --json`: the seen as one document."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orgloop.operations import shapes
 from orgloop.operations.status.attention import gaps, unheard
-from orgloop.operations.status.needs import Item
+from orgloop.operations.status.item import Item
 
 if TYPE_CHECKING:
-    from orgloop.operations.status.picture import Actor, Picture, Route, Source
+    from orgloop.operations.status.status import Actor, Route, Source, Status
 
 
-def document(picture: Picture, items: Sequence[Item]) -> dict[str, Any]:
+def document(seen: Status, items: Sequence[Item]) -> dict[str, Any]:
     """The names that every status has are always there; times are ISO 8601, null for what is not."""
-    daemon = picture.daemon
+    daemon = seen.daemon
     about: dict[str, Any] = {"running": daemon is not None}
     if daemon is not None:
         about |= {
             "pid": daemon.pid,
-            "uptime_ms": picture.uptime,
+            "uptime_ms": seen.uptime,
             "httpPort": daemon.port,
             "version": daemon.version,
-            "answers": picture.said is not None,
-            "fault": picture.fault,
-            "modules": [_module(picture)],
+            "answers": seen.live is not None,
+            "fault": seen.fault,
+            "modules": [_module(seen)],
             "moduleDirectories": {daemon.project: daemon.root},
         }
-    elif picture.holder:
-        about["holder"] = picture.holder
+    elif seen.holder:
+        about["holder"] = seen.holder
     return {
         **about,
-        "project": picture.project,
-        "root": picture.root,
-        "home": str(picture.home.path),
-        "sources": [_source(one) for one in picture.sources],
-        "actors": [_actor(one) for one in picture.actors],
-        "routes": [_route(one) for one in picture.routes],
-        "loggers": list(picture.said.get("loggers", ())) if picture.said is not None else None,
-        "runs": [shapes.run(run) | {"alive": run.id not in picture.gone} for run in picture.open_runs],
+        "health": seen.health,
+        "project": seen.project,
+        "root": seen.root,
+        "home": str(seen.home.path),
+        "sources": [_source(one) for one in seen.sources],
+        "actors": [_actor(one) for one in seen.actors],
+        "routes": [_route(one) for one in seen.routes],
+        "loggers": [asdict(one) for one in seen.live.loggers] if seen.live is not None else None,
+        "journal_fault": seen.live.journal_fault if seen.live is not None else None,
+        "runs": [shapes.run(run) | {"alive": run.id not in seen.gone} for run in seen.open_runs],
         "since": {
-            "from": shapes.when(picture.since),
-            "ended": len(picture.ended_runs),
-            "failed": len(picture.failed_runs),
-            "cost_usd": picture.cost_usd,
-            "runs": [shapes.run(run) for run in picture.ended_runs],
-            "unheard": [item.as_json() for item in unheard(picture)],
+            "from": shapes.when(seen.since),
+            "ended": len(seen.ended_runs),
+            "failed": len(seen.failed_runs),
+            "cost_usd": seen.cost_usd,
+            "runs": [shapes.run(run) for run in seen.ended_runs],
+            "unheard": [item.as_json() for item in unheard(seen)],
             "gaps": [
                 {"from": shapes.when(gap.begin), "to": shapes.when(gap.end), "died": gap.died}
-                for gap in gaps(picture.lives, picture.since)
+                for gap in gaps(seen.lives, seen.since)
             ],
         },
         "attention": [item.as_json() for item in items],
     }
 
 
-def _module(picture: Picture) -> Mapping[str, Any]:
+def _module(seen: Status) -> Mapping[str, Any]:
     return {
-        "name": picture.project,
+        "name": seen.project,
         "state": "active",
-        "sources": len(picture.sources),
-        "routes": len(picture.routes),
-        "actors": len(picture.actors),
-        "uptime_ms": picture.uptime,
-        "health": [shapes.source_health(one.id, one.row) for one in picture.sources],
+        "sources": len(seen.sources),
+        "routes": len(seen.routes),
+        "actors": len(seen.actors),
+        "uptime_ms": seen.uptime,
+        "health": [shapes.source_health(one.id, one.row) for one in seen.sources],
     }
 
 
@@ -78,7 +81,7 @@ def _source(source: Source) -> Mapping[str, Any]:
         "last_event": shapes.when(row.last_event) if row is not None else None,
         "last_poll": shapes.when(row.last_poll) if row is not None else None,
         "next_poll": shapes.when(source.next_poll),
-        "later": source.later,
+        "later": shapes.later(source.later),
         "errors": row.errors if row is not None else 0,
         "error": row.error if row is not None else "",
     }
@@ -92,6 +95,7 @@ def _actor(actor: Actor) -> Mapping[str, Any]:
         "waiting": actor.waiting,
         "deliveries": dict(actor.counts),
         "pause": shapes.pause(actor.pause) if actor.pause is not None else None,
+        "reasons": list(actor.reasons),
     }
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from orgloop import runner
 from orgloop.core.units import HOUR, MINUTE, humanize
-from orgloop.operations.status.needs import Item, start_command
+from orgloop.operations.status.item import Item, start_command
 from orgloop.operations.words import age, counted
 
 if TYPE_CHECKING:
     from orgloop.journal.model import BacklogRow, RunRow
-    from orgloop.operations.status.picture import Actor, Picture
+    from orgloop.operations.status.status import Actor, Status
 
 SILENT: Final = 15 * MINUTE
 """How long a run may say nothing."""
@@ -32,23 +32,36 @@ BUSY: Final = HOUR
 """How long something may be due while its actor is at work."""
 
 
-def runs(picture: Picture) -> Iterator[Item]:
+def runs(seen: Status) -> Iterator[Item]:
     """Runs that say nothing, take very long, or are gone."""
-    for run in picture.open_runs:
-        quiet = picture.now - last_sign(run)
-        lasted = picture.now - run.started_at
+    for run in seen.open_runs:
+        quiet = seen.now - last_sign(run)
+        lasted = seen.now - run.started_at
         who = f"{run.actor} ({run.route})"
-        if run.id in picture.gone:
-            text = f"{who} has ended, and nobody has taken note"
-            yield Item(kind="run", text=text, command=start_command(picture.root), since=run.started_at)
-        elif quiet >= SILENT:
-            text = f"{who} has said nothing for {humanize(quiet)}"
+        if run.id in seen.gone:
             yield Item(
-                kind="silent", text=text, command=f"orgloop runs show {run.id}", since=picture.now - quiet
+                kind="run",
+                name=run.id,
+                text=f"a run of {who} finished while no daemon ran; start it to record the result",
+                command=start_command(seen.root),
+                since=run.started_at,
+            )
+        elif quiet >= SILENT:
+            yield Item(
+                kind="silent",
+                name=run.id,
+                text=f"{who} has said nothing for {humanize(quiet)}",
+                command=f"orgloop runs show {run.id}",
+                since=seen.now - quiet,
             )
         elif lasted >= LONG:
-            text = f"{who} has been at work for {humanize(lasted)}"
-            yield Item(kind="long", text=text, command=f"orgloop runs tail {run.id}", since=run.started_at)
+            yield Item(
+                kind="long",
+                name=run.id,
+                text=f"{who} has been at work for {humanize(lasted)}",
+                command=f"orgloop runs tail {run.id}",
+                since=run.started_at,
+            )
 
 
 def last_sign(run: RunRow) -> int:
@@ -64,16 +77,17 @@ def last_sign(run: RunRow) -> int:
     return max(signs)
 
 
-def waiting(picture: Picture) -> Iterator[Item]:
+def waiting(seen: Status) -> Iterator[Item]:
     """Work that should have gone on by now. While no daemon runs, everything waits for it."""
-    if picture.daemon is None:
+    if seen.daemon is None:
         return
-    actors = {actor.id: actor for actor in picture.actors}
-    for row in picture.backlog:
-        words = _waits(row, actors.get(row.actor), picture)
+    actors = {actor.id: actor for actor in seen.actors}
+    for row in seen.backlog:
+        words = _waits(row, actors.get(row.actor), seen)
         if words:
             yield Item(
                 kind="stuck",
+                name=f"{row.route}:{row.actor}:{row.state}",
                 text=words,
                 command=f"orgloop deliveries --actor {shlex.quote(row.actor)} --state {row.state}",
                 since=row.due if row.due is not None else row.since,
@@ -81,18 +95,18 @@ def waiting(picture: Picture) -> Iterator[Item]:
             )
 
 
-def _waits(row: BacklogRow, actor: Actor | None, picture: Picture) -> str:
+def _waits(row: BacklogRow, actor: Actor | None, seen: Status) -> str:
     which = f"{row.count} of {row.route} → {row.actor}"
     match row.state:
-        case "running" if picture.now - row.since >= WAKING:
-            return f"{which}: being woken for {age(row.since, picture.now)}"
-        case "preparing" if picture.now - row.since >= WAKING:
-            return f"{which}: its transforms have taken {age(row.since, picture.now)}"
+        case "running" if seen.now - row.since >= WAKING:
+            return f"{which}: being woken for {age(row.since, seen.now)}"
+        case "preparing" if seen.now - row.since >= WAKING:
+            return f"{which}: its transforms have taken {age(row.since, seen.now)}"
         case "pending" if row.due is not None and (actor is None or actor.pause is None):
-            busy = bool(picture.open_runs)
-            if picture.now - row.due < (BUSY if busy else OVERDUE):
+            busy = bool(seen.open_runs)
+            if seen.now - row.due < (BUSY if busy else OVERDUE):
                 return ""
-            behind = f", while {counted(len(picture.open_runs), 'run goes', 'runs go')} on" if busy else ""
-            return f"{which}: due for {age(row.due, picture.now)}{behind}"
+            behind = f", while {counted(len(seen.open_runs), 'run goes', 'runs go')} on" if busy else ""
+            return f"{which}: due for {age(row.due, seen.now)}{behind}"
         case _:
             return ""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from orgloop.core.delivery import State
 from orgloop.core.event import Event
 from orgloop.core.happening import Drop, Hold, Ready
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.record import timestamp
+from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Draft
@@ -27,6 +28,10 @@ class Lineage:
     trace_id: str
     parents: tuple[str, ...]
     hops: int
+
+
+RECENT: Final = 60_000
+"""Milliseconds for which an event that could not be committed counts as a fault."""
 
 
 class Intake:
@@ -45,6 +50,14 @@ class Intake:
         self._clock = clock
         self._ids = ids
         self._on_accepted = on_accepted
+        self._refused: tuple[int, str] | None = None
+
+    @property
+    def fault(self) -> str:
+        """Why the last event could not be committed, if that was within the last minute; else empty."""
+        if self._refused is None or self._clock.now() - self._refused[0] > RECENT:
+            return ""
+        return self._refused[1]
 
     async def take(
         self,
@@ -68,6 +81,10 @@ class Intake:
             # It may be on the disk all the same, or soon: whoever looks for it now looks after that.
             self._on_accepted(acceptance, ())
             raise
+        except JournalUnavailable as exc:
+            self._refused = (self._clock.now(), exc.message)
+            raise
+        self._refused = None
         self._on_accepted(acceptance, accepted)
         return accepted
 

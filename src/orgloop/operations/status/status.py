@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.core.units import DAY
-from orgloop.errors import NotFound
-from orgloop.journal.sqlite import open_reader
+from orgloop.operations.health import Health, SourceHealth, source_health
+from orgloop.operations.status.dismissed import dismissed
+from orgloop.operations.status.live import Later, Live
+from orgloop.operations.words import one_line, short_moment
 from orgloop.project.home import DaemonInfo, Home, holder_of
 
 if TYPE_CHECKING:
@@ -33,40 +34,33 @@ MOST_RUNS: Final = 1_000
 LONGEST_RUN: Final = 2 * DAY
 """A run that ended since some time began at most this much earlier, in milliseconds."""
 
-UNHEALTHY_AFTER: Final = 5
-"""Failed polls in a row after which a source counts as unhealthy."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """A source of what was applied; `row` is None before its first event or poll.
 
-    `next_poll` is None if it is not polled, or if no daemon says when. `later` holds `until` and `reason`
-    if the other side told it to come later. `heard`: a daemon runs.
+    `next_poll` is None if it is not polled, or if no daemon says when. `heard`: a daemon runs.
     """
 
     id: str
     connector: str
     row: SourceRow | None
     next_poll: int | None = None
-    later: Mapping[str, Any] | None = None
+    later: Later | None = None
     heard: bool = True
 
     @property
-    def health(self) -> str:
-        """healthy; degraded after a failed poll; unhealthy after several in a row; else unknown."""
-        if self.row is None or not self.heard:
-            return "unknown"
-        if self.row.errors == 0:
-            return "healthy"
-        return "degraded" if self.row.errors < UNHEALTHY_AFTER else "unhealthy"
+    def health(self) -> SourceHealth:
+        """By its failures in a row; unknown while no daemon runs."""
+        return source_health(self.row, heard=self.heard)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Actor:
     """An actor of what was applied, with how much of its work is in which state.
 
-    `at_work` is how many of its runs go on, where no daemon takes note of their ends; else None.
+    `at_work` is how many of its runs go on, where no daemon takes note of their ends; else None. `reasons`
+    are all that keeps its work waiting.
     """
 
     id: str
@@ -74,6 +68,7 @@ class Actor:
     counts: Mapping[str, int]
     pause: PauseRow | None
     at_work: int | None = None
+    reasons: Sequence[str] = ()
 
     @property
     def running(self) -> int:
@@ -102,19 +97,21 @@ class Route:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """Everything that `orgloop status` tells. Times are milliseconds since 1970.
+class Status:
+    """How everything is. Times are milliseconds since 1970.
 
-    `daemon` serves the home now; `said` is what it answered, None if it does not; `holder` says who
-    holds the journal though there is no daemon. `applied` is None if nothing has ever run here. `gone`
-    are those of `open_runs` whose process has ended, which only a daemon takes note of.
+    `daemon` serves the home now; `live` is what it knows of itself, None if it does not answer, and then
+    `fault` says why; `holder` says who holds the journal though there is no daemon. `applied` is None if
+    nothing has ever run here. `gone` are those of `open_runs` whose process has ended, which only a daemon
+    takes note of. `room` is how many bytes are left on the home's disk, `dismissed` when a person saw what,
+    by the ids of items.
     """
 
     now: int
     since: int
     home: Home
     daemon: DaemonInfo | None = None
-    said: Mapping[str, Any] | None = None
+    live: Live | None = None
     fault: str = ""
     holder: str = ""
     applied: AppliedRow | None = None
@@ -127,6 +124,8 @@ class Picture:
     gone: Collection[str] = ()
     ended_runs: Sequence[RunRow] = ()
     examples: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
+    room: int | None = None
+    dismissed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def project(self) -> str:
@@ -158,21 +157,35 @@ class Picture:
         known = [run.cost_usd for run in self.ended_runs if run.cost_usd is not None]
         return sum(known) if known else None
 
+    @property
+    def health(self) -> Health:
+        """`error`: it takes no events, or a source fails for long; `degraded`: a part does not work."""
+        if self.daemon is None:
+            return "stopped"
+        live = self.live
+        sources = {source.health for source in self.sources}
+        if live is None or live.journal_fault or "unhealthy" in sources:
+            return "error"
+        failing = live.not_open or any(one.failures for one in live.loggers)
+        paused = any(actor.pause is not None for actor in self.actors)
+        return "degraded" if failing or paused or "degraded" in sources else "ok"
+
     def count(self, *states: str) -> int:
         """How many deliveries are in these states."""
         return sum(row.count for row in self.backlog if row.state in states)
 
 
-def take_picture(
+def status(
+    reader: Reader | None,
+    live: Live | None,
+    *,
     home: Home,
     daemon: DaemonInfo | None,
-    said: Mapping[str, Any] | None,
     since: int,
     now: int | None = None,
-    *,
     fault: str = "",
-) -> Picture:
-    """Look at this home. `said` is what its daemon answered, or `fault` why it does not.
+) -> Status:
+    """Look at this home. Without a `reader` nothing has ever run there.
 
     Raises JournalError if its journal cannot be read.
     """
@@ -182,16 +195,15 @@ def take_picture(
         "since": since,
         "home": home,
         "daemon": daemon,
-        "said": said,
+        "live": live,
         "fault": fault,
         "holder": holder_of(home) if daemon is None else "",
+        "room": home.room,
+        "dismissed": dismissed(home),
     }
-    try:
-        reader = open_reader(home.path)
-    except NotFound:
-        return Picture(**known)
-    with closing(reader):
-        return Picture(**known, **_of_journal(reader, since, _told(said), served=daemon is not None))
+    if reader is None:
+        return Status(**known)
+    return Status(**known, **_of_journal(reader, since, live, now, served=daemon is not None))
 
 
 def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
@@ -201,24 +213,7 @@ def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
     return frozenset(run.id for run in open_runs if not run.is_remote and not seems_alive(Path(run.run_dir)))
 
 
-def _told(said: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """What the daemon says of each source, under the names of `Source`."""
-    from datetime import datetime
-
-    def at(time: str | None) -> int | None:
-        return int(datetime.fromisoformat(time).timestamp() * 1000) if time else None
-
-    told: dict[str, dict[str, Any]] = {}
-    for one in said["sources"] if said is not None else ():
-        later = one.get("later")
-        next_poll = at(later["until"] if later else one.get("next_poll"))
-        told[one["id"]] = {"next_poll": next_poll, "later": later}
-    return told
-
-
-def _of_journal(
-    reader: Reader, since: int, told: Mapping[str, Mapping[str, Any]], *, served: bool
-) -> dict[str, Any]:
+def _of_journal(reader: Reader, since: int, live: Live | None, now: int, *, served: bool) -> dict[str, Any]:
     from orgloop.journal.model import Query
     from orgloop.operations.topology import topology
 
@@ -237,8 +232,8 @@ def _of_journal(
     return {
         "applied": applied,
         "lives": reader.daemons(100),
-        "sources": _sources(reader, graph, told, heard=served),
-        "actors": _actors(reader, graph, backlog, at_work),
+        "sources": _sources(reader, graph, live, heard=served),
+        "actors": _actors(reader, graph, backlog, at_work, live, now),
         "routes": _routes(reader, graph, backlog),
         "backlog": backlog,
         "open_runs": open_runs,
@@ -248,14 +243,22 @@ def _of_journal(
     }
 
 
-def _sources(
-    reader: Reader, graph: Topology | None, told: Mapping[str, Mapping[str, Any]], *, heard: bool
-) -> list[Source]:
+def _sources(reader: Reader, graph: Topology | None, live: Live | None, *, heard: bool) -> list[Source]:
     rows = {row.source: row for row in reader.sources()}
-    return [
-        Source(id=id, connector=connector, row=rows.get(id), heard=heard, **told.get(id, {}))
-        for id, connector in (graph.sources if graph is not None else {}).items()
-    ]
+    found = []
+    for id, connector in (graph.sources if graph is not None else {}).items():
+        later = live.later.get(id) if live is not None else None
+        found.append(
+            Source(
+                id=id,
+                connector=connector,
+                row=rows.get(id),
+                next_poll=later.until if later else live.next_polls.get(id) if live is not None else None,
+                later=later,
+                heard=heard,
+            )
+        )
+    return found
 
 
 def _actors(
@@ -263,18 +266,38 @@ def _actors(
     graph: Topology | None,
     backlog: Sequence[BacklogRow],
     at_work: Mapping[str, int] | None,
+    live: Live | None,
+    now: int,
 ) -> list[Actor]:
     pauses = {row.actor: row for row in reader.pauses()}
-    return [
-        Actor(
+    found = []
+    for id, connector in (graph.actors if graph is not None else {}).items():
+        actor = Actor(
             id=id,
             connector=connector,
             counts=_counts([row for row in backlog if row.actor == id]),
             pause=pauses.get(id),
             at_work=at_work.get(id, 0) if at_work is not None else None,
         )
-        for id, connector in (graph.actors if graph is not None else {}).items()
-    ]
+        found.append(replace(actor, reasons=list(_reasons(actor, live, now, served=at_work is None))))
+    return found
+
+
+def _reasons(actor: Actor, live: Live | None, now: int, *, served: bool) -> Iterator[str]:
+    """All that keeps an actor's work waiting; nothing if none waits."""
+    if not actor.waiting:
+        return
+    if not served:
+        yield "no daemon runs"
+    if live is not None and live.journal_fault:
+        yield f"the journal cannot be written: {one_line(live.journal_fault)}"
+    if live is not None and actor.id in live.not_open:
+        yield f"it cannot be opened: {one_line(live.not_open[actor.id])}"
+    if actor.pause is not None:
+        since = short_moment(actor.pause.since, now)
+        yield f"paused since {since}: {one_line(actor.pause.reason)}"
+    elif live is not None and live.waits.get(actor.id):
+        yield one_line(live.waits[actor.id])
 
 
 def _routes(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[Route]:

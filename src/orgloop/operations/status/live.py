@@ -1,0 +1,112 @@
+"""What only a running daemon knows of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orgloop.runtime.engine import Runtime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occurrences:
+    """How often something happened since the daemon's start, when last (ms since 1970), and why."""
+
+    times: int
+    at: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Later:
+    """A source waits until `until` (ms since 1970): its other side told it to come later."""
+
+    until: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggerState:
+    """A logger, and how often it failed since the daemon's start."""
+
+    name: str
+    failures: int
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Live:
+    """It, by ids of sources, actors and loops. `journal_fault` says why nothing can be committed, if so."""
+
+    next_polls: Mapping[str, int] = field(default_factory=dict)
+    later: Mapping[str, Later] = field(default_factory=dict)
+    refused: Mapping[str, Occurrences] = field(default_factory=dict)
+    waits: Mapping[str, str] = field(default_factory=dict)
+    loggers: Sequence[LoggerState] = ()
+    not_open: Mapping[str, str] = field(default_factory=dict)
+    troubles: Mapping[str, Occurrences] = field(default_factory=dict)
+    journal_fault: str = ""
+    waiting_accepts: int = 0
+
+
+def live_of(runtime: Runtime, journal_fault: str) -> Live:
+    """What a running engine knows now. Call it in its event loop."""
+    sources = runtime.sources
+    return Live(
+        next_polls=dict(sources.next_polls),
+        later={id: Later(until=one.until, reason=one.reason) for id, one in sources.later.items()},
+        refused={
+            id: Occurrences(times=one.times, at=one.at, why=one.reason)
+            for id, one in runtime.tally.refusals.items()
+        },
+        waits=dict(runtime.dispatcher.waits),
+        loggers=[
+            LoggerState(name=one.spec.name, failures=one.failures, error=one.last_error)
+            for one in runtime.observer.threads
+        ],
+        not_open=dict(runtime.actors.failing),
+        troubles={
+            name: Occurrences(times=one.times, at=one.at, why=one.error)
+            for name, one in runtime.supervisor.troubles.items()
+        },
+        journal_fault=journal_fault,
+        waiting_accepts=runtime.journal.waiting,
+    )
+
+
+def live_of_document(said: Mapping[str, Any]) -> Live:
+    """What a daemon said at `/api/status`. It may be of another version: what it does not say is left out."""
+    sources: Sequence[Mapping[str, Any]] = said.get("sources", ())
+    polls = {one["id"]: _moment(one.get("next_poll")) for one in sources}
+    return Live(
+        next_polls={id: at for id, at in polls.items() if at is not None},
+        later={
+            one["id"]: Later(until=_moment(told["until"]) or 0, reason=str(told["reason"]))
+            for one in sources
+            if (told := one.get("later"))
+        },
+        refused={
+            one["id"]: Occurrences(times=one["refused"], at=at, why=str(one["refused_why"]))
+            for one in sources
+            if (at := _moment(one.get("last_refused"))) is not None
+        },
+        waits=said.get("waits", {}),
+        loggers=[
+            LoggerState(name=one["name"], failures=one["failures"], error=str(one["error"]))
+            for one in said.get("loggers", ())
+        ],
+        not_open=said.get("not_open", {}),
+        troubles={
+            name: Occurrences(times=one["times"], at=_moment(one["at"]) or 0, why=str(one["error"]))
+            for name, one in said.get("troubles", {}).items()
+        },
+        journal_fault=str(said.get("journal_fault", "")),
+        waiting_accepts=said.get("waiting_accepts", 0),
+    )
+
+
+def _moment(text: str | None) -> int | None:
+    return int(datetime.fromisoformat(text).timestamp() * 1000) if text else None
