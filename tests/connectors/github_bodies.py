@@ -36,7 +36,8 @@ def pull(**changes: Any) -> Body:
         "state": "open",
         "draft": False,
         "labels": [{"id": 5, "name": "backend"}],
-        "head": {"ref": "retry-invoices"},
+        "body": "Invoices that failed are sent again.",
+        "head": {"ref": "retry-invoices", "sha": "ec26c3e", "repo": {"full_name": "octo-org/billing"}},
         "base": {"ref": "main"},
         "created_at": "2026-01-05T10:00:00Z",
         "updated_at": "2026-01-05T11:00:00Z",
@@ -52,6 +53,7 @@ def issue(**changes: Any) -> Body:
         "number": 7,
         "html_url": f"{PAGE}/issues/7",
         "title": "Invoices are sent twice",
+        "body": "I got the same invoice again.",
         "user": STRANGER,
         "author_association": "NONE",
         "state": "open",
@@ -111,7 +113,7 @@ def run(**changes: Any) -> Body:
         "head_sha": "ec26c3e",
         "head_repository": {"full_name": "octo-org/billing"},
         "actor": HUBOT,
-        "pull_requests": [{"number": 42}],
+        "pull_requests": [{"number": 42, "base": {"repo": {"id": 10}}}],
     }
     return {**fields, **changes}
 
@@ -128,7 +130,7 @@ def suite(**changes: Any) -> Body:
         "after": "ec26c3e",
         "updated_at": "2026-01-05T11:00:00Z",
         "app": {"slug": "octo-checks", "name": "Octo Checks"},
-        "pull_requests": [{"number": 42}],
+        "pull_requests": [{"number": 42, "base": {"repo": {"id": 10}}}],
     }
     return {**fields, **changes}
 

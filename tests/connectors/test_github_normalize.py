@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -42,7 +43,12 @@ PULL = {
     "url": f"{PAGE}/pull/42",
 }
 SHORT_PULL = {"pr_title": "Retry failed invoices", "pr_number": 42}
-SHORT_ISSUE = {"issue_title": "Invoices are sent twice", "issue_number": 7, "issue_state": "open"}
+SHORT_ISSUE = {
+    "issue_body": "I got the same invoice again.",
+    "issue_title": "Invoices are sent twice",
+    "issue_number": 7,
+    "issue_state": "open",
+}
 ISSUE = {
     "repo": "octo-org/billing",
     "issue_number": 7,
@@ -68,6 +74,19 @@ def head(platform_event: str, native: str, resource_id: str, author: str, kind: 
     }
 
 
+HEAD = {
+    "head_ref": "retry-invoices",
+    "head_sha": "ec26c3e",
+    "head_repo": "octo-org/billing",
+    "base_ref": "main",
+}
+OPEN_PULL = {**SHORT_PULL, **HEAD, "pr_body": "Invoices that failed are sent again."}
+
+
+def done_by(sender: str) -> Body:
+    return {"sender": sender, "performed_via_github_app": None}
+
+
 def test_a_review() -> None:
     draft = of("pull_request.review_submitted")
     assert draft.type == "resource.changed"
@@ -90,6 +109,8 @@ def test_a_review() -> None:
         "review_state": "changes_requested",
         "review_body": review()["body"],
         **SHORT_PULL,
+        **HEAD,
+        **done_by("mona"),
     }
 
 
@@ -133,6 +154,8 @@ def test_a_review_comment() -> None:
         **SHORT_PULL,
         "diff_hunk": "@@ -1,2 +1,3 @@",
         "path": "billing/retry.py",
+        **HEAD,
+        **done_by("mona"),
     }
 
 
@@ -173,6 +196,7 @@ def test_a_comment_on_an_issue() -> None:
         "issue_title": "Invoices are sent twice",
         "issue_number": 7,
         "is_pull_request": False,
+        **done_by("mona"),
     }
 
 
@@ -200,10 +224,9 @@ def test_an_opened_pull_request() -> None:
     }
     assert draft.payload == {
         "action": "opened",
-        **SHORT_PULL,
+        **OPEN_PULL,
+        **done_by("hubot"),
         "draft": False,
-        "head_ref": "retry-invoices",
-        "base_ref": "main",
     }
 
 
@@ -212,19 +235,24 @@ def test_a_pull_request_that_becomes_ready() -> None:
     assert draft.provenance["resource_id"] == "pr-42-ready"
     assert draft.payload == {
         "action": "ready_for_review",
-        **SHORT_PULL,
-        "head_ref": "retry-invoices",
-        "base_ref": "main",
+        **OPEN_PULL,
+        **done_by("hubot"),
     }
 
 
 def test_merged_is_not_closed() -> None:
     merged, closed = of("pull_request.merged"), of("pull_request.closed")
     assert merged.provenance["platform_event"] == "pull_request.merged"
-    assert merged.payload == {"action": "merged", **SHORT_PULL, "merged": True, "merged_by": "mona"}
+    assert merged.payload == {
+        "action": "merged",
+        **OPEN_PULL,
+        **done_by("mona"),
+        "merged": True,
+        "merged_by": "mona",
+    }
     assert (merged.provenance["pr_state"], merged.provenance["pr_merged"]) == ("closed", True)
     assert closed.provenance["platform_event"] == "pull_request.closed"
-    assert closed.payload == {"action": "closed", **SHORT_PULL, "merged": False}
+    assert closed.payload == {"action": "closed", **OPEN_PULL, **done_by("hubot"), "merged": False}
     assert (closed.provenance["pr_state"], closed.provenance["pr_merged"]) == ("closed", False)
     assert merged.key != closed.key
 
@@ -246,7 +274,7 @@ def test_an_opened_issue() -> None:
         **head("issues.opened", "issues:opened", "issue-7-opened", "stranger", "external"),
         **ISSUE,
     }
-    assert draft.payload == {"action": "opened", **SHORT_ISSUE}
+    assert draft.payload == {"action": "opened", **SHORT_ISSUE, **done_by("stranger")}
 
 
 def test_a_labeled_issue() -> None:
@@ -256,13 +284,13 @@ def test_a_labeled_issue() -> None:
         **ISSUE,
         "label": "bug",
     }
-    assert draft.payload == {"action": "labeled", **SHORT_ISSUE, "label": "bug"}
+    assert draft.payload == {"action": "labeled", **SHORT_ISSUE, **done_by("mona"), "label": "bug"}
 
 
 def test_an_assigned_issue() -> None:
     draft = of("issues.assigned")
     assert draft.provenance["resource_id"] == "issue-7-assigned-hubot"
-    assert draft.payload == {"action": "assigned", **SHORT_ISSUE, "assignee": "hubot"}
+    assert draft.payload == {"action": "assigned", **SHORT_ISSUE, **done_by("mona"), "assignee": "hubot"}
 
 
 def test_other_actions_on_an_issue_keep_their_body() -> None:
@@ -292,6 +320,7 @@ def test_a_failed_workflow_run() -> None:
         "conclusion": "failure",
         "head_branch": "retry-invoices",
         "head_sha": "ec26c3e",
+        "head_repo": "octo-org/billing",
     }
 
 
@@ -314,12 +343,61 @@ def test_every_completion_of_a_run_is_an_event(conclusion: str | None, action: s
 
 
 def test_a_linked_pull_requests_author_comes_first() -> None:
-    linked = run(pull_requests=[{"number": 42, "user": MONA, "labels": [{"name": "ci"}]}])
+    foreign = {"number": 7, "base": {"repo": {"id": 11}}, "user": STRANGER, "labels": [{"name": "foreign"}]}
+    own = {"number": 42, "base": {"repo": {"id": 10}}, "user": MONA, "labels": [{"name": "ci"}]}
+    linked = run(pull_requests=[foreign, own])
     draft = normalize("workflow_run", body("completed", workflow_run=linked))
     assert (draft.provenance["pr_author"], draft.provenance["labels"]) == ("mona", ["ci"])
+    assert draft.provenance["pr_number"] == 42
+    draft = normalize("workflow_run", body("completed", workflow_run=run(pull_requests=[foreign])))
+    assert (draft.provenance["pr_author"], draft.provenance["labels"]) == ("hubot", [])
+    assert "pr_number" not in draft.provenance
     draft = normalize("workflow_run", body("completed", workflow_run=run(pull_requests=[])))
     assert draft.provenance["pr_author"] == "hubot"
     assert "pr_number" not in draft.provenance
+
+
+@pytest.mark.parametrize(
+    ("event", "given"),
+    [
+        ("workflow_run", lambda pulls: body("completed", workflow_run=run(pull_requests=pulls))),
+        ("workflow_run", lambda pulls: body("requested", workflow_run=run(pull_requests=pulls))),
+        ("check_suite", lambda pulls: body("completed", check_suite=suite(pull_requests=pulls))),
+        ("check_suite", lambda pulls: body("requested", check_suite=suite(pull_requests=pulls))),
+        ("check_run", lambda pulls: body("completed", check_run={"id": 1, "pull_requests": pulls})),
+        (
+            "check_run",
+            lambda pulls: body(
+                "completed",
+                check_run={"id": 1, "pull_requests": [], "check_suite": {"pull_requests": pulls}},
+            ),
+        ),
+    ],
+)
+@pytest.mark.parametrize("foreign", [{"repo": {"id": 11}}, {"repo": {}}, {}, {"repo": {"id": "10"}}])
+def test_only_pull_requests_of_the_events_repository_count(
+    event: str, given: Callable[[list[Body]], Body], foreign: Body
+) -> None:
+    stranger = {"number": 7, "base": foreign, "user": STRANGER}
+    own = {"number": 42, "base": {"repo": {"id": 10}}, "user": MONA}
+    assert normalize(event, given([stranger, own])).provenance["pr_number"] == 42
+    alone = normalize(event, given([stranger])).provenance
+    assert "pr_number" not in alone
+    assert alone.get("pr_author") != "stranger"
+
+
+def test_what_was_edited_by_whom_and_through_what_is_in_the_event() -> None:
+    written = {**issue_note(), "performed_via_github_app": {"slug": "octo-checks"}}
+    edited = body("edited", MONA, comment=written, issue=issue(), changes={"body": {"from": "I can."}})
+    payload = normalize("issue_comment", edited).payload
+    assert payload["changes"] == {"body": {"from": "I can."}}
+    assert (payload["sender"], payload["performed_via_github_app"]) == ("mona", "octo-checks")
+    dismissed = body("dismissed", HUBOT, review=review(state="dismissed"), pull_request=pull())
+    assert normalize("pull_request_review", dismissed).payload["sender"] == "hubot"
+    gone = pull(head={"ref": "x", "sha": "1", "repo": None})
+    assert (
+        normalize("pull_request", body("opened", number=42, pull_request=gone)).payload["head_repo"] is None
+    )
 
 
 def test_a_completed_check_suite() -> None:
@@ -572,7 +650,16 @@ def test_a_writer_is_what_github_says(association: str | None, expected: str) ->
 def test_a_bot_is_a_bot_whatever_its_association(user: Body) -> None:
     written = comment(user=user, author_association="MEMBER")
     given = body("created", comment=written, pull_request=pull())
-    assert author_type("pull_request_review_comment", given, frozenset({"app"})) == "bot"
+    assert author_type("pull_request_review_comment", given, frozenset({"other"})) == "bot"
+
+
+def test_a_bot_that_the_team_setting_names_is_a_team_member() -> None:
+    opened = body("opened", RENOVATE, number=42, pull_request=pull(user=RENOVATE))
+    assert author_type("pull_request", opened) == "bot"
+    assert author_type("pull_request", opened, frozenset({"renovate[bot]"})) == "team_member"
+    suited = body("completed", check_suite=suite())
+    for name in ("octo-checks", "octo-checks[bot]"):
+        assert author_type("check_suite", suited, frozenset({name})) == "team_member"
 
 
 def test_logins_of_the_team_setting_are_team_members() -> None:
@@ -594,8 +681,8 @@ def test_an_edited_comment_is_as_trusted_as_who_wrote_it() -> None:
         ("pull_request", body("labeled", MONA, pull_request=pull(user=STRANGER)), "team_member"),
         ("pull_request", body("closed", MONA, pull_request=dated(user=STRANGER, **MERGED)), "team_member"),
         ("issues", body("closed", MONA, issue=issue()), "team_member"),
-        ("push", body(None, STRANGER), "team_member"),
-        ("release", body("published", STRANGER), "team_member"),
+        ("push", body(None, STRANGER, ref="refs/heads/main"), "team_member"),
+        ("release", body("published", STRANGER, release={"id": 1}), "team_member"),
         # Anybody can do that.
         ("star", body("created", STRANGER), "external"),
         ("fork", body(None, STRANGER), "external"),

@@ -20,7 +20,7 @@ from orgloop.errors import Refused
 from orgloop.plugin import CheckStatus, Inbound, Poller, Received, Receiver
 from orgloop.plugin.signature import sign
 from tests.connectors.doubles import FakeContext, as_context, inbound
-from tests.connectors.github_bodies import DELIVERIES, Body
+from tests.connectors.github_bodies import DELIVERIES, STRANGER, Body, body, issue, issue_note
 
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
@@ -259,3 +259,72 @@ def test_the_connector_is_found_by_both_names_and_takes_team_events_only() -> No
     assert (connector.name, connector.aliases) == ("github", ("github-webhook",))
     assert connector.source is not None
     assert connector.source.team_only
+
+
+STAR = body("created", STRANGER, starred_at="2026-01-05T11:00:00Z")
+FORK = body(None, STRANGER, forkee={"id": 11, "html_url": "https://github.com/stranger/billing"})
+WATCH = body("started", STRANGER)
+REMARK = body("edited", STRANGER, comment=issue_note(user=STRANGER), issue=issue())
+SUBMITTED = DELIVERIES["pull_request.review_submitted"][1]
+
+
+@pytest.mark.parametrize(
+    ("said", "given", "found"),
+    [
+        ("push", FORK, "fork"),
+        ("public", FORK, "fork"),
+        ("repository", STAR, "star"),
+        ("repository", WATCH, "watch"),
+        ("public", WATCH, "watch"),
+        ("member", WATCH, "watch"),
+        ("issues", REMARK, "issue_comment"),
+        ("push", REMARK, "issue_comment"),
+        ("pull_request", SUBMITTED, "pull_request_review"),
+        ("release", DELIVERIES["issues.opened"][1], "issues"),
+    ],
+)
+async def test_a_body_of_another_kind_than_the_header_says_is_refused(
+    said: str, given: Body, found: str
+) -> None:
+    status, message = await refused(raw(said, json.dumps(given).encode()))
+    assert (status, f"says {said}, but the body is a {found}" in message) == (400, True)
+
+
+@pytest.mark.parametrize("said", ["push", "release", "repository", "deployment", "team", "some_new_event"])
+async def test_a_name_alone_makes_nobody_a_team_member(said: str) -> None:
+    """Also where nothing is known that the body could be instead."""
+    given = json.dumps({**body("of_a_new_kind", STRANGER), "news": {"id": 1}}).encode()
+    [draft] = (await source().receive(raw(said, given))).events
+    assert draft.provenance["author_type"] == "external"
+
+
+async def keys_of(event: str, given: Body, **headers: str) -> tuple[str | None, str | None]:
+    received = await source().receive(raw(event, json.dumps(given).encode(), **headers))
+    return received.events[0].key, received.request
+
+
+@pytest.mark.parametrize("name", [*sorted(DELIVERIES), "fork", "star"])
+async def test_a_body_with_another_delivery_id_is_the_same_fact(name: str) -> None:
+    event, given = {**DELIVERIES, "fork": ("fork", FORK), "star": ("star", STAR)}[name]
+    first, again = [await keys_of(event, given, X_GitHub_Delivery=id) for id in ("one", "two")]
+    assert first[0] is not None
+    assert first[0] == again[0]
+    assert first[1] != again[1]
+    # A name of which nothing is known does not make it another fact either.
+    assert (await keys_of("some_new_event", given))[0] == first[0]
+
+
+async def test_another_body_is_another_fact() -> None:
+    later = {**FORK, "forkee": {"id": 12}}
+    assert (await keys_of("fork", FORK))[0] != (await keys_of("fork", later))[0]
+
+
+@pytest.mark.parametrize(
+    ("event", "given"),
+    [
+        ("repository_dispatch", body("deploy", client_payload={}, branch="main")),
+        ("workflow_dispatch", body(None, workflow="ci.yml", inputs={}, ref="refs/heads/main")),
+    ],
+)
+async def test_two_dispatches_may_look_alike(event: str, given: Body) -> None:
+    assert (await keys_of(event, given))[0] is None

@@ -11,8 +11,10 @@ import pytest
 from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.shapes import require_kind
 from orgloop.connectors.github.source import GithubSource
 from orgloop.core.event import AuthorType
+from orgloop.errors import Refused
 from orgloop.plugin.settings import SecretStr
 from orgloop.plugin.signature import sign
 from tests.connectors.doubles import inbound
@@ -169,3 +171,28 @@ def test_distinct_facts_keep_distinct_keys(github_payloads: GithubPayloads) -> N
             fact = (str(draft.provenance["platform_event"]), draft.provenance.get("resource_id"))
             assert facts.setdefault(draft.key, fact) == fact
     assert len(facts) > 10
+
+
+def refuses(event: str, payload: Payload) -> bool:
+    try:
+        require_kind(event, payload)
+    except Refused:
+        return True
+    return False
+
+
+def test_no_payload_gains_trust_under_another_name(github_payloads: GithubPayloads) -> None:
+    """The header that names the event is not signed."""
+    tried = 0
+    for event, payload in deliveries(github_payloads):
+        assert not refuses(event, payload), (event, payload.get("action"))
+        is_trusted = normalize(event, payload).provenance["author_type"] == AuthorType.TEAM_MEMBER
+        for other in {*github_payloads.events, "some_new_event"} - {event}:
+            if is_trusted or refuses(other, payload):
+                continue
+            tried += 1
+            found = normalize(other, payload).provenance
+            # Whoever owns the repository is trusted for whatever they do.
+            owns = found["author"] == at(payload, "repository", "owner", "login")
+            assert owns or found["author_type"] != AuthorType.TEAM_MEMBER, (event, other)
+    assert tried > 100

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from orgloop.connectors.github.fact import Fact, repo_of
 from orgloop.connectors.github.people import app, runner
-from orgloop.connectors.github.reading import first, labels, number, part, text
+from orgloop.connectors.github.reading import labels, number, part, text
 
 Body = Mapping[str, Any]
 
@@ -21,7 +21,7 @@ def workflow_run(body: Body, team: frozenset[str]) -> Fact | None:
     if not run or text(body, "action") != "completed":
         return None
     author, id, conclusion = runner(body, team), number(run, "id"), text(run, "conclusion")
-    pull = first(run, "pull_requests")
+    pull = own_pull(body, run)
     return Fact(
         platform_event="workflow_run.completed",
         resource_id=f"run-{id}",
@@ -40,24 +40,25 @@ def workflow_run(body: Body, team: frozenset[str]) -> Fact | None:
             "conclusion": conclusion or None,
             "head_branch": run.get("head_branch"),
             "head_sha": text(run, "head_sha"),
+            "head_repo": text(part(run, "head_repository"), "full_name") or None,
         },
         key=f"run-{id}.{number(run, 'run_attempt') or 1}:{conclusion}" if id is not None else None,
     )
 
 
-def check_suite(body: Body, _team: frozenset[str]) -> Fact | None:
+def check_suite(body: Body, team: frozenset[str]) -> Fact | None:
     """`check_suite` completed; the other actions pass as they are."""
     suite = part(body, "check_suite")
     if not suite or text(body, "action") != "completed":
         return None
     id, conclusion, at = number(suite, "id"), text(suite, "conclusion"), text(suite, "updated_at")
-    pull = first(suite, "pull_requests")
+    pull = own_pull(body, suite)
     pr_author = text(part(pull, "user"), "login")
     owner = part(suite, "app")
     return Fact(
         platform_event="check_suite.completed",
         resource_id=f"suite-{id}",
-        author=app(suite),
+        author=app(suite, team),
         details={
             **({"pr_author": pr_author} if pr_author else {}),
             "repo": repo_of(body),
@@ -78,7 +79,19 @@ def check_suite(body: Body, _team: frozenset[str]) -> Fact | None:
     )
 
 
+def own_pull(body: Body, ran: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The pull request of this repository that a run or suite ran for; empty if there is none.
+
+    GitHub lists those of other repositories too, such as a fork's from this one's branch.
+    """
+    id = number(part(body, "repository"), "id")
+    listed = ran.get("pull_requests")
+    pulls = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    own = (one for one in pulls if id is not None and number(part(one, "base", "repo"), "id") == id)
+    return next(own, {})
+
+
 def linked(pull: Mapping[str, Any]) -> dict[str, Any]:
-    """The pull request that it ran for. GitHub links none from a fork."""
+    """The number of the pull request that it ran for. GitHub links none from a fork."""
     count = number(pull, "number")
     return {} if count is None else {"pr_number": count}

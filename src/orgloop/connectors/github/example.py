@@ -37,5 +37,11 @@ EXAMPLE: Final[Mapping[str, Any]] = {
         "review_body": "The retry loop never gives up. Please bound it, and add a test for the last try.",
         "pr_title": "Retry failed invoices",
         "pr_number": 42,
+        "head_ref": "retry-invoices",
+        "head_sha": "ec26c3e",
+        "head_repo": "octo-org/billing",
+        "base_ref": "main",
+        "sender": "mona",
+        "performed_via_github_app": None,
     },
 }

@@ -61,3 +61,25 @@ def version_of(written: Mapping[str, Any]) -> str | None:
     at = text(written, "updated_at")
     digest = hashlib.sha256(text(written, "body").encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{at}.{digest}" if at else None
+
+
+def doing(body: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Who did it, through which app, and what an edit changed: the same for all that somebody writes."""
+    changes = body.get("changes")
+    app = part(written, "performed_via_github_app")
+    return {
+        "sender": login(part(body, "sender")),
+        "performed_via_github_app": text(app, "slug") or text(app, "name") or None,
+        **({"changes": changes} if isinstance(changes, dict) and changes else {}),
+    }
+
+
+def head_of(pull: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a pull request comes from: branch, commit and repository. None if its fork is gone."""
+    head = part(pull, "head")
+    return {
+        "head_ref": text(head, "ref"),
+        "head_sha": text(head, "sha"),
+        "head_repo": text(part(head, "repo"), "full_name") or None,
+        "base_ref": text(part(pull, "base"), "ref"),
+    }

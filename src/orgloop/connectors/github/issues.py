@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.connectors.github.fact import Fact, numbered, repo_of
+from orgloop.connectors.github.fact import Fact, doing, numbered, repo_of
 from orgloop.connectors.github.people import sender, writer
 from orgloop.connectors.github.pulls import comment_key
 from orgloop.connectors.github.reading import labels, login, number, part, text
@@ -40,6 +40,7 @@ def issue_comment(body: Body, team: frozenset[str]) -> Fact | None:
             "issue_title": text(issue, "title"),
             "issue_number": number(issue, "number"),
             "is_pull_request": bool(part(issue, "pull_request")),
+            **doing(body, comment),
         },
         key=comment_key("issue-comment", comment, action),
     )
@@ -62,14 +63,14 @@ def issue(body: Body, team: frozenset[str]) -> Fact | None:
     match action:
         case "opened":
             version = text(subject, "created_at")
-            payload = _short(subject, action)
+            payload = _short(body, subject, action)
         case "labeled" if label := text(part(body, "label"), "name"):
             what, version = f"labeled-{label}", at
-            payload = {**_short(subject, action), "label": label}
+            payload = {**_short(body, subject, action), "label": label}
             details["label"] = label
         case "assigned" if assignee := text(part(body, "assignee"), "login"):
             what, version = f"assigned-{assignee}", at
-            payload = {**_short(subject, action), "assignee": assignee}
+            payload = {**_short(body, subject, action), "assignee": assignee}
         case _:
             pass
     return Fact(
@@ -82,10 +83,12 @@ def issue(body: Body, team: frozenset[str]) -> Fact | None:
     )
 
 
-def _short(subject: Mapping[str, Any], action: str) -> dict[str, Any]:
+def _short(body: Body, subject: Mapping[str, Any], action: str) -> dict[str, Any]:
     return {
         "action": action,
         "issue_title": text(subject, "title"),
         "issue_number": number(subject, "number"),
         "issue_state": text(subject, "state"),
+        "issue_body": text(subject, "body"),
+        **doing(body, subject),
     }

@@ -12,7 +12,7 @@ _OURS: Final = (
     "pull_request.review_submitted",
 )
 
-_ACTIONS: Final[Mapping[str, str]] = {
+ACTIONS: Final[Mapping[str, str]] = {
     "branch_protection_configuration": "disabled enabled",
     "branch_protection_rule": "created deleted edited",
     "check_run": "completed created requested_action rerequested",
@@ -105,6 +105,6 @@ _ACTIONS: Final[Mapping[str, str]] = {
 
 NAMES: Final = (
     *_OURS,
-    *_ACTIONS,
-    *(f"{event}.{action}" for event, actions in _ACTIONS.items() for action in actions.split()),
+    *ACTIONS,
+    *(f"{event}.{action}" for event, actions in ACTIONS.items() for action in actions.split()),
 )

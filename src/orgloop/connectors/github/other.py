@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.checks import linked
+from orgloop.connectors.github.checks import linked, own_pull
 from orgloop.connectors.github.fact import Fact, pull_details, repo_of
 from orgloop.connectors.github.people import sender
 from orgloop.connectors.github.reading import first, number, part, text
@@ -68,7 +68,8 @@ def _details(event: str, body: Body) -> dict[str, Any]:
     elif (count := _number(body)) is not None:
         details["number"] = count
     for name in ("check_run", "check_suite", "workflow_run"):
-        details.update(linked(first(part(body, name), "pull_requests")))
+        ran = part(body, name)
+        details.update(linked(own_pull(body, ran)) or linked(own_pull(body, part(ran, "check_suite"))))
     if url:
         details["url"] = url
     return details

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orgloop.connectors.github.reading import UNKNOWN, login, part, text
+from orgloop.connectors.github.shapes import proves
 from orgloop.plugin import (
     AuthorType,
 )
@@ -107,21 +108,25 @@ def runner(body: Mapping[str, Any], team: frozenset[str]) -> Author:
     user = part(run, "actor") or part(run, "triggering_actor") or part(body, "sender")
     repository = part(body, "repository")
     at_home = text(part(run, "head_repository"), "full_name") == text(repository, "full_name")
-    trusted = at_home and text(run, "event") in _RUN_BY_WRITERS
+    trusted = at_home and text(run, "event") in _RUN_BY_WRITERS and proves("workflow_run", body)
     return _author(user, trusted or _owns(repository, login(user)), team)
 
 
-def app(suite: Mapping[str, Any]) -> Author:
-    """The app that owns a check suite."""
+def app(suite: Mapping[str, Any], team: frozenset[str]) -> Author:
+    """The app that owns a check suite; `team` may name it as `slug[bot]`, or plainly."""
     owner = part(suite, "app")
-    return Author(login=text(owner, "slug") or text(owner, "name") or UNKNOWN, type=AuthorType.BOT)
+    name = text(owner, "slug") or text(owner, "name") or UNKNOWN
+    named = {name.casefold(), f"{name.casefold()}[bot]"} & team
+    return Author(login=name, type=AuthorType.TEAM_MEMBER if named else AuthorType.BOT)
 
 
 def _author(user: Mapping[str, Any], trusted: bool, team: frozenset[str]) -> Author:
     name = login(user)
+    if name.casefold() in team:
+        return Author(login=name, type=AuthorType.TEAM_MEMBER)
     if text(user, "type") == "Bot" or name.endswith("[bot]"):
         return Author(login=name, type=AuthorType.BOT)
-    if trusted or name.casefold() in team:
+    if trusted:
         return Author(login=name, type=AuthorType.TEAM_MEMBER)
     return Author(login=name, type=AuthorType.EXTERNAL)
 
@@ -131,7 +136,11 @@ def _is_trusted(event: str, body: Mapping[str, Any], name: str) -> bool:
         written = part(body, key)
         if written and login(part(written, "user")) == name and "author_association" in written:
             return text(written, "author_association") in TEAM
-    if _owns(part(body, "repository"), name) or event in _WITH_WRITE_ACCESS:
+    if _owns(part(body, "repository"), name):
+        return True
+    if not proves(event, body):
+        return False
+    if event in _WITH_WRITE_ACCESS:
         return True
     action = text(body, "action")
     match event:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.connectors.github.fact import Fact, is_merged, numbered, pull_details, version_of
+from orgloop.connectors.github.fact import Fact, doing, head_of, is_merged, numbered, pull_details, version_of
 from orgloop.connectors.github.people import sender, writer
 from orgloop.connectors.github.reading import login, number, part, text
 
@@ -36,6 +36,8 @@ def review(body: Body, team: frozenset[str]) -> Fact | None:
             "review_body": given.get("body"),
             "pr_title": text(pull, "title"),
             "pr_number": number(pull, "number"),
+            **head_of(pull),
+            **doing(body, given),
         },
         key=key,
     )
@@ -59,6 +61,8 @@ def review_comment(body: Body, team: frozenset[str]) -> Fact | None:
             "pr_number": number(pull, "number"),
             "diff_hunk": text(comment, "diff_hunk"),
             "path": text(comment, "path"),
+            **head_of(pull),
+            **doing(body, comment),
         },
         key=comment_key("comment", comment, action),
     )
@@ -82,13 +86,13 @@ def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
     match what:
         case "closed" | "merged":
             version = text(pull, "merged_at" if merged else "closed_at")
-            payload = _closed(pull, what)
+            payload = _closed(body, pull, what)
         case "opened":
             version = text(pull, "created_at")
-            payload = {**_short(pull, what), "draft": pull.get("draft") is True, **_refs(pull)}
+            payload = {**_short(body, pull, what), "draft": pull.get("draft") is True}
         case "ready_for_review":
             version = text(pull, "updated_at")
-            payload = {**_short(pull, what), **_refs(pull)}
+            payload = _short(body, pull, what)
         case _:
             # Several labels can be set in one second: nothing here tells one such event from the next.
             version = ""
@@ -103,16 +107,19 @@ def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
     )
 
 
-def _short(pull: Mapping[str, Any], action: str) -> dict[str, Any]:
-    return {"action": action, "pr_title": text(pull, "title"), "pr_number": number(pull, "number")}
+def _short(body: Body, pull: Mapping[str, Any], action: str) -> dict[str, Any]:
+    return {
+        "action": action,
+        "pr_title": text(pull, "title"),
+        "pr_number": number(pull, "number"),
+        "pr_body": text(pull, "body"),
+        **head_of(pull),
+        **doing(body, pull),
+    }
 
 
-def _closed(pull: Mapping[str, Any], action: str) -> dict[str, Any]:
-    payload = {**_short(pull, action), "merged": action == "merged"}
+def _closed(body: Body, pull: Mapping[str, Any], action: str) -> dict[str, Any]:
+    payload = {**_short(body, pull, action), "merged": action == "merged"}
     if action == "merged":
         payload["merged_by"] = login(part(pull, "merged_by"))
     return payload
-
-
-def _refs(pull: Mapping[str, Any]) -> dict[str, Any]:
-    return {"head_ref": text(part(pull, "head"), "ref"), "base_ref": text(part(pull, "base"), "ref")}

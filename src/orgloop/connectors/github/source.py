@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.reading import part, text
 from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.shapes import likeliest, require_kind
 from orgloop.plugin import (
     Context,
     Draft,
@@ -21,6 +24,9 @@ from orgloop.plugin import (
     parse_json,
     verify,
 )
+
+REPEATED: Final = frozenset({"repository_dispatch", "workflow_dispatch"})
+"""Kinds whose bodies may be the same to the byte, though they are two events."""
 
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -57,10 +63,14 @@ class GithubSource:
             )
         event = _header(request, "X-GitHub-Event")
         delivery = _header(request, "X-GitHub-Delivery")
-        body = _body(request)
+        given = _json_bytes(request)
+        body = _body(given)
         if event == "ping":
             return Received(reply=Reply(body={"ok": True, "ping": text(body, "zen")}))
+        require_kind(event, body)
         draft = normalize(event, body, self._team)
+        if draft.key is None:
+            draft = replace(draft, key=_key(event, body, given))
         left_out = self._left_out(draft, body)
         if left_out:
             # Without its id: once the settings ask for it, a redelivery is no duplicate.
@@ -87,8 +97,19 @@ def _header(request: Inbound, name: str) -> str:
     return value
 
 
-def _body(request: Inbound) -> Mapping[str, Any]:
-    body = parse_json(_json_bytes(request))
+def _key(event: str, body: Mapping[str, Any], given: bytes) -> str | None:
+    """What a fact is known by that GitHub gives no name: its body, which a new delivery id does not change.
+
+    A body that comes under a name of its own is still the fact that it was.
+    """
+    kind = likeliest(event, body)
+    if kind != event and (key := normalize(kind, body).key) is not None:
+        return key
+    return None if kind in REPEATED else f"body:{hashlib.sha256(given).hexdigest()}"
+
+
+def _body(given: bytes) -> Mapping[str, Any]:
+    body = parse_json(given)
     if not isinstance(body, dict):
         raise Refused("Invalid JSON payload: it is not an object", hint="GitHub sends one JSON object")
     return body
