@@ -187,11 +187,15 @@ async def test_a_line_without_an_end_is_not_kept_in_memory(
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
-def test_output_that_is_one_endless_line_is_judged_by_its_end(tmp_path: Path, end: str) -> None:
+def test_output_that_is_one_endless_line_is_judged_by_its_end(
+    tmp_path: Path, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "stdout").write_text("x" * 3000 + "the end" + end)
+    assert run_directory.tail(tmp_path / "stdout", 1000) == "x" * 3000 + "the end" + end
+    (tmp_path / "stdout").write_text("before\n" + "x" * 3000 + "\nthe end" + end)
+    assert run_directory.tail(tmp_path / "stdout", 1000) == "x" * 3000 + "\nthe end" + end
+    monkeypatch.setattr("orgloop.runtime.runs.local.run_directory.LONGEST_LINE", 500)
     assert run_directory.tail(tmp_path / "stdout", 1000).strip().endswith("the end")
-    (tmp_path / "stdout").write_text("x" * 3000 + "\nthe end" + end)
-    assert run_directory.tail(tmp_path / "stdout", 1000) == "the end" + end
 
 
 async def test_the_last_line_is_known_at_the_end_with_or_without_a_newline(tmp_path: Path) -> None:
@@ -219,11 +223,11 @@ async def test_a_long_line_is_left_out_by_the_next_daemon_too(
     monkeypatch.setattr("orgloop.runtime.runs.local.local_run.LONGEST_LINE", 1000)
     (tmp_path / "stdout").write_bytes(b"before\n" + b"x" * 3000)
     live = begun(tmp_path)
-    live.take_in()
+    live.take_in(1.0)
     assert (live.last_line, live.read_offset) == ("before", len("before\n"))
     with (tmp_path / "stdout").open("ab") as file:
         file.write(b"x" * 3000 + b"\nafter\n")
-    live.take_in()
+    live.take_in(1.0)
     assert (live.last_line, live.read_offset) == ("after", 6014)
 
 

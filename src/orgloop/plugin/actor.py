@@ -86,6 +86,7 @@ class RunLimitsSpec:
     """Limits of one run, in seconds and bytes; None is no limit. They hold while the daemon is down, too.
 
     `start_s`: until the first byte of output; `silence_s`: between bytes; `total_s`: from start to end.
+    `result_s`: from the agent's result to the end of its program; the daemon alone looks at this one.
     A stop sends `stop_signal`, and SIGKILL after `grace_s`.
     """
 
@@ -93,6 +94,7 @@ class RunLimitsSpec:
     silence_s: float | None = None
     total_s: float | None = None
     output_bytes: int | None = 256 * 1024 * 1024
+    result_s: float = 15.0
     grace_s: float = 10.0
     stop_signal: int = signal.SIGTERM
 
@@ -122,12 +124,14 @@ class Progress:
     `cost_usd` is what the run has cost so far: the run's own sum, unless `finish` names another.
     `works`: it shows that the agent can work. A line that only greets, complains or asks again does not,
     and leaves an actor paused that nobody answered for.
+    `result`: the line is the agent's result. A program that says no more and goes on is then ended.
     """
 
     text: str | None = None
     session_id: str | None = None
     cost_usd: float | None = None
     works: bool = True
+    result: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,7 +140,10 @@ class ExitInfo:
 
     `stopped` names the limit that ended it: start, silence, total, output; or requested, or lost (it
     vanished with its machine), or None.
-    `stdout` and `stderr` are the last megabyte of each; `duration_s` is in seconds.
+    `stdout` and `stderr` are the last megabyte of each, with the whole of the line in which that begins;
+    `duration_s` is in seconds, `ended_at` in ms since 1970.
+
+    What an agent reports as its result goes before its exit status, and before what stopped it.
     """
 
     status: int | None
@@ -146,6 +153,7 @@ class ExitInfo:
     duration_s: float
     session_id: str | None = None
     resumed: bool = False
+    ended_at: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

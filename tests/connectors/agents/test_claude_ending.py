@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -272,11 +273,58 @@ def test_a_session_that_is_gone_is_forgotten(error: str) -> None:
     ("by", "reason"),
     [("total", "timeout_total"), ("silence", "timeout_silence"), ("requested", "requested")],
 )
-def test_what_ended_a_run_goes_before_what_it_said(by: str, reason: str) -> None:
-    for status, lines in ((143, [INIT, assistant("Half.")]), (0, [result(result="Half.")])):
-        end = completed(*lines, status=status, stopped=by)
-        assert (end.phase, end.outcome, end.reason, end.text) == (*STOPPED, reason, "Half.")
+def test_what_ended_a_run_before_its_result_is_its_end(by: str, reason: str) -> None:
+    broken = result(subtype="error_during_execution", is_error=True)
+    aborted = result(subtype="error_during_execution", is_error=True, terminal_reason="aborted_tools")
+    for lines in (
+        [INIT, assistant("Half.")],
+        [INIT, result(result="First."), assistant("Half.")],
+        [INIT, assistant("Half."), broken],
+        [INIT, assistant("Half."), aborted],
+    ):
+        end = completed(*lines, status=143, stopped=by)
+        assert (end.phase, end.outcome, end.reason) == (*STOPPED, reason)
         assert end.session_id == "s-1"
+
+
+@pytest.mark.parametrize("by", ["start", "total", "silence", "output", "requested", "lost", None])
+@pytest.mark.parametrize("status", [0, 1, 137, 143, None])
+def test_a_result_goes_before_what_ended_the_run_and_before_its_exit_status(
+    by: str | None, status: int | None
+) -> None:
+    end = completed(INIT, assistant("Done."), result(result="Done."), status=status, stopped=by)
+    assert (end.outcome, end.reason, end.text) == (RunOutcome.SUCCESS, "success", "Done.")
+    failed = result(subtype="error_max_turns", is_error=True)
+    end = completed(INIT, assistant("Half."), failed, status=status, stopped=by)
+    assert (end.outcome, end.reason) == (RunOutcome.FAILURE, "error_max_turns")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\x1b[?25h\x1b[0m{}",
+        "warning: something{}",
+        "a {{ brace {}",
+        '{{"type":"assistant","message":{{"content":[{{"type":"te{}',
+        "{}\x1b[0m",
+        "\ufeff{}",
+        "{}\r",
+    ],
+)
+def test_a_result_counts_whatever_stands_around_it_on_its_line(line: str) -> None:
+    refused = [{"tool_name": "x", "tool_input": "y" * 2_000_000}]
+    said = json.dumps(result(result="Done.", permission_denials=refused))
+    exit = exit_info(status=143, stopped="silence")
+    end = judge(dataclasses.replace(exit, stdout=line.format(said) + "\n"))
+    assert isinstance(end, Completion)
+    assert (end.reason, end.text) == ("success", "Done.")
+
+
+def test_half_a_character_does_not_lose_the_result() -> None:
+    line = json.dumps(result(result="cut here")).replace("cut", "cut \\ud83d")
+    end = judge(dataclasses.replace(exit_info(), stdout=line))
+    assert isinstance(end, Completion)
+    assert (end.reason, end.text) == ("success", "cut \ufffd here")
 
 
 def test_a_run_that_never_said_a_word_did_not_begin() -> None:

@@ -68,24 +68,24 @@ def test_the_result_tells_the_cost() -> None:
     line = says(
         type="result", subtype="success", result="Done.", session_id="s", total_cost_usd=0.6300000000000001
     )
-    assert line == Progress(text="Done.", session_id="s", cost_usd=0.63)
+    assert line == Progress(text="Done.", session_id="s", cost_usd=0.63, result=True)
 
 
 @pytest.mark.parametrize("cost", [-1, True, "1", None, [1]])
 def test_a_cost_that_is_none_is_not_shown(cost: Any) -> None:
     line = says(type="result", subtype="success", result="Done.", total_cost_usd=cost)
-    assert line == Progress(text="Done.")
+    assert line == Progress(text="Done.", result=True)
 
 
 def test_a_result_without_words_tells_why() -> None:
     line = says(type="result", subtype="error_max_turns", total_cost_usd=1)
-    assert line == Progress(text="error max turns", cost_usd=1.0)
+    assert line == Progress(text="error max turns", cost_usd=1.0, result=True)
 
 
 def test_refused_tools_are_named_once() -> None:
     denials = [{"tool_name": "Bash"}, {"tool_name": "Write"}, {"tool_name": "Bash"}, {}, None]
     line = says(type="result", subtype="success", result="Done.", permission_denials=denials)
-    assert line == Progress(text="Done. (not allowed: Bash, Write)")
+    assert line == Progress(text="Done. (not allowed: Bash, Write)", result=True)
 
 
 def test_waiting_for_the_model_is_shown() -> None:

@@ -35,6 +35,9 @@ USAGE_LIMIT: Final = "usage_limit"
 
 REFUSAL: Final = "refusal"
 
+EXECUTION: Final = "error_during_execution"
+"""The result of a run that broke, for example because its tools were ended by a signal."""
+
 _GONE: Final = ("No conversation found with session ID", "Error: --resume requires a valid session ID")
 _HIT_LIMIT: Final = re.compile(r"You've (?:hit|reached) your .*limit")
 _NOBODY_THERE: Final = re.compile(
@@ -56,13 +59,13 @@ def judge(exit: ExitInfo) -> Completion | NotBegun:
     """The run's completion; NotBegun where it is certain that no paid work was done."""
     found = transcript(exit.stdout)
     how = stopped(exit)
+    if found.result and (how is None or not _is_interrupted(found)):
+        return _by_result(exit, found)
     if how is not None:
         if exit.stopped == "start" and not exit.stdout.strip():
             return _not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
         return _completion(exit, found, how)
-    if not found.result:
-        return _without_result(exit, found)
-    return _by_result(exit, found)
+    return _without_result(exit, found)
 
 
 def _without_result(exit: ExitInfo, found: Transcript) -> Completion | NotBegun:
@@ -83,13 +86,22 @@ def _by_result(exit: ExitInfo, found: Transcript) -> Completion | NotBegun:
     subtype = text(result, "subtype") or "unknown"
     if result.get("is_error") is not True and subtype == "success":
         return _completion(exit, found, (Phase.COMPLETED, RunOutcome.SUCCESS, "success"))
-    if text(result, "terminal_reason").startswith("aborted"):
+    if _is_aborted(result):
         return _completion(exit, found, (Phase.STOPPED, RunOutcome.CANCELLED, "sigint"))
     if _is_unpaid(found):
         unpaid = _unpaid(exit, found)
         if unpaid is not None:
             return unpaid
     return _completion(exit, found, (Phase.FAILED, RunOutcome.FAILURE, _reason(found, subtype)))
+
+
+def _is_interrupted(found: Transcript) -> bool:
+    """Whether a run that was stopped had not come to its end by itself: its result tells of the stop."""
+    return found.open or _is_aborted(found.result) or text(found.result, "subtype") == EXECUTION
+
+
+def _is_aborted(result: Json) -> bool:
+    return text(result, "terminal_reason").startswith("aborted")
 
 
 def _unpaid(exit: ExitInfo, found: Transcript) -> NotBegun | None:

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from orgloop.connectors.agents.result import one_line
-from orgloop.plugin import (
-    Progress,
-)
+from orgloop.plugin import NotJson, Progress, load_json
 
 Json = Mapping[str, Any]
+
+_BEGIN: Final = '{"type":'
+"""How each line of the CLI begins."""
+
+_TRIES: Final = 3
+"""Places in a line where its JSON may begin; a longer search would take the square of its length."""
 
 SYNTHETIC: Final = "<synthetic>"
 """The model of a message that the CLI wrote itself, about an error."""
@@ -37,6 +39,7 @@ class Transcript:
 
     `lines` counts those that were JSON objects; `said` is what the agent said last, `error` the kind
     of the last failed request; `result` is the last result line, `turns` the sum over all of them.
+    `open`: the agent worked on after that result.
     """
 
     lines: int = 0
@@ -46,6 +49,7 @@ class Transcript:
     result: Json = field(default_factory=dict)
     turns: int = 0
     refused: bool = False
+    open: bool = False
 
     def take(self, line: Json) -> None:
         """One line. There may be more than one result, and lines after the last."""
@@ -53,6 +57,7 @@ class Transcript:
         self.session_id = text(line, "session_id") or self.session_id
         match line.get("type"):
             case "assistant":
+                self.open = True
                 self.error = text(line, "error")
                 words = "\n".join(
                     text(block, "text") for block in _blocks(line) if block.get("type") == "text"
@@ -62,7 +67,7 @@ class Transcript:
             case "rate_limit_event":
                 self.refused = text(part(line, "rate_limit_info"), "status") == "rejected"
             case "result":
-                self.result = line
+                self.result, self.open = line, False
                 self.turns += int(number(line, "num_turns") or 0)
             case _:
                 pass
@@ -86,21 +91,25 @@ def progress(raw: str) -> Progress | None:
     said, works = _said(line), _works(line)
     session_id = text(line, "session_id") or None
     if line.get("type") == "result":
-        return Progress(text=said, session_id=session_id, cost_usd=cost(line), works=works)
+        return Progress(text=said, session_id=session_id, cost_usd=cost(line), works=works, result=True)
     if line.get("type") == "system" and line.get("subtype") == "init":
         return Progress(text=said, session_id=session_id, works=works)
     return Progress(text=said, works=works) if said else None
 
 
 def parse(raw: str) -> Json | None:
-    """The JSON object of a line, or None."""
-    if not raw.lstrip().startswith("{"):
-        return None
-    try:
-        line: Json = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    return line
+    """The JSON object of a line, or None. Terminal sequences or half of another line may stand around it."""
+    begin, end = raw.find("{"), raw.rfind("}") + 1
+    for _ in range(_TRIES):
+        if not 0 <= begin < end:
+            return None
+        try:
+            line = load_json(raw[begin:end])
+        except NotJson:
+            begin = raw.find(_BEGIN, begin + 1)
+        else:
+            return line if isinstance(line, dict) else None
+    return None
 
 
 def text(holder: Json, key: str) -> str:

@@ -17,16 +17,18 @@ from orgloop.runtime.runs.local.local_runner import Ending, Fate
 log = logging.getLogger(__name__)
 
 
-def exit_info(live: LocalRun, ending: Ending) -> ExitInfo:
-    record = ending.record or {}
+def exit_info(live: LocalRun, ending: Ending, now: int) -> ExitInfo:
+    """How it ended, with the output that its actor understands. Reads files: not for the event loop."""
+    record = ending.record
     return ExitInfo(
-        status=record.get("status"),
-        stopped=record.get("stopped") if ending.fate is Fate.ENDED else LOST,
+        status=record.status if record else None,
+        stopped=record.stopped if record and ending.fate is Fate.ENDED else LOST,
         stdout=run_directory.tail(live.directory / runner.STDOUT),
         stderr=run_directory.tail(live.directory / runner.STDERR),
-        duration_s=float(record.get("duration_s") or 0.0),
+        duration_s=record.duration_s if record else 0.0,
         session_id=live.session_id,
         resumed=live.resumed,
+        ended_at=now,
     )
 
 
@@ -39,9 +41,8 @@ def classify(live: LocalRun, ending: Ending, exit: ExitInfo) -> Completion | Not
             return _lost(live, exit)
         case Fate.ENDED:
             pass
-    failed = (ending.record or {}).get("not_started")
-    if failed is not None:
-        return NotStarted(outcome=Unavailable(reason=failed["error"]))
+    if ending.record is not None and ending.record.not_started is not None:
+        return NotStarted(outcome=Unavailable(reason=ending.record.not_started))
     return _finished(live, exit)
 
 
@@ -56,9 +57,11 @@ def _finished(live: LocalRun, exit: ExitInfo) -> Completion | NotBegun:
 
 
 def _lost(live: LocalRun, exit: ExitInfo) -> Completion:
-    """Its actor says what it had come to and cost by then; that nobody saw its end is ours to say."""
+    """Its actor says what it had come to: a result that it had reported counts. Else nobody saw its end."""
     found = _finished(live, exit)
-    return completion.lost(found if isinstance(found, Completion) else completion.by_exit_status(exit))
+    if isinstance(found, Completion):
+        return found if live.resulted else completion.lost(found)
+    return completion.lost(completion.by_exit_status(exit))
 
 
 def _why_never(live: LocalRun) -> Interrupted | Unavailable:

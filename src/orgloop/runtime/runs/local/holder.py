@@ -15,14 +15,14 @@ from orgloop.core.happening import Outcome
 from orgloop.core.ids import RUN
 from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import OpenRun, RunStart
-from orgloop.plugin import Completion, Rejected, RunSpec, Supervised, Unavailable, Wake
+from orgloop.plugin import Clock, Completion, Rejected, RunSpec, Supervised, Unavailable, Wake
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.commit import commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.local import git, local_runner, run_directory
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
-from orgloop.runtime.runs.local.local_run import LocalRun
+from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
 from orgloop.runtime.runs.notes import WORKS, Notes
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.wiring import Wiring
@@ -31,6 +31,12 @@ log = logging.getLogger(__name__)
 
 LOOK: Final = 0.5
 """Seconds between two looks at a run's output."""
+
+READ: Final = 0.02
+"""Seconds of reading output at a stretch; others have a turn then."""
+
+CLASSIFY: Final = 60.0
+"""Seconds in which the end of a run is understood. After that its exit status decides."""
 
 
 class LocalRuns:
@@ -108,19 +114,23 @@ class LocalRuns:
             cwd=row.spec.get("cwd"),
             before=git.Head.of(row.spec.get("head")),
             started_at=row.started_at,
-            offset=row.offset,
+            offset=max(0, row.offset - REREAD),
+            # The first line may be half of one; what was read before is read again, for its result.
+            skipped=1 if row.offset > REREAD else 0,
             cost_usd=row.cost_usd,
         )
 
     async def follow(self, live: LocalRun) -> Finish:
         """Follow the output until the runner is gone, then read what it left."""
         notes = Notes(live, self._engine.journal, self._engine.clock, works_after=WORKS)
+        watch = _Watch(live, self._engine.clock)
         while True:
             gone = asyncio.create_task(local_runner.until_gone(live.directory, live.process))
             try:
                 while not gone.done():
                     await asyncio.wait({gone}, timeout=LOOK)
                     await notes.look(news=await _take_in(live))
+                    watch.look()
                 gone.result()
             finally:
                 gone.cancel()
@@ -140,8 +150,14 @@ class LocalRuns:
             local_runner.let_go(live.process)
 
     async def _finish(self, live: LocalRun, ending: local_runner.Ending) -> Finish:
-        exit = exit_info(live, ending)
-        result = classify(live, ending, exit)
+        now = self._engine.clock.now()
+        exit = await asyncio.to_thread(exit_info, live, ending, now)
+        try:
+            async with asyncio.timeout(CLASSIFY):
+                result = await asyncio.to_thread(classify, live, ending, exit)
+        except TimeoutError:
+            log.warning("the end of run %s is not understood in time: its exit status decides", live.run_id)
+            result = completion.by_exit_status(exit)
         changes = None
         if isinstance(result, Completion) and live.cwd is not None:
             changes = await git.changes(live.cwd, live.before)
@@ -163,6 +179,7 @@ class LocalRuns:
             harness=actor.harness,
             actor=actor,
             session_id=spec.session_id,
+            result_s=spec.limits.result_s,
             resumed=known is not None and known == spec.session_id,
             cwd=spec.cwd,
             started_at=self._engine.clock.now(),
@@ -209,8 +226,34 @@ class LocalRuns:
 
 async def _take_in(live: LocalRun) -> bool:
     """Read all that the program has written since; True if there was a line to show."""
-    news = live.take_in()
+    news = live.take_in(READ)
     while live.behind:
         await asyncio.sleep(0)
-        news |= live.take_in()
+        news |= live.take_in(READ)
     return news
+
+
+class _Watch:
+    """What is seen to while a program runs and its runner alone would not."""
+
+    def __init__(self, live: LocalRun, clock: Clock) -> None:
+        self._live = live
+        self._clock = clock
+        self._resulted: float | None = None
+        self._asked = False
+
+    def look(self) -> None:
+        """End a program that has reported its result and goes on; let a runner that was stopped go on."""
+        live = self._live
+        if local_runner.wake_up(live.directory, live.process):
+            log.warning("the runner of %s was stopped by a signal, and goes on now", live.run_id)
+        if not live.resulted:
+            self._resulted = None
+            return
+        now = self._clock.monotonic()
+        self._resulted = self._resulted if self._resulted is not None else now
+        if not self._asked and now - self._resulted >= live.result_s:
+            self._asked = True
+            log.info("run %s has reported its result and does not end by itself: it is ended", live.run_id)
+            with suppress(OSError):
+                local_runner.request_stop(live.directory)

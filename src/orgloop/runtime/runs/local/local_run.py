@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
-from dataclasses import dataclass
+import time
+from collections import deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from orgloop import runner
 from orgloop.errors import FAULTS
-from orgloop.plugin import Supervised
+from orgloop.plugin import RunLimitsSpec, Supervised
 from orgloop.runtime.runs.live_run import LiveRun
-from orgloop.runtime.runs.local import git
+from orgloop.runtime.runs.local import git, run_directory
 
 log = logging.getLogger(__name__)
 
-CHUNK: Final = 1 << 20
+CHUNK: Final = 256 << 10
 """Bytes of output that are read at once."""
+
+FAR_BEHIND: Final = 16 << 20
+"""Bytes of output that are caught up with. Of more, only the end is read: a flood says nothing to people."""
+
+REREAD: Final = 1 << 20
+"""Bytes of output that a later daemon reads again: it must know whether they hold the result."""
 
 LONGEST_LINE: Final = 8 << 20
 """Bytes of a line of output that is still read; a longer one says nothing."""
@@ -40,16 +49,37 @@ class LocalRun(LiveRun):
     """There may be more to take in at once."""
     skipped: int = 0
     """Bytes that were left out of a line that is too long, and goes on."""
+    result_s: float = RunLimitsSpec().result_s
+    """Seconds that the program may go on after its result."""
+    resulted: bool = False
+    """The last that its agent said is its result."""
+    _lines: deque[bytes] = field(default_factory=deque)
+    """Whole lines that are read, and not understood yet."""
 
-    def take_in(self) -> bool:
-        """Read some of what the program has written since; True if there was a line to show."""
+    def take_in(self, seconds: float) -> bool:
+        """Read some of what the program has written since, for so long; True if there was a line to show."""
+        if not self._lines:
+            self._read()
+        news, deadline = False, time.monotonic() + seconds
+        while self._lines:
+            news |= self._take_line(self._lines.popleft().decode("utf-8", errors="replace"))
+            if time.monotonic() > deadline:
+                self.behind = True
+                break
+        return news
+
+    def _read(self) -> None:
+        """The next lines, as far as they are there."""
         try:
-            with (self.directory / runner.STDOUT).open("rb") as file:
+            with run_directory.open_plain(self.directory / runner.STDOUT) as file:
+                length = file.seek(0, os.SEEK_END)
+                if length - self.offset > FAR_BEHIND:
+                    self.rest, self.skipped, self.offset = b"", 1, length - CHUNK
                 file.seek(self.offset)
                 chunk = file.read(CHUNK)
         except OSError:
             self.behind = False
-            return False
+            return
         self.behind = len(chunk) == CHUNK
         self.offset += len(chunk)
         *lines, self.rest = (self.rest + chunk).split(b"\n")
@@ -58,10 +88,7 @@ class LocalRun(LiveRun):
             del lines[0]
         if self.skipped or len(self.rest) > LONGEST_LINE:
             self.skipped, self.rest = self.skipped + len(self.rest), b""
-        news = False
-        for line in lines:
-            news |= self._take_line(line.decode("utf-8", errors="replace"))
-        return news
+        self._lines.extend(lines)
 
     def take_rest(self) -> None:
         """The program has ended: what it wrote last is a line, newline or not."""
@@ -71,8 +98,8 @@ class LocalRun(LiveRun):
 
     @property
     def read_offset(self) -> int:
-        """Where a later daemon goes on reading: after the last whole line."""
-        return self.offset - len(self.rest) - self.skipped
+        """Where a later daemon goes on reading: after the last whole line that was understood."""
+        return self.offset - len(self.rest) - self.skipped - sum(len(line) + 1 for line in self._lines)
 
     def _take_line(self, line: str) -> bool:
         if self.actor is None:
@@ -85,4 +112,8 @@ class LocalRun(LiveRun):
         if progress is None:
             return False
         self.take(progress)
+        if progress.result:
+            self.resulted = True
+        elif progress.works:
+            self.resulted = False
         return True

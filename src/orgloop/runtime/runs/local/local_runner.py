@@ -8,14 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import cache_from_source
 from pathlib import Path
 from threading import Thread
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -45,7 +44,7 @@ class Ending:
     """A run's fate; `record` is the exit record if there is one."""
 
     fate: Fate
-    record: dict[str, Any] | None = None
+    record: run_directory.ExitRecord | None = None
 
 
 def spawn(directory: Path) -> subprocess.Popen[bytes]:
@@ -126,8 +125,8 @@ def seems_alive(directory: Path) -> bool:
     """Whether the runner's process is there. For those who only look: to take the lock could keep one off."""
     if (directory / runner.EXIT).exists():
         return False
-    child = run_directory.read_json(directory / runner.CHILD)
-    return child is not None and _same_boot(child.get("boot_id")) and psutil.pid_exists(child["runner_pid"])
+    child = run_directory.child_record(directory)
+    return child is not None and _same_boot(child.boot_id) and psutil.pid_exists(child.runner_pid)
 
 
 async def conclude(directory: Path) -> Ending | None:
@@ -141,7 +140,7 @@ async def conclude(directory: Path) -> Ending | None:
     if lock is None:
         return None
     try:
-        record = run_directory.read_json(directory / runner.EXIT)
+        record = run_directory.exit_record(directory)
         if record is not None:
             return Ending(fate=Fate.ENDED, record=record)
         if not (directory / runner.STARTED).exists() and (directory / runner.STDIN).exists():
@@ -159,7 +158,7 @@ def request_stop(directory: Path) -> None:
 
     Raises OSError if neither reaches it.
     """
-    child = run_directory.read_json(directory / runner.CHILD)
+    child = run_directory.child_record(directory)
     try:
         (directory / runner.STOP).touch(mode=0o600)
     except OSError:
@@ -167,13 +166,27 @@ def request_stop(directory: Path) -> None:
             raise
     if child is not None and is_held(directory):
         with suppress(ProcessLookupError, PermissionError):
-            os.kill(child["runner_pid"], signal.SIGTERM)
+            os.kill(child.runner_pid, signal.SIGTERM)
 
 
 def runner_pid(directory: Path) -> int | None:
     """The runner's pid, once its program runs."""
-    child = run_directory.read_json(directory / runner.CHILD)
-    return child["runner_pid"] if child else None
+    child = run_directory.child_record(directory)
+    return child.runner_pid if child else None
+
+
+def wake_up(directory: Path, spawned: subprocess.Popen[bytes] | None) -> bool:
+    """Let a runner go on that somebody has stopped: it keeps no limit meanwhile. Returns whether it was."""
+    pid = spawned.pid if spawned is not None else runner_pid(directory)
+    if pid is None:
+        return False
+    try:
+        if psutil.Process(pid).status() != psutil.STATUS_STOPPED or not is_held(directory):
+            return False
+        os.kill(pid, signal.SIGCONT)
+    except (psutil.Error, OSError):
+        return False
+    return True
 
 
 def _take_lock(directory: Path) -> int | None:
@@ -198,8 +211,8 @@ def _process_descriptor(pid: int | None) -> int | None:
 
 async def _end_leftovers(directory: Path) -> None:
     """End what still lives of a run whose runner is gone."""
-    child = run_directory.read_json(directory / runner.CHILD) or {}
-    if not _same_boot(child.get("boot_id")):
+    child = run_directory.child_record(directory)
+    if child is not None and not _same_boot(child.boot_id):
         return
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGKILL):
         # Looked for again each time: what was about to fork, or to become another program, shows then.
@@ -212,7 +225,7 @@ async def _end_leftovers(directory: Path) -> None:
         await asyncio.to_thread(psutil.wait_procs, left, GRACE)
 
 
-def _leftovers(run_id: str, child: Mapping[str, Any]) -> list[psutil.Process]:
+def _leftovers(run_id: str, child: run_directory.ChildRecord | None) -> list[psutil.Process]:
     """What is in the program's session, or carries the run's id in its environment; never ourselves.
 
     The one finds what forgot its environment, the other what made a session of its own, and a
@@ -227,12 +240,11 @@ def _leftovers(run_id: str, child: Mapping[str, Any]) -> list[psutil.Process]:
     return found
 
 
-def _is_of_session(process: psutil.Process, child: Mapping[str, Any]) -> bool:
+def _is_of_session(process: psutil.Process, child: run_directory.ChildRecord | None) -> bool:
     """Not older than the run, either: a reused number does not hit a stranger."""
-    session, since = child.get("pid"), child.get("started_at")
-    if session is None or since is None or os.getsid(process.pid) != session:
+    if child is None or os.getsid(process.pid) != child.pid:
         return False
-    return bool(process.create_time() >= since - 2)
+    return bool(process.create_time() >= child.started_at - 2)
 
 
 def _carries(process: psutil.Process, run_id: str) -> bool:

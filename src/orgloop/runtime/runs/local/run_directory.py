@@ -1,14 +1,20 @@
-"""Run directories: what the daemon writes for the runner and reads back. `runner.py` has the format."""
+"""Run directories: what the daemon writes for the runner and reads back. `runner.py` has the format.
+
+The agent can change whatever lies there. So what is read back is a plain file, of a bounded size, with
+values that are checked: anything else counts as not there.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
+import stat
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 
@@ -24,12 +30,23 @@ PROMPT_FILE: Final = "prompt.md"
 TAIL: Final = 1 << 20
 """Bytes of each stream that a run's end is judged by."""
 
+LONGEST_LINE: Final = 32 << 20
+"""Bytes before those that are read besides, to have the line in which they begin whole."""
+
+_RECORD: Final = 64 << 10
+"""Bytes that a file of the runner has at most."""
+
+_LONGEST_RUN_S: Final = 1e9
+
+_STOPS: Final = (None, "start", "silence", "total", "output", "requested")
+
 
 def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, prompt: str) -> None:
     """Everything that the runner and the agent need, private to this user."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     limits = asdict(spec.limits)
     grace, stop_signal = limits.pop("grace_s"), limits.pop("stop_signal")
+    del limits["result_s"]  # the daemon's own affair
     content = {
         "version": runner.VERSION,
         "argv": list(spec.argv),
@@ -62,27 +79,101 @@ def _private(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """A file for reading. Raises OSError if it is a link, a pipe, or anything else that is no plain file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(f"{path} is no plain file")
+    return os.fdopen(descriptor, "rb")
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """A JSON file of the runner, or None if it is not there (they are written whole or not at all)."""
     try:
-        content: dict[str, Any] = orjson.loads(path.read_bytes())
+        with open_plain(path) as file:
+            content = orjson.loads(file.read(_RECORD))
     except (OSError, orjson.JSONDecodeError):
         return None
-    return content
+    return content if isinstance(content, dict) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExitRecord:
+    """What exit.json says. `not_started` is why the program could not be started."""
+
+    status: int | None
+    stopped: str | None
+    duration_s: float
+    not_started: str | None
+
+
+def exit_record(directory: Path) -> ExitRecord | None:
+    """The runner's word on the end of its run; None if there is none, or if it cannot be the runner's."""
+    content = read_json(directory / runner.EXIT)
+    if content is None:
+        return None
+    status, stopped = content.get("status"), content.get("stopped")
+    duration, failure = _seconds(content.get("duration_s")), content.get("not_started")
+    error = failure.get("error") if isinstance(failure, dict) else None
+    plausible = (
+        (status is None or (type(status) is int and 0 <= status <= 255))
+        and stopped in _STOPS
+        and (failure is None or isinstance(error, str))
+    )
+    if not plausible or duration is None or duration > _LONGEST_RUN_S:
+        return None
+    return ExitRecord(status=status, stopped=stopped, duration_s=duration, not_started=error)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildRecord:
+    """What child.json says: who runs. Times are seconds since 1970."""
+
+    pid: int
+    runner_pid: int
+    boot_id: str | None
+    started_at: float
+
+
+def child_record(directory: Path) -> ChildRecord | None:
+    """Which process the runner has started, and which one it is; None if that is not known."""
+    content = read_json(directory / runner.CHILD)
+    if content is None:
+        return None
+    pid, runner_pid = content.get("pid"), content.get("runner_pid")
+    boot, started = content.get("boot_id"), _seconds(content.get("started_at"))
+    if not (type(pid) is type(runner_pid) is int and pid > 1 and runner_pid > 1):
+        return None
+    if not (boot is None or isinstance(boot, str)) or started is None:
+        return None
+    return ChildRecord(pid=pid, runner_pid=runner_pid, boot_id=boot, started_at=started)
+
+
+def _seconds(value: object) -> float | None:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1.0
+    return float(number) if math.isfinite(number) and number >= 0 else None
 
 
 def tail(path: Path, size: int = TAIL) -> str:
-    """The last `size` bytes of a stream, from a line's beginning if something was cut.
+    """The last `size` bytes of a stream, and the whole of the line in which they begin.
 
-    Of a last line that is longer, its end: there was output, and nobody may take it for none.
+    Of a line that is too long even for that, its end: there was output, and nobody may take it for none.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             length = file.seek(0, os.SEEK_END)
-            file.seek(max(0, length - size))
-            content = file.read(size)
+            begin = max(0, length - size)
+            content = _read(file, begin, length)
+            if begin:
+                begin = max(0, begin - LONGEST_LINE)
+                before = _read(file, begin, length - len(content))
+                content = before[before.rfind(b"\n") + 1 :] + content
     except OSError:
         return ""
-    if length > size:
-        content = content[content.find(b"\n") + 1 :] or content
     return content.decode("utf-8", errors="replace")
+
+
+def _read(file: BinaryIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    return file.read(end - begin)
