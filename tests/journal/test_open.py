@@ -83,6 +83,7 @@ async def test_home_and_file_belong_to_their_user_alone(tmp_path: Path) -> None:
         "journal.db-wal": 0o600,
         "journal.db-shm": 0o600,
         "journal.lock": 0o600,
+        "journal.mark": 0o600,
     }
     await journal.close()
 
@@ -125,6 +126,19 @@ class TestLock:
                 await opened(home)
             open_reader(home).close()
             held.kill()
+        await (await opened(home)).close()
+
+    async def test_who_deletes_its_files_lets_nobody_in(self, home: Path) -> None:
+        journal = await opened(home)
+        await enter(journal, "1")
+        (home / "journal.lock").unlink()
+        with pytest.raises(JournalLocked, match="in use by another process"):
+            await opened(home)
+        (home / "journal.mark").unlink()
+        (home / "journal.lock").unlink(missing_ok=True)
+        with pytest.raises(JournalLocked, match="in use by another process"):
+            await opened(home)
+        await journal.close()
         await (await opened(home)).close()
 
     async def test_it_is_free_after_a_close_and_after_a_failure_to_open(self, home: Path) -> None:

@@ -7,6 +7,7 @@ store's own affair, after it has answered.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
@@ -15,7 +16,7 @@ from urllib.parse import quote
 import apsw
 
 from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable, NotFound
-from orgloop.journal.sqlite.home import JOURNAL
+from orgloop.journal.sqlite.home import JOURNAL, require_plain
 
 MINIMUM: Final = (3, 51, 3)
 """Older SQLite can lose committed transactions when it resets its write-ahead log."""
@@ -45,22 +46,25 @@ _HINTS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a journal is. `name` is for messages; `vfs` is SQLite's own word for how files are reached."""
+    """Where a journal is: in a file, or without a `path` in memory. `name` is for messages.
+
+    `vfs` is SQLite's own word for how files are reached.
+    """
 
     uri: str
     name: str
-    memory: bool = False
+    path: Path | None = None
     vfs: str | None = None
 
 
 def file_place(path: Path, *, vfs: str | None = None) -> Place:
     """A journal in a file."""
-    return Place(uri=f"file:{quote(str(path.absolute()))}", name=str(path), vfs=vfs)
+    return Place(uri=f"file://{quote(os.fsencode(path.absolute()))}", name=str(path), path=path, vfs=vfs)
 
 
 def memory_place(token: int) -> Place:
     """A journal that lives as long as a connection to it. `token` tells two of one process apart."""
-    return Place(uri=f"file:/orgloop-{token:x}?vfs=memdb", name="the journal in memory", memory=True)
+    return Place(uri=f"file:/orgloop-{token:x}?vfs=memdb", name="the journal in memory")
 
 
 def sqlite_version() -> str:
@@ -103,7 +107,7 @@ def open_writing(place: Place) -> apsw.Connection:
         if connection is not None:
             shut(connection)
         raise translated(exc, place.name) from exc
-    if mode != "wal" and not place.memory:
+    if mode != "wal" and place.path is not None:
         connection.close()
         raise JournalError(
             f"{place.name} lies on a file system that cannot hold a write-ahead log",
@@ -127,7 +131,7 @@ def open_reading(place: Place) -> apsw.Connection:
         connection.pragma("cache_size", -4_096)
         tables = cast("int", connection.execute("SELECT count(*) FROM sqlite_schema").get)
     except apsw.Error as exc:
-        if isinstance(exc, apsw.CantOpenError) and not (place.memory or Path(place.name).exists()):
+        if isinstance(exc, apsw.CantOpenError) and place.path is not None and not place.path.exists():
             raise _no_journal(place) from exc
         raise translated(exc, place.name) from exc
     if not tables:
@@ -139,6 +143,7 @@ def open_reading(place: Place) -> apsw.Connection:
 def journal_of(home: Path) -> Place:
     """The journal of a home. Raises NotFound if it has none."""
     path = home / JOURNAL
+    require_plain(path)
     if not path.exists():
         raise _no_journal(file_place(path))
     return file_place(path)

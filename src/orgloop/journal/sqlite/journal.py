@@ -31,7 +31,7 @@ from orgloop.journal.model import (
     Try,
 )
 from orgloop.journal.sqlite.connection import Place, file_place, journal_of, memory_place, open_writing
-from orgloop.journal.sqlite.home import HomeLock, make_home
+from orgloop.journal.sqlite.home import HomeLock, make_home, make_journal
 from orgloop.journal.sqlite.reader import SqliteReader
 from orgloop.journal.sqlite.store import Store
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
@@ -251,9 +251,10 @@ async def open_journal(
     word for how it reaches files; None is the usual one. Raises JournalLocked, JournalTooNew,
     JournalDamaged or JournalUnavailable.
     """
-    path = make_home(home)
+    make_home(home)
     lock = HomeLock(home, holder=holder, at=clock())
     try:
+        path = make_journal(home)
         return await _open(file_place(path, vfs=vfs), project, clock, settings, lock.release)
     except BaseException:
         lock.release()

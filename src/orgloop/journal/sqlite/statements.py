@@ -49,14 +49,14 @@ VERBS: Final = MappingProxyType(
 class SqliteTx:
     """`Tx` on one connection, for one transaction after the other."""
 
-    __slots__ = ("_changes", "_execute", "_last", "connection", "project")
+    __slots__ = ("_changes", "_execute", "connection", "last", "project")
 
     def __init__(self, connection: apsw.Connection, project: str, last: int) -> None:
-        """`last` is the highest number that was ever drawn."""
+        """`last` is the highest number in the database. Numbers of what is rolled back are drawn again."""
         self.connection = connection
         self._execute: Callable[..., Any] = connection.execute
         self._changes = connection.changes
-        self._last = last
+        self.last = last
         self.project = project
 
     def rows(self, name: str, values: Values = ()) -> list[Any]:
@@ -93,8 +93,8 @@ class SqliteTx:
 
     def next(self, count: int = 1) -> int:
         """See `Tx`."""
-        first = self._last + 1
-        self._last += count
+        first = self.last + 1
+        self.last += count
         return first
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from itertools import groupby
@@ -9,9 +10,17 @@ from typing import Any, Final, NamedTuple, cast
 
 import apsw
 
-from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable
+from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable, NotFound
 from orgloop.journal.sqlite import statements
-from orgloop.journal.sqlite.connection import Place, is_store_fault, open_writing, shut, translated
+from orgloop.journal.sqlite.connection import (
+    Place,
+    is_store_fault,
+    open_reading,
+    open_writing,
+    shut,
+    translated,
+)
+from orgloop.journal.sqlite.mark import Mark, Noted
 from orgloop.journal.sqlite.migrate import migrate
 from orgloop.journal.sqlite.statements import SqliteTx
 from orgloop.journal.verbs.transaction import Joint, Transaction, Work
@@ -45,18 +54,24 @@ class Store:
         self._retired: SqliteTx | None = None
         self._log_pages = 0
         self._copy_at = checkpoint_pages
+        self._mark = None if place.path is None else Mark(place.path)
 
     def open(self, *, check: bool = False) -> None:
         """Open, migrate, and check what a death may have left, if asked to.
 
         Raises JournalTooNew, JournalDamaged, JournalUnavailable or JournalError.
         """
+        noted = None if self._mark is None else self._mark.read()
+        if self._mark is not None and noted is not None:
+            self._mark.compare(noted, _found(self.place))
         connection = open_writing(self.place)
         try:
             migrate(connection, self.place.name)
             if check:
                 _check(connection, self.place.name)
             tx = SqliteTx(connection, self.project, connection.execute(_SQL["last_number"]).get)
+            if self._mark is not None and (noted is None or not self._mark.is_open):
+                self._begin_mark(self._mark, tx, noted)
         except BaseException as exc:
             shut(connection)
             if isinstance(exc, apsw.Error):
@@ -93,6 +108,8 @@ class Store:
         self._copy_at = self._log_pages + self._checkpoint_pages
         try:
             self._tx.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            if self._mark is not None:
+                self._mark.sync()
         except apsw.Error:
             # The log keeps everything; what is wrong with the file shows at the next commit.
             self._retire()
@@ -103,25 +120,31 @@ class Store:
             if tx is not None:
                 shut(tx.connection)
         self._tx = self._retired = None
+        if self._mark is not None:
+            self._mark.close()
 
     def _commit(self, group: Seq[Work], how: _How) -> Seq[Answer]:
         tx = self._tx
         assert tx is not None
-        connection = tx.connection
+        connection, last = tx.connection, tx.last
         connection.execute("BEGIN IMMEDIATE")
         try:
             answers = how(tx, group)
             connection.execute("COMMIT")
         except BaseException:
+            tx.last = last
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        if self._mark is not None and tx.last != last:
+            self._mark.note(tx.last)
         return answers
 
     def _one_by_one(self, tx: SqliteTx, group: Seq[Work]) -> Seq[Answer]:
         answers = []
         connection = tx.connection
         for work in group:
+            last = tx.last
             connection.execute("SAVEPOINT item")
             try:
                 transaction = Transaction(tx)
@@ -131,11 +154,19 @@ class Store:
                 if is_store_fault(exc):
                     raise
                 connection.execute("ROLLBACK TO item")
+                tx.last = last
                 error = translated(exc, self.place.name) if isinstance(exc, apsw.Error) else exc
                 answer = Answer(error=error)
             connection.execute("RELEASE item")
             answers.append(answer)
         return answers
+
+    def _begin_mark(self, mark: Mark, tx: SqliteTx, noted: Noted | None) -> None:
+        """A journal without a mark is taken as it is, and gets a name that no other has."""
+        epoch = secrets.token_hex(16) if noted is None else noted.epoch
+        if noted is None:
+            tx.connection.execute(_SQL["set_epoch"], (epoch,))
+        mark.begin(Noted(epoch=epoch, last=tx.last))
 
     def _give_up(self, exc: Exception, group: Seq[Work]) -> Seq[Answer]:
         """Nothing of the group counts. The next one gets a connection that has seen no failure."""
@@ -185,6 +216,25 @@ def _together(tx: SqliteTx, group: Seq[Work]) -> Seq[Answer]:
             answers += [Answer(work(transaction)) for work in works]
     transaction.flush()
     return answers
+
+
+def _found(place: Place) -> Noted | None:
+    """What the database says of itself, None if it is empty. Read only: what is damaged stays as it is."""
+    try:
+        connection = open_reading(place)
+    except NotFound:
+        return None
+    try:
+        return Noted(
+            epoch=connection.execute(_SQL["epoch"]).get, last=connection.execute(_SQL["last_number"]).get
+        )
+    except apsw.SQLError:
+        # Another program's, or older than marks.
+        return Noted(epoch="", last=0)
+    except apsw.Error as exc:
+        raise translated(exc, place.name) from exc
+    finally:
+        shut(connection)
 
 
 def _check(connection: apsw.Connection, where: str) -> None:

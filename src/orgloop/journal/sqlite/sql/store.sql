@@ -10,6 +10,14 @@ SELECT max(
     coalesce((SELECT max(seq) FROM runs), 0),
     coalesce((SELECT max(seq) FROM applied), 0));
 
+-- name: epoch
+-- The journal's own name.
+SELECT epoch FROM sequence;
+
+-- name: set_epoch
+-- From now on it has this name.
+UPDATE sequence SET epoch = ?;
+
 -- name: died
 -- Whether the last daemon's life has no end.
 SELECT ended_at IS NULL FROM daemons ORDER BY started_at DESC LIMIT 1;
