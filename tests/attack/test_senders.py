@@ -132,3 +132,10 @@ async def test_half_a_request_whose_sender_closes_its_half_is_let_go_at_once(
         assert b" 200 " not in await connection.closed()
     await until(lambda: acme.server.connections == 0, "it is gone")
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_a_body_that_nobody_signed_is_not_waited_for(acme: Daemon) -> None:
+    async with wire(acme.server.port) as connection:
+        await connection.send(HEAD.replace(b"/hooks", b"/signed") % 900_000 + b"a")
+        answer = await connection.answer()
+        assert (answer.status, answer.json["error"]) == (401, "Missing signature")

@@ -58,8 +58,9 @@ from orgloop.plugin.logger import Logger, LoggerPlugin
 from orgloop.plugin.remote import CalledBack, Findable, Ref, Remote, RemoteEnd, RemoteRequest, RemoteRun
 from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Settings, Size
 from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Setup, Variable
-from orgloop.plugin.signature import Secret, sign, verify
+from orgloop.plugin.signature import Secret, require_signature, sign, verify
 from orgloop.plugin.source import (
+    HeadChecker,
     Inbound,
     Listener,
     Page,
@@ -100,6 +101,7 @@ __all__ = [
     "Source",
     "Poller",
     "Receiver",
+    "HeadChecker",
     "Listener",
     "Page",
     "Draft",
@@ -202,6 +204,7 @@ __all__ = [
     # signatures
     "sign",
     "verify",
+    "require_signature",
     # units
     "SECOND",
     "MINUTE",

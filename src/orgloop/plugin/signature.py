@@ -31,14 +31,20 @@ def sign(secret: SecretStr, body: bytes) -> str:
     return SCHEME + hmac.digest(key, body, "sha256").hex()
 
 
+def require_signature(request: Inbound, headers: Sequence[str], *, missing: str) -> str:
+    """The first of `headers` (lower-case names) that is there. Raises Refused (401) with `missing`."""
+    given = next((value for name in headers if (value := request.headers.get(name, ""))), None)
+    if given is None:
+        raise Refused(missing, hint="sign the body with the secret of this source", status=401)
+    return given
+
+
 def verify(request: Inbound, secret: SecretStr, headers: Sequence[str], *, missing: str) -> None:
     """Check the first of `headers` (lower-case names) that is there, in constant time.
 
     Raises Refused (401) with the message `missing`, or `Invalid signature`.
     """
-    given = next((value for name in headers if (value := request.headers.get(name, ""))), None)
-    if given is None:
-        raise Refused(missing, hint="sign the body with the secret of this source", status=401)
+    given = require_signature(request, headers, missing=missing)
     # As bytes, since compare_digest takes no text beyond ASCII, and a header may hold any.
     wanted = sign(secret, request.body).encode()
     if not hmac.compare_digest(given.strip().lower().encode("utf-8", "replace"), wanted):

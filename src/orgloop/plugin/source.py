@@ -110,6 +110,18 @@ class Receiver(Source, Protocol):
 
 
 @runtime_checkable
+class HeadChecker(Receiver, Protocol):
+    """Can refuse a request before its body is there: a missing signature, a wrong token."""
+
+    def check_head(self, request: Inbound) -> None:
+        """Refuse (`Refused`) what `receive` would refuse whatever the body is. `body` is empty here.
+
+        Called for a body that does not come with its head; `receive` is called all the same.
+        """
+        ...
+
+
+@runtime_checkable
 class Listener(Source, Protocol):
     """Holds a connection of its own."""
 

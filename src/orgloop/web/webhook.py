@@ -10,7 +10,7 @@ from aiohttp import web
 
 from orgloop.errors import NotFound, Refused
 from orgloop.journal.model import Accepted
-from orgloop.plugin import Inbound, Reply
+from orgloop.plugin import HeadChecker, Inbound, Reply
 from orgloop.runtime.intake.inbound import Doorway
 from orgloop.web.answers import MethodRefused, json_answer
 from orgloop.web.body import Bodies
@@ -63,19 +63,33 @@ async def receive(
     body = bodies.at_once(request)
     if body is not None:
         return await _take(doorway, source, request, body)
+    if isinstance(receiver, HeadChecker):
+        _check_head(doorway, source, receiver, request)
     async with bodies.of(request) as body:
         return await _take(doorway, source, request, body)
 
 
+def _check_head(doorway: Doorway, source: str, receiver: HeadChecker, request: web.BaseRequest) -> None:
+    """Who shows by the head alone that nothing good comes need not send the rest."""
+    try:
+        receiver.check_head(_inbound(request, b""))
+    except Refused as exc:
+        doorway.refused(source, exc)
+        raise
+
+
 async def _take(doorway: Doorway, source: str, request: web.BaseRequest, body: bytes) -> web.Response:
-    inbound = Inbound(
+    return _answer(*await doorway.receive(source, _inbound(request, body)))
+
+
+def _inbound(request: web.BaseRequest, body: bytes) -> Inbound:
+    return Inbound(
         method=request.method,
         headers=Headers(request.headers),
         body=body,
         query=request.rel_url.raw_query_string,
         peer=request.remote or "",
     )
-    return _answer(*await doorway.receive(source, inbound))
 
 
 def _source_of(path: str) -> str:

@@ -22,11 +22,16 @@ from orgloop.plugin import (
     event_names,
     names_match,
     parse_json,
+    require_signature,
     verify,
 )
 
 REPEATED: Final = frozenset({"repository_dispatch", "workflow_dispatch"})
 """Kinds whose bodies may be the same to the byte, though they are two events."""
+
+SIGNATURE_HEADERS: Final = ("x-hub-signature-256",)
+
+UNSIGNED: Final = "Missing X-Hub-Signature-256 header"
 
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -50,17 +55,17 @@ class GithubSource:
     def signed(self) -> bool:
         return self._settings.secret is not None
 
+    def check_head(self, request: Inbound) -> None:
+        """Refuse a delivery without a signature (401) before its body comes."""
+        if self._settings.secret is not None:
+            require_signature(request, SIGNATURE_HEADERS, missing=UNSIGNED)
+
     async def receive(self, request: Inbound) -> Received:
         """One delivery. Refuses other methods (405), bad signatures (401), bad headers and bodies (400)."""
         if request.method != "POST":
             raise Refused("Method not allowed", hint="GitHub sends deliveries with POST", status=405)
         if self._settings.secret is not None:
-            verify(
-                request,
-                self._settings.secret,
-                ("x-hub-signature-256",),
-                missing="Missing X-Hub-Signature-256 header",
-            )
+            verify(request, self._settings.secret, SIGNATURE_HEADERS, missing=UNSIGNED)
         event = _header(request, "X-GitHub-Event")
         delivery = _header(request, "X-GitHub-Delivery")
         given = _json_bytes(request)

@@ -17,10 +17,13 @@ from orgloop.plugin import (
     Refused,
     Template,
     parse_json,
+    require_signature,
     verify,
 )
 
 SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
+
+UNSIGNED: Final = "Missing signature"
 
 _CANONICAL: Final = frozenset(EventType)
 
@@ -43,12 +46,17 @@ class WebhookSource:
     def signed(self) -> bool:
         return self._secret is not None
 
+    def check_head(self, request: Inbound) -> None:
+        """Refuse a request without a signature (401) before its body comes."""
+        if self._secret is not None:
+            require_signature(request, SIGNATURE_HEADERS, missing=UNSIGNED)
+
     async def receive(self, request: Inbound) -> Received:
         """One JSON body. Refuses other methods (405), bad signatures (401) and bad bodies (400)."""
         if request.method != "POST":
             raise Refused("Method not allowed", hint="send the event with POST", status=405)
         if self._secret is not None:
-            verify(request, self._secret, SIGNATURE_HEADERS, missing="Missing signature")
+            verify(request, self._secret, SIGNATURE_HEADERS, missing=UNSIGNED)
         body = parse_json(request.body)
         return Received(
             events=(self._draft({} if body is None else body),),
