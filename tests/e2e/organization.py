@@ -88,6 +88,18 @@ class Organization:
 
     def start(self) -> DaemonInfo:
         """Start a daemon; returns once it answers."""
+        pid = self.spawn().pid
+
+        def ready() -> DaemonInfo | None:
+            if self.daemon is not None and self.daemon.poll() is not None:
+                raise AssertionError(f"the daemon ended:\n{self.log[-4000:]}")
+            info = running_daemon(self.home)
+            return info if info is not None and info.pid == pid else None
+
+        return wait_for("the daemon", ready)
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start a daemon; returns at once."""
         log = (self.root.parent / "daemon.log").open("ab")
         self.daemon = subprocess.Popen(
             [sys.executable, "-m", "orgloop", "start", "--quiet"],
@@ -98,15 +110,7 @@ class Organization:
             stderr=log,
         )
         log.close()
-        pid = self.daemon.pid
-
-        def ready() -> DaemonInfo | None:
-            if self.daemon is not None and self.daemon.poll() is not None:
-                raise AssertionError(f"the daemon ended:\n{self.log[-4000:]}")
-            info = running_daemon(self.home)
-            return info if info is not None and info.pid == pid else None
-
-        return wait_for("the daemon", ready)
+        return self.daemon
 
     @property
     def log(self) -> str:
