@@ -16,7 +16,7 @@ import pytest
 
 from orgloop.cli.command import HelpMixin
 from orgloop.cli.exits import Exit
-from orgloop.cli.root import COMMANDS, main, root
+from orgloop.cli.root import COMMANDS, INSTEAD, main, root
 from orgloop.errors import OrgLoopError
 from tests.cli.conftest import Orgloop
 
@@ -69,6 +69,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy(arguments: tuple[str, ..
         "orgloop.cli.failures",
         "orgloop.cli.help",
         "orgloop.core",
+        "orgloop.core.suggest",
         "orgloop.core.text",
         "orgloop.cli.output",
         "orgloop.cli.root",
@@ -162,13 +163,31 @@ def test_a_misspelt_command_gets_the_nearest_one(typed: str, meant: str, orgloop
     assert f"`orgloop {meant}`" in said.err
 
 
+@pytest.mark.parametrize("typed", INSTEAD)
+def test_the_word_of_another_tool_leads_to_a_command_that_there_is(typed: str, orgloop: Orgloop) -> None:
+    assert typed not in NAMES
+    said = orgloop(typed)
+    assert said.code == Exit.FAILED
+    named = re.findall(r"`orgloop (\S+?)( \S+)?`", said.err)
+    assert named
+    for command, subcommand in named:
+        assert command == "--help" or command in NAMES
+        if subcommand:
+            assert orgloop(command, subcommand.strip(), "--help").code == 0
+
+
+@pytest.mark.parametrize("typed", ["sops", "restrat-all", "x", "hepl"])
+def test_no_command_is_suggested_for_a_far_word(typed: str, orgloop: Orgloop) -> None:
+    assert "Did you mean" not in orgloop(typed).err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["validate", "--colour"], "--colour"),
         (["validate", "extra"], "extra"),
         (["--config"], "--config"),
-        (["add", "sauce", "x"], "`orgloop add source`"),
+        (["add", "sorce", "x"], "`orgloop add source`"),
         (["zzzzzz"], "orgloop --help"),
     ],
     ids=str,

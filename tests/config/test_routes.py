@@ -72,7 +72,7 @@ def test_a_when_that_can_be_meant_is_not_doubted(when: str, tmp_path: Path) -> N
         ("{actor: github}", Code.UNKNOWN_ACTOR, "source only"),
         ("{}", Code.MISSING_KEY, "add `actor:`"),
         ("{actor: tell, confg: {}}", Code.UNKNOWN_KEY, "did you mean `config`?"),
-        ("{actor: tell, filter: {}}", Code.UNKNOWN_KEY, "known keys: actor, config, delivery, limits"),
+        ("{actor: tell, fnord: {}}", Code.UNKNOWN_KEY, "known keys: actor, config, delivery, limits"),
         ("{actor: tell, limits: {runs: 1}}", Code.NO_EFFECT, "remove it"),
         ("{actor: agent, limits: {runs: true}}", Code.BAD_VALUE, ""),
         ("{actor: agent, config: {session_key: pr}}", Code.CONSTANT_KEY, "{{provenance.pr_number}}"),
@@ -131,9 +131,32 @@ def test_other_keys_that_nothing_acts_on_yet_are_errors(text: str, tmp_path: Pat
     assert only(load(tmp_path, route(text))).code is Code.NOT_YET
 
 
-def test_a_key_at_the_wrong_place_is_sent_to_the_right_one(tmp_path: Path) -> None:
-    text = "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, filter: {payload.a: 1}}\n"
-    assert only(load(tmp_path, route(text))).hint == "it belongs under `when`"
+@pytest.mark.parametrize(
+    ("more", "hint"),
+    [
+        (", filter: {payload.a: 1}", "it belongs under `when`, as `filter`"),
+        (", on: push", "it belongs under `when`, as `source` and `events`"),
+        (", trigger: push", "it belongs under `when`, as `source` and `events`"),
+        (", prompt_file: a.md", "it belongs under `with`, as `prompt_file`"),
+        (", session_key: a", "it belongs under `then.config`"),
+        (", with: {session_key: a}", "it belongs under `then.config`"),
+        (", with: {prompt: a.md}", "write the path of a file as `prompt_file`"),
+        (", actor: tell", "it belongs under `then`, as `actor`"),
+        ("|then: {actor: tell, session_key: a}", "it belongs under `then.config`"),
+        ("|then: {actor: tell, prompt_file: a.md}", "write it beside `then`, as `with: {prompt_file: …}`"),
+        ("|then: {actor: tell, timeout: 5s}", "it belongs under `then.delivery`"),
+        ("|when: {source: hooks, events: [a], filters: {payload.a: 1}}", "write it as `filter`"),
+        ("|when: {source: hooks, events: [a], session_key: a}", "it belongs under `then.config`"),
+    ],
+)
+def test_a_key_at_the_wrong_place_is_sent_to_the_right_one(more: str, hint: str, tmp_path: Path) -> None:
+    parts = {"when": "when: {source: hooks, events: [a]}", "then": "then: {actor: tell}"}
+    added, _, replaced = more.partition("|")
+    if replaced:
+        parts[replaced.partition(":")[0]] = replaced
+    text = f"  - {{name: x, {parts['when']}, {parts['then']}{added}}}\n"
+    finding = only(load(tmp_path, route(text)))
+    assert (finding.code, finding.hint) == (Code.UNKNOWN_KEY, hint)
 
 
 @pytest.mark.parametrize(

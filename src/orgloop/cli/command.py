@@ -37,10 +37,10 @@ def GLOBAL_OPTIONS() -> list[click.Parameter]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that is most like it; empty if none is."""
-    from difflib import get_close_matches
+    """The known name that it is, but for a slip; empty if there is none."""
+    from orgloop.core.suggest import nearest_name
 
-    return next(iter(get_close_matches(name, list(known), n=1)), "")
+    return nearest_name(name, known) or ""
 
 
 class HelpMixin(click.Command):

@@ -95,6 +95,34 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
 """Headings, and under each: the command's name, its module, its line in the help."""
 
 
+INSTEAD: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("help", "man", "commands"), "`orgloop --help` lists all commands"),
+    **dict.fromkeys(("ps", "top", "agents", "sessions"), "`orgloop runs` lists the agents at work"),
+    **dict.fromkeys(("reload", "apply", "deploy", "update"), "`orgloop start` applies what changed"),
+    **dict.fromkeys(("run", "up", "serve", "daemon"), "`orgloop start` runs the project"),
+    **dict.fromkeys(("down", "kill", "quit", "exit"), "`orgloop stop` stops it"),
+    **dict.fromkeys(
+        ("retry", "requeue", "redeliver", "replay"), "`orgloop dead retry` tries again what failed for good"
+    ),
+    **dict.fromkeys(
+        ("dead-letter", "dead-letters", "dlq", "failed", "failures"),
+        "`orgloop dead` lists what failed for good",
+    ),
+    **dict.fromkeys(("release", "approve", "hold", "paused"), "`orgloop held` lists what waits for a person"),
+    **dict.fromkeys(("discard", "drop"), "`orgloop dead discard` and `orgloop held discard` give work up"),
+    **dict.fromkeys(("log", "tail", "follow", "watch"), "`orgloop logs` follows what happens"),
+    **dict.fromkeys(("list", "ls", "graph", "show"), "`orgloop routes` draws who wakes whom"),
+    **dict.fromkeys(("check", "lint", "verify"), "`orgloop validate` checks the project"),
+    **dict.fromkeys(("diff", "changes"), "`orgloop plan` shows what a start would change"),
+    **dict.fromkeys(("new", "create", "setup"), "`orgloop init` creates a project"),
+    **dict.fromkeys(("send", "trigger", "fire", "publish"), "`orgloop emit` sends an event"),
+    **dict.fromkeys(("dry-run", "simulate", "try"), "`orgloop test` shows what an event would do"),
+    **dict.fromkeys(("queue", "queues", "jobs", "wakes"), "`orgloop deliveries` lists who was woken"),
+    **dict.fromkeys(("health", "info", "stats"), "`orgloop status` says how everything is"),
+}
+"""What other tools call a command of ours, and what ours does."""
+
+
 COMPLETION: Final = "_ORGLOOP_COMPLETE"
 """Set by a shell that wants to complete a command line."""
 
@@ -118,9 +146,10 @@ class Root(HelpMixin, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in _modules():
+            known = INSTEAD.get(args[0].lower().replace("_", "-"))
             near = nearest(args[0], _modules())
             hint = f"Did you mean `orgloop {near}`?" if near else "Type `orgloop --help` for the list."
-            raise click.UsageError(f"There is no command `{args[0]}`. {hint}", ctx)
+            raise click.UsageError(f"There is no command `{args[0]}`. {f'{known}.' if known else hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:

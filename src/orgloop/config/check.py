@@ -125,6 +125,11 @@ def _not_yet(model: type[BaseModel]) -> frozenset[str]:
 
 
 def _hint(key: str | int, models: Iterable[type[BaseModel]]) -> str:
+    models = tuple(models)
+    parts = [model for model in models if issubclass(model, Part)]
+    elsewhere = next((one.ELSEWHERE[str(key)] for one in parts if str(key) in one.ELSEWHERE), None)
+    if elsewhere is not None:
+        return elsewhere
     known = {name for model in models for name in keys_of(model)}
     hint = nearest(str(key), known, what="known keys")
     if hint.startswith("did you mean"):
@@ -136,7 +141,11 @@ def _hint(key: str | int, models: Iterable[type[BaseModel]]) -> str:
         for inner in _models_in(annotation)
         if key in keys_of(inner)
     )
-    return f"it belongs under {' or '.join(homes)}" if homes else hint
+    if homes:
+        return f"it belongs under {' or '.join(homes)}"
+    if any("config" in keys_of(one) and "connector" in keys_of(one) for one in parts):
+        return f"{hint}; settings of its connector stand under `config`"
+    return hint
 
 
 def _missing(real: DataPath, spot: Spot, report: Report, path: DataPath) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final
 
+from orgloop.core.suggest import nearest_name
+
 _LIST_LIMIT: Final = 12
-_TYPO: Final = 0.85
 _ADVICE: Final = re.compile(r"[:;] (?=(?:write|remove|keep|name|move|type|quote) )")
 
 
@@ -188,17 +188,12 @@ def advised(text: str, otherwise: str = "") -> tuple[str, str]:
     return said, advice[0] if advice else otherwise
 
 
-def misspelt(name: str, known: Iterable[str]) -> str | None:
-    """The known name that this one almost certainly is; None if that is not sure."""
-    return next(iter(get_close_matches(name.lower(), known, n=1, cutoff=_TYPO)), None)
-
-
 def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:
     """A hint for a name that does not exist: the nearest one that does, else those that do."""
     names = sorted(set(known) - {""})
-    near = get_close_matches(name, names, n=1) or get_close_matches(name.lower(), names, n=1)
-    if near:
-        return f"did you mean `{near[0]}`?"
+    near = nearest_name(name, names)
+    if near is not None:
+        return f"did you mean `{near}`?"
     if not names:
         return ""
     more = f" and {len(names) - _LIST_LIMIT} more" if len(names) > _LIST_LIMIT else ""

@@ -9,11 +9,12 @@ from typing import Any, Final
 from orgloop.config import schema
 from orgloop.config.collect import Entry
 from orgloop.config.ends import ActorEnd, SourceEnd
-from orgloop.config.findings import Code, Report, misspelt
+from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
 from orgloop.core.match import is_glob, names_match, near_miss
+from orgloop.core.suggest import nearest_name
 from orgloop.errors import FAULTS
 
 _CANONICAL: Final = tuple(str(kind) for kind in EventType)
@@ -126,7 +127,7 @@ def _slip(name: str, known: tuple[str, ...]) -> str | None:
 @cache
 def _canonical(name: str) -> str | None:
     """The canonical name that this one is, or is nearly."""
-    return misspelt(name, _CANONICAL)
+    return name if name in _CANONICAL else nearest_name(name, _CANONICAL)
 
 
 def _budget(

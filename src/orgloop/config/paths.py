@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
+
+from orgloop.core.suggest import nearest_name
 
 
 def find_file(text: str, *folders: Path) -> Path:
@@ -75,8 +76,8 @@ def neighbour(path: Path) -> str:
         names = sorted(entry.name for entry in path.parent.iterdir())
     except (OSError, ValueError):
         return ""
-    near = get_close_matches(path.name, names, n=1)
-    return f"did you mean `{near[0]}`?" if near else ""
+    near = nearest_name(path.name, names, careful=True)
+    return f"did you mean `{near}`?" if near else ""
 
 
 def yaml_files(folder: Path, failed: Callable[[OSError], None]) -> Iterator[Path]:

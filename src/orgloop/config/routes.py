@@ -13,7 +13,7 @@ from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
-from orgloop.config.findings import Code, Report, advised, misspelt, nearest
+from orgloop.config.findings import Code, Report, advised, nearest
 from orgloop.config.model import RouteSpec, Trust
 from orgloop.config.plugins import REPORT_IT
 from orgloop.config.policy import policy_of
@@ -25,6 +25,7 @@ from orgloop.core.event import ENVELOPE
 from orgloop.core.fields import Path as FieldPath
 from orgloop.core.fields import PathError
 from orgloop.core.match import Condition, When
+from orgloop.core.suggest import nearest_name
 from orgloop.core.templates import Template, TemplateError
 from orgloop.plugin.connector import ActorKind
 
@@ -285,7 +286,7 @@ class Routes:
 
 def _meant(key: str, known: Iterable[str]) -> str:
     """A hint with the known key that this one is, misspelt; or nothing."""
-    meant = misspelt(key, known)
+    meant = nearest_name(key, known)
     return f"did you mean `{meant}`?" if meant else ""
 
 

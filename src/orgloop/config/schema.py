@@ -1,11 +1,13 @@
 """What may stand in the files: one model per kind of file and per kind of thing in it.
 
-`NO_EFFECT` names keys that older files carry: accepted, with a warning. `NOT_YET` names keys whose
-meaning is fixed, but which nothing acts on yet: an error, so that no policy is ignored in silence.
+`ELSEWHERE` names keys that belong somewhere else. `NO_EFFECT` names keys that older files carry: accepted,
+with a warning. `NOT_YET` names keys whose meaning is fixed, but which nothing acts on yet: an error, so that
+no policy is ignored in silence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -13,6 +15,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from orgloop.core.units import parse_duration
 
 API_VERSION: Final = "orgloop/v1alpha1"
+
+_IN_WHEN: Final = "it belongs under `when`, as `source` and `events`"
+_IN_FILTER: Final = "it belongs under `when`, as `filter`"
+_IN_THEN: Final = "it belongs under `then`, as `actor`"
+_IN_CONFIG: Final = "it belongs under `then.config`"
+_IN_WITH: Final = "it belongs under `with`, as `prompt_file`"
+_CONFIG_KEYS: Final = ("session_key", "thread_id", "session", "prompt_text", "args", "message", "model")
+_SOP_KEYS: Final = ("prompt", "prompt_file", "prompts", "sop", "sops", "sop_file", "instructions")
 
 
 def _duration(value: Any) -> Any:
@@ -45,6 +55,8 @@ class Part(BaseModel):
 
     NOT_YET: ClassVar[frozenset[str]] = frozenset()
     NO_EFFECT: ClassVar[frozenset[str]] = frozenset()
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
+    """What is written in this place by mistake, and what to write instead."""
 
 
 class RunsLimit(Part):
@@ -134,6 +146,7 @@ class Source(Part):
     """One source."""
 
     NO_EFFECT = frozenset({"labels"})
+    ELSEWHERE = {"name": "write the source's name as `id`", "type": "write it as `connector`"}
 
     id: str
     """Names the source in `when.source` and in the webhook's address."""
@@ -150,6 +163,7 @@ class Actor(Part):
 
     NO_EFFECT = frozenset({"labels"})
     NOT_YET = frozenset({"budget"})
+    ELSEWHERE = {"name": "write the actor's name as `id`", "type": "write it as `connector`"}
 
     id: str
     """Names the actor in `then.actor`; an actor with runs is also a source of this name."""
@@ -207,6 +221,17 @@ class Step(Part):
 class When(Part):
     """`when:` of a route."""
 
+    ELSEWHERE = {
+        **dict.fromkeys(("type", "types", "event_type", "on"), "write the names of events in `events`"),
+        **dict.fromkeys(("if", "match", "condition", "conditions", "filters"), "write it as `filter`"),
+        **dict.fromkeys(("sources", "from", "connector"), "write the id of one source as `source`"),
+        **dict.fromkeys(("schedule", "cron"), "write it in the `config` of a source of the connector `cron`"),
+        **dict.fromkeys(("transforms", "transform"), "write it beside `when`, as `transforms`"),
+        **dict.fromkeys(("actor", "actors", "then"), "write it beside `when`, as `then: {actor: …}`"),
+        **dict.fromkeys(_SOP_KEYS, "write it beside `when`, as `with: {prompt_file: …}`"),
+        **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
+    }
+
     source: str
     events: list[str]
     """Names of events, or globs over them."""
@@ -219,6 +244,16 @@ class Then(Part):
     """`then:` of a route."""
 
     NOT_YET = frozenset({"session", "on_busy", "on_lost", "budget", "batch", "approve"})
+    ELSEWHERE = {
+        **dict.fromkeys(_SOP_KEYS, "write it beside `then`, as `with: {prompt_file: …}`"),
+        **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
+        **dict.fromkeys(("timeout", "max_age", "retry"), "it belongs under `then.delivery`"),
+        **dict.fromkeys(("runs", "max_runs", "concurrency"), "it belongs under `then.limits`, as `runs`"),
+        **dict.fromkeys(("transforms", "transform"), "write it beside `then`, as `transforms`"),
+        **dict.fromkeys(("with", "when"), "write it beside `then`, one level to the left"),
+        **dict.fromkeys(("filter", "filters", "if"), _IN_FILTER),
+        **dict.fromkeys(("actors", "agent", "run", "connector"), "write the id of one actor as `actor`"),
+    }
 
     actor: str
     config: dict[str, Any] | None = None
@@ -228,6 +263,12 @@ class Then(Part):
 
 class With(Part):
     """`with:` of a route."""
+
+    ELSEWHERE = {
+        **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
+        **dict.fromkeys(set(_SOP_KEYS) - {"prompt_file"}, "write the path of a file as `prompt_file`"),
+        "config": "it belongs under `then`, as `config`",
+    }
 
     prompt_file: Annotated[str, Field(min_length=1)] = ""
     """A Markdown file: looked for beside this file, then in the project."""
@@ -240,6 +281,19 @@ class Route(Part):
 
     NO_EFFECT = frozenset({"labels"})
     NOT_YET = frozenset({"renamed_from", "batch", "approve"})
+    ELSEWHERE = {
+        **dict.fromkeys(("on", "trigger", "triggers", "source", "event", "events", "from"), _IN_WHEN),
+        **dict.fromkeys(("filter", "filters", "if", "match", "condition", "conditions"), _IN_FILTER),
+        **dict.fromkeys(("actor", "actors", "agent", "to", "do", "run", "action", "actions"), _IN_THEN),
+        **dict.fromkeys(("session_key", "thread_id", "session"), _IN_CONFIG),
+        **dict.fromkeys(_SOP_KEYS, _IN_WITH),
+        "config": "it belongs under `then`, as `config`",
+        "delivery": "it belongs under `then`, as `delivery`",
+        "limits": "it belongs under `then`, as `limits`",
+        "trust": "it belongs under `when`, as `trust`",
+        "steps": "write the route's transforms as `transforms`",
+        "id": "write the route's name as `name`",
+    }
 
     name: str
     description: str | None = None
@@ -265,6 +319,13 @@ class Project(File):
     """orgloop.yaml."""
 
     NOT_YET = frozenset({"accounts"})
+    ELSEWHERE = {
+        "name": "it belongs under `metadata`",
+        **dict.fromkeys(("agents", "agent", "targets"), "write it as `actors`"),
+        **dict.fromkeys(("triggers", "inputs", "events", "on"), "write it as `sources`"),
+        **dict.fromkeys(("rules", "workflows", "jobs", "pipelines"), "write it as `routes`"),
+        **dict.fromkeys(("filters", "steps"), "write it as `transforms`"),
+    }
 
     defaults: Defaults | None = None
     connectors: Entries | None = None

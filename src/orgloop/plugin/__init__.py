@@ -34,6 +34,7 @@ from orgloop.core.lifecycle import (
 )
 from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.core.record import Level, Record, RecordPhase, timestamp
+from orgloop.core.suggest import nearest_name
 from orgloop.core.templates import Template, TemplateError, TreeTemplate
 from orgloop.core.text import folded
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
@@ -121,6 +122,7 @@ __all__ = [
     "names_match",
     "is_glob",
     "near_miss",
+    "nearest_name",
     # sessions of agents, as events tell of them
     "Lifecycle",
     "LifecycleError",

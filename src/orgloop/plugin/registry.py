@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar
 
+from orgloop.core.suggest import nearest_name
 from orgloop.errors import FAULTS, NotFound, PluginError
 from orgloop.plugin.connector import Connector
 from orgloop.plugin.logger import LoggerPlugin
@@ -101,11 +101,11 @@ class Registry:
         plain = plain_name(group, name)
         found = self.points.get((group, plain))
         if found is None:
-            near = get_close_matches(plain, self.names(group), n=1)
+            near = nearest_name(plain, self.names(group))
             known = ", ".join(self.names(group))
             raise NotFound(
                 f"no {_WORDS[group]} is called {plain!r}",
-                hint=f"did you mean {near[0]!r}?" if near else f"installed: {known}",
+                hint=f"did you mean {near!r}?" if near else f"installed: {known}",
             )
         if isinstance(found, PluginError):
             raise found

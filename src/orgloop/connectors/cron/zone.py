@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from orgloop.plugin import nearest_name
 
 LOCALTIME: Final = Path("/etc/localtime")
 
@@ -40,12 +41,8 @@ def _advice(name: str, known: Sequence[str]) -> str:
     if found := _OFFSET.fullmatch(plain):
         sign = "-" if found[1] == "+" else "+"
         return f"an offset is written the other way round, 'Etc/GMT{sign}{int(found[2])}'; or name a city"
-    near = (
-        get_close_matches(name, [one for one in known if "/" in one], n=1, cutoff=0.85) if "/" in name else []
-    )
-    return (
-        f"did you mean {near[0]!r}?" if near else "write a region and a city, such as Europe/Berlin, or UTC"
-    )
+    near = nearest_name(name, [one for one in known if "/" in one]) if "/" in name else None
+    return f"did you mean {near!r}?" if near else "write a region and a city, such as Europe/Berlin, or UTC"
 
 
 def local_zone(variable: str | None, localtime: Path = LOCALTIME) -> tzinfo:
