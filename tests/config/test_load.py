@@ -41,6 +41,20 @@ def test_a_project_is_named_by_its_directory_or_its_file(name: str, tmp_path: Pa
         assert (organization.root, organization.file) == (tmp_path, tmp_path / name)
 
 
+@pytest.mark.parametrize("name", [".", ".env", "orgloop.yaml", "more.yaml"])
+def test_what_every_user_may_change_is_warned_of(name: str, tmp_path: Path) -> None:
+    files = {"orgloop.yaml": HEAD + "routes: [more.yaml]\n", "more.yaml": ROUTES, ".env": "A=1\n"}
+    write(tmp_path, files)
+    for path in (tmp_path, *(tmp_path / one for one in files)):
+        path.chmod(0o775)
+    before = load_project(tmp_path, registry(), VARIABLES)
+    (tmp_path / name).chmod(0o777)
+    after = load_project(tmp_path, registry(), VARIABLES)
+    (finding,) = [one for one in after.findings if one not in before.findings]
+    assert (finding.code, finding.file) == (Code.OPEN_FILE, name)
+    assert f"chmod o-w {tmp_path / name}" in finding.hint
+
+
 def test_the_second_of_two_project_files_is_told(tmp_path: Path) -> None:
     write(tmp_path, {"orgloop.yaml": HEAD + ROUTES, "orgloop.yml": HEAD})
     finding = only(load_project(tmp_path, registry(), VARIABLES))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from orgloop.config.load import load_project
 from orgloop.errors import JournalDamaged
 from orgloop.journal.model import AppliedRow, DaemonRow
+from orgloop.journal.sqlite import open_journal
 from orgloop.operations import doctor
 from orgloop.operations.doctor import Examination, Finding, Patient, examine
 from orgloop.operations.status.live import Live
@@ -413,3 +415,17 @@ async def test_little_room_on_the_disk_shows(
 ) -> None:
     monkeypatch.setattr(Home, "room", room)
     assert one(await examined(tmp_path, home), "home", "disk").status is status
+
+
+async def test_a_home_that_a_start_would_refuse_is_told(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await open_journal(home, project="acme", clock=lambda: 0)).close()
+    assert [found.status for found in only(await examined(tmp_path, home), "home")] == [CheckStatus.OK]
+    (home / "journal.db").unlink()
+    lost = one(await examined(tmp_path, home), "home", "journal")
+    assert (lost.status, "journal.mark" in lost.hint) == (CheckStatus.ERROR, True)
+    assert not (home / "journal.db").exists()
+    uid = home.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    assert f"uid {uid}" in one(await examined(tmp_path, home), "home", str(home)).detail

@@ -58,6 +58,18 @@ def test_a_directory_of_everybody_is_no_home_and_stays_theirs(tmp_path: Path) ->
     assert list(everybodys.iterdir()) == []
 
 
+def test_a_home_of_another_user_is_not_used_nor_is_its_token(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Home(home).make_token()
+    home.chmod(0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: home.stat().st_uid + 1)
+    for use in (Home(home).ensure, Home(home).read_token, Home(home).make_token):
+        with pytest.raises(OrgLoopError, match="belongs to another user"):
+            use()
+    assert mode(home) == 0o755
+
+
 def test_a_home_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OrgLoopError, match="cannot be used") as failed:

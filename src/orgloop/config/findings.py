@@ -36,6 +36,7 @@ class Code(StrEnum):
     NO_PROJECT = "no-project", "There is no orgloop.yaml where one was looked for."
     EMPTY_PROJECT = "empty-project", "The orgloop.yaml says nothing."
     IGNORED_FILE = "ignored-file", "Beside the project's file lies another one that is not read."
+    OPEN_FILE = "open-file", "Every user of this machine may change what the project reads."
     MISSING_FILE = "missing-file", "A file that the project names is not there, or cannot be read."
     YAML_SYNTAX = "yaml-syntax", "The file is not YAML."
     YAML_ENCODING = "yaml-encoding", "The file is not UTF-8."

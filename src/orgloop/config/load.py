@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +130,7 @@ class _Loader:
             self.report.error(Code.NO_PROJECT, Where(file=self.file.name), message, hint)
             return Loaded(organization=None, findings=self.report.sorted(()))
         self._doubt_another()
+        self._doubt_modes(found.files)
         own = (found.project.part.defaults, found.project.spot) if found.project else (None, None)
         levels = [(part, spot) for part, spot in (home, own) if part is not None and spot is not None]
         defaults = defaults_of(part for part, _ in levels)
@@ -150,6 +153,18 @@ class _Loader:
                 message = f"{other.name} is not read: the project is {self.file.name} beside it"
                 place = Where(file=other.name, line=1, column=1)
                 self.report.warn(Code.IGNORED_FILE, place, message, "remove one of the two")
+
+    def _doubt_modes(self, files: Sequence[Path]) -> None:
+        """Warn of what every user of this machine may change: it says which programs run here."""
+        for path in dict.fromkeys([self.root, self.dotenv, *files, *self.files]):
+            try:
+                mode = path.stat().st_mode
+            except OSError:
+                continue
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                message = f"every user of this machine may write to {path} ({stat.S_IMODE(mode):04o})"
+                place = Where(file=shown(path, self.root))
+                self.report.warn(Code.OPEN_FILE, place, message, f"type: chmod o-w {shlex.quote(str(path))}")
 
     def _home(self) -> tuple[schema.Defaults | None, Spot | None]:
         """The home's own `defaults:`, and the file they stand in."""

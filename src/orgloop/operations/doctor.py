@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import platform
 import socket
 import stat
@@ -18,7 +19,7 @@ from orgloop.config.model import ActorSpec, SourceSpec
 from orgloop.core.units import humanize
 from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
-from orgloop.journal.sqlite import MINIMUM, is_current, sqlite_version
+from orgloop.journal.sqlite import MINIMUM, is_current, require_sound, sqlite_version
 from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.ownership import earlier_project
 from orgloop.operations.status.live import Live
@@ -163,6 +164,10 @@ def _home(home: Home) -> list[Finding]:
         hint = "move it away, or choose another home with ORGLOOP_HOME"
         return [_line("home", str(home.path), CheckStatus.ERROR, "is not a directory", hint=hint)]
     lines = []
+    if found.st_uid != os.geteuid():
+        hint = "run OrgLoop as that user, or choose a home of your own with ORGLOOP_HOME"
+        detail = f"belongs to another user (uid {found.st_uid})"
+        lines.append(_line("home", str(home.path), CheckStatus.ERROR, detail, hint=hint))
     for path, meaning in ((home.path, "the home"), (home.token, "the token"), (home.journal, "the journal")):
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
         if mode & 0o077:
@@ -176,6 +181,10 @@ def _home(home: Home) -> list[Finding]:
                     hint=hint,
                 )
             )
+    try:
+        require_sound(home.path)
+    except JournalError as exc:
+        lines.append(_line("home", "journal", CheckStatus.ERROR, exc.message, hint=exc.hint))
     return lines or [_line("home", str(home.path), CheckStatus.OK, "only its owner may enter")]
 
 

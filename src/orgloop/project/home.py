@@ -101,10 +101,23 @@ class Home:
                     f"the home {self.path} is a directory of everybody",
                     hint=f"choose one of its own: ORGLOOP_HOME={self.path / 'orgloop'}",
                 )
+            self.require_own()
             if mode & 0o077:
                 self.path.chmod(0o700)
             for directory in (self.runs, self.logs, self.spool):
                 directory.mkdir(mode=0o700, exist_ok=True)
+
+    def require_own(self) -> None:
+        """Raise OrgLoopError if the home belongs to another user, who could read and change all of it."""
+        try:
+            owner = self.path.stat().st_uid
+        except OSError:
+            return
+        if owner != os.geteuid():
+            raise OrgLoopError(
+                f"the home {self.path} belongs to another user (uid {owner}, this is {os.geteuid()})",
+                hint="run OrgLoop as that user, or choose a home of your own with ORGLOOP_HOME",
+            )
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -119,6 +132,7 @@ class Home:
 
     def read_token(self) -> str | None:
         """The token for /control; None if no daemon has ever made one. Raises OrgLoopError."""
+        self.require_own()
         try:
             return self.token.read_text("ascii").strip() or None
         except FileNotFoundError:

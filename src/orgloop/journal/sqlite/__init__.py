@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from orgloop.journal.sqlite.connection import MINIMUM, is_current, sqlite_version
-from orgloop.journal.sqlite.journal import SqliteJournal, memory_journal, open_journal, open_reader
+from orgloop.journal.sqlite.journal import (
+    SqliteJournal,
+    memory_journal,
+    open_journal,
+    open_reader,
+    require_sound,
+)
 from orgloop.journal.sqlite.reader import SqliteReader
 
 __all__ = [
@@ -14,5 +20,6 @@ __all__ = [
     "memory_journal",
     "open_journal",
     "open_reader",
+    "require_sound",
     "sqlite_version",
 ]

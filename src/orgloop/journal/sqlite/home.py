@@ -44,7 +44,7 @@ def make_journal(home: Path) -> Path:
     require_plain(path)
     mark = Mark(path)
     if not path.exists() and mark.read() is not None:
-        raise mark.lacking(f"{path} is missing, but this home has had a journal")
+        raise mark.lacking(f"{path} is empty or missing, but this home has had a journal")
     try:
         os.close(os.open(path, _NEW, 0o600))
     except OSError as exc:

@@ -31,9 +31,10 @@ from orgloop.journal.model import (
     Try,
 )
 from orgloop.journal.sqlite.connection import Place, file_place, journal_of, memory_place, open_writing
-from orgloop.journal.sqlite.home import HomeLock, make_home, make_journal
+from orgloop.journal.sqlite.home import JOURNAL, HomeLock, make_home, make_journal, require_plain
+from orgloop.journal.sqlite.mark import Mark
 from orgloop.journal.sqlite.reader import SqliteReader
-from orgloop.journal.sqlite.store import Store
+from orgloop.journal.sqlite.store import Store, require_whole
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
 from orgloop.journal.verbs import accept, claim, operate, remote_runs, runs, settle
 from orgloop.journal.verbs.apply import apply
@@ -273,6 +274,13 @@ async def memory_journal(
 def open_reader(home: Path) -> SqliteReader:
     """The home's journal, for reading, whether or not anybody writes. Raises NotFound if it has none."""
     return SqliteReader(journal_of(home))
+
+
+def require_sound(home: Path) -> None:
+    """Raise the JournalError with which a start would refuse the home's journal; change nothing."""
+    path = home / JOURNAL
+    require_plain(path)
+    require_whole(file_place(path), Mark(path))
 
 
 async def _open(

@@ -101,7 +101,7 @@ class Mark:
     def compare(self, noted: Noted, found: Noted | None) -> None:
         """Raise JournalDamaged if the database is not at least what was noted. `found` None: it is empty."""
         if found is None:
-            raise self.lacking(f"{self.journal} is empty, but this home has had a journal")
+            raise self.lacking(f"{self.journal} is empty or missing, but this home has had a journal")
         if found.epoch != noted.epoch:
             raise self.lacking(f"{self.journal} is not the journal that was written last in this home")
         if found.last < noted.last:

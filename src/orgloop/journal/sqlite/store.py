@@ -61,9 +61,7 @@ class Store:
 
         Raises JournalTooNew, JournalDamaged, JournalUnavailable or JournalError.
         """
-        noted = None if self._mark is None else self._mark.read()
-        if self._mark is not None and noted is not None:
-            self._mark.compare(noted, _found(self.place))
+        noted = None if self._mark is None else require_whole(self.place, self._mark)
         connection = open_writing(self.place)
         try:
             migrate(connection, self.place.name)
@@ -216,6 +214,15 @@ def _together(tx: SqliteTx, group: Seq[Work]) -> Seq[Answer]:
             answers += [Answer(work(transaction)) for work in works]
     transaction.flush()
     return answers
+
+
+def require_whole(place: Place, mark: Mark) -> Noted | None:
+    """What the mark says, None if there is none. Raises JournalDamaged if the database has less."""
+    # In this order: while it is written, the database is ahead.
+    noted = mark.read()
+    if noted is not None:
+        mark.compare(noted, _found(place))
+    return noted
 
 
 def _found(place: Place) -> Noted | None:
