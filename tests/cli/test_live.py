@@ -179,9 +179,11 @@ def test_a_daemon_that_hangs_is_told(acme: Organization) -> None:
     assert acme.daemon is not None
     acme.daemon.send_signal(signal.SIGSTOP)
     try:
-        text = acme.command("status").stdout
+        said = acme.command("status", check=False)
     finally:
         acme.daemon.send_signal(signal.SIGCONT)
+    text = said.stdout
+    assert said.returncode == 1
     assert f"● acme  runs (pid {acme.daemon.pid}), but does not answer" in text
     assert "has not answered within 3 s" in text
     assert "      orgloop stop --force\n" in text

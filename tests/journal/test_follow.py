@@ -5,6 +5,7 @@ from __future__ import annotations
 from orgloop.core.happening import Delivered
 from orgloop.core.record import RecordPhase
 from orgloop.journal.follow import PAGE, Follower
+from orgloop.journal.model import Query, SystemEntry
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, applied, claim_one, delivery, enter, event, settle
 
@@ -35,6 +36,26 @@ async def test_what_happens_in_one_millisecond_is_told_behind_its_event(
         "deliver.attempt",
         "deliver.success",
     ]
+
+
+async def test_what_the_daemon_tells_of_itself_is_followed_with_the_rest(
+    journal: Journal, reader: Reader
+) -> None:
+    await accept(journal, event("1"), at=5)
+    follower = Follower.at_end(reader)
+    started = SystemEntry(at=7, phase=RecordPhase.RUNTIME_START, detail="OrgLoop 1")
+    failed = SystemEntry(at=9, phase=RecordPhase.SOURCE_FAILED, subject="github", detail="away", times=3)
+    await journal.record([started, failed])
+    await accept(journal, event("2"), at=8)
+    assert [record.phase for record in follower.next()] == [
+        "runtime.start",
+        "source.emit",
+        "route.no_match",
+        "source.failed",
+    ]
+    assert follower.next() == []
+    assert [one.times for one in reader.system(Query(source="github"))] == [3]
+    assert Follower.of_trace(reader, "trc_2").next()[0].phase == "source.emit"
 
 
 async def test_a_page_that_tells_nothing_is_not_the_end(journal: Journal, reader: Reader) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.core.happening import Delivered, Hold, HoldReason, Rejected
-from orgloop.journal.model import START, Query
+from orgloop.core.record import RecordPhase
+from orgloop.journal.model import START, Query, SystemEntry
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import open_journal, open_reader
 from tests.journal.build import (
@@ -47,6 +48,16 @@ async def test_finished_events_go_with_all_that_hangs_on_them(journal: Journal, 
     assert [found.id for found in reader.deliveries(Query())] == ["dlv_4"]
     assert [step.delivery_id for step in reader.steps(Query())] == ["dlv_4"]
     assert reader.runs(Query()) == []
+
+
+async def test_records_of_the_daemon_go_with_the_events_of_their_time(
+    journal: Journal, reader: Reader
+) -> None:
+    entries = [SystemEntry(at=at, phase=RecordPhase.RUNTIME_START) for at in (5, 10)]
+    await journal.record(entries)
+    await journal.prune(before=10, seen_before=0, limit=100)
+    (left,) = reader.system(Query(after=START))
+    assert (left.at, left.phase) == (10, RecordPhase.RUNTIME_START)
 
 
 async def test_an_event_stays_while_any_of_its_work_goes_on(journal: Journal, reader: Reader) -> None:

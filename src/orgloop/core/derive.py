@@ -84,6 +84,23 @@ class DeliveryFacts(Protocol):
     def steps(self) -> Sequence[Mapping[str, Any]]: ...
 
 
+class SystemFacts(Protocol):
+    """Something that happened to a source, or to a part of the daemon. `times`: so many alike."""
+
+    @property
+    def at(self) -> int: ...
+    @property
+    def phase(self) -> RecordPhase: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def times(self) -> int: ...
+
+
 class StepFacts(Protocol):
     """One thing that happened to a delivery after its event was accepted. Times are ms since 1970."""
 
@@ -140,6 +157,27 @@ def of_event(event: EventFacts, deliveries: Iterable[DeliveryFacts], at: int) ->
 def of_prepared(event: EventFacts, delivery: DeliveryFacts) -> list[Record]:
     """What was decided about a delivery after its event was accepted: nothing if all was decided then."""
     return _of_entries(event, delivery, [entry for entry in delivery.steps if "at" in entry], 0)
+
+
+def of_system(entry: SystemFacts) -> Record:
+    """Something that happened to a source, or to the daemon itself."""
+    fails = entry.phase in (RecordPhase.SOURCE_FAILED, RecordPhase.SYSTEM_ERROR)
+    is_source = entry.phase.startswith("source.")
+    metadata: dict[str, Any] = {}
+    if entry.subject and not is_source:
+        metadata["part"] = entry.subject
+    if entry.detail and not fails:
+        metadata["detail"] = entry.detail
+    if entry.times > 1:
+        metadata["times"] = entry.times
+    return Record(
+        at=entry.at,
+        phase=entry.phase,
+        event_id=entry.event_id,
+        source=entry.subject if is_source else "",
+        error=entry.detail if fails else "",
+        metadata=metadata,
+    )
 
 
 def of_step(step: StepFacts) -> list[Record]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from orgloop.core import derive
 from orgloop.core.derive import Happened
-from orgloop.core.record import Record
+from orgloop.core.record import Record, RecordPhase
 from orgloop.journal.model import START, Cursor, DeliveryRow, EventRow, Query, StepRow
 from orgloop.journal.protocols import Reader
 
@@ -25,13 +25,21 @@ class Follower:
     """A place in the journal that moves on with each `next`. It owns its reader."""
 
     def __init__(
-        self, reader: Reader, *, event: Cursor, delivery: Cursor, step: Cursor, trace_id: str = ""
+        self,
+        reader: Reader,
+        *,
+        event: Cursor,
+        delivery: Cursor,
+        step: Cursor,
+        system: Cursor,
+        trace_id: str = "",
     ) -> None:
         self._reader = reader
         self._trace_id = trace_id
         self._event = event
         self._delivery = delivery
         self._step = step
+        self._system = system
 
     @classmethod
     def at_end(cls, reader: Reader) -> Follower:
@@ -50,21 +58,27 @@ class Follower:
         """All that happened since the first of the last so many events of this source, route and actor."""
         query = Query(limit=events, source=source, route=route, actor=actor, payloads=False)
         newest = reader.events(query)
-        return cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
+        if newest:
+            return cls.since(reader, newest[-1].at)
+        narrowed = source or route or actor
+        return cls.at_end(reader) if narrowed else cls.since(reader, 0)
 
     @classmethod
     def of_trace(cls, reader: Reader, trace_id: str) -> Follower:
         """Only one trace, from its beginning."""
-        return cls(reader, event=START, delivery=START, step=START, trace_id=trace_id)
+        return cls(reader, event=START, delivery=START, step=START, system=START, trace_id=trace_id)
 
     @classmethod
     def _before(cls, reader: Reader, query: Query) -> Follower:
+        # The daemon's own records first: they follow from nothing else.
+        system = reader.system(query)
         steps, deliveries, events = reader.steps(query), reader.deliveries(query), reader.events(query)
         return cls(
             reader,
             event=events[0].cursor if events else START,
             delivery=deliveries[0].cursor if deliveries else START,
             step=steps[0].cursor if steps else START,
+            system=system[0].cursor if system else START,
         )
 
     def next(self) -> list[Record]:
@@ -73,11 +87,17 @@ class Follower:
             # Steps are read first: an event that is written meanwhile comes in the next page, with its steps.
             steps = self._reader.steps(self._query(self._step, PAGE))
             events = self._reader.events(self._query(self._event, PAGE))
-            records: list[Record] = []
+            # A trace has none of its own.
+            system = [] if self._trace_id else self._reader.system(Query(after=self._system, limit=PAGE))
+            told = [derive.of_system(entry) for entry in system]
+            # A start comes before all of its millisecond, everything else after what it follows from.
+            records = [record for record in told if record.phase is RecordPhase.RUNTIME_START]
+            self._system = system[-1].cursor if system else self._system
             for event, deliveries in self._with_deliveries(events):
                 records += derive.of_event(event, deliveries, event.at)
             # Behind what they follow from, if both were in the same millisecond.
             records += [record for step in steps for record in self._of_step(step)]
+            records += [record for record in told if record.phase is not RecordPhase.RUNTIME_START]
             self._step = steps[-1].cursor if steps else self._step
             self._event = events[-1].cursor if events else self._event
             # A whole page may tell nothing, as when all that waits is prepared again.

@@ -33,6 +33,8 @@ from orgloop.journal.model import (
     Settlement,
     SourceRow,
     StepRow,
+    SystemEntry,
+    SystemRow,
     ToPrepare,
 )
 
@@ -183,6 +185,9 @@ class Operating(Protocol):
         """Whether this worker may do now what only one may: `poll:SOURCE`, `prune`. Ask before each time."""
         ...
 
+    async def record(self, entries: Sequence[SystemEntry]) -> None:
+        """Write down what happened to sources, or to the daemon itself. It is pruned like events."""
+
     async def beat(self, life: DaemonRow) -> None:
         """Write this daemon's life: at start, every minute, at the end."""
 
@@ -215,6 +220,10 @@ class Reader(Protocol):
     def delivery(self, id: str) -> DeliveryRow | None: ...
 
     def steps(self, query: Query) -> Sequence[StepRow]: ...
+
+    def system(self, query: Query) -> Sequence[SystemRow]:
+        """What happened to sources and to the daemon itself, by time, source or event."""
+        ...
 
     def runs(self, query: Query, *, open_only: bool = False) -> Sequence[RunRow]: ...
 

@@ -13,6 +13,7 @@ from orgloop.config.model import Organization
 from orgloop.core.delivery import Move, State
 from orgloop.core.happening import Discarded, HoldReason, Released, Retried
 from orgloop.core.ids import IdSequence
+from orgloop.core.record import RecordPhase
 from orgloop.errors import Conflict, JournalError, JournalUnavailable, Refused
 from orgloop.journal.follow import Follower
 from orgloop.journal.model import (
@@ -39,6 +40,7 @@ from orgloop.runtime.runs.holder import Engine
 from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.backoff import Pauses
+from orgloop.runtime.support.chronicle import Chronicle
 from orgloop.runtime.support.clock import SystemClock
 from orgloop.runtime.support.counters import Tally
 from orgloop.runtime.support.http import HttpClient
@@ -87,7 +89,9 @@ class Runtime:
         self._ended = False
         self._http = HttpClient()
         self.tally = Tally()
-        self.supervisor = Supervisor(self.clock)
+        self.supervisor = Supervisor(self.clock, self._broke)
+        self._errands = Errands(self.supervisor)
+        self.chronicle = Chronicle(journal, self.clock, self._errands)
         ids = IdSequence(random.getrandbits(20))
         self.intake = Intake(journal, self.clock, ids, self.wiring, self._accepted)
         self.actors = Actors(self.clock, self._lend, self._actor_opened)
@@ -114,7 +118,6 @@ class Runtime:
         self.doorway = Doorway(self.intake, lambda: self.wiring, self.sources.until_open, self._refused)
         self._janitor = Janitor(journal, read, self.clock, self.life, self._retention, home.runs)
         self._loops: list[asyncio.Task[None]] = []
-        self._errands = Errands(self.supervisor)
         self._applied = Applied(journal, read, self.clock)
         self._changing = asyncio.Lock()
         self._rebinding = False
@@ -143,6 +146,7 @@ class Runtime:
             await self.journal.recover(self.clock.now())
             await self.journal.beat(self.life())
             await self._applied.commit(self.wiring)
+            await self.chronicle.tell(RecordPhase.RUNTIME_START, f"OrgLoop {self._version}".strip())
             self.actors.use(self.wiring)
             await self.runs.adopt()
             await self._prepare()
@@ -151,6 +155,7 @@ class Runtime:
             self._loops = [
                 asyncio.create_task(keep("the dispatcher", self.dispatcher.run), name="dispatcher"),
                 asyncio.create_task(keep("housekeeping", self._janitor.run), name="janitor"),
+                asyncio.create_task(keep("the chronicle", self.chronicle.run), name="chronicle"),
             ]
 
     async def apply(self, organization: Organization) -> Mapping[str, int]:
@@ -178,6 +183,9 @@ class Runtime:
             await self._prepare()
             await self.sources.use(new)
             self._errands.run("closing replaced actors", self._retire(retired))
+            said = ", ".join(f"{count} {word}" for word, count in moved.items() if count)
+            await self.chronicle.tell(RecordPhase.RUNTIME_APPLY, said)
+            self.observer.poke()
             return moved
 
     async def journal_fault(self) -> str:
@@ -221,6 +229,8 @@ class Runtime:
                 await self._errands.close()
                 await self.actors.close()
                 await self._http.close()
+                await self.chronicle.flush()
+                await self.chronicle.tell(RecordPhase.RUNTIME_STOP)
                 await self.journal.beat(self.life())
             except JournalError as exc:
                 log.warning("the end of this daemon is not noted: %s", exc.message)
@@ -283,7 +293,14 @@ class Runtime:
 
     # --- what follows from commits ----------------------------------------------------------------
 
+    def _broke(self, part: str, error: str) -> None:
+        self.chronicle.note(RecordPhase.SYSTEM_ERROR, part, detail=error)
+        self.observer.poke()
+
     def _accepted(self, acceptance: Acceptance, accepted: Sequence[Accepted]) -> None:
+        for one in accepted:
+            if one.duplicate:
+                self.chronicle.note(RecordPhase.SOURCE_DUPLICATE, acceptance.source, event_id=one.event_id)
         for event in acceptance.events:
             for delivery in event.deliveries:
                 if delivery.state is State.PENDING:
@@ -340,6 +357,8 @@ class Runtime:
     def _source_health(self, source: str, error: str) -> None:
         if error:
             log.warning("source %s: %s", source, error)
+            self.chronicle.note(RecordPhase.SOURCE_FAILED, source, detail=error)
         else:
             log.info("source %s works again", source)
+            self.chronicle.note(RecordPhase.SOURCE_RECOVERED, source)
         self.observer.poke()

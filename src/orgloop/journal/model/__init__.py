@@ -19,6 +19,8 @@ from orgloop.journal.model.looking import (
     RunRow,
     SourceRow,
     StepRow,
+    SystemEntry,
+    SystemRow,
 )
 from orgloop.journal.model.running import OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
 from orgloop.journal.model.waking import (
@@ -60,6 +62,8 @@ __all__ = [
     "Settlement",
     "SourceRow",
     "StepRow",
+    "SystemEntry",
+    "SystemRow",
     "ToPrepare",
     "Try",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NewType
 
 from orgloop.core.delivery import State
+from orgloop.core.record import RecordPhase
 
 Cursor = NewType("Cursor", str)
 """A row's place in its list, in the order of commits. Only a reader makes or reads one."""
@@ -156,6 +157,25 @@ class SourceRow:
     errors: int
     error: str
     events: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemEntry:
+    """Something that happened to a source, or to a part of the daemon (`subject`). `times`: so many alike."""
+
+    at: int
+    phase: RecordPhase
+    subject: str = ""
+    event_id: str = ""
+    detail: str = ""
+    times: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemRow(SystemEntry):
+    """The same, as it was written."""
+
+    cursor: Cursor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -62,6 +62,10 @@ RUNS: Final = Listing(
 )
 
 
+SYSTEM: Final = Listing(name="system", table="y", time="y.at", source="y.subject", event_id="y.event_id")
+"""Only these filters may be asked of it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conditions:
     """The WHERE of a list. `narrow`: an index leads to the few rows it asks for."""

@@ -27,6 +27,7 @@ from orgloop.journal.model import (
     RunEnd,
     RunStart,
     Settlement,
+    SystemEntry,
     ToPrepare,
     Try,
 )
@@ -207,6 +208,10 @@ class SqliteJournal:
     async def lead(self, role: str) -> bool:
         """See `Operating.lead`. A file has one process that writes: it leads everywhere."""
         return True
+
+    async def record(self, entries: Sequence[SystemEntry]) -> None:
+        """See `Operating.record`."""
+        await self._run(lambda tx: operate.record(tx, entries))
 
     async def beat(self, life: DaemonRow) -> None:
         """See `Operating.beat`."""

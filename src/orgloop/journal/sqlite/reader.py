@@ -26,6 +26,7 @@ from orgloop.journal.model import (
     RunRow,
     SourceRow,
     StepRow,
+    SystemRow,
 )
 from orgloop.journal.sqlite import filters, rows, statements
 from orgloop.journal.sqlite.connection import Place, open_reading, translated
@@ -81,6 +82,10 @@ class SqliteReader:
     def steps(self, query: Query) -> Sequence[StepRow]:
         """What happened to deliveries."""
         return self._list(filters.STEPS, query, rows.step_row)
+
+    def system(self, query: Query) -> Sequence[SystemRow]:
+        """What happened to sources and to the daemon itself."""
+        return self._list(filters.SYSTEM, query, rows.system_row)
 
     def runs(self, query: Query, *, open_only: bool = False) -> Sequence[RunRow]:
         """Runs; with `open_only` those that go on."""

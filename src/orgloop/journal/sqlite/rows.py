@@ -6,6 +6,7 @@ from typing import Any
 
 from orgloop.core.delivery import State
 from orgloop.core.json_text import load_json
+from orgloop.core.record import RecordPhase
 from orgloop.journal.model import (
     AppliedRow,
     BacklogRow,
@@ -17,6 +18,7 @@ from orgloop.journal.model import (
     RunRow,
     SourceRow,
     StepRow,
+    SystemRow,
 )
 
 Raw = tuple[Any, ...]
@@ -71,6 +73,19 @@ def delivery_row(raw: Raw) -> DeliveryRow:
         run_id=raw[22],
         steps=() if raw[23] is None else load_json(raw[23]),
         document=None if raw[24] is None else load_json(raw[24]),
+    )
+
+
+def system_row(raw: Raw) -> SystemRow:
+    """A row of `system`."""
+    return SystemRow(
+        cursor=cursor(raw[0]),
+        at=raw[1],
+        phase=RecordPhase(raw[2]),
+        subject=raw[3],
+        event_id=raw[4],
+        detail=raw[5],
+        times=raw[6],
     )
 
 

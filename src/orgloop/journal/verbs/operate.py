@@ -9,7 +9,7 @@ from typing import Final
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
 from orgloop.core.happening import Discarded, Drop, DropReason, Happening, Released, Retried
 from orgloop.errors import Conflict, NotFound
-from orgloop.journal.model import DaemonRow
+from orgloop.journal.model import DaemonRow, SystemEntry
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction, listed
 
@@ -113,8 +113,18 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
         tx.change("delete_sops", (listed(sops),))
     most = limit * 4
     known = [tx.change(query, (seen_before, most)) for query in ("delete_seen", "delete_owned")]
+    known.append(tx.change("delete_system", (before, most)))
     tx.rows("shrink")
     return limit if most in known else len(events)
+
+
+def record(tx: Transaction, entries: Sequence[SystemEntry]) -> None:
+    """Write down what happened to sources, or to the daemon itself."""
+    rows = [
+        (tx.next(), tx.project, one.at, one.phase, one.subject, one.event_id, one.detail, one.times)
+        for one in entries
+    ]
+    tx.change_each("insert_system", rows)
 
 
 def beat(tx: Transaction, life: DaemonRow) -> None:

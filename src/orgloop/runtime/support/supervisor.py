@@ -34,8 +34,12 @@ class Trouble:
 class Supervisor:
     """Keeps loops going and remembers which of them broke."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self, clock: Clock, on_broken: Callable[[str, str], None] = lambda _part, _error: None
+    ) -> None:
+        """`on_broken` hears of each break: the part's name, and the error on one line."""
         self._clock = clock
+        self._on_broken = on_broken
         self._troubles: dict[str, Trouble] = {}
 
     @property
@@ -50,6 +54,7 @@ class Supervisor:
             at=self._clock.now(), times=known.times + 1 if known else 1, error=said(exc)
         )
         log.error("%s broke", what, exc_info=exc)
+        self._on_broken(what, self._troubles[what].error)
 
     async def keep(self, what: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run `loop` until cancelled; whenever it ends or raises, again after a growing pause."""

@@ -175,3 +175,11 @@ ON CONFLICT (started_at) DO UPDATE SET last_seen = ?2, ended_at = ?3, pid = ?4, 
 -- name: keep_daemons
 -- Only the last hundred lives are kept.
 DELETE FROM daemons WHERE started_at NOT IN (SELECT started_at FROM daemons ORDER BY started_at DESC LIMIT 100);
+
+-- name: insert_system
+-- Something that happened to a source or to the daemon itself.
+INSERT INTO system (seq, project, at, phase, subject, event_id, detail, times) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: delete_system
+-- What happened so long ago, some of it.
+DELETE FROM system WHERE seq IN (SELECT seq FROM system WHERE at < ? ORDER BY at LIMIT ?);

@@ -41,6 +41,18 @@ SELECT r.seq, r.id, d.id, e.id, r.trace_id, r.hops, r.actor, r.route, r.harness,
        r.completion, r.last_line, r.last_seen
 FROM runs r JOIN deliveries d ON d.seq = r.delivery_seq JOIN events e ON e.seq = d.event_seq
 
+-- name: system
+-- What happened to sources and to the daemon itself.
+SELECT y.seq, y.at, y.phase, y.subject, y.event_id, y.detail, y.times FROM system y
+
+-- name: system_span
+-- The oldest and the newest.
+SELECT (SELECT min(seq) FROM system), (SELECT max(seq) FROM system);
+
+-- name: system_time
+-- When the last up to a number was written.
+SELECT at FROM system WHERE seq <= ? ORDER BY seq DESC LIMIT 1;
+
 -- name: events_span
 -- The oldest and the newest.
 SELECT (SELECT min(seq) FROM events), (SELECT max(seq) FROM events);

@@ -8,6 +8,7 @@ SELECT max(
     coalesce((SELECT max(seq) FROM deliveries), 0),
     coalesce((SELECT max(seq) FROM steps), 0),
     coalesce((SELECT max(seq) FROM runs), 0),
+    coalesce((SELECT max(seq) FROM system), 0),
     coalesce((SELECT max(seq) FROM applied), 0));
 
 -- name: epoch
