@@ -1,4 +1,4 @@
-"""Regular expressions of `filter` against those of Node.js."""
+"""Regular expressions of `filter`, and what counts as invisible, against Node.js."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from orgloop.core.visible import IGNORABLE
 from tests.transforms.regexes import answers, cases
 from tests.transforms.test_regex import KNOWN
 
@@ -69,3 +70,11 @@ def test_regular_expressions_are_those_of_node() -> None:
             different += [(body, flags, texts, engine) for engine in found if found[engine] != wanted]
     assert different == []
     assert understood > 4000
+
+
+def test_what_is_ignorable_is_so_by_the_newest_tables() -> None:
+    ignorable = {chr(code) for first, last in IGNORABLE for code in range(first, last + 1)}
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    [found] = node([(r"^\p{Default_Ignorable_Code_Point}$", "u", every)])
+    assert found is not None
+    assert {char for char, is_ignorable in zip(every, found, strict=True) if is_ignorable} == ignorable

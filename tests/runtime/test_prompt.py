@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from orgloop.config.sop import MAX_BYTES, inspect
 from orgloop.core.event import Event
-from orgloop.runtime.dispatch.prompt import EVENT_LIMIT, SopMissing, SopShelf, clean, compose, parse_sop
+from orgloop.core.visible import visible
+from orgloop.runtime.dispatch.prompt import EVENT_LIMIT, SopMissing, SopShelf, compose, parse_sop
 
 TAG = re.compile(r"<\s*/?\s*orgloop-event", re.IGNORECASE)
 
@@ -44,23 +45,37 @@ def event(payload: Any, id: str = "evt_0000000000000001") -> Event:
 def test_no_text_of_an_event_can_close_its_tag_or_hide(text: str) -> None:
     prompt = compose("Do it.", [event({"title": text, text: 1})], "dlv_1")
     assert len(TAG.findall(prompt)) == 2
-    shown = clean(text)
+    shown = visible(text)
     assert "<!--" not in shown
     assert not set(shown) & set("\u200b\u00ad\ufe0f\U000e0041")
-    assert clean(shown) == shown
+    assert visible(shown) == shown
 
 
 @pytest.mark.parametrize(
     "hidden", ["\u202e", "\u2066", "\ufeff", "\U000e0001", "\U000e0fff", "\x07", "\ue000"]
 )
 def test_what_a_person_cannot_see_an_agent_does_not_read(hidden: str) -> None:
-    assert clean(f"a{hidden}b") == "ab"
+    assert visible(f"a{hidden}b") == "ab"
     assert hidden not in compose(None, [event({"a": f"x{hidden}y"})], "dlv_1")
 
 
 def test_what_a_person_can_see_stays() -> None:
     text = "Grüße, 世界! 🎉 a < b && c > d\n\tdone"
-    assert clean(text) == text
+    assert visible(text) == text
+
+
+def test_keys_that_look_alike_reach_the_agent_as_two() -> None:
+    prompt = compose(None, [event({"state": "approved", "st\u200bate": "x", "st\u0430te": "y"})], "dlv_1")
+    for line in ('"state": "approved"', '"st[U+200B]ate": "x"', '"st[U+0430]te": "y"'):
+        assert line in prompt
+
+
+def test_a_key_that_no_longer_fits_does_not_pass_for_another() -> None:
+    filler = "x" * (EVENT_LIMIT - 400)
+    for room in range(300, 400):
+        payload = {"state": "approved", "f": filler + "x" * room, "state2": "no"}
+        shown = compose(None, [event(payload)], "dlv_1")
+        assert '"state": "approved"' in shown
 
 
 def test_the_id_of_an_event_stays_within_its_quotes() -> None:

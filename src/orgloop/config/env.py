@@ -23,7 +23,8 @@ from orgloop.plugin.setup import Variable
 DataPath = tuple[str | int, ...]
 """Keys and indexes from a file's root to a value."""
 
-_REFERENCE: Final = re.compile(r"\$(\$?)\{([^}]*)\}")
+# One that has no end is found, too: it reaches to the end of the text, which is then not looked at again.
+_REFERENCE: Final = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -100,7 +101,9 @@ class Variables:
 
     def _text(self, text: str, path: DataPath, where: Where, unresolved: set[DataPath]) -> str:
         def value(found: re.Match[str]) -> str:
-            whole, escaped, inner = found.group(0), found.group(1), found.group(2)
+            whole, (escaped, inner, end) = found[0], found.groups()
+            if not end:
+                return whole
             if escaped:
                 return whole[1:]
             filled = self._value(inner, where)

@@ -23,7 +23,7 @@ _WORDS: Final = frozenset(
 _KEY_OWNERS: Final = frozenset({"api", "access", "private", "signing", "secret"})
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _ONLY_VARIABLES: Final = re.compile(r"(?:(?:Bearer|Basic|token) )?(?:\$\{[A-Za-z_][A-Za-z0-9_]*\})+")
-_LOGIN_IN_URL: Final = re.compile(r"://[^/\s@]*:[^/\s@]+@")
+_LOGIN_IN_URL: Final = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 
 
 @cache

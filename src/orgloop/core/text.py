@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final
 
 _STYLE: Final = re.compile(r"\x1b\[[0-9;]*m")
-_WORD: Final = re.compile(r"\s*\S+")
+_WORD: Final = re.compile(r"\s*+(?:\S+|\Z)")
 _CHARACTER: Final = re.compile(r"\x1b\[[0-9;]*m|.", re.DOTALL)
 
 
@@ -27,7 +27,7 @@ def folded(text: str, width: int, indent: int = 0) -> list[str]:
         return [text]
     width = max(width, indent + 2)
     lines, line, used = [], "", 0
-    for word in _WORD.findall(text):
+    for word in _WORD.findall(text.rstrip()):
         if used and used + columns(word) > width:
             lines.append(line)
             line, used, word = " " * indent, indent, word.lstrip()

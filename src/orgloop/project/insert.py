@@ -26,7 +26,7 @@ ORDER: Final = (
 )
 """The order in which a file's sections read best."""
 
-_EMPTY: Final = re.compile(r"(:)[ \t]*(?:~|null|\[[ \t]*\])?[ \t]*(#.*)?$")
+_EMPTY: Final = re.compile(r"(:)[ \t]*+(?:(?:~|null|\[[ \t]*+\])[ \t]*+)?(#.*)?$")
 
 
 def insert(text: str, section: str, entry: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from orgloop.plugin import (
 LINE_LIMIT: Final = 200
 """Characters of a run's last line."""
 
-_FENCE: Final = re.compile(r"\s*(?P<mark>`{3,}|~{3,})(?P<info>[^`]*)")
+_FENCE: Final = re.compile(r"\s*+(?P<mark>`{3,}+|~{3,}+)(?P<info>[^`]*+)")
 _ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
 
 

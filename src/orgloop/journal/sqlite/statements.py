@@ -17,7 +17,7 @@ from orgloop.journal.verbs.transaction import Values
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _ROWS: Final = (64, 16, 4, 1)
 _BLANKS: Final = re.compile(r"(?<=VALUES )(\([?, ]+\))")
-_COMMENT: Final = re.compile(r"^\s*--.*$\n?", re.MULTILINE)
+_COMMENT: Final = re.compile(r"^[ \t]*+--.*$\n?", re.MULTILINE)
 
 
 def read_sql(file: str) -> str:

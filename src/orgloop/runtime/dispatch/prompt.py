@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from orgloop.core.event import Event
 from orgloop.core.fields import as_text
 from orgloop.core.json_text import dump_json
 from orgloop.core.templates import Template
+from orgloop.core.visible import visible, visible_key
 
 EVENT_LIMIT: Final = 20_000
 """Characters of event data inside a prompt; all of it lies in $ORGLOOP_EVENT_FILE."""
@@ -27,12 +27,7 @@ EVENT_LIMIT: Final = 20_000
 VALUE_LIMIT: Final = 500
 """Characters of one `{{path}}` inside an SOP."""
 
-_HTML_COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_OWN_TAG: Final = re.compile(r"<(\s*/?\s*orgloop-event)", re.IGNORECASE)
 _NO_ID: Final = re.compile(r"[^\w.:-]+", re.ASCII)
-_VARIATION_SELECTORS: Final = range(0xFE00, 0xFE10)
-_INVISIBLE_PLANE: Final = range(0xE0000, 0xE1000)
-"""Tags, further variation selectors, and code points that are reserved for more of them."""
 
 
 class SopMissing(Exception):
@@ -132,25 +127,8 @@ def as_data(event: Event, limit: int = EVENT_LIMIT) -> str:
 
 def one_line(value: object) -> str:
     """A value for the inside of an SOP: cleaned, on one line, bounded."""
-    line = " ".join(clean(as_text(value)[:EVENT_LIMIT]).split())
+    line = " ".join(visible(as_text(value)[:EVENT_LIMIT]).split())
     return line if len(line) <= VALUE_LIMIT else f"{line[:VALUE_LIMIT]}…"
-
-
-def clean(value: str) -> str:
-    """Text without invisible and control characters, HTML comments, and without our own tags."""
-    # In this order: what was invisible, or a comment, must not part the letters of what is looked for next.
-    if not (value.isascii() and value.isprintable()):
-        value = "".join(char for char in value if char in "\n\t" or _is_visible(char))
-    if "<" in value:
-        # Something stays where a comment was: else its two sides could make a new one.
-        value = _OWN_TAG.sub(r"&lt;\1", _HTML_COMMENT.sub(" ", value))
-    return value
-
-
-def _is_visible(char: str) -> bool:
-    if unicodedata.category(char) in ("Cc", "Cf", "Co", "Cs"):
-        return False
-    return ord(char) not in _VARIATION_SELECTORS and ord(char) not in _INVISIBLE_PLANE
 
 
 class _Room:
@@ -166,9 +144,13 @@ class _Room:
         if isinstance(value, Mapping):
             found = {}
             for key, item in value.items():
+                name = visible_key(str(key)[: max(0, self._left) + 1])
+                # Half a key could pass for another one.
+                self.full = self.full or len(name) > self._left
                 if self._is_over():
                     break
-                found[self._text(str(key))] = self.cleaned(item)
+                self._left -= len(name) + 1
+                found[name] = self.cleaned(item)
             return found
         if isinstance(value, list | tuple):
             items = []
@@ -188,6 +170,6 @@ class _Room:
         if len(value) > self._left:
             self.full = True
             value = value[: max(0, self._left)]
-        shown = clean(value)
+        shown = visible(value)
         self._left -= len(shown) + 1
         return shown

@@ -44,7 +44,7 @@ MOST_CHARACTERS: Final = 100_000
 LONGEST_NAME: Final = 100
 
 _CLASSES: Final = {"d": DIGITS, "s": SPACE, "w": WORD}
-_BOUNDS: Final = re.compile(r"\{([0-9]+)(,?)([0-9]*)\}")
+_BOUNDS: Final = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
 _ONLY_WHOLE: Final = re.compile(r"(?<!\\)(?:\\\\)*\\(?:u\{|[pP]\{)")
 _DOUBLED: Final = frozenset("&!#$%*+,.:;<=>?@^`~-")
 
@@ -145,7 +145,7 @@ class _Reader(Cursor):
             if self._take(sign):
                 return bounds
         found = _BOUNDS.match(self._text, self._at)
-        if found is None or (found[3] and not found[2]):
+        if found is None:
             return None
         self._at = found.end()
         least = _bound(found[1])

@@ -27,7 +27,7 @@ _cli: Final = partial(CheckResult, name="cli")
 _login_is: Final = partial(CheckResult, name="login")
 _allows: Final = partial(CheckResult, name="permissions")
 
-_VERSION: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_VERSION: Final = re.compile(r"(?<!\d)(\d+)\.(\d+)\.(\d+)")
 
 
 async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
