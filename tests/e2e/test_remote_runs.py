@@ -191,6 +191,8 @@ def test_a_job_that_goes_on_is_listed_outlives_the_daemon_and_is_stopped(
 
     id = wait_for("the job", goes_on)
     assert "goes on" in far.command("runs").stdout
+    assert "job_1 goes on" in far.command("runs", "tail", id, "--no-follow").stdout
+    assert "job_1" in far.command("runs", "show", id).stdout
     far.kill()
     refused = far.command("runs", "stop", id, check=False)
     assert refused.returncode != 0
@@ -198,6 +200,7 @@ def test_a_job_that_goes_on_is_listed_outlives_the_daemon_and_is_stopped(
     far.start()
     assert [job["status"] for job in ask(server, "/jobs")] == ["running"]
     far.command("runs", "stop", id)
+    assert "cancelled" in far.command("runs", "tail", id).stdout
 
     def ended() -> Any:
         with far.reader() as reader:

@@ -31,9 +31,14 @@ Read = Callable[[str], "Progress | None"]
 
 def follow_run(app: App, reader: Reader, run: RunRow, *, raw: bool, follow: bool) -> None:
     """Show what the run wrote so far, and with `follow` what it writes until it has ended."""
-    read = None if raw else reading(app, reader, run)
+    read = None if raw or run.is_remote else reading(app, reader, run)
     show = _shower(app, read)
-    for line in lines_of(Path(run.run_dir) / runner.STDOUT, lambda: follow and _goes_on(reader, run.id)):
+    output = Path(run.run_dir) / runner.STDOUT
+    for line in (
+        _heard_of(reader, run.id, follow=follow)
+        if run.is_remote
+        else lines_of(output, lambda: follow and _goes_on(reader, run.id))
+    ):
         show(line)
     ended = reader.run(run.id) or run
     if ended.ended_at is None or app.out.json:
@@ -42,6 +47,19 @@ def follow_run(app: App, reader: Reader, run: RunRow, *, raw: bool, follow: bool
     facts = [outcome_word(ended), humanize(ended.ended_at - ended.started_at)]
     facts += [dollars(ended.cost_usd)] if ended.cost_usd is not None else []
     app.out.fold(f"{app.out.style(symbol, style)} {' · '.join(facts)}  {run_line(ended)}".rstrip(), 2)
+
+
+def _heard_of(reader: Reader, id: str, *, follow: bool) -> Iterator[str]:
+    """What the journal says of a run in another system, each time that it says something new."""
+    last = ""
+    while (run := reader.run(id)) is not None:
+        if run.last_line != last:
+            last = run.last_line
+            yield last
+        if run.ended_at is not None or not follow:
+            return
+        sys.stdout.flush()
+        time.sleep(LOOK)
 
 
 def lines_of(path: Path, goes_on: Callable[[], bool], *, start: int = 0) -> Iterator[str]:

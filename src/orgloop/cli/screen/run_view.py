@@ -80,6 +80,7 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
     yield "turns", str(completion.get("turns") or "")
     yield "git", _git(completion.get("git"))
     yield "session", run.session_id or ""
+    yield "job", run.spec.get("job") or ""
     yield "key", run.key or ""
     yield "works in", from_home(run.spec.get("cwd") or run.directory or "")
     yield "command", shlex.join(str(word) for word in run.spec.get("argv", ()))

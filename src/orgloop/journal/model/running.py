@@ -36,7 +36,8 @@ class RunStart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunBegun:
-    """Another system has a run: what that calls it, as JSON, its session if it has one, `session.started`."""
+    """Another system has a run: what that calls it, as JSON with an `id`, its session if it has one,
+    `session.started`."""
 
     run_id: str
     at: int

@@ -6,8 +6,8 @@ UPDATE remote_runs SET ref = ?2
 WHERE run_id = ?1 AND EXISTS (SELECT 1 FROM runs r WHERE r.id = ?1 AND r.ended_at IS NULL);
 
 -- name: begun_session
--- The session that a run works in, with what a key needs to remember it.
-UPDATE runs SET session_id = coalesce(?2, session_id), last_seen = ?3
+-- The job and the session that a run works in, with what a key needs to remember it.
+UPDATE runs SET session_id = coalesce(?2, session_id), last_seen = ?3, spec = json_set(spec, '$.job', ?4)
 WHERE id = ?1
 RETURNING actor, key;
 
