@@ -17,7 +17,7 @@ from orgloop.daemon import spool
 from orgloop.daemon.hook_body import SUMMARY, body_of, source_of
 from orgloop.daemon.spool import Hook, flush, keep
 from orgloop.errors import DaemonError, OrgLoopError, Refused
-from orgloop.project.home import Home
+from orgloop.project.home import DaemonInfo, Home
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
 
@@ -44,6 +44,7 @@ FIELDS = {
     "exit_status": 0,
     "summary": "Fixed the failing test.",
     "transcript_path": "/nowhere/s-1.jsonl",
+    "turn_id": "p-1",
 }
 
 
@@ -190,6 +191,19 @@ def test_a_payload_may_be_an_argument(acme: Path, home: Path, orgloop: Orgloop) 
     assert one["source"] == "codex"
 
 
+def test_a_port_of_older_settings_is_taken_with_a_hint(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    done = orgloop("hook", "claude-code-stop", "--port", "4999", stdin=json.dumps(STOP))
+    assert (done.code, done.out) == (0, "")
+    assert "--port 4999 is not needed" in done.err
+    assert len(kept(home)) == 1
+
+
+def test_a_kept_hook_says_for_which_project_it_is(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    orgloop("hook", "claude-code-stop", stdin=json.dumps(STOP))
+    (one,) = kept(home)
+    assert one["project"] == str(acme.resolve())
+
+
 def test_within_a_run_of_our_own_a_hook_does_nothing(
     acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +285,30 @@ def test_what_is_refused_is_set_aside_and_told(answer: OrgLoopError, home: Path,
     assert "Invalid signature" in words
     assert [one.name for one in place.spool.iterdir()] == [f"{path.name}.refused"]
     assert flushed(place, Daemon()) == []
+
+
+def test_a_hook_for_another_project_is_set_aside(home: Path, now: float) -> None:
+    place, daemon = Home(home), Daemon()
+    place.ensure()
+    place.write_daemon(
+        DaemonInfo(pid=1, started_at=0, port=1, project="new", root="/srv/new", version="1", process="")
+    )
+    for project in ("/srv/old", "/srv/new", ""):
+        at = now + len(project)
+        keep(
+            place,
+            Hook(
+                source="agents",
+                body=project.encode(),
+                headers={},
+                key=project[1:].replace("/", "-"),
+                at=at,
+                project=project,
+            ),
+        )
+    (words,) = flushed(place, daemon)
+    assert "/srv/old" in words
+    assert sorted(body for _, body, _ in daemon.taken) == [b"", b"/srv/new"]
 
 
 def test_what_is_older_than_a_day_wakes_nobody(home: Path, now: float) -> None:

@@ -47,6 +47,8 @@ def body_of(name: str, said: bytes, now: int) -> bytes:
         "summary": _summary(document)[:SUMMARY],
         "transcript_path": transcript,
     }
+    if turn := _text(document, "prompt_id", "turn_id", "turn-id"):
+        body["turn_id"] = turn
     if name.endswith("-start") or event in _STARTS:
         body["hook_type"] = "start"
     meta = _meta(document, event)
@@ -84,7 +86,10 @@ def _duration(document: Mapping[str, Any], transcript: str, now: int) -> int:
 
 def _began(transcript: str) -> int | None:
     try:
-        with Path(transcript).expanduser().open("rb") as file:
+        path = Path(transcript).expanduser()
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
             lines = file.read(HEAD).splitlines()
     except (OSError, ValueError):
         return None
@@ -100,7 +105,7 @@ def _began(transcript: str) -> int | None:
 def _meta(document: Mapping[str, Any], event: str) -> dict[str, Any]:
     """What routes may want to filter by, such as whether the agent still waits for something."""
     meta: dict[str, Any] = {"hook": event} if event else {}
-    for key in ("reason", "error", "permission_mode", "agent_type", "client"):
+    for key in ("reason", "error", "permission_mode", "agent_id", "agent_type", "client"):
         if value := _text(document, key):
             meta[key] = value
     for key in ("background_tasks", "session_crons"):

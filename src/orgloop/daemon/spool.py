@@ -37,13 +37,17 @@ ASIDE: Final = ".refused"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hook:
-    """One request for a source. `key` makes a second try of it a duplicate; `at` is in seconds since 1970."""
+    """One request for a source. `key` makes a second try of it a duplicate; `at` is in seconds since 1970.
+
+    `project` is the directory of the project for which it was kept; "" if the home had none.
+    """
 
     source: str
     body: bytes
     headers: Mapping[str, str]
     key: str
     at: float
+    project: str = ""
 
     @classmethod
     def new(cls, source: str, body: bytes, headers: Mapping[str, str]) -> Hook:
@@ -74,6 +78,7 @@ def keep(home: Home, hook: Hook) -> Path:
         "headers": dict(hook.headers),
         "key": hook.key,
         "at": hook.at,
+        "project": hook.project,
     }
     path = home.spool / f"{int(hook.at * 1000):013}-{hook.key}{SUFFIX}"
     with home.writing():
@@ -83,12 +88,16 @@ def keep(home: Home, hook: Hook) -> Path:
 
 def flush(home: Home, client: Client, patience: float) -> Iterator[str]:
     """Hand over what is kept, the oldest first, until the daemon does not answer. Yields what went wrong."""
+    daemon = home.read_daemon()
+    project = daemon.root if daemon is not None else ""
     for path in sorted(home.spool.glob(f"*{SUFFIX}")):
         hook = _read(path)
         if hook is None:
             yield _set_aside(path, "it cannot be read")
         elif time.time() - hook.at > FRESH:
             yield _set_aside(path, "it is older than a day")
+        elif hook.project and project and hook.project != project:
+            yield _set_aside(path, f"it is for the project in {hook.project}, and the daemon runs {project}")
         else:
             try:
                 hook.send(client, patience)
@@ -133,6 +142,7 @@ def _read(path: Path) -> Hook | None:
             headers={str(name): str(value) for name, value in said["headers"].items()},
             key=str(said["key"]),
             at=float(said["at"]),
+            project=str(said.get("project", "")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

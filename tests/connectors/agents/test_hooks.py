@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.hooks import HookSettings, HookSource, connector
 from orgloop.core.lifecycle import check
+from orgloop.daemon.hook_body import body_of
 from orgloop.errors import Refused
 from orgloop.plugin import Draft, Received, Receiver
 from orgloop.plugin.signature import sign
@@ -197,3 +198,84 @@ def test_both_connectors_take_hooks_and_show_what_comes() -> None:
         assert isinstance(one.source.open("x", HookSettings()), Receiver)
         assert check(example["payload"], example["type"]) == []
         assert example["provenance"]["platform"] == one.name
+
+
+# As Claude Code writes them; the prompt's id stands in all hooks of a turn.
+BASE = {"session_id": "s-1", "cwd": "/app", "transcript_path": "/t.jsonl", "prompt_id": "p-1"}
+OLD = {key: value for key, value in BASE.items() if key != "prompt_id"}
+
+
+async def told(*hooks: dict[str, Any]) -> list[tuple[str, str]]:
+    """Type and platform event of what one source makes of these hooks, as a journal keeps it."""
+    source = HookSource("agents", HookSettings())
+    await source.open(as_context(FakeContext()))
+    facts: dict[object, tuple[str, str]] = {}
+    for number, hook in enumerate(hooks):
+        received = await source.receive(inbound(json.dumps(hook).encode()))
+        for event in received.events:
+            assert check(event.payload, event.type) == []
+            facts.setdefault(event.key or number, (event.type, event.provenance["platform_event"]))
+    return list(facts.values())
+
+
+END = ("actor.stopped", "session.completed")
+FAILED = ("actor.stopped", "session.failed")
+SUBAGENT = ("resource.changed", "subagent.stopped")
+ACTIVE = ("resource.changed", "session.active")
+
+
+def hook(name: str, base: dict[str, Any] = BASE, **more: Any) -> dict[str, Any]:
+    return {**base, "hook_event_name": name, **more}
+
+
+@pytest.mark.parametrize("base", [BASE, OLD], ids=["turns have ids", "turns have none"])
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["SubagentStop", "Stop", "SessionEnd"], [SUBAGENT, END]),
+        (["Stop", "SessionEnd", "SessionEnd"], [END]),
+        (["SessionEnd"], [END]),
+        (["SubagentStop", "SessionEnd"], [SUBAGENT, END]),
+        (["UserPromptSubmit", "PreToolUse", "Notification"], [ACTIVE, ACTIVE, ACTIVE]),
+        (["SessionStart", "Stop"], [("resource.changed", "session.started"), END]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value[0], str) else "",
+)
+async def test_a_turn_ends_once_and_no_subagent_ends_it(
+    base: dict[str, Any], names: list[str], expected: list[tuple[str, str]]
+) -> None:
+    assert await told(*(hook(name, base, agent_id="a-1", agent_type="Explore") for name in names)) == expected
+
+
+async def test_each_prompt_of_a_session_has_an_end_of_its_own() -> None:
+    second = {**BASE, "prompt_id": "p-2"}
+    assert await told(hook("Stop"), hook("Stop"), hook("Stop", second), hook("SessionEnd", second)) == [
+        END,
+        END,
+    ]
+    assert await told(hook("Stop", OLD), hook("Stop", OLD), hook("SessionEnd", OLD)) == [END, END]
+    interrupted = [hook("Stop", OLD), hook("UserPromptSubmit", OLD), hook("SessionEnd", OLD)]
+    assert await told(*interrupted) == [END, ACTIVE, END]
+
+
+async def test_a_turn_that_failed_ends_once_too() -> None:
+    failure = {**hook("StopFailure"), "exit_status": 1}
+    assert await told(failure, hook("SessionEnd")) == [FAILED]
+
+
+async def test_what_orgloop_hook_sends_is_understood_alike() -> None:
+    def sent(name: str) -> dict[str, Any]:
+        said = json.dumps(hook(name, agent_id="a-1", agent_type="Explore")).encode()
+        return dict(json.loads(body_of("claude-code-stop", said, 0)))
+
+    assert await told(sent("SubagentStop"), sent("Stop"), sent("SessionEnd")) == [SUBAGENT, END]
+    subagent = await draft(sent("SubagentStop"))
+    assert subagent.payload["subagent"] == {"id": "a-1", "type": "Explore"}
+    assert "ended_at" not in subagent.payload["session"]
+
+
+async def test_a_hook_that_nobody_knows_is_an_end() -> None:
+    assert await told({"session_id": "s-1"}, {"session_id": "s-1", "type": "agent-turn-complete"}) == [
+        END,
+        END,
+    ]

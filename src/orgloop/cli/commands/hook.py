@@ -34,8 +34,9 @@ PATIENCE: Final = 5.0
 @click.argument("payload", metavar="[JSON]", required=False)
 @click.option("--source", metavar="ID", help="The source that it is for. Without it: NAME without -stop.")
 @click.option("--secret-env", metavar="VARIABLE", help="The variable that holds the source's secret.")
+@click.option("--port", metavar="NUMBER", type=int, help="Not needed: the daemon's own port is found.")
 def command(
-    app: App, name: str, payload: str | None, source: str | None, secret_env: str | None
+    app: App, name: str, payload: str | None, source: str | None, secret_env: str | None, port: int | None
 ) -> int | None:
     """Hand on what an agent's hook says.
 
@@ -51,7 +52,9 @@ def command(
     from orgloop.daemon.hook_body import body_of, source_of
     from orgloop.daemon.spool import Hook
 
-    said = payload.encode() if payload is not None else _standard_input()
+    said = payload.encode("utf-8", "replace") if payload is not None else _standard_input()
+    if port is not None:
+        app.out.warn(f"--port {port} is not needed: the port of this home's daemon is found. Remove it")
     if run := app.environ.get("ORGLOOP_RUN_ID"):
         app.out.note(f"this is a session of {run}, whose end is an event already")
         return None
@@ -89,6 +92,8 @@ def _deliver(app: App, hook: Hook) -> int | None:
     if not app.home.path.is_dir():
         app.out.note(f"nothing has ever run in {app.home.path}")
     else:
+        project = _project(app)
+        hook = replace(hook, project=str(project) if project is not None else "")
         path = keep(app.home, hook if hook.headers else _signed(app, hook))
         app.out.note(f"kept in {path} until a daemon runs")
     return None
@@ -109,11 +114,17 @@ def _send(app: App, client: Client, hook: Hook) -> Mapping[str, Any]:
 
 def _signed(app: App, hook: Hook) -> Hook:
     """Signed with the secret that the source has in this home's project, if it has one."""
-    with app.reading() as reader:
-        applied = reader.applied() if reader is not None else None
-    sound = app.load(Path(applied.root)).sound if applied is not None else None
+    project = _project(app)
+    sound = app.load(project).sound if project is not None else None
     secret = secret_of(sound.sources.get(hook.source)) if sound is not None else None
     return replace(hook, headers={SIGNATURE: signature(secret, hook.body)}) if secret is not None else hook
+
+
+def _project(app: App) -> Path | None:
+    """The directory of the project that runs in this home, or ran last."""
+    with app.reading() as reader:
+        applied = reader.applied() if reader is not None else None
+    return Path(applied.root) if applied is not None else None
 
 
 def _of_variable(app: App, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any, Final
 
 from orgloop.plugin import (
@@ -35,6 +36,25 @@ from orgloop.plugin import (
 
 SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
 
+REMEMBERED: Final = 10_000
+"""Sessions of which a source remembers that an end was told, for agents that do not number their turns."""
+
+_GOES_ON: Final = frozenset({
+    "Notification", "PermissionRequest", "PostCompact", "PostToolUse", "PostToolUseFailure", "PreCompact",
+    "PreToolUse", "Setup", "SubagentStart", "TaskCompleted", "TeammateIdle", "UserPromptSubmit",
+})  # fmt: skip
+_STARTS: Final = frozenset({"SessionStart", "session.created", "session_start"})
+
+
+class _Kind(Enum):
+    """What a hook tells."""
+
+    STARTS = "a session began"
+    GOES_ON = "something happened within it"
+    SUBAGENT = "an agent that the session started has ended"
+    TURN = "an answer to a prompt has ended"
+    SESSION = "the session is over"
+
 
 class HookSettings(Settings):
     """A source that takes the hooks of coding agents at `/webhook/<source id>`."""
@@ -58,13 +78,14 @@ class HookSettings(Settings):
 
 
 class HookSource:
-    """One event for each hook: `session.started`, or the end of a session."""
+    """What hooks tell: that a session began, goes on, or ended. A turn ends once, whichever hooks tell it."""
 
     def __init__(self, id: str, settings: HookSettings) -> None:
         self._secret = settings.secret
         self._platform = settings.platform or id
         self._harness = settings.harness or self._platform
         self._clock: Clock | None = None
+        self._told: dict[str, None] = {}
 
     async def open(self, ctx: Context) -> None:
         self._clock = ctx.clock
@@ -87,9 +108,14 @@ class HookSource:
             raise Refused(
                 "Invalid JSON payload: it is not an object", hint="send an object with a session_id"
             )
-        return Received(events=(self._draft(body),), request=request.headers.get("idempotency-key") or None)
+        draft = self._draft(body)
+        return Received(
+            events=(draft,) if draft is not None else (),
+            request=request.headers.get("idempotency-key") or None,
+        )
 
-    def _draft(self, body: Mapping[str, Any]) -> Draft:
+    def _draft(self, body: Mapping[str, Any]) -> Draft | None:
+        """What the hook means; None if it tells the end of a turn that was told already."""
         session_id = _text(body, "session_id")
         if not session_id:
             raise Refused("session_id is missing", hint="send the id of the agent's session as session_id")
@@ -98,14 +124,17 @@ class HookSource:
         meta = body.get("meta")
         if meta is not None and not isinstance(meta, dict):
             raise Refused("meta must be an object", hint="leave it out, or send a map of names and values")
-        lifecycle = self._lifecycle(session_id, starts=body.get("hook_type") == "start", status=status)
+        kind, turn = _kind(body, meta or {}), _text(body, "turn_id") or _text(body, "prompt_id")
+        if not self._is_news(kind, session_id, turn):
+            return None
+        lifecycle = self._lifecycle(session_id, kind, status)
         ends = lifecycle.terminal
         session = Session(
             id=session_id,
             adapter=self._platform,
             harness=self._harness,
             cwd=directory or None,
-            started_at=None if ends else self._now(),
+            started_at=self._now() if kind is _Kind.STARTS else None,
             ended_at=self._now() if ends else None,
             exit_status=status if ends else None,
             meta=meta,
@@ -120,13 +149,19 @@ class HookSource:
             "summary": _text(body, "summary"),
             "transcript_path": _text(body, "transcript_path"),
         }
+        if turn:
+            payload["turn_id"] = turn
         if meta is not None:
             payload["meta"] = meta
+        subagent = _subagent(body, meta or {}) if kind is _Kind.SUBAGENT else None
+        if subagent is not None:
+            payload["subagent"] = subagent
         return Draft(
+            key=_key(kind, session_id, turn, subagent or {}),
             type=event_type(lifecycle.phase),
             provenance={
                 "platform": self._platform,
-                "platform_event": platform_event(lifecycle.phase),
+                "platform_event": platform_event(lifecycle.phase) if subagent is None else "subagent.stopped",
                 "author": self._platform,
                 "author_type": AuthorType.BOT,
                 "session_id": session_id,
@@ -135,11 +170,25 @@ class HookSource:
             payload=payload,
         )
 
-    def _lifecycle(self, session_id: str, *, starts: bool, status: int) -> Lifecycle:
-        if starts:
-            return Lifecycle(
-                phase=Phase.STARTED, dedupe_key=lifecycle_key(self._platform, session_id, Phase.STARTED)
-            )
+    def _is_news(self, kind: _Kind, session_id: str, turn: str) -> bool:
+        """Whether that was not told yet. Where turns have ids, the journal knows; else this remembers."""
+        if turn:
+            return True
+        if kind is _Kind.SESSION:
+            return session_id not in self._told
+        if kind is _Kind.TURN:
+            self._told[session_id] = None
+            if len(self._told) > REMEMBERED:
+                del self._told[next(iter(self._told))]
+        elif kind is not _Kind.SUBAGENT:
+            # It began again, or a new prompt is what goes on: another end is still to come.
+            self._told.pop(session_id, None)
+        return True
+
+    def _lifecycle(self, session_id: str, kind: _Kind, status: int) -> Lifecycle:
+        if kind not in (_Kind.TURN, _Kind.SESSION):
+            phase = Phase.STARTED if kind is _Kind.STARTS else Phase.ACTIVE
+            return Lifecycle(phase=phase, dedupe_key=lifecycle_key(self._platform, session_id, phase))
         phase, outcome, reason = from_exit_status(status)
         key = lifecycle_key(self._platform, session_id, phase)
         return Lifecycle(phase=phase, outcome=outcome, reason=reason, dedupe_key=key)
@@ -149,6 +198,37 @@ class HookSource:
             raise RuntimeError("the source is not open")
         now = datetime.fromtimestamp(self._clock.now() / 1000, UTC)
         return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _kind(body: Mapping[str, Any], meta: Mapping[str, Any]) -> _Kind:
+    """By its own word, else by the name of the agent's hook. What is not known is an end."""
+    event = body.get("hook_event_name") or meta.get("hook")
+    if body.get("hook_type") == "start" or _is_one_of(event, _STARTS):
+        return _Kind.STARTS
+    if event == "SubagentStop":
+        return _Kind.SUBAGENT
+    if event == "SessionEnd":
+        return _Kind.SESSION
+    return _Kind.GOES_ON if _is_one_of(event, _GOES_ON) else _Kind.TURN
+
+
+def _is_one_of(event: object, names: frozenset[str]) -> bool:
+    return isinstance(event, str) and event in names
+
+
+def _subagent(body: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, str]:
+    told = {name: body.get(f"agent_{name}") or meta.get(f"agent_{name}") for name in ("id", "type")}
+    return {name: value for name, value in told.items() if isinstance(value, str)}
+
+
+def _key(kind: _Kind, session_id: str, turn: str, subagent: Mapping[str, str]) -> str | None:
+    """The fact within the source: the end of one turn is one fact, whether Stop or SessionEnd tells it."""
+    if kind is _Kind.SUBAGENT:
+        who = subagent.get("id")
+        return f"subagent:{session_id}:{turn}:{who}" if who and turn else None
+    if kind in (_Kind.TURN, _Kind.SESSION) and turn:
+        return f"turn:{session_id}:{turn}"
+    return f"session:{session_id}:over" if kind is _Kind.SESSION else None
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
