@@ -89,7 +89,9 @@ def test_the_secret_of_a_webhook_has_two_names(tmp_path: Path, key: str) -> None
     source, actor = made.sources["in"].settings, made.actors["out"].settings
     assert isinstance(source, WebhookSourceSettings)
     assert isinstance(actor, WebhookActorSettings)
-    assert [one.secret.get_secret_value() for one in (source, actor) if one.secret] == ["shared"] * 2
+    assert source.secret is not None
+    assert actor.secret is not None
+    assert [one.get_secret_value() for one in (*source.secret, actor.secret)] == ["shared"] * 2
 
 
 def test_both_names_of_one_setting_are_one_too_many(tmp_path: Path) -> None:

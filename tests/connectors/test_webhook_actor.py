@@ -95,7 +95,7 @@ async def test_a_template_without_a_sop_has_empty_text() -> None:
 async def test_the_body_is_signed_so_that_our_source_verifies_it() -> None:
     request = await sent(secret="s")
     receiver = WebhookSource(
-        "in", WebhookSourceSettings(secret=SecretStr("s"), event_type_field="event.type")
+        "in", WebhookSourceSettings(secret=(SecretStr("s"),), event_type_field="event.type")
     )
     inbound = Inbound(method=request.method, headers=request.headers, body=request.body)
     received = await receiver.receive(inbound)

@@ -99,7 +99,7 @@ async def deliver(url: str, **config: Any) -> DeliverOutcome:
 
 async def test_what_arrives_is_verified_by_our_own_source(target: Target) -> None:
     assert await deliver(f"{target.url}/ok", secret="s3cret") == Delivered(detail="200 OK")
-    source = WebhookSource("in", WebhookSourceSettings(secret=SECRET, event_type_field="event.type"))
+    source = WebhookSource("in", WebhookSourceSettings(secret=(SECRET,), event_type_field="event.type"))
     received = await source.receive(target.received[0])
     assert received.events[0].payload == {"event": event().document()}
     assert received.request == "dlv_0000000000000003.0"

@@ -74,7 +74,7 @@ def test_the_name_of_every_payload_is_known(github_payloads: GithubPayloads) -> 
 
 
 async def test_every_payload_is_taken_and_signed_ones_verify(github_payloads: GithubPayloads) -> None:
-    source = GithubSource("github", GithubSettings(secret=SECRET))
+    source = GithubSource("github", GithubSettings(secret=(SECRET,)))
     taken = 0
     for number, (event, payload) in enumerate(deliveries(github_payloads)):
         content = json.dumps(payload).encode()

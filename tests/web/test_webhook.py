@@ -98,7 +98,7 @@ async def test_a_source_that_only_polls_takes_no_webhooks(acme: Daemon) -> None:
     assert (status, body["error"]) == (404, "source 'polled' takes no webhooks")
 
 
-@pytest.mark.parametrize("path", ["/webhook", "/webhook/", "/webhook/hooks/", "/webhook/hooks/more"])
+@pytest.mark.parametrize("path", ["/webhook", "/webhook/", "/webhook/hooks/more"])
 async def test_other_paths_are_not_found(path: str, acme: Daemon) -> None:
     status, body = await acme.post(path, {})
     assert (status, body["ok"]) == (404, False)
@@ -112,10 +112,15 @@ async def test_other_methods_are_refused_with_the_one_that_is_allowed(method: st
     assert body["error"].startswith("Method not allowed")
 
 
-async def test_HEAD_is_refused_too(acme: Daemon) -> None:
+async def test_a_slash_at_the_end_is_the_same_address(acme: Daemon) -> None:
+    status, body = await acme.post("/webhook/hooks/", {"type": "ping"})
+    assert (status, body["ok"]) == (200, True)
+
+
+async def test_HEAD_finds_that_somebody_is_there(acme: Daemon) -> None:
     async with wire(acme.server.port) as connection:
         await connection.send(b"HEAD /webhook/hooks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert (await connection.closed()).startswith(b"HTTP/1.1 405 ")
+        assert (await connection.closed()).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize(

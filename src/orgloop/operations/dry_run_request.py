@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orgloop.config.model import Organization
 from orgloop.errors import Refused
-from orgloop.operations.signing import SIGNATURE, secret_of, signature
-from orgloop.plugin import Clock, Draft, Http, Inbound
+from orgloop.operations.signing import secret_of
+from orgloop.plugin import Clock, Draft, Http, Inbound, SecretStr, signed_headers
 from orgloop.runtime.intake.inbound import receiver_of
 from orgloop.runtime.support.clock import SystemClock
 from orgloop.runtime.support.http import HttpClient
@@ -49,8 +50,14 @@ async def translate(
     )
     named = {name.lower(): value for name, value in headers.items()}
     secret = secret_of(organization.sources[source])
-    if secret is not None and not any("signature" in name for name in named):
-        named[SIGNATURE.lower()] = signature(secret, body)
+    if secret is not None and not any("signature" in name or "token" in name for name in named):
+        scheme = getattr(organization.sources[source].settings, "signature", "github")
+        now = lent.clock.now()
+        named |= (
+            signed_headers(SecretStr(secret), scheme, body, now)
+            if isinstance(scheme, str)
+            else {scheme.header.lower(): hmac.digest(secret.encode(), body, scheme.algorithm).hex()}
+        )
     request = Inbound(
         method="POST",
         headers={"content-type": "application/json", **named},

@@ -23,4 +23,7 @@ def secret_of(spec: SourceSpec | None) -> str | None:
     from pydantic import SecretStr
 
     secret = getattr(spec.settings, "secret", None) if spec is not None else None
-    return secret.get_secret_value() if isinstance(secret, SecretStr) else None
+    if isinstance(secret, tuple) and secret:
+        # Of several, each is as good as the next.
+        secret = secret[-1]
+    return secret.get_secret_value().strip() if isinstance(secret, SecretStr) else None

@@ -59,7 +59,21 @@ from orgloop.plugin.logger import Logger, LoggerPlugin
 from orgloop.plugin.remote import CalledBack, Findable, Ref, Remote, RemoteEnd, RemoteRequest, RemoteRun
 from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Settings, Size
 from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Setup, Variable
-from orgloop.plugin.signature import Secret, require_signature, sign, verify
+from orgloop.plugin.signature import (
+    AUTO,
+    SCHEMES,
+    TOLERANCE,
+    Proof,
+    Secret,
+    Secrets,
+    authenticate,
+    authenticate_head,
+    padded,
+    require_signature,
+    sign,
+    signed_headers,
+    verify,
+)
 from orgloop.plugin.source import (
     HeadChecker,
     Inbound,
@@ -98,6 +112,7 @@ __all__ = [
     "ProjectPath",
     "SecretStr",
     "Secret",
+    "Secrets",
     # sources
     "Source",
     "Poller",
@@ -204,7 +219,15 @@ __all__ = [
     "NotJson",
     "dump_json",
     # signatures
+    "AUTO",
+    "SCHEMES",
+    "TOLERANCE",
+    "Proof",
+    "authenticate",
+    "authenticate_head",
+    "padded",
     "sign",
+    "signed_headers",
     "verify",
     "require_signature",
     # units

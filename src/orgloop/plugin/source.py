@@ -40,10 +40,14 @@ class Inbound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """What the sender hears after the commit. `body` None: the engine's `{ok, event_id, duplicate}`."""
+    """What the sender hears after the commit. `body` None: the engine's `{ok, event_id, duplicate}`.
+
+    `text` goes out as plain text instead, for a sender that asks to hear a word again.
+    """
 
     status: int = 200
     body: Mapping[str, Any] | None = None
+    text: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

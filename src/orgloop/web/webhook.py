@@ -12,12 +12,12 @@ from orgloop.errors import NotFound, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import HeadChecker, Inbound, Reply
 from orgloop.runtime.intake.inbound import Doorway
-from orgloop.web.answers import MethodRefused, json_answer
+from orgloop.web.answers import MethodRefused, json_answer, plain_answer
 from orgloop.web.body import Bodies
 from orgloop.web.guards import require_local
 
-METHODS: Final = frozenset({"GET", "POST", "PUT"})
-"""What a source may see; GET is for systems that ask once whether the address is theirs."""
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT"})
+"""What a source may see; GET and HEAD are for systems that ask once whether the address is theirs."""
 
 
 class Headers(Mapping[str, str]):
@@ -93,13 +93,16 @@ def _inbound(request: web.BaseRequest, body: bytes) -> Inbound:
 
 
 def _source_of(path: str) -> str:
-    source, slash, _ = path[len("/webhook/") :].partition("/")
-    if slash or not source:
+    source, _, rest = path[len("/webhook/") :].partition("/")
+    if rest or not source:
         raise NotFound(f"Not found: {unquote(path)}", hint=f"webhooks go to /webhook/{source or '<source>'}")
     return unquote(source) if "%" in source else source
 
 
 def _answer(reply: Reply, accepted: Sequence[Accepted]) -> web.Response:
+    if reply.text is not None:
+        plain = reply.text.encode("utf-8", "replace")
+        return plain_answer(plain, "text/plain; charset=utf-8", reply.status, reply.headers)
     if reply.body is not None:
         return json_answer(reply.body, reply.status, reply.headers)
     return json_answer(

@@ -12,12 +12,13 @@ from orgloop.connectors.github.names import NAMES
 from orgloop.plugin import (
     Duration,
     EventType,
-    Secret,
+    Secrets,
     SecretStr,
     Settings,
     Size,
     is_glob,
     near_miss,
+    padded,
 )
 
 _REPO: Final = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -35,8 +36,8 @@ Name = Annotated[str, Field(min_length=1)]
 class GithubSettings(Settings):
     """A source that takes GitHub's webhook deliveries at `/webhook/<source id>`."""
 
-    secret: Secret | None = None
-    """The webhook's secret. Without it, requests from this machine only are taken."""
+    secret: Secrets | None = None
+    """The webhook's secret; of a list any is taken. Without it, requests from this machine only are taken."""
     repo: Annotated[str, AfterValidator(_repo)] | None = None
     """`owner/name`: events of other repositories, or of none, are left out."""
     events: tuple[Name, ...] = ()
@@ -72,7 +73,8 @@ class GithubSettings(Settings):
         """Names of events that are nearly one of GitHub's."""
         slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
         told = [f"`{name}` is no event that is known; write `{meant}`" for name, meant in slips if meant]
-        return {"events": f"has a slip: {told[0]}"} if told else {}
+        slip = {"events": f"has a slip: {told[0]}"} if told else {}
+        return {**slip, **padded(self.secret)}
 
     @classmethod
     def without_effect(cls) -> frozenset[str]:

@@ -11,15 +11,20 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model
 
 from orgloop.connectors.webhook.urls import is_host
 from orgloop.plugin import (
+    AUTO,
+    SCHEMES,
+    TOLERANCE,
     Duration,
     Path,
     Secret,
+    Secrets,
     SecretStr,
     Settings,
     Size,
     Template,
     TreeTemplate,
     dump_json,
+    padded,
 )
 
 TEMPLATE_ROOTS: Final = ("event", "events", "launch_prompt")
@@ -96,17 +101,59 @@ def _template(value: Any) -> Any:
     return value
 
 
+def _header(value: str) -> str:
+    if not _TOKEN.fullmatch(value):
+        raise ValueError(f"{value!r} is not a header name: use letters, digits and dashes")
+    return value
+
+
+def _scheme(value: str) -> str:
+    if value not in SCHEMES:
+        raise ValueError(f"{value!r} is no scheme: use one of {', '.join(SCHEMES)}, or {{header: NAME}}")
+    return value
+
+
+def _split(value: str) -> str:
+    return value if value in ("array", "lines") else _path(value)
+
+
 OwnSecret = Annotated[Secret | None, Field(validation_alias=AliasChoices("secret", "hmac_secret"))]
 """`secret`, which some older files call `hmac_secret`."""
 
 
-class WebhookSourceSettings(Settings):
-    """A source that takes JSON at `/webhook/<source id>`."""
+class CustomSignature(Settings):
+    """An HMAC of the body in a header of any name, as hex digits or base64."""
 
-    secret: OwnSecret = None
-    """Verifies the signature of each request. Without it, requests from this machine only are taken."""
+    header: Annotated[str, AfterValidator(_header)]
+    """The header's name."""
+    algorithm: Literal["sha256", "sha512", "sha1"] = "sha256"
+    """The hash."""
+
+    @property
+    def unsigned(self) -> str:
+        """What a request hears that lacks the header."""
+        return f"Missing signature: there is no header {self.header}"
+
+
+class WebhookSourceSettings(Settings):
+    """A source that takes JSON and forms at `/webhook/<source id>`."""
+
+    secret: Annotated[Secrets | None, Field(validation_alias=AliasChoices("secret", "hmac_secret"))] = None
+    """Verifies each request; a list takes any of several. Without it, only this machine can send."""
+    signature: Annotated[str, AfterValidator(_scheme)] | CustomSignature = AUTO
+    """How requests are verified: a scheme's name, or `{header, algorithm}`. `auto`: as each request says."""
+    tolerance: Annotated[Duration, Field(gt=0)] = TOLERANCE
+    """How far a signed time may be from now."""
     event_type_field: Annotated[str, AfterValidator(_path)] = "type"
     """Dot path of the text in the body that names the event."""
+    event_type_header: Annotated[str, AfterValidator(_header)] | None = None
+    """A header that names the event, instead of the body."""
+    delivery_id_header: Annotated[str, AfterValidator(_header)] | None = None
+    """The header with the delivery's id: the same id again is a duplicate. `Idempotency-Key` if absent."""
+    delivery_id_field: Annotated[str, AfterValidator(_path)] | None = None
+    """Dot path of the delivery's id in the body, if no header has it."""
+    split: Annotated[str, AfterValidator(_split)] | None = None
+    """`lines`, `array` or the dot path of a list: each line or element is an event of its own."""
     dedupe_key: Annotated[str, AfterValidator(_dedupe_key)] | None = None
     """Dot path or template over the body that names the fact: the same value again is a duplicate."""
     path: str | None = None
@@ -115,6 +162,10 @@ class WebhookSourceSettings(Settings):
     """No effect: events are in the journal before the sender is answered."""
     max_buffer_size: Size | None = None
     """No effect, as `buffer_dir`."""
+
+    def warnings(self) -> Mapping[str, str]:
+        """Space around a secret."""
+        return padded(self.secret)
 
     @classmethod
     def without_effect(cls) -> frozenset[str]:

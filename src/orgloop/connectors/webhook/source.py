@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from orgloop.connectors.webhook.settings import WebhookSourceSettings
+from orgloop.connectors.webhook.body import documents, handshake, question
+from orgloop.connectors.webhook.settings import CustomSignature, WebhookSourceSettings
 from orgloop.plugin import (
     MISSING,
     AuthorType,
+    Clock,
     Context,
     Draft,
     EventType,
@@ -15,15 +18,17 @@ from orgloop.plugin import (
     Path,
     Received,
     Refused,
+    Reply,
     Template,
-    parse_json,
+    as_text,
+    authenticate,
+    authenticate_head,
     require_signature,
     verify,
 )
 
-SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
-
-UNSIGNED: Final = "Missing signature"
+DELIVERY_HEADERS: Final = ("idempotency-key", "webhook-id", "svix-id")
+"""Where a delivery's id is looked for unless the settings name a header."""
 
 _CANONICAL: Final = frozenset(EventType)
 
@@ -32,39 +37,77 @@ class WebhookSource:
     """One event for each body; the sender hears of it after the commit."""
 
     def __init__(self, id: str, settings: WebhookSourceSettings) -> None:
-        self._secret = settings.secret
+        self._settings = settings
+        self._secrets = settings.secret or ()
         self._type = Path.parse(settings.event_type_field)
+        self._delivery = Path.parse(settings.delivery_id_field) if settings.delivery_id_field else None
         self._key = _template(settings.dedupe_key) if settings.dedupe_key is not None else None
+        self._clock: Clock | None = None
 
     async def open(self, ctx: Context) -> None:
-        """Nothing to prepare."""
+        """Keep the clock, by which signed times are judged."""
+        self._clock = ctx.clock
 
     async def close(self) -> None:
         """Nothing to give back."""
 
     @property
     def signed(self) -> bool:
-        return self._secret is not None
+        return bool(self._secrets)
 
     def check_head(self, request: Inbound) -> None:
-        """Refuse a request without a signature (401) before its body comes."""
-        if self._secret is not None:
-            require_signature(request, SIGNATURE_HEADERS, missing=UNSIGNED)
+        """Refuse a request without a signature, or with a wrong token (401), before its body comes."""
+        signature, secrets = self._settings.signature, self._secrets
+        if not secrets or request.method != "POST" or handshake(request, secrets) is not None:
+            return
+        if isinstance(signature, CustomSignature):
+            require_signature(request, (signature.header.lower(),), missing=signature.unsigned)
+        else:
+            authenticate_head(request, secrets, signature)
 
     async def receive(self, request: Inbound) -> Received:
-        """One JSON body. Refuses other methods (405), bad signatures (401) and bad bodies (400)."""
+        """One request. Refuses other methods (405), bad signatures (401) and bad bodies (400)."""
+        if (reply := handshake(request, self._secrets)) is not None:
+            return Received(reply=reply)
         if request.method != "POST":
             raise Refused("Method not allowed", hint="send the event with POST", status=405)
-        if self._secret is not None:
-            verify(request, self._secret, SIGNATURE_HEADERS, missing=UNSIGNED)
-        body = parse_json(request.body)
-        return Received(
-            events=(self._draft({} if body is None else body),),
-            request=request.headers.get("idempotency-key") or None,
-        )
+        proof = self._proof(request)
+        found = documents(request, self._settings.split)
+        if len(found) == 1 and (reply := question(found[0], self._secrets)) is not None:
+            return Received(reply=reply)
+        drafts = [self._draft({} if one is None else one, request) for one in found]
+        if not drafts:
+            return Received(reply=Reply(body={"ok": True, "events_created": 0, "event_ids": []}))
+        return Received(events=drafts, request=self._delivery_id(request, found) or proof)
 
-    def _draft(self, body: Any) -> Draft:
-        named = self._type.get(body)
+    def _proof(self, request: Inbound) -> str | None:
+        """What the signature says that the request is, if it says so."""
+        signature, secrets = self._settings.signature, self._secrets
+        if not secrets:
+            return None
+        if isinstance(signature, CustomSignature):
+            names = (signature.header.lower(),)
+            verify(request, secrets, names, missing=signature.unsigned, algorithm=signature.algorithm)
+            return None
+        return authenticate(request, secrets, signature, self._now, self._settings.tolerance).identity
+
+    def _now(self) -> int:
+        if self._clock is None:
+            raise RuntimeError("the source is not open")
+        return self._clock.now()
+
+    def _delivery_id(self, request: Inbound, found: Sequence[Any]) -> str | None:
+        header = self._settings.delivery_id_header
+        names = (header.lower(),) if header else DELIVERY_HEADERS
+        for name in names:
+            if value := request.headers.get(name, "").strip():
+                return str(value)
+        said = self._delivery.get(found[0]) if self._delivery and len(found) == 1 else None
+        return as_text(said) or None
+
+    def _draft(self, body: Any, request: Inbound) -> Draft:
+        header = self._settings.event_type_header
+        named = request.headers.get(header.lower(), "").strip() if header else self._type.get(body)
         name = named if isinstance(named, str) and named else "unknown"
         return Draft(
             type=EventType(name) if name in _CANONICAL else EventType.RESOURCE_CHANGED,
