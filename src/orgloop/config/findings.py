@@ -92,7 +92,12 @@ class Code(StrEnum):
         "The source never emits an event of this name, or the name is nearly one that it knows.",
     )
     FAILS_ON_EXAMPLE = "fails-on-example", "A step of a route fails on the example event of its source."
-    UNKNOWN_PATH = "unknown-path", "A path begins with a key that no event has."
+    UNKNOWN_PATH = "unknown-path", "A path that no event has, or none of those that the route listens to."
+    UNKNOWN_VALUE = "unknown-value", "A filter asks for a value that never comes."
+    DOUBTFUL_VALUE = (
+        "doubtful-value",
+        "A filter's value looks like a pattern, and is compared as it is.",
+    )
     DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
     CYCLE = "cycle", "Actors wake each other in a circle that nothing ends."

@@ -9,6 +9,7 @@ from typing import Any, Final
 from orgloop.config import schema
 from orgloop.config.collect import Entry
 from orgloop.config.ends import ActorEnd, SourceEnd
+from orgloop.config.event_fields import quoted
 from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
 from orgloop.core.event import EventType
@@ -108,6 +109,12 @@ def _named_by(source: SourceEnd | None) -> tuple[str, ...]:
 def _events(entry: Entry[schema.Route], emits: Sequence[str], known: tuple[str, ...], report: Report) -> None:
     """Canonical names that never come from there, and slips. Others are the outside system's to choose."""
     for number, name in enumerate(entry.part.when.events):
+        if quoted(name):
+            spot = entry.spot
+            message = f"{spot.label}: no event is called {name!r}, with typographic quotes"
+            hint = "write straight quotes, or none"
+            report.warn(Code.EVENT_MISMATCH, spot.where("when", "events", number), message, hint)
+            continue
         if is_glob(name) or name in emits or not name:
             continue
         meant = _canonical(name) or _slip(name, known)

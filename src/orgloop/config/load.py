@@ -16,6 +16,7 @@ from orgloop.config.collect import Collected, Collector, Entry
 from orgloop.config.documents import Spot, read_document
 from orgloop.config.ends import ActorEnd, Ends, SourceEnd, unique, valid_name
 from orgloop.config.env import Variables, VariableUse, read_dotenv, report_missing
+from orgloop.config.event_fields import EventFields
 from orgloop.config.findings import Code, Finding, Report, Severity, Where
 from orgloop.config.lint import lint
 from orgloop.config.model import Defaults, Organization
@@ -206,6 +207,10 @@ class _Loader:
         )
         entries = unique(found.routes, "name", report)
         routes = [maker.route(entry) for entry in found.routes]
+        fields = EventFields(sources, actors, report)
+        for end in routes:
+            when = end.entry.part.when
+            fields.check(end.entry.spot, when.source, when.events, end.spec)
         steps.check_unused()
         lint(
             sources=sources,

@@ -7,6 +7,16 @@ exception makes the engine do. Built-in plugins use this door and nothing else o
 from orgloop.core.ending import TEXT_LIMIT, last_words
 from orgloop.core.environment import child_environment
 from orgloop.core.event import UNCHANGEABLE, AuthorType, Event, EventType, event_names
+from orgloop.core.event_shape import (
+    ANYTHING,
+    FLAG,
+    NUMBER,
+    SESSION_ENDED,
+    SESSION_STARTED,
+    TEXT,
+    EventShape,
+    Values,
+)
 from orgloop.core.fields import MISSING, Path, PathError, as_text, is_missing, no_value, same, set_at
 from orgloop.core.happening import (
     Delivered,
@@ -93,6 +103,7 @@ from orgloop.plugin.transform import (
     Failure,
     OnError,
     Pass,
+    Reading,
     Scope,
     Transform,
     TransformPlugin,
@@ -134,6 +145,14 @@ __all__ = [
     "AuthorType",
     "UNCHANGEABLE",
     "event_names",
+    "EventShape",
+    "Values",
+    "ANYTHING",
+    "TEXT",
+    "NUMBER",
+    "FLAG",
+    "SESSION_STARTED",
+    "SESSION_ENDED",
     "names_match",
     "is_glob",
     "near_miss",
@@ -189,6 +208,7 @@ __all__ = [
     "OnError",
     "Trial",
     "Scope",
+    "Reading",
     "Pass",
     "Change",
     "Discard",

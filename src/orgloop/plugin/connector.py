@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orgloop.core.event import EventType
+from orgloop.core.event_shape import EventShape
 from orgloop.plugin.actor import Actor
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.setup import Setup
@@ -23,7 +24,9 @@ class SourceKind:
     and `add source` write; `example` an event document for `orgloop test --generate`.
     `names(settings)`: event names that it knows. Others may come, but a route's name that is nearly
     one of these is doubted. `by_hour(settings)`: of a source that follows a clock, how many events
-    come at most in each of the 24 hours of a day, by their platform event.
+    come at most in each of the 24 hours of a day, by their platform event. `shapes(settings)`: the
+    fields and values of its events, so that `validate` finds what a route asks for and never gets;
+    events of which nothing is known have an open shape, with the field `payload.*`.
     """
 
     settings: type[Settings]
@@ -35,6 +38,7 @@ class SourceKind:
     example: Mapping[str, Any] | None = None
     names: Callable[[Any], Sequence[str]] | None = None
     by_hour: Callable[[Any], Mapping[str, Sequence[int]]] | None = None
+    shapes: Callable[[Any], Sequence[EventShape]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

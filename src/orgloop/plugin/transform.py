@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from orgloop.core.fields import Path
 from orgloop.plugin.settings import Settings
 
 
@@ -89,13 +90,33 @@ class Transform(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """A path that a step reads. `needed`: without a value there, the step cannot do what it is there for."""
+
+    path: Path
+    needed: bool = False
+
+
+def reads_unknown(_settings: Any) -> Sequence[Reading]:
+    """For a step of which it is not known what it reads."""
+    return ()
+
+
+def changes_all(_settings: Any) -> bool:
+    """For a step that may change anything in the event."""
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TransformPlugin:
     """A kind of transform: `open` makes a step from its settings, or raises ValueError if they cannot work.
 
     The settings' class documents the `config:` map; its `ProjectPath` fields arrive resolved.
     `on_error` counts where neither route nor definition says what follows if a step fails. `trial`:
     for settings whose step is not bounded and may fail on some events, a way to try it, so that
-    `validate` finds out with an example; it may block for a moment.
+    `validate` finds out with an example; it may block for a moment. `reads(settings)` names the paths
+    that a step reads, so that `validate` finds one that never comes. `changes(settings)`: whether it
+    may change the event; what follows then reads something else.
     """
 
     name: str
@@ -104,3 +125,5 @@ class TransformPlugin:
     open: Callable[[Any], Transform]
     on_error: OnError = "pass"
     trial: Callable[[Any], Trial | None] | None = None
+    reads: Callable[[Any], Sequence[Reading]] = reads_unknown
+    changes: Callable[[Any], bool] = changes_all

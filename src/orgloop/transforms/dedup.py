@@ -12,6 +12,7 @@ from orgloop.plugin import (
     Duration,
     Pass,
     Path,
+    Reading,
     Scope,
     Settings,
     TransformPlugin,
@@ -86,5 +87,10 @@ class Dedup:
 
 
 transform = TransformPlugin(
-    name="dedup", title="Drop what came before, by a key of your own", settings=DedupSettings, open=Dedup
+    name="dedup",
+    title="Drop what came before, by a key of your own",
+    settings=DedupSettings,
+    open=Dedup,
+    reads=lambda settings: [Reading(path=Path.parse(path), needed=True) for path in settings.paths],
+    changes=lambda _: False,
 )

@@ -14,6 +14,7 @@ from orgloop.plugin import (
     Change,
     Pass,
     Path,
+    Reading,
     Scope,
     Settings,
     TransformPlugin,
@@ -164,5 +165,9 @@ def _is_number(value: object) -> bool:
 
 
 transform = TransformPlugin(
-    name="enrich", title="Set, copy and compute fields", settings=EnrichSettings, open=Enrich
+    name="enrich",
+    title="Set, copy and compute fields",
+    settings=EnrichSettings,
+    open=Enrich,
+    reads=lambda settings: [Reading(path=Path.parse(path)) for path in settings.copy_.values()],
 )

@@ -18,6 +18,7 @@ from orgloop.plugin import (
     Pass,
     Path,
     PluginError,
+    Reading,
     Scope,
     Settings,
     Transform,
@@ -244,6 +245,11 @@ def _checked(program: str) -> str:
     return program
 
 
+def _reads(settings: FilterSettings) -> list[Reading]:
+    paths = [*settings.exclude, *settings.match, *(settings.match_any or {})]
+    return [Reading(path=Path.parse(path)) for path in paths]
+
+
 transform = TransformPlugin(
     name="filter",
     title="Pass or drop, by patterns or by jq",
@@ -252,4 +258,6 @@ transform = TransformPlugin(
     # What cannot be decided does not pass.
     on_error="drop",
     trial=_trial,
+    reads=_reads,
+    changes=lambda settings: bool(settings.jq),
 )

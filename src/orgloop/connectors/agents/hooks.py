@@ -8,11 +8,15 @@ from enum import Enum
 from typing import Any, Final
 
 from orgloop.plugin import (
+    ANYTHING,
+    SESSION_ENDED,
+    SESSION_STARTED,
     AuthorType,
     Clock,
     Connector,
     Context,
     Draft,
+    EventShape,
     EventType,
     Inbound,
     Lifecycle,
@@ -33,6 +37,18 @@ from orgloop.plugin import (
     platform_event,
     verify,
 )
+
+SHAPES: Final = (
+    EventShape(
+        names=(EventType.RESOURCE_CHANGED, "session.started"),
+        fields={**SESSION_STARTED, "payload.*": ANYTHING},
+    ),
+    EventShape(
+        names=(EventType.ACTOR_STOPPED, "session.completed", "session.failed", "session.stopped"),
+        fields={**SESSION_ENDED, "payload.*": ANYTHING},
+    ),
+)
+"""What its events have. A hook may say more."""
 
 SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
 
@@ -295,6 +311,7 @@ connector: Final = Connector(
         settings=HookSettings,
         open=HookSource,
         emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
+        shapes=lambda _: SHAPES,
         example=example("coding-agent"),
     ),
     setup=Setup(

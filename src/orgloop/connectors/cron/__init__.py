@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.cron.settings import CronSettings
-from orgloop.connectors.cron.source import CronSource, by_hour
+from orgloop.connectors.cron.source import CronSource, by_hour, shapes
 from orgloop.plugin import (
     AuthorType,
     Connector,
@@ -22,6 +22,7 @@ connector: Final = Connector(
         polled=True,
         names=lambda settings: tuple(by_hour(settings)),
         by_hour=by_hour,
+        shapes=shapes,
         scaffold={"schedules": [{"name": "weekdays-at-nine", "cron": "0 9 * * MON-FRI"}]},
         example={
             "type": EventType.RESOURCE_CHANGED,

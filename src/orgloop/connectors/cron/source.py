@@ -11,12 +11,17 @@ from orgloop.connectors.cron.rule import Every, Rule, parse_rule
 from orgloop.connectors.cron.settings import CronSettings, Schedule
 from orgloop.connectors.cron.zone import local_zone, zone_named
 from orgloop.plugin import (
+    ANYTHING,
     DAY,
+    NUMBER,
     SECOND,
+    TEXT,
     AuthorType,
     Clock,
     Context,
     Draft,
+    EventShape,
+    EventType,
     NotJson,
     Page,
     dump_json,
@@ -109,6 +114,26 @@ class CronSource:
 def by_hour(settings: CronSettings) -> Mapping[str, Sequence[int]]:
     """How many events each schedule makes at most in each hour of a day, by their platform event."""
     return {_event_of(one): parse_rule(one.cron, UTC).by_hour() for one in settings.schedules}
+
+
+def shapes(settings: CronSettings) -> Sequence[EventShape]:
+    """What the events of each schedule have: its name and time, and its own payload."""
+    return [
+        EventShape(
+            names=(EventType.RESOURCE_CHANGED, _event_of(one)),
+            fields={
+                "provenance.platform": ("cron",),
+                "provenance.author_type": (AuthorType.SYSTEM,),
+                "payload.schedule": (one.name,),
+                "payload.interval_ms": NUMBER,
+                "payload.scheduled_at": TEXT,
+                "payload.missed": NUMBER,
+                **{f"payload.{key}": ANYTHING for key in one.payload},
+                **{f"payload.{key}.*": ANYTHING for key in one.payload},
+            },
+        )
+        for one in settings.schedules
+    ]
 
 
 def _event_of(schedule: Schedule) -> str:

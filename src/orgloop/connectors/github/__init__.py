@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from orgloop.connectors.github.example import EXAMPLE
+from orgloop.connectors.github.fields import SHAPES
 from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
@@ -44,6 +45,7 @@ connector: Final = Connector(
         open=GithubSource,
         team_only=True,
         names=lambda _: NAMES,
+        shapes=lambda _: SHAPES,
         scaffold={"secret": "${GITHUB_WEBHOOK_SECRET}"},
         example=EXAMPLE,
     ),

@@ -7,7 +7,7 @@ from typing import Final
 from orgloop.connectors.agents.claude_code.actor import HARNESS, ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.check import check
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
-from orgloop.connectors.agents.hooks import HookSettings, HookSource, example
+from orgloop.connectors.agents.hooks import SHAPES, HookSettings, HookSource, example
 from orgloop.plugin import (
     ActorKind,
     Connector,
@@ -24,6 +24,7 @@ connector: Final = Connector(
         settings=HookSettings,
         open=HookSource,
         emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
+        shapes=lambda _: SHAPES,
         example=example(HARNESS),
     ),
     actor=ActorKind(
