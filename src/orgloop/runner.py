@@ -25,7 +25,8 @@ the run directory. Format version 1 (directory 0700, files 0600, JSON in UTF-8, 
                  "ended_at", "duration_s", "stopped": null|"start"|"silence"|"total"|"output"|"requested",
                  "not_started": null | {"errno": int, "error": str}}; if so, `status` is null.
 
-The runner lets go of its stdin and stdout once child.json or exit.json is there: a daemon that gave it a pipe
+The runner reads nothing from its stdin, and keeps it for life: what is locked there is held as long as the
+run. It lets go of its stdout once child.json or exit.json is there: a daemon that gave it a pipe
 as stdout reads end-of-file then. SIGTERM to the runner is a soft stop: `stop_signal` to the program and all
 that descends from it, `grace_s` later SIGKILL; a second SIGTERM kills at once. SIGHUP and SIGINT do nothing.
 What is stopped for its output and goes on writing gets no grace.
@@ -104,7 +105,6 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
     finally:
         attempt(os.unlink, SPEC)
     program.record()
-    os.dup2(null, 0)
     os.dup2(null, 1)
     stopped, kill_at = hold(program, wake)
     end |= {"started_at": program.started_at, "ended_at": time.time()}

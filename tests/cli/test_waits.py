@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from orgloop.core.admission import (
+    NEVER,
+    Ledger,
+    Level,
+    Scope,
+    Unit,
+    Verdict,
+    Wait,
+    Waiting,
+    Want,
+    Window,
+)
 from orgloop.core.delivery import State
 from orgloop.core.happening import Retry
 from orgloop.core.units import MINUTE
-from orgloop.daemon.client import Client
-from orgloop.errors import DaemonError
+from orgloop.journal.model import ClaimWant
+from orgloop.operations.waits import Waits
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
 
 FIRST, SECOND = "dlv_0000000000000001", "dlv_0000000000000002"
-BUSY = "1 run of engineer goes on; its limits.runs is 1"
+BUSY = "Limit of 1 run at once for actor engineer reached. Work continues when a run ends"
+LATER = "Limit of 60 runs an hour reached. Work continues at "
 
 
 @pytest.fixture
@@ -30,20 +41,38 @@ def acme(place: Path) -> Path:
 
 
 @pytest.fixture
-def daemon(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A daemon that says this of its actors' work, and is asked once."""
-    waits: dict[str, str] = {}
-
-    def overview(patience: float) -> Mapping[str, Any]:
-        return {"waits": waits}
-
-    monkeypatch.setattr(Client, "of_home", lambda _: SimpleNamespace(overview=overview))
-    return waits
+def daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon that works on this home."""
+    monkeypatch.setattr(Waits, "_works", True)
 
 
 async def waiting(story: Story, *, root: Path) -> None:
     await story.apply(root)
     await story.event("pr-review", ago=MINUTE, key="pr:1")
+    await full(story, Level.ACTOR, "engineer", limit=1, until=NEVER)
+
+
+async def full(story: Story, level: Level, name: str, *, limit: int, until: int) -> None:
+    """A claim meets a scope that is full."""
+    reason = Waiting(
+        scope=Scope(level=level, name=name),
+        unit=Unit.RUNS,
+        window=Window.AT_ONCE if until == NEVER else Window.HOUR,
+        limit=limit,
+        until=until,
+        setting="limits.runs" if until == NEVER else "defaults.budget.runs_per_hour",
+    )
+
+    def admit(want: Want, ledger: Ledger) -> Verdict:
+        return Wait(reasons=[reason])
+
+    await story.journal.claim([ClaimWant(actor="engineer", slots=1, admit=admit, reserve={})], story.now)
+
+
+async def delayed(story: Story, *, root: Path) -> None:
+    await story.apply(root)
+    await story.event("pr-review", ago=MINUTE, key="pr:1")
+    await full(story, Level.ORGANIZATION, "", limit=60, until=story.now + MINUTE)
 
 
 async def in_one_key(story: Story, *, root: Path) -> None:
@@ -69,6 +98,7 @@ async def tried(story: Story, *, root: Path) -> None:
 
 STORIES: list[tuple[Callable[..., Awaitable[None]], str, str]] = [
     (waiting, FIRST, BUSY),
+    (delayed, FIRST, LATER),
     (in_one_key, SECOND, f"behind {FIRST} of its key, which is pending"),
     (being_prepared, FIRST, "its transforms are at work"),
     (unreachable, SECOND, "notify does not answer, tried again in "),
@@ -84,12 +114,11 @@ def test_trace_and_inspect_say_why_work_waits(
     why: str,
     acme: Path,
     home: Path,
-    daemon: dict[str, str],
+    daemon: None,
     orgloop: Orgloop,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    daemon["engineer"] = BUSY
+    monkeypatch.setenv("COLUMNS", "200")
     tell(home, partial(story, root=acme))
     (said,) = [line.strip() for line in orgloop("trace", id).out.splitlines() if "waits: " in line]
     assert why in said
@@ -99,10 +128,9 @@ def test_trace_and_inspect_say_why_work_waits(
 
 
 def test_a_list_says_why_what_was_not_tried_yet_waits(
-    acme: Path, home: Path, daemon: dict[str, str], orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+    acme: Path, home: Path, daemon: None, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    daemon["engineer"] = BUSY
+    monkeypatch.setenv("COLUMNS", "250")
     tell(home, partial(in_one_key, root=acme))
     behind, busy = orgloop("deliveries").out.splitlines()[1:]
     assert f"behind {FIRST} of its key" in behind
@@ -115,16 +143,16 @@ def test_without_a_daemon_everything_waits_for_one(acme: Path, home: Path, orglo
     assert root["deliveries"][0]["waits"] == "no daemon runs: it goes on with the next `orgloop start`"
 
 
-def test_a_daemon_that_does_not_answer_is_no_reason_to_say_nothing_else(
+def test_status_says_that_work_is_delayed_by_which_limit_and_until_when(
     acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(patience: float) -> None:
-        raise DaemonError("it does not answer")
-
-    monkeypatch.setattr(Client, "of_home", lambda _: SimpleNamespace(overview=fails))
-    tell(home, partial(in_one_key, root=acme))
-    assert orgloop("inspect", FIRST, "--json").json["waits"] == ""
-    assert f"behind {FIRST}" in orgloop("inspect", SECOND, "--json").json["waits"]
+    monkeypatch.setenv("COLUMNS", "250")
+    tell(home, partial(delayed, root=acme))
+    items = orgloop("status", "--json").json["attention"]
+    (item,) = [item for item in items if item["kind"] == "delayed"]
+    assert item["message"].startswith(f"1 delivery waits. {LATER}")
+    assert (item["urgent"], item["count"]) == (False, 1)
+    assert LATER in orgloop("status").out
 
 
 def test_what_does_not_wait_has_no_reason(acme: Path, home: Path, orgloop: Orgloop) -> None:

@@ -7,7 +7,20 @@ from collections.abc import Callable
 
 import pytest
 
-from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
+from orgloop.core.admission import (
+    NEVER,
+    Go,
+    Ledger,
+    Level,
+    Room,
+    Scope,
+    Unit,
+    Verdict,
+    Wait,
+    Waiting,
+    Want,
+    Window,
+)
 from orgloop.core.delivery import State
 from orgloop.core.happening import (
     Delivered,
@@ -54,17 +67,44 @@ def names(claims: Claims) -> list[str]:
 
 async def admitted(
     journal: Journal,
-    admit: Callable[[Want, Usage], Verdict],
+    admit: Callable[[Want, Ledger], Verdict],
     *,
     slots: int = 10,
     now: int = 0,
-    directory: str | None = None,
+    actor: str = "actor",
+    tree: str | None = None,
+    cap: int = 0,
 ) -> Claims:
-    return await journal.claim([ClaimWant(actor="actor", slots=slots, admit=admit, directory=directory)], now)
+    want = ClaimWant(actor=actor, slots=slots, admit=admit, tree=tree, reserve={Unit.USD: cap})
+    return await journal.claim([want], now)
 
 
-def go(_: Want, __: Usage) -> Verdict:
+def go(_: Want, __: Ledger) -> Verdict:
     return Go()
+
+
+def full(level: Level, name: str = "", *, actor: str = "", until: int = NEVER) -> Wait:
+    """The verdict that this scope has no room."""
+    reason = Waiting(
+        scope=Scope(level=level, name=name, actor=actor),
+        unit=Unit.RUNS,
+        window=Window.AT_ONCE if until == NEVER else Window.HOUR,
+        limit=1,
+        until=until,
+        setting="limits.runs",
+    )
+    return Wait(reasons=[reason])
+
+
+HOME_FULL = full(Level.NODE)
+
+
+def used(ledger: Ledger, level: Level, name: str = "", window: Window = Window.AT_ONCE) -> int:
+    return _room(ledger, level, name, window).used
+
+
+def _room(ledger: Ledger, level: Level, name: str, window: Window) -> Room:
+    return ledger.room(Scope(level=level, name=name), Unit.RUNS, window, 1, 100)
 
 
 async def test_a_claim_carries_all_that_waking_needs(journal: Journal, reader: Reader) -> None:
@@ -168,76 +208,97 @@ async def test_a_claimer_that_is_cancelled_gives_its_wakes_back(
 
 class TestGuard:
     async def test_it_is_asked_with_what_is_wanted_and_what_goes_on(self, journal: Journal) -> None:
-        await enter(journal, "1", hops=2, at=5, runs=True)
+        await enter(journal, "1", hops=2, at=5, runs=True, key="k")
         await enter(journal, "2", runs=True, route="second", at=6)
-        asked: list[tuple[Want, Usage]] = []
+        asked: list[tuple[Want, list[int], set[str]]] = []
 
-        def admit(want: Want, usage: Usage) -> Verdict:
-            asked.append((want, Usage(**{name: getattr(usage, name) for name in Usage.__slots__})))
+        def admit(want: Want, ledger: Ledger) -> Verdict:
+            counts = [
+                used(ledger, Level.NODE),
+                used(ledger, Level.ACTOR, "actor"),
+                used(ledger, Level.ROUTE, "route"),
+                used(ledger, Level.ROUTE, "second"),
+                used(ledger, Level.TRACE, "trc_1"),
+                used(ledger, Level.TRACE, "trc_1", Window.EVER),
+                used(ledger, Level.ORGANIZATION, window=Window.HOUR),
+            ]
+            asked.append((want, counts, set(ledger.busy_trees())))
             return Go()
 
-        await admitted(journal, admit, directory="/work", now=10)
-        (first, before), (second, after) = asked
-        assert first == Want(actor="actor", route="route", hops=2, age_from=5, directory="/work", waived=())
+        await admitted(journal, admit, tree="/work", now=10, cap=7)
+        (first, before, free), (second, after, busy) = asked
+        assert first == Want(
+            actor="actor",
+            route="route",
+            trace="trc_1",
+            key="k",
+            hops=2,
+            age_from=5,
+            tree="/work",
+            needs={Unit.USD: 7},
+        )
         assert second.route == "second"
-        assert (before.home_runs, before.actor_runs, before.route_runs, before.runs_last_hour) == (0, 0, 0, 0)
-        assert (after.home_runs, after.actor_runs, after.route_runs, after.runs_last_hour) == (1, 1, 0, 1)
-        assert set(after.busy_directories) == {"/work"}
+        assert (before, free) == ([0] * 7, set())
+        assert (after, busy) == ([1, 1, 1, 0, 1, 1, 1], {"/work"})
 
     async def test_what_was_claimed_before_counts(self, journal: Journal) -> None:
         await enter(journal, "1", runs=True, actor="other")
         await enter(journal, "2", runs=False, actor="webhook")
-        await journal.claim(
-            [ClaimWant(actor="other", slots=1, directory="/a"), ClaimWant(actor="webhook", slots=1)], 0
-        )
+        await admitted(journal, go, actor="other", tree="/a")
+        await claim(journal, actor="webhook")
         await enter(journal, "3", runs=True)
-        usages: list[Usage] = []
+        seen: list[object] = []
 
-        def admit(_: Want, usage: Usage) -> Verdict:
-            usages.append(usage)
-            return Wait(why="look")
+        def admit(_: Want, ledger: Ledger) -> Verdict:
+            seen.extend([used(ledger, Level.NODE), used(ledger, Level.ACTOR, "actor"), *ledger.busy_trees()])
+            return HOME_FULL
 
         await admitted(journal, admit)
-        assert (usages[0].home_runs, usages[0].actor_runs, usages[0].runs_last_hour) == (1, 0, 1)
-        assert set(usages[0].busy_directories) == {"/a"}
+        assert seen == [1, 0, "/a"]
 
     async def test_runs_of_the_last_hour_count_unless_they_never_began(self, journal: Journal) -> None:
         counts: list[int] = []
 
-        def admit(_: Want, usage: Usage) -> Verdict:
-            counts.append(usage.runs_last_hour)
-            return Wait(why="look")
+        def admit(_: Want, ledger: Ledger) -> Verdict:
+            counts.append(used(ledger, Level.ORGANIZATION, window=Window.HOUR))
+            return full(Level.ROUTE, "route")
 
         for name, happening in (("1", RunEnded()), ("2", NotStarted(outcome=Rejected(reason="no program")))):
             await enter(journal, name, runs=True)
-            wake = await claim_one(journal)
+            (wake,) = (await admitted(journal, go, now=100)).wakes
             await journal.start_run(run_start(wake, f"run_{name}", at=100))
             await journal.end_run(run_end(wake, f"run_{name}", happening=happening, at=200))
         await enter(journal, "3", runs=True)
         for now in (100 + HOUR - 1, 100 + HOUR):
             await admitted(journal, admit, now=now)
+            await journal.apply(applied(), {"route": "actor"}, now, actors={"actor": True})
         assert counts == [1, 0]
 
     async def test_runs_of_a_time_that_is_to_come_again_use_up_no_hour(self, journal: Journal) -> None:
-        """The clock was set back: or else all that is due would be held until it has caught up."""
+        """The clock was set back: or else all that is due would wait until it has caught up."""
         await enter(journal, "1", runs=True)
-        await journal.start_run(run_start(await claim_one(journal), "run_1", at=100 * HOUR))
+        await admitted(journal, go, now=100 * HOUR)
         await enter(journal, "2", runs=True)
         counts: list[int] = []
 
-        def admit(_: Want, usage: Usage) -> Verdict:
-            counts.append(usage.runs_last_hour)
-            return Wait(why="look")
+        def admit(_: Want, ledger: Ledger) -> Verdict:
+            counts.append(used(ledger, Level.ORGANIZATION, window=Window.HOUR))
+            return full(Level.ROUTE, "route")
 
         for now in (HOUR, 100 * HOUR):
             await admitted(journal, admit, now=now)
+            await journal.apply(applied(), {"route": "actor"}, now, actors={"actor": True})
         assert counts == [0, 1]
 
-    async def test_one_that_must_wait_is_left_and_says_why(self, journal: Journal, reader: Reader) -> None:
+    async def test_one_that_must_wait_is_left_and_the_full_scope_is_written_down(
+        self, journal: Journal, reader: Reader
+    ) -> None:
         await enter(journal, "1", runs=True)
-        claims = await admitted(journal, lambda _, __: Wait(why="4 runs go on"))
-        assert (claims.wakes, claims.waiting, claims.next_due) == ([], {"actor": "4 runs go on"}, None)
+        claims = await admitted(journal, lambda _, __: HOME_FULL, now=4)
+        assert (claims.wakes, claims.next_due) == ([], None)
         assert row(reader, "1").state == "pending"
+        (wait,) = reader.waits()
+        assert (wait.waiting, wait.since) == (HOME_FULL.reasons[0], 4)
 
     async def test_another_routes_wake_may_go_while_one_route_waits(self, journal: Journal) -> None:
         for number in range(PAGE + 5):
@@ -245,9 +306,9 @@ class TestGuard:
         await enter(journal, "b", route="free", runs=True)
         asked: list[str] = []
 
-        def admit(want: Want, _: Usage) -> Verdict:
+        def admit(want: Want, _: Ledger) -> Verdict:
             asked.append(want.route)
-            return Wait(why="full", route_only=True) if want.route == "full" else Go()
+            return full(Level.ROUTE, "full") if want.route == "full" else Go()
 
         assert names(await admitted(journal, admit)) == ["b"]
         assert asked == ["full", "free"]
@@ -257,12 +318,13 @@ class TestGuard:
             await enter(journal, str(number), route=f"route-{number}", runs=True)
         asked: list[str] = []
 
-        def admit(want: Want, _: Usage) -> Verdict:
+        def admit(want: Want, _: Ledger) -> Verdict:
             asked.append(want.route)
-            return Wait(why="4 runs go on")
+            return HOME_FULL
 
-        claims = await admitted(journal, admit)
-        assert (asked, claims.waiting) == (["route-0"], {"actor": "4 runs go on"})
+        for _ in range(2):
+            await admitted(journal, admit)
+        assert asked == ["route-0"]
 
     async def test_many_routes_that_must_wait_are_not_looked_at_again_at_once(self, journal: Journal) -> None:
         routes = [f"route-{number}" for number in range(12)]
@@ -271,8 +333,8 @@ class TestGuard:
             await accept(journal, *some)
         await enter(journal, "free", route="free", runs=True)
 
-        def admit(want: Want, _: Usage) -> Verdict:
-            return Go() if want.route == "free" else Wait(why="full", route_only=True)
+        def admit(want: Want, _: Ledger) -> Verdict:
+            return Go() if want.route == "free" else full(Level.ROUTE, want.route)
 
         claims = await admitted(journal, admit)
         assert (names(claims), claims.next_due) == (["free"], None)
@@ -283,7 +345,7 @@ class TestGuard:
         await enter(journal, "1", runs=True, key="k", hops=9)
         await enter(journal, "2", runs=True, key="k")
 
-        def admit(want: Want, _: Usage) -> Verdict:
+        def admit(want: Want, _: Ledger) -> Verdict:
             return Hold(reason=HoldReason.HOPS, detail="too many") if want.hops else Go()
 
         claims = await admitted(journal, admit, now=4)
@@ -300,7 +362,7 @@ class TestGuard:
         await journal.operate("dlv_1", Released(), 7)
         waived: list[object] = []
 
-        def admit(want: Want, _: Usage) -> Verdict:
+        def admit(want: Want, _: Ledger) -> Verdict:
             waived.append(want.waived)
             return Go()
 
@@ -311,7 +373,7 @@ class TestGuard:
         total = MOST_HELD + 3
         await accept(journal, *(event(str(n), delivery(str(n), runs=True)) for n in range(total)))
 
-        def hold(_: Want, __: Usage) -> Verdict:
+        def hold(_: Want, __: Ledger) -> Verdict:
             return Hold(reason=HoldReason.BUDGET)
 
         first = await admitted(journal, hold, now=7)
@@ -341,7 +403,6 @@ class TestPause:
         )
         claims = await journal.claim([ClaimWant(actor="actor", slots=9)], 99)
         assert (claims.wakes, claims.next_due) == ([], 100)
-        assert claims.waiting == {"actor": "nobody answers: refused"}
 
     async def test_a_pause_without_work_wakes_nobody(self, journal: Journal) -> None:
         await enter(journal, "1")
@@ -486,24 +547,30 @@ class TestPause:
         await self.pause(journal, at=50)
         ages: list[int] = []
 
-        def admit(want: Want, _: Usage) -> Verdict:
-            ages.append(DAY - want.age_from)
+        def admit(want: Want, ledger: Ledger) -> Verdict:
+            ages.append(DAY - want.age_from - ledger.waited(want.age_from))
             return Go()
 
-        (knock,) = (await admitted(journal, admit, now=DAY)).wakes
-        await settle(journal, knock, Delivered(), at=DAY)
-        assert len((await admitted(journal, admit, now=DAY)).wakes) == 1
-        assert ages == [40, 40]
-        assert row(reader, "2").age_from == DAY - 40, "also what waits behind another one"
+        for _ in range(3):
+            (wake,) = (await admitted(journal, admit, now=DAY)).wakes
+            await settle(journal, wake, Delivered(), at=DAY)
+        assert ages == [40, 40, 40], "also what waits behind another one"
 
     async def test_what_came_during_a_pause_is_as_old_as_if_it_came_at_its_end(
-        self, journal: Journal, reader: Reader
+        self, journal: Journal
     ) -> None:
         await enter(journal, "1")
         await self.pause(journal)
         await enter(journal, "2", at=HOUR, runs=True)
         await settle(journal, await claim_one(journal, now=DAY), Delivered(), at=DAY)
-        assert row(reader, "2").age_from == DAY
+        waited: list[int] = []
+
+        def admit(want: Want, ledger: Ledger) -> Verdict:
+            waited.append(ledger.waited(want.age_from))
+            return Go()
+
+        await admitted(journal, admit, now=DAY)
+        assert waited == [DAY - HOUR]
 
     async def test_a_pause_needs_a_time(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1")

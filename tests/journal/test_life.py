@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
+from orgloop.core.admission import NEVER, Go, Ledger, Level, Scope, Unit, Verdict, Wait, Waiting, Want, Window
 from orgloop.core.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
 from orgloop.core.happening import (
     Delivered,
@@ -86,12 +86,11 @@ PREPARED: st.SearchStrategy[Happening] = st.sampled_from(
 )
 HANDS = st.sampled_from([Released(), Retried(), Discarded()])
 VERDICTS = st.lists(
-    st.sampled_from(
-        [Go(), Go(), Wait(why="x"), Wait(why="x", route_only=True), Hold(reason=HoldReason.BUDGET)]
-    ),
-    min_size=1,
-    max_size=4,
+    st.sampled_from([Go(), Go(), *Level, Hold(reason=HoldReason.BUDGET)]), min_size=1, max_size=4
 )
+"""What a guard says: a level means that the wake's scope of that level is full."""
+CAP = 7
+TREE = "/tree"
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,10 @@ class Life(RuleBasedStateMachine):
         self.pruned: Counter[State] = Counter()
         self.awake: list[ClaimedWake] = []
         self.runs: dict[str, ClaimedWake] = {}
+        self.charged: dict[str, Want] = {}
+        self.full: dict[Scope, int] = {}
+        self.totals: Counter[str] = Counter()
+        self.forgotten: set[str] = set()
         self.routes = dict(zip(ROUTES, ACTORS, strict=True))
 
     def open(self) -> SqliteJournal:
@@ -199,25 +202,36 @@ class Life(RuleBasedStateMachine):
                     )
                 )
             self.number += 1
-            events.append(event(str(self.number), *made, identity=identity))
+            events.append(
+                event(str(self.number), *made, identity=identity, trace=data.draw(st.sampled_from("tuv")))
+            )
         answers = self.do(accept(self.journal, *events, at=self.now, request=request))
         for answer, new in zip(answers, events, strict=True):
             assert answer.duplicate == (answer.event_id != new.id)
             if not answer.duplicate:
                 self.accepted.update({made.id: made.route for made in new.deliveries})
 
-    @rule(slots=st.integers(0, 3), verdicts=st.none() | VERDICTS)
-    def both_claim(self, slots: int, verdicts: Sequence[Verdict] | None) -> None:
+    @rule(slots=st.integers(0, 3), verdicts=VERDICTS, later=st.integers(0, 20))
+    def both_claim(self, slots: int, verdicts: Sequence[Verdict | Level], later: int) -> None:
         before = self.rows()
         paused = {row[0] for row in self.look.execute("SELECT actor FROM pauses")}
-        said = list(verdicts or ())
+        said = list(verdicts)
+        going: list[Want] = []
 
-        def admit(want: Want, usage: Usage) -> Verdict:
-            assert usage.home_runs >= usage.actor_runs
+        def admit(want: Want, ledger: Ledger) -> Verdict:
+            mine = {want.scope(level) for level in Level}
+            assert [one for one, until in self.full.items() if one in mine and until > self.now] == []
+            self.check_ledger(want, ledger, going)
             said.append(said.pop(0))
-            return said[-1]
+            verdict = self.verdict(said[-1], want, later)
+            if isinstance(verdict, Go):
+                going.append(want)
+            return verdict
 
-        wants = [ClaimWant(actor=actor, slots=slots, admit=admit if said else None) for actor in ACTORS]
+        wants = [
+            ClaimWant(actor=actor, slots=slots, admit=admit, tree=TREE, reserve={Unit.USD: CAP})
+            for actor in ACTORS
+        ]
 
         async def claim() -> Sequence[Claims]:
             return await asyncio.gather(*(self.journal.claim(wants, self.now) for _ in range(2)))
@@ -225,13 +239,53 @@ class Life(RuleBasedStateMachine):
         claims = self.do(claim())
         wakes = [wake for claimed in claims for wake in claimed.wakes]
         assert len({wake.id for wake in wakes}) == len(wakes)
+        assert len(going) == len(wakes)
         held = {id_ for claimed in claims for id_ in claimed.held}
         for wake in wakes:
             self.check_claim(wake, before, held)
+            self.charged[wake.id] = wanted(wake)
+            self.totals[wake.trace_id] += 1
         for actor in ACTORS:
             mine = [wake for wake in wakes if wake.actor == actor]
             assert len(mine) <= (1 if actor in paused else 2 * slots)
         self.awake += wakes
+
+    def verdict(self, said: Verdict | Level, want: Want, later: int) -> Verdict:
+        if not isinstance(said, Level):
+            return said
+        scope = want.scope(said)
+        if scope is None:
+            return Go()
+        until = self.full[scope] = self.now + later if later else NEVER
+        reason = Waiting(
+            scope=scope, unit=Unit.RUNS, window=Window.HOUR, limit=1, until=until, setting="limits.runs"
+        )
+        return Wait(reasons=[reason])
+
+    def check_ledger(self, want: Want, ledger: Ledger, going: Sequence[Want]) -> None:
+        charged = [*self.charged.values(), *going]
+        for level in Level:
+            scope = want.scope(level)
+            if scope is not None:
+                mine = [other for other in charged if same(scope, other.scope(level))]
+                room = ledger.room(scope, Unit.USD, Window.AT_ONCE, CAP, CAP * 3)
+                assert (room.used, room.free_at == self.now) == (CAP * len(mine), len(mine) < 3)
+        if want.trace not in self.forgotten:
+            total = self.totals[want.trace] + sum(other.trace == want.trace for other in going)
+            scope = Scope(level=Level.TRACE, name=want.trace)
+            assert ledger.room(scope, Unit.RUNS, Window.EVER, 1, 1_000).used == total
+        assert set(ledger.busy_trees()) == ({TREE} if charged else set())
+
+    def gives_back(self, id: str, *, ran: bool) -> None:
+        """A wake's charge is settled: what was full for it is looked at again."""
+        want = self.charged.pop(id)
+        self.totals[want.trace] -= not ran
+        mine = [want.scope(level) for level in Level]
+        self.full = {
+            scope: until
+            for scope, until in self.full.items()
+            if not any(same(scope, other) for other in mine)
+        }
 
     def check_claim(self, wake: ClaimedWake, before: dict[str, Seen], held: set[str]) -> None:
         row = before[wake.id]
@@ -260,6 +314,7 @@ class Life(RuleBasedStateMachine):
         written = settlement(wake, happening, at=self.now, pause_until=self.now + 5)
         assert self.do(self.journal.settle(written))
         assert not self.do(self.journal.settle(written))
+        self.gives_back(wake.id, ran=False)
         after = self.rows()[wake.id]
         assert (before.state, after.state, after.due) == (State.RUNNING, written.move.state, written.move.due)
 
@@ -278,9 +333,9 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data(), happening=ENDS)
     def a_run_ends(self, data: st.DataObject, happening: Happening) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.runs)))
-        end = run_end(
-            self.runs.pop(run_id), run_id, happening=happening, at=self.now, pause_until=self.now + 5
-        )
+        wake = self.runs.pop(run_id)
+        self.gives_back(wake.id, ran=isinstance(happening, RunEnded))
+        end = run_end(wake, run_id, happening=happening, at=self.now, pause_until=self.now + 5)
         assert self.do(self.journal.end_run(end))
         assert not self.do(self.journal.end_run(end))
 
@@ -328,7 +383,9 @@ class Life(RuleBasedStateMachine):
                 )
             else:
                 assert after[id_].state is row.state
+        self.full = {}
         for wake in self.awake:
+            self.gives_back(wake.id, ran=False)
             late = settlement(wake, Delivered(), at=self.now)
             assert not self.do(self.journal.settle(late))
         self.awake.clear()
@@ -342,6 +399,7 @@ class Life(RuleBasedStateMachine):
         self.routes = routes
         actors = dict.fromkeys(ACTORS, True)
         self.do(self.journal.apply(applied(self.now), routes, self.now, actors=actors, changed=changed))
+        self.full = {}
         for row in self.rows().values():
             if row.state in (State.PENDING, State.PREPARING):
                 assert row.route in routes
@@ -366,6 +424,8 @@ class Life(RuleBasedStateMachine):
             self.pruned[before[id_].state] += 1
             del self.accepted[id_]
             self.last.pop(id_, None)
+        left = {row[0] for row in self.look.execute("SELECT trace_id FROM events")}
+        self.forgotten |= self.totals.keys() - left
 
     # what always holds
 
@@ -404,6 +464,22 @@ class Life(RuleBasedStateMachine):
         assert started == {wake.id for wake in self.runs.values()}
 
     @invariant()
+    def what_goes_on_is_charged_and_nothing_else(self) -> None:
+        charged = self.look.execute(
+            "SELECT d.id FROM charges c JOIN deliveries d ON d.seq = c.delivery_seq WHERE c.ended_at IS NULL"
+        )
+        assert {row[0] for row in charged} == set(self.charged)
+
+    @invariant()
+    def what_is_full_is_written_down(self) -> None:
+        reader = self.journal.reader()
+        found = {wait.waiting.scope: wait.waiting.until for wait in reader.waits()}
+        reader.close()
+        assert {scope: until for scope, until in found.items() if until > self.now} == {
+            scope: until for scope, until in self.full.items() if until > self.now
+        }
+
+    @invariant()
     def counts_agree(self) -> None:
         rows = self.rows().values()
         reader = self.journal.reader()
@@ -440,6 +516,26 @@ def facts(row: Seen) -> Facts:
         crashes=row.crashes,
         reason=row.reason,
     )
+
+
+def wanted(wake: ClaimedWake) -> Want:
+    return Want(
+        actor=wake.actor,
+        route=wake.route,
+        trace=wake.trace_id,
+        key=wake.key,
+        hops=wake.hops,
+        age_from=0,
+        tree=TREE,
+    )
+
+
+def same(scope: Scope, other: Scope | None) -> bool:
+    """Whether room in one is room in the other. A work tree is the same for every actor that waits for it."""
+    if other is None:
+        return False
+    tree = scope.level is Level.WORK_TREE
+    return replace(scope, actor="") == replace(other, actor="") if tree else scope == other
 
 
 class LifeInMemory(Life):

@@ -139,15 +139,23 @@ HOT = {
     ],
     ("claim.sql", "candidates"): ["d USING INDEX deliveries_claim", "e USING INTEGER PRIMARY KEY"],
     ("claim.sql", "later"): ["deliveries USING COVERING INDEX deliveries_claim"],
-    ("claim.sql", "busy"): ["deliveries USING INDEX deliveries_busy"],
     ("claim.sql", "knocking"): ["d USING INDEX deliveries_busy", "r USING INDEX sqlite_autoindex_runs_1"],
-    ("claim.sql", "runs_since"): ["runs USING INDEX runs_started"],
     ("claim.sql", "take"): ["deliveries USING INTEGER PRIMARY KEY"],
     ("claim.sql", "to_prepare"): ["d USING INDEX deliveries_prepare", "e USING INTEGER PRIMARY KEY"],
     ("moves.sql", "find"): ["deliveries USING INDEX sqlite_autoindex_deliveries_1"],
     ("moves.sql", "end_try"): ["deliveries USING INTEGER PRIMARY KEY"],
     ("moves.sql", "promote"): ["deliveries USING INTEGER PRIMARY KEY", "deliveries_head", "deliveries_key"],
     ("moves.sql", "yield_head"): ["deliveries USING INDEX deliveries_head"],
+    ("ledger.sql", "open_charges"): ["charges USING INDEX charges_open"],
+    ("ledger.sql", "charge_of"): ["charges USING INDEX charges_open"],
+    ("ledger.sql", "started_since"): ["charges USING INDEX charges_at"],
+    ("ledger.sql", "spent_since"): ["charges USING INDEX charges_ended"],
+    ("ledger.sql", "trace_total"): ["trace_totals USING PRIMARY KEY"],
+    ("ledger.sql", "next_until"): ["waits_for USING COVERING INDEX waits_for_until"],
+    ("ledger.sql", "end_timed_waits"): ["waits_for USING INDEX waits_for_until"],
+    ("ledger.sql", "end_waits"): ["waits_for USING PRIMARY KEY"],
+    ("ledger.sql", "full_for_actors"): ["waits_for USING PRIMARY KEY"],
+    ("ledger.sql", "delete_charges"): ["charges USING COVERING INDEX charges_ended"],
     ("runs.sql", "open_run"): ["r USING INDEX sqlite_autoindex_runs_1", "d USING INTEGER PRIMARY KEY"],
     ("operate.sql", "recover"): ["deliveries USING INDEX deliveries_busy"],
     ("operate.sql", "held_before"): ["deliveries USING COVERING INDEX deliveries_attention"],
@@ -164,7 +172,7 @@ class TestPlans:
         plan = _plan(migrated, statements.load(file)[name])
         for index in HOT[file, name]:
             assert index in plan
-        tables = "events|deliveries|steps|runs|seen|owned|d|e|r"
+        tables = "events|deliveries|steps|runs|seen|owned|charges|trace_totals|waits_for|d|e|r"
         assert re.findall(rf"SCAN (?:{tables})(?! USING (?:COVERING )?INDEX)\b.*", plan) == []
 
     @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from orgloop.config.load import load_or_raise
 from orgloop.config.model import Organization
+from orgloop.core.admission import Scope
 from orgloop.core.delivery import State
 from orgloop.journal.model import DeliveryRow, EventRow, Query, RunRow
 from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
@@ -114,6 +115,10 @@ class Engine:
     def runs(self) -> list[RunRow]:
         """Runs, oldest first."""
         return list(reversed(self.reader.runs(Query(limit=1000))))
+
+    def full_scopes(self) -> dict[Scope, int]:
+        """For what work waits, and until when."""
+        return {row.waiting.scope: row.waiting.until for row in self.reader.waits()}
 
     def programs(self) -> list[LocalRun]:
         """Runs of programs that go on, oldest first."""

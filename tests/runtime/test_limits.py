@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from orgloop.core.admission import Level
 from orgloop.core.happening import Released
 from orgloop.core.record import RecordPhase
 from orgloop.errors import Refused
-from orgloop.journal.model import Claims, ClaimWant
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import Stage, draft
 
-DAY = 86_400
+HOUR, DAY = 3_600, 86_400
 
 
 def project(*, defaults: str = "{}", one: str = "", two: str = "", route: str = "") -> str:
@@ -108,19 +107,12 @@ async def test_a_wake_that_never_became_a_run_frees_its_slot_for_the_other_actor
 async def test_one_run_at_a_time_works_in_a_directory(tmp_path: Path, gates: Gates) -> None:
     shared = {"one": "/repo", "two": "/repo"}
     async with engine(tmp_path, project(), stage(gates, directories=shared)) as it:
-        claim, looks = it.journal.claim, []
-
-        async def seen(wants: Sequence[ClaimWant], now: int) -> Claims:
-            claims = await claim(wants, now)
-            looks.append(claims)
-            return claims
-
-        it.journal.claim = seen  # type: ignore[method-assign]
         await it.emit(1)
         await it.settled("started")
         await it.emit(2, source="side")
-        await until(lambda: "two" in looks[-1].waiting, "the verdict on the second")
-        assert looks[-1].waiting["two"] == "another run works in /repo"
+        await until(lambda: len(it.full_scopes()) == 1, "the verdict on the second")
+        (scope,) = it.full_scopes()
+        assert (scope.level, scope.name, scope.actor) == (Level.WORK_TREE, "/repo", "two")
         assert it.states() == ["started", "pending"]
         gates.open(1, 2)
         await it.delivered(2)
@@ -135,19 +127,22 @@ async def test_runs_overlap_where_directories_differ(tmp_path: Path, gates: Gate
         await it.delivered(2)
 
 
-async def test_too_many_runs_within_an_hour_are_held_until_a_person_lets_them_go(
+async def test_too_many_runs_within_an_hour_wait_until_it_is_over_and_go_on_by_themselves(
     tmp_path: Path, gates: Gates
 ) -> None:
     gates.open(1, 2, 3)
     async with engine(tmp_path, project(defaults="{budget: {runs_per_hour: 2}}"), stage(gates)) as it:
+        began = it.clock.now()
         for n in (1, 2):
             await it.emit(n)
         await it.delivered(2)
         await it.emit(3)
-        _, _, row = await it.settled("delivered", "delivered", "held")
-        assert row.reason == "budget"
-        assert "defaults.budget.runs_per_hour is 2" in row.detail
-        await it.runtime.operate(row.id, Released())
+        await until(lambda: len(it.full_scopes()) == 1, "the verdict on the third")
+        assert it.states() == ["delivered", "delivered", "pending"]
+        ((scope, free_at),) = it.full_scopes().items()
+        assert (scope.level, free_at) == (Level.ORGANIZATION, began + HOUR * 1000)
+        it.clock.ms = free_at
+        it.runtime.dispatcher.wake_all()
         await it.delivered(3)
 
 

@@ -86,7 +86,29 @@ async def test_a_step_that_is_cancelled_from_within_has_failed(tmp_path: Path) -
         assert row.detail == "step: CancelledError"
 
 
-async def test_what_is_held_for_a_transform_goes_on_as_it_was_once_released(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["slow", "quick"])
+async def test_what_is_held_for_a_transform_is_prepared_again_once_released(
+    tmp_path: Path, step: str
+) -> None:
+    calls: list[object] = []
+
+    async def work(document: Mapping[str, Any]) -> TransformResult:
+        calls.append(document["id"])
+        return Pass() if len(calls) == 3 else Failure(reason="broke")
+
+    async with engine(tmp_path, project(step, ", on_error: hold"), Stage(steps={"step": work})) as it:
+        event = await it.emit(7)
+        (row,) = await it.settled("held")
+        await it.runtime.operate(row.id, Released())
+        await until(lambda: len(calls) == 2, "its transforms again")
+        await it.settled("held")
+        await it.runtime.operate(row.id, Released())
+        await it.delivered()
+        assert calls == [event] * 3
+        assert it.stage.texts("taker") == [7]
+
+
+async def test_a_person_may_leave_out_the_transform_that_failed(tmp_path: Path) -> None:
     calls = []
 
     async def work(document: Mapping[str, Any]) -> TransformResult:
@@ -96,7 +118,7 @@ async def test_what_is_held_for_a_transform_goes_on_as_it_was_once_released(tmp_
     async with engine(tmp_path, project("slow", ", on_error: hold"), Stage(steps={"step": work})) as it:
         event = await it.emit(7)
         (row,) = await it.settled("held")
-        await it.runtime.operate(row.id, Released())
+        await it.runtime.operate(row.id, Released(skip=True))
         await it.delivered()
         assert calls == [event], "it is not prepared again"
         assert it.stage.texts("taker") == [7]

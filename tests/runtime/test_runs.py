@@ -171,11 +171,11 @@ async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
 ) -> None:
     spawn, failures = local_runner.spawn, [1, 2, 3, 4]
 
-    def fail(directory: Path) -> Any:
+    def fail(directory: Path, lock: int | None) -> Any:
         if failures:
             failures.pop()
             raise OSError(11, "Resource temporarily unavailable")
-        return spawn(directory)
+        return spawn(directory, lock)
 
     monkeypatch.setattr("orgloop.runtime.runs.local.local_runner.spawn", fail)
     async with engine(tmp_path, PROJECT) as it:
@@ -213,7 +213,7 @@ async def test_a_runner_that_dies_before_the_program_pauses_the_actor_and_is_no_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "orgloop.runtime.runs.local.local_runner.spawn", lambda _: subprocess.Popen(["false"])
+        "orgloop.runtime.runs.local.local_runner.spawn", lambda *_: subprocess.Popen(["false"])
     )
     async with engine(tmp_path, PROJECT) as it:
         await it.emit()
@@ -314,7 +314,7 @@ async def test_a_run_that_vanished_with_its_runner_is_lost_and_not_started_again
 
 async def test_a_run_that_was_committed_and_never_begun_is_woken_again(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orgloop.runtime.runs.local.local_runner.spawn", lambda _: None)
+        patch.setattr("orgloop.runtime.runs.local.local_runner.spawn", lambda *_: None)
         patch.setattr("orgloop.runtime.runs.runs.Runs._to_its_end", _never)
         async with engine(tmp_path, PROJECT, on_disk=True) as it:
             await it.emit()
@@ -358,8 +358,8 @@ async def test_a_stop_while_a_run_starts_lets_it_start(
     spawned = []
     spawn = local_runner.spawn
 
-    def remembered(directory: Path) -> Any:
-        spawned.append(spawn(directory))
+    def remembered(directory: Path, lock: int | None) -> Any:
+        spawned.append(spawn(directory, lock))
         return spawned[-1]
 
     monkeypatch.setattr("orgloop.runtime.runs.local.local_runner.spawn", remembered)

@@ -65,7 +65,7 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
         "version": "str",
         "project": "str",
         "paused": "list",
-        "waits": "dict",
+        "waits": "list",
         "loggers": "list",
         "deliveries": "dict",
         "open_runs": "int",

@@ -125,12 +125,10 @@ class App:
 
     def waits(self, reader: Reader, now: int) -> Waits:
         """Why deliveries of this home wait."""
-        from functools import partial
-
-        from orgloop.daemon.client import waits_of
         from orgloop.operations.waits import Waits
+        from orgloop.project.home import running_daemon
 
-        return Waits(reader, now, partial(waits_of, self.home))
+        return Waits(reader, now, lambda: running_daemon(self.home) is not None)
 
     def require_this_project(self, verb: str) -> None:
         """For what acts. Raises DaemonError if this home is another project's than the one here."""

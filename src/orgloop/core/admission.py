@@ -1,51 +1,172 @@
-"""May this wake start now? One pure function over what is wanted, what is used, and what is allowed."""
+"""May this wake start now? One pure function; what it needs to know it asks a ledger, and only that."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final, Protocol, assert_never
 
 from orgloop.core.happening import Hold, HoldReason
 from orgloop.core.units import humanize
 
+NEVER: Final = (1 << 63) - 1
+"""A time (ms since 1970) that does not come: time alone makes no room, something must end first."""
+
+
+class Level(StrEnum):
+    """How far a limit reaches."""
+
+    ORGANIZATION = "organization"
+    NODE = "node"
+    """One machine. With SQLite it is the home, as the organization is."""
+    ACCOUNT = "account"
+    ACTOR = "actor"
+    ROUTE = "route"
+    KEY = "key"
+    TRACE = "trace"
+    WORK_TREE = "work_tree"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """What a limit counts. A whole home has no name.
+
+    `actor` is set for a key, which is an actor's own, and for a work tree: who waits for it.
+    """
+
+    level: Level
+    name: str = ""
+    actor: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level.replace('_', ' ')} {self.name}".rstrip()
+
+
+class Unit(StrEnum):
+    """What is counted. All amounts are whole numbers."""
+
+    RUNS = "runs"
+    USD = "usd"
+    """In millionths of a US dollar."""
+    TOKENS = "tokens"
+    RUN_TIME = "run_time"
+    """In milliseconds."""
+
+
+class Window(StrEnum):
+    """Over which time."""
+
+    AT_ONCE = "at_once"
+    """What goes on now."""
+    HOUR = "hour"
+    DAY = "day"
+    EVER = "ever"
+
+
+WINDOW_MS: Final[Mapping[Window, int]] = MappingProxyType({Window.HOUR: 3_600_000, Window.DAY: 86_400_000})
+"""How long the windows that roll are. A charge is in its window until it is as old as that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """What is used, and from when on there is room for what is needed: a time that has come, one to come,
+    or NEVER. `reserved` is the part of it that runs which go on may yet give back.
+    """
+
+    used: int
+    free_at: int
+    reserved: int = 0
+
+
+class Ledger(Protocol):
+    """Answers for one wake from the journal, inside the transaction of its claim."""
+
+    def room(self, scope: Scope, unit: Unit, window: Window, need: int, limit: int) -> Room:
+        """What the scope has used. Runs count when they start; what they cost counts as reserved while they
+        go on, and as spent once they have ended, from their end on."""
+        ...
+
+    def busy_trees(self) -> Collection[str]:
+        """The roots of the work trees in which runs go on."""
+        ...
+
+    def waited(self, since: int) -> int:
+        """For how many ms since then a full scope, or a pause of its actor, has made this wake wait."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Want:
-    """A pending delivery for an actor that has runs.
+    """A pending wake of an actor that has limits. `age_from` is ms since 1970.
 
-    `directory` is where the run would work, resolved, or None. `age_from` is ms since 1970.
-    `waived` are the guards that a person has already lifted for it.
+    `tree` is the root of the work tree in which the run would work, or None. `needs` is what the run may
+    use, and is reserved for it. `waived` are the guards that a person has already lifted for it.
     """
 
     actor: str
     route: str
+    trace: str
     hops: int
     age_from: int
-    directory: str | None = None
+    key: str | None = None
+    account: str | None = None
+    tree: str | None = None
+    needs: Mapping[Unit, int] = field(default_factory=dict)
     waived: Collection[str] = ()
 
+    def scope(self, level: Level) -> Scope | None:
+        """Its scope of this level, if it has one."""
+        match level:
+            case Level.ORGANIZATION | Level.NODE:
+                return Scope(level=level)
+            case Level.ACTOR:
+                return Scope(level=level, name=self.actor)
+            case Level.ROUTE:
+                return Scope(level=level, name=self.route)
+            case Level.TRACE:
+                return Scope(level=level, name=self.trace)
+            case Level.ACCOUNT:
+                return None if self.account is None else Scope(level=level, name=self.account)
+            case Level.KEY:
+                return None if self.key is None else Scope(level=level, name=self.key, actor=self.actor)
+            case Level.WORK_TREE:
+                return None if self.tree is None else Scope(level=level, name=self.tree, actor=self.actor)
+            case _:
+                assert_never(level)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
-    """What goes on at the moment of the claim, read from the journal in its transaction."""
+class Limit:
+    """At most so much of one unit over one window. `setting` is the key in `orgloop.yaml` that says so."""
 
-    home_runs: int = 0
-    actor_runs: int = 0
-    route_runs: int = 0
-    busy_directories: Collection[str] = ()
-    runs_last_hour: int = 0
+    level: Level
+    unit: Unit
+    window: Window
+    most: int
+    setting: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RunLimits:
-    """What is allowed. Strictest wins; None means no limit of that kind."""
+class Limits:
+    """What is allowed for one wake. All of it holds together, so the strictest limit decides."""
 
-    home_runs: int = 4
-    actor_runs: int | None = None
-    route_runs: int | None = None
     max_hops: int = 25
-    runs_per_hour: int | None = 60
     max_age_ms: int = 86_400_000
+    limits: Sequence[Limit] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """One reason to wait: a scope that is full. `until` is NEVER if something must end first."""
+
+    scope: Scope
+    unit: Unit
+    window: Window
+    limit: int
+    until: int
+    setting: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,55 +176,90 @@ class Go:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """Not yet: something must end first. `why` is for people.
+    """Not yet, for all of these reasons."""
 
-    `route_only`: wakes of the actor's other routes may go; else nothing of this actor may.
-    """
-
-    why: str
-    route_only: bool = False
+    reasons: Sequence[Waiting]
 
 
 Verdict = Go | Wait | Hold
 
 
-def admit(want: Want, usage: Usage, limits: RunLimits, now: int) -> Verdict:
-    """Guards first, since waiting would not help them; then the slots."""
+def admit(want: Want, ledger: Ledger, limits: Limits, now: int) -> Verdict:
+    """Guards first, since waiting would not help them; then everything that it has to wait for."""
     if HoldReason.HOPS not in want.waived and want.hops >= limits.max_hops:
         return Hold(
             reason=HoldReason.HOPS,
             detail=f"{want.hops} runs caused each other; defaults.limits.max_hops is {limits.max_hops}",
         )
-    age = now - want.age_from
-    if age > limits.max_age_ms:
-        return Hold(
-            reason=HoldReason.STALE,
-            detail=f"waited {humanize(age)}; delivery.max_age is {humanize(limits.max_age_ms)}",
+    # How long we made it wait is asked only of what would be too old without that.
+    if now - want.age_from > limits.max_age_ms:
+        age = now - want.age_from - ledger.waited(want.age_from)
+        if age > limits.max_age_ms:
+            return Hold(
+                reason=HoldReason.STALE,
+                detail=f"waited {humanize(age)}; delivery.max_age is {humanize(limits.max_age_ms)}",
+            )
+    waits = []
+    for limit in limits.limits:
+        scope = want.scope(limit.level)
+        if scope is None:
+            continue
+        need = 1 if limit.unit is Unit.RUNS else want.needs.get(limit.unit, 0)
+        room = ledger.room(scope, limit.unit, limit.window, need, limit.most)
+        if room.free_at <= now:
+            continue
+        if limit.window is Window.EVER and HoldReason.BUDGET in want.waived:
+            continue
+        if limit.window is Window.EVER and room.used - room.reserved + need > limit.most:
+            # Neither time nor the end of a run makes room in a total.
+            used, most = amount(limit.unit, room.used), amount(limit.unit, limit.most)
+            return Hold(reason=HoldReason.BUDGET, detail=f"{scope} used {used}; {limit.setting} is {most}")
+        waits.append(
+            Waiting(
+                scope=scope,
+                unit=limit.unit,
+                window=limit.window,
+                limit=limit.most,
+                until=room.free_at,
+                setting=limit.setting,
+            )
         )
-    if usage.home_runs >= limits.home_runs:
-        return Wait(why=f"{_go_on(usage.home_runs)}; limits.runs of this home is {limits.home_runs}")
-    if limits.actor_runs is not None and usage.actor_runs >= limits.actor_runs:
-        return Wait(why=f"{_go_on(usage.actor_runs, want.actor)}; its limits.runs is {limits.actor_runs}")
-    if limits.route_runs is not None and usage.route_runs >= limits.route_runs:
-        return Wait(
-            why=f"{_go_on(usage.route_runs, f'route {want.route}')}; its limits.runs is {limits.route_runs}",
-            route_only=True,
+    tree = want.scope(Level.WORK_TREE)
+    if tree is not None and tree.name in ledger.busy_trees():
+        waits.append(
+            Waiting(scope=tree, unit=Unit.RUNS, window=Window.AT_ONCE, limit=1, until=NEVER, setting="")
         )
-    if want.directory is not None and want.directory in usage.busy_directories:
-        return Wait(why=f"another run works in {want.directory}")
-    if (
-        HoldReason.BUDGET not in want.waived
-        and limits.runs_per_hour is not None
-        and usage.runs_last_hour >= limits.runs_per_hour
-    ):
-        return Hold(
-            reason=HoldReason.BUDGET,
-            detail=f"{usage.runs_last_hour} runs started within the hour; "
-            f"defaults.budget.runs_per_hour is {limits.runs_per_hour}",
-        )
-    return Go()
+    return Wait(reasons=waits) if waits else Go()
 
 
-def _go_on(runs: int, whose: str = "") -> str:
-    of = f" of {whose}" if whose else ""
-    return f"1 run{of} goes on" if runs == 1 else f"{runs} runs{of} go on"
+def amount(unit: Unit, value: int) -> str:
+    """An amount for people."""
+    match unit:
+        case Unit.RUNS:
+            return "1 run" if value == 1 else f"{value} runs"
+        case Unit.USD:
+            return f"${value / 1_000_000:,.2f}"
+        case Unit.TOKENS:
+            return f"{value:,} tokens"
+        case Unit.RUN_TIME:
+            return f"{humanize(value)} of run time"
+        case _:
+            assert_never(unit)
+
+
+def sentence(wait: Waiting, until: str) -> str:
+    """A reason for people. `until` is its time in words, and empty if it has none."""
+    if wait.scope.level is Level.WORK_TREE:
+        return (
+            f"One run at a time per work tree, and another run works in {wait.scope.name}. "
+            "Give this actor its own `cwd` to let both run."
+        )
+    whose = "" if wait.scope.level in (Level.ORGANIZATION, Level.NODE) else f" for {wait.scope}"
+    limit = f"Limit of {amount(wait.unit, wait.limit)} {_OVER[wait.window]}{whose} reached"
+    when = f"at {until}" if until else "when a run ends"
+    return f"{limit}. Work continues {when}, or raise `{wait.setting}`."
+
+
+_OVER: Final = MappingProxyType(
+    {Window.AT_ONCE: "at once", Window.HOUR: "an hour", Window.DAY: "a day", Window.EVER: "in all"}
+)

@@ -92,7 +92,10 @@ class DeliveryPolicy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What a move depends on. `attempts` counts tries that count, `failures` those known to have failed."""
+    """What a move depends on. `attempts` counts tries that count, `failures` those known to have failed.
+
+    `members` is how many deliveries its wake has.
+    """
 
     state: State
     accepted_at: int
@@ -101,6 +104,7 @@ class Facts:
     failures: int = 0
     crashes: int = 0
     reason: str = ""
+    members: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,6 +203,8 @@ def _from_pending(facts: Facts, happening: Happening, now: int) -> Move:
             return _stay(facts, State.HELD, reason=reason, detail=detail)
         case Prepare() if facts.attempts == 0:
             return _stay(facts, State.PREPARING)
+        case Discarded(detail=detail) if facts.members > 1:
+            return _stay(facts, State.DISCARDED, detail=detail)
         case _:
             raise IllegalMove(facts.state, happening)
 
@@ -249,6 +255,8 @@ def _from_started(
 
 def _from_held(facts: Facts, happening: Happening, now: int) -> Move:
     match happening:
+        case Released(skip=False) if facts.reason == HoldReason.TRANSFORM and facts.attempts == 0:
+            return _stay(facts, State.PREPARING, age_from=now, rejoin=True)
         case Released():
             return _stay(
                 facts, State.PENDING, due=now, age_from=now, crashes=0, rejoin=True, waive=facts.reason
@@ -257,8 +265,8 @@ def _from_held(facts: Facts, happening: Happening, now: int) -> Move:
             return _stay(facts, State.PREPARING, age_from=now, rejoin=True)
         case Discarded(detail=detail):
             return _stay(facts, State.DISCARDED, reason=facts.reason, detail=detail)
-        case Drop(reason=DropReason.EXPIRED, detail=detail):
-            return _stay(facts, State.DROPPED, reason=DropReason.EXPIRED, detail=detail)
+        case Drop(reason=DropReason.EXPIRED | DropReason.DUPLICATE as dropped, detail=detail):
+            return _stay(facts, State.DROPPED, reason=dropped, detail=detail)
         case _:
             raise IllegalMove(facts.state, happening)
 
@@ -267,6 +275,8 @@ def _from_dead(facts: Facts, happening: Happening, now: int) -> Move:
     match happening:
         case Retried():
             return _stay(facts, State.PENDING, due=now, age_from=now, attempts=0, crashes=0, rejoin=True)
+        case Drop(reason=DropReason.DUPLICATE, detail=detail):
+            return _stay(facts, State.DROPPED, reason=DropReason.DUPLICATE, detail=detail)
         case Discarded(detail=detail):
             return _stay(facts, State.DISCARDED, reason=facts.reason, detail=detail)
         case _:

@@ -12,7 +12,7 @@ class HoldReason(StrEnum):
     HOPS = "hops"
     """More runs caused by runs than `limits.max_hops` allows."""
     BUDGET = "budget"
-    """A budget, such as `runs_per_hour`, is used up."""
+    """A total, which no time refills, is used up."""
     STALE = "stale"
     """Older than `delivery.max_age` before an agent could be woken."""
     CRASHES = "crashes"
@@ -163,9 +163,13 @@ class Prepare:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Released:
-    """A person (or a returning route) lets a held one go on, at the tail of its key."""
+    """A person (or a returning route) lets a held one go on, at the tail of its key.
+
+    What a transform held is prepared again, unless `skip`: then it goes on without the step that failed.
+    """
 
     by: str = "operator"
+    skip: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

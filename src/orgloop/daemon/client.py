@@ -78,9 +78,11 @@ class Client:
         """Put an event in: `{ok, event_id, duplicate}`."""
         return self._ask("POST", "/control/emit", document)
 
-    def operate(self, delivery_id: str, verb: str, *, by: str = "", note: str = "") -> Mapping[str, Any]:
+    def operate(
+        self, delivery_id: str, verb: str, *, by: str = "", note: str = "", skip: bool = False
+    ) -> Mapping[str, Any]:
         """Release, retry or discard a delivery: `{ok, id, state}`."""
-        body = {key: text for key, text in (("by", by), ("note", note)) if text}
+        body = {key: value for key, value in (("by", by), ("note", note), ("skip", skip)) if value}
         return self._ask("POST", f"/control/deliveries/{_part(delivery_id)}/{_part(verb)}", body)
 
     def stop_run(self, run_id: str) -> None:
@@ -196,16 +198,6 @@ def live_of_home(home: Home) -> tuple[Live | None, str]:
         return (live_of_document(client.overview(GLANCE)), "") if client is not None else (None, "")
     except DaemonError as exc:
         return None, exc.message
-
-
-def waits_of(home: Home) -> Mapping[str, str] | None:
-    """What keeps each actor's next work waiting; nothing if the daemon does not say, None if none runs."""
-    try:
-        client = Client.of_home(home)
-        waits: Mapping[str, str] | None = client.overview(GLANCE)["waits"] if client is not None else None
-    except DaemonError:
-        return {}
-    return waits
 
 
 def _part(text: str) -> str:

@@ -36,6 +36,7 @@ from orgloop.journal.model import (
     SystemEntry,
     SystemRow,
     ToPrepare,
+    WaitRow,
 )
 
 
@@ -144,7 +145,7 @@ class Operating(Protocol):
 
     async def operate(self, delivery_id: str, happening: Happening, now: int) -> Move:
         """Release, discard or retry one; `happening` says by whom. Raises NotFound, or Conflict if its state
-        does not allow it."""
+        does not allow it. What would go on while another owns its key is dropped as a duplicate."""
         ...
 
     async def apply(
@@ -234,6 +235,14 @@ class Reader(Protocol):
     def sources(self) -> Sequence[SourceRow]: ...
 
     def pauses(self) -> Sequence[PauseRow]: ...
+
+    def rival(self, delivery_id: str) -> str:
+        """The delivery that owns one of its keys by now: it would be a duplicate if it went on."""
+        ...
+
+    def waits(self, limit: int = 1_000) -> Sequence[WaitRow]:
+        """Which scopes are full, so that their wakes wait; the widest first."""
+        ...
 
     def applied(self) -> AppliedRow | None: ...
 

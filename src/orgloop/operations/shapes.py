@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orgloop.config.model import Organization
+from orgloop.core.admission import NEVER
 from orgloop.core.delivery import FINISHED, State
 from orgloop.core.match import When
 from orgloop.core.record import timestamp
 from orgloop.core.units import format_duration
-from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow
+from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow, WaitRow
 from orgloop.operations.health import source_health as health_of_source
+from orgloop.operations.waits import text
 from orgloop.plugin import Poller
 from orgloop.runtime.support.counters import Refusals
 from orgloop.runtime.wiring import Route, SourcePart
@@ -94,6 +96,23 @@ def delivery(row: DeliveryRow) -> dict[str, Any]:
         "accepted_at": when(row.accepted_at),
         "changed_at": when(row.changed_at),
         "due": when(row.due) if row.state is State.PENDING else None,
+    }
+
+
+def wait(row: WaitRow) -> dict[str, Any]:
+    """A full scope, for which work waits. `until` is null if a run must end first."""
+    waiting = row.waiting
+    return {
+        "scope": waiting.scope.level,
+        "name": waiting.scope.name,
+        "actor": waiting.scope.actor or None,
+        "unit": waiting.unit,
+        "window": waiting.window,
+        "limit": waiting.limit,
+        "setting": waiting.setting or None,
+        "since": when(row.since),
+        "until": None if waiting.until == NEVER else when(waiting.until),
+        "text": text(row, timestamp),
     }
 
 

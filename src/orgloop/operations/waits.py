@@ -1,17 +1,18 @@
-"""Why a delivery waits: what the journal says of it, and what the daemon found when it last looked."""
+"""Why a delivery waits, as every face says it: what the journal says, and whether a daemon works on it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from orgloop.core.admission import NEVER, Level, Scope, sentence
 from orgloop.core.delivery import State
 from orgloop.core.units import humanize
-from orgloop.operations.words import one_line
+from orgloop.operations.words import one_line, short_moment
 
 if TYPE_CHECKING:
-    from orgloop.journal.model import DeliveryRow, PauseRow
+    from orgloop.journal.model import DeliveryRow, PauseRow, WaitRow
     from orgloop.journal.protocols import Reader
 
 OPEN: Final = (State.PREPARING, State.PENDING, State.RUNNING, State.STARTED)
@@ -22,33 +23,37 @@ MOST: Final = 1_000
 
 
 class Waits:
-    """Answers for any number of deliveries; the daemon is asked once, and only if something waits."""
+    """Answers for any number of deliveries; the daemon is looked for once, and only if something waits."""
 
-    def __init__(self, reader: Reader, now: int, ask: Callable[[], Mapping[str, str] | None]) -> None:
-        """`ask` says what keeps each actor's next work waiting; None if no daemon runs."""
-        self._ask = ask
+    def __init__(self, reader: Reader, now: int, works: Callable[[], bool]) -> None:
+        """`works` says whether a daemon runs."""
+        self._find = works
         self._reader = reader
         self._now = now
         self._heads_of: dict[str, Mapping[str | None, DeliveryRow]] = {}
 
     def why(self, row: DeliveryRow) -> str:
-        """One sentence; empty if it waits for nothing that is known, or does not wait at all."""
+        """All reasons in sentences; empty if it waits for nothing that is known, or does not wait at all."""
         if row.state not in (State.PREPARING, State.PENDING):
             return ""
-        if self._daemon is None:
+        if not self._works:
             return "no daemon runs: it goes on with the next `orgloop start`"
         if row.state is State.PREPARING:
             return "its transforms are at work"
         if not row.head:
             return self._behind(row)
+        return " ".join(self._reasons(row))
+
+    def _reasons(self, row: DeliveryRow) -> Iterator[str]:
         pause = self._pauses.get(row.actor)
         if pause is not None:
             again = f", tried again in {humanize(pause.until - self._now)}" if pause.until > self._now else ""
             reason = f": {one_line(pause.reason)}" if not row.detail else ""
-            return f"{row.actor} does not answer{again}{reason}"
-        if row.due > self._now:
-            return f"tried again in {humanize(row.due - self._now)}"
-        return one_line(self._daemon.get(row.actor, ""))
+            yield f"{row.actor} does not answer{again}{reason}"
+        elif row.due > self._now:
+            yield f"tried again in {humanize(row.due - self._now)}"
+        for wait in waits_of(row, self._full):
+            yield one_line(text(wait, lambda at: short_moment(at, self._now)))
 
     def _behind(self, row: DeliveryRow) -> str:
         head = self._heads(row.actor).get(row.key)
@@ -68,5 +73,39 @@ class Waits:
         return {pause.actor: pause for pause in self._reader.pauses()}
 
     @cached_property
-    def _daemon(self) -> Mapping[str, str] | None:
-        return self._ask()
+    def _works(self) -> bool:
+        return self._find()
+
+    @cached_property
+    def _full(self) -> Sequence[WaitRow]:
+        return self._reader.waits()
+
+
+def waits_of(row: DeliveryRow, waits: Sequence[WaitRow]) -> Sequence[WaitRow]:
+    """All full scopes that a delivery waits for. What only hands over needs no room for a run."""
+    if not row.runs:
+        return []
+    mine = {
+        Scope(level=Level.ROUTE, name=row.route),
+        Scope(level=Level.TRACE, name=row.trace_id),
+        Scope(level=Level.KEY, name=row.key or "", actor=row.actor),
+    }
+    return [wait for wait in waits if wait.waiting.scope in mine or _is_actors(wait.waiting.scope, row.actor)]
+
+
+def text(wait: WaitRow, moment: Callable[[int], str]) -> str:
+    """The reason in words. `moment` says when time makes room."""
+    until = wait.waiting.until
+    return sentence(wait.waiting, "" if until == NEVER else moment(until))
+
+
+def _is_actors(scope: Scope, actor: str) -> bool:
+    match scope.level:
+        case Level.ORGANIZATION | Level.NODE:
+            return True
+        case Level.ACTOR:
+            return scope.name == actor
+        case Level.WORK_TREE:
+            return scope.actor == actor
+        case Level.ACCOUNT | Level.ROUTE | Level.KEY | Level.TRACE:
+            return False

@@ -190,6 +190,16 @@ class NotBegun:
 
 
 @runtime_checkable
+class Priced(Protocol):
+    """An actor whose runs tell what they cost, and keep a cap of their own."""
+
+    @property
+    def cap_usd(self) -> float | None:
+        """US dollars that a run may cost at the most; None if it has no cap."""
+        ...
+
+
+@runtime_checkable
 class Supervised(Actor, Protocol):
     """Has runs. Its functions are pure and quick; `read` and `finish` may come again after a restart."""
 

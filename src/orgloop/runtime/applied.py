@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final, TypeVar
 
 from orgloop.core.delivery import State
-from orgloop.journal.model import AppliedRow
+from orgloop.journal.model import AppliedRow, DeliveryRow
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.plugin import Clock
 from orgloop.runtime.wiring import Wiring
@@ -49,10 +49,9 @@ class Applied:
         """Routes that have something in `preparing`."""
         return await asyncio.to_thread(self._ask, _preparing)
 
-    async def is_bound(self, delivery_id: str, wiring: Wiring) -> bool:
-        """Whether somebody works on this delivery under `wiring`."""
-        row = await asyncio.to_thread(self._ask, lambda reader: reader.delivery(delivery_id))
-        return row is None or wiring.takes(row.route, row.actor)
+    async def find(self, delivery_id: str) -> DeliveryRow | None:
+        """The delivery as it stands."""
+        return await asyncio.to_thread(self._ask, lambda reader: reader.delivery(delivery_id))
 
     def _ask(self, question: Callable[[Reader], T]) -> T:
         reader = self._read()

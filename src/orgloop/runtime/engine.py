@@ -207,12 +207,22 @@ class Runtime:
     async def operate(self, delivery_id: str, happening: Released | Retried | Discarded) -> Move:
         """What a person decided about a delivery. Raises NotFound, or Conflict if it cannot be done now."""
         moved = await self.journal.operate(delivery_id, happening, self.clock.now())
-        if moved.state is State.PENDING and not await self._applied.is_bound(delivery_id, self.wiring):
-            self._rebind()
+        if moved.state in (State.PENDING, State.PREPARING):
+            await self._goes_on(delivery_id)
         # Its key's next may be due now, and whose that is the move does not say.
         self.dispatcher.wake_all()
         self.observer.poke()
         return moved
+
+    async def _goes_on(self, delivery_id: str) -> None:
+        """A person let it go on: tell who works on it, or have it bound to what there is."""
+        row = await self._applied.find(delivery_id)
+        if row is None:
+            return
+        if not self.wiring.takes(row.route, row.actor):
+            self._rebind()
+        elif row.state is State.PREPARING:
+            self.preparer.wake(row.route)
 
     async def stop(self, grace: float = DRAIN) -> None:
         """Take and claim nothing more, hand back what is in flight, close everything. Agents go on."""

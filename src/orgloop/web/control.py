@@ -20,10 +20,10 @@ LONGEST: Final = 2000
 
 _Verdict = Released | Retried | Discarded
 
-VERBS: Final[Mapping[str, Callable[[str, str], _Verdict]]] = {
-    "release": lambda by, _: Released(by=by),
-    "retry": lambda by, _: Retried(by=by),
-    "discard": lambda by, note: Discarded(by=by, detail=note),
+VERBS: Final[Mapping[str, Callable[[str, str, bool], _Verdict]]] = {
+    "release": lambda by, _, skip: Released(by=by, skip=skip),
+    "retry": lambda by, _, __: Retried(by=by),
+    "discard": lambda by, note, _: Discarded(by=by, detail=note),
 }
 """What a person can do to a delivery."""
 
@@ -113,8 +113,11 @@ async def operate(desk: Desk, call: Call) -> Any:
     make = VERBS.get(verb)
     if make is None:
         raise NotFound(f"a delivery cannot be told to {verb!r}", hint=f"there are: {', '.join(VERBS)}")
-    body = await call.document("by", "note")
-    happening = make(_text(body, "by", OPERATOR), _text(body, "note", ""))
+    body = await call.document("by", "note", *(["skip"] if verb == "release" else []))
+    skip = body.get("skip", False)
+    if not isinstance(skip, bool):
+        raise Refused("`skip` must be true or false", hint='send {"skip": true}')
+    happening = make(_text(body, "by", OPERATOR), _text(body, "note", ""), skip)
     moved = await desk.runtime.operate(id, happening)
     return {"ok": True, "id": id, "state": moved.state}
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from orgloop.core.delivery import State
 from orgloop.core.units import HOUR
-from orgloop.journal.model import PauseRow, SourceRow
+from orgloop.journal.model import PauseRow, SourceRow, WaitRow
 from orgloop.journal.protocols import Reader
 from orgloop.operations import shapes
 from orgloop.operations.status.attention import attention
@@ -31,6 +31,7 @@ class Facts:
 
     sources: Mapping[str, SourceRow]
     pauses: Sequence[PauseRow]
+    waits: Sequence[WaitRow]
     counts: Mapping[str, Mapping[str, int]]
     routes: Mapping[str, tuple[int, int | None]]
 
@@ -48,6 +49,7 @@ def gather(reader: Reader) -> Facts:
     return Facts(
         sources={row.source: row for row in reader.sources()},
         pauses=reader.pauses(),
+        waits=reader.waits(),
         counts=reader.counts(),
         routes=reader.route_stats(),
     )
@@ -113,7 +115,7 @@ async def status(desk: Desk, call: Call) -> Any:
             for id, part in desk.runtime.wiring.sources.items()
         ],
         "paused": [shapes.pause(row) for row in facts.pauses],
-        "waits": dict(live.waits),
+        "waits": [shapes.wait(row) for row in facts.waits],
         "loggers": [asdict(one) for one in live.loggers],
         "not_open": dict(live.not_open),
         "troubles": {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
 from orgloop.cli.screen.decide import Choice, choosing, decide
@@ -32,17 +34,22 @@ add_list_and_show(command, STATE, reason="untrusted")
         "orgloop held release dlv_19b5a1c2d3e4f506",
         "orgloop held release --route pr-review --reason untrusted",
         "orgloop held release --all --yes",
+        "orgloop held release dlv_19b5a1c2d3e4f506 --skip",
     ],
 )
 @choosing(STATE)
-def release(app: App, yes: bool, **chosen: Any) -> int | None:
+@click.option(
+    "--skip", is_flag=True, help="Do not run the transforms again: go on without the one that failed."
+)
+def release(app: App, yes: bool, skip: bool, **chosen: Any) -> int | None:
     """Let it go on. Many alike are shown and counted before they move.
 
-    It joins the tail of its key, and its age counts from now. The guard that held it lets it
-    pass. A missing prompt file, and what `config` or `removed` names, must be repaired first, or it waits
-    again.
+    It queues behind other work with the same session key, and its age restarts. The guard that held
+    it lets it pass. If a transform held it, the transforms run again. If another delivery with the same
+    dedup key has passed since, it is dropped as a duplicate; the command says so and asks first. A missing
+    prompt file, and what `config` or `removed` names, must be repaired first, or it is held again.
     """
-    return decide(app, "release", Choice(state=STATE, **chosen), yes=yes)
+    return decide(app, "release", Choice(state=STATE, **chosen), yes=yes, skip=skip)
 
 
 add_discard(command, STATE, note="done by hand", reason="stale")

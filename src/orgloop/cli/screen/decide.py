@@ -29,7 +29,7 @@ PAGE: Final = 500
 DONE: Final = {"release": "released", "retry": "given a new life", "discard": "discarded"}
 """What each verb has done."""
 
-UNREPAIRED: Final = frozenset({"no_sop", "config", "removed"})
+UNREPAIRED: Final = frozenset({"no_sop", "config", "removed", "transform"})
 """Reasons that hold a delivery again unless somebody repaired them."""
 
 PATIENCE, LOOK = 2.0, 0.05
@@ -76,10 +76,12 @@ def choosing(state: str) -> Callable[[Callable[..., int | None]], Callable[..., 
     return decorate
 
 
-def decide(app: App, verb: str, choice: Choice, *, yes: bool, note: str = "") -> int | None:
+def decide(
+    app: App, verb: str, choice: Choice, *, yes: bool, note: str = "", skip: bool = False
+) -> int | None:
     """Move what is meant, after a look at it. Returns the exit code: 1 if any could not be moved.
 
-    `note` is why something is discarded.
+    `note` is why something is discarded; `skip` releases without running the transforms again.
     """
     app.require_this_project(f"{choice.state} {verb}")
     rows = _chosen(app, choice)
@@ -88,9 +90,12 @@ def decide(app: App, verb: str, choice: Choice, *, yes: bool, note: str = "") ->
             app.out.data({"moved": [], "failed": []})
         app.out.line(f"nothing is {choice.state} that fits")
         return None
-    if choice.is_filtered and not yes:
+    rivals = _rivals(app, rows) if verb != "discard" else {}
+    for id, rival in rivals.items():
+        app.out.warn(f"{rival} has passed with the same dedup key: {id} will be dropped as a duplicate")
+    if (choice.is_filtered or rivals) and not yes:
         _confirm(app, verb, choice, rows)
-    failed = _carry_out(app, verb, [row.id for row in rows], note)
+    failed = _carry_out(app, verb, [row.id for row in rows], note, skip=skip)
     done = [row for row in rows if row.id not in failed]
     again = _held_again(app, done) if verb == "release" else []
     failed |= {row.id: _as_error(row) for row in again}
@@ -98,9 +103,14 @@ def decide(app: App, verb: str, choice: Choice, *, yes: bool, note: str = "") ->
     if app.out.json:
         told = [{"id": id, "error": exc.message, "hint": exc.hint} for id, exc in failed.items()]
         app.out.data({"moved": moved, "failed": told})
-    if moved:
-        which = moved[0] if len(moved) == 1 else counted(len(moved), "delivery", "deliveries")
-        app.out.ok(f"{which} {DONE[verb]}")
+    dropped = _dropped(app, [id for id in moved if id in rivals])
+    for ids, words in (
+        ([id for id in moved if id not in dropped], DONE[verb]),
+        (dropped, "dropped as a duplicate" if len(dropped) == 1 else "dropped as duplicates"),
+    ):
+        if ids:
+            which = ids[0] if len(ids) == 1 else counted(len(ids), "delivery", "deliveries")
+            app.out.ok(f"{which} {words}")
     for exc in failed.values():
         app.out.fail(exc.message, exc.hint)
     return 1 if failed else None
@@ -130,6 +140,18 @@ def find_delivery(reader: Reader, id: str) -> DeliveryRow:
             f"there is no delivery {id}", hint="ids begin with dlv_: `orgloop deliveries` lists them"
         )
     return found
+
+
+def _rivals(app: App, rows: Sequence[DeliveryRow]) -> dict[str, str]:
+    """By delivery the one that owns its dedup key by now."""
+    with app.journal() as reader:
+        return {row.id: rival for row in rows if (rival := reader.rival(row.id))}
+
+
+def _dropped(app: App, ids: Sequence[str]) -> list[str]:
+    """Those that are dropped by now."""
+    with app.journal() as reader:
+        return [id for id in ids if (row := reader.delivery(id)) is not None and row.state == "dropped"]
 
 
 def _fitting(reader: Reader, choice: Choice) -> Iterator[DeliveryRow]:
@@ -182,18 +204,18 @@ def _groups(rows: Sequence[DeliveryRow]) -> Iterator[str]:
         yield f"{count} of {route} → {actor}, {reason}"
 
 
-def _carry_out(app: App, verb: str, ids: Sequence[str], note: str) -> dict[str, OrgLoopError]:
+def _carry_out(app: App, verb: str, ids: Sequence[str], note: str, *, skip: bool) -> dict[str, OrgLoopError]:
     """Move them one after the other; returns why some could not be, by id."""
     from orgloop.daemon.client import Client
 
     client = Client.of_home(app.home)
     if client is None:
-        return asyncio.run(_offline(app, verb, ids, note))
+        return asyncio.run(_offline(app, _happening(verb, operator(app), note, skip=skip), verb, ids))
     failed: dict[str, OrgLoopError] = {}
     by = operator(app)
     for id in ids:
         try:
-            client.operate(id, verb, by=by, note=note)
+            client.operate(id, verb, by=by, note=note, skip=skip)
         except (NotFound, Conflict) as exc:
             failed[id] = exc
     return failed
@@ -224,7 +246,9 @@ def _as_error(row: DeliveryRow) -> OrgLoopError:
     return Conflict(said, hint=WHAT_TO_DO[row.reason])
 
 
-async def _offline(app: App, verb: str, ids: Sequence[str], note: str) -> dict[str, OrgLoopError]:
+async def _offline(
+    app: App, happening: Released | Retried | Discarded, verb: str, ids: Sequence[str]
+) -> dict[str, OrgLoopError]:
     """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
     from orgloop.journal.sqlite import open_journal
     from orgloop.runtime.support.clock import SystemClock
@@ -233,7 +257,6 @@ async def _offline(app: App, verb: str, ids: Sequence[str], note: str) -> dict[s
     with app.journal() as reader:
         applied = reader.applied()
     failed: dict[str, OrgLoopError] = {}
-    happening = _happening(verb, operator(app), note)
     journal = await open_journal(
         app.home.path,
         project=applied.project if applied is not None else "",
@@ -253,12 +276,12 @@ async def _offline(app: App, verb: str, ids: Sequence[str], note: str) -> dict[s
     return failed
 
 
-def _happening(verb: str, by: str, note: str) -> Released | Retried | Discarded:
+def _happening(verb: str, by: str, note: str, *, skip: bool) -> Released | Retried | Discarded:
     from orgloop.core import happening
 
     match verb:
         case "release":
-            return happening.Released(by=by)
+            return happening.Released(by=by, skip=skip)
         case "retry":
             return happening.Retried(by=by)
         case "discard":

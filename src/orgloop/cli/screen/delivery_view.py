@@ -32,7 +32,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     HoldReason.CRASHES: "the daemon died each time it handled this: look at its log before you let it go on",
     HoldReason.NO_SOP: "put the prompt file back, then let it go on",
     HoldReason.UNTRUSTED: "read the event below: whoever wrote it would instruct your agent",
-    HoldReason.TRANSFORM: "repair the transform, then let it go on: it goes on without being prepared again",
+    HoldReason.TRANSFORM: "repair the transform, then release it: the transforms run again",
     HoldReason.REMOVED: "put its route and actor back and apply that: then it goes on by itself",
     HoldReason.CONFIG: "change the route's configuration, apply that, then let it go on",
     "rejected": "its actor will never take it as it is: change what it got, or end it",

@@ -21,6 +21,7 @@ from orgloop.journal.model.looking import (
     StepRow,
     SystemEntry,
     SystemRow,
+    WaitRow,
 )
 from orgloop.journal.model.running import OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
 from orgloop.journal.model.waking import (
@@ -66,4 +67,5 @@ __all__ = [
     "SystemRow",
     "ToPrepare",
     "Try",
+    "WaitRow",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NewType
 
+from orgloop.core.admission import Waiting
 from orgloop.core.delivery import State
 from orgloop.core.record import RecordPhase
 
@@ -187,6 +188,14 @@ class PauseRow:
     until: int
     tries: int
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitRow:
+    """A scope that is full, why, and since when its wakes wait."""
+
+    waiting: Waiting
+    since: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -54,7 +54,8 @@ class RunEnd:
     session of the run's key; `session_id` replaces it. With NotStarted the run's row gets no outcome and
     the reason `not_started`, and a session that it would have begun is forgotten. `at` is when this is
     written, `ended_at` when the program ended: earlier, if no daemon ran then. Where `last_line` is empty
-    or `cost_usd` is None, what was noted last stays. `pause_tries` is how often nobody had answered before.
+    or `cost_usd` is None, what was noted last stays. `tokens` is None if nobody told.
+    `pause_tries` is how often nobody had answered before.
     """
 
     run_id: str
@@ -68,6 +69,7 @@ class RunEnd:
     completion: Mapping[str, Any] = field(default_factory=dict)
     exit_status: int | None = None
     cost_usd: float | None = None
+    tokens: int | None = None
     session_id: str | None = None
     forget_session: bool = False
     pause_until: int | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.admission import Usage, Verdict, Want
+from orgloop.core.admission import Ledger, Unit, Verdict, Want
 from orgloop.core.delivery import Facts, Move
 from orgloop.core.happening import Happening
 
@@ -23,15 +23,17 @@ class Lease:
 class ClaimWant:
     """How many wakes of `actor` may be claimed now.
 
-    `admit` is the guard for actors with runs, called in the transaction with what is wanted and
-    what is used at that moment; None for actors that only hand over. `directory` is where its
-    runs work.
+    `admit` is the guard, called in the transaction with what is wanted and a ledger that answers for
+    that moment; None for actors that only hand over. `reserve` is what each run may use at the most, if the
+    actor has runs; `tree` is the root of the work tree in which they work, `account` who pays for them.
     """
 
     actor: str
     slots: int
-    admit: Callable[[Want, Usage], Verdict] | None = None
-    directory: str | None = None
+    admit: Callable[[Want, Ledger], Verdict] | None = None
+    reserve: Mapping[Unit, int] | None = None
+    tree: str | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +43,7 @@ class ClaimedWake:
     `seq` is its number in the journal. `token` guards every later write: it changes with each claim.
     `document` is the event as the transforms left it. `session_id` is what the key's session led to,
     if anything. `pause_tries` is how many knocks at this actor nobody has answered; 0 if it is not paused.
+    `charged`: something is reserved for the run that it may become.
     """
 
     id: str
@@ -56,20 +59,19 @@ class ClaimedWake:
     hops: int
     session_id: str | None = None
     pause_tries: int = 0
+    charged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claims:
     """What was claimed; `held` those that a guard held.
 
-    `next_due` is the next time at which something of these actors is due. `waiting` says, per actor,
-    why its first wake must wait, when nothing is due by time alone.
+    `next_due` is the next time at which something of these actors is due, or a full scope has room again.
     """
 
     wakes: Sequence[ClaimedWake]
     held: Sequence[str] = ()
     next_due: int | None = None
-    waiting: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,6 +27,7 @@ from orgloop.journal.model import (
     SourceRow,
     StepRow,
     SystemRow,
+    WaitRow,
 )
 from orgloop.journal.sqlite import filters, rows, statements
 from orgloop.journal.sqlite.connection import Place, open_reading, translated
@@ -108,6 +109,14 @@ class SqliteReader:
     def pauses(self) -> Sequence[PauseRow]:
         """Every actor that nobody answers for."""
         return [rows.pause_row(raw) for raw in self._rows(_SQL["pauses"])]
+
+    def rival(self, delivery_id: str) -> str:
+        """As `protocols.Reader.rival`."""
+        return next((str(owner) for (owner,) in self._rows(_SQL["rival"], (delivery_id,))), "")
+
+    def waits(self, limit: int = 1_000) -> Sequence[WaitRow]:
+        """As `protocols.Reader.waits`."""
+        return [rows.wait_row(raw) for raw in self._rows(_SQL["waits"], (limit,))]
 
     def applied(self) -> AppliedRow | None:
         """What was applied last."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orgloop.core.admission import NEVER, Level, Scope, Unit, Waiting, Window
 from orgloop.core.delivery import State
 from orgloop.core.json_text import load_json
 from orgloop.core.record import RecordPhase
@@ -19,6 +20,7 @@ from orgloop.journal.model import (
     SourceRow,
     StepRow,
     SystemRow,
+    WaitRow,
 )
 
 Raw = tuple[Any, ...]
@@ -175,6 +177,21 @@ def source_row(raw: Raw) -> SourceRow:
 def pause_row(raw: Raw) -> PauseRow:
     """A row of `pauses`."""
     return PauseRow(actor=raw[0], since=raw[1], until=raw[2], tries=raw[3], reason=raw[4])
+
+
+def wait_row(raw: Raw) -> WaitRow:
+    """A row of `waits_for`."""
+    return WaitRow(
+        waiting=Waiting(
+            scope=Scope(level=Level(raw[0]), name=raw[1], actor=raw[2]),
+            unit=Unit(raw[3]),
+            window=Window(raw[4]),
+            limit=raw[5],
+            setting=raw[6],
+            until=NEVER if raw[8] is None else raw[8],
+        ),
+        since=raw[7],
+    )
 
 
 def applied_row(raw: Raw) -> AppliedRow:

@@ -39,7 +39,15 @@ def load(file: str) -> Mapping[str, str]:
 VERBS: Final = MappingProxyType(
     {
         name: query
-        for file in ("accept.sql", "claim.sql", "moves.sql", "operate.sql", "runs.sql", "remote_runs.sql")
+        for file in (
+            "accept.sql",
+            "claim.sql",
+            "ledger.sql",
+            "moves.sql",
+            "operate.sql",
+            "runs.sql",
+            "remote_runs.sql",
+        )
         for name, query in load(file).items()
     }
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from orgloop.core.delivery import BLOCKING, FINISHED, State
 from orgloop.core.happening import DropReason
-from orgloop.core.json_text import dump_json
+from orgloop.core.json_text import dump_json, load_json
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.verbs.transaction import Transaction
 
@@ -35,12 +35,20 @@ def polled(tx: Transaction, source: str, at: int, error: str) -> None:
         tx.change("polled", (source, at))
 
 
-def claim_keys(tx: Transaction, route: str, delivery: str, at: int, once: Iterable[tuple[str, int]]) -> str:
+def claim_keys(
+    tx: Transaction,
+    route: str,
+    delivery: str,
+    at: int,
+    once: Iterable[tuple[str, int]],
+    *,
+    passes: bool = True,
+) -> str:
     """Make the delivery the owner of its keys, or return the id of the one that owns one of them already.
 
-    `at` is when the delivery was accepted. A window that has passed to the millisecond is over. A
-    delivery that is turned away owns nothing: or else the next would be measured against one that
-    nobody saw. One that is prepared again may find a later owner: it takes nothing from that one.
+    `at` is when the delivery was accepted. A window that has passed to the millisecond is over. Only what
+    `passes` owns anything: what is turned away or held would keep others out, although no actor saw it. One
+    that is prepared again may find a later owner: it takes nothing from that one.
     """
     taken = []
     for key, window in once:
@@ -49,8 +57,25 @@ def claim_keys(tx: Transaction, route: str, delivery: str, at: int, once: Iterab
             return str(owner)
         if not owner or (owner != delivery and since < at):
             taken.append((route, key, at, at + window, delivery))
-    tx.change_each("own", taken)
+    if passes:
+        tx.change_each("own", taken)
     return ""
+
+
+def free_keys(tx: Transaction, route: str, delivery: str, once: str | None) -> None:
+    """The delivery owns none of its keys any more."""
+    tx.change_each("disown", [(route, key, delivery) for key, _ in keys_of(once)])
+
+
+def keys_of(once: str | None) -> Seq[tuple[str, int]]:
+    """The keys of a delivery and their windows, from how they are stored."""
+    found: Seq[tuple[str, int]] = load_json(once) if once is not None else ()
+    return found
+
+
+def once_json(once: Seq[tuple[str, int]]) -> str | None:
+    """The same, as it is stored."""
+    return dump_json(once).decode() if once else None
 
 
 def steps_json(steps: Seq[Mapping[str, Any]]) -> str | None:
@@ -123,7 +148,7 @@ def _insert(tx: Transaction, event: NewEvent, at: int) -> None:
 
 def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> None:
     state, reason, detail = new.state, new.reason, new.detail
-    owner = claim_keys(tx, new.route, new.id, at, new.once)
+    owner = claim_keys(tx, new.route, new.id, at, new.once, passes=new.state is State.PENDING)
     if owner:
         state, reason, detail = State.DROPPED, DropReason.DUPLICATE, f"{owner} came first"
     tx.fired(new.route, at)
@@ -151,5 +176,6 @@ def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> None
         at,
         new.document,
         steps_json(new.steps),
+        once_json(new.once),
     )
     tx.add_delivery(row, (new.actor, new.key) if waits and new.key is not None else None)

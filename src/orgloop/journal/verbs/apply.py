@@ -11,7 +11,7 @@ from orgloop.core.delivery import State
 from orgloop.core.happening import Hold, HoldReason, Prepare, Released
 from orgloop.core.json_text import dump_json
 from orgloop.journal.model import AppliedRow
-from orgloop.journal.verbs import moves
+from orgloop.journal.verbs import ledger, moves
 from orgloop.journal.verbs.transaction import Transaction
 
 _GONE: Final = Hold(reason=HoldReason.REMOVED, detail="its route is no longer in the project")
@@ -36,6 +36,7 @@ def apply(
         (tx.next(), applied.at, applied.project, applied.root, dump_json(applied.snapshot).decode()),
     )
     tx.change("keep_applied")
+    ledger.end_all_waits(tx, now)
     for actor in [actor for actor in tx.pauses if actor not in actors]:
         moves.end_pause(tx, actor, now)
     binding = _Binding(routes, actors, changed)
@@ -101,7 +102,7 @@ def _bind(tx: Transaction, seq: int, decided: _Decision, now: int) -> list[str]:
     """Do what was decided; returns what to count it as."""
     counted = []
     if decided.actor is not None:
-        moves.repoint(tx, moves.load(tx, seq), *decided.actor)
+        moves.repoint(tx, moves.load(tx, seq), *decided.actor, now)
         counted.append("repointed")
     row = moves.load(tx, seq)
     match decided.happening:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
-from orgloop.core.admission import Go, Usage, Verdict, Wait, Want
+from orgloop.core.admission import Go, Ledger, Level, Scope, Verdict, Wait, Waiting, Want
 from orgloop.core.delivery import Facts, State
 from orgloop.core.happening import Hold
 from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Lease, PauseRow, ToPrepare
-from orgloop.journal.verbs import moves
+from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.verbs.ledger import Books, WakeLedger
 from orgloop.journal.verbs.transaction import Transaction, listed
 
 PAGE: Final = 32
@@ -20,39 +20,13 @@ MOST_HELD: Final = 8 * PAGE
 LOOK_AFTER_KNOCK_MS: Final = 1_000
 """While a wake knocks at an actor that nobody answers for, it is looked at again after so long."""
 
-_HOUR: Final = 3_600_000
+MOST_WAITING: Final = 8 * PAGE
+"""So many routes, keys and traces of one actor are found to be full in one claim; the rest is due at once."""
 
-Guard = Callable[[Want, Usage], Verdict]
+_NARROW: Final = frozenset({Level.ROUTE, Level.KEY, Level.TRACE})
+"""Levels at which other wakes of the actor may still go."""
 
-
-class _Going:
-    """What goes on in this home, with what this transaction adds."""
-
-    def __init__(self, tx: Transaction, now: int) -> None:
-        busy = tx.rows("busy")
-        self.total = len(busy)
-        self.actors = Counter(actor for actor, _, _, _ in busy)
-        self.routes = Counter(route for _, route, _, _ in busy)
-        self.directories = {directory for _, _, directory, _ in busy if directory is not None}
-        starting = sum(state == State.RUNNING for _, _, _, state in busy)
-        self.hour = starting + tx.value("runs_since", (now - _HOUR, now))
-
-    def usage(self, want: Want) -> Usage:
-        return Usage(
-            home_runs=self.total,
-            actor_runs=self.actors[want.actor],
-            route_runs=self.routes[want.route],
-            busy_directories=self.directories,
-            runs_last_hour=self.hour,
-        )
-
-    def add(self, want: Want) -> None:
-        self.total += 1
-        self.actors[want.actor] += 1
-        self.routes[want.route] += 1
-        self.hour += 1
-        if want.directory is not None:
-            self.directories.add(want.directory)
+Guard = Callable[[Want, Ledger], Verdict]
 
 
 class _Claim:
@@ -64,16 +38,14 @@ class _Claim:
         self.lease = lease
         self.wakes: list[ClaimedWake] = []
         self.held: list[str] = []
-        self.waiting: dict[str, str] = {}
         self.next_due: int | None = None
-        self._going: _Going | None = None
+        self._books: Books | None = None
 
     def look(self, want: ClaimWant) -> None:
         """Claim for one actor, and note when to look again."""
         pause = self.tx.paused(want.actor)
         slots = want.slots
         if pause is not None:
-            self.waiting[want.actor] = f"nobody answers: {pause.reason}"
             slots = min(slots, 1) if self.now >= pause.until and not self._knocks(pause) else 0
         if slots > 0:
             if want.admit is None:
@@ -91,55 +63,67 @@ class _Claim:
 
     def _take_all(self, want: ClaimWant, slots: int, pause: PauseRow | None) -> None:
         rows = self.tx.rows("due", (want.actor, self.now, slots))
-        self._take([row[0] for row in rows], want)
+        self._take([row[0] for row in rows])
         self.wakes += [_wake(row, pause) for row in rows]
 
     def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, pause: PauseRow | None) -> None:
-        going = self._going = self._going or _Going(self.tx, self.now)
-        must_wait: list[str] = []
+        if self._books is None:
+            self._books = Books(self.tx, self.now)
+            ledger.end_timed_waits(self.tx, self.now)
+        if not ledger.is_full(self.tx, want.actor, want.account, want.tree):
+            self._take_candidates(want, admit, slots, pause, self._books)
+        room_at = ledger.next_until(self.tx)
+        if room_at is not None:
+            self._due_at(room_at)
+
+    def _take_candidates(
+        self, want: ClaimWant, admit: Guard, slots: int, pause: PauseRow | None, books: Books
+    ) -> None:
+        full: set[Scope] = set()
         most = len(self.held) + MOST_HELD
-        while len(self.held) < most:
-            # What was looked at has been taken or held, or its route must wait: each page is a new one.
-            page = (want.actor, self.now, listed(must_wait), PAGE)
+        while len(self.held) < most and len(full) < MOST_WAITING:
+            # What was looked at has been taken or held, or is in a full scope: each page is a new one.
+            page = (want.actor, self.now, PAGE)
             candidates = self.tx.rows("candidates", page)
             if not candidates:
                 return
             for seq, *facts in candidates:
-                if facts[0] in must_wait:
+                wanted = _want(want, *facts)
+                if full and not full.isdisjoint(ledger.scopes_of(wanted)):
                     continue
-                wanted = _want(want, *facts, paused=self._paused_ms(pause, facts[2]))
-                verdict = admit(wanted, going.usage(wanted))
+                verdict = admit(wanted, WakeLedger(books, wanted))
                 match verdict:
                     case Go():
                         self._take_one(seq, want, pause)
-                        going.add(wanted)
+                        if want.reserve is not None:
+                            books.reserve(wanted, seq)
                         slots -= 1
                         if not slots:
                             return
-                    case Wait(why=why, route_only=route_only):
-                        self.waiting.setdefault(want.actor, why)
-                        if not route_only:
+                    case Wait(reasons=reasons):
+                        full.update(reason.scope for reason in reasons)
+                        if self._must_all_wait(reasons):
                             return
-                        # Another route's wake may still go; this route's next one meets the same wall.
-                        must_wait.append(wanted.route)
                     case Hold():
                         self._hold(seq, verdict)
                     case _:
                         assert_never(verdict)
         self._due_at(self.now)
 
-    def _paused_ms(self, pause: PauseRow | None, age_from: int) -> int:
-        """How much of an age is the pause's, that has not ended yet."""
-        return 0 if pause is None else max(0, self.now - max(pause.since, age_from))
+    def _must_all_wait(self, reasons: Sequence[Waiting]) -> bool:
+        """Write down what is full. True if no other wake of the actor may go either."""
+        for reason in reasons:
+            ledger.wait(self.tx, reason, self.now)
+        return not all(reason.scope.level in _NARROW for reason in reasons) or not reasons
 
     def _take_one(self, seq: int, want: ClaimWant, pause: PauseRow | None) -> None:
         row = self.tx.one("one", (seq,))
-        self._take([seq], want)
-        self.wakes.append(_wake(row, pause))
+        self._take([seq])
+        self.wakes.append(_wake(row, pause, charged=want.reserve is not None))
 
-    def _take(self, seqs: Sequence[int], want: ClaimWant) -> None:
+    def _take(self, seqs: Sequence[int]) -> None:
         lease = self.lease
-        self.tx.change("take", (listed(seqs), self.now, want.directory, lease.worker, lease.until))
+        self.tx.change("take", (listed(seqs), self.now, lease.worker, lease.until))
 
     def _hold(self, seq: int, verdict: Hold) -> None:
         row = moves.load(self.tx, seq)
@@ -162,7 +146,7 @@ def claim(tx: Transaction, wants: Sequence[ClaimWant], now: int, lease: Lease) -
     found = _Claim(tx, now, lease)
     for want in wants:
         found.look(want)
-    return Claims(wakes=found.wakes, held=found.held, next_due=found.next_due, waiting=found.waiting)
+    return Claims(wakes=found.wakes, held=found.held, next_due=found.next_due)
 
 
 def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
@@ -180,18 +164,24 @@ def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
     ]
 
 
-def _want(want: ClaimWant, route: str, hops: int, age_from: int, waived: str, *, paused: int) -> Want:
+def _want(
+    want: ClaimWant, route: str, hops: int, age_from: int, waived: str, key: str | None, trace: str
+) -> Want:
     return Want(
         actor=want.actor,
         route=route,
+        trace=trace,
+        key=key,
         hops=hops,
-        age_from=age_from + paused,
-        directory=want.directory,
+        age_from=age_from,
+        account=want.account,
+        tree=want.tree,
+        needs=want.reserve or {},
         waived=tuple(filter(None, waived.split(","))),
     )
 
 
-def _wake(row: Any, pause: PauseRow | None) -> ClaimedWake:
+def _wake(row: Any, pause: PauseRow | None, *, charged: bool = False) -> ClaimedWake:
     return ClaimedWake(
         id=row[1],
         seq=row[0],
@@ -213,4 +203,5 @@ def _wake(row: Any, pause: PauseRow | None) -> ClaimedWake:
         hops=row[14],
         session_id=row[15],
         pause_tries=0 if pause is None else pause.tries,
+        charged=charged,
     )

@@ -14,20 +14,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orgloop.core import delivery as core
+from orgloop.core.admission import Level, Scope
 from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
-from orgloop.core.happening import Happening, Prepare
+from orgloop.core.happening import DropReason, Happening
 from orgloop.journal.model import PauseRow
-from orgloop.journal.verbs.accept import steps_json
+from orgloop.journal.verbs import ledger
+from orgloop.journal.verbs.accept import free_keys, steps_json
 from orgloop.journal.verbs.transaction import Transaction
 
 WORDS: Final[Mapping[type, str]] = {
     kind: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower() for kind in typing.get_args(Happening)
 }
 """Every happening's class, as steps call it: `run_ended`."""
-
-
-COUNTS_AS_AGE_MS: Final = 5_000
-"""A pause that was shorter makes nothing stale: all that waits is not written anew for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +50,7 @@ class Row:
     waived: str
     document: bytes | None
     steps: str | None
+    once: str | None
 
     @property
     def facts(self) -> Facts:
@@ -84,7 +83,8 @@ def load(tx: Transaction, seq: int) -> Row:
 def happen(tx: Transaction, row: Row, happening: Happening, now: int, *, by: str = "") -> Move:
     """Apply to a row that nobody holds what needs no policy and no chance. Raises IllegalMove."""
     move = core.move(row.facts, happening, DeliveryPolicy(), now, 0.0)
-    to = changed(row, key=row.key, document=None, steps=()) if isinstance(happening, Prepare) else row
+    prepares = move.state is State.PREPARING
+    to = changed(row, key=row.key, document=None, steps=(), once=row.once) if prepares else row
     write(tx, row, happening, move, now, to=to, by=by)
     return move
 
@@ -117,13 +117,16 @@ def write(
             after.document,
             after.steps,
             head,
+            after.once,
         ),
     )
     if not stays:
         if row.queued and row.head:
-            promote(tx, row.actor, row.key)
+            promote(tx, row.actor, row.key, now)
         if after.queued:
-            _join(tx, row.actor, after.key, pos)
+            _join(tx, row.actor, after.key, pos, now)
+    if gives_keys_back(move):
+        free_keys(tx, row.route, row.id, row.once)
     if move.state in FINISHED:
         tx.finished(row.route, move.state)
     tx.add_step(
@@ -137,23 +140,44 @@ def write(
     )
 
 
-def promote(tx: Transaction, actor: str, key: str | None) -> None:
-    """Give a key that lost its head its next one."""
-    tx.change("promote", (actor, key))
+def gives_keys_back(move: Move) -> bool:
+    """Whether another delivery may own this one's keys from now on: nothing comes of this one any more."""
+    expired = move.state is State.DROPPED and move.reason == DropReason.EXPIRED
+    return expired or move.state in (State.DEAD, State.DISCARDED)
 
 
-def repoint(tx: Transaction, row: Row, actor: str, runs: bool) -> None:
+def free_keys_of(tx: Transaction, seq: int) -> None:
+    """The delivery with this seq owns none of its keys any more."""
+    for id, route, once in tx.rows("once_of", (seq,)):
+        free_keys(tx, route, id, once)
+
+
+def promote(tx: Transaction, actor: str, key: str | None, now: int) -> None:
+    """Give a key that lost its head its next one. Heads queue from when they became it: see `candidates`."""
+    tx.change("promote", (actor, key, now))
+
+
+def repoint(tx: Transaction, row: Row, actor: str, runs: bool, now: int) -> None:
     """Another actor for a delivery that waits for its turn or for a person."""
-    tx.change("repoint", (row.seq, actor, runs, 0 if row.queued else row.head))
+    # What it waited for with the old one is no part of its age with the new one.
+    age_from = row.age_from + ledger.waited_for_actor(tx, row.actor, row.age_from, now)
+    tx.change("repoint", (row.seq, actor, runs, 0 if row.queued else row.head, age_from))
     if row.queued:
         if row.head:
-            promote(tx, row.actor, row.key)
-        _join(tx, actor, row.key, row.pos)
+            promote(tx, row.actor, row.key, now)
+        _join(tx, actor, row.key, row.pos, row.accepted_at)
 
 
-def changed(row: Row, *, key: str | None, document: bytes | None, steps: Sequence[Mapping[str, Any]]) -> Row:
+def changed(
+    row: Row,
+    *,
+    key: str | None,
+    document: bytes | None,
+    steps: Sequence[Mapping[str, Any]],
+    once: str | None,
+) -> Row:
     """The row with what its transforms left."""
-    return replace(row, key=key, document=document, steps=steps_json(steps))
+    return replace(row, key=key, document=document, steps=steps_json(steps), once=once)
 
 
 def knock_failed(
@@ -173,20 +197,17 @@ def knock_failed(
 
 
 def end_pause(tx: Transaction, actor: str, now: int) -> None:
-    """Nobody waits for the actor any more: end its pause, if it has one. What waited is not older for it."""
+    """The actor answers, or nobody waits for it any more: end its pause, if it has one."""
     pause = tx.paused(actor)
-    if pause is None:
-        return
-    if now - pause.since >= COUNTS_AS_AGE_MS:
-        for query in ("rejuvenate_heads", "rejuvenate_others"):
-            tx.change(query, (actor, pause.since, now))
-    tx.resume(actor)
+    if pause is not None:
+        ledger.note_waited(tx, Scope(level=Level.ACTOR, name=actor), pause.since, now)
+        tx.resume(actor)
 
 
-def _join(tx: Transaction, actor: str, key: str | None, pos: int) -> None:
+def _join(tx: Transaction, actor: str, key: str | None, pos: int, now: int) -> None:
     """Let a row that is in a key's queue now be its head, if it comes before a head that has not begun."""
     tx.change("yield_head", (actor, key, pos))
-    promote(tx, actor, key)
+    promote(tx, actor, key, now)
 
 
 def _row(found: Sequence[Any]) -> Row:

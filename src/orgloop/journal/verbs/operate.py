@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from orgloop.core import delivery as core
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
 from orgloop.core.happening import Discarded, Drop, DropReason, Happening, Released, Retried
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import DaemonRow, SystemEntry
-from orgloop.journal.verbs import moves
+from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.verbs.accept import claim_keys, keys_of
 from orgloop.journal.verbs.transaction import Transaction, listed
 
 _PAGE: Final = 256
@@ -49,12 +51,19 @@ def operate(tx: Transaction, delivery_id: str, happening: Happening, now: int) -
             hint="Ids begin with dlv_; finished deliveries are deleted after event_retention.",
         )
     try:
-        return moves.happen(tx, row, happening, now, by=happening.by)
+        move = core.move(row.facts, happening, core.DeliveryPolicy(), now, 0.0)
     except IllegalMove as exc:
         word = moves.WORDS[type(happening)]
         raise Conflict(
             f"delivery {delivery_id} is {row.state} and cannot be {word}", hint=_NEXT[row.state]
         ) from exc
+    if move.state is State.PENDING:
+        # It may never have owned its keys, or have given them back: another may have passed since.
+        owner = claim_keys(tx, row.route, row.id, row.accepted_at, keys_of(row.once))
+        if owner:
+            duplicate = Drop(reason=DropReason.DUPLICATE, detail=f"{owner} passed with the same key")
+            return moves.happen(tx, row, duplicate, now)
+    return moves.happen(tx, row, happening, now, by=happening.by)
 
 
 def recover(tx: Transaction, now: int, worker: str) -> Mapping[str, int]:
@@ -69,11 +78,13 @@ def recover(tx: Transaction, now: int, worker: str) -> Mapping[str, int]:
     if last_seen is not None and last_seen > now:
         set_back(tx, now, last_seen - now)
         tx.change("seen_by_now", (now,))
+    ledger.refund_interrupted(tx, now, worker)
+    ledger.end_all_waits(tx, now)
     first = tx.next(tx.value("interrupted", (worker, now)))
     tx.change("recover_steps", (now, first, CRASHES_BEFORE_HOLD, worker))
     states = [state for (state,) in tx.rows("recover", (now, CRASHES_BEFORE_HOLD, worker))]
     if states:
-        tx.change("promote_all")
+        tx.change("promote_all", (now,))
     return dict(Counter(states))
 
 
@@ -81,6 +92,7 @@ def set_back(tx: Transaction, now: int, by: int) -> None:
     """The clock was set back by so many ms and says `now`: nothing has to wait until it catches up."""
     for query in ("set_back_heads", "set_back_others", "set_back_pauses"):
         tx.change(query, (now, by))
+    ledger.set_back(tx, now, by)
     tx.forget_pauses()
 
 
@@ -114,6 +126,7 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
     most = limit * 4
     known = [tx.change(query, (seen_before, most)) for query in ("delete_seen", "delete_owned")]
     known.append(tx.change("delete_system", (before, most)))
+    known.append(ledger.prune(tx, min(before, seen_before), most))
     tx.rows("shrink")
     return limit if most in known else len(events)
 

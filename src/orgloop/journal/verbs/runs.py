@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -10,8 +11,9 @@ from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.happening import NotStarted
 from orgloop.core.json_text import dump_json, load_json
 from orgloop.journal.model import OpenRemote, OpenRun, RunEnd, RunStart
-from orgloop.journal.verbs import moves
+from orgloop.journal.verbs import ledger, moves
 from orgloop.journal.verbs.accept import accept
+from orgloop.journal.verbs.ledger import MOST_SPENT, Spent
 from orgloop.journal.verbs.settle import has_answered, settle
 from orgloop.journal.verbs.transaction import Transaction
 
@@ -110,8 +112,12 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         ),
     )
     _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
+    if began:
+        ledger.spend(tx, delivery, end.at, _spent(end, started_at))
+    else:
+        ledger.refund(tx, delivery, end.at)
     if queue_key is not None:
-        moves.promote(tx, queue_actor, queue_key)
+        moves.promote(tx, queue_actor, queue_key, end.at)
     if key is not None:
         _session_after(tx, end, actor, key, fresh=not began and not resumed)
     if end.move.pause_actor and end.pause_until is not None:
@@ -188,6 +194,8 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
             owner,
         ),
     )
+    if moves.gives_keys_back(move):
+        moves.free_keys_of(tx, delivery)
     if move.state in FINISHED:
         tx.finished(route, move.state)
     tx.add_step(
@@ -200,6 +208,18 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
         detail=move.detail,
         began=began,
         run_id=end.run_id,
+    )
+
+
+def _spent(end: RunEnd, started_at: int) -> Spent:
+    """What the run used, as far as it is known: of a run that was lost, not even how long it went on."""
+    lost = end.outcome == "unknown"
+    ended_at = end.at if end.ended_at is None else end.ended_at
+    knows_cost = not lost and end.cost_usd is not None and math.isfinite(end.cost_usd)
+    return Spent(
+        usd=round(min(end.cost_usd or 0.0, MOST_SPENT / 1e6) * 1e6) if knows_cost else None,
+        tokens=end.tokens,
+        run_time=None if lost else max(0, ended_at - started_at),
     )
 
 

@@ -32,8 +32,8 @@ from orgloop.core.happening import (
     Unavailable,
 )
 from orgloop.journal.model import Prepared, Settlement, Try
-from orgloop.journal.verbs import moves
-from orgloop.journal.verbs.accept import claim_keys
+from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.verbs.accept import claim_keys, free_keys, once_json
 from orgloop.journal.verbs.transaction import Joint, Transaction
 
 
@@ -102,7 +102,11 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
     """What comes with the end of a try: its key's next one, its step, its actor's pause."""
     move, tried, wake = settlement.move, settlement.tried, settlement.wake
     if wake.key is not None and move.state is not State.STARTED:
-        moves.promote(tx, wake.actor, wake.key)
+        moves.promote(tx, wake.actor, wake.key, settlement.at)
+    if wake.charged and move.state is not State.STARTED:
+        ledger.refund(tx, wake.seq, settlement.at)
+    if moves.gives_keys_back(move):
+        moves.free_keys_of(tx, wake.seq)
     if move.state in FINISHED:
         tx.finished(wake.route, move.state)
     tx.add_step(
@@ -148,9 +152,18 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
         if row is None or row.state is not State.PREPARING:
             continue
         happening = result.happening
-        owner = claim_keys(tx, row.route, row.id, row.accepted_at, result.once)
+        # It may have been prepared before, with other keys, or was let pass and is not now.
+        free_keys(tx, row.route, row.id, row.once)
+        passes = isinstance(happening, Ready)
+        owner = claim_keys(tx, row.route, row.id, row.accepted_at, result.once, passes=passes)
         if owner:
             happening = Drop(reason=DropReason.DUPLICATE, detail=f"{owner} came first")
         move = core.move(row.facts, happening, core.DeliveryPolicy(), now, 0.0)
-        to = moves.changed(row, key=result.key, document=result.document, steps=result.steps)
+        to = moves.changed(
+            row,
+            key=result.key,
+            document=result.document,
+            steps=result.steps,
+            once=once_json(result.once),
+        )
         moves.write(tx, row, happening, move, now, to=to)

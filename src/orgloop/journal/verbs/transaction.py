@@ -82,7 +82,7 @@ class Transaction:
         self.project = tx.project
         self._events: list[tuple[Any, ...]] = []
         self._deliveries: list[tuple[Any, ...]] = []
-        self._queues: set[tuple[str, str]] = set()
+        self._queues: set[tuple[str, str, int]] = set()
         self._steps: list[tuple[Any, ...]] = []
         self._sources: dict[str, list[Any]] = {}
         self._routes: dict[str, dict[str, Any]] = {}
@@ -96,7 +96,7 @@ class Transaction:
         """A row of `insert_delivery`, likewise. `queue` is the actor and key whose queue it joins."""
         self._deliveries.append(row)
         if queue is not None:
-            self._queues.add(queue)
+            self._queues.add((*queue, 0))
 
     def add_step(
         self,

@@ -14,11 +14,12 @@ from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.status import stuck
 from orgloop.operations.status.dismissed import undismissed
 from orgloop.operations.status.item import Item, start_command
+from orgloop.operations.waits import text
 from orgloop.operations.words import age, ago, counted, one_line, short_moment
 
 if TYPE_CHECKING:
-    from orgloop.journal.model import DaemonRow, RunRow
-    from orgloop.operations.status.status import Status
+    from orgloop.journal.model import DaemonRow, RunRow, WaitRow
+    from orgloop.operations.status.status import Actor, Status
 
 PAUSED: Final = 20 * SECOND
 """How long an actor may be unreachable until that is urgent: longer than a target takes to start again."""
@@ -40,6 +41,7 @@ def attention(seen: Status) -> list[Item]:
         *_journal(seen),
         *_sources(seen),
         *_actors(seen),
+        *_delayed(seen),
         *_decisions(seen),
         *stuck.runs(seen),
         *stuck.waiting(seen),
@@ -127,6 +129,28 @@ def _refusals(seen: Status) -> Iterator[Item]:
             since=refused.at,
             count=refused.times,
             last=refused.at,
+        )
+
+
+def _delayed(seen: Status) -> Iterator[Item]:
+    """Limits over time that work waits for: it goes on by itself, and later than somebody may expect."""
+    from orgloop.core.admission import NEVER
+
+    delayed: dict[WaitRow, list[Actor]] = {}
+    for actor in seen.actors:
+        for wait in actor.waits:
+            if actor.waiting and wait.waiting.until != NEVER:
+                delayed.setdefault(wait, []).append(actor)
+    for wait, actors in delayed.items():
+        count = sum(actor.waiting for actor in actors)
+        many = counted(count, "delivery waits", "deliveries wait")
+        yield Item(
+            kind="delayed",
+            name=str(wait.waiting.scope),
+            text=f"{many}. {text(wait, lambda at: short_moment(at, seen.now))}",
+            command="orgloop deliveries --state pending",
+            since=wait.since,
+            count=count,
         )
 
 

@@ -44,7 +44,6 @@ class Live:
     next_polls: Mapping[str, int] = field(default_factory=dict)
     later: Mapping[str, Later] = field(default_factory=dict)
     refused: Mapping[str, Occurrences] = field(default_factory=dict)
-    waits: Mapping[str, str] = field(default_factory=dict)
     loggers: Sequence[LoggerState] = ()
     not_open: Mapping[str, str] = field(default_factory=dict)
     troubles: Mapping[str, Occurrences] = field(default_factory=dict)
@@ -62,7 +61,6 @@ def live_of(runtime: Runtime, journal_fault: str) -> Live:
             id: Occurrences(times=one.times, at=one.at, why=one.reason)
             for id, one in runtime.tally.refusals.items()
         },
-        waits=dict(runtime.dispatcher.waits),
         loggers=[
             LoggerState(name=one.spec.name, failures=one.failures, error=one.last_error)
             for one in runtime.observer.threads
@@ -93,7 +91,6 @@ def live_of_document(said: Mapping[str, Any]) -> Live:
             for one in sources
             if (at := _moment(one.get("last_refused"))) is not None
         },
-        waits=said.get("waits", {}),
         loggers=[
             LoggerState(name=one["name"], failures=one["failures"], error=str(one["error"]))
             for one in said.get("loggers", ())

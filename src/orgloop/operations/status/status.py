@@ -13,6 +13,7 @@ from orgloop.core.units import DAY
 from orgloop.operations.health import Health, SourceHealth, source_health
 from orgloop.operations.status.dismissed import dismissed
 from orgloop.operations.status.live import Later, Live
+from orgloop.operations.waits import text, waits_of
 from orgloop.operations.words import one_line, short_moment
 from orgloop.project.home import DaemonInfo, Home, holder_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         PauseRow,
         RunRow,
         SourceRow,
+        WaitRow,
     )
     from orgloop.journal.protocols import Reader
     from orgloop.operations.topology import Topology
@@ -59,8 +61,8 @@ class Source:
 class Actor:
     """An actor of what was applied, with how much of its work is in which state.
 
-    `at_work` is how many of its runs go on, where no daemon takes note of their ends; else None. `reasons`
-    are all that keeps its work waiting.
+    `at_work` is how many of its runs go on, where no daemon takes note of their ends; else None. `waits`
+    are the full scopes that its oldest waiting work waits for, `reasons` all that keeps its work waiting.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Actor:
     counts: Mapping[str, int]
     pause: PauseRow | None
     at_work: int | None = None
+    waits: Sequence[WaitRow] = ()
     reasons: Sequence[str] = ()
 
     @property
@@ -270,6 +273,7 @@ def _actors(
     now: int,
 ) -> list[Actor]:
     pauses = {row.actor: row for row in reader.pauses()}
+    full = reader.waits()
     found = []
     for id, connector in (graph.actors if graph is not None else {}).items():
         actor = Actor(
@@ -278,6 +282,7 @@ def _actors(
             counts=_counts([row for row in backlog if row.actor == id]),
             pause=pauses.get(id),
             at_work=at_work.get(id, 0) if at_work is not None else None,
+            waits=_waits(reader, id, full),
         )
         found.append(replace(actor, reasons=list(_reasons(actor, live, now, served=at_work is None))))
     return found
@@ -296,8 +301,18 @@ def _reasons(actor: Actor, live: Live | None, now: int, *, served: bool) -> Iter
     if actor.pause is not None:
         since = short_moment(actor.pause.since, now)
         yield f"paused since {since}: {one_line(actor.pause.reason)}"
-    elif live is not None and live.waits.get(actor.id):
-        yield one_line(live.waits[actor.id])
+    for wait in actor.waits:
+        yield one_line(text(wait, lambda at: short_moment(at, now)))
+
+
+def _waits(reader: Reader, actor: str, full: Sequence[WaitRow]) -> Sequence[WaitRow]:
+    from orgloop.core.delivery import State
+    from orgloop.journal.model import START, Query
+
+    if not full:
+        return ()
+    oldest = reader.deliveries(Query(actor=actor, states=(State.PENDING,), after=START, limit=1))
+    return [wait for row in oldest for wait in waits_of(row, full)]
 
 
 def _routes(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[Route]:

@@ -102,7 +102,7 @@ def _waits(row: BacklogRow, actor: Actor | None, seen: Status) -> str:
             return f"{which}: being woken for {age(row.since, seen.now)}"
         case "preparing" if seen.now - row.since >= WAKING:
             return f"{which}: its transforms have taken {age(row.since, seen.now)}"
-        case "pending" if row.due is not None and (actor is None or actor.pause is None):
+        case "pending" if row.due is not None and (actor is None or not (actor.pause or actor.waits)):
             busy = bool(seen.open_runs)
             if seen.now - row.due < (BUSY if busy else OVERDUE):
                 return ""

@@ -12,7 +12,8 @@ from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimedWake, ClaimWant
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
-from orgloop.runtime.dispatch.guards import admission
+from orgloop.runtime.dispatch.guards import admission, reserves
+from orgloop.runtime.dispatch.work_trees import WorkTrees
 from orgloop.runtime.wiring import ActorPart, Wiring
 
 log = logging.getLogger(__name__)
@@ -55,17 +56,15 @@ class Dispatcher:
         self._ready: set[str] = set(wiring.actors)
         self._due: int | None = None
         self._ahead: int | None = None
-        self.waits: dict[str, str] = {}
-        """By actor, why its next wake could not go at the last look: what people want to know first."""
         self._changed = asyncio.Event()
         self._changed.set()
+        self._trees = WorkTrees(clock, self.wake_all)
         self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
         self._slots: dict[str, set[tuple[str, int]]] = {}
 
     def use(self, wiring: Wiring) -> None:
         """Dispatch for this wiring from now on."""
         self._wiring = wiring
-        self.waits = {actor: why for actor, why in self.waits.items() if actor in wiring.actors}
         self.wake_all()
 
     def wake(self, actor: str) -> None:
@@ -118,6 +117,7 @@ class Dispatcher:
         What cannot be settled then, since the journal or a plugin does not let go, is left to the next
         start to recover.
         """
+        await self._trees.close()
         left = {task for tasks in self._in_flight.values() for task in tasks}
         for patience in (grace, HAND_BACK, GIVE_UP):
             if not left:
@@ -160,14 +160,17 @@ class Dispatcher:
         for actor in list(self._ready):
             part = self._wiring.actors.get(actor)
             slots = self._free_slots(part) if part is not None and self._is_open(part) else 0
-            if part is not None and slots > 0:
-                supervised = part.supervised
+            directory = part.supervised.directory if part is not None and part.supervised else None
+            tree = self._trees.root(directory) if directory is not None else None
+            # While a tree is looked for, its actor is left out: it is ready again once it is found.
+            if part is not None and slots > 0 and (tree is not None or directory is None):
                 wants.append(
                     ClaimWant(
                         actor=actor,
                         slots=slots,
                         admit=admission(self._wiring, part, self._clock),
-                        directory=supervised.directory if supervised else None,
+                        reserve=reserves(part),
+                        tree=tree,
                     )
                 )
             self._ready.discard(actor)
@@ -179,9 +182,6 @@ class Dispatcher:
 
     async def _claim(self, wants: list[ClaimWant]) -> None:
         claims = await self._journal.claim(wants, self._clock.now())
-        for want in wants:
-            self.waits.pop(want.actor, None)
-        self.waits.update(claims.waiting)
         for wake in claims.wakes:
             self._launch(wake)
         if claims.held:

@@ -1,36 +1,62 @@
-"""The limits of one actor, as the rule that the journal asks at each claim."""
+"""The limits of one actor: what it reserves for a run, and the rule that the journal asks at each claim."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from orgloop.core.admission import RunLimits, Usage, Verdict, Want, admit
-from orgloop.plugin import Clock
+from orgloop.core.admission import Ledger, Level, Limit, Limits, Unit, Verdict, Want, Window, admit
+from orgloop.plugin import Clock, Priced
 from orgloop.runtime.wiring import ActorPart, Wiring
 
-NO_LIMIT: Final = sys.maxsize
+_MICROS: Final = 1_000_000
 
 
-def admission(wiring: Wiring, part: ActorPart, clock: Clock) -> Callable[[Want, Usage], Verdict] | None:
+def admission(wiring: Wiring, part: ActorPart, clock: Clock) -> Callable[[Want, Ledger], Verdict] | None:
     """The guard for an actor that has runs or wakes an agent elsewhere; None for one that only hands over."""
-    has_runs = part.has_runs
-    if not has_runs and not part.spec.kind.wakes_agent:
+    if not part.has_runs and not part.spec.kind.wakes_agent:
         return None
-    defaults = wiring.organization.defaults
 
-    def decide(want: Want, usage: Usage) -> Verdict:
-        route = wiring.routes.get(want.route)
-        # What runs elsewhere takes no slot here; it can loop and go stale all the same.
-        limits = RunLimits(
-            home_runs=defaults.runs if has_runs else NO_LIMIT,
-            actor_runs=part.spec.max_runs if has_runs else None,
-            route_runs=route.spec.max_runs if has_runs and route else None,
-            max_hops=defaults.max_hops,
-            runs_per_hour=defaults.runs_per_hour if has_runs else None,
+    def decide(want: Want, ledger: Ledger) -> Verdict:
+        limits = Limits(
+            max_hops=wiring.organization.defaults.max_hops,
             max_age_ms=wiring.policy(want.route).max_age_ms,
+            # What runs elsewhere takes no slot here; it can loop and go stale all the same.
+            limits=_of_runs(wiring, part, want.route) if part.has_runs else (),
         )
-        return admit(want, usage, limits, clock.now())
+        return admit(want, ledger, limits, clock.now())
 
     return decide
+
+
+def reserves(part: ActorPart) -> Mapping[Unit, int] | None:
+    """What a run of this actor may use at the most, as far as that is known; None if it has no runs."""
+    if not part.has_runs:
+        return None
+    cap = part.actor.cap_usd if isinstance(part.actor, Priced) else None
+    return {} if cap is None else {Unit.USD: round(cap * _MICROS)}
+
+
+def _of_runs(wiring: Wiring, part: ActorPart, route: str) -> Sequence[Limit]:
+    defaults, found = wiring.organization.defaults, wiring.routes.get(route)
+    at_once = [
+        (Level.NODE, defaults.runs, "defaults.limits.runs"),
+        (Level.ACTOR, part.spec.max_runs, "limits.runs"),
+        (Level.ROUTE, found.spec.max_runs if found is not None else None, "then.limits.runs"),
+    ]
+    limits = [
+        Limit(level=level, unit=Unit.RUNS, window=Window.AT_ONCE, most=most, setting=setting)
+        for level, most, setting in at_once
+        if most is not None
+    ]
+    if defaults.runs_per_hour is not None:
+        limits.append(
+            Limit(
+                level=Level.ORGANIZATION,
+                unit=Unit.RUNS,
+                window=Window.HOUR,
+                most=defaults.runs_per_hour,
+                setting="defaults.budget.runs_per_hour",
+            )
+        )
+    return limits

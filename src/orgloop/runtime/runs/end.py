@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import random
+from collections.abc import Mapping
 
 from orgloop.core import ending as endings
 from orgloop.core.delivery import move as moved
@@ -83,6 +84,7 @@ class Ender:
             completion=draft.payload,
             exit_status=exit.status,
             cost_usd=result.cost_usd,
+            tokens=_tokens(result),
             session_id=result.session_id,
             ended_at=ended_at,
             follow_up=self._intake.follow_up(live.actor_id, draft, live.event),
@@ -138,6 +140,13 @@ def _detail(result: Completion, lasted_ms: int) -> str:
         return result.text.strip() or result.reason
     why = endings.why(result.reason, lasted_ms)
     return ": ".join(filter(None, (why, *endings.lines_of(result.text)[-1:])))
+
+
+def _tokens(result: Completion) -> int | None:
+    """How many tokens of all kinds the agent says that it used."""
+    counts = result.tokens.values() if isinstance(result.tokens, Mapping) else ()
+    known = [count for count in counts if type(count) is int]
+    return sum(known) if known else None
 
 
 def _storable(result: Completion) -> Completion:

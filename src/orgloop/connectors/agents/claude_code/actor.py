@@ -45,6 +45,10 @@ class ClaudeCodeActor:
         """Nothing to give back."""
 
     @property
+    def cap_usd(self) -> float | None:
+        return self._settings.max_budget_usd
+
+    @property
     def directory(self) -> str | None:
         return self._settings.directory
 

@@ -25,8 +25,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- One delivery. One that joins a key's queue is not its head: see `promote`.
 INSERT INTO deliveries
     (seq, id, project, event_seq, route, actor, runs, state, reason, detail, key, head, pos,
-     due, accepted_at, changed_at, age_from, document, steps)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+     due, accepted_at, changed_at, age_from, document, steps, once)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: owner
 -- Who owns a key of a route, and since when.
@@ -36,6 +36,10 @@ SELECT delivery, at FROM owned WHERE route = ? AND key = ?;
 -- A delivery takes a key over.
 INSERT INTO owned (route, key, at, until, delivery) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (route, key) DO UPDATE SET at = excluded.at, until = excluded.until, delivery = excluded.delivery;
+
+-- name: disown
+-- A key that a delivery owns is free.
+DELETE FROM owned WHERE route = ? AND key = ? AND delivery = ?;
 
 -- name: count_events
 -- What arrived from a source in this transaction.

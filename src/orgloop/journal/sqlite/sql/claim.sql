@@ -20,19 +20,21 @@ LEFT JOIN sessions s ON s.actor = d.actor AND s.key = d.key
 WHERE d.seq = ?;
 
 -- name: candidates
--- Heads that are due, oldest first, but for those of some routes, with what a guard asks about.
-SELECT d.seq, d.route, e.hops, d.age_from, d.waived
+-- Heads that are due, oldest first, but for those in a full route, key or trace, with what a guard asks about.
+SELECT d.seq, d.route, e.hops, d.age_from, d.waived, d.key, e.trace_id
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
-WHERE d.actor = ? AND d.state = 'pending' AND d.head = 1 AND d.due <= ?
-  AND d.route NOT IN (SELECT value FROM json_each(?))
-ORDER BY d.due, d.pos LIMIT ?;
+WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2
+  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'route' AND name = d.route)
+  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'key' AND name = d.key AND actor = d.actor)
+  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'trace' AND name = e.trace_id)
+ORDER BY d.due, d.pos LIMIT ?3;
 
 -- name: take
 -- Claims. The token fences off whoever held it before.
 UPDATE deliveries SET
-    state = 'running', token = token + 1, due = ?2, changed_at = ?2, directory = ?3, reason = '', detail = '',
-    worker = ?4, leased_until = ?5
+    state = 'running', token = token + 1, due = ?2, changed_at = ?2, reason = '', detail = '',
+    worker = ?3, leased_until = ?4
 WHERE seq IN (SELECT value FROM json_each(?1));
 
 -- name: later
@@ -41,21 +43,12 @@ SELECT due FROM deliveries
 WHERE actor = ? AND state = 'pending' AND head = 1 AND due > ?
 ORDER BY due LIMIT 1;
 
--- name: busy
--- Wakes that lead to runs, and runs, that go on now.
-SELECT actor, route, directory, state FROM deliveries INDEXED BY deliveries_busy
-WHERE state IN ('running', 'started') AND runs = 1;
-
 -- name: knocking
 -- Whether a wake of this actor is on its way that began since its pause was over, and has not ended it.
 SELECT EXISTS (
     SELECT 1 FROM deliveries d LEFT JOIN runs r ON r.id = d.run_id
     WHERE d.actor = ?1 AND d.state IN ('running', 'started')
       AND iif(d.state = 'running', d.due, r.started_at) >= ?2);
-
--- name: runs_since
--- Runs that began after a time, and not later than now: the clock may have been set back since.
-SELECT count(*) FROM runs WHERE started_at > ? AND started_at <= ? AND reason <> 'not_started';
 
 -- name: to_prepare
 -- What of one route waits for its transforms, in acceptance order.

@@ -3,13 +3,13 @@
 -- name: find
 -- What a move needs to know, by id.
 SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, age_from,
-       attempts, failures, crashes, waived, document, steps
+       attempts, failures, crashes, waived, document, steps, once
 FROM deliveries WHERE id = ?;
 
 -- name: load
 -- The same, by seq.
 SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, age_from,
-       attempts, failures, crashes, waived, document, steps
+       attempts, failures, crashes, waived, document, steps, once
 FROM deliveries WHERE seq = ?;
 
 -- name: write
@@ -17,16 +17,16 @@ FROM deliveries WHERE seq = ?;
 UPDATE deliveries SET
     state = ?2, reason = ?3, detail = ?4, due = ?5, changed_at = ?6, age_from = ?7,
     attempts = ?8, failures = ?9, crashes = ?10, waived = ?11,
-    key = ?12, pos = ?13, document = ?14, steps = ?15, head = ?16
+    key = ?12, pos = ?13, document = ?14, steps = ?15, head = ?16, once = ?17
 WHERE seq = ?1;
 
 -- name: repoint
 -- Another actor, outside its queue. When it was held stays as it is.
-UPDATE deliveries SET actor = ?2, runs = ?3, head = ?4 WHERE seq = ?1;
+UPDATE deliveries SET actor = ?2, runs = ?3, head = ?4, age_from = ?5 WHERE seq = ?1;
 
 -- name: promote
--- The first of a key's queue becomes its head, if there is none.
-UPDATE deliveries SET head = 1
+-- The first of a key's queue becomes its head, if there is none, and is due from then on.
+UPDATE deliveries SET head = 1, due = max(due, ?3)
 WHERE seq = (
         SELECT seq FROM deliveries
         WHERE actor = ?1 AND key = ?2 AND state IN ('preparing', 'pending', 'running', 'started')
@@ -57,6 +57,10 @@ UPDATE deliveries SET
     attempts = ?8, failures = ?9, crashes = ?10, run_id = ?11, head = (?2 = 'pending' AND key IS NULL)
 WHERE seq = ?1;
 
+-- name: once_of
+-- The keys that a delivery owns, or would own.
+SELECT id, route, once FROM deliveries WHERE seq = ? AND once IS NOT NULL;
+
 -- name: insert_step
 -- One thing that happened to a delivery.
 INSERT INTO steps
@@ -75,17 +79,6 @@ SELECT actor, since, until, tries, reason FROM pauses;
 -- Leave an actor alone for a while.
 INSERT INTO pauses (actor, since, until, tries, reason) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (actor) DO UPDATE SET until = ?3, tries = ?4, reason = ?5;
-
--- name: rejuvenate_heads
--- Age does not run during an actor's pause: for those that may be claimed.
-UPDATE deliveries INDEXED BY deliveries_claim SET age_from = age_from + ?3 - max(age_from, ?2)
-WHERE actor = ?1 AND state = 'pending' AND head = 1 AND runs = 1 AND age_from < ?3;
-
--- name: rejuvenate_others
--- The same for those behind them.
-UPDATE deliveries INDEXED BY deliveries_key SET age_from = age_from + ?3 - max(age_from, ?2)
-WHERE actor = ?1 AND key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
-  AND state = 'pending' AND head = 0 AND runs = 1 AND age_from < ?3;
 
 -- name: resume
 -- Somebody answered.

@@ -56,7 +56,7 @@ UPDATE pauses SET since = since - ?2, until = until - ?2 WHERE until > ?1;
 
 -- name: promote_all
 -- Every key that lost its head gets its next one.
-UPDATE deliveries SET head = 1
+UPDATE deliveries SET head = 1, due = max(due, ?1)
 WHERE seq IN (
     SELECT (SELECT f.seq FROM deliveries f
             WHERE f.actor = k.actor AND f.key = k.key

@@ -97,6 +97,18 @@ SELECT source, checkpoint, last_poll, last_success, last_event, errors, error, e
 -- Every actor that nobody answers for.
 SELECT actor, since, until, tries, reason FROM pauses ORDER BY actor;
 
+-- name: rival
+-- Who owns a key of a delivery's by now, so that it would be a duplicate if it went on.
+SELECT o.delivery FROM deliveries d, json_each(d.once) k
+JOIN owned o ON o.route = d.route AND o.key = k.value ->> 0
+WHERE d.id = ? AND o.delivery <> d.id AND abs(d.accepted_at - o.at) < k.value ->> 1
+LIMIT 1;
+
+-- name: waits
+-- Every scope that is full, the widest first.
+SELECT level, name, actor, unit, window, most, setting, since, until FROM waits_for
+ORDER BY level IN ('route', 'key', 'trace'), since, level, name LIMIT ?;
+
 -- name: applied
 -- What was applied last.
 SELECT at, project, root, snapshot FROM applied ORDER BY seq DESC LIMIT 1;

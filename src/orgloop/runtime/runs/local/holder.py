@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,12 +16,12 @@ from orgloop.core.happening import Outcome
 from orgloop.core.ids import RUN
 from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import OpenRun, RunStart
-from orgloop.plugin import Clock, Completion, Rejected, RunSpec, Supervised, Unavailable, Wake
+from orgloop.plugin import Clock, Completion, Rejected, RunSpec, Supervised, Throttled, Unavailable, Wake
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.commit import commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import Finish
-from orgloop.runtime.runs.local import git, local_runner, run_directory
+from orgloop.runtime.runs.local import git, local_runner, run_directory, work_tree
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
 from orgloop.runtime.runs.notes import WORKS, Notes
@@ -28,6 +29,9 @@ from orgloop.runtime.support.documents import load
 from orgloop.runtime.wiring import Wiring
 
 log = logging.getLogger(__name__)
+
+TREE_BUSY_MS: Final = 5_000
+"""How long a wake waits for a work tree that a run of another home is in, before it is tried again."""
 
 LOOK: Final = 0.5
 """Seconds between two looks at a run's output."""
@@ -63,6 +67,27 @@ class LocalRuns:
             # This is a task of its own, from which it would go through to the loop.
             raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
         try:
+            lock = await asyncio.to_thread(work_tree.hold, spec.cwd)
+        except work_tree.TreeBusy as exc:
+            return Throttled(until=self._engine.clock.now() + TREE_BUSY_MS, reason=str(exc))
+        try:
+            return await self._begin(start, actor, wake, spec, wiring, on_live, lock)
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    async def _begin(
+        self,
+        start: Start,
+        actor: Supervised,
+        wake: Wake,
+        spec: RunSpec,
+        wiring: Wiring,
+        on_live: Callable[[LocalRun], None],
+        lock: int | None,
+    ) -> Outcome | None:
+        directory = Path(wake.directory or "")
+        try:
             environment = child_environment(
                 wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}
             )
@@ -84,9 +109,9 @@ class LocalRuns:
             run_directory.remove(directory)
             return None
         try:
-            live.process = local_runner.spawn(directory)
+            live.process = local_runner.spawn(directory, lock)
         except OSError as exc:
-            log.exception("the runner of %s cannot be started", run_id)
+            log.exception("the runner of %s cannot be started", wake.run_id)
             live.no_runner = exc.strerror or str(exc)
         on_live(live)
         self._engine.on_settled(start.claimed, committed.settlement)

@@ -47,14 +47,14 @@ class Ending:
     record: run_directory.ExitRecord | None = None
 
 
-def spawn(directory: Path) -> subprocess.Popen[bytes]:
-    """Start the runner in a session of its own. Raises OSError.
+def spawn(directory: Path, lock: int | None = None) -> subprocess.Popen[bytes]:
+    """Start the runner in a session of its own. It holds `lock` as long as it lives. Raises OSError.
 
     If an agent started this daemon, the runner must not pass for a part of that agent's run.
     """
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(_program()), str(directory)],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if lock is None else lock,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={name: value for name, value in os.environ.items() if name != "ORGLOOP_RUN_ID"},
