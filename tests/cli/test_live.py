@@ -234,6 +234,9 @@ def test_emit_takes_a_whole_event_once(acme: Organization) -> None:
         "payload": {"n": 1},
     }
     assert "evt_00000000000000aa is accepted" in acme.command("emit", "-", stdin=json.dumps(event)).stdout
+    shown = acme.command("inspect", "evt_00000000000000aa", "--json").stdout
+    replayed = json.loads(acme.command("emit", "-", "--json", stdin=shown).stdout)
+    assert (replayed["duplicate"], replayed["event_id"] == "evt_00000000000000aa") == (False, False)
     again = acme.command("emit", "-", stdin=json.dumps(event)).stdout
     assert "evt_00000000000000aa was there already" in again
 
@@ -244,7 +247,7 @@ def test_emit_takes_a_whole_event_once(acme: Organization) -> None:
         (["--source", "nobody"], "", "`source` is 'nobody'"),
         ([], "", "an event needs a source"),
         (["-"], "{", "standard input is not JSON"),
-        (["-"], '{"type": "x"}', "`source` must be a non-empty string"),
+        (["-"], '{"type": "x"}', "its `source` is missing"),
         (["--source", "hook", "--payload", "{"], "", "--payload is not JSON"),
         (["/nowhere.json"], "", "cannot be read"),
     ],

@@ -6,24 +6,21 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from orgloop.config.model import Organization
 from orgloop.core.event import Event, event_names
+from orgloop.core.event_document import Parsed, parse_event
 from orgloop.core.fields import MISSING
 from orgloop.core.happening import Drop, Hold, Ready
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.match import explain
 from orgloop.core.record import timestamp
-from orgloop.errors import Refused
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
 from orgloop.runtime.intake.prepare import Preparation, prepare_later
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.wiring import Route, Wiring, build
-
-FILLED: Final = ("id", "timestamp", "trace_id")
-"""What an event document may leave out, and gets when it comes in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,52 +115,15 @@ class Trial:
         }
 
 
-def event_of(document: Any, organization: Organization, clock: Clock) -> tuple[Event, list[str]]:
-    """The event that a document means, and the keys that it was given. Raises Refused."""
-    if not isinstance(document, dict):
-        raise _refused("it is not a JSON object")
-    provenance, kind = document.get("provenance", {}), document.get("type", "resource.changed")
-    if not isinstance(kind, str) or not kind:
-        raise _refused("its `type` is not text")
-    if not isinstance(provenance, dict):
-        raise _refused("its `provenance` is not an object")
-    for name in (*FILLED, "source"):
-        if document.get(name) is not None and not isinstance(document[name], str):
-            raise _refused(f"its `{name}` is not text")
-    if not document.get("source"):
-        known = ", ".join(organization.sources)
-        raise _refused(
-            "it has no `source`",
-            f"say which one it comes from; there are: {known}\n"
-            "if it is what a sender posts to one of them: orgloop test FILE --source ID",
-        )
-    parents, hops = document.get("parents") or [], document.get("hops") or 0
-    if not isinstance(parents, list) or not isinstance(hops, int):
-        raise _refused("its `parents` are not a list, or its `hops` not a number")
+def event_of(document: Any, organization: Organization, clock: Clock) -> Parsed:
+    """The event that a document means to this project, as `emit` would take it. Raises Refused.
+
+    An event from elsewhere is one, too: it wakes nobody.
+    """
     now = clock.now()
     ids = IdSequence(random.getrandbits(20))
-    given = {"id": ids.next(EVENT, now), "timestamp": timestamp(now), "trace_id": ids.next(TRACE, now)}
-    filled = [name for name in FILLED if not document.get(name)]
-    envelope = {name: given[name] if name in filled else document[name] for name in FILLED}
-    event = Event(
-        id=envelope["id"],
-        timestamp=envelope["timestamp"],
-        trace_id=envelope["trace_id"],
-        source=document["source"],
-        type=kind,
-        provenance=provenance,
-        payload=document.get("payload", {}),
-        parents=tuple(map(str, parents)),
-        hops=hops,
-    )
-    return event, filled
-
-
-def _refused(what: str, hint: str = "") -> Refused:
-    return Refused(
-        f"this is no event: {what}",
-        hint=hint or "`orgloop test --generate webhook` shows what one looks like",
-    )
+    defaults = {"id": ids.next(EVENT, now), "timestamp": timestamp(now), "trace_id": ids.next(TRACE, now)}
+    return parse_event(document, defaults, {*organization.sources, *organization.actors}, strict=False)
 
 
 async def try_event(

@@ -71,7 +71,7 @@ def module_status(desk: Desk, facts: Facts) -> dict[str, Any]:
 
 async def look(desk: Desk) -> tuple[Status, Sequence[Item]]:
     """How everything is, as `orgloop status` has it, and what needs a person."""
-    runtime, fault = desk.runtime, await desk.runtime.journal_fault()
+    runtime, fault = desk.runtime, await desk.runtime.journal_fault(glance=True)
     live, life = live_of(runtime, fault), runtime.life()
     daemon = DaemonInfo(
         pid=desk.pid,

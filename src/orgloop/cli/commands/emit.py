@@ -88,7 +88,9 @@ def _from_file(file: str) -> Any:
         raise Refused(
             f"{file} cannot be read: {exc.strerror or exc}", hint="name a file, or - for standard input"
         ) from exc
-    return _parsed(content, "standard input" if file == "-" else file)
+    from orgloop.operations.event_file import load_event
+
+    return load_event(content, "standard input" if file == "-" else file)
 
 
 def _from_options(source: str | None, kind: str, event: str | None, payload: str | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.screen.grid import print_block
+from orgloop.core.event_document import EVENT_ID
 from orgloop.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ _RESULTS: Final = {
 }
 _LONG: Final = 60
 _HEADER_HELP: Final = "A header of that request. Repeatable."
-
-
-_EVENT: Final = re.compile(r"evt_[0-9a-f]{16}")
 
 
 @new_command(
@@ -106,8 +103,10 @@ def _try(
     clock = SystemClock()
     trials = []
     for document in documents:
-        event, filled = event_of(document, organization, clock)
-        trials.append(asyncio.run(try_event(organization, event, clock, filled=filled, only=route)))
+        parsed = event_of(document, organization, clock)
+        trials.append(
+            asyncio.run(try_event(organization, parsed.event, clock, filled=parsed.filled, only=route))
+        )
     if app.out.json:
         told = [one.as_json() for one in trials]
         app.out.data(told[0] if len(told) == 1 else told)
@@ -135,23 +134,15 @@ def _example(app: App, name: str) -> dict[str, Any]:
 
 def _document(app: App, file: str | None) -> Any:
     """The event that a file, standard input or the journal has."""
-    if file is not None and _EVENT.fullmatch(file) and not Path(file).exists():
+    if file is not None and EVENT_ID.fullmatch(file) and not Path(file).exists():
         with app.journal() as reader:
             row = reader.event(file)
         if row is None:
             raise NotFound(f"there is no event {file}", hint="`orgloop events` lists what there is")
         return row.document
-    from orgloop.core.json_text import NotJson, load_json
+    from orgloop.operations.event_file import load_event
 
-    content = _read(file)
-    try:
-        return load_json(content)
-    except NotJson as exc:
-        where = "standard input" if file in (None, "-") else file
-        raise Refused(
-            f"{where} is not JSON: {exc}",
-            hint="`orgloop test --generate webhook` shows what an event looks like",
-        ) from exc
+    return load_event(_read(file), "standard input" if file in (None, "-") else str(file))
 
 
 def _read(file: str | None) -> bytes:
@@ -184,6 +175,8 @@ def _show(app: App, trial: Trial, *, prompt: bool) -> None:
     out, event = app.out, trial.event
     names = ", ".join(trial.names)
     out.fold(f"{out.style(event.id, 'bold')} from {out.style(event.source, 'bold')}: {names}", 4)
+    if event.source not in {*app.organization.sources, *app.organization.actors}:
+        out.warn(f"{event.source} is neither a source nor an actor here: `orgloop emit` would refuse this")
     if trial.filled:
         out.line(out.style(f"filled in: {', '.join(trial.filled)}", "dim"))
     matched = [one for one in trial.routes if one.matched]

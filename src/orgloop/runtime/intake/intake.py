@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from orgloop.core.delivery import State
 from orgloop.core.event import Event
+from orgloop.core.event_document import parse_event
 from orgloop.core.happening import Drop, Hold, Ready
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.record import timestamp
@@ -115,29 +116,23 @@ class Intake:
         lineage = Lineage(trace_id=cause.trace_id, parents=(cause.id,), hops=cause.hops + 1)
         return self.acceptance(source, [draft], lineage=lineage)
 
-    def of_document(self, document: Mapping[str, Any], *, request: str | None = None) -> Acceptance:
+    def of_document(self, document: Mapping[str, Any], sources: Collection[str]) -> Acceptance:
         """An event that somebody hands in as a whole document; id, time and trace are kept if it has them.
 
-        The document must have `source` and `type` as text and `provenance` as a map.
+        Raises Refused for what is no event, or comes from none of `sources`.
         """
         now = self._clock.now()
-        event = Event(
-            id=document.get("id") or self._ids.next(EVENT, now),
-            timestamp=document.get("timestamp") or timestamp(now),
-            source=document["source"],
-            type=document["type"],
-            provenance=document["provenance"],
-            payload=document.get("payload", {}),
-            trace_id=document.get("trace_id") or self._ids.next(TRACE, now),
-            parents=tuple(document.get("parents") or ()),
-            hops=document.get("hops") or 0,
-        )
+        defaults = {
+            "id": self._ids.next(EVENT, now),
+            "timestamp": timestamp(now),
+            "trace_id": self._ids.next(TRACE, now),
+        }
+        event = parse_event(document, defaults, sources).event
         return Acceptance(
             source=event.source,
             at=now,
             # An id of its own makes it a fact: handed in twice, it is there once.
             events=[self._event(event, document.get("id") or None, now)],
-            request=request,
         )
 
     def _envelope(self, source: str, draft: Draft, now: int, lineage: Lineage | None) -> Event:

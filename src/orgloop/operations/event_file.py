@@ -1,0 +1,32 @@
+"""The event that a file holds, for whatever takes one: itself, or what `inspect --json` prints of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from orgloop.core.event_document import FILLED
+from orgloop.core.json_text import NotJson, load_json
+from orgloop.errors import Refused
+
+_OF_EVENT: Final = ("event_id", "accepted_at", "event")
+"""Keys that tell what `inspect EVENT --json` prints from an event."""
+
+
+def load_event(content: bytes, where: str) -> Any:
+    """The event's document. Raises Refused for what is no JSON; `where` says where it stands.
+
+    What `inspect` prints of an event that was accepted means a new one of the same content.
+    """
+    try:
+        document = load_json(content)
+    except NotJson as exc:
+        raise Refused(
+            f"{where} is not JSON: {exc}", hint="`orgloop test --generate webhook` prints a whole event"
+        ) from exc
+    if not isinstance(document, Mapping) or not all(key in document for key in _OF_EVENT):
+        return document
+    event = document["event"]
+    if not isinstance(event, Mapping):
+        return document
+    return {name: value for name, value in event.items() if name not in FILLED}
