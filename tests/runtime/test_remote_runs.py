@@ -181,6 +181,8 @@ async def test_what_may_have_begun_is_never_begun_twice(
             await it.pass_time(1)
         run = await ended(it)
         assert (run.outcome, run.reason, elsewhere.asked) == (outcome, reason, asked)
+        if reason == "in_doubt" and not crash:
+            assert run.text in ("no answer", "SystemExit: 3")
 
 
 def _copy(script: Any) -> Any:
@@ -219,6 +221,20 @@ async def test_a_deadline_that_passed_while_no_daemon_ran_lets_the_result_count(
     async with engine(tmp_path, REMOTE, Stage(elsewhere=second), on_disk=True, clock=clock) as it:
         run = await ended(it)
         assert (run.outcome, second.asked) == ("success", ["follow"])
+
+
+async def test_a_run_whose_actor_is_another_kind_by_now_waits_for_one_of_its_own(tmp_path: Path) -> None:
+    first, other, last = Elsewhere(begins=job), Stage(elsewhere=Elsewhere()), Elsewhere(follows=done)
+    async with engine(tmp_path, REMOTE, Stage(elsewhere=first), on_disk=True) as it:
+        await it.emit()
+        await until(lambda: first.asked == ["begin", "follow"], "the run")
+    async with engine(tmp_path, PROJECT.replace("CONNECTOR", "agent"), other, on_disk=True) as it:
+        await until(lambda: "far" in it.stage.opened, "the other actor")
+        await it.pass_time(60)
+        assert (it.states(), other.elsewhere.asked) == (["started"], [])
+    async with engine(tmp_path, REMOTE, Stage(elsewhere=last), on_disk=True) as it:
+        run = await ended(it)
+        assert (run.outcome, last.asked) == ("success", ["follow"])
 
 
 async def test_a_stop_of_the_daemon_leaves_the_run_and_the_next_one_follows_it(tmp_path: Path) -> None:

@@ -342,7 +342,7 @@ class Runtime:
         self.observer.poke()
 
     def _run_ended(self, route: str, actor: str, end: RunEnd) -> None:
-        self.tally.run_ended(actor, end.happening, end.outcome, end.cost_usd)
+        self.tally.run_ended(actor, end.happening, end.outcome or end.reason, end.cost_usd)
         self._moved(route, actor, end.move, end.pause_until)
         # A slot, a directory or a key may be free now, for any actor with runs.
         self.dispatcher.wake_all()

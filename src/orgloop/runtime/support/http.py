@@ -16,6 +16,9 @@ CONNECTIONS_PER_HOST: Final = 64
 CONNECT: Final = 0.8
 """Share of a request's time that it may wait for a connection: then it is known that nothing was sent."""
 
+CONNECT_MOST: Final = 30.0
+"""Seconds that one connection may take to come about, however long its request may wait for an answer."""
+
 _URL: Final = re.compile(r"https?://[^\s'\"<>)]+")
 
 
@@ -45,7 +48,9 @@ class HttpClient:
                 headers=headers,
                 data=body,
                 timeout=aiohttp.ClientTimeout(
-                    total=timeout, connect=timeout * CONNECT, sock_connect=timeout * CONNECT
+                    total=timeout,
+                    connect=timeout * CONNECT,
+                    sock_connect=min(timeout * CONNECT, CONNECT_MOST),
                 ),
                 allow_redirects=follow_redirects,
             ) as answer:
@@ -80,7 +85,8 @@ def _failed(exc: aiohttp.ClientError | TimeoutError | UnicodeError, shown: str, 
     """Why no answer came from `shown`, and whether the request may have left all the same."""
     match exc:
         case aiohttp.ConnectionTimeoutError():
-            reason = f"no connection to {shown} within {timeout * CONNECT:g} s"
+            within = min(timeout * CONNECT, CONNECT_MOST)
+            reason = f"no connection to {shown} within {within:g} s"
             return HttpFailed(reason, sent=False, timeout=True)
         case TimeoutError():
             return HttpFailed(f"no answer from {shown} within {timeout:g} s", sent=True, timeout=True)

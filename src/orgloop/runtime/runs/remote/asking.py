@@ -27,6 +27,7 @@ from orgloop.runtime.runs.remote.ends import NoEnd, checked, checked_ref, unknow
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.retry_write import until_written
+from orgloop.runtime.support.sanitize import text
 from orgloop.runtime.support.supervisor import STEADY, is_cancelled, said
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ async def called(call: Awaitable[T]) -> T:
     try:
         return await call
     except HttpFailed as exc:
-        raise Failed(said(exc), sent=exc.sent) from exc
+        raise Failed(text(exc.reason), sent=exc.sent) from exc
     except asyncio.CancelledError as exc:
         if is_cancelled():
             raise

@@ -50,6 +50,9 @@ STOP: Final = 30.0
 GRACE: Final = 10.0
 """Seconds after that in which the run's own end still counts; also what one call of `stop` may take."""
 
+LET_GO: Final = 2.0
+"""Seconds that a connector's calls may take to end once nobody needs them."""
+
 MOST_SENT: Final = 16 * 1024 * 1024
 """Bytes of one request."""
 
@@ -294,7 +297,7 @@ async def _ended(ways: Sequence[asyncio.Future[Any]]) -> None:
     """Cancel what is left, without waiting for what does not let go."""
     for way in ways:
         way.cancel()
-    await asyncio.wait(ways, timeout=GRACE)
+    await asyncio.wait(ways, timeout=LET_GO)
 
 
 def _sound(request: object) -> RemoteRequest:
