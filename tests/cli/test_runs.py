@@ -113,7 +113,8 @@ def test_a_failed_run_is_shown_with_the_last_lines_of_its_errors(
 def test_a_run_that_goes_on_is_shown_with_how_to_watch_and_to_end_it(
     working: str, home: Path, orgloop: Orgloop
 ) -> None:
-    write_output(home, working, json.dumps({"runner_pid": os.getpid(), "boot_id": None}), runner.CHILD)
+    child = {"pid": os.getpid(), "runner_pid": os.getpid(), "boot_id": None, "started_at": 0}
+    write_output(home, working, json.dumps(child), runner.CHILD)
     said = orgloop("runs", "show", working).out
     assert said.startswith(f"{working}  goes on for 1h")
     assert "says       two\n" in said
