@@ -6,11 +6,15 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Mapping
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -24,8 +28,9 @@ Opener = Callable[..., Transform]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Opener:
-    """Opens a step for a shell script with this body; `project` is where the project lies."""
+async def make(tmp_path: Path) -> AsyncIterator[Opener]:
+    """Opens a step for a shell script with this body, and closes it; `project` is where the project lies."""
+    steps: list[Transform] = []
 
     def open_script(
         body: str, *, head: str = "#!/bin/sh\n", project: Path = tmp_path, **config: Any
@@ -35,9 +40,12 @@ def make(tmp_path: Path) -> Opener:
         script = folder / "decide.sh"
         script.write_text(head + body)
         script.chmod(0o755)
-        return opened(transform, {"script": "./decide.sh", **config}, base=folder, project=project)
+        steps.append(opened(transform, {"script": "./decide.sh", **config}, base=folder, project=project))
+        return steps[-1]
 
-    return open_script
+    yield open_script
+    for step in steps:
+        await step.close()
 
 
 async def run(step: Transform, document: Mapping[str, Any] = EVENT, scope: Scope = SCOPE) -> Any:
@@ -163,28 +171,79 @@ async def test_a_cancelled_script_is_ended(make: Opener, tmp_path: Path) -> None
     assert gone(int(pid_file.read_text()))
 
 
+# Forks twice, begins a session of its own, forgets its environment and closes its output.
+ESCAPES = """\
+( env -i setsid sh -c 'echo $$ > PID.new; mv PID.new PID; exec sleep 300' >/dev/null 2>&1 </dev/null & ) &
+until [ -e PID ]; do sleep 0.01; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        ("echo {}", Change(document={})),
+        ("exit 1", Discard(reason="exit status 1")),
+        ("kill -9 $$", Failure(reason="killed by SIGKILL")),
+        ("sleep 300", Failure(reason="ended because it took longer than 3s")),
+    ],
+)
+async def test_nothing_that_a_script_started_outlives_it(
+    make: Opener, tmp_path: Path, then: str, expected: object
+) -> None:
+    pid_file = tmp_path / "pid"
+    step = make(ESCAPES.replace("PID", str(pid_file)) + then, timeout_ms=3_000)
+    assert await run(step) == expected
+    assert gone(int(pid_file.read_text()))
+    pid_file.unlink()
+    assert await run(step) == expected, "the next one is as well off"
+
+
+async def test_a_script_that_is_cancelled_leaves_nothing_either(make: Opener, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    task = asyncio.create_task(run(make(ESCAPES.replace("PID", str(pid_file)) + "sleep 300")))
+    await asyncio.to_thread(until, pid_file.exists, "the script runs")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert gone(int(pid_file.read_text()))
+
+
+def test_when_the_daemon_is_gone_its_scripts_go_too(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    script = tmp_path / "s.sh"
+    script.write_text("#!/bin/sh\n" + ESCAPES.replace("PID", str(pid_file)) + "sleep 300")
+    script.chmod(0o755)
+    task = {"program": str(script), "cwd": "/", "env": dict(os.environ)}
+    request = json.dumps({**task, "timeout_s": 60, "linger_s": 1, "max_output": 10}).encode() + b"\n"
+    keeper = subprocess.Popen([sys.executable, "-I", "-S", str(child.PROGRAM)], stdin=subprocess.PIPE)
+    assert keeper.stdin is not None
+    keeper.stdin.write(struct.pack(">I", len(request)) + request)
+    keeper.stdin.flush()
+    until(pid_file.exists, "the script runs")
+    keeper.stdin.close()
+    assert keeper.wait(30) == 0
+    assert gone(int(pid_file.read_text()))
+
+
+async def test_keepers_end_with_the_last_step(make: Opener) -> None:
+    def keepers() -> int:
+        return sum(str(child.PROGRAM) in one.cmdline() for one in psutil.Process().children())
+
+    one, other = make("echo {}"), make("echo {}")
+    await asyncio.gather(*(run(one) for _ in range(5)), run(other))
+    assert 1 <= keepers() <= child.IDLE
+    await one.close()
+    assert await run(other) == Change(document={})
+    await other.close()
+    assert keepers() == 0
+
+
 async def turn(times: int) -> None:
     """Lets the loop go on, but no further than that."""
     for _ in range(times):
         turned = asyncio.Event()
         asyncio.get_running_loop().call_soon(turned.set)
         await turned.wait()
-
-
-async def test_a_script_that_is_cancelled_as_it_starts_is_ended_with_all_that_it_started(
-    make: Opener, tmp_path: Path
-) -> None:
-    pid_file = tmp_path / "pid"
-    script = f"sleep 300 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait"
-    task = asyncio.create_task(run(make(script)))
-    await turn(1)
-    # The loop stands still meanwhile, so it does not know yet that the program runs.
-    until(pid_file.exists, "the script runs")
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(20):
-            await task
-    until(partial(gone, int(pid_file.read_text())), "what it started is gone")
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -1,22 +1,34 @@
-"""One run of a program: input in, output out, and nothing left behind."""
+"""One run of a program: input in, output out, and nothing left behind.
+
+Programs are run by keepers, small processes that find and end whatever a program has started; see
+`keeper_program.py`. Each runs one program at a time. There are as many as programs at once.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import json
 import os
-import signal
-from collections.abc import Mapping
+import struct
+import sys
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from orgloop.plugin import (
-    started,
-)
+from orgloop.plugin import started
 
+PROGRAM: Final = Path(__file__).with_name("keeper_program.py")
+
+IDLE: Final = 4
+"""Keepers that stay when they have nothing to do."""
+
+_FRAME: Final = struct.Struct(">I")
+_ENDING_S: Final = 10.0
 _LINGER_S: Final = 1.0
-_MAX_STDERR: Final = 4096
+"""For what it left in the background and still holds its output."""
 
 
 class TooMuch(Exception):
@@ -32,89 +44,127 @@ class Ended:
     said: str
 
 
-async def run(
-    program: Path, *, given: bytes, cwd: Path, env: Mapping[str, str], timeout_ms: int, max_output: int
-) -> Ended:
-    """Run `program`, without arguments and in a session of its own, with `given` on stdin.
+class Keepers:
+    """The keepers of one event loop, for as long as somebody uses them."""
 
-    Raises OSError if it cannot be started, TimeoutError, or TooMuch; when this returns, raises, or
-    is cancelled, the program has ended, and after an error all that it started in its session too.
-    """
-    start = asyncio.get_running_loop().subprocess_exec(
-        lambda: _Talk(max_output), str(program), cwd=cwd, env=env, start_new_session=True
-    )
-    transport, talk = await started(start, _end)
+    def __init__(self) -> None:
+        self.users: set[object] = set()
+        self._idle: list[asyncio.subprocess.Process] = []
+
+    @classmethod
+    def of_loop(cls) -> Keepers:
+        """Those of the running loop."""
+        return _keepers.setdefault(asyncio.get_running_loop(), cls())
+
+    async def leave(self, user: object) -> None:
+        """`user` runs nothing any more."""
+        self.users.discard(user)
+        while not self.users and self._idle:
+            await _end(self._idle.pop())
+
+    async def run(
+        self,
+        program: Path,
+        *,
+        given: bytes,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout_ms: int,
+        max_output: int,
+    ) -> Ended:
+        """Run `program`, without arguments and in a session of its own, with `given` on stdin.
+
+        Raises OSError if it cannot be started, TimeoutError, or TooMuch; when this returns, raises, or
+        is cancelled, the program has ended, and all that it started too.
+        """
+        task = {
+            "program": str(program),
+            "cwd": str(cwd),
+            "env": dict(env),
+            "timeout_s": timeout_ms / 1000,
+            "linger_s": _LINGER_S,
+            "max_output": max_output,
+        }
+        request = json.dumps(task).encode() + b"\n" + given
+        keeper = await self._keeper()
+        stays = False
+        try:
+            said, printed = await _exchange(keeper, request)
+            stays = True
+        finally:
+            if stays and self.users and len(self._idle) < IDLE:
+                self._idle.append(keeper)
+            else:
+                await _end(keeper)
+        return _ended(said, printed)
+
+    async def _keeper(self) -> asyncio.subprocess.Process:
+        while self._idle:
+            keeper = self._idle.pop()
+            if keeper.returncode is None:
+                return keeper
+            await _end(keeper)
+        start = asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-S",
+            str(PROGRAM),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={},
+            start_new_session=True,
+        )
+        return await started(start, _end)
+
+
+_keepers: Final[MutableMapping[asyncio.AbstractEventLoop, Keepers]] = WeakKeyDictionary()
+
+
+async def _exchange(keeper: asyncio.subprocess.Process, request: bytes) -> tuple[Mapping[str, Any], bytes]:
+    if keeper.stdin is None or keeper.stdout is None:
+        raise OSError("the keeper has no pipes")
     try:
-        # A program need not read: what it does not take is no error.
-        stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
-        stdin.write(given)
-        stdin.close()
-        async with asyncio.timeout(timeout_ms / 1000):
-            await talk.over.wait()
-        if not talk.too_much:
-            await _silence(transport, talk)
-        if talk.too_much:
+        keeper.stdin.write(_FRAME.pack(len(request)) + request)
+        await keeper.stdin.drain()
+        [size] = _FRAME.unpack(await keeper.stdout.readexactly(_FRAME.size))
+        head, _, printed = (await keeper.stdout.readexactly(size)).partition(b"\n")
+    except (asyncio.IncompleteReadError, ConnectionError) as exc:
+        raise OSError("the process that ran it was killed") from exc
+    return json.loads(head), printed
+
+
+def _ended(said: Mapping[str, Any], printed: bytes) -> Ended:
+    match said["problem"]:
+        case None:
+            lines = [line.strip() for line in str(said["said"]).splitlines() if line.strip()]
+            return Ended(status=said["status"], printed=printed, said=lines[-1] if lines else "")
+        case "timeout":
+            raise TimeoutError
+        case "too much":
             raise TooMuch
-    finally:
-        await _end((transport, talk))
-    return Ended(status=transport.get_returncode() or 0, printed=bytes(talk.printed), said=talk.said())
+        case [number, file]:
+            raise OSError(number, os.strerror(number), file)
+        case other:
+            raise OSError(f"the keeper said {other!r}")
 
 
-async def _end(program: tuple[asyncio.SubprocessTransport, _Talk]) -> None:
-    transport, talk = program
-    if transport.get_returncode() is None:
-        _kill_group(transport.get_pid())
-    await talk.exited.wait()
-    transport.close()
-
-
-async def _silence(transport: asyncio.SubprocessTransport, talk: _Talk) -> None:
-    """It has exited; read what it printed last."""
+async def _end(keeper: asyncio.subprocess.Process) -> None:
+    """By the end of its input, so that it ends what it runs; by force only if that does not help."""
+    if keeper.stdin is not None:
+        keeper.stdin.close()
     try:
-        async with asyncio.timeout(_LINGER_S):
-            await talk.silent.wait()
+        async with asyncio.timeout(_ENDING_S):
+            await _gone(keeper)
     except TimeoutError:
-        # Something that it started in the background still holds its output.
-        _kill_group(transport.get_pid())
+        with suppress(ProcessLookupError):
+            keeper.kill()
+        await _gone(keeper)
 
 
-class _Talk(asyncio.SubprocessProtocol):
-    """Collects what a program prints. asyncio's own streams would wait for who inherited its output."""
-
-    def __init__(self, max_output: int) -> None:
-        self.over = asyncio.Event()
-        self.exited = asyncio.Event()
-        self.silent = asyncio.Event()
-        self.too_much = False
-        self.printed = bytearray()
-        self._stderr = b""
-        self._open = {1, 2}
-        self._max_output = max_output
-
-    def said(self) -> str:
-        """The last line on stderr that is not blank."""
-        lines = self._stderr.decode("utf-8", "replace").splitlines()
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if fd == 2:
-            self._stderr = (self._stderr + data)[-_MAX_STDERR:]
-        elif len(self.printed) + len(data) <= self._max_output:
-            self.printed += data
-        else:
-            self.too_much = True
-            self.over.set()
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._open.discard(fd)
-        if not self._open:
-            self.silent.set()
-
-    def process_exited(self) -> None:
-        self.exited.set()
-        self.over.set()
-
-
-def _kill_group(leader: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+async def _gone(keeper: asyncio.subprocess.Process) -> None:
+    if keeper.stdout is not None:
+        # asyncio waits for the end of the output too.
+        while await keeper.stdout.read(65536):
+            pass
+    await keeper.wait()

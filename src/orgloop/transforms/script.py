@@ -81,6 +81,7 @@ class Script:
         self._path = path
         self._cwd = settings.cwd if settings.cwd is not None else path.parent
         self._timeout_ms = settings.timeout_ms
+        self._keepers: child.Keepers | None = None
         self._environment = child_environment(settings.environ, settings.env_pass, settings.env)
 
     def apply_now(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
@@ -88,7 +89,7 @@ class Script:
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
         try:
-            ended = await child.run(
+            ended = await self._runs().run(
                 self._path,
                 given=as_text(document).encode("utf-8", "replace"),
                 cwd=self._cwd,
@@ -105,7 +106,15 @@ class Script:
         return _verdict(ended, document)
 
     async def close(self) -> None:
-        """Nothing is open: who is cancelled ends its own process."""
+        keepers, self._keepers = self._keepers, None
+        if keepers is not None:
+            await keepers.leave(self)
+
+    def _runs(self) -> child.Keepers:
+        if self._keepers is None:
+            self._keepers = child.Keepers.of_loop()
+            self._keepers.users.add(self)
+        return self._keepers
 
 
 def _about(scope: Scope) -> dict[str, str]:
