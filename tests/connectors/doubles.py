@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orgloop.core.event import Event
-from orgloop.plugin import Context, Draft, HttpFailed, HttpReply, Inbound, Wake
+from orgloop.plugin import Context, Draft, HttpFailed, HttpReply, Inbound, Mark, Wake
+from orgloop.runtime.support.marker import Marker
 
 NOON = 1_767_614_400_000
 """2026-01-05T12:00:00Z, a Monday, in milliseconds."""
@@ -91,6 +92,10 @@ class FakeContext:
     http: FakeHttp = field(default_factory=FakeHttp)
     environment: Mapping[str, str] = field(default_factory=dict)
     emitted: list[Draft] = field(default_factory=list)
+    marks: Marker = field(default_factory=lambda: Marker(lambda: "the token of this home"))
+
+    def mark_in(self, text: str) -> Mark | None:
+        return self.marks.find(text)
 
     async def emit(self, events: Sequence[Draft]) -> Sequence[str]:
         self.emitted.extend(events)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,10 +18,23 @@ from orgloop.connectors.github.source import GithubSource
 from orgloop.core.event import event_names
 from orgloop.core.match import near_miss
 from orgloop.errors import Refused
-from orgloop.plugin import CheckStatus, Inbound, Poller, Received, Receiver
+from orgloop.plugin import CheckStatus, Draft, Inbound, Mark, Poller, Received, Receiver
 from orgloop.plugin.signature import sign
 from tests.connectors.doubles import FakeContext, as_context, inbound
-from tests.connectors.github_bodies import DELIVERIES, STRANGER, Body, body, issue, issue_note
+from tests.connectors.github_bodies import (
+    DELIVERIES,
+    HUBOT,
+    MONA,
+    RENOVATE,
+    STRANGER,
+    Body,
+    body,
+    issue,
+    issue_note,
+    pull,
+    review,
+    run,
+)
 
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 
@@ -328,3 +342,81 @@ async def test_another_body_is_another_fact() -> None:
 )
 async def test_two_dispatches_may_look_alike(event: str, given: Body) -> None:
     assert (await keys_of(event, given))[0] is None
+
+
+MARK = Mark(run_id="run_00000000000000ab", actor="engineer", event_id="evt_1", trace_id="trc_1", hops=1)
+
+
+REWORDED = {"body": {"from": "x"}}
+
+
+async def drafted(event: str, given: Body, **config: Any) -> Draft:
+    opened = source(**config)
+    await opened.open(as_context(FakeContext()))
+    return (await opened.receive(raw(event, json.dumps(given).encode()))).events[0]
+
+
+def said_by(user: Body, association: str = "MEMBER", **changes: Any) -> Body:
+    words = f"Done. {FakeContext().marks.comment(MARK)}"
+    return {**issue_note(user=user, author_association=association), "body": words, **changes}
+
+
+@pytest.mark.parametrize(
+    ("event", "make"),
+    [
+        (
+            "issue_comment",
+            lambda words: body("created", comment={**issue_note(), "body": words}, issue=issue()),
+        ),
+        ("pull_request_review", lambda w: body("submitted", review=review(body=w), pull_request=pull())),
+        ("pull_request", lambda words: body("opened", HUBOT, number=42, pull_request=pull(body=words))),
+        (
+            "pull_request",
+            lambda words: body(
+                "edited", HUBOT, number=42, pull_request=pull(body=words), changes={"body": {"from": ""}}
+            ),
+        ),
+        ("push", lambda words: body(None, ref="refs/heads/main", head_commit={"message": words})),
+    ],
+)
+async def test_words_of_our_own_runs_come_back_as_self(event: str, make: Callable[[str], Body]) -> None:
+    for words in (FakeContext().marks.comment(MARK), f"Fix.\n\n{FakeContext().marks.trailer(MARK)}\n"):
+        draft = await drafted(event, make(words))
+        assert draft.provenance["author_type"] == "self"
+        assert (draft.provenance["run_id"], draft.provenance["run_actor"]) == (MARK.run_id, "engineer")
+        assert draft.cause == MARK
+
+
+@pytest.mark.parametrize(
+    ("user", "association", "config", "kind", "is_ours"),
+    [
+        (MONA, "MEMBER", {}, "self", True),
+        (STRANGER, "NONE", {}, "external", False),
+        (RENOVATE, "NONE", {}, "bot", True),
+        (RENOVATE, "NONE", {"team": ["renovate[bot]"]}, "self", True),
+    ],
+)
+async def test_a_mark_makes_nobody_trusted(
+    user: Body, association: str, config: dict[str, Any], kind: str, is_ours: bool
+) -> None:
+    given = body("created", user, comment=said_by(user, association), issue=issue())
+    draft = await drafted("issue_comment", given, **config)
+    assert (draft.provenance["author_type"], draft.cause is not None) == (kind, is_ours)
+
+
+@pytest.mark.parametrize(
+    ("event", "given"),
+    [
+        ("issue_comment", body("edited", HUBOT, comment=said_by(MONA), issue=issue(), changes=REWORDED)),
+        ("issue_comment", body("deleted", comment=said_by(MONA), issue=issue())),
+        ("pull_request", body("labeled", HUBOT, number=42, pull_request=pull(body=said_by(HUBOT)["body"]))),
+        (
+            "pull_request",
+            body("edited", HUBOT, number=42, pull_request=pull(body=said_by(HUBOT)["body"]), changes={}),
+        ),
+        ("workflow_run", body("completed", workflow_run=run(head_commit={"message": said_by(MONA)["body"]}))),
+    ],
+)
+async def test_what_others_do_with_our_words_is_theirs(event: str, given: Body) -> None:
+    draft = await drafted(event, given)
+    assert (draft.provenance["author_type"] == "self", draft.cause) == (False, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,28 @@ async def test_only_the_team_wakes_where_the_route_demands_trust(
             assert (row.reason, it.stage.wakes["taker"]) == ("untrusted", [])
             await it.runtime.operate(row.id, Released())
             await it.delivered()
+
+
+@pytest.mark.parametrize("kind", ["quick", "slow"])
+@pytest.mark.parametrize(
+    ("actor", "only", "state"),
+    [
+        ("taker", "", "dropped"),
+        ("another", "", "delivered"),
+        ("taker", ", filter: {provenance.author_type: self}", "delivered"),
+        ("taker", ", filter: {provenance.run_actor: taker}", "delivered"),
+    ],
+)
+async def test_nobody_is_woken_by_their_own_words(
+    tmp_path: Path, kind: str, actor: str, only: str, state: str
+) -> None:
+    text = project(kind).replace('events: ["*"]', f'events: ["*"]{only}')
+    own = {"author_type": "self", "run_actor": actor, "run_id": "run_1"}
+    async with engine(tmp_path, text) as it:
+        given = draft()
+        await it.runtime.intake.take("in", [replace(given, provenance={**given.provenance, **own})])
+        (row,) = await it.settled(state)
+        assert row.reason == ("own_words" if state == "dropped" else "")
 
 
 async def test_what_was_preparing_at_a_stop_is_prepared_at_the_next_start(

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from orgloop.errors import JournalUnavailable, NotFound, Refused
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
 from orgloop.runtime.runs.local import local_runner, run_directory
 from tests.runtime.engine import engine, turn, until
-from tests.runtime.fakes import FakeAgent, Stage
+from tests.runtime.fakes import FakeAgent, Stage, draft
 
 PROJECT = """
 defaults: {delivery: {retry: {max_attempts: 3, backoff: fixed, initial_delay: 10s}}}
@@ -62,6 +63,21 @@ async def test_a_run_is_delivered_when_it_ends_and_its_end_continues_the_trace(t
         assert (run.outcome, run.reason, run.exit_status) == ("failure", "exit_code_3", 3)
         assert it.runtime.runs.live == {}
         assert not (Path(run.run_dir) / runner.SPEC).exists(), "the environment is not kept"
+
+
+async def test_what_a_run_marks_as_its_own_continues_its_trace(tmp_path: Path) -> None:
+    told = shell('printf "%s\\n%s" "$ORGLOOP_MARKER" "$ORGLOOP_TRAILER"')
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": told})) as it:
+        cause = await it.emit(1, key="k")
+        await it.delivered(2)
+        (run,) = it.runs()
+        marks = [it.runtime._lend("in").mark_in(line) for line in run.text.splitlines()]
+        assert [mark and (mark.run_id, mark.actor, mark.event_id) for mark in marks] == [
+            (run.id, "agent", cause)
+        ] * 2
+        (accepted,) = await it.runtime.intake.take("in", [replace(draft(2, key="k"), cause=marks[0])])
+        row = next(row for row in it.events() if row.id == accepted.event_id)
+        assert (row.trace_id, row.hops, row.document["parents"]) == (run.trace_id, 1, [cause])
 
 
 async def test_an_actor_that_refuses_a_wake_gets_it_never_again(tmp_path: Path) -> None:

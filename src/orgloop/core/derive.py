@@ -13,7 +13,13 @@ from orgloop.core.record import Record, RecordPhase
 from orgloop.core.steps import SESSION_KEY, StepResult
 
 TOLD_BY_STEPS: Final = frozenset(
-    {DropReason.TRANSFORM, DropReason.DUPLICATE, HoldReason.TRANSFORM, HoldReason.UNTRUSTED}
+    {
+        DropReason.TRANSFORM,
+        DropReason.DUPLICATE,
+        DropReason.OWN_WORDS,
+        HoldReason.TRANSFORM,
+        HoldReason.UNTRUSTED,
+    }
 )
 """Reasons that a delivery's prepare steps tell already."""
 

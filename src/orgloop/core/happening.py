@@ -36,6 +36,7 @@ class DropReason(StrEnum):
     DUPLICATE = "duplicate"
     SKIPPED = "skipped"
     EXPIRED = "expired"
+    OWN_WORDS = "own_words"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,7 +24,7 @@ from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.ownership import earlier_project
 from orgloop.operations.status.live import Live
 from orgloop.operations.words import one_line
-from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http
+from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http, Mark
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.project.home import PORT, DaemonInfo, Home
 from orgloop.project.variables import VariableState, variables_of
@@ -335,6 +335,9 @@ class _Lent:
     clock: Clock
     http: Http
     environment: Mapping[str, str]
+
+    def mark_in(self, text: str) -> Mark | None:
+        return None
 
     async def emit(self, events: Sequence[Draft]) -> Sequence[str]:
         raise OrgLoopError("a check cannot emit events", hint="report this to the connector's author")

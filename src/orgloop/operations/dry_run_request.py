@@ -10,7 +10,7 @@ from typing import Any
 from orgloop.config.model import Organization
 from orgloop.errors import Refused
 from orgloop.operations.signing import secret_of
-from orgloop.plugin import Clock, Draft, Http, Inbound, SecretStr, signed_headers
+from orgloop.plugin import Clock, Draft, Http, Inbound, Mark, SecretStr, signed_headers
 from orgloop.runtime.intake.inbound import receiver_of
 from orgloop.runtime.support.clock import SystemClock
 from orgloop.runtime.support.http import HttpClient
@@ -26,6 +26,9 @@ class _Lent:
     clock: Clock
     http: Http
     environment: Mapping[str, str]
+
+    def mark_in(self, text: str) -> Mark | None:
+        return None
 
     async def emit(self, events: Sequence[Draft]) -> Sequence[str]:
         raise Refused(f"source {self.id!r} emits by itself, and a test takes nothing in")

@@ -65,7 +65,7 @@ from orgloop.plugin.actor import (
 )
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.context import Clock, Context, Http, HttpFailed, HttpReply
-from orgloop.plugin.draft import Draft
+from orgloop.plugin.draft import Draft, Mark
 from orgloop.plugin.logger import Logger, LoggerPlugin
 from orgloop.plugin.remote import CalledBack, Findable, Ref, Remote, RemoteEnd, RemoteRequest, RemoteRun
 from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Settings, Size
@@ -133,6 +133,7 @@ __all__ = [
     "Listener",
     "Page",
     "Draft",
+    "Mark",
     "Inbound",
     "Received",
     "Reply",

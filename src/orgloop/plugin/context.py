@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from orgloop.plugin.draft import Draft
+from orgloop.plugin.draft import Draft, Mark
 
 
 class Clock(Protocol):
@@ -95,6 +95,10 @@ class Context(Protocol):
     @property
     def environment(self) -> Mapping[str, str]:
         """The project's environment: the daemon's variables and the project's `.env`."""
+        ...
+
+    def mark_in(self, text: str) -> Mark | None:
+        """The mark of one of this home's runs in a text. Anybody may have copied it there."""
         ...
 
     async def emit(self, events: Sequence[Draft]) -> Sequence[str]:

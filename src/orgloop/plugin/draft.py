@@ -10,12 +10,24 @@ from orgloop.core.event import EventType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A run of this home as its marks tell it: its actor, and of the event that woke it trace and hops."""
+
+    run_id: str
+    actor: str
+    event_id: str
+    trace_id: str
+    hops: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
     """An event before the journal has it. The engine adds id, time, source, trace and hops.
 
     `key` names the fact within its source, with its version if the thing can be edited
     (`review-17@2026-01-05T10:00:00Z`): the same key a second time is a duplicate, whichever way it
     came. None: every draft is a new fact.
+    `cause`: the run that did it, if a mark says so; the event then continues that run's trace.
     `provenance` needs `platform`; `platform_event`, `native_event`, `native_action`, `author` and
     `author_type` are what routes and trust read.
     """
@@ -24,3 +36,4 @@ class Draft:
     payload: Any
     type: str = EventType.RESOURCE_CHANGED
     key: str | None = None
+    cause: Mark | None = None

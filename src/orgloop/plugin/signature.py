@@ -49,7 +49,7 @@ _TOKENS: Final = {"gitlab": "x-gitlab-token", "bearer": "authorization", "basic"
 SCHEMES: Final = (AUTO, *_BODY, *_STAMPED, *_TOKENS)
 """Every scheme by name. `auto` takes whichever of the others a request uses."""
 
-_UNFILLED: Final = re.compile(r"\$(?:\w+|\{\w+\})", re.ASCII)
+_UNFILLED: Final = re.compile(r"\$[A-Za-z_]\w*", re.ASCII)
 _PREFIX: Final = re.compile(r"(?:sha(?:1|256|512)|v[0-9])=", re.IGNORECASE)
 _SIGNED_TEXT: Final = re.compile(
     rb"(?:v0:[0-9]{1,12}:|[0-9]{1,12}\.|[^{\[\"&=.\s][^&=.]{0,199}\.[0-9]{1,12}\.)"

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orgloop.config.model import Organization
-from orgloop.plugin import Clock, Draft, Http
+from orgloop.plugin import Clock, Draft, Http, Mark
 from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.support.marker import Marker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +20,7 @@ class Lent:
     http: Http
     intake: Intake
     organization: Callable[[], Organization]
+    marker: Marker
 
     @property
     def project(self) -> str:
@@ -29,6 +31,10 @@ class Lent:
     def environment(self) -> Mapping[str, str]:
         """The daemon's variables and the project's `.env`, as they were read last."""
         return self.organization().environment
+
+    def mark_in(self, text: str) -> Mark | None:
+        """The mark of one of this home's runs in `text`."""
+        return self.marker.find(text)
 
     async def emit(self, events: Sequence[Draft]) -> Sequence[str]:
         """Commit these as events of this plugin; returns their ids."""

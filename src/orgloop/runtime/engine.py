@@ -45,6 +45,7 @@ from orgloop.runtime.support.clock import SystemClock
 from orgloop.runtime.support.counters import Tally
 from orgloop.runtime.support.http import HttpClient
 from orgloop.runtime.support.janitor import Janitor
+from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.support.observer import Observer
 from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled
 from orgloop.runtime.wiring import ActorPart, build
@@ -97,7 +98,9 @@ class Runtime:
         self.intake = Intake(journal, self.clock, ids, self.wiring, self._accepted)
         self.actors = Actors(self.clock, self._lend, self._actor_opened)
         is_open, settled = self.actors.is_open, self._settled
+        self._marker = Marker(home.make_token)
         engine = Engine(
+            marker=self._marker,
             journal=journal,
             clock=self.clock,
             ids=ids,
@@ -293,6 +296,7 @@ class Runtime:
             http=self._http,
             intake=self.intake,
             organization=lambda: self.organization,
+            marker=self._marker,
         )
 
     def _address(self) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.github.own import marked, words_of
 from orgloop.connectors.github.reading import part, text
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.shapes import likeliest, require_kind
@@ -41,12 +42,14 @@ class GithubSource:
 
     def __init__(self, id: str, settings: GithubSettings) -> None:
         self._settings = settings
+        self._ctx: Context | None = None
         self._repo = settings.repo.casefold() if settings.repo is not None else None
         self._authors = frozenset(name.casefold() for name in settings.authors)
         self._team = frozenset(name.casefold() for name in settings.team)
 
     async def open(self, ctx: Context) -> None:
-        """Nothing to prepare."""
+        """Keep the context, which knows the marks of this home's runs."""
+        self._ctx = ctx
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -76,6 +79,9 @@ class GithubSource:
         draft = normalize(event, body, self._team)
         if draft.key is None:
             draft = replace(draft, key=_key(event, body, given))
+        words = words_of(event, body) if self._ctx is not None else ""
+        if self._ctx is not None and words and (mark := self._ctx.mark_in(words)) is not None:
+            draft = marked(draft, mark)
         left_out = self._left_out(draft, body)
         if left_out:
             # Without its id: once the settings ask for it, a redelivery is no duplicate.

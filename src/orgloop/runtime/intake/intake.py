@@ -107,7 +107,8 @@ class Intake:
         """The drafts as events, matched and prepared as far as that is possible without waiting."""
         now = self._clock.now()
         events = [
-            self._event(self._envelope(source, draft, now, lineage), draft.key, now) for draft in drafts
+            self._event(self._envelope(source, draft, now, lineage or _caused(draft)), draft.key, now)
+            for draft in drafts
         ]
         return Acceptance(source=source, at=now, events=events, request=request, checkpoint=checkpoint)
 
@@ -186,6 +187,14 @@ class Intake:
             document=prepared.document,
             steps=prepared.steps,
         )
+
+
+def _caused(draft: Draft) -> Lineage | None:
+    """What the run began that did it, one hop further."""
+    cause = draft.cause
+    if cause is None:
+        return None
+    return Lineage(trace_id=cause.trace_id, parents=(cause.event_id,), hops=cause.hops + 1)
 
 
 def _entry(prepared: Preparation) -> tuple[State, str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
 from orgloop.core.event import AuthorType, Event
-from orgloop.core.fields import MISSING, Path, no_value
+from orgloop.core.fields import MISSING, Path, as_text, no_value
 from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.core.steps import SESSION_KEY, StepResult
 from orgloop.core.steps import step as entry
@@ -28,6 +28,8 @@ TEAM: Final = frozenset({AuthorType.TEAM_MEMBER, AuthorType.SYSTEM, AuthorType.S
 """Who passes `when.trust: team`."""
 
 _AUTHOR = Path.parse("provenance.author_type")
+_RUN = Path.parse("provenance.run_id")
+_RUN_ACTOR = Path.parse("provenance.run_actor")
 
 
 @dataclass(slots=True)
@@ -184,6 +186,14 @@ def finish(route: Route, chain: Chain, came: Mapping[str, Any]) -> Preparation:
             detail = f"{said}; the route demands trust: team"
             happening = Hold(reason=HoldReason.UNTRUSTED, detail=detail)
             chain.note(HoldReason.UNTRUSTED, StepResult.HOLD, detail)
+    if (
+        isinstance(happening, Ready)
+        and _RUN_ACTOR.get(chain.document) == route.spec.actor
+        and not _asks(route)
+    ):
+        detail = f"{route.spec.actor} did this itself, in {as_text(_RUN.get(chain.document))}"
+        happening = Drop(reason=DropReason.OWN_WORDS, detail=detail)
+        chain.note(DropReason.OWN_WORDS, StepResult.DROP, detail)
     return Preparation(
         happening=happening,
         key=_session_key(route, chain),
@@ -191,6 +201,11 @@ def finish(route: Route, chain: Chain, came: Mapping[str, Any]) -> Preparation:
         document=changed,
         steps=chain.steps,
     )
+
+
+def _asks(route: Route) -> bool:
+    """Whether the route says itself what it does with what its own actor did."""
+    return any(line.path in (_AUTHOR, _RUN_ACTOR) for line in route.spec.when.filter)
 
 
 def _session_key(route: Route, chain: Chain) -> str | None:

@@ -14,6 +14,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Wake
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.runs.live_run import Finish, LiveRun
+from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.wiring import ActorPart, Wiring
 
 R = TypeVar("R", bound=LiveRun)
@@ -38,6 +39,7 @@ class Engine:
     ids: IdSequence
     intake: Intake
     home: Path
+    marker: Marker
     on_settled: Callable[[ClaimedWake, Settlement], None]
 
 

@@ -16,7 +16,17 @@ from orgloop.core.happening import Outcome
 from orgloop.core.ids import RUN
 from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import OpenRun, RunStart
-from orgloop.plugin import Clock, Completion, Rejected, RunSpec, Supervised, Throttled, Unavailable, Wake
+from orgloop.plugin import (
+    Clock,
+    Completion,
+    Mark,
+    Rejected,
+    RunSpec,
+    Supervised,
+    Throttled,
+    Unavailable,
+    Wake,
+)
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.commit import commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start
@@ -234,7 +244,17 @@ class LocalRuns:
 
     def _own_variables(self, wake: Wake) -> dict[str, str]:
         directory = Path(wake.directory or "")
+        event = wake.event
+        mark = Mark(
+            run_id=wake.run_id or "",
+            actor=wake.actor,
+            event_id=event.id,
+            trace_id=event.trace_id,
+            hops=event.hops,
+        )
         return {
+            "ORGLOOP_MARKER": self._engine.marker.comment(mark),
+            "ORGLOOP_TRAILER": self._engine.marker.trailer(mark),
             "ORGLOOP_HOME": str(self._engine.home),
             "ORGLOOP_RUN_ID": wake.run_id or "",
             "ORGLOOP_EVENT_FILE": str(directory / run_directory.EVENT_FILE),
