@@ -229,3 +229,23 @@ def test_schedules_within_the_budget_are_not_doubted(tmp_path: Path) -> None:
 def test_a_source_that_cannot_say_how_often_it_comes_is_not_doubted(tmp_path: Path) -> None:
     text = CLOCK.replace("SECOND", "x").replace("MORE", "").replace("ACTOR", "tell")
     assert codes(load(tmp_path, text)) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "doubted"),
+    [
+        ("same", "same", True),
+        ("same", "' same '", True),
+        ("same", "[new, same]", True),
+        ("same", "other", False),
+    ],
+)
+def test_two_sources_with_one_secret_are_doubted(one: str, other: str, doubted: bool, tmp_path: Path) -> None:
+    text = (
+        "metadata: {name: two}\nsources:\n"
+        f"  - {{id: a, connector: webhook, config: {{secret: {one}}}}}\n"
+        f"  - {{id: b, connector: webhook, config: {{secret: {other}}}}}\n"
+    )
+    told = [f.message for f in load(tmp_path, text).findings if "secret of source 'a'" in f.message]
+    assert (len(told) == 1) == doubted
+    assert not any("same" in message for message in told)

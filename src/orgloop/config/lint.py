@@ -17,6 +17,7 @@ from orgloop.core.lifecycle import Phase, platform_event
 from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.core.suggest import nearest_name
 from orgloop.errors import FAULTS
+from orgloop.plugin.settings import SecretStr
 
 _CANONICAL: Final = tuple(str(kind) for kind in EventType)
 _RUN_EVENTS: Final = (
@@ -45,6 +46,7 @@ def lint(
         if emits is not None:
             _events(entry, emits, _named_by(sources.get(entry.part.when.source)), report)
     _circles(actors, routes, report)
+    _shared_secrets(sources, report)
     if runs_per_hour is not None:
         _budget(sources, actors, routes, runs_per_hour, report)
 
@@ -168,6 +170,30 @@ def _budget(
     )
     hint = f"raise `defaults.budget.runs_per_hour` to more than {most}, or let them come less often"
     report.warn(Code.OVER_BUDGET, spot.where("config"), message, hint)
+
+
+def _shared_secrets(sources: Mapping[str, SourceEnd], report: Report) -> None:
+    """What is signed for one of two sources is good for the other, where it can mean something else."""
+    owners: dict[str, str] = {}
+    for name, source in sources.items():
+        for secret in _secrets(source):
+            owner = owners.setdefault(secret, name)
+            if owner != name:
+                message = (
+                    f"{source.entry.spot.label} has the secret of source {owner!r}: a request that is signed "
+                    "for one is good for the other"
+                )
+                hint = "give each source a secret of its own"
+                report.warn(Code.RISKY_SETTING, source.entry.spot.where("config", "secret"), message, hint)
+                break
+
+
+def _secrets(source: SourceEnd) -> Sequence[str]:
+    if source.spec is None or source.spec.lacks_variable:
+        return ()
+    given = getattr(source.spec.settings, "secret", None)
+    listed = given if isinstance(given, tuple) else (given,)
+    return [one.get_secret_value().strip() for one in listed if isinstance(one, SecretStr)]
 
 
 def _by_hour(source: SourceEnd) -> Mapping[str, Sequence[int]]:
