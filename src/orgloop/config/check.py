@@ -20,6 +20,8 @@ from orgloop.plugin.settings import Settings
 P = TypeVar("P", bound=Part)
 
 _ROUNDS: Final = 5
+_MOST_BESIDE: Final = 100
+"""Unknown keys that are looked at for one that stands for a missing key."""
 _MUST_BE: Final = {
     "string": "text",
     "int": "a whole number",
@@ -80,15 +82,19 @@ def explain(
         grouped.setdefault(_real(error, data), []).append(error)
     for real in [real for real, group in grouped.items() if _follows(real, group, grouped)]:
         del grouped[real]
-    unknown = {real for real, group in grouped.items() if group[0]["type"] == "extra_forbidden"}
-    for real, group in grouped.items():
+    unknown = [real for real, group in grouped.items() if group[0]["type"] == "extra_forbidden"]
+    for number, (real, group) in enumerate(grouped.items()):
+        if report.full:
+            report.leave_out(len(grouped) - number)
+            return
         kind = group[0]["type"]
         if spot.lacks_variable(*path, *real):
             continue
         if kind == "extra_forbidden":
             _unknown_key(model, real, spot, report, path)
         elif kind == "missing" and spot.get(*path, *real) is None:
-            hints = [_hint(one[-1], models_at(model, one[:-1])) for one in unknown if one[:-1] == real[:-1]]
+            beside = [one for one in unknown if one[:-1] == real[:-1]]
+            hints = [_hint(one[-1], models_at(model, one[:-1])) for one in beside[:_MOST_BESIDE]]
             if f"did you mean `{real[-1]}`?" not in hints:
                 _missing(real, spot, report, path)
         elif kind != "missing":

@@ -10,6 +10,9 @@ from typing import Final
 
 from orgloop.core.suggest import nearest_name
 
+MOST_FINDINGS: Final = 1_000
+"""Findings of one project that are listed."""
+
 _LIST_LIMIT: Final = 12
 _ADVICE: Final = re.compile(r"[:;] (?=(?:write|remove|keep|name|move|type|quote) )")
 
@@ -49,6 +52,7 @@ class Code(StrEnum):
     YAML_NUMBER = "yaml-number", "A number has no JSON form."
     DUPLICATE_KEY = "duplicate-key", "One map has a key twice."
     DUPLICATE_FILE = "duplicate-file", "A file is listed twice; it is read once."
+    TOO_MANY = "too-many", "There are more findings than are listed."
     WRONG_KIND = "wrong-kind", "A file's `kind` does not fit the list that names it."
     API_VERSION = "api-version", "A file's `apiVersion` is not one that is known here."
     # keys and values
@@ -139,10 +143,14 @@ class Finding:
 
 
 class Report:
-    """Collects findings while a project is loaded. The same finding counts once."""
+    """Collects findings while a project is loaded. The same finding counts once.
+
+    Beyond MOST_FINDINGS they are only counted: a file may be wrong in a million places.
+    """
 
     def __init__(self) -> None:
         self._findings: dict[Finding, None] = {}
+        self._left_out = {Severity.ERROR: 0, Severity.WARNING: 0}
 
     def error(self, code: Code, where: Where, message: str, hint: str = "") -> None:
         """Note an error."""
@@ -152,7 +160,19 @@ class Report:
         """Note a warning."""
         self._add(Severity.WARNING, code, where, message, hint)
 
+    @property
+    def full(self) -> bool:
+        """Whether further findings are only counted: then nobody needs to find out what they are."""
+        return len(self._findings) >= MOST_FINDINGS
+
+    def leave_out(self, errors: int) -> None:
+        """Count errors that are not listed."""
+        self._left_out[Severity.ERROR] += errors
+
     def _add(self, severity: Severity, code: Code, where: Where, message: str, hint: str) -> None:
+        if self.full:
+            self._left_out[severity] += 1
+            return
         finding = Finding(
             severity=severity,
             code=code,
@@ -168,13 +188,23 @@ class Report:
     @property
     def failed(self) -> bool:
         """Whether there is an error."""
-        return any(finding.severity is Severity.ERROR for finding in self._findings)
+        return self._left_out[Severity.ERROR] > 0 or any(
+            finding.severity is Severity.ERROR for finding in self._findings
+        )
 
     def sorted(self, files: Iterable[str]) -> tuple[Finding, ...]:
         """All findings by file, in the order in which the files were read, then by place."""
         order = {file: number for number, file in enumerate(files)}
-        return tuple(
-            sorted(
+        more = sum(self._left_out.values())
+        last = []
+        if more and self._findings:
+            worst = Severity.ERROR if self._left_out[Severity.ERROR] else Severity.WARNING
+            message = f"{more} more findings are not listed"
+            hint = "correct these first, and check again"
+            file = next(reversed(self._findings)).file
+            last = [Finding(severity=worst, code=Code.TOO_MANY, message=message, hint=hint, file=file)]
+        return (
+            *sorted(
                 self._findings,
                 key=lambda one: (
                     order.get(one.file, len(order)),
@@ -184,7 +214,8 @@ class Report:
                     one.code,
                     one.message,
                 ),
-            )
+            ),
+            *last,
         )
 
 

@@ -238,16 +238,20 @@ class Routes:
             message = f"{spot.label}: its actor cannot check `then.config`: {type(exc).__name__}"
             self._report.error(Code.BROKEN_PLUGIN, spot.where("then", "config"), message, REPORT_IT)
             return False
-        for key in config:
+        known = {_SESSION_KEY, *keys_of(kind.settings)}
+        unused = {key for key in known if key not in config}
+        for number, key in enumerate(config):
+            if self._report.full:
+                self._report.leave_out(len(config) - number if refused else 0)
+                break
             where = spot.where("then", "config", key, key=True)
             if key in refused:
                 said, hint = advised(refused[key])
                 message = f"{spot.label}: `then.config.{key}` {said}"
-                hint = _meant(key, {_SESSION_KEY} - config.keys()) or hint
+                hint = _meant(key, unused & {_SESSION_KEY}) or hint
                 self._report.error(Code.ROUTE_CONFIG, where, message, hint)
                 continue
-            known = {_SESSION_KEY, *keys_of(kind.settings)}
-            hint = _BELONGS.get(key) or ("" if key in known else _meant(key, known - config.keys()))
+            hint = _BELONGS.get(key) or ("" if key in known else _meant(key, unused))
             if hint and key not in _INBOX:
                 message = (
                     f"{spot.label}: `then.config.{key}` is only handed on to {spot.get('then', 'actor')!r}"
