@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from orgloop.plugin import Secrets
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.logger import LoggerPlugin
 from orgloop.plugin.registry import Registry
@@ -70,7 +71,7 @@ class CronSettings(Settings):
 
 
 class WebhookSourceSettings(Settings):
-    secret: SecretStr | None = Field(default=None, alias="hmac_secret")
+    secret: Secrets | None = Field(default=None, alias="hmac_secret")
     path: str | None = None
 
     @classmethod
