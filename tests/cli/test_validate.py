@@ -173,6 +173,10 @@ def test_env_check_fails_while_something_is_missing(orgloop: Orgloop, place: Pat
     assert orgloop("env").code == Exit.OK
     (place / ".env").write_text("WEBHOOK_SECRET=hush\n")
     assert orgloop("env", "check").code == Exit.OK
+    (place / ".env").write_text("WEBHOOK_SECRET=\n")
+    said = orgloop("env", "check")
+    assert said.code == Exit.FAILED
+    assert "set to nothing" in said.out
 
 
 def test_a_project_without_variables_says_so(orgloop: Orgloop, place: Path) -> None:

@@ -428,3 +428,37 @@ def test_a_logger_without_a_level_has_the_projects(tmp_path: Path) -> None:
     organization = load_or_raise(tmp_path, Registry.installed(), {})
     levels = {spec.name: getattr(spec.settings, "level", None) for spec in organization.loggers}
     assert levels == {"quiet": "warn", "loud": "debug", "kept": None}
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["$NAME", "$(NAME)", "%NAME%", "env:NAME", "$env:NAME", "{{NAME}}", " $NAME "],
+)
+@pytest.mark.parametrize("key", ["secret", "hmac_secret"])
+def test_a_secret_that_names_a_variable_as_other_tools_do_is_refused(
+    written: str, key: str, tmp_path: Path
+) -> None:
+    """Else the name itself would be the secret, which anybody can guess."""
+    text = (
+        "metadata: {name: t}\n"
+        f"sources:\n  - {{id: open, connector: webhook, config: {{{key}: '{written}'}}}}\n"
+        "actors: [{id: a, connector: process, config: {command: ['true']}}]\n"
+        "routes: [{name: r, when: {source: open, events: [a]}, then: {actor: a}}]\n"
+    )
+    (tmp_path / "orgloop.yaml").write_text(text)
+    loaded = load_project(tmp_path, Registry.installed(), {"NAME": "value"})
+    (found,) = loaded.errors
+    assert (found.file, found.line) == ("orgloop.yaml", 3)
+    assert found.hint.startswith("write ${NAME}")
+
+
+@pytest.mark.parametrize("written", ["a$NAME", "pa$$word", "$5abc", "abc"])
+def test_a_secret_with_a_dollar_in_it_is_one(written: str, tmp_path: Path) -> None:
+    text = (
+        "metadata: {name: t}\n"
+        f"sources:\n  - {{id: open, connector: webhook, config: {{secret: '{written}'}}}}\n"
+        "actors: [{id: a, connector: process, config: {command: ['true']}}]\n"
+        "routes: [{name: r, when: {source: open, events: [a]}, then: {actor: a}}]\n"
+    )
+    (tmp_path / "orgloop.yaml").write_text(text)
+    assert load_project(tmp_path, Registry.installed(), {"NAME": "$NAME"}).findings == ()

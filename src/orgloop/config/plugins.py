@@ -12,7 +12,7 @@ from orgloop.config.check import explain
 from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, Where, advised
-from orgloop.config.secrets import secret_texts
+from orgloop.config.secrets import secret_texts, unexpanded
 from orgloop.errors import FAULTS, NotFound, PluginError
 from orgloop.plugin.connector import Connector
 from orgloop.plugin.logger import LoggerPlugin
@@ -107,6 +107,14 @@ class Plugins:
             where, path = origin(None)
             message = f"{where.label}: its settings cannot be read: {type(exc).__name__}"
             self._report.error(Code.BROKEN_PLUGIN, where.where(*path), message, REPORT_IT)
+        where, path = origin(None)
+        written = at_path(where.raw, path)
+        for place, name in unexpanded(written, model) if settings is not None else ():
+            message = f"{where.label}: `{dotted((*path, *place))}` is a secret and names no variable"
+            known = name in self._context.get("environment", {})
+            hint = f"write ${{{name}}}" if known else "write the variable's name in braces: ${NAME}"
+            self._report.error(Code.BAD_VARIABLE, where.where(*path, *place), message, hint)
+            settings = None
         for key in sorted(model.without_effect()):
             if at_path(data, key.split(".")) is not None:
                 self._doubt(Code.NO_EFFECT, key, origin, "has no effect", "remove it")

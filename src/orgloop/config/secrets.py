@@ -23,6 +23,10 @@ _WORDS: Final = frozenset(
 _KEY_OWNERS: Final = frozenset({"api", "access", "private", "signing", "secret"})
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _ONLY_VARIABLES: Final = re.compile(r"(?:(?:Bearer|Basic|token) )?(?:\$\{[A-Za-z_][A-Za-z0-9_]*\})+")
+_OTHER_VARIABLE: Final = re.compile(
+    r"\$(?:env:)?(?P<shell>[A-Z_][A-Z0-9_]*)|\$\((?P<make>[A-Z_][A-Z0-9_]*)\)|%(?P<dos>[A-Z_][A-Z0-9_]*)%"
+    r"|env:(?P<env>[A-Z_][A-Z0-9_]*)|\$?\{\{ ?(?:env\.|secrets\.)?(?P<braces>[A-Z_][A-Z0-9_]*) ?\}\}"
+)
 _LOGIN_IN_URL: Final = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 
 
@@ -85,6 +89,24 @@ def secret_texts(raw: Any, filled: Any) -> Iterator[tuple[str, str]]:
             yield value, "<secret>"
 
     yield from walk(raw, filled, secret=False)
+
+
+def unexpanded(tree: Any, model: type[BaseModel]) -> Iterator[tuple[DataPath, str]]:
+    """Secrets, as written, that name a variable as other tools do, such as `$NAME`, and that name."""
+
+    def walk(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield from walk(value, (*path, key))
+        elif isinstance(node, list):
+            for number, value in enumerate(node):
+                yield from walk(value, (*path, number))
+        elif isinstance(node, str) and (found := _OTHER_VARIABLE.fullmatch(node.strip())):
+            key = next((step for step in reversed(path) if isinstance(step, str)), "")
+            if is_secret_key(key) or _is_secret(model, path):
+                yield path, found[found.lastgroup or 0]
+
+    yield from walk(tree, ())
 
 
 def _is_secret(model: type[BaseModel], path: DataPath) -> bool:

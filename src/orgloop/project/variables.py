@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orgloop.config.env import read_dotenv
-from orgloop.config.findings import Report
+from orgloop.config.findings import Finding, Report, Where
 from orgloop.config.load import Loaded
 from orgloop.errors import NotFound, PluginError
 from orgloop.plugin import Connector, Variable
@@ -24,6 +24,8 @@ class VariableState:
     where: str = ""
     default: str | None = None
     about: Variable | None = None
+    is_empty: bool = False
+    """It is set to nothing where something is needed."""
 
     @property
     def is_set(self) -> bool:
@@ -33,7 +35,7 @@ class VariableState:
     @property
     def missing(self) -> bool:
         """Whether the project cannot run because of it."""
-        return self.used and not self.is_set and self.default is None
+        return self.used and (self.is_empty or (not self.is_set and self.default is None))
 
     @property
     def advice(self) -> list[str]:
@@ -70,9 +72,13 @@ def variables_of(loaded: Loaded, registry: Registry, environ: Mapping[str, str])
     def origin(name: str) -> str:
         return "the environment" if name in environ else ".env" if name in dotenv else ""
 
+    refused = {_place(one) for one in loaded.errors}
     states: dict[str, VariableState] = {}
     for use in loaded.variables:
         known = states.get(use.name)
+        is_empty = not (environ.get(use.name) or dotenv.get(use.name)) and _place(use.where) in refused
+        if known is not None and is_empty and not known.is_empty:
+            states[use.name] = replace(known, is_empty=True)
         if known is None or (known.default is not None and use.default is None):
             states[use.name] = VariableState(
                 name=use.name,
@@ -80,12 +86,17 @@ def variables_of(loaded: Loaded, registry: Registry, environ: Mapping[str, str])
                 origin=origin(use.name),
                 where=known.where if known else str(use.where),
                 default=use.default,
+                is_empty=is_empty or (known is not None and known.is_empty),
                 about=about.get(use.name),
             )
     for name, variable in about.items():
         if name not in states:
             states[name] = VariableState(name=name, used=False, origin=origin(name), about=variable)
     return list(states.values())
+
+
+def _place(of: Where | Finding) -> tuple[str, int | None, int | None]:
+    return of.file, of.line, of.column
 
 
 def _connectors(loaded: Loaded, registry: Registry) -> Iterable[Connector]:

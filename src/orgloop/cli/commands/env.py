@@ -80,6 +80,8 @@ def _show_one(app: App, state: VariableState) -> None:
             style(UNSET, "dim"),
             "set, but the project does not use it" if state.is_set else "not used",
         )
+    elif state.is_empty and state.is_set:
+        mark, said = style(FAIL, "red"), f"set to nothing in {state.origin}"
     elif state.is_set:
         mark, said = style(OK, "green"), f"set in {state.origin}"
     elif state.missing:
