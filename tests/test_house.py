@@ -21,7 +21,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 MAX_LINES = 400
-MORE_LINES = {"src/orgloop/runner.py": 450}
+MORE_LINES = {"src/orgloop/runner.py": 600}
 """It is started by its path and can import nothing of ours, so it cannot be split."""
 
 LEAKS = {

@@ -6,7 +6,12 @@ the run directory. Format version 1 (directory 0700, files 0600, JSON in UTF-8, 
     spec.json   by the daemon, before it starts the runner:
                 {"version": 1, "argv": [str], "cwd": str, "env": {str: str}, "grace_s": float,
                  "stop_signal": int (SIGTERM if absent),
-                 "limits": {"start_s", "silence_s", "total_s": float|null, "output_bytes": int|null}}
+                 "limits": {"start_s", "silence_s", "total_s": float|null, "output_bytes": int|null},
+                 "turns": null | {"ends": [[name, text]], "begins": [[name, text]],
+                                  "busy": null | [name, text, list]} (null if absent)}
+                `turns` says how to know the program's result among the JSON objects that it writes to stdout,
+                one a line: one with such a member at its top ends a turn with a result, and one of `begins`
+                starts another; while the last of `busy` has something in its list, another will start.
                 `env` is the program's whole environment and may hold secrets: the runner deletes this file
                 once the program runs or cannot run. Who settles a run that no runner took up deletes it too.
     stdin       by the daemon, before: what the program reads. Without this file it reads /dev/null.
@@ -22,14 +27,19 @@ the run directory. Format version 1 (directory 0700, files 0600, JSON in UTF-8, 
     runner.log  what the runner had to say itself; empty in a good run.
     exit.json   durable, never in part; the run is over and nothing lives on:
                 {"version": 1, "status": 0..255 or 128+signal | null, "signal": int|null, "started_at",
-                 "ended_at", "duration_s", "stopped": null|"start"|"silence"|"total"|"output"|"requested",
+                 "ended_at", "duration_s",
+                 "stopped": null|"result"|"start"|"silence"|"total"|"output"|"requested",
+                 "result": null | [offset, length] of the last line of stdout with a result,
                  "not_started": null | {"errno": int, "error": str}}; if so, `status` is null.
 
 The runner reads nothing from its stdin, and keeps it for life: what is locked there is held as long as the
 run. It lets go of its stdout once child.json or exit.json is there: a daemon that gave it a pipe
 as stdout reads end-of-file then. SIGTERM to the runner is a soft stop: `stop_signal` to the program and all
 that descends from it, `grace_s` later SIGKILL; a second SIGTERM kills at once. SIGHUP and SIGINT do nothing.
-What is stopped for its output and goes on writing gets no grace.
+What is stopped for its output and goes on writing gets no grace, and its files are cut. What wrote nothing
+until its limit `start_s` gets SIGTERM, whatever `stop_signal` is: it has nothing to save, and must not go on.
+What has given its result and does not end within `grace_s` is stopped (`"stopped": "result"`).
+The program may do what it likes to this directory: nothing is opened that could block or lead elsewhere.
 Limits count from the start of the program and stand still while the machine sleeps. Once the program itself
 has ended, what descends from it gets SIGTERM and at most two seconds later SIGKILL, in whatever session it is
 (where there is no /proc: in the program's group). A daemon that the program started in the background, known
@@ -66,7 +76,9 @@ NEVER = float("inf")
 PR_SET_CHILD_SUBREAPER = 36
 TICK_S = 1.0  # longest time between two looks at the limits and at `stop`
 LINGER_S = 2.0  # longest grace for what the program left behind
-FAREWELL = 1 << 20  # bytes that what is stopped for its output may write after that, besides as much again
+FAREWELL = 4 << 20  # bytes that what is stopped for its output may write after that
+FASTEST = 2e9  # bytes a second that a program may write: so the next look at its output comes in time
+CHUNK, AT_ONCE, LONGEST_LINE = 4 << 20, 64 << 20, 64 << 20  # bytes of stdout that are looked at for a result
 GIVE_UP_S = 8.0  # longest time for it to die of SIGKILL (it may sleep in the kernel, or be another user's)
 
 
@@ -95,7 +107,7 @@ def main(directory: str) -> int:
 def run(wake: "Wake", null: int) -> dict[str, object]:
     """Start the program and hold it until its end. Returns what exit.json says."""
     end: dict[str, object] = {"version": VERSION, "status": None, "signal": None, "started_at": time.time()}
-    end |= {"ended_at": None, "duration_s": 0.0, "stopped": None, "not_started": None}
+    end |= {"ended_at": None, "duration_s": 0.0, "stopped": None, "result": None, "not_started": None}
     adopt_orphans()
     try:
         program = start(Spec(), null)
@@ -110,6 +122,7 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
     end |= {"started_at": program.started_at, "ended_at": time.time()}
     end |= {"duration_s": time.monotonic() - program.began, "stopped": stopped}
     clear(program, wake, kill_at)
+    end |= {"result": program.finish()}
     code = program.code
     return end | ({"status": code} if code >= 0 else {"status": 128 - code, "signal": -code})
 
@@ -122,12 +135,14 @@ def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
         if stopped is None:
             stopped = "requested" if wake.terminations or os.path.exists(STOP) else program.breach(now)
             if stopped is not None:
-                flood = 2 * program.written() + FAREWELL if stopped == "output" else NEVER
-                program.send(program.spec.stop_signal)
+                flood = program.written() + FAREWELL if stopped == "output" else NEVER
+                program.send(signal.SIGTERM if stopped == "start" else program.spec.stop_signal)
                 kill_at = now + program.spec.grace_s
+        else:
+            program.look()
         if now >= kill_at or wake.terminations > 1 or program.written() > flood:
             program.send(signal.SIGKILL)
-        tick_s = program.spec.tick_s if flood == NEVER else 0.05
+        tick_s = program.tick_s() if flood == NEVER else 0.01
         wake.wait(min(tick_s, kill_at - now) if now < kill_at else TICK_S)
     return stopped, kill_at
 
@@ -187,10 +202,17 @@ class Spec:
                 name: NEVER if spec["limits"][name] is None else float(spec["limits"][name])
                 for name in ("start_s", "silence_s", "total_s", "output_bytes")
             }
+            turns = spec.get("turns") or {}
+            self.ends, self.begins = (
+                [(encode(name), encode(text)) for name, text in turns.get(kind, ())]
+                for kind in ("ends", "begins")
+            )
+            self.busy = tuple(map(encode, turns.get("busy") or ()))
         except (OSError, ValueError, LookupError, TypeError, AttributeError, SyntaxError) as exc:
             error = f"{SPEC} is no run of format version {VERSION}: {exc!r}; restart the daemon, run it anew"
             raise NotStarted(getattr(exc, "errno", errno.EINVAL), error) from exc
-        self.tick_s = max(0.01, min(TICK_S, *(limit / 4 for limit in self.limits.values())))
+        times = (limit / 4 for name, limit in self.limits.items() if name.endswith("_s"))
+        self.tick_s = max(0.01, min(TICK_S, *times, self.grace_s / 4 if self.ends else NEVER))
 
 
 def start(spec: Spec, null: int) -> "Program":
@@ -200,7 +222,7 @@ def start(spec: Spec, null: int) -> "Program":
         stdin = os.open(STDIN, os.O_RDONLY) if os.path.exists(STDIN) else null
         outputs = create(STDOUT), create(STDERR)
         failure, report = os.pipe()
-        program = Program(spec, outputs)
+        program = Program(spec, outputs, Turns(spec, os.open(STDOUT, os.O_RDONLY)))
         program.pid = os.fork()
     except OSError as exc:
         raise NotStarted(exc.errno, f"cannot prepare the start: {exc}; repair that, run it anew") from exc
@@ -239,10 +261,11 @@ def become(spec: Spec, files: tuple[int, int, int], report: int) -> None:
 class Program:
     """The agent program, leader of a session of its own."""
 
-    def __init__(self, spec: Spec, outputs: tuple[int, int]) -> None:
+    def __init__(self, spec: Spec, outputs: tuple[int, int], turns: "Turns") -> None:
         self.spec, self.pid, self.code, self._ended = spec, 0, 0, False
         self.began, self.started_at = time.monotonic(), time.time()
         self._outputs, self._size, self._grew = outputs, 0, self.began
+        self._turns, self._rested = turns, NEVER
 
     def record(self) -> None:
         """Write child.json. If that fails the run goes on: it is read only where a runner was killed."""
@@ -261,13 +284,37 @@ class Program:
         size = self.written()
         if size != self._size:
             self._size, self._grew = size, now
+        self.look()
+        rests = self._turns.rests()
+        self._rested = min(self._rested, now) if rests else NEVER
         broken = {
             "output": size > limits["output_bytes"],
+            "result": now - self._rested >= self.spec.grace_s,
             "total": elapsed >= limits["total_s"],
             "start": elapsed >= limits["start_s"] and not size,
             "silence": now - self._grew >= limits["silence_s"],
         }
         return next((limit for limit, is_broken in broken.items() if is_broken), None)
+
+    def look(self) -> None:
+        """Look for a result in what it has written since."""
+        self._turns.look()
+
+    def tick_s(self) -> float:
+        """How long nobody needs to look: what writes as fast as can be must not pass its limit by far."""
+        left = self.spec.limits["output_bytes"] - self.written()
+        return min(self.spec.tick_s, max(0.02, left / FASTEST))
+
+    def finish(self) -> "list[int] | None":
+        """All has ended: where the last result is. What was written far beyond its limit is cut off."""
+        self._turns.look(last=True)
+        result = self._turns.result
+        keep = self.spec.limits["output_bytes"] + FAREWELL
+        for output in self._outputs:
+            end = sum(result) if result is not None and output == self._outputs[0] else 0
+            if os.fstat(output).st_size > max(keep, end):
+                attempt(os.ftruncate, output, int(max(keep, end)))
+        return result
 
     def written(self) -> int:
         """Bytes of output so far."""
@@ -310,6 +357,77 @@ class Program:
         return {pid: int(living[pid][2]) for pid in family - {os.getpid(), self.pid}}
 
 
+class Turns:
+    """Knows from the program's stdout whether it has given its result. `result`: where the last one is."""
+
+    def __init__(self, spec: Spec, file: int) -> None:
+        self.result: list[int] | None = None
+        self._spec, self._file, self._offset, self._rest = spec, file, 0, b""
+        self._ended = self._busy = self._skips = False
+        self._needles = {b'"' + pair[1] + b'"' for pair in (*spec.ends, *spec.begins, spec.busy[:2]) if pair}
+
+    def rests(self) -> bool:
+        """Whether the program has given a result, and nothing more is to come."""
+        return self._ended and not self._busy
+
+    def look(self, *, last: bool = False) -> None:
+        """Read on. `last`: the program has ended, and its last line may have no newline."""
+        until = NEVER if last else self._offset + AT_ONCE
+        while self._needles and self._offset < until:
+            chunk = os.pread(self._file, CHUNK, self._offset + len(self._rest))
+            if not chunk:
+                break
+            text = self._rest + chunk
+            first = text.find(b"\n") + 1 if self._skips else 0
+            cut = text.rfind(b"\n") + 1
+            if cut:
+                self._take(text[first:cut], self._offset + first)
+                self._skips = False
+            self._offset, self._rest = self._offset + cut, text[cut:]
+            if len(self._rest) > LONGEST_LINE:
+                self._offset, self._rest, self._skips = self._offset + len(self._rest), b"", True
+        if last and self._rest and not self._skips:
+            self._take(self._rest + b"\n", self._offset)
+
+    def _take(self, lines: bytes, offset: int) -> None:
+        """Look at whole lines. Few of them have the words that are looked for: only those are read."""
+        found: dict[int, int] = {}
+        for needle in self._needles:
+            end = 0
+            while (at := lines.find(needle, end)) >= 0:
+                end = lines.find(b"\n", at)
+                found[lines.rfind(b"\n", 0, at) + 1] = end
+        for start in sorted(found):
+            members = members_of(lines[start : found[start]])
+            if any(members.get(name) == text for name, text in self._spec.ends):
+                self.result, self._ended = [offset + start, found[start] - start], True
+            elif any(members.get(name) == text for name, text in self._spec.begins):
+                self._ended = False
+            elif self._spec.busy and members.get(self._spec.busy[0]) == self._spec.busy[1]:
+                self._busy = not members.get(self._spec.busy[2], b"[]").replace(b" ", b"").startswith(b"[]")
+
+
+def members_of(line: bytes) -> "dict[bytes, bytes]":
+    """What the JSON object that ends a line has at its top: a string's text, or how else a value begins.
+
+    Other text may come before it. Empty if there is none; a string with escapes is not put together.
+    """
+    text, start = line.replace(b"\\\\", b"").replace(b'\\"', b""), -1
+    for _ in range(8):
+        if (start := text.find(b"{", start + 1)) < 0:
+            break
+        parts, depth, found = text[start:].split(b'"'), 0, dict[bytes, bytes]()
+        for number in range(0, len(parts), 2):
+            gap = parts[number]
+            depth += gap.count(b"{") + gap.count(b"[") - gap.count(b"}") - gap.count(b"]")
+            after = parts[number + 2].strip() if number + 2 < len(parts) else b""
+            if depth == 1 and after.startswith(b":"):
+                found[parts[number + 1]] = after[1:].strip() or b"".join(parts[number + 3 : number + 4])
+        if depth == 0 and len(parts) % 2:
+            return found
+    return {}
+
+
 def adopt_orphans() -> None:
     """Let whatever loses its parent come to us (Linux): so nothing that the program starts slips away.
 
@@ -341,18 +459,28 @@ def record_end(end: dict[str, object], wake: Wake) -> None:
 
 def write_json(name: str, record: dict[str, object], *, durable: bool) -> None:
     """Write the whole file or none of it. Raises OSError."""
-    with open(create(name + ".tmp", os.O_TRUNC), "wb") as file:
+    spare = name + ".tmp"
+    make_way(spare)
+    with open(create(spare, os.O_EXCL), "wb") as file:
         file.write(encode(to_json(record) + "\n"))
     if durable:
-        sync(name + ".tmp")
-    os.rename(name + ".tmp", name)
+        sync(spare)
+    if os.path.isdir(name):
+        make_way(name)
+    os.rename(spare, name)
     if durable:
         sync(".")
 
 
+def make_way(name: str) -> None:
+    """Remove what has this name, whatever it is; a directory is put aside."""
+    if os.path.lexists(name) and not attempt(os.unlink, name):
+        os.rename(name, f"{name}.{time.time_ns()}")
+
+
 def create(name: str, flags: int = os.O_APPEND) -> int:
     """Open a file of the run for writing, for nobody else to read."""
-    return os.open(name, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | flags, 0o600)
 
 
 def sync(path: str) -> None:
@@ -421,6 +549,8 @@ def to_json(value: object) -> str:
     """JSON of the few kinds of values that this file writes."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{to_json(name)}: {to_json(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(to_json, value)) + "]"
     if isinstance(value, str):
         return '"' + "".join(c if c >= " " and c not in '"\\' else f"\\u{ord(c):04x}" for c in value) + '"'
     return "null" if value is None else repr(value)

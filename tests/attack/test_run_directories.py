@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,12 @@ OUTPUT = {
     "a link to itself": "rm stdout; ln -s stdout stdout;",
     "nothing": "rm stdout;",
     "pipes everywhere": "for f in stdout stderr stop runner.log; do rm -f $f; mkfifo $f; done;",
+    "a lock that is a pipe": "rm -f lock; mkfifo lock;",
+    "a lock that is a directory": "rm -f lock; mkdir lock;",
+    "a lock that leads elsewhere": "rm -f lock; ln -s /dev/zero lock;",
+    "an end that is a directory": "mkdir -p exit.json/inner exit.json.tmp/inner;",
+    "an end that is a pipe": "mkfifo exit.json exit.json.tmp;",
+    "an end that leads elsewhere": "ln -s /dev/zero exit.json; ln -s nowhere/at/all exit.json.tmp;",
     "an empty directory": "rm -rf ./*;",
     "no rights": "chmod 000 stdout .;",
 }
@@ -46,6 +54,8 @@ RECORDS = {
     "a status that is none": '{"version":1,"status":1e9,"stopped":null,"duration_s":1}',
     "a stop that is none": '{"version":1,"status":0,"stopped":{"a":1},"duration_s":1}',
     "a failure that is none": '{"version":1,"status":0,"stopped":null,"duration_s":1,"not_started":7}',
+    "a result that is none": '{"version":1,"status":0,"stopped":null,"duration_s":1,"result":[-1,1e308]}',
+    "a result far away": '{"version":1,"status":0,"duration_s":1,"result":[4611686018427387903,9]}',
     "a list": "[]",
     "no JSON": "{",
     "deep JSON": "[" * 20_000,
@@ -150,3 +160,16 @@ async def test_no_forged_record_makes_us_signal_somebody_else(tmp_path: Path) ->
             f'{{"pid": {pid}, "runner_pid": {pid}, "boot_id": null, "started_at": 1}}'
         )
         assert local_runner.runner_pid(tmp_path) is None
+
+
+async def test_a_run_that_names_somebody_else_as_its_runner_gets_nobody_stopped(tmp_path: Path) -> None:
+    bystander = subprocess.Popen(["sleep", "1000"])
+    try:
+        record = {"pid": bystander.pid, "runner_pid": bystander.pid, "boot_id": None, "started_at": 1}
+        (tmp_path / runner.CHILD).write_text(json.dumps(record))
+        local_runner.request_stop(tmp_path)
+        assert local_runner.runner_pid(tmp_path) is None
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from orgloop.plugin import (
     Retry,
     RunSpec,
     Supervised,
+    Unavailable,
     WakeSession,
 )
 from tests.connectors.agents.held import Bench
@@ -301,3 +303,48 @@ def test_the_connector_is_an_agent_with_runs() -> None:
     assert connector.actor.has_runs
     assert connector.actor.wakes_agent
     assert connector.source is None
+
+
+@pytest.mark.parametrize(
+    ("status", "stderr"),
+    [
+        (127, "env: 'python9': No such file or directory\n"),
+        (127, "/usr/bin/env: 'node': No such file or directory"),
+        (126, "env: \u2018./x\u2019: Permission denied"),
+        (126, "bash: ./agent: /usr/bin/python9: bad interpreter: No such file or directory"),
+    ],
+)
+def test_an_interpreter_that_is_not_there_makes_the_work_wait(status: int, stderr: str) -> None:
+    end = finish(status=status, stderr=stderr)
+    assert isinstance(end, NotBegun)
+    assert isinstance(end.outcome, Unavailable)
+    assert stderr.strip() in end.outcome.reason
+
+
+def test_a_script_that_is_not_there_makes_the_work_wait(tmp_path: Path) -> None:
+    config = {"command": ["python3", "gone/agent.py"], "cwd": str(tmp_path)}
+    end = finish(config, status=2, stderr="python3: can't open file 'gone/agent.py'")
+    assert isinstance(end, NotBegun)
+    assert "gone/agent.py" in str(end.outcome)
+
+
+@pytest.mark.parametrize(
+    "exit",
+    [
+        {"status": 127, "stderr": "sh: 1: deploy: not found"},
+        {"status": 127, "stderr": "env: x: No such file", "stdout": "it had begun"},
+        {"status": 127, "stderr": "env: x: No such file", "stopped": "total"},
+        {"status": 127, "stderr": "working\nenv: x: No such file or directory"},
+        {"status": 127},
+    ],
+)
+def test_what_may_have_done_something_is_a_run_that_failed(exit: dict[str, Any]) -> None:
+    assert isinstance(finish(**exit), Completion)
+
+
+def test_json_that_cannot_be_read_is_in_the_event() -> None:
+    end = finish(stdout='{"decision": "merge",}')
+    assert isinstance(end, Completion)
+    assert (end.json, end.outcome) == (None, RunOutcome.SUCCESS)
+    assert "line 1, column" in end.details["json_error"]
+    assert finish(stdout="plain words") == replace(end, text="plain words", details={})

@@ -118,8 +118,16 @@ def test_there_are_no_other_phases_and_outcomes() -> None:
         (131, "stopped", "cancelled", "signal_3"),
         (137, "stopped", "cancelled", "sigkill"),
         (143, "stopped", "cancelled", "sigterm"),
-        (255, "stopped", "cancelled", "signal_127"),
-        (300, "stopped", "cancelled", "signal_172"),
+        (255, "failed", "failure", "exit_code_255"),
+        (300, "failed", "failure", "exit_code_300"),
+        (132, "failed", "failure", "sigill"),
+        (133, "failed", "failure", "sigtrap"),
+        (134, "failed", "failure", "sigabrt"),
+        (135, "failed", "failure", "sigbus"),
+        (136, "failed", "failure", "sigfpe"),
+        (139, "failed", "failure", "sigsegv"),
+        (159, "failed", "failure", "sigsys"),
+        (138, "stopped", "cancelled", "signal_10"),
     ],
 )
 def test_an_exit_status_says_how_a_session_ended(status: int, phase: str, outcome: str, reason: str) -> None:

@@ -19,6 +19,20 @@ from tests.runner.waiting import DEADLINE_S, alive, until
 RUNNER = Path(runner.__file__)
 LIMITS = ("start_s", "silence_s", "total_s", "output_bytes")
 ENV = {"PATH": "/usr/bin:/bin"}
+FULL = "full."
+ON_A_FULL_DISK = f"""
+import errno, importlib.util, os, sys
+spec = importlib.util.spec_from_file_location("runner", sys.argv[1])
+runner = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(runner)
+write = runner.write_json
+def full(name, *record, **how):
+    if os.path.exists({FULL!r} + name):
+        raise OSError(errno.ENOSPC, "the disk is full")
+    write(name, *record, **how)
+runner.write_json = full
+sys.exit(runner.main(sys.argv[2]))
+"""
 
 
 def shell(script: str) -> list[str]:
@@ -36,6 +50,8 @@ class RunDirectory:
         self.path = path
         self.path.mkdir(mode=0o700)
         self.runner: subprocess.Popen[bytes] | None = None
+        self.on_a_full_disk = False
+        """While there is a file FULL + NAME, the runner cannot write NAME."""
 
     def prepare(
         self,
@@ -47,6 +63,7 @@ class RunDirectory:
         grace_s: float = 10.0,
         stop_signal: int = signal.SIGTERM,
         limits: Mapping[str, float] | None = None,
+        turns: Mapping[str, Any] | None = None,
     ) -> RunDirectory:
         unlimited: dict[str, float | None] = dict.fromkeys(LIMITS)
         spec = {
@@ -57,6 +74,7 @@ class RunDirectory:
             "limits": unlimited | dict(limits or {}),
             "grace_s": grace_s,
             "stop_signal": stop_signal,
+            "turns": turns,
         }
         self.write(runner.SPEC, json.dumps(spec).encode())
         if stdin is not None:
@@ -70,7 +88,8 @@ class RunDirectory:
         return self.runner
 
     def command(self) -> list[str]:
-        return [sys.executable, "-I", "-S", str(RUNNER), str(self.path)]
+        program = ["-c", ON_A_FULL_DISK] if self.on_a_full_disk else []
+        return [sys.executable, "-I", "-S", *program, str(RUNNER), str(self.path)]
 
     def hold(self) -> dict[str, Any]:
         """Start the runner and wait until it has ended well. Returns exit.json."""

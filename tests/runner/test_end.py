@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orgloop import runner
-from tests.runner.run_directory import RunDirectory, python, shell
+from tests.runner.run_directory import FULL, RunDirectory, python, shell
 from tests.runner.waiting import DEADLINE_S, alive, until
 
 
@@ -141,20 +141,18 @@ def test_exit_json_is_never_seen_in_part(run: RunDirectory) -> None:
 
 
 def test_an_end_that_cannot_be_written_is_tried_until_it_can(run: RunDirectory) -> None:
-    obstacle = run.path / (runner.EXIT + ".tmp")
-    obstacle.mkdir()
-    run.prepare(shell("exit 3")).spawn()
+    run.on_a_full_disk = True
+    run.prepare(shell(f"touch {FULL}{runner.EXIT}; exit 3")).spawn()
     until(lambda: run.read(runner.LOG).count(b"cannot write exit.json") >= 2, "a second try")
     assert run.locked()
     assert runner.EXIT not in run.names()
-    obstacle.rmdir()
+    run.path.joinpath(FULL + runner.EXIT).unlink()
     assert run.end()["status"] == 3
 
 
 def test_a_signal_hastens_the_next_try(run: RunDirectory) -> None:
-    obstacle = run.path / (runner.EXIT + ".tmp")
-    obstacle.mkdir()
-    process = run.prepare(shell("exit 3")).spawn()
+    run.on_a_full_disk = True
+    process = run.prepare(shell(f"touch {FULL}{runner.EXIT}; exit 3")).spawn()
     until(lambda: run.read(runner.LOG), "the first try")
 
     def many_tries() -> bool:
@@ -162,7 +160,7 @@ def test_a_signal_hastens_the_next_try(run: RunDirectory) -> None:
         return run.read(runner.LOG).count(b"\n") > 12
 
     until(many_tries, "a dozen tries, which would take minutes without a signal")
-    obstacle.rmdir()
+    run.path.joinpath(FULL + runner.EXIT).unlink()
     process.terminate()
     assert run.end()["stopped"] is None
 

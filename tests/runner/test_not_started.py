@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orgloop import runner
-from tests.runner.run_directory import ENV, RunDirectory, shell
+from tests.runner.run_directory import ENV, FULL, RunDirectory, shell
 from tests.runner.waiting import DEADLINE_S, until
 
 TOUCH = shell("touch ran")
@@ -121,8 +121,9 @@ def test_a_missing_spec_starts_nothing(run: RunDirectory) -> None:
 
 
 def test_without_a_durable_mark_nothing_starts(run: RunDirectory) -> None:
-    (run.path / (runner.STARTED + ".tmp")).mkdir()
-    assert run.prepare(TOUCH).hold()["not_started"]["errno"] == errno.EISDIR
+    run.on_a_full_disk = True
+    run.write(FULL + runner.STARTED, b"")
+    assert run.prepare(TOUCH).hold()["not_started"]["errno"] == errno.ENOSPC
     assert not run.names() & {runner.STARTED, "ran"}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orgloop import runner
-from tests.runner.run_directory import ENV, RunDirectory, python, shell
+from tests.runner.run_directory import ENV, FULL, RunDirectory, python, shell
 from tests.runner.waiting import DEADLINE_S, alive, at_end
 
 WORDS = ["plain", "two words", "", 'quo"te', "back\\slash", "a\\/b", "new\nline", "tab\t"]
@@ -204,6 +204,7 @@ def test_started_is_there_before_the_program_runs(run: RunDirectory) -> None:
 
 
 def test_a_program_that_cannot_be_recorded_runs_all_the_same(run: RunDirectory) -> None:
-    (run.path / (runner.CHILD + ".tmp")).mkdir()
+    run.on_a_full_disk = True
+    run.write(FULL + runner.CHILD, b"")
     assert run.prepare(shell("exit 4")).hold()["status"] == 4
     assert b"cannot write child.json" in run.read(runner.LOG)

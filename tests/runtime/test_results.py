@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orgloop import runner
-from orgloop.plugin import Completion, ExitInfo, Phase, Progress, RunLimitsSpec, RunOutcome, RunSpec
+from orgloop.plugin import Completion, ExitInfo, Phase, Progress, RunLimitsSpec, RunOutcome, RunSpec, Turns
 from orgloop.runtime.runs.local import local_run
 from tests.runtime.engine import Engine, engine, until
 from tests.runtime.fakes import FakeAgent, Stage
 from tests.runtime.test_run_ends import PROJECT, Program
 
+DONE = '{"type":"result","text":"done"}'
+TWO = '{"type":"result","text":"two"}'
+TURNS = Turns(ends=(("type", "result"),), begins=(("type", "works"),))
 
-def talks(script: str, **limits: Any) -> Program:
-    spec = RunLimitsSpec(**{"result_s": 0.2, "grace_s": 0.2, **limits})
-    return lambda *_: RunSpec(argv=["sh", "-c", script], cwd="/", limits=spec)
+
+def talks(script: str, *, grace_s: float = 0.3, **limits: Any) -> Program:
+    spec = RunLimitsSpec(grace_s=grace_s, **limits)
+    return lambda *_: RunSpec(argv=["sh", "-c", script], cwd="/", limits=spec, turns=TURNS)
+
+
+def said(line: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(line))
+    except ValueError:
+        return {}
 
 
 def finish(exit: ExitInfo) -> Completion:
-    results = [line for line in exit.stdout.splitlines() if line.startswith("RESULT")]
-    if not results:
+    lines = [said(line) for line in [*exit.stdout.splitlines(), exit.result or ""]]
+    result = next((line for line in reversed(lines) if line.get("type") == "result"), None)
+    if not result:
         return Completion(phase=Phase.FAILED, outcome=RunOutcome.FAILURE, reason="no_result")
-    return Completion(
-        phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="success", text=results[-1][:100]
-    )
+    text = result["text"][:100]
+    return Completion(phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="success", text=text)
 
 
 @pytest.fixture(autouse=True)
 def results(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(_: FakeAgent, line: str) -> Progress:
-        return Progress(text=line[:100], result=line.startswith("RESULT"), works=not line.startswith("hook"))
+        kind = said(line).get("type")
+        return Progress(text=line[:100], result=kind == "result", works=kind in ("result", "works"))
 
     monkeypatch.setattr(FakeAgent, "read", read)
 
@@ -57,25 +71,23 @@ def passes(it: Engine) -> bool:
 async def test_a_program_that_goes_on_after_its_result_is_ended_and_the_result_counts(
     after: str, tmp_path: Path
 ) -> None:
-    script = f"echo RESULT done; {after} while true; do sleep 0.05; done"
-    assert await ended(tmp_path, talks(script)) == ("success", "success", "RESULT done")
+    script = f"echo '{DONE}'; {after} while true; do sleep 0.05; done"
+    assert await ended(tmp_path, talks(script)) == ("success", "success", "done")
 
 
 async def test_an_agent_that_works_on_after_a_result_is_let_to_its_next_one(tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    stage = Stage(programs={"agent": talks("")}, finishes={"agent": finish})
-    script = f"echo RESULT one; echo works; while [ ! -e {gate} ]; do sleep 0.01; done; echo RESULT two"
-    stage.programs["agent"] = talks(script)
+    gate, works = tmp_path / "gate", '{"type":"works"}'
+    script = f"echo '{DONE}'; echo '{works}'; while [ ! -e {gate} ]; do sleep 0.01; done; echo '{TWO}'"
+    stage = Stage(programs={"agent": talks(script, grace_s=0.05)}, finishes={"agent": finish})
     async with engine(tmp_path, PROJECT, stage) as it:
         await it.emit()
-        await until(lambda: it.programs() and it.programs()[0].last_line == "works", "it works on")
-        directory = it.programs()[0].directory
-        until_later = it.clock.monotonic() + 100
-        await until(lambda: passes(it) and it.clock.monotonic() > until_later, "a long time")
-        assert not (directory / runner.STOP).exists()
+        await until(lambda: it.programs() and it.programs()[0].last_line == works, "it works on")
+        began = time.monotonic()
+        await until(lambda: time.monotonic() > began + 1.5, "more than its grace")
+        assert it.programs()
         gate.touch()
         await it.delivered(2)
-        assert it.runs()[0].text == "RESULT two"
+        assert it.runs()[0].text == "two"
 
 
 @pytest.mark.parametrize(
@@ -84,13 +96,13 @@ async def test_an_agent_that_works_on_after_a_result_is_let_to_its_next_one(tmp_
     ids=["silence", "total", "output"],
 )
 async def test_a_limit_does_not_overrule_a_result(limits: dict[str, Any], tmp_path: Path) -> None:
-    script = "echo RESULT done; while true; do sleep 0.05; done"
-    assert (await ended(tmp_path, talks(script, result_s=1000, **limits)))[0] == "success"
+    script = f"echo '{DONE}'; while true; do sleep 0.05; done"
+    assert (await ended(tmp_path, talks(script, grace_s=10, **limits)))[0] == "success"
 
 
 async def test_a_result_counts_though_its_runner_is_killed(tmp_path: Path) -> None:
     stage = Stage(
-        programs={"agent": talks("echo RESULT done; exec sleep 1000", result_s=1000)},
+        programs={"agent": talks(f"echo '{DONE}'; exec sleep 1000", grace_s=1000)},
         finishes={"agent": finish},
     )
     async with engine(tmp_path, PROJECT, stage) as it:
@@ -105,7 +117,7 @@ async def test_a_result_counts_though_its_runner_is_killed(tmp_path: Path) -> No
 
 async def test_a_later_daemon_knows_of_a_result_that_it_did_not_see(tmp_path: Path) -> None:
     stage = Stage(
-        programs={"agent": talks("echo RESULT done; exec sleep 1000", result_s=1000)},
+        programs={"agent": talks(f"echo '{DONE}'; exec sleep 1000", grace_s=1000)},
         finishes={"agent": finish},
     )
     async with engine(tmp_path, PROJECT, stage) as it:
@@ -136,6 +148,9 @@ async def test_a_later_daemon_knows_of_a_result_that_it_did_not_see(tmp_path: Pa
 
 
 async def test_a_result_of_several_megabytes_counts_behind_which_more_is_said(tmp_path: Path) -> None:
-    script = "printf 'RESULT '; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo hook"
+    script = (
+        'printf \'{"type":"result","text":"\'; head -c 3000000 /dev/zero | tr \'\\0\' x; echo \'"}\'; '
+        "head -c 3000000 /dev/zero | tr '\\0' y; echo; echo hook"
+    )
     outcome, _, text = await ended(tmp_path, talks(script))
-    assert (outcome, text[:10]) == ("success", "RESULT xxx")
+    assert (outcome, text[:3]) == ("success", "xxx")

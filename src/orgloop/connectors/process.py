@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
@@ -30,10 +31,14 @@ from orgloop.plugin import (
     RunSpec,
     Settings,
     Setup,
+    Unavailable,
     Wake,
     WakeSession,
     last_words,
 )
+
+_NOT_FOUND: Final = re.compile(r"\S*env: [^\n]*|[^\n]*: bad interpreter: [^\n]*")
+"""What `env` of a `#!` line, or a shell that was given a script, says if there is no such interpreter."""
 
 _PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
 
@@ -125,15 +130,37 @@ class ProcessActor:
         if exit.stopped is None and exit.status in self._settings.retry.on_exit:
             reason = last_line(exit.stderr) or last_line(exit.stdout)
             return NotBegun(outcome=Retry(reason=f"exit status {exit.status}: {reason}".rstrip(": ")))
+        absent = _absent(self._settings, exit)
+        if absent is not None:
+            return NotBegun(outcome=Unavailable(reason=absent))
         phase, outcome, reason = ended(exit)
         text = (
             last_words(exit.stdout, exit.stderr)
             if outcome is not RunOutcome.SUCCESS
             else last_part(exit.stdout)
         )
+        found = json_of_output(exit.stdout)
         return Completion(
-            phase=phase, outcome=outcome, reason=reason, text=text, json=json_of_output(exit.stdout)
+            phase=phase,
+            outcome=outcome,
+            reason=reason,
+            text=text,
+            json=found.json,
+            details={"json_error": found.error} if found.error is not None else {},
         )
+
+
+def _absent(settings: ProcessSettings, exit: ExitInfo) -> str | None:
+    """What is not there, so that the program cannot have begun; None if it may have.
+
+    A shell ends with 127, too, after work that it has done: so only those count who find programs for others.
+    """
+    if exit.stopped is not None or exit.stdout.strip() or not exit.status or exit.status > 127:
+        return None
+    if exit.status in (126, 127) and _NOT_FOUND.fullmatch(exit.stderr.strip()[:1000]):
+        return f"{last_line(exit.stderr)}; install it, or change `command` of the actor"
+    missing = what_is_missing(settings.command, settings.directory)
+    return f"`command` {missing}" if missing is not None else None
 
 
 def _argument(wake: Wake) -> str:

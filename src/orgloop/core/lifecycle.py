@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,12 +11,26 @@ from typing import Any, Final, TypeVar, assert_never
 from orgloop.core.event import EventType
 
 _SIGNALS: Final = {130: "sigint", 137: "sigkill", 143: "sigterm"}
+_CRASHES: Final = {
+    int(getattr(signal, name)): name.lower()
+    for name in (
+        *("SIGILL", "SIGTRAP", "SIGABRT", "SIGEMT", "SIGFPE", "SIGBUS", "SIGSEGV", "SIGSYS"),
+        *("SIGPIPE", "SIGALRM", "SIGSTKFLT", "SIGXCPU", "SIGXFSZ"),
+    )
+    if hasattr(signal, name)
+}
+"""Signals that a program gets for what it did itself."""
+
+_LAST_SIGNAL: Final = 64
 _STOPS: Final = {
     "start": "timeout_start",
     "silence": "timeout_silence",
     "total": "timeout_total",
     "output": "output_limit",
 }
+GIVEN: Final = "result"
+"""What stopped a run that had given its result, and did not end by itself."""
+
 _SHOWN: Final = 40
 _Kind = TypeVar("_Kind", bound=StrEnum)
 
@@ -145,21 +160,26 @@ def from_exit_status(status: int) -> tuple[Phase, RunOutcome, str]:
     """What the exit status of a finished harness means: phase, outcome and reason.
 
     `status` is as a shell gives it: death by signal N is 128 + N. (Python's subprocess says -N,
-    which here is an exit code like any other.)
+    which here is an exit code like any other.) A crash is a failure; a signal that others send ends a run.
     """
     if status == 0:
         return Phase.COMPLETED, RunOutcome.SUCCESS, "exit_code_0"
-    if status <= 128:
+    if status <= 128 or status > 128 + _LAST_SIGNAL:
         return Phase.FAILED, RunOutcome.FAILURE, f"exit_code_{status}"
+    crash = _CRASHES.get(status - 128)
+    if crash is not None:
+        return Phase.FAILED, RunOutcome.FAILURE, crash
     return Phase.STOPPED, RunOutcome.CANCELLED, _SIGNALS.get(status, f"signal_{status - 128}")
 
 
 def from_stop(status: int | None, stopped: str | None) -> tuple[Phase, RunOutcome, str] | None:
     """Phase, outcome and reason of a run that a limit or a person ended, or that is lost; else None.
 
-    `stopped` names what ended it (`start`, `silence`, `total`, `output`, `requested`, `lost`), None if it
-    ended by itself; `status` is None if nobody saw it.
+    `stopped` names what ended it (`start`, `silence`, `total`, `output`, `requested`, `result`, `lost`),
+    None if it ended by itself; `status` is None if nobody saw it.
     """
+    if stopped == GIVEN:
+        return Phase.STOPPED, RunOutcome.UNKNOWN, GIVEN
     if stopped == LOST or (stopped is None and status is None):
         return Phase.STOPPED, RunOutcome.UNKNOWN, LOST
     if stopped is None:

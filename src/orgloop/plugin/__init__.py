@@ -60,6 +60,7 @@ from orgloop.plugin.actor import (
     RunLimitsSpec,
     RunSpec,
     Supervised,
+    Turns,
     Wake,
     WakeSession,
 )
@@ -179,6 +180,7 @@ __all__ = [
     "WakeSession",
     "RunSpec",
     "RunLimitsSpec",
+    "Turns",
     "ExitInfo",
     "Priced",
     "Progress",

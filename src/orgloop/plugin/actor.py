@@ -86,17 +86,30 @@ class RunLimitsSpec:
     """Limits of one run, in seconds and bytes; None is no limit. They hold while the daemon is down, too.
 
     `start_s`: until the first byte of output; `silence_s`: between bytes; `total_s`: from start to end.
-    `result_s`: from the agent's result to the end of its program; the daemon alone looks at this one.
-    A stop sends `stop_signal`, and SIGKILL after `grace_s`.
+    A stop sends `stop_signal`, and SIGKILL after `grace_s`. A program that has given its result (see `Turns`)
+    has `grace_s` to end by itself.
     """
 
     start_s: float | None = None
     silence_s: float | None = None
     total_s: float | None = None
     output_bytes: int | None = 256 * 1024 * 1024
-    result_s: float = 15.0
     grace_s: float = 10.0
     stop_signal: int = signal.SIGTERM
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turns:
+    """How to know a program's own result among the JSON objects that it writes, one a line.
+
+    A line with one of the members `ends` (name, text) at its top ends a turn with a result; one of `begins`
+    starts another turn. While the last line of `busy` (name, text, name of a list) has something in its
+    list, another turn will start. A program that has its result and does not end within `grace_s` is ended.
+    """
+
+    ends: Sequence[tuple[str, str]]
+    begins: Sequence[tuple[str, str]] = ()
+    busy: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +118,8 @@ class RunSpec:
 
     `env` is what the actor adds to the child's allow-listed environment, `env_pass` the names
     that it takes over from the daemon's. `stdin` is the prompt or empty. `session_id` is
-    remembered for the wake's session key as soon as the run is committed.
+    remembered for the wake's session key as soon as the run is committed. `account` names the login that
+    the session belongs to: a wake with another one begins a session of its own.
     """
 
     argv: Sequence[str]
@@ -115,6 +129,8 @@ class RunSpec:
     env_pass: Sequence[str] = ()
     limits: RunLimitsSpec = RunLimitsSpec()
     session_id: str | None = None
+    account: str = ""
+    turns: Turns | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,14 +138,17 @@ class Progress:
     """What one line of output says: shown as the run's last line; None fields say nothing new.
 
     `cost_usd` is what the run has cost so far: the run's own sum, unless `finish` names another.
+    `spent` is what one request of it cost by our own estimate, under that request's id: said again, it
+    counts once. The sum stands for the cost of a run that was ended before it could tell.
     `works`: it shows that the agent can work. A line that only greets, complains or asks again does not,
     and leaves an actor paused that nobody answered for.
-    `result`: the line is the agent's result. A program that says no more and goes on is then ended.
+    `result`: the line is the agent's result. A run that is lost after that has come to its end.
     """
 
     text: str | None = None
     session_id: str | None = None
     cost_usd: float | None = None
+    spent: tuple[str, float] | None = None
     works: bool = True
     result: bool = False
 
@@ -138,10 +157,11 @@ class Progress:
 class ExitInfo:
     """How the program ended. `status` is 0..255, 128 + signal, or None if nobody knows.
 
-    `stopped` names the limit that ended it: start, silence, total, output; or requested, or lost (it
-    vanished with its machine), or None.
+    `stopped` names the limit that ended it: start, silence, total, output; or result (it had given its
+    result and did not end), requested, or lost (it vanished with its machine), or None.
     `stdout` and `stderr` are the last megabyte of each, with the whole of the line in which that begins;
-    `duration_s` is in seconds, `ended_at` in ms since 1970.
+    `duration_s` is in seconds, `ended_at` in ms since 1970. `result` is the line with the program's last
+    result, wherever it is, if the spec's `turns` say how to know it.
 
     What an agent reports as its result goes before its exit status, and before what stopped it.
     """
@@ -154,6 +174,7 @@ class ExitInfo:
     session_id: str | None = None
     resumed: bool = False
     ended_at: int = 0
+    result: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +183,9 @@ class Completion:
 
     `text` is what the agent said last, `json` its structured result (its own structured output,
     else the last fenced JSON block of the text, else None). Costs are US dollars, estimated by
-    the agent; `tokens` are counts by kind. `denied_tools` names what it tried and was not allowed to use.
+    the agent; `tokens` are counts by kind. `session_cost_usd` is what the whole session has cost, where the
+    agent tells that: without `cost_usd`, the run has cost what came to it. `denied_tools` names what it tried
+    and was not allowed to use. `details` are further facts, which the event has under the same names.
     """
 
     phase: Phase
@@ -172,21 +195,25 @@ class Completion:
     json: Any = None
     session_id: str | None = None
     cost_usd: float | None = None
+    session_cost_usd: float | None = None
     tokens: Mapping[str, int] | None = None
     turns: int | None = None
     models: Mapping[str, Any] | None = None
     denied_tools: Sequence[str] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NotBegun:
     """The program ended before any paid work: the wake may be tried again, as `outcome` says.
 
-    `forget_session`: the session that it should have resumed does not exist any more.
+    `forget_session`: the session that it should have resumed does not exist any more. `session_fault`: the
+    session may be why, if it was resumed; not so where the agent's service was at fault.
     """
 
     outcome: Retry | Unavailable | Throttled | Limited | Rejected
     forget_session: bool = False
+    session_fault: bool = True
 
 
 @runtime_checkable

@@ -8,13 +8,23 @@ from typing import Any
 
 import pytest
 
-from orgloop.connectors.agents.claude_code.ending import judge
+from orgloop.connectors.agents.claude_code.ending import LIMIT_WAIT, Cli, judge
 from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, Unavailable
+from orgloop.plugin import DAY, Completion, ExitInfo, Limited, NotBegun, Retry, Unavailable
 
 FAILED = (Phase.FAILED, RunOutcome.FAILURE)
 STOPPED = (Phase.STOPPED, RunOutcome.CANCELLED)
+NOW = 1_800_000_000_000
+LIMIT = {
+    "type": "rate_limit_event",
+    "rate_limit_info": {"status": "rejected", "resetsAt": 1795345072},
+}
 INIT = {"type": "system", "subtype": "init", "session_id": "s-1"}
+ASKS = {
+    "type": "tool_use",
+    "name": "AskUserQuestion",
+    "input": {"questions": [{"question": "Which one?"}, {"question": "And when?"}]},
+}
 MODELS = {
     "opus": {
         "inputTokens": 10,
@@ -59,13 +69,13 @@ def exit_info(*lines: dict[str, Any], status: int | None = 0, **fields: Any) -> 
 
 
 def completed(*lines: dict[str, Any], **fields: Any) -> Completion:
-    end = judge(exit_info(*lines, **fields))
+    end = judge(exit_info(*lines, **fields), Cli(account="key"))
     assert isinstance(end, Completion), end
     return end
 
 
 def not_begun(*lines: dict[str, Any], **fields: Any) -> NotBegun:
-    end = judge(exit_info(*lines, **fields))
+    end = judge(exit_info(*lines, **fields), Cli(account="key"))
     assert isinstance(end, NotBegun), end
     return end
 
@@ -188,7 +198,7 @@ def test_a_refusal_that_may_pass_is_tried_again(error: str, status: int, said: s
     end = not_begun(
         INIT, synthetic(said, error), unpaid(said, api_error_status=status), status=1, resumed=True
     )
-    assert end == NotBegun(outcome=Retry(reason=said), forget_session=False)
+    assert end == NotBegun(outcome=Retry(reason=said), forget_session=False, session_fault=False)
 
 
 @pytest.mark.parametrize(
@@ -206,17 +216,43 @@ def test_where_it_is_not_certain_that_nothing_was_paid_it_failed(
     assert (end.phase, end.outcome, end.reason) == (*FAILED, reason)
 
 
+HIT = "You've hit your session limit · resets 10:57am (UTC)"
+RETRY = {
+    "type": "system",
+    "subtype": "api_retry",
+    "attempt": 1,
+    "retry_delay_ms": 120_000,
+    "error_status": 429,
+}
+
+
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "said", "until"),
     [
-        [{"type": "rate_limit_event", "rate_limit_info": {"status": "rejected", "resetsAt": 1795345072}}],
-        [],
+        ([{**LIMIT}], "API Error", 1_795_345_072_000),
+        ([{**LIMIT}], HIT, 1_795_345_072_000),
+        ([], HIT, NOW + LIMIT_WAIT),
+        ([RETRY], "API Error: Request rejected (429)", NOW + 120_000),
+        ([RETRY, {**RETRY, "retry_delay_ms": 5e300}], "API Error: Request rejected (429)", NOW + DAY),
     ],
 )
-def test_a_usage_limit_is_a_failure_of_that_name(lines: list[dict[str, Any]]) -> None:
-    said = "You've hit your session limit · resets 10:57am (UTC)" if not lines else "API Error"
-    end = completed(*lines, synthetic(said, "rate_limit"), unpaid(said, api_error_status=429), status=1)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_limit_before_any_paid_work_waits_until_it_is_over(
+    lines: list[dict[str, Any]], said: str, until: int, resumed: bool
+) -> None:
+    earlier = {"total_cost_usd": 0.5, "modelUsage": MODELS} if resumed else {}
+    failed = {**unpaid(said, api_error_status=429), **earlier}
+    end = not_begun(
+        INIT, *lines, synthetic(said, "rate_limit"), failed, status=1, ended_at=NOW, resumed=resumed
+    )
+    assert end.outcome == Limited(account="key", until=until, reason=said)
+
+
+def test_a_limit_after_paid_work_ends_the_run_and_says_until_when() -> None:
+    failed = result(is_error=True, result=HIT, api_error_status=429)
+    end = completed(assistant("Half."), LIMIT, synthetic(HIT, "rate_limit"), failed, status=1)
     assert (end.phase, end.outcome, end.reason) == (*FAILED, "usage_limit")
+    assert end.details["limit_until"] == "2026-11-22T10:57:52.000Z"
 
 
 def limit_event(status: str) -> dict[str, Any]:
@@ -235,7 +271,7 @@ def test_a_warning_about_a_limit_is_no_limit() -> None:
 
 
 def test_another_error_after_a_limit_has_its_own_name() -> None:
-    failed = result(is_error=True, result="API Error: 500", api_error_status=500)
+    failed = result(is_error=True, result="API Error: 500", api_error_status=500, num_turns=2)
     lines = [limit_event("rejected"), synthetic("API Error: 500", "server_error"), failed]
     assert completed(*lines, status=1).reason == "api_error_500"
 
@@ -271,7 +307,11 @@ def test_a_session_that_is_gone_is_forgotten(error: str) -> None:
 
 @pytest.mark.parametrize(
     ("by", "reason"),
-    [("total", "timeout_total"), ("silence", "timeout_silence"), ("requested", "requested")],
+    [
+        ("total", "timeout_total"),
+        ("silence", "timeout_silence"),
+        ("requested", "requested"),
+    ],
 )
 def test_what_ended_a_run_before_its_result_is_its_end(by: str, reason: str) -> None:
     broken = result(subtype="error_during_execution", is_error=True)
@@ -382,9 +422,136 @@ def test_another_failure_before_the_beginning_is_counted() -> None:
 
 
 def test_silence_is_no_success() -> None:
-    assert completed(status=0).outcome is RunOutcome.UNKNOWN
+    assert isinstance(not_begun(status=0).outcome, Retry)
+    assert completed(INIT, status=0).outcome is RunOutcome.UNKNOWN
     assert completed(INIT, assistant("Half."), status=0).outcome is RunOutcome.UNKNOWN
 
 
 def test_a_signal_before_the_first_word_is_an_end() -> None:
     assert completed(status=137).reason == "sigkill"
+
+
+def since(*usd: float) -> dict[str, Any]:
+    return {f"model-{n}": {"inputTokens": 10, "outputTokens": 5, "costUSD": one} for n, one in enumerate(usd)}
+
+
+VERSION_A_CALL = {**INIT, "claude_code_version": "2.1.276"}
+VERSION_A_SESSION = {**INIT, "claude_code_version": "2.1.277"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "resumed", "own", "session"),
+    [
+        ([VERSION_A_CALL, result()], False, 0.12, None),
+        ([VERSION_A_CALL, result()], True, 0.12, None),
+        ([VERSION_A_SESSION, result()], False, 0.12, None),
+        ([VERSION_A_SESSION, result()], True, None, 0.12),
+        ([INIT, result()], True, None, 0.12),
+        ([result(model_usage_since_last_result=since(0.01, 0.02), result_index=0)], True, 0.03, 0.12),
+        (
+            [
+                result(model_usage_since_last_result=since(0.01), result_index=0),
+                result(model_usage_since_last_result=since(0.02), result_index=1),
+            ],
+            True,
+            0.03,
+            0.12,
+        ),
+        ([result(model_usage_since_last_result=since(0.02), result_index=1)], True, None, 0.12),
+        ([INIT, assistant("Half.")], True, None, None),
+    ],
+)
+def test_what_a_run_cost_and_what_its_session_did(
+    lines: list[dict[str, Any]], resumed: bool, own: float | None, session: float | None
+) -> None:
+    end = completed(*lines, resumed=resumed, stopped="total")
+    assert (end.cost_usd, end.session_cost_usd) == (own, session)
+
+
+def test_tokens_of_a_resumed_run_are_its_own() -> None:
+    usage = {"input_tokens": 7, "output_tokens": 3, "cache_read_input_tokens": 2}
+    old = completed(VERSION_A_SESSION, result(usage=usage), resumed=True)
+    assert old.tokens == {"input": 7, "output": 3, "cache_read": 2, "cache_creation": 0}
+    assert old.models is None
+    new = completed(result(model_usage_since_last_result=since(0.01, 0.02)), resumed=True)
+    assert new.tokens == {"input": 20, "output": 10, "cache_read": 0, "cache_creation": 0}
+    assert new.models is not None
+    assert [model["cost_usd"] for model in new.models.values()] == [0.01, 0.02]
+
+
+def system(subtype: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "system", "subtype": subtype, "session_id": "s-1", **fields}
+
+
+def test_background_commands_that_ended_with_the_cli_are_named() -> None:
+    lines = [
+        system("task_started", task_id="a", description="make watch"),
+        system("task_started", task_id="b", description="make test"),
+        result(result="Started both."),
+        system("task_notification", task_id="b", status="completed"),
+        system("task_notification", task_id="a", status="stopped"),
+    ]
+    assert completed(*lines).details == {"ended_tasks": ["make watch"]}
+    waits = system("background_tasks_changed", tasks=[{"task_id": "a", "description": "npm run dev"}])
+    assert completed(waits, result(), stopped="silence").details == {"ended_tasks": ["npm run dev"]}
+    assert completed(waits, system("background_tasks_changed", tasks=[]), result()).details == {}
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "tool_use", "refusal", "pause_turn"])
+def test_why_the_model_stopped_is_told_if_it_was_not_done(reason: str) -> None:
+    assert completed(result(stop_reason=reason)).details == {"stop_reason": reason}
+    assert completed(result(stop_reason="end_turn")).details == {}
+
+
+def test_a_question_that_nobody_answered_is_told_apart_from_done() -> None:
+    asks = assistant("", message={"model": "opus", "content": [ASKS]})
+    end = completed(asks, assistant("I cannot ask."), result(result="I cannot ask."))
+    assert (end.phase, end.outcome, end.reason) == (Phase.COMPLETED, RunOutcome.SUCCESS, "asked")
+    assert end.details == {"needs_you": True, "asked": "Which one? And when?"}
+    edits = assistant("", message={"model": "opus", "content": [{"type": "tool_use", "name": "Edit"}]})
+    decided = completed(asks, edits, result(result="I took A."))
+    assert (decided.reason, decided.details) == ("success", {})
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(6, "sigabrt"), (11, "sigsegv"), (7, "sigbus"), (4, "sigill"), (8, "sigfpe")]
+)
+def test_a_crash_is_a_failure_with_the_end_of_standard_error(number: int, reason: str) -> None:
+    end = completed(INIT, assistant("Half."), status=128 + number, stderr="panic: it crashed\n")
+    assert (end.phase, end.outcome, end.reason) == (*FAILED, reason)
+    assert end.text == "Half.\npanic: it crashed"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said", "command"),
+    [
+        ("authentication_failed", None, "Not logged in · Please run /login", "claude auth login"),
+        ("authentication_failed", 401, "API Error: 401 OAuth token has been revoked.", "claude auth login"),
+        ("oauth_org_not_allowed", 403, "Your organization has disabled Claude access", "claude auth login"),
+        ("unknown", 400, "API Error: 400 This organization has been disabled.", "ANTHROPIC_API_KEY"),
+        ("invalid_request", 400, "Your key belongs to a disabled organization", "ANTHROPIC_API_KEY"),
+    ],
+)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_login_that_is_not_allowed_makes_the_work_wait_and_says_what_to_type(
+    error: str, status: int | None, said: str, command: str, resumed: bool
+) -> None:
+    failed = unpaid(said, api_error_status=status)
+    end = not_begun(INIT, synthetic(said, error), failed, status=1, resumed=resumed)
+    assert isinstance(end.outcome, Unavailable)
+    assert said in end.outcome.reason
+    assert command in end.outcome.reason
+
+
+def test_a_result_that_does_not_fit_into_the_end_of_the_output_is_read_whole() -> None:
+    line = json.dumps(
+        result(result="Done.", permission_denials=[{"tool_name": "Write", "x": "y" * 2_000_000}])
+    )
+    end = completed(stdout=line[-(1 << 20) :], result=line)
+    assert (end.outcome, end.text, end.denied_tools) == (RunOutcome.SUCCESS, "Done.", ("Write",))
+
+
+def test_json_that_was_there_and_could_not_be_read_is_named() -> None:
+    end = completed(result(result='I say\n```json\n{"a": 1,}\n```'))
+    assert end.json is None
+    assert "line 3, column 9" in end.details["json_error"]

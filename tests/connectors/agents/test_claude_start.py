@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from orgloop.connectors.agents.claude_code import connector
 from orgloop.connectors.agents.claude_code.actor import PROMPT_LIMIT, ClaudeCodeActor
-from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
+from orgloop.connectors.agents.claude_code.settings import SCHEDULING, ClaudeCodeSettings
 from orgloop.core.environment import child_environment
 from orgloop.errors import Refused
-from orgloop.plugin import RunSpec, Supervised, WakeSession
+from orgloop.plugin import Completion, ExitInfo, RunSpec, Supervised, WakeSession
 from tests.connectors.doubles import FakeContext, as_context, wake
 
 RUN = "run_0000000000000001"
@@ -94,12 +94,13 @@ def test_every_setting_reaches_the_cli() -> None:
     assert options == (
         "--permission-mode acceptEdits --model opus --max-turns 30 --max-budget-usd 0.0000005 "
         "--append-system-prompt -- be brief --allowedTools Edit Bash(git log, --all) "
-        "--disallowedTools WebFetch Bash(rm *)"
+        "--disallowedTools WebFetch Bash(rm *) CronCreate ScheduleWakeup RemoteTrigger"
     )
+    assert "CronCreate" not in start({"scheduling": True}).argv
     assert spec.env["A"] == "b"
     assert "DEPLOY_KEY" in spec.env_pass
     assert (spec.limits.start_s, spec.limits.silence_s, spec.limits.total_s) == (120, 900, 300)
-    assert start().argv[7:] == ["--permission-mode", "default"]
+    assert start().argv[7:] == ["--permission-mode", "default", "--disallowedTools", *SCHEDULING]
 
 
 @pytest.mark.parametrize(
@@ -199,3 +200,54 @@ def test_env_may_lift_what_every_run_gets() -> None:
 def test_a_setting_in_the_routes_config_is_refused() -> None:
     with pytest.raises(Refused, match=r"`then\.config\.model` has no effect"):
         start(config={"session_key": "pr:7", "model": "opus"})
+
+
+def cli(place: Path, version: str) -> Path:
+    """A CLI that tells this version, and writes down that it was asked."""
+    path = place / f"claude-{version}"
+    path.write_text(f"#!/bin/sh\necho asked >> {place}/asked\necho '{version} (Claude Code)'\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("version", "fresh", "told"),
+    [
+        ("2.1.197", False, False),
+        ("2.1.285", False, True),
+        ("2.1.332", True, False),
+        ("nonsense", False, False),
+    ],
+)
+async def test_a_changed_system_prompt_reaches_a_session_that_goes_on_or_it_is_told(
+    tmp_path: Path, version: str, fresh: bool, told: bool
+) -> None:
+    settings = ClaudeCodeSettings.model_validate(
+        {"binary": str(cli(tmp_path, version)), "cwd": str(tmp_path), "append_system_prompt": "Be brief."}
+    )
+    actor, again = (ClaudeCodeActor("engineer", settings) for _ in range(2))
+    for one in (actor, again):
+        await one.open(as_context(FakeContext(environment={"PATH": "/usr/bin:/bin"})))
+    assert (tmp_path / "asked").read_text() == "asked\n", "it is asked once"
+    known = WakeSession(key="k", id="0c8b9f20-dc7e-457f-83c9-52ebfd27e696")
+    argv = actor.start(wake(prompt="Go.", session=known), known).argv
+    assert ("--system-prompt-snapshot" in argv) is fresh
+    line = '{"type":"result","subtype":"success","is_error":false}'
+    ends = [
+        actor.finish(ExitInfo(status=0, stopped=None, stdout=line, stderr="", duration_s=1, resumed=resumed))
+        for resumed in (False, True)
+    ]
+    assert ["notes" in end.details for end in ends if isinstance(end, Completion)] == [False, told]
+
+
+async def test_a_cli_that_does_not_tell_its_version_in_time_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.connectors.agents.claude_code.actor.ASK", 0.05)
+    path = tmp_path / "claude"
+    path.write_text("#!/bin/sh\nexec sleep 1000\n")
+    path.chmod(0o755)
+    settings = ClaudeCodeSettings.model_validate({"binary": str(path), "cwd": str(tmp_path)})
+    await ClaudeCodeActor("engineer", settings).open(
+        as_context(FakeContext(environment={"PATH": "/usr/bin:/bin"}))
+    )

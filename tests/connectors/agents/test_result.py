@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from orgloop.connectors.agents.result import (
     LINE_LIMIT,
+    Found,
     ended,
     json_of_output,
     last_json,
@@ -54,7 +57,7 @@ def exit_info(status: int | None = 0, stopped: str | None = None, stdout: str = 
     ],
 )
 def test_the_last_fenced_json_block_is_the_result(text: str, value: Any) -> None:
-    assert last_json(text) == value
+    assert last_json(text).json == value
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,14 @@ def test_the_last_fenced_json_block_is_the_result(text: str, value: Any) -> None
     ],
 )
 def test_output_that_is_one_object_is_a_result_too(text: str, value: Any) -> None:
-    assert json_of_output(text) == value
+    assert json_of_output(text).json == value
 
 
 def test_a_result_is_bounded() -> None:
     long = json.dumps(["x" * TEXT_LIMIT])
-    assert last_json(f"```json\n{long}\n```") is None
-    assert json_of_output(json.dumps({"a": "x" * TEXT_LIMIT})) is None
+    for found in (last_json(f"```json\n{long}\n```"), json_of_output(json.dumps({"a": "x" * TEXT_LIMIT}))):
+        assert found.json is None
+        assert "100000 is the most" in (found.error or "")
     assert last_part("a" * TEXT_LIMIT + "b") == "a" * (TEXT_LIMIT - 1) + "b"
     assert len(one_line("x" * 999)) == LINE_LIMIT
 
@@ -96,7 +100,7 @@ def test_any_text_has_a_last_line_and_perhaps_a_result(text: str) -> None:
     st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=9)
 )
 def test_a_value_comes_back_from_its_fence(value: Any) -> None:
-    assert last_json(f"I say:\n\n```json\n{json.dumps(value, indent=2)}\n```\n\nThat is all.") == value
+    assert last_json(f"I say:\n\n```json\n{json.dumps(value, indent=2)}\n```\n\nThat is all.").json == value
 
 
 @pytest.mark.parametrize(
@@ -141,3 +145,77 @@ def test_what_nobody_saw_end_is_unknown(status: int | None, by: str | None) -> N
 def test_what_ended_by_itself_is_judged_by_its_status(status: int, phase: Phase, reason: str) -> None:
     assert stopped(exit_info(status)) is None
     assert ended(exit_info(status))[::2] == (phase, reason)
+
+
+RED, PLAIN = "\x1b[31m", "\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{RED}```json{PLAIN}\n{RED}{{"a"{PLAIN}: 1}}\n{RED}```{PLAIN}\n',
+        '\ufeff```json\n{"a": 1}\n```',
+        '```json\n\ufeff{"a": 1}\n```',
+        '\ufeff{"a": 1}',
+        '\u200b {"a": 1}\n\u200b',
+        f'\x1b]0;title\x07{RED}{{"a": 1}}{PLAIN}\n',
+        '\x9b31m{"a": 1}\x9b0m',
+    ],
+)
+def test_what_surrounds_json_does_not_hide_it(text: str) -> None:
+    assert json_of_output(text) == Found(json={"a": 1})
+
+
+def test_what_is_in_a_text_of_json_stays() -> None:
+    assert json_of_output('{"a": "\u200d\ufeff"}').json == {"a": "\u200d\ufeff"}
+    assert json_of_output('{"a": 12345678901234567890123, "b": 1.10000000000000000001}').json == {
+        "a": 12345678901234567890123,
+        "b": Decimal("1.10000000000000000001"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('ok\n```json\n{"a": 1,}\n```', "line 3, column 9"),
+        ('{"a": 1,\n "b": }', "line 2, column 7"),
+        ('\n\n  {"a" 1}', "line 3, column 8"),
+        ("```json\n```", "empty"),
+        ("```json\n" + "[" * 300 + "]" * 300 + "\n```", "deep"),
+        ("```json\nNaN\n```", "line 2"),
+    ],
+)
+def test_json_that_was_there_and_cannot_be_read_is_named_with_its_place(text: str, place: str) -> None:
+    found = json_of_output(text)
+    assert found.json is None
+    assert place in (found.error or "")
+
+
+@pytest.mark.parametrize("text", ["", "words", "{ not meant", "[1]"])
+def test_what_was_not_meant_as_json_is_no_error(text: str) -> None:
+    assert json_of_output(text) == Found()
+
+
+ADVERSARIAL = [
+    "~" * 300_000 + "`",
+    "`" * 300_000,
+    " " * 300_000 + "x",
+    "\ufeff" * 300_000,
+    "\x1b" * 300_000,
+    "\x1b[" + "0" * 300_000,
+    "\x1b[" * 150_000,
+    "\x1b]" * 150_000,
+    ("```json\n" * 40_000),
+    "{" * 300_000,
+    "{" * 100_000 + "}" * 100_000,
+    "\n" * 300_000,
+]
+
+
+@pytest.mark.parametrize("text", ADVERSARIAL)
+def test_no_output_takes_long_to_read(text: str) -> None:
+    began = time.process_time()
+    json_of_output(text)
+    last_line(text)
+    last_part(text)
+    assert time.process_time() - began < 2

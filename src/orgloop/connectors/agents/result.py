@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from orgloop.plugin import (
     TEXT_LIMIT,
     ExitInfo,
+    NotJson,
     Phase,
     Refused,
     RunOutcome,
     from_end,
     from_stop,
+    load_json,
     parse_json,
 )
 
 LINE_LIMIT: Final = 200
 """Characters of a run's last line."""
 
-_FENCE: Final = re.compile(r"\s*+(?P<mark>`{3,}+|~{3,}+)(?P<info>[^`]*+)")
-_ESCAPE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+# Nothing here gives back what it has taken: what an agent writes is read once, however it looks.
+_FENCE: Final = re.compile(r"[\s\ufeff\u200b-\u200f\u2060]*+(?P<mark>`{3,}+|~{3,}+)(?P<info>[^`]*+)")
+_ESCAPE: Final = re.compile(
+    r"\x1b(?:\[[0-?]*+[ -/]*+[@-~]|\][^\x07\x1b\n]*+(?:\x07|\x1b\\)?|[@-Z\\^_])|\x9b[0-?]*+[ -/]*+[@-~]"
+)
+_AROUND: Final = " \t\r\n\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
+"""What may stand around JSON and is no part of it: white space, byte order marks, zero-width characters."""
 
 
 def stopped(exit: ExitInfo) -> tuple[Phase, RunOutcome, str] | None:
@@ -34,21 +42,35 @@ def ended(exit: ExitInfo) -> tuple[Phase, RunOutcome, str]:
     return from_end(exit.status, exit.stopped)
 
 
-def last_json(text: str) -> Any:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A structured result. `error`: why the JSON that was there could not be read, and where."""
+
+    json: Any = None
+    error: str | None = None
+
+
+def last_json(text: str) -> Found:
     """The value of the last fenced block that is labelled `json`.
 
-    None if there is no such block, or if the last one is not JSON: an earlier block was not the
+    Nothing if there is no such block, an error if the last one is not JSON: an earlier block was not the
     result.
     """
-    blocks = [body for label, body in _fenced(text) if label == "json"]
-    return _value(blocks[-1]) if blocks else None
+    blocks = [(line, body) for label, body, line in _fenced(_plain(text)) if label == "json"]
+    return _value(blocks[-1][1], blocks[-1][0], "the last block labelled json") if blocks else Found()
 
 
-def json_of_output(text: str) -> Any:
-    """The last fenced block, else the whole output if that is one JSON object, else None."""
-    if any(label == "json" for label, _ in _fenced(text)):
-        return last_json(text)
-    return _value(text) if text.lstrip().startswith("{") else None
+def json_of_output(text: str) -> Found:
+    """The last fenced block, else the whole output if that is one JSON object, else nothing."""
+    plain = _plain(text)
+    if any(label == "json" for label, _, _ in _fenced(plain)):
+        return last_json(plain)
+    body = plain.strip(_AROUND)
+    if not body.startswith("{"):
+        return Found()
+    found = _value(plain, 1, "the output")
+    # A text may begin with a brace; only what also ends with one was meant as JSON.
+    return found if found.error is None or body.endswith("}") else Found()
 
 
 def last_part(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -68,23 +90,28 @@ def one_line(text: str, limit: int = LINE_LIMIT) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def _fenced(text: str) -> Iterator[tuple[str, str]]:
-    """Label and content of each fenced block. A block that nobody closed reaches to the end."""
-    mark, label, lines = "", "", list[str]()
-    for line in text.split("\n"):
+def _plain(text: str) -> str:
+    """Without colours and other orders to a terminal. Lines stay lines."""
+    return _ESCAPE.sub("", text) if "\x1b" in text or "\x9b" in text else text
+
+
+def _fenced(text: str) -> Iterator[tuple[str, str, int]]:
+    """Label, content and first line (from 1) of each fenced block; an open one reaches to the end."""
+    mark, label, lines, first = "", "", list[str](), 0
+    for number, line in enumerate(text.split("\n"), 1):
         found = _FENCE.fullmatch(line)
         if found is None:
             if mark:
                 lines.append(line)
         elif not mark:
-            mark, label, lines = found["mark"], _label(found["info"]), []
+            mark, label, lines, first = found["mark"], _label(found["info"]), [], number + 1
         elif found["mark"].startswith(mark) and not found["info"].strip():
-            yield label, "\n".join(lines)
+            yield label, "\n".join(lines), first
             mark = ""
         else:
             lines.append(line)
     if mark:
-        yield label, "\n".join(lines)
+        yield label, "\n".join(lines), first
 
 
 def _label(info: str) -> str:
@@ -92,10 +119,20 @@ def _label(info: str) -> str:
     return words[0].lower() if words else ""
 
 
-def _value(text: str) -> Any:
-    if len(text) > TEXT_LIMIT:
-        return None
+def _value(text: str, first: int, place: str) -> Found:
+    """`first` is the line of the output (from 1) on which the text begins."""
+    body = text.strip(_AROUND)
+    if len(body) > TEXT_LIMIT:
+        return Found(error=f"{place} has {len(body)} characters, and {TEXT_LIMIT} is the most")
+    if not body:
+        return Found(error=f"{place} is empty")
     try:
-        return parse_json(text.encode("utf-8", "replace"))
-    except Refused:
-        return None
+        load_json(body)
+        return Found(json=parse_json(body.encode("utf-8", "replace")))
+    except NotJson as exc:
+        before = text[: text.index(body[0])]
+        line = first + before.count("\n") + exc.line - 1
+        column = exc.column + (len(before) - before.rfind("\n") - 1 if exc.line == 1 else 0)
+        return Found(error=f"{place} is no JSON: {exc.problem} at line {line}, column {column}")
+    except Refused as exc:
+        return Found(error=f"{place} is no JSON that can be kept: {exc.message}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from orgloop.core.ending import TEXT_LIMIT, failed, last_words
@@ -60,9 +61,17 @@ def started(run: RunFacts) -> Draft:
 
 
 def stopped(
-    run: RunFacts, completion: Completion, exit: ExitInfo, ended_at: str, git: Mapping[str, Any] | None
+    run: RunFacts,
+    completion: Completion,
+    exit: ExitInfo,
+    ended_at: str,
+    git: Mapping[str, Any] | None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Draft:
-    """`actor.stopped`. Its key is the run's: a resumed session ends many times, a run once."""
+    """`actor.stopped`. Its key is the run's: a resumed session ends many times, a run once.
+
+    `more` goes into the payload as it is.
+    """
     lifecycle = Lifecycle(
         phase=completion.phase,
         outcome=completion.outcome,
@@ -102,6 +111,8 @@ def stopped(
         payload["denied_tools"] = list(completion.denied_tools)
     if git is not None:
         payload["git"] = dict(git)
+    payload |= more
+    payload |= {name: value for name, value in completion.details.items() if name not in payload}
     return Draft(
         type=event_type(completion.phase),
         provenance=_provenance(run, completion.phase),

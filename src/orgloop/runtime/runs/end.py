@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import random
 from collections.abc import Mapping
 
@@ -67,10 +68,10 @@ class Ender:
         result, exit, now = _storable(result), finish.exit, self._clock.now()
         ended_at = min(now, live.started_at + round(exit.duration_s * 1000)) if exit.duration_s else now
         live.session_id = result.session_id or live.session_id
-        if result.cost_usd is None:
-            # It was ended before it could say what it came to; what it told on its way counts.
-            result = dataclasses.replace(result, cost_usd=live.cost_usd)
-        draft = completion.stopped(live.about, result, exit, timestamp(ended_at), finish.changes)
+        cost = _cost(live, result)
+        result = dataclasses.replace(result, cost_usd=cost.usd)
+        more = {"cost_estimated": True} if cost.estimated else {}
+        draft = completion.stopped(live.about, result, exit, timestamp(ended_at), finish.changes, more)
         happening = RunEnded(detail=one_line(_detail(result, ended_at - live.started_at)))
         return RunEnd(
             run_id=live.run_id,
@@ -134,6 +135,28 @@ class Ender:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Cost:
+    """What a run has cost, whether that is our own estimate, and what its session has cost with it."""
+
+    usd: float | None
+    session_usd: float
+    estimated: bool = False
+
+
+def _cost(live: LiveRun, result: Completion) -> _Cost:
+    """Its actor's word; else what came to its session's total; else what it told on its way; else a guess."""
+    before, total, own = live.session_usd, result.session_cost_usd, result.cost_usd
+    if own is None and total is not None:
+        # A total below what we know of is none of the session, but of this call.
+        own = round(total - before, 8) if total >= before else total
+    own = live.cost_usd if own is None and total is None else own
+    estimated = own is None and live.spent_usd > 0
+    if estimated:
+        own = round(live.spent_usd, 8)
+    return _Cost(usd=own, session_usd=max(total or 0.0, round(before + (own or 0.0), 8)), estimated=estimated)
+
+
 def _detail(result: Completion, lasted_ms: int) -> str:
     """What its delivery says of it: what it said, or if it failed, why it ended and its last line."""
     if not endings.failed(result.outcome):
@@ -154,5 +177,12 @@ def _storable(result: Completion) -> Completion:
     return dataclasses.replace(
         result,
         session_id=None if result.session_id is None else text(result.session_id),
-        cost_usd=result.cost_usd if isinstance(result.cost_usd, int | float) else None,
+        cost_usd=_dollars(result.cost_usd),
+        session_cost_usd=_dollars(result.session_cost_usd),
     )
+
+
+def _dollars(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value if math.isfinite(value) and value >= 0 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orgloop.core.delivery import Facts
@@ -16,6 +16,10 @@ from orgloop.runtime.support.sanitize import text
 
 SHOWN: Final = 200
 """Characters of a line for people."""
+
+
+REQUESTS: Final = 256
+"""Requests of a run whose answers may go on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +51,12 @@ class LiveRun:
     last_line: str = ""
     cost_usd: float | None = None
     """What it has told of its cost by now."""
+    spent_usd: float = 0.0
+    """What its requests have cost by our own estimate."""
+    requests: dict[str, float] = field(default_factory=dict)
+    """The last requests in that sum: their answers come in parts."""
+    session_usd: float = 0.0
+    """What its session had cost before it."""
     pause_tries: int = 0
     """How often nobody had answered before it was started."""
     works: bool = False
@@ -78,7 +88,21 @@ class LiveRun:
         self.works |= progress.works
         if isinstance(progress.cost_usd, int | float):
             self.cost_usd = progress.cost_usd
+        if progress.spent is not None:
+            self._spend(*progress.spent)
         self.last_line = one_line(text(progress.text or "")) or self.last_line
+
+    @property
+    def known_cost(self) -> float | None:
+        """What it has told of its cost, else what it has cost by our own estimate, if anything."""
+        return self.cost_usd if self.cost_usd is not None else self.spent_usd or None
+
+    def _spend(self, request: str, usd: float) -> None:
+        known = self.requests.pop(request, 0.0)
+        self.requests[request] = max(known, usd)
+        self.spent_usd += max(0.0, usd - known)
+        if len(self.requests) > REQUESTS:
+            del self.requests[next(iter(self.requests))]
 
 
 def one_line(text: str, limit: int = SHOWN) -> str:

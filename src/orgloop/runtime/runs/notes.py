@@ -54,7 +54,7 @@ class Notes:
                 offset=live.read_offset,
                 at=self._clock.now(),
                 session_id=live.session_id,
-                cost_usd=live.cost_usd,
+                cost_usd=live.known_cost,
                 works=live.works,
             )
         except JournalUnavailable:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from uuid import UUID, uuid5
 
-from orgloop.connectors.agents.claude_code.ending import judge
+from orgloop.connectors.agents import program
+from orgloop.connectors.agents.claude_code.ending import Cli, judge
+from orgloop.connectors.agents.claude_code.environment import account
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
-from orgloop.connectors.agents.claude_code.stream import progress
+from orgloop.connectors.agents.claude_code.stream import TURNS, progress, version_of
 from orgloop.plugin import (
     Completion,
     Context,
@@ -25,6 +31,21 @@ HARNESS: Final = "claude-code"
 PROMPT_LIMIT: Final = 10_000_000
 """Bytes that the CLI takes on its standard input."""
 
+SNAPSHOTS: Final = (2, 1, 277)
+SNAPSHOT_OFF: Final = (2, 1, 332)
+"""Versions from which on a session keeps its first system prompt, and can be told not to."""
+
+KEPT_PROMPT: Final = (
+    "this version of the CLI keeps the first append_system_prompt of a session: "
+    "a changed one has no effect here; update it: claude update"
+)
+
+ASK: Final = 10.0
+"""Seconds in which the CLI has to tell its version."""
+
+_VERSIONS: Final[dict[tuple[str, int, int], tuple[int, ...] | None]] = {}
+"""The version of each file that was asked."""
+
 _SESSIONS: Final = UUID("6f8a2b54-6d0e-5c1b-9a57-0a4f4f3d3c11")
 
 
@@ -36,10 +57,14 @@ class ClaudeCodeActor:
     def __init__(self, id: str, settings: ClaudeCodeSettings) -> None:
         self._settings = settings
         self._passed = settings.passed({})
+        self._cli = Cli()
 
     async def open(self, ctx: Context) -> None:
-        """Learn from the project's environment which cloud the CLI uses, if any."""
-        self._passed = self._settings.passed(ctx.environment)
+        """Learn which login and which cloud the CLI uses, and its version: options differ."""
+        settings = self._settings
+        self._passed = settings.passed(ctx.environment)
+        environment = settings.child(ctx.environment, self._passed)
+        self._cli = Cli(account=account(environment), version=await _version(settings, environment))
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -67,6 +92,7 @@ class ClaudeCodeActor:
                 "--verbose",
                 *(["--resume", resumed] if resumed else ["--session-id", session_id]),
                 *settings.options,
+                *self._fresh_prompt(),
             ],
             cwd=settings.directory,
             stdin=prompt,
@@ -74,13 +100,52 @@ class ClaudeCodeActor:
             env_pass=self._passed,
             limits=settings.limits,
             session_id=session_id,
+            account=self._cli.account,
+            turns=TURNS,
         )
+
+    def _fresh_prompt(self) -> list[str]:
+        """Newer versions keep the first system prompt of a session, unless they are told not to."""
+        known = self._cli.version is not None and self._cli.version >= SNAPSHOT_OFF
+        given = self._settings.append_system_prompt is not None
+        return ["--system-prompt-snapshot", "off"] if known and given else []
 
     def read(self, line: str) -> Progress | None:
         return progress(line)
 
     def finish(self, exit: ExitInfo) -> Completion | NotBegun:
-        return judge(exit)
+        end = judge(exit, self._cli)
+        if isinstance(end, Completion) and exit.resumed and self._keeps_prompt:
+            return replace(end, details={**end.details, "notes": [KEPT_PROMPT]})
+        return end
+
+    @property
+    def _keeps_prompt(self) -> bool:
+        """Whether a changed `append_system_prompt` does not reach a session that goes on."""
+        version = self._cli.version
+        if self._settings.append_system_prompt is None or version is None:
+            return False
+        return SNAPSHOTS <= version < SNAPSHOT_OFF
+
+
+async def _version(settings: ClaudeCodeSettings, environment: Mapping[str, str]) -> tuple[int, ...] | None:
+    """The CLI's version; None if it is not there, or does not say it in time."""
+    path = await program.find(settings.binary, environment)
+    if path is None:
+        return None
+    try:
+        file = await asyncio.to_thread(os.stat, path)
+    except OSError:
+        return None
+    seen = (path, file.st_mtime_ns, file.st_size)
+    if seen not in _VERSIONS:
+        try:
+            async with asyncio.timeout(ASK):
+                answer = await program.ask([path, "--version"], environment, "/")
+        except (OSError, TimeoutError):
+            return None
+        _VERSIONS[seen] = version_of(answer.stdout)
+    return _VERSIONS[seen]
 
 
 def _prompt(wake: Wake) -> str:

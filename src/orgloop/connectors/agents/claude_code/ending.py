@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orgloop.connectors.agents.claude_code.stream import (
     Json,
     Transcript,
     cost,
+    cost_since,
     denied,
     items,
     number,
@@ -18,18 +20,25 @@ from orgloop.connectors.agents.claude_code.stream import (
 )
 from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
 from orgloop.plugin import (
+    DAY,
+    MINUTE,
     Completion,
     ExitInfo,
+    Limited,
     NotBegun,
     Phase,
     Retry,
     RunOutcome,
     Unavailable,
     last_words,
+    timestamp,
 )
 
 COMPLAINT_LIMIT: Final = 50_000
 """Characters of output that may be nothing but a complaint; more without a line is the end of a long line."""
+
+_SHOWN_TASKS: Final = 20
+_LAST_SECOND: Final = 1e11
 
 USAGE_LIMIT: Final = "usage_limit"
 
@@ -38,14 +47,30 @@ REFUSAL: Final = "refusal"
 EXECUTION: Final = "error_during_execution"
 """The result of a run that broke, for example because its tools were ended by a signal."""
 
+ASKED: Final = "asked"
+"""It ended well, but for a question to a person that nobody answered."""
+
+CUMULATIVE: Final = (2, 1, 277)
+"""The first version whose total is that of the whole session, not of the call."""
+
+LIMIT_WAIT: Final = 15 * MINUTE
+"""How long to wait for an account whose limit does not say when it ends."""
+
 _GONE: Final = ("No conversation found with session ID", "Error: --resume requires a valid session ID")
-_HIT_LIMIT: Final = re.compile(r"You've (?:hit|reached) your .*limit")
+_HIT_LIMIT: Final = re.compile(r"You've (?:hit|reached) your [^\n]{0,200}limit")
 _NOBODY_THERE: Final = re.compile(
     r"\((?:ConnectionRefused|FailedToOpenSocket|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)\)"
     r"|\b529\b"
 )
-# What no later wake will get past either, until somebody changes a setting or the login.
-_NEEDS_A_PERSON: Final = frozenset({"authentication_failed", "billing_error", "model_not_found"})
+_ORGANIZATION: Final = re.compile(r"organization has (?:been )?disabled|disabled organization", re.IGNORECASE)
+_LOGIN: Final = "type `claude auth login`"
+_NEEDS_A_PERSON: Final = {
+    "authentication_failed": f"{_LOGIN}, or set another ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN",
+    "oauth_org_not_allowed": f"{_LOGIN} with another account, or set ANTHROPIC_API_KEY",
+    "billing_error": "pay for more credit, or " + _LOGIN,
+    "model_not_found": "set another `model` of the actor",
+}
+"""What no later wake will get past either, until somebody changes a setting or the login: what to do."""
 _UNUSABLE: Final = re.compile(r"^error: |cannot be used with root")
 _TOKENS: Final = {
     "inputTokens": "input",
@@ -53,46 +78,67 @@ _TOKENS: Final = {
     "cacheReadInputTokens": "cache_read",
     "cacheCreationInputTokens": "cache_creation",
 }
+_USAGE: Final = {
+    "input_tokens": "input",
+    "output_tokens": "output",
+    "cache_read_input_tokens": "cache_read",
+    "cache_creation_input_tokens": "cache_creation",
+}
 
 
-def judge(exit: ExitInfo) -> Completion | NotBegun:
-    """The run's completion; NotBegun where it is certain that no paid work was done."""
-    found = transcript(exit.stdout)
-    how = stopped(exit)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cli:
+    """What its actor knows of the CLI that ran: which login it uses, and its version, if that was asked."""
+
+    account: str = ""
+    version: tuple[int, ...] | None = None
+
+
+def judge(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
+    """The run's completion; NotBegun where it is certain that no paid work was done.
+
+    Its own result decides, then what stopped it, then its exit status, then what it complained of.
+    """
+    found = transcript(exit.stdout, exit.result)
+    how = stopped(exit) if exit.stopped != "result" else None
     if found.result and (how is None or not _is_interrupted(found)):
-        return _by_result(exit, found)
+        return _by_result(exit, found, cli)
     if how is not None:
-        if exit.stopped == "start" and not exit.stdout.strip():
+        if exit.stopped == "start" and not found.begun and not found.answered:
             return _not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
-        return _completion(exit, found, how)
-    return _without_result(exit, found)
+        return _completion(exit, found, cli, how)
+    return _without_result(exit, found, cli)
 
 
-def _without_result(exit: ExitInfo, found: Transcript) -> Completion | NotBegun:
+def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
     status = exit.status or 0
-    if found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT and 0 < status <= 128:
+    silent = found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
+    if silent and 0 < status <= 128:
         # It reads its options, session and prompt before it says anything, and asks no model before that.
         reason = f"the CLI ended with status {status} before it began: {_complaint(exit.stderr)}".rstrip(": ")
         lasting = status in (126, 127) or _UNUSABLE.search(_complaint(exit.stderr))
         return _not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
+    if silent and status == 0 and not exit.stdout.strip():
+        return _not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing at all"))
     if status == 0:
         # Interrupted, it may end with status 0 in the middle of its work; a run that is done says so.
-        return _completion(exit, found, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
-    return _completion(exit, found, ended(exit))
+        return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
+    return _completion(exit, found, cli, ended(exit))
 
 
-def _by_result(exit: ExitInfo, found: Transcript) -> Completion | NotBegun:
+def _by_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
     result = found.result
     subtype = text(result, "subtype") or "unknown"
     if result.get("is_error") is not True and subtype == "success":
-        return _completion(exit, found, (Phase.COMPLETED, RunOutcome.SUCCESS, "success"))
+        reason = ASKED if found.asked else "success"
+        return _completion(exit, found, cli, (Phase.COMPLETED, RunOutcome.SUCCESS, reason))
     if _is_aborted(result):
-        return _completion(exit, found, (Phase.STOPPED, RunOutcome.CANCELLED, "sigint"))
-    if _is_unpaid(found):
-        unpaid = _unpaid(exit, found)
+        return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.CANCELLED, "sigint"))
+    if _is_unpaid(exit, found):
+        unpaid = _unpaid(exit, found, cli)
         if unpaid is not None:
             return unpaid
-    return _completion(exit, found, (Phase.FAILED, RunOutcome.FAILURE, _reason(found, subtype)))
+    return _completion(exit, found, cli, (Phase.FAILED, RunOutcome.FAILURE, _reason(found, subtype)))
 
 
 def _is_interrupted(found: Transcript) -> bool:
@@ -104,7 +150,7 @@ def _is_aborted(result: Json) -> bool:
     return text(result, "terminal_reason").startswith("aborted")
 
 
-def _unpaid(exit: ExitInfo, found: Transcript) -> NotBegun | None:
+def _unpaid(exit: ExitInfo, found: Transcript, cli: Cli) -> NotBegun | None:
     """Why a run that cost nothing may be tried again; None if it may not."""
     result, said = found.result, one_line(text(found.result, "result"))
     if _errors(result).startswith(_GONE):
@@ -112,42 +158,101 @@ def _unpaid(exit: ExitInfo, found: Transcript) -> NotBegun | None:
             "  ", " "
         )
         return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
-    if _is_limit(found):
-        return None
-    if found.error in _NEEDS_A_PERSON:
-        return _not_begun(exit, Unavailable(reason=f"{found.error.replace('_', ' ')}: {said}"))
-    if found.error in ("server_error", "overloaded") and _NOBODY_THERE.search(said):
-        return _not_begun(exit, Unavailable(reason=said))
-    if found.error in ("server_error", "overloaded", "rate_limit") and number(result, "api_error_status"):
-        return _not_begun(exit, Retry(reason=said))
+    status = int(number(result, "api_error_status") or 0)
+    if _is_limit(found) or (status == 429 and found.retry_ms is not None):
+        return _not_begun(exit, Limited(account=cli.account, until=_free_at(exit, found), reason=said))
+    remedy = _NEEDS_A_PERSON.get(found.error)
+    if remedy is None and _ORGANIZATION.search(said):
+        remedy = _NEEDS_A_PERSON["oauth_org_not_allowed"]
+    if remedy is not None:
+        kind = f"{found.error.replace('_', ' ')}: " if found.error in _NEEDS_A_PERSON else ""
+        return _not_begun(exit, Unavailable(reason=f"{kind}{said}. To go on, {remedy}"))
+    if found.error in ("server_error", "overloaded", "rate_limit"):
+        if _NOBODY_THERE.search(said):
+            return _not_begun(exit, Unavailable(reason=said))
+        if status:
+            return replace(_not_begun(exit, Retry(reason=said)), session_fault=False)
     return None
 
 
-def _not_begun(exit: ExitInfo, outcome: Retry | Unavailable) -> NotBegun:
+def _not_begun(exit: ExitInfo, outcome: Retry | Unavailable | Limited) -> NotBegun:
     # A session that this run was to begin may or may not exist now; only one that it resumed surely does.
     return NotBegun(outcome=outcome, forget_session=not exit.resumed)
 
 
-def _completion(exit: ExitInfo, found: Transcript, how: tuple[Phase, RunOutcome, str]) -> Completion:
+def _completion(
+    exit: ExitInfo, found: Transcript, cli: Cli, how: tuple[Phase, RunOutcome, str]
+) -> Completion:
     phase, outcome, reason = how
     result = found.result
     said = text(result, "result") or found.said
-    if not said and outcome is not RunOutcome.SUCCESS:
+    if outcome is not RunOutcome.SUCCESS and not result:
+        said = last_words(said, exit.stderr)
+    elif not said and outcome is not RunOutcome.SUCCESS:
         said = _errors(result) or last_words("", exit.stderr)
     structured = result.get("structured_output")
+    block = last_json(said)
+    own, session = _costs(exit, found, cli)
     return Completion(
         phase=phase,
         outcome=outcome,
         reason=reason,
         text=last_part(said),
-        json=structured if structured is not None else last_json(said),
+        json=structured if structured is not None else block.json,
         session_id=found.session_id or exit.session_id,
-        cost_usd=cost(result),
-        tokens=_tokens(result),
+        cost_usd=own,
+        session_cost_usd=session,
+        tokens=_tokens(exit, found, cli),
         turns=found.turns if result else None,
-        models=_models(result),
+        models=_models(exit, found, cli),
         denied_tools=denied(result),
+        details=_details(exit, found, block.error if structured is None else None),
     )
+
+
+def _details(exit: ExitInfo, found: Transcript, json_error: str | None) -> dict[str, Any]:
+    """What the event says besides, where there is something to say."""
+    stop_reason = text(found.result, "stop_reason")
+    ended_tasks = list(dict.fromkeys([*found.tasks.values(), *found.running]))
+    details: dict[str, Any] = {}
+    if stop_reason and stop_reason not in ("end_turn", "stop_sequence"):
+        details["stop_reason"] = stop_reason
+    if text(found.result, "api_error"):
+        details["api_error"] = text(found.result, "api_error")
+    if ended_tasks:
+        details["ended_tasks"] = ended_tasks[:_SHOWN_TASKS]
+    if found.asked:
+        details |= {"needs_you": True, "asked": found.asked}
+    if found.limit or _is_limit(found):
+        details["limit_until"] = timestamp(_free_at(exit, found))
+    if json_error is not None:
+        details["json_error"] = json_error
+    return details
+
+
+def _free_at(exit: ExitInfo, found: Transcript) -> int:
+    """When a limit is over, in ms since 1970: as the service says, else in a while."""
+    resets_at = number(found.limit, "resetsAt")
+    if resets_at is not None and resets_at < _LAST_SECOND:
+        return int(resets_at * 1000)
+    wait = found.retry_ms if found.retry_ms is not None else LIMIT_WAIT
+    return exit.ended_at + min(wait, DAY)
+
+
+def _costs(exit: ExitInfo, found: Transcript, cli: Cli) -> tuple[float | None, float | None]:
+    """What the run has cost, if the CLI tells, and what its session has cost by now, if it tells that.
+
+    Newer versions tell both. From some version on the total is that of the session, before that of the call.
+    """
+    total = cost(found.result)
+    since = [cost_since(result) for result in found.results]
+    known = [one for one in since if one is not None]
+    if known and len(known) == int(number(found.result, "result_index") or 0) + 1:
+        return round(sum(known), 8), total
+    version = found.version or cli.version
+    if not exit.resumed or (version is not None and version < CUMULATIVE and not known):
+        return total, None
+    return None, total
 
 
 def _reason(found: Transcript, subtype: str) -> str:
@@ -164,12 +269,16 @@ def _reason(found: Transcript, subtype: str) -> str:
 def _is_limit(found: Transcript) -> bool:
     if found.error != "rate_limit":
         return False
-    return found.refused or bool(_HIT_LIMIT.search(text(found.result, "result")))
+    return bool(found.limit) or bool(_HIT_LIMIT.search(text(found.result, "result")[:COMPLAINT_LIMIT]))
 
 
-def _is_unpaid(found: Transcript) -> bool:
-    tokens = _tokens(found.result) or {}
-    return not (cost(found.result) or any(tokens.values()) or found.said or found.turns > 1)
+def _is_unpaid(exit: ExitInfo, found: Transcript) -> bool:
+    """Nothing of a model came. The totals of a session that was resumed are of earlier runs, too."""
+    if found.answered or found.turns > 1 or any(cost_since(result) for result in found.results):
+        return False
+    if not exit.resumed and (cost(found.result) or any(_sum(part(found.result, "modelUsage")).values())):
+        return False
+    return not any(number(part(result, "usage"), key) for result in found.results for key in _USAGE)
 
 
 def _errors(result: Json) -> str:
@@ -183,17 +292,17 @@ def _complaint(stderr: str) -> str:
     return named[-1] if named else last_line(stderr)
 
 
-def _tokens(result: Json) -> dict[str, int] | None:
+def _tokens(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, int] | None:
     """Of all models and subagents. `usage` leaves those out, and is empty after some errors."""
-    models = part(result, "modelUsage")
-    if not models:
-        return None
-    each = [_counts(part(models, name)) for name in models]
-    return {kind: sum(counts[kind] for counts in each) for kind in _TOKENS.values()}
+    models = _usage(exit, found, cli)
+    if models is None:
+        usages = [part(result, "usage") for result in found.results]
+        return {kind: int(sum(number(one, key) or 0 for one in usages)) for key, kind in _USAGE.items()}
+    return _sum(models) if models else None
 
 
-def _models(result: Json) -> dict[str, Any] | None:
-    models = part(result, "modelUsage")
+def _models(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, Any] | None:
+    models = _usage(exit, found, cli)
     if not models:
         return None
     return {
@@ -203,6 +312,28 @@ def _models(result: Json) -> dict[str, Any] | None:
         }
         for name in models
     }
+
+
+def _usage(exit: ExitInfo, found: Transcript, cli: Cli) -> Json | None:
+    """What each model did in this run. None if the CLI tells it only of the whole session."""
+    key = "model_usage_since_last_result"
+    parts = [part(result, key) for result in found.results if key in result]
+    if parts:
+        names = dict.fromkeys(name for one in parts for name in one)
+        keys = (*_TOKENS, "costUSD")
+        return {
+            name: {key: sum(number(part(one, name), key) or 0 for one in parts) for key in keys}
+            for name in names
+        }
+    version = found.version or cli.version
+    if exit.resumed and found.result and version is not None and version >= CUMULATIVE:
+        return None
+    return part(found.result, "modelUsage")
+
+
+def _sum(models: Json) -> dict[str, int]:
+    each = [_counts(part(models, name)) for name in models]
+    return {kind: sum(counts[kind] for counts in each) for kind in _TOKENS.values()}
 
 
 def _counts(usage: Json) -> dict[str, int]:

@@ -106,5 +106,15 @@ def login_names(environment: Mapping[str, str]) -> tuple[str, ...]:
     )
 
 
+def account(environment: Mapping[str, str]) -> str:
+    """Which login a run uses, as far as its environment tells: its sessions and limits belong to that."""
+    key = next((name for name in _KEYS if environment.get(name)), None)
+    cloud = next((name for name in CLOUDS if _is_on(environment, name)), None)
+    return " ".join(filter(None, (cloud or key or "login", environment.get("CLAUDE_CONFIG_DIR"))))
+
+
+_KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+
+
 def _is_on(environment: Mapping[str, str], switch: str) -> bool:
     return environment.get(switch, "").strip().lower() not in ("", "0", "false", "no", "off")

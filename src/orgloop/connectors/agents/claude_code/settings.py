@@ -67,6 +67,9 @@ def _argument(value: str) -> str:
     return value
 
 
+SCHEDULING: Final = ("CronCreate", "ScheduleWakeup", "RemoteTrigger")
+"""Tools with which the agent would begin work later that nobody woke it for."""
+
 NO_LIMITS: Final = "whatever an event makes the agent do, it may"
 INSTEAD: Final = "name what it needs in `allowed_tools` and use acceptEdits, or keep it in a container"
 """What to do about `bypassPermissions`."""
@@ -87,6 +90,8 @@ class ClaudeCodeSettings(RunSettings):
     """Tools that it may use without asking: a list of rules such as `Edit` or `Bash(git *)`."""
     disallowed_tools: Rules = ()
     """Tools that it may never use, as rules."""
+    scheduling: bool = False
+    """Whether it may schedule work by itself: `CronCreate`, `ScheduleWakeup`, `RemoteTrigger`."""
     model: Word | None = None
     """The model, by alias or name. The CLI's own default otherwise."""
     max_turns: Count | None = None
@@ -146,6 +151,7 @@ class ClaudeCodeSettings(RunSettings):
             options += ["--append-system-prompt", self.append_system_prompt]
         if self.allowed_tools:
             options += ["--allowedTools", *self.allowed_tools]
-        if self.disallowed_tools:
-            options += ["--disallowedTools", *self.disallowed_tools]
+        disallowed = [*self.disallowed_tools, *(() if self.scheduling else SCHEDULING)]
+        if disallowed:
+            options += ["--disallowedTools", *disallowed]
         return options

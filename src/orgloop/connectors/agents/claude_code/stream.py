@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orgloop.connectors.agents.result import one_line
-from orgloop.plugin import NotJson, Progress, load_json
+from orgloop.plugin import (
+    NotJson,
+    Progress,
+    Turns,
+    dump_json,
+    load_json,
+)
 
 Json = Mapping[str, Any]
 
-_BEGIN: Final = '{"type":'
-"""How each line of the CLI begins."""
-
-_TRIES: Final = 3
-"""Places in a line where its JSON may begin; a longer search would take the square of its length."""
-
 SYNTHETIC: Final = "<synthetic>"
 """The model of a message that the CLI wrote itself, about an error."""
+
+_VERSION: Final = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
 
 _TELLING: Final = (
     "command",
@@ -33,23 +36,57 @@ _TELLING: Final = (
 )
 
 
+TURNS: Final = Turns(
+    ends=(("type", "result"),),
+    begins=(("subtype", "init"),),
+    busy=("subtype", "background_tasks_changed", "tasks"),
+)
+"""How the runner knows a result. A CLI that still has background commands goes on with them after it."""
+
+_ASKS: Final = frozenset({"AskUserQuestion", "ExitPlanMode"})
+"""Tools that ask a person."""
+
+# US dollars for a million tokens, in and out. Only what was stopped before it told its cost is estimated so.
+_PRICES: Final = (
+    ("haiku", 1.0, 5.0),
+    ("sonnet", 3.0, 15.0),
+    ("opus", 5.0, 25.0),
+)
+_OTHER_PRICE: Final = (5.0, 25.0)
+_CACHE_READ, _CACHE_WRITE = 0.1, 1.25
+_LETTERS_A_TOKEN: Final = 4
+_TRIES: Final = 8
+"""Places in a line where its JSON may begin; a longer search would take the square of its length."""
+
+
 @dataclass(kw_only=True, slots=True)
 class Transcript:
     """A run's output as far as its end needs it.
 
     `lines` counts those that were JSON objects; `said` is what the agent said last, `error` the kind
-    of the last failed request; `result` is the last result line, `turns` the sum over all of them.
-    `open`: the agent worked on after that result.
+    of the last failed request; `result` is the last result line, `results` are all, and `turns` is their sum.
+    `open`: the agent worked on after the last. `begun`: it has greeted. `answered`: a model has answered.
+    `limit` is what the last limit line said of itself, `retry_ms` how long the service asked to wait.
+    `asked` is what the agent asked a person last, with nobody there; `tasks` and `running` are background
+    commands that have not ended by themselves.
     """
 
     lines: int = 0
     session_id: str | None = None
+    version: tuple[int, ...] | None = None
     said: str = ""
     error: str = ""
     result: Json = field(default_factory=dict)
+    results: list[Json] = field(default_factory=list)
     turns: int = 0
-    refused: bool = False
     open: bool = False
+    begun: bool = False
+    answered: bool = False
+    limit: Json = field(default_factory=dict)
+    retry_ms: int | None = None
+    asked: str = ""
+    tasks: dict[str, str] = field(default_factory=dict)
+    running: list[str] = field(default_factory=list)
 
     def take(self, line: Json) -> None:
         """One line. There may be more than one result, and lines after the last."""
@@ -57,30 +94,76 @@ class Transcript:
         self.session_id = text(line, "session_id") or self.session_id
         match line.get("type"):
             case "assistant":
-                self.open = True
-                self.error = text(line, "error")
-                words = "\n".join(
-                    text(block, "text") for block in _blocks(line) if block.get("type") == "text"
-                )
-                if not _is_synthetic(line) and line.get("parent_tool_use_id") is None and words.strip():
-                    self.said = words
+                self._assistant(line)
             case "rate_limit_event":
-                self.refused = text(part(line, "rate_limit_info"), "status") == "rejected"
+                info = part(line, "rate_limit_info")
+                self.limit = info if text(info, "status") == "rejected" else {}
             case "result":
                 self.result, self.open = line, False
+                self.results.append(line)
                 self.turns += int(number(line, "num_turns") or 0)
+            case "system":
+                self._system(line)
+            case _:
+                pass
+
+    def _assistant(self, line: Json) -> None:
+        self.open = True
+        self.error = text(line, "error")
+        if _is_synthetic(line):
+            return
+        self.answered = True
+        blocks = _blocks(line)
+        if line.get("parent_tool_use_id") is None:
+            words = "\n".join(text(block, "text") for block in blocks if block.get("type") == "text")
+            if words.strip():
+                self.said = words
+            for block in blocks:
+                if block.get("type") == "tool_use":
+                    self.asked = _question(block)
+
+    def _system(self, line: Json) -> None:
+        match text(line, "subtype"):
+            case "init":
+                self.begun = True
+                self.version = version_of(text(line, "claude_code_version")) or self.version
+            case "api_retry":
+                delay = number(line, "retry_delay_ms")
+                limited = number(line, "error_status") == 429
+                self.retry_ms = int(delay) if limited and delay is not None else None
+            case "task_started":
+                self.tasks.setdefault(text(line, "task_id"), text(line, "description"))
+            case "task_notification":
+                if text(line, "status") != "stopped":
+                    self.tasks.pop(text(line, "task_id"), None)
+            case "background_tasks_changed":
+                tasks = (task for task in items(line, "tasks") if isinstance(task, dict))
+                self.running = [text(task, "description") or text(task, "task_id") for task in tasks]
             case _:
                 pass
 
 
-def transcript(stdout: str) -> Transcript:
-    """What the whole output came to. Lines that are no JSON objects do not count."""
+def transcript(stdout: str, result: str | None = None) -> Transcript:
+    """What the whole output came to. Lines that are no JSON objects do not count.
+
+    `result` is the last result line: the output may have been cut within it, or before it.
+    """
     found = Transcript()
     for raw in stdout.split("\n"):
         line = parse(raw)
         if line is not None:
             found.take(line)
+    if not found.result and result is not None:
+        line = parse(result)
+        if line is not None:
+            found.take(line)
     return found
+
+
+def version_of(words: str) -> tuple[int, ...] | None:
+    """The version that these words begin with."""
+    found = _VERSION.match(words.strip())
+    return tuple(int(number) for number in found.groups()) if found is not None else None
 
 
 def progress(raw: str) -> Progress | None:
@@ -91,10 +174,13 @@ def progress(raw: str) -> Progress | None:
     said, works = _said(line), _works(line)
     session_id = text(line, "session_id") or None
     if line.get("type") == "result":
-        return Progress(text=said, session_id=session_id, cost_usd=cost(line), works=works, result=True)
+        since = cost_since(line)
+        told = since if since is not None else cost(line)
+        return Progress(text=said, session_id=session_id, cost_usd=told, works=works, result=True)
     if line.get("type") == "system" and line.get("subtype") == "init":
         return Progress(text=said, session_id=session_id, works=works)
-    return Progress(text=said, works=works) if said else None
+    spent = _spent(line)
+    return Progress(text=said, works=works, spent=spent) if said or spent else None
 
 
 def parse(raw: str) -> Json | None:
@@ -106,7 +192,7 @@ def parse(raw: str) -> Json | None:
         try:
             line = load_json(raw[begin:end])
         except NotJson:
-            begin = raw.find(_BEGIN, begin + 1)
+            begin = raw.find("{", begin + 1)
         else:
             return line if isinstance(line, dict) else None
     return None
@@ -144,6 +230,14 @@ def cost(result: Json) -> float | None:
     return None if dollars is None else round(dollars, 8)
 
 
+def cost_since(result: Json) -> float | None:
+    """US dollars since the result before: newer versions tell that, and the total of the whole session."""
+    models = result.get("model_usage_since_last_result")
+    if not isinstance(models, dict):
+        return None
+    return round(sum(number(part(models, name), "costUSD") or 0.0 for name in models), 8)
+
+
 def denied(result: Json) -> tuple[str, ...]:
     """Names of the tools that were refused because nobody was there to be asked."""
     calls = (call for call in items(result, "permission_denials") if isinstance(call, dict))
@@ -159,6 +253,33 @@ def _works(line: Json) -> bool:
             return line.get("is_error") is not True
         case _:
             return False
+
+
+def _spent(line: Json) -> tuple[str, float] | None:
+    """What the request behind an answer cost, about: its line comes before all of it was written."""
+    message = part(line, "message")
+    request = text(message, "id")
+    if line.get("type") != "assistant" or _is_synthetic(line) or not request:
+        return None
+    usage, model = part(message, "usage"), text(message, "model").lower()
+    paid_in, paid_out = next(((i, o) for name, i, o in _PRICES if name in model), _OTHER_PRICE)
+    letters = sum(len(dump_json(block)) for block in _blocks(line))
+    written = max(number(usage, "output_tokens") or 0, letters / _LETTERS_A_TOKEN)
+    read = (
+        (number(usage, "input_tokens") or 0)
+        + _CACHE_READ * (number(usage, "cache_read_input_tokens") or 0)
+        + _CACHE_WRITE * (number(usage, "cache_creation_input_tokens") or 0)
+    )
+    return request, round((read * paid_in + written * paid_out) / 1_000_000, 8)
+
+
+def _question(block: Json) -> str:
+    """What a tool call asks a person; empty if it asks nothing."""
+    if text(block, "name") not in _ASKS:
+        return ""
+    given = part(block, "input")
+    asked = [text(one, "question") for one in items(given, "questions") if isinstance(one, dict)]
+    return one_line(" ".join(filter(None, asked)) or text(given, "plan") or text(block, "name"))
 
 
 def _said(line: Json) -> str | None:

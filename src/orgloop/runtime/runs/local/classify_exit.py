@@ -29,6 +29,7 @@ def exit_info(live: LocalRun, ending: Ending, now: int) -> ExitInfo:
         session_id=live.session_id,
         resumed=live.resumed,
         ended_at=now,
+        result=run_directory.line_at(live.directory / runner.STDOUT, record.result if record else None),
     )
 
 

@@ -17,7 +17,6 @@ from orgloop.core.ids import RUN
 from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import OpenRun, RunStart
 from orgloop.plugin import (
-    Clock,
     Completion,
     Mark,
     Rejected,
@@ -158,14 +157,13 @@ class LocalRuns:
     async def follow(self, live: LocalRun) -> Finish:
         """Follow the output until the runner is gone, then read what it left."""
         notes = Notes(live, self._engine.journal, self._engine.clock, works_after=WORKS)
-        watch = _Watch(live, self._engine.clock)
         while True:
             gone = asyncio.create_task(local_runner.until_gone(live.directory, live.process))
             try:
                 while not gone.done():
                     await asyncio.wait({gone}, timeout=LOOK)
                     await notes.look(news=await _take_in(live))
-                    watch.look()
+                    _keep_awake(live)
                 gone.result()
             finally:
                 gone.cancel()
@@ -214,7 +212,6 @@ class LocalRuns:
             harness=actor.harness,
             actor=actor,
             session_id=spec.session_id,
-            result_s=spec.limits.result_s,
             resumed=known is not None and known == spec.session_id,
             cwd=spec.cwd,
             started_at=self._engine.clock.now(),
@@ -278,27 +275,8 @@ async def _take_in(live: LocalRun) -> bool:
     return news
 
 
-class _Watch:
-    """What is seen to while a program runs and its runner alone would not."""
-
-    def __init__(self, live: LocalRun, clock: Clock) -> None:
-        self._live = live
-        self._clock = clock
-        self._resulted: float | None = None
-        self._asked = False
-
-    def look(self) -> None:
-        """End a program that has reported its result and goes on; let a runner that was stopped go on."""
-        live = self._live
-        if local_runner.wake_up(live.directory, live.process):
-            log.warning("the runner of %s was stopped by a signal, and goes on now", live.run_id)
-        if not live.resulted:
-            self._resulted = None
-            return
-        now = self._clock.monotonic()
-        self._resulted = self._resulted if self._resulted is not None else now
-        if not self._asked and now - self._resulted >= live.result_s:
-            self._asked = True
-            log.info("run %s has reported its result and does not end by itself: it is ended", live.run_id)
-            with suppress(OSError):
-                local_runner.request_stop(live.directory)
+def _keep_awake(live: LocalRun) -> None:
+    """A runner that somebody has stopped keeps no limit: let it go on, and say so."""
+    if local_runner.wake_up(live.directory, live.process):
+        log.warning("the runner of %s was stopped by a signal, and goes on now", live.run_id)
+        live.last_line = "its runner was stopped by a signal, and goes on now"

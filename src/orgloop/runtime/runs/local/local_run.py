@@ -13,7 +13,7 @@ from typing import Final
 
 from orgloop import runner
 from orgloop.errors import FAULTS
-from orgloop.plugin import RunLimitsSpec, Supervised
+from orgloop.plugin import Supervised
 from orgloop.runtime.runs.live_run import LiveRun
 from orgloop.runtime.runs.local import git, run_directory
 
@@ -49,8 +49,6 @@ class LocalRun(LiveRun):
     """There may be more to take in at once."""
     skipped: int = 0
     """Bytes that were left out of a line that is too long, and goes on."""
-    result_s: float = RunLimitsSpec().result_s
-    """Seconds that the program may go on after its result."""
     resulted: bool = False
     """The last that its agent said is its result."""
     _lines: deque[bytes] = field(default_factory=deque)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -158,32 +160,42 @@ def request_stop(directory: Path) -> None:
 
     Raises OSError if neither reaches it.
     """
-    child = run_directory.child_record(directory)
+    process = runner_of(directory)
     try:
         (directory / runner.STOP).touch(mode=0o600)
     except OSError:
-        if child is None:
+        if process is None:
             raise
-    if child is not None and is_held(directory):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(child.runner_pid, signal.SIGTERM)
+    if process is not None and is_held(directory):
+        with suppress(psutil.Error):
+            process.send_signal(signal.SIGTERM)
 
 
 def runner_pid(directory: Path) -> int | None:
     """The runner's pid, once its program runs."""
+    process = runner_of(directory)
+    return process.pid if process is not None else None
+
+
+def runner_of(directory: Path) -> psutil.Process | None:
+    """The runner's process. The run may have written another pid: a stranger gets no signal of ours."""
     child = run_directory.child_record(directory)
-    return child.runner_pid if child else None
+    if child is None:
+        return None
+    with suppress(psutil.Error, OSError, OverflowError):
+        process = psutil.Process(child.runner_pid)
+        if os.fspath(directory) in process.cmdline()[-1:]:
+            return process
+    return None
 
 
 def wake_up(directory: Path, spawned: subprocess.Popen[bytes] | None) -> bool:
     """Let a runner go on that somebody has stopped: it keeps no limit meanwhile. Returns whether it was."""
-    pid = spawned.pid if spawned is not None else runner_pid(directory)
-    if pid is None:
-        return False
     try:
-        if psutil.Process(pid).status() != psutil.STATUS_STOPPED or not is_held(directory):
+        process = psutil.Process(spawned.pid) if spawned is not None else runner_of(directory)
+        if process is None or process.status() != psutil.STATUS_STOPPED or not is_held(directory):
             return False
-        os.kill(pid, signal.SIGCONT)
+        process.send_signal(signal.SIGCONT)
     except (psutil.Error, OSError):
         return False
     return True
@@ -191,7 +203,16 @@ def wake_up(directory: Path, spawned: subprocess.Popen[bytes] | None) -> bool:
 
 def _take_lock(directory: Path) -> int | None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(directory / runner.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = directory / runner.LOCK
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        lock = os.open(path, flags, 0o600)
+    except OSError as exc:
+        if exc.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+        # The run has put something else there, so nobody can tell that its runner lives: its own loss.
+        path.rename(path.with_name(f"{runner.LOCK}.{time.time_ns()}"))
+        lock = os.open(path, flags, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -38,7 +38,9 @@ _RECORD: Final = 64 << 10
 
 _LONGEST_RUN_S: Final = 1e9
 
-_STOPS: Final = (None, "start", "silence", "total", "output", "requested")
+_LARGEST: Final = 1 << 62
+
+_STOPS: Final = (None, "result", "start", "silence", "total", "output", "requested")
 
 
 def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, prompt: str) -> None:
@@ -46,7 +48,6 @@ def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, 
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     limits = asdict(spec.limits)
     grace, stop_signal = limits.pop("grace_s"), limits.pop("stop_signal")
-    del limits["result_s"]  # the daemon's own affair
     content = {
         "version": runner.VERSION,
         "argv": list(spec.argv),
@@ -55,6 +56,7 @@ def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, 
         "limits": limits,
         "grace_s": grace,
         "stop_signal": int(stop_signal),
+        "turns": asdict(spec.turns) if spec.turns is not None else None,
     }
     _private(directory / EVENT_FILE, event)
     _private(directory / PROMPT_FILE, prompt.encode())
@@ -100,12 +102,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExitRecord:
-    """What exit.json says. `not_started` is why the program could not be started."""
+    """What exit.json says. `not_started` is why the program could not be started.
+
+    `result` is where in stdout its last result is: offset and length in bytes.
+    """
 
     status: int | None
     stopped: str | None
     duration_s: float
     not_started: str | None
+    result: tuple[int, int] | None = None
 
 
 def exit_record(directory: Path) -> ExitRecord | None:
@@ -123,7 +129,16 @@ def exit_record(directory: Path) -> ExitRecord | None:
     )
     if not plausible or duration is None or duration > _LONGEST_RUN_S:
         return None
-    return ExitRecord(status=status, stopped=stopped, duration_s=duration, not_started=error)
+    place = _place(content.get("result"))
+    return ExitRecord(status=status, stopped=stopped, duration_s=duration, not_started=error, result=place)
+
+
+def _place(value: object) -> tuple[int, int] | None:
+    match value:
+        case [int() as offset, int() as length] if 0 <= offset < _LARGEST and 0 <= length < _LARGEST:
+            return offset, length
+        case _:
+            return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +168,18 @@ def child_record(directory: Path) -> ChildRecord | None:
 def _seconds(value: object) -> float | None:
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else -1.0
     return float(number) if math.isfinite(number) and number >= 0 else None
+
+
+def line_at(path: Path, place: tuple[int, int] | None) -> str | None:
+    """The line at this place of a stream, or its beginning, if it is longer than LONGEST_LINE."""
+    if place is None:
+        return None
+    offset, length = place
+    try:
+        with open_plain(path) as file:
+            return _read(file, offset, offset + min(length, LONGEST_LINE)).decode("utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def tail(path: Path, size: int = TAIL) -> str:
