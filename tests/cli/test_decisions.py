@@ -177,6 +177,9 @@ class HeldAgain:
         if row(self._home, id).reason == HoldReason.UNTRUSTED:
             tell(self._home, partial(self._release, id=id))
 
+    def overview(self, _: float) -> dict[str, object]:
+        return {"waits": {"engineer": "1 of 1 slots is taken", "notify": "1 of 1 slots is taken"}}
+
     async def _release(self, story: Story, id: str) -> None:
         await story.journal.operate(id, Released(by="me"), story.now)
 
@@ -186,7 +189,7 @@ def test_what_is_held_again_at_once_is_no_success(
 ) -> None:
     monkeypatch.setattr(Client, "of_home", lambda _: HeldAgain(home))
     said = orgloop("held", "release", "--all", "--yes")
-    assert (said.code, said.out.splitlines()[-1]) == (1, "✓ 3 deliveries released")
+    assert (said.code, "✓ 3 deliveries released\n" in said.out) == (1, True)
     assert f"{HELD[3]} was released, and is held (no_sop) again: sops/review.md cannot be read" in said.err
     assert "put the prompt file back" in said.err
     answer = orgloop("held", "release", HELD[3], "--json").json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,12 @@ from orgloop.errors import Conflict, DaemonError, NotFound
 if TYPE_CHECKING:
     from orgloop.journal.model import EventRow, Query, RunRow
     from orgloop.journal.protocols import Reader
+
+ENDS_WITHIN: Final = 15.0
+"""Seconds that a run gets to end after it is told to, before the command ends without knowing."""
+
+LOOK: Final = 0.05
+"""Seconds between two looks at whether it has."""
 
 command = new_group(
     """The agents at work: who, why, since when, and what they say.
@@ -130,11 +136,29 @@ def stop(app: App, id: str) -> None:
         from orgloop.runtime.runs.local.local_runner import request_stop
 
         request_stop(Path(run.run_dir))
+    outcome = _end_of(app, id) if client is not None else None
+    how = f": {outcome}" if outcome else ""
     if app.out.json:
-        app.out.data({"ok": True, "id": id, "daemon": client is not None})
-    app.out.ok(f"{id} ({run.actor}) is told to end")
+        app.out.data({"ok": True, "id": id, "daemon": client is not None, "ended": outcome is not None})
+    app.out.ok(f"{id} ({run.actor}) {'has ended' if outcome is not None else 'is told to end'}{how}")
     if client is None:
         app.out.line("  no daemon runs: the next `orgloop start` takes note of its end")
+    elif outcome is None:
+        app.out.line(f"  it has not ended yet: `orgloop runs show {id}` says when it has")
+
+
+def _end_of(app: App, id: str) -> str | None:
+    """How the run ended, once it has; None if that takes longer than a program gets to end."""
+    import time
+
+    deadline = time.monotonic() + ENDS_WITHIN
+    with app.journal() as reader:
+        while time.monotonic() < deadline:
+            run = reader.run(id)
+            if run is None or run.ended_at is not None:
+                return run.outcome if run is not None else ""
+            time.sleep(LOOK)
+    return None
 
 
 def find_run(reader: Reader, id: str) -> RunRow:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -28,12 +28,6 @@ PAGE: Final = 500
 
 DONE: Final = {"release": "released", "retry": "given a new life", "discard": "discarded"}
 """What each verb has done."""
-
-UNREPAIRED: Final = frozenset({"no_sop", "config", "removed", "transform"})
-"""Reasons that hold a delivery again unless somebody repaired them."""
-
-PATIENCE, LOOK = 2.0, 0.05
-"""Seconds that released work gets to show whether it is held again, and between two looks at it."""
 
 Move = Callable[[str], None]
 
@@ -97,8 +91,8 @@ def decide(
         _confirm(app, verb, choice, rows)
     failed = _carry_out(app, verb, [row.id for row in rows], note, skip=skip)
     done = [row for row in rows if row.id not in failed]
-    again = _held_again(app, done) if verb == "release" else []
-    failed |= {row.id: _as_error(row) for row in again}
+    became = _became(app, done) if verb != "discard" else {}
+    failed |= {row.id: _as_error(row, DONE[verb]) for row in became.values() if row.state == choice.state}
     moved = [row.id for row in done if row.id not in failed]
     if app.out.json:
         told = [{"id": id, "error": exc.message, "hint": exc.hint} for id, exc in failed.items()]
@@ -111,6 +105,10 @@ def decide(
         if ids:
             which = ids[0] if len(ids) == 1 else counted(len(ids), "delivery", "deliveries")
             app.out.ok(f"{which} {words}")
+    waiting = sum(row.state in ("preparing", "pending") for row in became.values())
+    if waiting:
+        words = "it waits" if len(became) == 1 else f"{waiting} wait"
+        app.out.line(f"  {words}: `orgloop deliveries` says why")
     for exc in failed.values():
         app.out.fail(exc.message, exc.hint)
     return 1 if failed else None
@@ -221,29 +219,28 @@ def _carry_out(app: App, verb: str, ids: Sequence[str], note: str, *, skip: bool
     return failed
 
 
-def _held_again(app: App, rows: Sequence[DeliveryRow]) -> list[DeliveryRow]:
-    """Those of what was released that wait for a person again, because nobody repaired why they were held."""
+def _became(app: App, rows: Sequence[DeliveryRow]) -> Mapping[str, DeliveryRow]:
+    """What became of these since they were let go on: nothing is known of that without a daemon."""
     from orgloop.daemon.client import Client
+    from orgloop.operations.decisions import what_became
 
-    unsure = [row.id for row in rows if row.reason in UNREPAIRED]
-    if not unsure or Client.of_home(app.home) is None:
-        return []
-    ends = time.monotonic() + PATIENCE
+    if not rows or Client.of_home(app.home) is None:
+        return {}
     with app.journal() as reader:
-        while True:
-            seen = [row for id in unsure if (row := reader.delivery(id)) is not None]
-            if all(row.state not in ("preparing", "pending") for row in seen) or time.monotonic() >= ends:
-                return [row for row in seen if row.state == "held"]
-            time.sleep(LOOK)
+        return what_became(
+            reader,
+            [row.id for row in rows],
+            lambda row: app.waits(reader, int(time.time() * 1000)).why(row),
+        )
 
 
-def _as_error(row: DeliveryRow) -> OrgLoopError:
+def _as_error(row: DeliveryRow, done: str) -> OrgLoopError:
     from orgloop.cli.screen.delivery_view import WHAT_TO_DO
     from orgloop.operations.words import one_line, state_words
 
     state = state_words(row.state, row.reason)
-    said = f"{row.id} was released, and is {state} again: {one_line(row.detail)}".rstrip(": ")
-    return Conflict(said, hint=WHAT_TO_DO[row.reason])
+    said = f"{row.id} was {done}, and is {state} again: {one_line(row.detail)}".rstrip(": ")
+    return Conflict(said, hint=WHAT_TO_DO.get(row.reason, ""))
 
 
 async def _offline(
