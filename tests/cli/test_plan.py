@@ -126,7 +126,7 @@ def test_what_is_applied_needs_no_change(orgloop: Orgloop, apply: Apply) -> None
     ("old", "new", "says", "summary"),
     [
         ("payload.ok: true", "payload.ok: false", "when.filter.payload.ok: true → false", (0, 1, 0)),
-        ("events: [b]", "events: [b, c]", 'when.events: ["b"] → ["b", "c"]', (0, 1, 0)),
+        ("events: [b]", "events: [b, c]", "when.events:\n        + c\n", (0, 1, 0)),
         ("command: [cat]", "command: [cat, -n]", "config.command", (0, 1, 0)),
         ("limits: {runs: 2}", "limits: {runs: 3}", "limits.runs: 2 → 3", (0, 1, 0)),
         ("transforms: [shout]\n", "transforms: []\n", "transforms", (0, 1, 0)),
@@ -201,7 +201,7 @@ def test_what_changed_is_named_and_no_fingerprint_shown(
 ) -> None:
     apply()
     edit(project, "command: [cat]", "command: [tac]")
-    assert "~ worker\n      config.command: " in (said := orgloop("plan").out)
+    assert "~ worker\n      config.command:\n        - cat\n        + tac\n" in (said := orgloop("plan").out)
     assert "value" not in said
     edit(project, "command: [tac]", "command: [cat]")
     monkeypatch.setenv("CI_SECRET", "whisper")
@@ -274,3 +274,17 @@ def test_a_project_that_is_not_sound_has_no_plan(orgloop: Orgloop, project: Path
     said = orgloop("plan", "--detailed-exitcode")
     assert said.code == Exit.FAILED
     assert "unknown-actor" in said.err
+
+
+def test_a_change_late_in_a_long_list_is_seen_whole(
+    orgloop: Orgloop, project: Path, apply: Apply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = ", ".join(f"'Bash(tool-{n} *)'" for n in range(30))
+    edit(project, "command: [cat]", f"command: [cat, {tools}, 'Bash(ruff *)']")
+    apply()
+    edit(project, "Bash(ruff *)", "Bash(rm *)")
+    monkeypatch.setenv("COLUMNS", "80")
+    said = orgloop("plan").out
+    assert "config.command:\n        - Bash(ruff *)\n        + Bash(rm *)\n" in said
+    edit(project, "Bash(rm *)", "Bash(rm *) " + "and more " * 30 + "--force")
+    assert "--force" in orgloop("plan").out

@@ -149,14 +149,14 @@ def test_tail_shows_the_output_as_its_actor_understands_it(working: str, orgloop
 
 
 def test_tail_shows_the_output_raw_but_tamed(working: str, orgloop: Orgloop) -> None:
-    assert orgloop("runs", "tail", working, "-F", "--raw").out == "one\n [31mtwo [0m\n"
+    assert orgloop("runs", "tail", working, "--no-follow", "--raw").out == "one\n [31mtwo [0m\n"
 
 
 def test_tail_without_the_project_shows_the_output_as_it_is(
     working: str, acme: Path, orgloop: Orgloop
 ) -> None:
     (acme / "orgloop.yaml").unlink()
-    assert orgloop("runs", "tail", working, "-F").out == "one\n [31mtwo [0m\n"
+    assert orgloop("runs", "tail", working, "--no-follow").out == "one\n [31mtwo [0m\n"
 
 
 def test_tail_of_a_run_that_has_ended_ends_with_its_result(acme: Path, home: Path, orgloop: Orgloop) -> None:
@@ -165,7 +165,10 @@ def test_tail_of_a_run_that_has_ended_ends_with_its_result(acme: Path, home: Pat
 
 
 def test_tail_as_json_is_one_document_a_line(working: str, orgloop: Orgloop) -> None:
-    lines = [json.loads(line) for line in orgloop("runs", "tail", working, "-F", "--json").out.splitlines()]
+    lines = [
+        json.loads(line)
+        for line in orgloop("runs", "tail", working, "--no-follow", "--json").out.splitlines()
+    ]
     assert lines[0] == {"line": "one", "text": "one", "session_id": None, "cost_usd": None}
     assert lines[1]["line"] == "\x1b[31mtwo\x1b[0m"
 
@@ -217,4 +220,9 @@ def test_without_a_daemon_the_runner_is_told_by_its_directory(
     assert said.code == 0
     assert (home / "runs" / working / runner.STOP).exists()
     assert "no daemon runs" in said.out
-    assert orgloop("runs", "stop", working, "--json").json == {"ok": True, "id": working, "daemon": False}
+    assert orgloop("runs", "stop", working, "--json").json == {
+        "ok": True,
+        "id": working,
+        "daemon": False,
+        "ended": False,
+    }

@@ -81,6 +81,16 @@ def trace_of(reader: Reader, id: str) -> str:
     return found
 
 
+def last_event(reader: Reader) -> str:
+    """The newest event's id. Raises NotFound if there is none."""
+    from orgloop.journal.model import Query
+
+    found = reader.events(Query(limit=1, payloads=False))
+    if not found:
+        raise NotFound("there is no event yet", hint="`orgloop emit` puts one in")
+    return found[0].id
+
+
 def read_chain(reader: Reader, trace_id: str, waits: Waits | None = None) -> Chain:
     """The whole chain; `waits` says why what waits does. Raises NotFound if there is none."""
     events, deliveries, steps, runs = reader.trace(trace_id)

@@ -28,18 +28,18 @@ _PARTS: Final = ("source", "actor", "route", "transform", "logger")
     ],
     looks=True,
 )
-@click.argument("words", metavar="[KIND] NAME", nargs=-1, required=True)
+@click.argument("words", metavar="[KIND] [NAME]", nargs=-1)
 @click.option("--prompt", is_flag=True, help="Of a delivery: show the whole prompt.")
 def command(app: App, words: tuple[str, ...], prompt: bool) -> None:
     """Show one thing in detail: its configuration, its statistics, its last work.
 
     NAME is that of a source, actor, route, transform or logger, or the id of an event, delivery or
     run. KIND says which, where a name has several meanings. Configuration is shown as it is written
-    in the files, with *** for every secret.
+    in the files, with *** for every secret. Without a NAME it is the last event.
     """
-    kind, name = _asked(words)
     with app.reading() as reader:
         now = int(time.time() * 1000)
+        kind, name = _asked(words) if words else ("event", _last(reader))
         if kind in _ROWS.values():
             _show_row(app, reader, kind or "", name, now, prompt=prompt)
             return
@@ -48,6 +48,15 @@ def command(app: App, words: tuple[str, ...], prompt: bool) -> None:
             app.out.data(part.as_json())
         else:
             _show_part(app, reader, part, now)
+
+
+def _last(reader: Reader | None) -> str:
+    """The last event's id."""
+    from orgloop.operations.chain import last_event
+
+    if reader is None:
+        raise NotFound("nothing has run in this home yet", hint="type `orgloop start` first")
+    return last_event(reader)
 
 
 def _asked(words: tuple[str, ...]) -> tuple[str | None, str]:

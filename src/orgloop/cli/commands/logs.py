@@ -89,7 +89,8 @@ def _is(wanted: str | None, found: str) -> bool:
     help="Without --since: the last so many lines, of as many events.",
 )
 @click.option(
-    "-f/-F",
+    "-f",
+    "-F",
     "--follow/--no-follow",
     default=None,
     help="Go on with what happens. Without either: on a terminal.",

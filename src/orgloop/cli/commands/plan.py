@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -34,7 +34,6 @@ _LIVE = {
     "script": "  (read at each event: counts at once)",
     "sop": "  (read at each wake: counts at once)",
 }
-_LONG = 70
 
 
 @new_command(examples=["orgloop plan", "orgloop plan --detailed-exitcode", "orgloop plan --json"])
@@ -147,33 +146,74 @@ def _show_item(app: App, item: Change, waiting: Mapping[str, int]) -> None:
             # A fingerprint says that something differs, not what.
             out.line("      the value of a variable that it uses")
         else:
-            out.fold(f"      {path}: {_values(app, old, new)}", 8)
-    if waiting:
-        listed = ", ".join(f"{count} {state}" for state, count in sorted(waiting.items()))
-        what = (
-            "held until the route comes back, or is discarded"
-            if item.action == "remove"
-            else "prepared again, unless it was tried already"
-        )
-        out.fold(f"      {out.style(f'its work: {listed}; {what}', 'yellow')}", 8)
+            _show_field(app, path, old, new)
+    for line in _of_work(waiting, removed=item.action == "remove"):
+        out.fold(f"      {out.style(line, 'yellow')}", 8)
+
+
+def _show_field(app: App, path: str, old: Any, new: Any) -> None:
+    """A value that changed, whole: of a list each element, and of a text of several lines each line."""
+    out = app.out
+    if isinstance(old, list) and isinstance(new, list):
+        parts = _elements([_text(one) for one in old], [_text(one) for one in new])
+    elif isinstance(old, str) and isinstance(new, str) and "\n" in old + new:
+        parts = _elements(old.splitlines(), new.splitlines())
+    else:
+        parts = []
+    if not parts:
+        out.fold(f"      {path}: {_values(app, old, new)}", 8)
+        return
+    out.line(f"      {path}:")
+    for sign, text in parts:
+        out.fold(f"        {out.style(f'{sign} {text}', 'green' if sign == '+' else 'red')}", 10)
+
+
+def _elements(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:
+    """What goes and what comes, in its order; nothing if only blanks at the end of lines differ."""
+    from difflib import SequenceMatcher
+
+    found: list[tuple[str, str]] = []
+    for action, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if action != "equal":
+            found += [("-", text) for text in old[i:j]] + [("+", text) for text in new[k:m]]
+    return found
+
+
+_AT_WORK: Final = frozenset({"running", "started"})
+
+
+def _of_work(waiting: Mapping[str, int], *, removed: bool) -> Iterator[str]:
+    """What becomes of a route's unfinished work."""
+    from orgloop.operations.words import counted
+
+    at_work = sum(count for state, count in waiting.items() if state in _AT_WORK)
+    others = {state: count for state, count in waiting.items() if state not in _AT_WORK}
+    if at_work:
+        yield f"{counted(at_work, 'agent is', 'agents are')} at work for it and will finish."
+    if not others:
+        return
+    listed = ", ".join(f"{count} {state}" for state, count in sorted(others.items()))
+    waits = f"{counted(sum(others.values()), 'delivery waits', 'deliveries wait')} ({listed})."
+    if removed:
+        yield f"{waits} They are held until the route comes back, or are discarded."
+    else:
+        yield f"{waits} Filters run again, unless an agent was already started."
 
 
 def _values(app: App, old: Any, new: Any) -> str:
     style = app.out.style
     if old is None:
-        return style(f"+ {_shown(app, new)}", "green")
+        return style(f"+ {_text(new)}", "green")
     if new is None:
-        return style(f"- {_shown(app, old)}", "red")
-    return f"{style(_shown(app, old), 'red')} → {style(_shown(app, new), 'green')}"
+        return style(f"- {_text(old)}", "red")
+    return f"{style(_text(old), 'red')} → {style(_text(new), 'green')}"
 
 
-def _shown(app: App, value: Any) -> str:
-    text = (
-        value
-        if isinstance(value, str) and value and "\n" not in value
-        else json.dumps(value, ensure_ascii=False)
-    )
-    return app.out.cut(text, _LONG)
+def _text(value: Any) -> str:
+    """Whole: what is cut may be what changed."""
+    if isinstance(value, str) and value and "\n" not in value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _is_start(item: Change) -> bool:

@@ -74,13 +74,13 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
 
 
 @command.subcommand("show", looks=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
-@click.argument("id", metavar="ID")
-def show(app: App, id: str) -> None:
+@click.argument("id", metavar="[ID]", required=False)
+def show(app: App, id: str | None) -> None:
     """Show one run: why it began, what it does or did, what came of it."""
     from orgloop.cli.screen.run_view import document, show_run
 
     with app.journal() as reader:
-        run = find_run(reader, id)
+        run = _last_or(reader, id)
         if app.out.json:
             app.out.data(document(reader, run))
         else:
@@ -92,10 +92,12 @@ def show(app: App, id: str) -> None:
     looks=True,
     examples=["orgloop runs tail run_19b5a1c2d3e4f506", "orgloop runs tail run_19b5a1c2d3e4f506 --raw"],
 )
-@click.argument("id", metavar="ID")
+@click.argument("id", metavar="[ID]", required=False)
 @click.option("--raw", is_flag=True, help="Its output as it wrote it.")
-@click.option("-F", "--no-follow", is_flag=True, help="Only what there is by now.")
-def tail(app: App, id: str, raw: bool, no_follow: bool) -> None:
+@click.option(
+    "-f", "-F", "--follow/--no-follow", default=True, help="Until it ends, or only what there is by now."
+)
+def tail(app: App, id: str | None, raw: bool, follow: bool) -> None:
     """Watch a run's output until it ends, as its actor understands it.
 
     With --json each line is one document: {text, session_id, cost_usd}. Needs no daemon.
@@ -103,7 +105,7 @@ def tail(app: App, id: str, raw: bool, no_follow: bool) -> None:
     from orgloop.cli.screen.run_tail import follow_run
 
     with app.journal() as reader:
-        follow_run(app, reader, find_run(reader, id), raw=raw, follow=not no_follow)
+        follow_run(app, reader, _last_or(reader, id), raw=raw, follow=follow)
 
 
 @command.subcommand("stop", examples=["orgloop runs stop run_19b5a1c2d3e4f506"])
@@ -145,6 +147,18 @@ def stop(app: App, id: str) -> None:
         app.out.line("  no daemon runs: the next `orgloop start` takes note of its end")
     elif outcome is None:
         app.out.line(f"  it has not ended yet: `orgloop runs show {id}` says when it has")
+
+
+def _last_or(reader: Reader, id: str | None) -> RunRow:
+    """The run with this id, or without one the last that began. Raises NotFound."""
+    from orgloop.journal.model import Query
+
+    if id is not None:
+        return find_run(reader, id)
+    found = reader.runs(Query(limit=1))
+    if not found:
+        raise NotFound("there is no run yet", hint="`orgloop events` shows what came in")
+    return found[0]
 
 
 def _end_of(app: App, id: str) -> str | None:

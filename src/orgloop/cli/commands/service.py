@@ -88,7 +88,7 @@ def status(app: App) -> None:
 
 
 @command.subcommand("logs", examples=["orgloop service logs", "orgloop service logs --follow"])
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is written.")
+@click.option("-f", "-F", "--follow", is_flag=True, help="Go on with what is written.")
 @click.option("-n", "--last", "count", default=50, show_default=True, help="So many lines.")
 def logs(app: App, follow: bool, count: int) -> None:
     """Show the daemon's own warnings and errors. What happens to events is in `orgloop logs`."""

@@ -15,24 +15,28 @@ if TYPE_CHECKING:
 
 
 @new_command(
-    examples=["orgloop trace evt_19b5a1c2d3e4f506", "orgloop trace dlv_19b5a1c2d3e4f507 --prompts"],
+    examples=[
+        "orgloop trace",
+        "orgloop trace evt_19b5a1c2d3e4f506",
+        "orgloop trace dlv_19b5a1c2d3e4f507 --prompts",
+    ],
     looks=True,
 )
-@click.argument("id", metavar="ID")
+@click.argument("id", metavar="[ID]", required=False)
 @click.option("--prompts", is_flag=True, help="Show each prompt file whole, as it was when it was used.")
 @click.option("--all", "show_all", is_flag=True, help="Show events that woke nobody, too.")
-def command(app: App, id: str, prompts: bool, show_all: bool) -> None:
+def command(app: App, id: str | None, prompts: bool, show_all: bool) -> None:
     """Show a whole chain as a tree: events, who they woke with which SOP, outcomes, times, costs.
 
-    ID is that of an event, a delivery, a run or a trace.
+    ID is that of an event, a delivery, a run or a trace; without it, the last event's chain is shown.
     """
     from orgloop.cli.screen.chain_drawing import ChainDrawing
-    from orgloop.operations.chain import read_chain, trace_of
+    from orgloop.operations.chain import last_event, read_chain, trace_of
 
     with app.journal() as reader:
         now = int(time.time() * 1000)
         waits = app.waits(reader, now)
-        chain = read_chain(reader, trace_of(reader, id), waits)
+        chain = read_chain(reader, trace_of(reader, last_event(reader) if id is None else id), waits)
         if app.out.json:
             app.out.data(_document(chain))
             return
