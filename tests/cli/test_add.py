@@ -125,7 +125,8 @@ def test_a_script_that_is_added_passes_events_on(orgloop: Orgloop, project: Path
     orgloop("add", "transform", "mine")
     orgloop("add", "route", "all", "--transforms", "mine", "--events", "*")
     assert os.access(project / "transforms/mine.sh", os.X_OK)
-    (route,) = orgloop("test", "--json", stdin='{"source": "hook", "payload": {"a": 1}}').json["routes"]
+    event = '{"source": "hook", "provenance": {"platform": "webhook"}, "payload": {"a": 1}}'
+    (route,) = orgloop("test", "--json", stdin=event).json["routes"]
     assert [step["result"] for step in route["transforms"]] == ["pass"]
 
 

@@ -293,10 +293,12 @@ def test_without_a_daemon_a_run_whose_process_is_gone_is_told(tmp_path: Path) ->
     assert "run" in {item.kind for item in attention(without(gone={"run_1"}))}
 
 
+CHILD: dict[str, Any] = {"pid": 1_000, "boot_id": None, "started_at": 1.0}
+
 CHILDREN: list[tuple[str, dict[str, Any] | None, bool]] = [
-    ("alive", {"runner_pid": os.getpid(), "boot_id": None}, True),
-    ("gone", {"runner_pid": 2**22 + 1, "boot_id": None}, False),
-    ("of another boot", {"runner_pid": os.getpid(), "boot_id": "another"}, False),
+    ("alive", {**CHILD, "runner_pid": os.getpid()}, True),
+    ("gone", {**CHILD, "runner_pid": 2**22 + 1}, False),
+    ("of another boot", {**CHILD, "runner_pid": os.getpid(), "boot_id": "another"}, False),
     ("unknown", None, False),
 ]
 
