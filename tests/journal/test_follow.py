@@ -58,6 +58,13 @@ async def test_what_the_daemon_tells_of_itself_is_followed_with_the_rest(
     assert Follower.of_trace(reader, "trc_2").next()[0].phase == "source.emit"
 
 
+async def test_where_there_is_less_than_asked_for_all_of_it_is_told(journal: Journal, reader: Reader) -> None:
+    await journal.record([SystemEntry(at=3, phase=RecordPhase.RUNTIME_START)])
+    await accept(journal, event("1"), at=5)
+    assert Follower.last(reader, 50).next()[0].phase == "runtime.start"
+    assert Follower.last(reader, 1).next()[0].phase == "source.emit"
+
+
 async def test_a_page_that_tells_nothing_is_not_the_end(journal: Journal, reader: Reader) -> None:
     await accept(journal, *(event(str(n), delivery(str(n))) for n in range(PAGE + 1)))
     await enter(journal, "last", actor="other")

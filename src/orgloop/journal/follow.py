@@ -58,10 +58,10 @@ class Follower:
         """All that happened since the first of the last so many events of this source, route and actor."""
         query = Query(limit=events, source=source, route=route, actor=actor, payloads=False)
         newest = reader.events(query)
-        if newest:
-            return cls.since(reader, newest[-1].at)
-        narrowed = source or route or actor
-        return cls.at_end(reader) if narrowed else cls.since(reader, 0)
+        if not (source or route or actor) and len(newest) < events:
+            # That is all there is, and what the daemon told of itself came before it.
+            return cls.since(reader, 0)
+        return cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
 
     @classmethod
     def of_trace(cls, reader: Reader, trace_id: str) -> Follower:
