@@ -14,8 +14,8 @@ import pytest
 
 from orgloop.cli.exits import Exit
 from orgloop.config.yaml import parse
+from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.plugin.registry import Registry
-from orgloop.project.choices import PERMISSION_MODES
 from tests.cli.conftest import Orgloop
 
 CONNECTOR_NAMES = sorted({one.name for one in Registry.installed().connectors()})
@@ -77,7 +77,14 @@ def test_transforms_that_it_writes_hold_what_fails(orgloop: Orgloop, place: Path
     assert route["when"]["events"] == ["pull_request.review_submitted"]
 
 
-@pytest.mark.parametrize("mode", [None, *PERMISSION_MODES])
+def modes() -> list[str]:
+    """What the connector offers."""
+    assert claude_code.actor is not None
+    (offer,) = claude_code.actor.offers
+    return list(offer.options)
+
+
+@pytest.mark.parametrize("mode", [None, *modes()])
 def test_an_agent_is_told_what_it_may_do(mode: str | None, orgloop: Orgloop, place: Path) -> None:
     options = ["--permission-mode", mode] if mode else []
     orgloop("init", "--no-interactive", "--connectors", "claude-code", *options)
@@ -91,7 +98,7 @@ def test_it_never_lifts_all_permissions(orgloop: Orgloop, place: Path) -> None:
     )
     assert said.code == Exit.FAILED
     assert written(place) == []
-    assert "bypassPermissions" not in PERMISSION_MODES
+    assert "bypassPermissions" not in modes()
 
 
 def test_an_existing_project_stays_as_it_is(orgloop: Orgloop, place: Path) -> None:

@@ -462,3 +462,30 @@ def test_a_secret_with_a_dollar_in_it_is_one(written: str, tmp_path: Path) -> No
     )
     (tmp_path / "orgloop.yaml").write_text(text)
     assert load_project(tmp_path, Registry.installed(), {"NAME": "$NAME"}).findings == ()
+
+
+def project(source: str) -> str:
+    return (
+        "metadata: {name: t}\n"
+        f"sources:\n  - {source}\n"
+        "actors: [{id: a, connector: process, config: {command: ['true']}}]\n"
+        "routes: [{name: r, when: {source: gh, events: [push]}, then: {actor: a}}]\n"
+    )
+
+
+def test_what_polls_github_elsewhere_says_that_it_is_not_polled_yet(tmp_path: Path) -> None:
+    text = project("{id: gh, connector: github, config: {secret: s, token: '${T}'}, poll: {interval: 5m}}")
+    (tmp_path / "orgloop.yaml").write_text(text)
+    loaded = load_project(tmp_path, Registry.installed(), {})
+    assert loaded.errors == ()
+    idle = [one for one in loaded.warnings if one.code is Code.NO_EFFECT]
+    assert {one.path for one in idle} == {"sources.0.config.token", "sources.0.poll.interval"}
+    assert all("not polled yet" in one.hint for one in idle)
+    # What the key without effect would be filled with is not needed either.
+    assert [one.code for one in loaded.warnings if one not in idle] == [Code.MISSING_VARIABLE]
+
+
+def test_a_variable_of_a_key_with_effect_is_still_needed(tmp_path: Path) -> None:
+    (tmp_path / "orgloop.yaml").write_text(project("{id: gh, connector: github, config: {secret: '${T}'}}"))
+    loaded = load_project(tmp_path, Registry.installed(), {})
+    assert [one.code for one in loaded.errors] == [Code.MISSING_VARIABLE]

@@ -346,3 +346,28 @@ def test_keys_of_older_files_are_taken_and_named_as_without_effect() -> None:
 def test_settings_that_make_no_sense_are_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         FileSettings.model_validate(config)
+
+
+@pytest.mark.parametrize(
+    ("first", "written"),
+    [
+        (None, ["source.emit", "route.match", "deliver.success", "run.ended"]),
+        ("route.match", ["route.match", "deliver.success", "run.ended"]),
+        ("deliver", ["deliver.success", "run.ended"]),
+        ("system", []),
+    ],
+)
+def test_records_of_phases_before_the_first_are_left_out(
+    first: str | None, written: list[str], tmp_path: Path
+) -> None:
+    phases = ("source.emit", "route.match", "deliver.success", "run.ended")
+    path = tmp_path / "log"
+    opened = logger.open(FileSettings.model_validate({"path": str(path), "filter": {"min_phase": first}}))
+    opened.write([Record(at=AT, phase=RecordPhase(phase)) for phase in phases])
+    opened.close()
+    assert [one["phase"] for one in lines(path)] == written
+
+
+def test_a_first_phase_that_is_none_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must be a phase"):
+        FileSettings.model_validate({"filter": {"min_phase": "loud"}})

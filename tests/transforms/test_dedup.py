@@ -31,6 +31,7 @@ def once(config: Mapping[str, Any], document: Mapping[str, Any] = EVENT) -> Pass
         ({"key": "source"}, "source\0github"),
         ({"fields": ["source", "provenance.pr_number"]}, "source\0github\0provenance.pr_number\x0042"),
         ({"fields": "source"}, "source\0github"),
+        ({"key_fields": ["source"]}, "source\0github"),
         ({"key": ["payload.ratio", "payload.empty"]}, "payload.ratio\x001\0payload.empty\0"),
         ({"key": ["payload.draft", "payload.ratio"]}, "payload.draft\0false\0payload.ratio\x001"),
         ({"key": "payload.labels"}, 'payload.labels\0["bug","p1"]'),

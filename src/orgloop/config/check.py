@@ -19,6 +19,7 @@ from orgloop.plugin.settings import Settings
 
 P = TypeVar("P", bound=Part)
 
+_REMOVE: Final = "remove it: nothing would act on it"
 _ROUNDS: Final = 5
 _MOST_BESIDE: Final = 100
 """Unknown keys that are looked at for one that stands for a missing key."""
@@ -115,13 +116,23 @@ def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Rep
         report.warn(Code.NO_EFFECT, where, f"{spot.label}: `{shown}` has no effect", "remove it")
     elif any(key in _not_yet(one) for one in models):
         message = f"{spot.label}: `{shown}` is not supported yet"
-        report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
+        report.error(Code.NOT_YET, where, message, _meanwhile(key, models) or _REMOVE)
     elif any(key in keys_of(one) for one in models):
         message = f"{spot.label}: what `{shown}` means is said under another name too"
         report.error(Code.DUPLICATE_KEY, where, message, "remove one of the two")
     else:
         message = f"{spot.label}: `{shown}` is not a known key"
         report.error(Code.UNKNOWN_KEY, where, message, _hint(key, models))
+
+
+def _meanwhile(key: str, models: Iterable[type[BaseModel]]) -> str:
+    """What to do until a key works; nothing if there is nothing."""
+    hints = [
+        one.meanwhile() if issubclass(one, Settings) else one.MEANWHILE
+        for one in models
+        if issubclass(one, Settings | Part)
+    ]
+    return next((hint[key] for hint in hints if key in hint), "")
 
 
 def _not_yet(model: type[BaseModel]) -> frozenset[str]:

@@ -98,7 +98,8 @@ class Ends:
             message = (
                 f"{spot.label}: `{dotted(at)}` has no effect: sources of {connector.name!r} are not polled"
             )
-            self._report.warn(Code.NO_EFFECT, spot.where(*at, key=True), message, "remove it")
+            hint = kind.settings.meanwhile().get("poll", "remove it")
+            self._report.warn(Code.NO_EFFECT, spot.where(*at, key=True), message, hint)
         interval = (own or self._defaults.poll_interval_ms) if kind.polled else None
         if settings is None or not self._plugins.works(
             lambda: kind.open(entry.name, settings), spot, ("config",)

@@ -133,10 +133,16 @@ class Variables:
 
 
 def report_missing(uses: Iterable[VariableUse], known: Mapping[str, Variable], report: Report) -> None:
-    """One error for every use of a variable that is not set and has no default."""
+    """An error for each variable that is neither set nor has a default; a warning if its key does nothing."""
+    idle = {(one.file, one.path) for one in report.having(Code.NO_EFFECT)}
     for use in uses:
         if not use.is_set and use.default is None:
             message = f"the variable {use.name} is not set"
+            steps = use.where.path.split(".")
+            if any((use.where.file, ".".join(steps[:length])) in idle for length in range(1, len(steps) + 1)):
+                hint = "set it, or remove the key, which has no effect"
+                report.warn(Code.MISSING_VARIABLE, use.where, message, hint)
+                continue
             report.error(Code.MISSING_VARIABLE, use.where, message, _hint(use.name, known.get(use.name)))
 
 

@@ -160,6 +160,10 @@ class Report:
         """Note a warning."""
         self._add(Severity.WARNING, code, where, message, hint)
 
+    def having(self, code: Code) -> list[Finding]:
+        """The findings of this code so far."""
+        return [one for one in self._findings if one.code is code]
+
     @property
     def full(self) -> bool:
         """Whether further findings are only counted: then nobody needs to find out what they are."""

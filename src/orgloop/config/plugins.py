@@ -117,7 +117,8 @@ class Plugins:
             settings = None
         for key in sorted(model.without_effect()):
             if at_path(data, key.split(".")) is not None:
-                self._doubt(Code.NO_EFFECT, key, origin, "has no effect", "remove it")
+                hint = model.meanwhile().get(key, "remove it")
+                self._doubt(Code.NO_EFFECT, key, origin, "has no effect", hint)
         for code, key, text in doubts:
             if not spot.lacks_variable("config", *key.split(".")):
                 self._doubt(code, key, origin, *advised(self._hidden(text, *origin(key))))

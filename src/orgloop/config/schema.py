@@ -55,6 +55,8 @@ class Part(BaseModel):
 
     NOT_YET: ClassVar[frozenset[str]] = frozenset()
     NO_EFFECT: ClassVar[frozenset[str]] = frozenset()
+    MEANWHILE: ClassVar[Mapping[str, str]] = {}
+    """What to do until a key of NOT_YET works."""
     ELSEWHERE: ClassVar[Mapping[str, str]] = {}
     """What is written in this place by mistake, and what to write instead."""
 
@@ -79,6 +81,7 @@ class Budget(Part):
     """`defaults.budget`; null means no limit."""
 
     NOT_YET = frozenset({"trace_usd", "day_usd"})
+    MEANWHILE = dict.fromkeys(NOT_YET, "bound runs with `run_usd` and `runs_per_hour` meanwhile")
 
     run_usd: Dollars | None = None
     """US dollars that one run may cost."""
@@ -99,6 +102,12 @@ class Delivery(Part):
     """`delivery:` of the defaults or a route."""
 
     NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow", "circuit_breaker"})
+    MEANWHILE = {
+        "order": "give the route a `session_key` meanwhile: wakes with one key come in order",
+        "max_rate": "bound runs with `limits.runs` and `defaults.budget.runs_per_hour` meanwhile",
+        **dict.fromkeys(("queue_depth", "overflow"), "hold what waits too long with `max_age` meanwhile"),
+        "circuit_breaker": "remove it: an actor that does not answer is paused by itself",
+    }
 
     timeout: Milliseconds | None = None
     """Bounds the waking of the actor, not its run."""
@@ -163,6 +172,7 @@ class Actor(Part):
 
     NO_EFFECT = frozenset({"labels"})
     NOT_YET = frozenset({"budget"})
+    MEANWHILE = {"budget": "bound its runs with `defaults.budget` meanwhile"}
     ELSEWHERE = {"name": "write the actor's name as `id`", "type": "write it as `connector`"}
 
     id: str
@@ -244,6 +254,14 @@ class Then(Part):
     """`then:` of a route."""
 
     NOT_YET = frozenset({"session", "on_busy", "on_lost", "budget", "batch", "approve"})
+    MEANWHILE = {
+        "session": "share a session with `then.config.session_key` meanwhile",
+        "on_busy": "give the route a `session_key` meanwhile: then wakes come one at a time",
+        "on_lost": "route `actor.stopped` with `payload.lifecycle.outcome: unknown` meanwhile",
+        "budget": "bound runs with `defaults.budget` meanwhile",
+        "batch": "drop repeated events with the transform `dedup` meanwhile",
+        "approve": "demand `when.trust: team` meanwhile",
+    }
     ELSEWHERE = {
         **dict.fromkeys(_SOP_KEYS, "write it beside `then`, as `with: {prompt_file: …}`"),
         **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
@@ -281,6 +299,7 @@ class Route(Part):
 
     NO_EFFECT = frozenset({"labels"})
     NOT_YET = frozenset({"renamed_from", "batch", "approve"})
+    MEANWHILE = {key: Then.MEANWHILE[key] for key in ("batch", "approve")}
     ELSEWHERE = {
         **dict.fromkeys(("on", "trigger", "triggers", "source", "event", "events", "from"), _IN_WHEN),
         **dict.fromkeys(("filter", "filters", "if", "match", "condition", "conditions"), _IN_FILTER),

@@ -204,6 +204,7 @@ printf '```json\\n{"decision": "noted"}\\n```\\n'
 
 connector: Final = Connector(
     name="process",
+    first_actor=True,
     title="Any program: a script, or an agent without a connector of its own",
     actor=ActorKind(
         settings=ProcessSettings,

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -20,6 +20,7 @@ from orgloop.plugin import (
     LoggerPlugin,
     ProjectPath,
     Record,
+    RecordPhase,
     Settings,
     Size,
     dump_json,
@@ -65,6 +66,26 @@ def _not_a_directory(path: Path) -> Path:
     return path
 
 
+def _phase(value: str) -> str:
+    if not any(value in (phase, phase.partition(".")[0]) for phase in RecordPhase):
+        raise ValueError(f"must be a phase, such as route.match, or its first word, not {value!r}")
+    return value
+
+
+class Choice(Settings):
+    """Which records are written."""
+
+    min_phase: Annotated[str, AfterValidator(_phase)] | None = None
+    """The first phase that is written, in the order of the page; `deliver` is `deliver.attempt`."""
+
+    @property
+    def phases(self) -> frozenset[RecordPhase]:
+        """The phases that are written."""
+        every = list(RecordPhase)
+        first = next((one for one in every if self.min_phase in (None, one, one.partition(".")[0])), every[0])
+        return frozenset(every[every.index(first) :])
+
+
 class FileSettings(Settings):
     """Where the file is, and how it rotates."""
 
@@ -74,6 +95,7 @@ class FileSettings(Settings):
     """The only format there is."""
     rotation: Rotation = Rotation()
     buffer: Buffer = Buffer()
+    filter: Choice = Choice()
     rotate: Any = None
     """Without effect: the key is `rotation`."""
 
@@ -89,8 +111,15 @@ class FileLogger:
     same, so that somebody learns of it.
     """
 
-    def __init__(self, path: Path, rotation: Rotation, now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rotation: Rotation,
+        now: Callable[[], int],
+        phases: Collection[RecordPhase] = tuple(RecordPhase),
+    ) -> None:
         self.path = path
+        self._phases = frozenset(phases)
         self._rotation = rotation
         self._now = now
         self._file: int | None = None
@@ -99,7 +128,7 @@ class FileLogger:
     def write(self, records: Sequence[Record]) -> None:
         if len(self._unwritten) >= MAX_UNWRITTEN:
             self._flush()
-        self._unwritten += b"".join([_line(record) for record in records])
+        self._unwritten += b"".join([_line(record) for record in records if record.phase in self._phases])
         self._flush()
 
     def close(self) -> None:
@@ -212,7 +241,9 @@ def _default_path() -> Path:
 
 def _open(settings: FileSettings) -> FileLogger:
     path = settings.path if settings.path is not None else _default_path()
-    return FileLogger(path, settings.rotation, lambda: time.time_ns() // 1_000_000)
+    return FileLogger(
+        path, settings.rotation, lambda: time.time_ns() // 1_000_000, phases=settings.filter.phases
+    )
 
 
 logger = LoggerPlugin(name="file", title="JSON lines in a rotating file", settings=FileSettings, open=_open)

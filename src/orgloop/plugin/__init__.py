@@ -70,7 +70,7 @@ from orgloop.plugin.draft import Draft, Mark
 from orgloop.plugin.logger import Logger, LoggerPlugin
 from orgloop.plugin.remote import CalledBack, Findable, Ref, Remote, RemoteEnd, RemoteRequest, RemoteRun
 from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Settings, Size
-from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Setup, Variable
+from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Offer, Setup, Variable
 from orgloop.plugin.signature import (
     AUTO,
     SCHEMES,
@@ -271,6 +271,7 @@ __all__ = [
     "HttpReply",
     "HttpFailed",
     "Setup",
+    "Offer",
     "Variable",
     "Check",
     "CheckResult",

@@ -10,7 +10,7 @@ from orgloop.core.event import EventType
 from orgloop.core.event_shape import EventShape
 from orgloop.plugin.actor import Actor
 from orgloop.plugin.settings import Settings
-from orgloop.plugin.setup import Setup
+from orgloop.plugin.setup import Offer, Setup
 from orgloop.plugin.source import Source
 
 
@@ -50,6 +50,7 @@ class ActorKind:
     a language model, so trust and age guards apply. `concurrency` is how many wakes it takes at
     once if nothing says else. `check_route`: which keys of a route's `then.config`, placeholders
     not filled in, every wake would be refused for, each with the end of a sentence that says why.
+    `offers`: settings for which `init` and `add actor` offer a choice.
     """
 
     settings: type[Settings]
@@ -59,11 +60,16 @@ class ActorKind:
     concurrency: int = 32
     check_route: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
     scaffold: Mapping[str, Any] = field(default_factory=dict)
+    offers: Sequence[Offer] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Connector:
-    """One outside system. `title` is one line for lists; `aliases` are other names for it in YAML."""
+    """One outside system. `title` is one line for lists; `aliases` are other names for it in YAML.
+
+    `first_source`, `first_actor`: `init` takes it where nothing was chosen, for it runs at once and needs
+    no account.
+    """
 
     name: str
     title: str
@@ -71,3 +77,5 @@ class Connector:
     actor: ActorKind | None = None
     setup: Setup = field(default_factory=Setup)
     aliases: Sequence[str] = ()
+    first_source: bool = False
+    first_actor: bool = False

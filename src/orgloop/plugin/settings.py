@@ -37,6 +37,11 @@ class Settings(BaseModel):
         """Keys whose meaning is fixed, but that nothing acts on yet: errors that say so."""
         return frozenset()
 
+    @classmethod
+    def meanwhile(cls) -> Mapping[str, str]:
+        """For keys without effect, or not yet supported: what to do until they work."""
+        return {}
+
     def warnings(self) -> Mapping[str, str]:
         """What works and should still not go without a word: by key (a dot path), what to think of."""
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,6 +18,18 @@ class Variable:
     description: str
     help_url: str = ""
     help_command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """A setting for which `init` offers a few values, each with what it means; the first is the usual one.
+
+    Whoever wants another value writes it into the file.
+    """
+
+    key: str
+    question: str
+    options: Mapping[str, str]
 
 
 class CheckStatus(StrEnum):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.plugin import Connector, Variable
+from orgloop.errors import Refused
+from orgloop.plugin import Connector, Offer, Variable
 from orgloop.project.yaml_text import block, scalar
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_]\w*)[^}]*\}")
@@ -69,13 +70,13 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """What `init` was asked for. `permission_mode` is for actors that have such a setting."""
+    """What `init` was asked for. `chosen` are values for what its actors' connectors offer, by key."""
 
     name: str
     description: str
     sources: Sequence[Connector]
     actors: Sequence[Connector]
-    permission_mode: str = "acceptEdits"
+    chosen: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pairs(self) -> list[Pair]:
@@ -118,7 +119,7 @@ def project_yaml(choice: Choice) -> str:
         lines += _item(source_entry(connector.name, connector), f"# {connector.title}")
     lines += ["", ACTORS_HEAD, "actors:"]
     for id, connector in by_id.items():
-        entry = actor_entry(id, connector, choice.permission_mode)
+        entry = actor_entry(id, connector, choice.chosen)
         lines += _item(entry, f"# {connector.title}")
     lines += ["", ROUTES_HEAD, "routes:"]
     for pair in choice.pairs:
@@ -148,21 +149,35 @@ def source_entry(id: str, connector: Connector, more: Mapping[str, Any] | None =
 
 
 def actor_entry(
-    id: str, connector: Connector, permission_mode: str | None = None, more: Mapping[str, Any] | None = None
+    id: str,
+    connector: Connector,
+    chosen: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """An item of `actors:`."""
     kind = connector.actor
     config = dict(kind.scaffold if kind else {})
-    if permission_mode is not None and has_permission_mode(connector):
-        config["permission_mode"] = permission_mode
+    for offer in kind.offers if kind else ():
+        config[offer.key] = (chosen or {}).get(offer.key) or next(iter(offer.options))
     config |= more or {}
     entry: dict[str, Any] = {"id": id, "connector": connector.name}
     return entry | ({"config": config} if config else {})
 
 
-def has_permission_mode(connector: Connector) -> bool:
-    """Whether its actors may be told what they may do without asking."""
-    return connector.actor is not None and "permission_mode" in connector.actor.settings.model_fields
+def offers_of(actors: Iterable[Connector]) -> list[Offer]:
+    """What these connectors offer a choice for, each key once."""
+    offers = (offer for one in actors if one.actor is not None for offer in one.actor.offers)
+    return list({offer.key: offer for offer in offers}.values())
+
+
+def checked(chosen: Mapping[str, str], actors: Iterable[Connector]) -> Mapping[str, str]:
+    """What was chosen by name. Raises Refused for a value that no connector offers."""
+    for offer in offers_of(actors):
+        value = chosen.get(offer.key)
+        if value is not None and value not in offer.options:
+            hint = f"choose one of {', '.join(offer.options)}, or write another into orgloop.yaml"
+            raise Refused(f"{offer.key}: {value!r} is not offered", hint=hint)
+    return chosen
 
 
 def route_entry(

@@ -31,6 +31,8 @@ class DedupSettings(Settings):
     """Dot paths whose values together are the key: a list, or one. `[source, type, id]` if absent."""
     fields_: list[str] | str | None = Field(default=None, alias="fields")
     """Another name for `key`."""
+    key_fields: list[str] | str | None = None
+    """Another name for `key`."""
     window: Duration = Field(default=300_000, gt=0)
     """How long a key is remembered, from the acceptance of the event that passed."""
     store: Literal["memory"] = "memory"
@@ -44,17 +46,18 @@ class DedupSettings(Settings):
 
     @model_validator(mode="after")
     def _one_name(self) -> Self:
-        if self.key is not None and self.fields_ is not None:
-            raise ValueError("`key` and `fields` mean the same: keep `key`")
+        if len(self._written()) > 1:
+            raise ValueError("`key`, `fields` and `key_fields` mean the same: keep `key`")
         return self
 
     @property
     def paths(self) -> list[str]:
         """The dot paths, whichever way they were written."""
-        written = self.key if self.key is not None else self.fields_
-        if written is None:
-            return list(DEFAULT_KEY)
+        written = next(iter(self._written()), list(DEFAULT_KEY))
         return [written] if isinstance(written, str) else written
+
+    def _written(self) -> list[list[str] | str]:
+        return [one for one in (self.key, self.fields_, self.key_fields) if one is not None]
 
 
 class Dedup:

@@ -12,7 +12,6 @@ from orgloop.cli.app import App
 from orgloop.cli.command import new_group
 from orgloop.cli.screen.setting_keys import print_keys
 from orgloop.errors import Conflict, NotFound, Refused
-from orgloop.project.choices import PERMISSION_MODES
 
 if TYPE_CHECKING:
     from orgloop.plugin import ActorKind, Connector, SourceKind
@@ -81,10 +80,8 @@ def add_source(app: App, name: str, connector: str | None, settings: tuple[str, 
 @_set_options
 @click.option(
     "--permission-mode",
-    type=click.Choice(PERMISSION_MODES),
-    default=PERMISSION_MODES[0],
-    show_default=True,
-    help="What a coding agent may do without asking.",
+    metavar="MODE",
+    help="What a coding agent may do without asking; what its connector offers first if absent.",
 )
 def add_actor(
     app: App,
@@ -92,10 +89,10 @@ def add_actor(
     connector: str | None,
     settings: tuple[str, ...],
     keys: bool,
-    permission_mode: str,
+    permission_mode: str | None,
 ) -> None:
     """Add somebody who does work."""
-    from orgloop.project.scaffold import actor_entry
+    from orgloop.project.scaffold import actor_entry, checked
 
     plugin = app.connector(connector or name)
     if plugin.actor is None:
@@ -103,8 +100,9 @@ def add_actor(
     if keys:
         print_keys(app, plugin.actor.settings)
         return
+    chosen = checked({"permission_mode": permission_mode} if permission_mode else {}, [plugin])
     edit, given = _edit(app, "actors", "actor", name), _settings(settings)
-    _save(app, edit, "actor", actor_entry(name, plugin, permission_mode, given))
+    _save(app, edit, "actor", actor_entry(name, plugin, chosen, given))
     if not app.out.json:
         _say_examples(app, plugin.actor, given)
         app.out.line(f"  route to it: orgloop add route NAME --actor {name}")

@@ -14,7 +14,6 @@ import click
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.errors import Conflict, OrgLoopError
-from orgloop.project.choices import FIRST_ACTOR, FIRST_SOURCE, PERMISSION_MODES
 from orgloop.project.files import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 @click.option("--dir", "directory", default=".", metavar="DIR", help="Where to create it; here if absent.")
 @click.option(
     "--permission-mode",
-    type=click.Choice(PERMISSION_MODES),
-    help="What a coding agent may do without asking; acceptEdits if absent.",
+    metavar="MODE",
+    help="What a coding agent may do without asking; what its connector offers first if absent.",
 )
 @click.option("--no-interactive", is_flag=True, help="Ask nothing, even at a terminal.")
 def command(
@@ -52,7 +51,7 @@ def command(
     Without a choice it is one that runs at once and needs no account: a webhook wakes a small
     program. Every source that is chosen is routed to an actor. Nothing that exists is overwritten.
     """
-    from orgloop.project.scaffold import Choice, project_files
+    from orgloop.project.scaffold import Choice, checked, project_files
 
     target = Path(os.path.normpath(Path(directory).expanduser().absolute()))
     if (target / PROJECT_FILE).exists():
@@ -61,11 +60,12 @@ def command(
             hint="extend it with `orgloop add`, or choose another directory with `--dir`",
         )
     name = name or _name_of(target)
+    offered = {"permission_mode": permission_mode} if permission_mode is not None else {}
     asks = connectors is None and not no_interactive and not app.out.json
     if asks and sys.stdin.isatty() and sys.stdout.isatty():
         from orgloop.cli.screen.questions import ask
 
-        choice = ask(app.registry, name=name, description=description, permission_mode=permission_mode)
+        choice = ask(app.registry, name=name, description=description, chosen=offered)
     else:
         sources, actors = chosen(app, connectors)
         choice = Choice(
@@ -73,7 +73,7 @@ def command(
             description=description or "",
             sources=sources,
             actors=actors,
-            permission_mode=permission_mode or PERMISSION_MODES[0],
+            chosen=checked(offered, actors),
         )
     created, kept = _write(target, project_files(choice))
     from orgloop.cli.screen.first_steps import report
@@ -91,7 +91,12 @@ def chosen(app: App, names: str | None) -> tuple[list[Connector], list[Connector
             actors.append(connector)
         else:
             sources.append(connector)
-    return sources or [app.connector(FIRST_SOURCE)], actors or [app.connector(FIRST_ACTOR)]
+    installed = app.registry.connectors() if not (sources and actors) else ()
+    first = {one.name: one for one in installed if one.first_source or one.first_actor}.values()
+    return (
+        sources or [one for one in first if one.first_source],
+        actors or [one for one in first if one.first_actor],
+    )
 
 
 def _split(text: str) -> list[str]:

@@ -2,47 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import questionary
 
-from orgloop.plugin import Connector
+from orgloop.plugin import Connector, Offer
 from orgloop.plugin.registry import Registry
-from orgloop.project.choices import FIRST_ACTOR, FIRST_SOURCE, PERMISSION_MODES
-from orgloop.project.scaffold import Choice, has_permission_mode
-
-_MEANINGS = {
-    "acceptEdits": "edit files in its directory; other commands as allowed by its tool list",
-    "default": "only what its tool list allows",
-    "plan": "read and plan, change nothing",
-    "dontAsk": "only what its settings and tool list allow, without asking",
-}
+from orgloop.project.scaffold import Choice, checked, offers_of
 
 
-def ask(registry: Registry, *, name: str, description: str | None, permission_mode: str | None) -> Choice:
+def ask(registry: Registry, *, name: str, description: str | None, chosen: Mapping[str, str]) -> Choice:
     """Ask for what was not given. Raises KeyboardInterrupt if the answer is Ctrl-C."""
     installed = unique(registry)
     name = _text("What is the project called?", name)
     if description is None:
         description = _text("What is it for? (may stay empty)", "")
-    sources = _pick("Where do events come from?", [one for one in installed if one.source], FIRST_SOURCE)
-    actors = _pick("Who does the work?", [one for one in installed if one.actor], FIRST_ACTOR)
-    if permission_mode is None and any(has_permission_mode(one) for one in actors):
-        permission_mode = _answer(
-            questionary.select(
-                "What may the agent do without asking?",
-                choices=[
-                    questionary.Choice(f"{mode}: {_MEANINGS[mode]}", value=mode) for mode in PERMISSION_MODES
-                ],
-            )
-        )
+    sources = _pick(
+        "Where do events come from?", [(one, one.first_source) for one in installed if one.source]
+    )
+    actors = _pick("Who does the work?", [(one, one.first_actor) for one in installed if one.actor])
+    checked(chosen, actors)
+    answers = {offer.key: _choose(offer) for offer in offers_of(actors) if offer.key not in chosen}
     return Choice(
         name=name,
         description=description,
         sources=sources,
         actors=actors,
-        permission_mode=permission_mode or PERMISSION_MODES[0],
+        chosen={**chosen, **answers},
     )
 
 
@@ -56,13 +43,19 @@ def _text(question: str, default: str) -> str:
     return answer.strip() or default
 
 
-def _pick(question: str, connectors: Sequence[Connector], first: str) -> list[Connector]:
+def _choose(offer: Offer) -> str:
+    choices = [questionary.Choice(f"{value}: {means}", value=value) for value, means in offer.options.items()]
+    answer: str = _answer(questionary.select(offer.question, choices=choices))
+    return answer
+
+
+def _pick(question: str, connectors: Sequence[tuple[Connector, bool]]) -> list[Connector]:
     chosen: list[Connector] = _answer(
         questionary.checkbox(
             question,
             choices=[
-                questionary.Choice(f"{one.name:15} {one.title}", value=one, checked=one.name == first)
-                for one in connectors
+                questionary.Choice(f"{one.name:15} {one.title}", value=one, checked=first)
+                for one, first in connectors
             ],
             validate=lambda picked: bool(picked) or "Choose at least one, with the space bar.",
         )

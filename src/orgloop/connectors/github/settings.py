@@ -77,6 +77,13 @@ class GithubSettings(Settings):
         return {**slip, **padded(self.secret)}
 
     @classmethod
+    def meanwhile(cls) -> Mapping[str, str]:
+        return dict.fromkeys(
+            ("token", "poll", "initial_lookback", "rate_budget", "repo_owner", "repo_name"),
+            "GitHub is not polled yet: create a webhook for this source meanwhile; the key may stay",
+        )
+
+    @classmethod
     def without_effect(cls) -> frozenset[str]:
         return frozenset(
             {

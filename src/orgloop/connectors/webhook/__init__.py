@@ -19,6 +19,7 @@ from orgloop.plugin import (
 
 connector: Final = Connector(
     name="webhook",
+    first_source=True,
     title="Any system that sends or takes JSON over HTTP",
     source=SourceKind(
         settings=WebhookSourceSettings,

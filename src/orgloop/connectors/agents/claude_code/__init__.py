@@ -12,6 +12,7 @@ from orgloop.plugin import (
     ActorKind,
     Connector,
     EventType,
+    Offer,
     Setup,
     SourceKind,
     Variable,
@@ -34,6 +35,18 @@ connector: Final = Connector(
         wakes_agent=True,
         check_route=ClaudeCodeSettings.check_route,
         scaffold={"permission_mode": "acceptEdits", "allowed_tools": ["Bash(git *)"]},
+        offers=(
+            Offer(
+                key="permission_mode",
+                question="What may the agent do without asking?",
+                options={
+                    "acceptEdits": "edit files in its directory; other commands as allowed by its tool list",
+                    "default": "only what its tool list allows",
+                    "plan": "read and plan, change nothing",
+                    "dontAsk": "only what its settings and tool list allow, without asking",
+                },
+            ),
+        ),
     ),
     setup=Setup(
         variables=(
