@@ -167,15 +167,25 @@ class Story:
         await self.settled(Unavailable(reason=reason), ago=ago, pause_until=self.now + MINUTE)
 
     async def run(
-        self, *, began: int, lasted: int | None = None, says: str = "", line: str = "", **more: Any
+        self,
+        *,
+        began: int,
+        lasted: int | None = None,
+        says: str = "",
+        line: str = "",
+        session: tuple[str, str] | None = None,
+        **more: Any,
     ) -> str:
-        """A run of `engineer` that began then; it goes on unless it `lasted` so long. Its id."""
-        _, (delivery,) = await self.event("pr-review", ago=began)
+        """A run of `engineer` that began then; it goes on unless it `lasted` so long. Its id.
+
+        `session` is its session key and the session's id.
+        """
+        _, (delivery,) = await self.event("pr-review", ago=began, key=session[0] if session else None)
         wake = await self._claim("pr-review", began)
         id = f"run_{delivery[4:]}"
         directory = self.home / "runs" / id
         directory.mkdir(parents=True)
-        start = replace(run_start(wake, id, at=self.now - began), run_dir=str(directory))
+        start = replace(run_start(wake, id, at=self.now - began, session=session), run_dir=str(directory))
         assert await self.journal.start_run(start)
         if line:
             await self.journal.note_run(id, last_line=line, offset=0, at=self.now - began)

@@ -135,7 +135,7 @@ HOT = {
     ("claim.sql", "due"): [
         "d USING INDEX deliveries_claim",
         "e USING INTEGER PRIMARY KEY",
-        "s USING PRIMARY KEY",
+        "s USING COVERING INDEX agent_sessions_key",
     ],
     ("claim.sql", "candidates"): ["d USING INDEX deliveries_claim", "e USING INTEGER PRIMARY KEY"],
     ("claim.sql", "later"): ["deliveries USING COVERING INDEX deliveries_claim"],

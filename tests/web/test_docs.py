@@ -127,11 +127,17 @@ def differences(shown: Any, real: Any, where: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda one: f"{one.method} {one.path}")
-async def test_the_example_is_what_happens(example: Example, work: Scene) -> None:
+async def test_the_example_is_what_happens(
+    example: Example, work: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def reload() -> Mapping[str, int]:
         return {"held": 2}
 
+    async def forget(actor: str, session: str) -> bool:
+        return True
+
     work.acme.reload = reload
+    monkeypatch.setattr(work.acme.runtime, "forget_session", forget)
     request = curl(fit(example.command, work))
     pattern = re.sub(r"\\{\w+\\}", "[^/?]+", re.escape(example.path))
     assert request.method == example.method

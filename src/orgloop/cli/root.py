@@ -81,6 +81,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("events", "events", "Events that came in"),
         ("deliveries", "deliveries", "Who was woken, and what came of it"),
         ("runs", "runs", "The agents at work"),
+        ("sessions", "sessions", "The sessions of agents: what they cost, and forgetting one"),
         ("inspect", "inspect", "One source, actor, route, event or run in detail"),
     ),
     "Act": (
@@ -97,7 +98,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
 
 INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("help", "man", "commands"), "`orgloop --help` lists all commands"),
-    **dict.fromkeys(("ps", "top", "agents", "sessions"), "`orgloop runs` lists the agents at work"),
+    **dict.fromkeys(("ps", "top", "agents"), "`orgloop runs` lists the agents at work"),
     **dict.fromkeys(("reload", "apply", "deploy", "update"), "`orgloop start` applies what changed"),
     **dict.fromkeys(("run", "up", "serve", "daemon"), "`orgloop start` runs the project"),
     **dict.fromkeys(("down", "kill", "quit", "exit"), "`orgloop stop` stops it"),

@@ -151,6 +151,8 @@ RUN_SHAPES: Final[Sequence[EventShape]] = (
             "payload.duration": NUMBER,
             "payload.denied_tools.*": ANYTHING,
             "payload.cost_estimated": FLAG,
+            "payload.resumed": FLAG,
+            "payload.fresh_session": TEXT,
             "payload.stop_reason": TEXT,
             "payload.api_error": TEXT,
             "payload.needs_you": FLAG,

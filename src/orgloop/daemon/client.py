@@ -89,6 +89,10 @@ class Client:
         """Ask a run to end."""
         self._ask("POST", f"/control/runs/{_part(run_id)}/stop", {})
 
+    def forget_session(self, actor: str, session: str) -> None:
+        """Let no key lead to a session any more."""
+        self._ask("POST", "/control/sessions/forget", {"actor": actor, "session": session})
+
     def post_webhook(
         self,
         source: str,

@@ -30,6 +30,7 @@ from orgloop.journal.model import (
     RunEnd,
     RunRow,
     RunStart,
+    SessionRow,
     Settlement,
     SourceRow,
     StepRow,
@@ -99,9 +100,11 @@ class Settling(Protocol):
         session_id: str | None = None,
         cost_usd: float | None = None,
         works: bool = True,
+        answered: bool = False,
     ) -> None:
         """What a run said last, cost so far, and how far its output was read. Best effort, written lazily.
 
+        `answered`: its agent has said something.
         `works`: it proves that the actor is there; the first one after a knock ends the actor's pause.
         """
 
@@ -115,6 +118,14 @@ class Settling(Protocol):
 
     async def stop_run(self, run_id: str, at: int) -> bool:
         """Note that somebody asked to end a run elsewhere. False if it has ended."""
+        ...
+
+    async def session(self, actor: str, key: str) -> SessionRow | None:
+        """The session that a key leads to, as of the last commit."""
+        ...
+
+    async def forget_session(self, actor: str, id: str, why: str, at: int) -> bool:
+        """No key leads to this session any more. False if none did."""
         ...
 
     async def end_run(self, end: RunEnd) -> bool:
@@ -229,6 +240,12 @@ class Reader(Protocol):
     def runs(self, query: Query, *, open_only: bool = False) -> Sequence[RunRow]: ...
 
     def run(self, id: str) -> RunRow | None: ...
+
+    def sessions(
+        self, *, actor: str = "", key: str = "", id: str = "", active_only: bool = False, limit: int = 100
+    ) -> Sequence[SessionRow]:
+        """Sessions of agents, the newest first; what is empty is not asked for."""
+        ...
 
     def sop(self, sop_hash: str) -> str | None: ...
 

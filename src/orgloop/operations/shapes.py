@@ -12,7 +12,16 @@ from orgloop.core.delivery import FINISHED, State
 from orgloop.core.match import When
 from orgloop.core.record import timestamp
 from orgloop.core.units import format_duration
-from orgloop.journal.model import DeliveryRow, EventRow, PauseRow, RunRow, SourceRow, StepRow, WaitRow
+from orgloop.journal.model import (
+    DeliveryRow,
+    EventRow,
+    PauseRow,
+    RunRow,
+    SessionRow,
+    SourceRow,
+    StepRow,
+    WaitRow,
+)
 from orgloop.operations.health import source_health as health_of_source
 from orgloop.operations.waits import text
 from orgloop.plugin import Poller
@@ -162,6 +171,28 @@ def run(row: RunRow) -> dict[str, Any]:
         "cost_usd": row.cost_usd,
         "last_line": row.last_line,
         "last_seen": when(row.last_seen),
+    }
+
+
+def session(row: SessionRow) -> dict[str, Any]:
+    """A session of an agent. `active`: the next run of its key goes on in it."""
+    return {
+        "id": row.id,
+        "actor": row.actor,
+        "key": row.key,
+        "active": row.active,
+        "harness": row.harness,
+        "account": row.account,
+        "work_dir": row.work_dir,
+        "machine": row.machine,
+        "parent": row.parent,
+        "total_usd": row.total_usd,
+        "runs": row.runs,
+        "failed": row.failed,
+        "why": row.why,
+        "run_id": row.run_id,
+        "created_at": when(row.created_at),
+        "changed_at": when(row.changed_at),
     }
 
 

@@ -219,6 +219,10 @@ class Runtime:
         self.observer.poke()
         return moved
 
+    async def forget_session(self, actor: str, session: str) -> bool:
+        """Let no key lead to a session of an agent any more. False if none did."""
+        return await self.journal.forget_session(actor, session, "a person forgot it", self.clock.now())
+
     async def _goes_on(self, delivery_id: str) -> None:
         """A person let it go on: tell who works on it, or have it bound to what there is."""
         row = await self._applied.find(delivery_id)

@@ -135,6 +135,17 @@ async def stop_run(desk: Desk, call: Call) -> Any:
     return {"ok": True, "id": id}
 
 
+async def forget_session(desk: Desk, call: Call) -> Any:
+    """Let no key lead to a session any more."""
+    body = await call.document("actor", "session")
+    actor, session = _text(body, "actor"), _text(body, "session")
+    if not await desk.runtime.forget_session(actor, session):
+        raise NotFound(
+            f"no key leads to the session {session} of {actor}", hint="`orgloop sessions` lists those"
+        )
+    return {"ok": True, "actor": actor, "session": session}
+
+
 def _require_module(desk: Desk, name: str) -> None:
     if name != desk.module:
         raise NotFound(f"Module not found: {name}", hint=f"this daemon runs {desk.module!r}")

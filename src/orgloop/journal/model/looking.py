@@ -131,6 +131,33 @@ class RunRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SessionRow:
+    """A session of an agent. `active`: its key leads to it, so the key's next run takes it up.
+
+    `account`, `work_dir` and `machine` say where it belongs: it is taken up nowhere else. `parent` is the
+    session that it was made from, `total_usd` what all of it has cost. `failed` counts the last runs in a
+    row that took it up and heard nothing of the agent; `why` says what came of it, or why it was left.
+    """
+
+    actor: str
+    id: str
+    key: str
+    active: bool
+    harness: str
+    account: str
+    work_dir: str
+    machine: str
+    parent: str | None
+    total_usd: float
+    runs: int
+    failed: int
+    why: str
+    run_id: str
+    created_at: int
+    changed_at: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BacklogRow:
     """What is not finished and alike: how much, since when the first has been so, and when it was due.
 

@@ -18,7 +18,8 @@ class RunStart:
 
     `session` is (key, session id) to remember for the actor; an empty key remembers nothing, the run has
     the session's id all the same. `spec` is for people: argv, cwd, names of variables, never values.
-    `follow_up` is the `session.started` event. `request` is what will be sent, for a run elsewhere.
+    `account` and `machine` say where that session belongs. `follow_up` is the `session.started` event.
+    `request` is what will be sent, for a run elsewhere.
     """
 
     run_id: str
@@ -30,6 +31,8 @@ class RunStart:
     spec: Mapping[str, Any]
     limits: Mapping[str, Any]
     session: tuple[str, str | None] | None = None
+    account: str = ""
+    machine: str = ""
     follow_up: Acceptance | None = None
     request: bytes | None = None
 
@@ -71,6 +74,8 @@ class RunEnd:
     cost_usd: float | None = None
     tokens: int | None = None
     session_id: str | None = None
+    session_usd: float | None = None
+    heard: bool | None = None
     forget_session: bool = False
     pause_until: int | None = None
     pause_tries: int = 0
@@ -93,6 +98,7 @@ class OpenRun:
     """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
 
     `limits`, `spec` and `directory` are those that it started with; `cost_usd` is what it told so far.
+    `answered`: its agent has said something. `session_usd` is what its session had cost before it.
     `remote` is there if it is a run of another system.
     """
 
@@ -116,4 +122,6 @@ class OpenRun:
     spec: Mapping[str, Any]
     offset: int = 0
     cost_usd: float | None = None
+    answered: bool = False
+    session_usd: float = 0.0
     remote: OpenRemote | None = None

@@ -26,6 +26,7 @@ from orgloop.journal.model import (
     RunBegun,
     RunEnd,
     RunStart,
+    SessionRow,
     Settlement,
     SystemEntry,
     ToPrepare,
@@ -35,6 +36,7 @@ from orgloop.journal.sqlite.connection import Place, file_place, journal_of, mem
 from orgloop.journal.sqlite.home import JOURNAL, HomeLock, make_home, make_journal, require_plain
 from orgloop.journal.sqlite.mark import Mark
 from orgloop.journal.sqlite.reader import SqliteReader
+from orgloop.journal.sqlite.rows import session_row
 from orgloop.journal.sqlite.store import Store, require_whole
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
 from orgloop.journal.verbs import accept, claim, operate, remote_runs, runs, settle
@@ -139,10 +141,17 @@ class SqliteJournal:
         session_id: str | None = None,
         cost_usd: float | None = None,
         works: bool = True,
+        answered: bool = False,
     ) -> None:
         """See `Settling.note_run`. Written with the next group, or after `note_seconds`."""
         note = Note(
-            last_line=last_line, offset=offset, at=at, session_id=session_id, cost_usd=cost_usd, works=works
+            last_line=last_line,
+            offset=offset,
+            at=at,
+            session_id=session_id,
+            cost_usd=cost_usd,
+            works=works,
+            answered=answered,
         )
         if not self._notes:
             asyncio.get_running_loop().call_later(self._settings.note_seconds, self._writer.plan)
@@ -159,6 +168,15 @@ class SqliteJournal:
     async def stop_run(self, run_id: str, at: int) -> bool:
         """See `Settling.stop_run`."""
         return await self._run(lambda tx: remote_runs.stop(tx, run_id, at))
+
+    async def session(self, actor: str, key: str) -> SessionRow | None:
+        """See `Settling.session`."""
+        row = await self._run(lambda tx: tx.one("session", (actor, key)))
+        return session_row(row) if row is not None else None
+
+    async def forget_session(self, actor: str, id: str, why: str, at: int) -> bool:
+        """See `Settling.forget_session`."""
+        return await self._run(lambda tx: bool(tx.rows("forget_session_id", (actor, id, why, at))))
 
     async def end_run(self, end: RunEnd) -> bool:
         """See `Settling.end_run`."""

@@ -24,6 +24,7 @@ from orgloop.journal.model import (
     PauseRow,
     Query,
     RunRow,
+    SessionRow,
     SourceRow,
     StepRow,
     SystemRow,
@@ -97,6 +98,13 @@ class SqliteReader:
         """The run with this id."""
         found = self._rows(f"{_SQL['runs']} WHERE r.id = ?", (id,))
         return next(map(rows.run_row, found), None)
+
+    def sessions(
+        self, *, actor: str = "", key: str = "", id: str = "", active_only: bool = False, limit: int = 100
+    ) -> Sequence[SessionRow]:
+        """As `protocols.Reader.sessions`."""
+        found = self._rows(_SQL["sessions"], (actor, key, id, int(active_only), limit))
+        return [rows.session_row(raw) for raw in found]
 
     def sop(self, sop_hash: str) -> str | None:
         """A prompt file's text as it was when it was used."""

@@ -17,6 +17,7 @@ from orgloop.journal.model import (
     EventRow,
     PauseRow,
     RunRow,
+    SessionRow,
     SourceRow,
     StepRow,
     SystemRow,
@@ -203,4 +204,25 @@ def daemon_row(raw: Raw) -> DaemonRow:
     """A row of `daemons`."""
     return DaemonRow(
         started_at=raw[0], last_seen=raw[1], ended_at=raw[2], pid=raw[3], port=raw[4], version=raw[5]
+    )
+
+
+def session_row(raw: Raw) -> SessionRow:
+    return SessionRow(
+        actor=raw[0],
+        id=raw[1],
+        key=raw[2],
+        active=bool(raw[3]),
+        harness=raw[4],
+        account=raw[5],
+        work_dir=raw[6],
+        machine=raw[7],
+        parent=raw[8],
+        total_usd=raw[9],
+        runs=raw[10],
+        failed=raw[11],
+        why=raw[12],
+        run_id=raw[13],
+        created_at=raw[14],
+        changed_at=raw[15],
     )

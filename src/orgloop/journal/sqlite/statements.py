@@ -47,6 +47,7 @@ VERBS: Final = MappingProxyType(
             "operate.sql",
             "runs.sql",
             "remote_runs.sql",
+            "sessions.sql",
         )
         for name, query in load(file).items()
     }

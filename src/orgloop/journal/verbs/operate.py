@@ -126,6 +126,7 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
     most = limit * 4
     known = [tx.change(query, (seen_before, most)) for query in ("delete_seen", "delete_owned")]
     known.append(tx.change("delete_system", (before, most)))
+    known.append(tx.change("delete_sessions", (before, most)))
     known.append(ledger.prune(tx, min(before, seen_before), most))
     tx.rows("shrink")
     return limit if most in known else len(events)

@@ -15,10 +15,11 @@ def begun(tx: Transaction, begun: RunBegun) -> bool:
     ref = dump_json(begun.ref).decode()
     if not tx.change("run_begun", (begun.run_id, ref)):
         return False
-    actor, key = tx.one("begun_session", (begun.run_id, begun.session_id, begun.at, begun.ref["id"]))
+    found = tx.one("open_run", (begun.run_id,))
+    if found is not None and found[2] is not None and begun.session_id is not None:
+        remember(tx, found[1], found[2], begun.session_id, begun.run_id, begun.at)
+    actor, _ = tx.one("begun_session", (begun.run_id, begun.session_id, begun.at, begun.ref["id"]))
     moves.end_pause(tx, actor, begun.at)
-    if key is not None and begun.session_id is not None:
-        remember(tx, actor, key, begun.session_id, begun.run_id, begun.at)
     accept(tx, begun.follow_up)
     tx.flush()
     return True

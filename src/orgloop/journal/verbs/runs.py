@@ -31,6 +31,7 @@ class Note:
     session_id: str | None
     cost_usd: float | None
     works: bool
+    answered: bool
 
     def after(self, earlier: Note | None) -> Note:
         """This note, with what an earlier unwritten one named or showed."""
@@ -41,6 +42,7 @@ class Note:
             session_id=earlier.session_id if self.session_id is None else self.session_id,
             cost_usd=earlier.cost_usd if self.cost_usd is None else self.cost_usd,
             works=earlier.works or self.works,
+            answered=earlier.answered or self.answered,
         )
 
 
@@ -49,7 +51,8 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
     if not settle(tx, start.settlement):
         return False
     key, session_id = start.session or ("", None)
-    known = tx.value("session", (start.actor, key)) if key else None
+    row = tx.one("session", (start.actor, key)) if key else None
+    known = row[1] if row is not None else None
     tx.change(
         "insert_run",
         (
@@ -65,6 +68,8 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
             dump_json(start.spec).decode(),
             dump_json(start.limits).decode(),
             start.settlement.at,
+            start.account,
+            start.machine,
         ),
     )
     if key and session_id is not None:
@@ -79,14 +84,23 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
 
 def note_run(tx: Transaction, run_id: str, note: Note) -> None:
     """What a run said last. That it works ends its actor's pause."""
-    row = tx.one("note_run", (run_id, note.last_line, note.offset, note.at, note.session_id, note.cost_usd))
-    if row is None:
-        return
-    actor, key = row
-    if note.works:
-        moves.end_pause(tx, actor, note.at)
-    if key is not None and note.session_id is not None:
-        remember(tx, actor, key, note.session_id, run_id, note.at)
+    if note.session_id is not None:
+        # Before the run's row names it: another session than that one was made from it.
+        found = tx.one("open_run", (run_id,))
+        if found is not None and found[2] is not None:
+            remember(tx, found[1], found[2], note.session_id, run_id, note.at)
+    values = (
+        run_id,
+        note.last_line,
+        note.offset,
+        note.at,
+        note.session_id,
+        note.cost_usd,
+        int(note.answered),
+    )
+    row = tx.one("note_run", values)
+    if row is not None and note.works:
+        moves.end_pause(tx, row[0], note.at)
 
 
 def end_run(tx: Transaction, end: RunEnd) -> bool:
@@ -94,8 +108,10 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     found = tx.one("open_run", (end.run_id,))
     if found is None:
         return False
-    run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key = found
+    run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key, session_id = found
     began = not isinstance(end.happening, NotStarted)
+    if key is not None:
+        _session_after(tx, end, actor, key, session_id, fresh=not began and not resumed)
     tx.change(
         "close_run",
         (
@@ -118,8 +134,6 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         ledger.refund(tx, delivery, end.at)
     if queue_key is not None:
         moves.promote(tx, queue_actor, queue_key, end.at)
-    if key is not None:
-        _session_after(tx, end, actor, key, fresh=not began and not resumed)
     if end.move.pause_actor and end.pause_until is not None:
         tries = end.pause_tries
         moves.knock_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
@@ -154,7 +168,9 @@ def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
             spec=load_json(row[22]),
             offset=row[16],
             cost_usd=row[23],
-            remote=_remote(row[24:]),
+            remote=_remote(row[24:28]),
+            answered=bool(row[28]),
+            session_usd=row[29],
             facts=Facts(
                 state=State.STARTED,
                 accepted_at=row[17],
@@ -223,16 +239,30 @@ def _spent(end: RunEnd, started_at: int) -> Spent:
     )
 
 
-def _session_after(tx: Transaction, end: RunEnd, actor: str, key: str, *, fresh: bool) -> None:
-    """What the key leads to now. `fresh`: the run would have begun its session, but never did."""
-    if end.forget_session:
-        tx.change("forget_session", (actor, key))
-    elif fresh:
-        tx.change("forget_session_of_run", (actor, key, end.run_id))
+def _session_after(
+    tx: Transaction, end: RunEnd, actor: str, key: str, session_id: str | None, *, fresh: bool
+) -> None:
+    """What the key leads to now, and what its session has come to.
+
+    `session_id` is the run's so far. `fresh`: the run would have begun its session, but never did.
+    """
     if end.session_id is not None:
         remember(tx, actor, key, end.session_id, end.run_id, end.at)
+    used = end.session_id or session_id
+    began = not isinstance(end.happening, NotStarted)
+    if used is not None:
+        heard = None if end.heard is None else int(end.heard)
+        why = end.text or end.move.detail
+        values = (actor, used, end.session_usd, int(began), heard, why, end.at)
+        tx.change("session_ended", values)
+    if end.forget_session and not fresh:
+        tx.change("forget_session", (actor, key, end.move.detail, end.at))
+    elif fresh:
+        tx.change("undo_session", (actor, key, end.run_id))
+        tx.change("restore_session", (actor, key, end.run_id, end.at))
 
 
 def remember(tx: Transaction, actor: str, key: str, session_id: str, run_id: str, at: int) -> None:
     """The key leads to this session from now on."""
-    tx.change("remember_session", (actor, key, session_id, run_id, at))
+    tx.change("leave_session", (actor, key, session_id, run_id, at))
+    tx.change("enter_session", (run_id, session_id, at))

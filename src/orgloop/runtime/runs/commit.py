@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from orgloop.core.delivery import DeliveryPolicy, Facts, State, move
 from orgloop.core.happening import Started
@@ -12,6 +13,9 @@ from orgloop.journal.model import Acceptance, ClaimedWake, RunStart, Settlement
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import LiveRun
 from orgloop.runtime.support.retry_write import until_written
+
+MACHINE: Final = platform.node()
+"""Which machine this is: what an agent keeps of its sessions lies here."""
 
 
 def started_facts(claimed: ClaimedWake) -> Facts:
@@ -28,6 +32,7 @@ async def commit(
     directory: str | None,
     spec: Mapping[str, Any],
     limits: Mapping[str, Any],
+    account: str = "",
     follow_up: Acceptance | None = None,
     request: bytes | None = None,
 ) -> RunStart | None:
@@ -50,6 +55,8 @@ async def commit(
         spec=spec,
         limits=limits,
         session=(session.key if session is not None else "", live.session_id),
+        account=account,
+        machine=MACHINE,
         follow_up=follow_up,
         request=request,
     )

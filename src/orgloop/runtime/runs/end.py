@@ -6,7 +6,9 @@ import dataclasses
 import logging
 import math
 import random
+import signal
 from collections.abc import Mapping
+from typing import Any
 
 from orgloop.core import ending as endings
 from orgloop.core.delivery import move as moved
@@ -21,6 +23,7 @@ from orgloop.core.happening import (
     Throttled,
     Unavailable,
 )
+from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.record import timestamp
 from orgloop.journal.model import RunEnd
 from orgloop.plugin import Clock, Completion, Delivered, ExitInfo, NotBegun, Skipped
@@ -54,11 +57,16 @@ class Ender:
         exit = finish.exit
         match finish.result:
             case NotStarted() as result:
-                return self._not_started(live, result, exit, wiring, forget_session=False)
-            case NotBegun(outcome=outcome, forget_session=forget):
+                return self._not_started(live, result, exit, wiring)
+            case NotBegun(outcome=outcome, forget_session=forget, session_fault=fault):
+                failed = fault and not forget and _is_failed_resume(live, exit)
+                if failed and isinstance(outcome, Retry):
+                    return self._in_vain(live, outcome.reason, exit, wiring, after_ms=outcome.after_ms)
                 return self._not_started(
                     live, NotStarted(outcome=outcome), exit, wiring, forget_session=forget
                 )
+            case Completion() as result if _is_failed_resume(live, exit) and _went_wrong(result, exit):
+                return self._in_vain(live, _detail(result, 0), exit, wiring)
             case Delivered() | Skipped() as result:
                 return self._handed_over(live, result, finish, wiring)
             case result:
@@ -70,7 +78,11 @@ class Ender:
         live.session_id = result.session_id or live.session_id
         cost = _cost(live, result)
         result = dataclasses.replace(result, cost_usd=cost.usd)
-        more = {"cost_estimated": True} if cost.estimated else {}
+        more: dict[str, Any] = {"cost_estimated": True} if cost.estimated else {}
+        if live.resumed:
+            more["resumed"] = True
+        if live.fresh_because:
+            more["fresh_session"] = live.fresh_because
         draft = completion.stopped(live.about, result, exit, timestamp(ended_at), finish.changes, more)
         happening = RunEnded(detail=one_line(_detail(result, ended_at - live.started_at)))
         return RunEnd(
@@ -87,6 +99,8 @@ class Ender:
             cost_usd=result.cost_usd,
             tokens=_tokens(result),
             session_id=result.session_id,
+            session_usd=cost.session_usd,
+            heard=True if live.answered or result.outcome is RunOutcome.SUCCESS else None,
             ended_at=ended_at,
             follow_up=self._intake.follow_up(live.actor_id, draft, live.event),
         )
@@ -110,8 +124,23 @@ class Ender:
             cost_usd=live.cost_usd,
         )
 
+    def _in_vain(
+        self, live: LiveRun, why: str, exit: ExitInfo, wiring: Wiring, *, after_ms: int | None = None
+    ) -> RunEnd:
+        """A session was taken up in vain: its wake is not spent. After some times the session is left."""
+        until = self._clock.now() + max(after_ms or 0, 0)
+        outcome = Throttled(until=until, reason=f"the session {live.session_id} did not go on: {why}")
+        end = self._not_started(live, NotStarted(outcome=outcome), exit, wiring)
+        return dataclasses.replace(end, heard=False, text=why)
+
     def _not_started(
-        self, live: LiveRun, happening: NotStarted, exit: ExitInfo, wiring: Wiring, *, forget_session: bool
+        self,
+        live: LiveRun,
+        happening: NotStarted,
+        exit: ExitInfo,
+        wiring: Wiring,
+        *,
+        forget_session: bool = False,
     ) -> RunEnd:
         outcome, now = storable(happening.outcome), self._clock.now()
         if not isinstance(outcome, Retry | Unavailable | Throttled | Limited | Rejected | Interrupted):
@@ -133,6 +162,18 @@ class Ender:
             pause_until=now + pause if pause is not None else None,
             pause_tries=live.pause_tries,
         )
+
+
+def _is_failed_resume(live: LiveRun, exit: ExitInfo) -> bool:
+    """Whether it took up a session and nothing was heard of the agent, though nobody ended it."""
+    return live.resumed and not live.answered and exit.stopped in (None, "start", "silence", "total")
+
+
+def _went_wrong(result: Completion, exit: ExitInfo) -> bool:
+    """Whether the session may be why it ended so: not its success, a limit, or a signal that others sent."""
+    if result.outcome is RunOutcome.SUCCESS or "limit_until" in result.details:
+        return False
+    return exit.stopped is not None or exit.status not in (128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

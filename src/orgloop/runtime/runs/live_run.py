@@ -57,6 +57,10 @@ class LiveRun:
     """The last requests in that sum: their answers come in parts."""
     session_usd: float = 0.0
     """What its session had cost before it."""
+    answered: bool = False
+    """Its agent has said something."""
+    fresh_because: str = ""
+    """Why it began a session of its own, though its key led to one."""
     pause_tries: int = 0
     """How often nobody had answered before it was started."""
     works: bool = False
@@ -86,6 +90,7 @@ class LiveRun:
         if progress.session_id:
             self.session_id = text(progress.session_id)
         self.works |= progress.works
+        self.answered |= progress.works
         if isinstance(progress.cost_usd, int | float):
             self.cost_usd = progress.cost_usd
         if progress.spent is not None:

@@ -56,6 +56,7 @@ class Notes:
                 session_id=live.session_id,
                 cost_usd=live.known_cost,
                 works=live.works,
+                answered=live.answered,
             )
         except JournalUnavailable:
             log.debug("the last line of %s is not noted", live.run_id)

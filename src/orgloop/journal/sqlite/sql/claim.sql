@@ -3,20 +3,20 @@
 -- name: due
 -- Heads that are due, oldest first, with all that waking needs.
 SELECT d.seq, d.id, d.token + 1, e.id, d.route, d.actor, d.accepted_at, d.age_from,
-       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.session_id
+       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
-LEFT JOIN sessions s ON s.actor = d.actor AND s.key = d.key
+LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = d.key AND s.active = 1
 WHERE d.actor = ? AND d.state = 'pending' AND d.head = 1 AND d.due <= ?
 ORDER BY d.due, d.pos LIMIT ?;
 
 -- name: one
 -- One of them, by seq.
 SELECT d.seq, d.id, d.token + 1, e.id, d.route, d.actor, d.accepted_at, d.age_from,
-       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.session_id
+       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
-LEFT JOIN sessions s ON s.actor = d.actor AND s.key = d.key
+LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = d.key AND s.active = 1
 WHERE d.seq = ?;
 
 -- name: candidates

@@ -1,28 +1,11 @@
--- Runs, and the sessions that keys lead to.
-
--- name: session
--- The session that a key leads to.
-SELECT session_id FROM sessions WHERE actor = ? AND key = ?;
-
--- name: remember_session
--- A key leads to this session from now on.
-INSERT INTO sessions (actor, key, session_id, run_id, changed_at) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (actor, key) DO UPDATE SET session_id = ?3, run_id = ?4, changed_at = ?5;
-
--- name: forget_session
--- A key leads to no session any more.
-DELETE FROM sessions WHERE actor = ? AND key = ?;
-
--- name: forget_session_of_run
--- A key leads to no session any more, unless another run's is there.
-DELETE FROM sessions WHERE actor = ? AND key = ? AND run_id = ?;
+-- Runs.
 
 -- name: insert_run
 -- A run, with its event's lineage.
 INSERT INTO runs
     (seq, id, project, delivery_seq, actor, route, harness, trace_id, hops, key, session_id, resumed,
-     directory, run_dir, spec, limits, started_at)
-SELECT ?1, ?2, d.project, d.seq, ?4, d.route, ?5, e.trace_id, e.hops, d.key, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+     directory, run_dir, spec, limits, started_at, account, machine)
+SELECT ?1, ?2, d.project, d.seq, ?4, d.route, ?5, e.trace_id, e.hops, d.key, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 WHERE d.seq = ?3;
 
@@ -32,7 +15,7 @@ INSERT INTO remote_runs (run_id, request) VALUES (?, ?);
 
 -- name: open_run
 -- A run that has not ended, with what its delivery's move needs.
-SELECT r.seq, r.actor, r.key, r.started_at, r.resumed, d.seq, d.actor, d.route, d.key
+SELECT r.seq, r.actor, r.key, r.started_at, r.resumed, d.seq, d.actor, d.route, d.key, r.session_id
 FROM runs r JOIN deliveries d ON d.seq = r.delivery_seq
 WHERE r.id = ? AND r.ended_at IS NULL AND d.state = 'started' AND d.run_id = r.id;
 
@@ -47,7 +30,7 @@ WHERE seq = ?1;
 -- name: note_run
 -- What a run said last.
 UPDATE runs SET last_line = ?2, read_offset = ?3, last_seen = ?4, session_id = coalesce(?5, session_id),
-    cost_usd = coalesce(?6, cost_usd)
+    cost_usd = coalesce(?6, cost_usd), answered = max(answered, ?7)
 WHERE id = ?1 AND ended_at IS NULL
 RETURNING actor, key;
 
@@ -56,11 +39,12 @@ RETURNING actor, key;
 SELECT r.id, d.id, e.id, r.actor, r.route, r.harness, r.run_dir, r.key, r.session_id, r.resumed, r.started_at,
        r.trace_id, r.hops, coalesce(d.document, e.document), r.directory, r.limits, r.read_offset,
        d.accepted_at, d.age_from, d.attempts, d.failures, d.crashes, r.spec, r.cost_usd,
-       m.request, m.ref, m.stop_at, b.result
+       m.request, m.ref, m.stop_at, b.result, r.answered, coalesce(s.total_usd, 0)
 FROM runs r INDEXED BY runs_open
 CROSS JOIN deliveries d ON d.seq = r.delivery_seq
 CROSS JOIN events e ON e.seq = d.event_seq
 LEFT JOIN remote_runs m ON m.run_id = r.id
 LEFT JOIN callbacks b ON b.run_id = r.id
+LEFT JOIN agent_sessions s ON s.actor = r.actor AND s.id = r.session_id
 WHERE r.ended_at IS NULL AND d.worker = ?
 ORDER BY r.seq;

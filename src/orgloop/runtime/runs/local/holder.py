@@ -15,7 +15,7 @@ from orgloop.core.environment import child_environment
 from orgloop.core.happening import Outcome
 from orgloop.core.ids import RUN
 from orgloop.errors import PluginError, Refused
-from orgloop.journal.model import OpenRun, RunStart
+from orgloop.journal.model import OpenRun, RunStart, SessionRow
 from orgloop.plugin import (
     Completion,
     Mark,
@@ -27,7 +27,7 @@ from orgloop.plugin import (
     Wake,
 )
 from orgloop.runtime.runs import completion
-from orgloop.runtime.runs.commit import commit, started_facts
+from orgloop.runtime.runs.commit import MACHINE, commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.local import git, local_runner, run_directory, work_tree
@@ -44,6 +44,9 @@ TREE_BUSY_MS: Final = 5_000
 
 LOOK: Final = 0.5
 """Seconds between two looks at a run's output."""
+
+FAILED_RESUMES: Final = 2
+"""Times that a session may be taken up in vain, before another one is begun."""
 
 READ: Final = 0.02
 """Seconds of reading output at a stretch; others have a turn then."""
@@ -68,8 +71,9 @@ class LocalRuns:
         run_id = self._engine.ids.next(RUN, self._engine.clock.now())
         directory = self._engine.home / "runs" / run_id
         wake = dataclasses.replace(start.wake, run_id=run_id, directory=str(directory))
+        known = await self._known(start)
         try:
-            spec = actor.start(wake, wake.session)
+            wake, spec, fresh = _spec(actor, wake, known)
         except Refused as exc:
             return Rejected(reason=exc.message)
         except SystemExit as exc:
@@ -80,7 +84,7 @@ class LocalRuns:
         except work_tree.TreeBusy as exc:
             return Throttled(until=self._engine.clock.now() + TREE_BUSY_MS, reason=str(exc))
         try:
-            return await self._begin(start, actor, wake, spec, wiring, on_live, lock)
+            return await self._begin(start, actor, wake, spec, wiring, on_live, lock, known, fresh)
         finally:
             if lock is not None:
                 os.close(lock)
@@ -94,6 +98,8 @@ class LocalRuns:
         wiring: Wiring,
         on_live: Callable[[LocalRun], None],
         lock: int | None,
+        known: SessionRow | None,
+        fresh: str,
     ) -> Outcome | None:
         directory = Path(wake.directory or "")
         try:
@@ -102,6 +108,8 @@ class LocalRuns:
             )
             run_directory.write(directory, spec, environment, start.claimed.document, wake.prompt)
             live = self._live(start, actor, wake, spec, await git.head(spec.cwd))
+            live.fresh_because = fresh
+            live.session_usd = known.total_usd if known is not None and live.resumed else 0.0
             committed = await self._commit(start, live, spec)
         except OSError as exc:
             run_directory.remove(directory)
@@ -128,6 +136,13 @@ class LocalRuns:
             self._engine.intake.committed(committed.follow_up)
         return None
 
+    async def _known(self, start: Start) -> SessionRow | None:
+        """The session that the wake's key leads to."""
+        session = start.wake.session
+        if session is None or session.id is None:
+            return None
+        return await self._engine.journal.session(start.claimed.actor, session.key)
+
     def adopt(self, row: OpenRun, wiring: Wiring) -> LocalRun:
         """A run of an earlier daemon. Its directory says what became of it."""
         part = wiring.actors.get(row.actor)
@@ -151,7 +166,10 @@ class LocalRuns:
             offset=max(0, row.offset - REREAD),
             # The first line may be half of one; what was read before is read again, for its result.
             skipped=1 if row.offset > REREAD else 0,
-            cost_usd=row.cost_usd,
+            spent_usd=row.cost_usd or 0.0,
+            answered=row.answered,
+            session_usd=row.session_usd if row.resumed else 0.0,
+            fresh_because=row.spec.get("fresh", ""),
         )
 
     async def follow(self, live: LocalRun) -> Finish:
@@ -232,7 +250,9 @@ class LocalRuns:
                 "env": sorted(spec.env),
                 "env_pass": sorted(spec.env_pass),
                 "head": live.before.as_json() if live.before else None,
+                **({"fresh": live.fresh_because} if live.fresh_because else {}),
             },
+            account=spec.account,
             limits={"timeout_s": spec.limits.total_s, "silence_s": spec.limits.silence_s},
             follow_up=self._engine.intake.follow_up(
                 live.actor_id, completion.started(live.about), live.event
@@ -264,6 +284,49 @@ class LocalRuns:
             "ORGLOOP_ROUTE": wake.route,
             "ORGLOOP_ACTOR": wake.actor,
         }
+
+
+def _spec(actor: Supervised, wake: Wake, known: SessionRow | None) -> tuple[Wake, RunSpec, str]:
+    """The wake with the session that it gets, what to run, and why that is not the key's, if it is another.
+
+    Raises what `start` raises.
+    """
+    wake = _in_session(wake, known)
+    fresh = _why_fresh(known, actor) if known is not None else ""
+    spec = actor.start(wake, wake.session) if not fresh else None
+    if spec is not None and known is not None:
+        fresh = _why_elsewhere(known, spec)
+    if spec is None or fresh:
+        wake = _in_session(wake, None)
+        spec = actor.start(wake, wake.session)
+    return wake, spec, fresh
+
+
+def _in_session(wake: Wake, known: SessionRow | None) -> Wake:
+    if wake.session is None:
+        return wake
+    session = dataclasses.replace(wake.session, id=known.id if known is not None else None)
+    return dataclasses.replace(wake, session=session)
+
+
+def _why_fresh(known: SessionRow, actor: Supervised) -> str:
+    """Why the session of a key is not taken up again, as far as that is known before the start."""
+    if known.failed >= FAILED_RESUMES:
+        return f"the session {known.id} did not go on {known.failed} times, the last time: {known.why}"
+    if known.harness and known.harness != actor.harness:
+        return f"the session {known.id} is one of {known.harness}"
+    if known.machine and known.machine != MACHINE:
+        return f"the session {known.id} is on the machine {known.machine}"
+    return ""
+
+
+def _why_elsewhere(known: SessionRow, spec: RunSpec) -> str:
+    """Why a run cannot take up the session of its key, since it works somewhere else."""
+    if known.work_dir and os.path.realpath(known.work_dir) != os.path.realpath(spec.cwd):
+        return f"the session {known.id} is in the directory {known.work_dir}"
+    if known.account and known.account != spec.account:
+        return f"the session {known.id} belongs to another login ({known.account})"
+    return ""
 
 
 async def _take_in(live: LocalRun) -> bool:

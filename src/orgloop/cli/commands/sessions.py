@@ -1,0 +1,188 @@
+"""`orgloop sessions`: the sessions of agents, and which one each key goes on in."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from orgloop.cli.app import App
+from orgloop.cli.command import new_group
+from orgloop.errors import NotFound, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orgloop.journal.model import SessionRow
+
+FORGOTTEN = "a person forgot it"
+
+command = new_group(
+    """The sessions of agents: where each goes on, what it has cost, and forgetting one.
+
+    Without a subcommand: `list`.""",
+    default="list",
+    examples=["orgloop sessions", "orgloop sessions show SESSION", "orgloop sessions forget SESSION"],
+)
+
+
+@command.subcommand(
+    "list", looks=True, examples=["orgloop sessions", "orgloop sessions list --actor engineer --all"]
+)
+@click.option("--all", "left", is_flag=True, help="Those that no key leads to any more, too.")
+@click.option("--actor", metavar="ID", default="", help="Only of this actor.")
+@click.option("--key", metavar="KEY", default="", help="Only of this session key.")
+@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> None:
+    """List the sessions that keys lead to, or with --all every session, the newest first."""
+    with app.journal() as reader:
+        found = reader.sessions(actor=actor, key=key, active_only=not left, limit=limit)
+    if app.out.json:
+        from orgloop.operations import shapes
+
+        app.out.data([shapes.session(row) for row in found])
+    elif found:
+        _table(app, found)
+    else:
+        app.out.line("no session fits" if actor or key else "there are no sessions")
+
+
+@command.subcommand("show", looks=True, examples=["orgloop sessions show SESSION"])
+@click.argument("id", metavar="SESSION")
+@click.option("--actor", metavar="ID", default="", help="The actor, if several have a session of that name.")
+def show(app: App, id: str, actor: str) -> None:
+    """Show a session: where it belongs, what it has cost, and how to take it over."""
+    row = _session(app, id, actor)
+    if app.out.json:
+        from orgloop.operations import shapes
+
+        app.out.data(shapes.session(row))
+        return
+    from orgloop.cli.screen.grid import print_facts, print_next
+    from orgloop.operations.words import ago, moment
+
+    now = int(time.time() * 1000)
+    app.out.line(app.out.style(row.id, "bold"))
+    vain = f"{row.failed} of its last runs heard nothing of the agent: {row.why}"
+    print_facts(
+        app.out,
+        [
+            ("actor", f"{row.actor} ({row.harness})"),
+            ("key", row.key),
+            ("goes on", "in the next run of its key" if row.active else f"no more. {row.why}".rstrip(". ")),
+            ("directory", row.work_dir),
+            ("login", row.account),
+            ("machine", row.machine),
+            ("made from", row.parent or ""),
+            ("cost", _cost(row)),
+            ("in vain", vain if row.failed else ""),
+            ("last run", row.run_id),
+            ("began", moment(row.created_at, now)),
+            ("last used", ago(row.changed_at, now)),
+        ],
+    )
+    print_next(app.out, list(_next(row)))
+
+
+@command.subcommand("forget", examples=["orgloop sessions forget SESSION"])
+@click.argument("id", metavar="SESSION")
+@click.option("--actor", metavar="ID", default="", help="The actor, if several have a session of that name.")
+def forget(app: App, id: str, actor: str) -> None:
+    """Let no key lead to this session any more: the next run of its key begins a new one.
+
+    What the agent itself keeps of the session stays, and a run that goes on in it is not disturbed.
+    """
+    app.require_this_project("sessions forget")
+    row = _session(app, id, actor)
+    if not row.active:
+        raise Refused(f"no key leads to {id} anyway", hint="orgloop sessions lists those that keys lead to")
+    _forget(app, row)
+    if app.out.json:
+        app.out.data({"forgotten": {"actor": row.actor, "session": row.id, "key": row.key}})
+    else:
+        app.out.ok(f"the next run of {row.key} begins a new session")
+
+
+def _session(app: App, id: str, actor: str) -> SessionRow:
+    with app.journal() as reader:
+        found = reader.sessions(id=id, actor=actor)
+    if not found:
+        raise NotFound(f"there is no session {id}", hint="orgloop sessions --all lists them")
+    if len(found) > 1:
+        names = ", ".join(row.actor for row in found)
+        raise Refused(f"several actors have a session {id}: {names}", hint="say which one with --actor")
+    return found[0]
+
+
+def _forget(app: App, row: SessionRow) -> None:
+    from orgloop.daemon.client import Client
+
+    client = Client.of_home(app.home)
+    if client is not None:
+        client.forget_session(row.actor, row.id)
+    else:
+        asyncio.run(_offline(app, row))
+
+
+async def _offline(app: App, row: SessionRow) -> None:
+    """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
+    from orgloop.journal.sqlite import open_journal
+    from orgloop.runtime.support.clock import SystemClock
+
+    clock = SystemClock()
+    with app.journal() as reader:
+        applied = reader.applied()
+    journal = await open_journal(
+        app.home.path,
+        project=applied.project if applied is not None else "",
+        clock=clock.now,
+        holder="orgloop sessions forget",
+    )
+    try:
+        await journal.forget_session(row.actor, row.id, FORGOTTEN, clock.now())
+    finally:
+        await journal.close()
+
+
+def _table(app: App, found: Sequence[SessionRow]) -> None:
+    from orgloop.cli.screen.grid import Column, print_grid
+    from orgloop.operations.words import ago
+
+    now = int(time.time() * 1000)
+    columns = [
+        Column(name="session"),
+        Column(name="actor", is_name=True),
+        Column(name="key", is_name=True),
+        Column(name="goes on"),
+        Column(name="runs", right=True),
+        Column(name="cost", right=True),
+        Column(name="used", from_width=100),
+    ]
+    rows = [
+        [
+            row.id,
+            row.actor,
+            row.key,
+            "yes" if row.active else "no",
+            str(row.runs),
+            f"${row.total_usd:.4f}",
+            ago(row.changed_at, now),
+        ]
+        for row in found
+    ]
+    print_grid(app.out, columns, rows)
+
+
+def _cost(row: SessionRow) -> str:
+    return f"${row.total_usd:.4f} in {row.runs} run{'' if row.runs == 1 else 's'}"
+
+
+def _next(row: SessionRow) -> Iterator[tuple[str, str]]:
+    if row.harness == "claude-code":
+        place = f"cd {shlex.quote(row.work_dir)} && " if row.work_dir else ""
+        yield f"{place}claude --resume {shlex.quote(row.id)}", "take it over"
+    if row.active:
+        yield f"orgloop sessions forget {shlex.quote(row.id)}", "begin a new one with the next run"
