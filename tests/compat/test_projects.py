@@ -28,8 +28,8 @@ VARIABLES = {
     "GITHUB_REPO": "octo-org/billing",
     "GITHUB_TOKEN": "ghp_0123456789abcdef",
     "GITHUB_WEBHOOK_SECRET": SECRET,
-    "TICKET_SECRET": SECRET,
-    "PARTNER_SECRET": SECRET,
+    "TICKET_SECRET": f"{SECRET} of the tickets",
+    "PARTNER_SECRET": f"{SECRET} of the partner",
     "SLACK_WEBHOOK_URL": "http://127.0.0.1:9",
     "SUPPLIER_URL": "http://127.0.0.1:9",
     "BUYER_URL": "http://127.0.0.1:9",
@@ -181,13 +181,16 @@ class TestEngineeringOrganization:
         self, tmp_path: Path, ticket: Mapping[str, Any], wakes: bool
     ) -> None:
         async with living(copied("engineering-org", tmp_path), VARIABLES, tmp_path / "home") as org:
-            event = await org.send("tickets", {"id": 7, **ticket}, secret=SECRET)
+            event = await org.send("tickets", {"id": 7, **ticket}, secret=VARIABLES["TICKET_SECRET"])
             assert (await org.settled(event)).keys() == ({"ticket-to-engineering"} if wakes else set())
 
     async def test_the_routes_own_settings_of_a_transform_count(self, tmp_path: Path) -> None:
         async with living(copied("engineering-org", tmp_path), VARIABLES, tmp_path / "home") as org:
             ticket = {"state": "Todo", "labels": ["backend"]}
-            events = [await org.send("tickets", {"id": id, **ticket}, secret=SECRET) for id in (7, 8, 7)]
+            events = [
+                await org.send("tickets", {"id": id, **ticket}, secret=VARIABLES["TICKET_SECRET"])
+                for id in (7, 8, 7)
+            ]
             found = [(await org.settled(event))["ticket-to-engineering"] for event in events]
             assert [row.state for row in found] == [State.DELIVERED, State.DELIVERED, State.DROPPED]
             assert [row.key for row in found[:2]] == ["ticket:7", "ticket:8"]
@@ -277,4 +280,4 @@ class TestTwoOrganizations:
 
 
 async def send_order(supplier: Living) -> str:
-    return await supplier.send("orders", orjson.dumps({"order": 1}), secret=SECRET)
+    return await supplier.send("orders", orjson.dumps({"order": 1}), secret=VARIABLES["PARTNER_SECRET"])
