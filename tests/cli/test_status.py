@@ -172,7 +172,7 @@ def test_without_a_daemon_a_run_is_at_work_only_while_its_process_is(
     assert run["alive"] is False
     assert "its process is gone" in orgloop("runs").out
 
-    child = {"runner_pid": os.getpid(), "boot_id": None}
+    child = {"pid": os.getpid(), "runner_pid": os.getpid(), "boot_id": None, "started_at": 1.0}
     (home / "runs" / run["id"] / runner.CHILD).write_text(json.dumps(child))
     out = orgloop("status").out
     assert "Reading the tests of the parser" in section(out, "At work")
