@@ -124,12 +124,13 @@ def bare(path: Path, count: int, *, settle: bool) -> float:
                 0,
                 1,
                 DOCUMENT,
+                None,
             )
             for n in group
         ]
         due = ("route", "actor", 0, "pending", "", "", None, 1)
         deliveries = [
-            (n * 2 + 1, f"dlv_{n:016x}", "bench", n * 2, *due, n * 2 + 1, n, n, n, n, None, None)
+            (n * 2 + 1, f"dlv_{n:016x}", "bench", n * 2, *due, n * 2 + 1, n, n, n, n, None, None, None)
             for n in group
         ]
         connection.execute("BEGIN IMMEDIATE")

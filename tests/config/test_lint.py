@@ -249,3 +249,73 @@ def test_two_sources_with_one_secret_are_doubted(one: str, other: str, doubted: 
     told = [f.message for f in load(tmp_path, text).findings if "secret of source 'a'" in f.message]
     assert (len(told) == 1) == doubted
     assert not any("same" in message for message in told)
+
+
+def shared(root: Path, actors: str, defaults: str = "{}") -> list[tuple[str, int | None]]:
+    text = f"""\
+metadata: {{name: shared}}
+defaults: {defaults}
+sources: [{{id: hook, connector: webhook}}]
+actors:
+{actors}
+routes:
+  - {{name: one, when: {{source: hook, events: [a]}}, then: {{actor: one}}}}
+"""
+    loaded = load_project(write(root, {"orgloop.yaml": text}), Registry.installed(), {})
+    return [
+        (finding.message, finding.line) for finding in loaded.findings if finding.code is Code.SHARED_TREE
+    ]
+
+
+def worker(id: str, cwd: str, more: str = "", limits: str = "") -> str:
+    return f"  - {{id: {id}, connector: process, config: {{command: 'true', cwd: {cwd}{more}}}{limits}}}\n"
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    (tmp_path / "repo" / ".git").mkdir(parents=True)
+    (tmp_path / "repo" / "api").mkdir()
+    (tmp_path / "other").mkdir()
+    return tmp_path
+
+
+def test_actors_that_share_a_work_tree_are_told_to_run_one_by_one(repo: Path) -> None:
+    actors = worker("one", "repo") + worker("two", "repo/api") + worker("three", "other")
+    [(message, line)] = shared(repo, actors)
+    assert "'one', 'two'" in message
+    assert "three" not in message
+    assert line == 5
+
+
+@pytest.mark.parametrize(
+    ("actors", "defaults"),
+    [
+        (worker("one", "repo") + worker("two", "other"), "{}"),
+        (worker("one", "repo") + worker("two", "repo", ", overlap: true"), "{}"),
+        (worker("one", "repo") + worker("two", "repo"), "{limits: {runs: 1}}"),
+        (worker("one", "repo", limits=", limits: {runs: 1}"), "{}"),
+        (worker("one", "repo", ", overlap: true", ", limits: {runs: 2}"), "{}"),
+    ],
+)
+def test_where_runs_do_not_meet_nothing_is_said_of_trees(repo: Path, actors: str, defaults: str) -> None:
+    assert shared(repo, actors, defaults) == []
+
+
+def test_more_runs_than_a_work_tree_takes_are_doubted(repo: Path) -> None:
+    [(message, _)] = shared(repo, worker("one", "repo", limits=", limits: {runs: 2}"))
+    assert "one by one" in message
+
+
+@pytest.mark.parametrize("connector", ["process", "claude-code"])
+def test_a_directory_has_no_placeholder(tmp_path: Path, connector: str) -> None:
+    command = "command: 'true', " if connector == "process" else ""
+    text = f"""\
+metadata: {{name: tried}}
+sources: [{{id: hook, connector: webhook}}]
+actors: [{{id: one, connector: {connector}, config: {{{command}cwd: "repos/{{{{payload.repo}}}}"}}}}]
+routes: [{{name: one, when: {{source: hook, events: [a]}}, then: {{actor: one}}}}]
+"""
+    loaded = load_project(write(tmp_path, {"orgloop.yaml": text}), Registry.installed(), {})
+    [error] = loaded.errors
+    assert "one directory for all runs" in error.message
+    assert error.path.endswith("cwd")

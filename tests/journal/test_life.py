@@ -49,6 +49,8 @@ from orgloop.journal.sqlite.connection import (
 )
 from orgloop.journal.sqlite.store import Store
 from orgloop.journal.sqlite.writer import WriterSettings
+from orgloop.journal.verbs import moves
+from orgloop.journal.verbs.transaction import Transaction
 from tests.journal.build import POLICY, accept, applied, delivery, event, run_end, run_start, settlement
 
 T = TypeVar("T")
@@ -111,6 +113,9 @@ class Seen:
     failures: int
     crashes: int
     reason: str
+    lead: str | None
+    members: int
+    token: int
 
 
 class Life(RuleBasedStateMachine):
@@ -160,8 +165,9 @@ class Life(RuleBasedStateMachine):
 
     def rows(self) -> dict[str, Seen]:
         found: Iterable[Any] = self.look.execute(
-            "SELECT id, route, actor, state, key, head, pos, due, accepted_at, age_from,"
-            " attempts, failures, crashes, reason FROM deliveries"
+            "SELECT d.id, d.route, d.actor, d.state, d.key, d.head, d.pos, d.due, d.accepted_at, d.age_from,"
+            " d.attempts, d.failures, d.crashes, d.reason, l.id, d.members, d.token"
+            " FROM deliveries d LEFT JOIN deliveries l ON l.seq = d.lead"
         )
         rows = [Seen(*row) for row in found]
         return {row.id: replace(row, state=State(row.state)) for row in rows}
@@ -365,6 +371,26 @@ class Life(RuleBasedStateMachine):
         else:
             assert done == expected
 
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data())
+    def two_join(self, data: st.DataObject) -> None:
+        rows = self.rows()
+        waiting = [row for row in rows.values() if row.state is State.PENDING]
+        if not waiting:
+            return
+        first, second = data.draw(st.sampled_from(waiting)), data.draw(st.sampled_from(waiting))
+        fits = first.id != second.id and (first.route, first.actor) == (second.route, second.actor)
+        free = first.lead is None and second.lead is None and second.members == 1
+        fresh = not first.token and not second.token
+
+        def work(tx: Transaction) -> bool:
+            lead, other = moves.find(tx, first.id), moves.find(tx, second.id)
+            assert lead is not None
+            assert other is not None
+            return moves.join(tx, lead, other, self.now)
+
+        assert self.do(self.journal._run(work)) == (fits and free and fresh)
+
     @rule()
     def we_die_and_come_back(self) -> None:
         before = self.rows()
@@ -445,7 +471,7 @@ class Life(RuleBasedStateMachine):
     def a_key_has_one_head_and_only_the_head_is_awake(self) -> None:
         queues: dict[tuple[str, str], list[Seen]] = {}
         for row in self.rows().values():
-            if row.state not in BLOCKING:
+            if row.state not in BLOCKING or row.lead is not None:
                 assert row.head == 0
             elif row.key is None:
                 assert row.head == 1
@@ -457,11 +483,24 @@ class Life(RuleBasedStateMachine):
             assert heads == (awake or [min(queue, key=lambda row: row.pos)])
 
     @invariant()
+    def members_are_where_their_lead_is(self) -> None:
+        rows = self.rows()
+        sizes = Counter(row.lead for row in rows.values() if row.lead is not None)
+        for row in rows.values():
+            if row.lead is not None:
+                lead = rows[row.lead]
+                assert (row.key, row.head, lead.lead) == (None, 0, None)
+                same = ("route", "actor", "state", "due", "attempts", "failures", "crashes", "reason")
+                assert [getattr(row, name) for name in same] == [getattr(lead, name) for name in same]
+            elif row.state not in FINISHED:
+                assert row.members == 1 + sizes[row.id]
+
+    @invariant()
     def what_runs_is_in_somebodys_hands(self) -> None:
         rows = self.rows()
-        assert {id_ for id_, row in rows.items() if row.state is State.RUNNING} == {w.id for w in self.awake}
+        assert {id_ for id_, row in rows.items() if row.state is State.RUNNING} == everybody(self.awake)
         started = {id_ for id_, row in rows.items() if row.state is State.STARTED}
-        assert started == {wake.id for wake in self.runs.values()}
+        assert started == everybody(self.runs.values())
 
     @invariant()
     def what_goes_on_is_charged_and_nothing_else(self) -> None:
@@ -506,6 +545,10 @@ class Life(RuleBasedStateMachine):
         assert astray.fetchall() == []
 
 
+def everybody(wakes: Iterable[ClaimedWake]) -> set[str]:
+    return {id_ for wake in wakes for id_ in (wake.id, *(other.id for other in wake.others))}
+
+
 def facts(row: Seen) -> Facts:
     return Facts(
         state=row.state,
@@ -515,6 +558,7 @@ def facts(row: Seen) -> Facts:
         failures=row.failures,
         crashes=row.crashes,
         reason=row.reason,
+        members=2 if row.lead is not None else row.members,
     )
 
 

@@ -377,7 +377,10 @@ async def test_deliveries_have_their_fields_and_filters(acme: Daemon) -> None:
         "accepted_at": "time",
         "changed_at": "time",
         "due": None,
+        "lead": "str",
+        "members": "list",
     }
+    assert (one["lead"], one["members"]) == (one["id"], [one["id"]])
     assert (one["event_id"], one["state"], one["reason"], one["detail"]) == (
         event_id,
         "dead",

@@ -104,6 +104,10 @@ class Code(StrEnum):
     )
     DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
+    SHARED_TREE = (
+        "shared-tree",
+        "Runs share a work tree, so they go on one by one.",
+    )
     CYCLE = "cycle", "Actors wake each other in a circle that nothing ends."
     OVER_BUDGET = "over-budget", "Schedules alone start more runs in an hour than the budget allows."
     FRONT_MATTER = "front-matter", "The front matter of a prompt file cannot be read, so it means nothing."

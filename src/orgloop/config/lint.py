@@ -12,6 +12,7 @@ from orgloop.config.ends import ActorEnd, SourceEnd
 from orgloop.config.event_fields import quoted
 from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
+from orgloop.config.work_tree import root_of
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
 from orgloop.core.match import is_glob, names_match, near_miss
@@ -36,6 +37,7 @@ def lint(
     steps: Steps,
     incomplete: set[str],
     runs_per_hour: int | None,
+    runs_at_once: int,
     report: Report,
 ) -> None:
     """Warn about what can be loaded and is probably not meant."""
@@ -47,6 +49,8 @@ def lint(
             _events(entry, emits, _named_by(sources.get(entry.part.when.source)), report)
     _circles(actors, routes, report)
     _shared_secrets(sources, report)
+    if runs_at_once > 1:
+        _shared_trees(actors, report)
     if runs_per_hour is not None:
         _budget(sources, actors, routes, runs_per_hour, report)
 
@@ -74,6 +78,27 @@ def _unused(
             spot = definition.entry.spot
             message = f"no route uses {spot.label}"
             report.warn(Code.UNUSED_TRANSFORM, spot.where("name"), message, "use it in a route, or remove it")
+
+
+def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
+    """Runs take turns in a work tree: more of them at once would only be expected."""
+    trees: dict[str, list[ActorEnd]] = {}
+    for actor in actors.values():
+        directory = getattr(actor.spec.settings, "exclusive_directory", None) if actor.spec else None
+        if actor.has_runs and directory is not None:
+            trees.setdefault(root_of(directory), []).append(actor)
+    for root, sharing in trees.items():
+        first = sharing[0].entry.spot
+        most = max((one.spec.max_runs or 1 for one in sharing if one.spec is not None), default=1)
+        if len(sharing) > 1:
+            names = ", ".join(repr(one.entry.name) for one in sharing)
+            message = f"{names} work in one work tree, {root}: their runs go on one by one"
+        elif most > 1:
+            message = f"{first.label} has one work tree, {root}: its runs go on one by one"
+        else:
+            continue
+        hint = "give each its own `cwd` (such as a git worktree) to let them run at once"
+        report.warn(Code.SHARED_TREE, first.where("config"), message, hint)
 
 
 def _emitted(

@@ -219,6 +219,7 @@ class _Loader:
             steps=steps,
             incomplete=found.incomplete,
             runs_per_hour=defaults.runs_per_hour,
+            runs_at_once=defaults.runs,
             report=report,
         )
         name, description = self._name(found)

@@ -84,6 +84,10 @@ class ProcessSettings(RunSettings):
     overlap: bool = False
     """Lets runs overlap in one directory. Otherwise one run works there at a time."""
 
+    @property
+    def exclusive_directory(self) -> str | None:
+        return None if self.overlap else self.directory
+
     def missing(self) -> Mapping[str, str]:
         text = what_is_missing(self.command, self.directory)
         return {"command": text} if text is not None else {}
@@ -106,7 +110,7 @@ class ProcessActor:
 
     @property
     def directory(self) -> str | None:
-        return None if self._settings.overlap else self._settings.directory
+        return self._settings.exclusive_directory
 
     def start(self, wake: Wake, session: WakeSession | None) -> RunSpec:
         settings = self._settings

@@ -102,7 +102,7 @@ def read_chain(reader: Reader, trace_id: str, waits: Waits | None = None) -> Cha
     nodes = {event.id: EventNode(row=event) for event in events}
     by_delivery: dict[str, DeliveryNode] = {}
     for row in deliveries:
-        node = DeliveryNode(row=row, run=run_of.get(row.id), waits=waits.why(row) if waits else "")
+        node = DeliveryNode(row=row, run=run_of.get(row.lead), waits=waits.why(row) if waits else "")
         by_delivery[row.id] = node
         nodes[row.event_id].deliveries.append(node)
     for step in steps:

@@ -105,6 +105,8 @@ def delivery(row: DeliveryRow) -> dict[str, Any]:
         "accepted_at": when(row.accepted_at),
         "changed_at": when(row.changed_at),
         "due": when(row.due) if row.state is State.PENDING else None,
+        "lead": row.lead,
+        "members": list(row.members) or [row.id],
     }
 
 

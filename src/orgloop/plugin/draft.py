@@ -28,6 +28,8 @@ class Draft:
     (`review-17@2026-01-05T10:00:00Z`): the same key a second time is a duplicate, whichever way it
     came. None: every draft is a new fact.
     `cause`: the run that did it, if a mark says so; the event then continues that run's trace.
+    `entity` names the thing that the fact is about, without its version (`comment-17`): all edits of one
+    comment have one. None: no thing that could come again.
     `provenance` needs `platform`; `platform_event`, `native_event`, `native_action`, `author` and
     `author_type` are what routes and trust read.
     """
@@ -37,3 +39,4 @@ class Draft:
     type: str = EventType.RESOURCE_CHANGED
     key: str | None = None
     cause: Mark | None = None
+    entity: str | None = None

@@ -34,6 +34,10 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _or_project(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and "{{" in value:
+        raise ValueError(
+            "is one directory for all runs, so no {{ }} is filled in: make an actor for each one"
+        )
     return Path((info.context or {}).get("project") or "") if value is None else value
 
 
@@ -121,6 +125,11 @@ class RunSettings(Settings):
     def directory(self) -> str:
         """The directory in which it works, by its real name: two names of one place are one place."""
         return os.path.realpath(self.cwd)
+
+    @property
+    def exclusive_directory(self) -> str | None:
+        """The same, if only one run may work there at a time."""
+        return self.directory
 
     @property
     def limits(self) -> RunLimitsSpec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.fact import Fact, repo_of
+from orgloop.connectors.github.fact import Fact, repo_of, thing
 from orgloop.connectors.github.people import app, runner
 from orgloop.connectors.github.reading import labels, number, part, text
 
@@ -43,6 +43,7 @@ def workflow_run(body: Body, team: frozenset[str]) -> Fact | None:
             "head_repo": text(part(run, "head_repository"), "full_name") or None,
         },
         key=f"run-{id}.{number(run, 'run_attempt') or 1}:{conclusion}" if id is not None else None,
+        entity=thing("run", id),
     )
 
 
@@ -76,6 +77,7 @@ def check_suite(body: Body, team: frozenset[str]) -> Fact | None:
             "after": suite.get("after"),
         },
         key=f"suite-{id}@{at}:{conclusion}" if id is not None and at else None,
+        entity=thing("suite", id),
     )
 
 

@@ -17,6 +17,7 @@ class Fact:
 
     `details` is the rest of the provenance. `key` names the fact with its version, so that it is one
     event whichever way it is learned; None if GitHub's data cannot tell it from the next of its kind.
+    `entity` names what it is about, in all its versions.
     """
 
     platform_event: str
@@ -25,6 +26,7 @@ class Fact:
     payload: Mapping[str, Any]
     resource_id: str | None = None
     key: str | None = None
+    entity: str | None = None
 
 
 def repo_of(body: Mapping[str, Any]) -> str:
@@ -54,6 +56,17 @@ def numbered(body: Mapping[str, Any], kind: str, number: int | None, what: str, 
     """The key of a fact about an issue or pull request, which its number names within a repository."""
     repo = repo_of(body).lower()
     return f"{kind}:{repo}#{number}:{what}@{version}" if repo and number is not None and version else None
+
+
+def numbered_thing(body: Mapping[str, Any], kind: str, number: int | None) -> str | None:
+    """An issue or pull request, whatever happens to it."""
+    repo = repo_of(body).lower()
+    return f"{kind}:{repo}#{number}" if repo and number is not None else None
+
+
+def thing(kind: str, id: int | None) -> str | None:
+    """What has an id of its own, in all its versions."""
+    return f"{kind}-{id}" if id is not None else None
 
 
 def version_of(written: Mapping[str, Any]) -> str | None:

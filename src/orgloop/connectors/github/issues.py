@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.connectors.github.fact import Fact, doing, numbered, repo_of
+from orgloop.connectors.github.fact import Fact, doing, numbered, numbered_thing, repo_of, thing
 from orgloop.connectors.github.people import sender, writer
 from orgloop.connectors.github.pulls import comment_key
 from orgloop.connectors.github.reading import labels, login, number, part, text
@@ -43,6 +43,7 @@ def issue_comment(body: Body, team: frozenset[str]) -> Fact | None:
             **doing(body, comment),
         },
         key=comment_key("issue-comment", comment, action),
+        entity=thing("issue-comment", number(comment, "id")),
     )
 
 
@@ -80,6 +81,7 @@ def issue(body: Body, team: frozenset[str]) -> Fact | None:
         details=details,
         payload=payload,
         key=numbered(body, "issue", count, what, version),
+        entity=numbered_thing(body, "issue", count),
     )
 
 

@@ -54,4 +54,5 @@ def normalize(event: str, body: Mapping[str, Any], team: frozenset[str] = frozen
         },
         payload=fact.payload,
         key=fact.key,
+        entity=fact.entity,
     )

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.connectors.github.fact import Fact, doing, head_of, is_merged, numbered, pull_details, version_of
+from orgloop.connectors.github.fact import (
+    Fact,
+    doing,
+    head_of,
+    is_merged,
+    numbered,
+    numbered_thing,
+    pull_details,
+    thing,
+    version_of,
+)
 from orgloop.connectors.github.people import sender, writer
 from orgloop.connectors.github.reading import login, number, part, text
 
@@ -40,6 +50,7 @@ def review(body: Body, team: frozenset[str]) -> Fact | None:
             **doing(body, given),
         },
         key=key,
+        entity=thing("review", id),
     )
 
 
@@ -65,6 +76,7 @@ def review_comment(body: Body, team: frozenset[str]) -> Fact | None:
             **doing(body, comment),
         },
         key=comment_key("comment", comment, action),
+        entity=thing("comment", id),
     )
 
 
@@ -104,6 +116,7 @@ def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
         details=pull_details(body, pull, text(pull, "html_url")),
         payload=payload,
         key=numbered(body, "pr", count, what, version),
+        entity=numbered_thing(body, "pr", count),
     )
 
 

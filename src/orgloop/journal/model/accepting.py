@@ -34,7 +34,10 @@ class NewDelivery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
-    """An event with the work that it causes. `identity` is its semantic key within its source."""
+    """An event with the work that it causes. `identity` is its semantic key within its source.
+
+    `entity` names the thing that it is about within the source, whichever version.
+    """
 
     id: str
     source: str
@@ -45,6 +48,7 @@ class NewEvent:
     document: bytes
     deliveries: Sequence[NewDelivery] = ()
     identity: str | None = None
+    entity: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

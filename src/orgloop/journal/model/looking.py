@@ -19,7 +19,7 @@ START: Final = Cursor("")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventRow:
-    """A committed event. `routes` is how many routes it matched."""
+    """A committed event. `routes` is how many routes it matched, `entity` what it is about."""
 
     cursor: Cursor
     id: str
@@ -31,11 +31,15 @@ class EventRow:
     hops: int
     routes: int
     document: Mapping[str, Any]
+    entity: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryRow:
-    """A delivery as it stands. `document` is set if transforms changed the event."""
+    """A delivery as it stands. `document` is set if transforms changed the event.
+
+    `members` are the ids of all deliveries of its wake, the one that leads first; empty if it is alone.
+    """
 
     cursor: Cursor
     id: str
@@ -62,6 +66,12 @@ class DeliveryRow:
     run_id: str | None
     steps: Sequence[Mapping[str, Any]]
     document: Mapping[str, Any] | None
+    members: Sequence[str] = ()
+
+    @property
+    def lead(self) -> str:
+        """The delivery that leads its wake, and has its key and its run: itself, if it is alone."""
+        return self.members[0] if self.members else self.id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

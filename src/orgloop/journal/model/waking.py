@@ -37,13 +37,27 @@ class ClaimWant:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A delivery that is woken for together with the one that leads. `document` is as in ClaimedWake."""
+
+    seq: int
+    id: str
+    event_id: str
+    route: str
+    document: bytes
+    trace_id: str
+    hops: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClaimedWake:
     """A delivery that is now running, with all that waking needs.
 
     `seq` is its number in the journal. `token` guards every later write: it changes with each claim.
     `document` is the event as the transforms left it. `session_id` is what the key's session led to,
     if anything. `pause_tries` is how many knocks at this actor nobody has answered; 0 if it is not paused.
-    `charged`: something is reserved for the run that it may become.
+    `charged`: something is reserved for the run that it may become. `others` are the members beside this
+    delivery, which leads, in acceptance order: whatever becomes of it becomes of them.
     """
 
     id: str
@@ -60,6 +74,7 @@ class ClaimedWake:
     session_id: str | None = None
     pause_tries: int = 0
     charged: bool = False
+    others: Sequence[Member] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

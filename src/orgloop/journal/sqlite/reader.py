@@ -159,7 +159,11 @@ class SqliteReader:
         """The first thousand of each kind of one chain, oldest first."""
         query = Query(trace_id=trace_id, after=START, limit=TRACE_PAGE)
         # Effects are read before their causes: what is written meanwhile never lacks its cause.
-        ran, steps, deliveries = self.runs(query), self.steps(query), self.deliveries(query)
+        ran, steps, deliveries = [*self.runs(query)], self.steps(query), self.deliveries(query)
+        # The run of a wake that another chain's delivery leads is in this chain, too.
+        known = {run.id for run in ran}
+        ids = {row.run_id for row in deliveries if row.lead != row.id and row.run_id is not None} - known
+        ran += [run for id in sorted(ids) if (run := self.run(id)) is not None]
         return self.events(query), deliveries, steps, ran
 
     def check(self) -> Sequence[str]:

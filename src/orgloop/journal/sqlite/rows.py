@@ -45,6 +45,7 @@ def event_row(raw: Raw) -> EventRow:
         hops=raw[7],
         routes=raw[8],
         document=load_json(raw[9]),
+        entity=raw[10],
     )
 
 
@@ -76,6 +77,7 @@ def delivery_row(raw: Raw) -> DeliveryRow:
         run_id=raw[22],
         steps=() if raw[23] is None else load_json(raw[23]),
         document=None if raw[24] is None else load_json(raw[24]),
+        members=() if raw[25] is None else load_json(raw[25]),
     )
 
 

@@ -43,6 +43,7 @@ VERBS: Final = MappingProxyType(
             "accept.sql",
             "claim.sql",
             "ledger.sql",
+            "members.sql",
             "moves.sql",
             "operate.sql",
             "runs.sql",

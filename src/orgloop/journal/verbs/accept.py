@@ -140,6 +140,7 @@ def _insert(tx: Transaction, event: NewEvent, at: int) -> None:
             event.hops,
             len(event.deliveries),
             event.document,
+            event.entity,
         )
     )
     for delivery in event.deliveries:

@@ -11,7 +11,7 @@ from orgloop.core.delivery import State
 from orgloop.core.happening import Hold, HoldReason, Prepare, Released
 from orgloop.core.json_text import dump_json
 from orgloop.journal.model import AppliedRow
-from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.transaction import Transaction
 
 _GONE: Final = Hold(reason=HoldReason.REMOVED, detail="its route is no longer in the project")
@@ -114,5 +114,11 @@ def _bind(tx: Transaction, seq: int, decided: _Decision, now: int) -> list[str]:
             counted.append("released" if row.state is State.HELD else "prepared")
         case _:
             assert_never(decided.happening)
+    if isinstance(decided.happening, Prepare) and row.members > 1:
+        # Each is prepared by itself: it may have another key now, or be dropped.
+        for seq in members.dissolve(tx, row.seq):
+            moves.happen(tx, moves.load(tx, seq), decided.happening, now)
+            counted.append(counted[-1])
+        row = moves.load(tx, row.seq)
     moves.happen(tx, row, decided.happening, now)
     return counted

@@ -8,8 +8,8 @@ from typing import Any, Final, assert_never
 from orgloop.core.admission import Go, Ledger, Level, Scope, Verdict, Wait, Waiting, Want
 from orgloop.core.delivery import Facts, State
 from orgloop.core.happening import Hold
-from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Lease, PauseRow, ToPrepare
-from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Lease, Member, PauseRow, ToPrepare
+from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.ledger import Books, WakeLedger
 from orgloop.journal.verbs.transaction import Transaction, listed
 
@@ -63,8 +63,7 @@ class _Claim:
 
     def _take_all(self, want: ClaimWant, slots: int, pause: PauseRow | None) -> None:
         rows = self.tx.rows("due", (want.actor, self.now, slots))
-        self._take([row[0] for row in rows])
-        self.wakes += [_wake(row, pause) for row in rows]
+        self._take([_wake(row, pause, self._others(row)) for row in rows])
 
     def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, pause: PauseRow | None) -> None:
         if self._books is None:
@@ -118,12 +117,16 @@ class _Claim:
 
     def _take_one(self, seq: int, want: ClaimWant, pause: PauseRow | None) -> None:
         row = self.tx.one("one", (seq,))
-        self._take([seq])
-        self.wakes.append(_wake(row, pause, charged=want.reserve is not None))
+        self._take([_wake(row, pause, self._others(row), charged=want.reserve is not None)])
 
-    def _take(self, seqs: Sequence[int]) -> None:
+    def _others(self, row: Any) -> Sequence[Member]:
+        return members.others(self.tx, row[0]) if row[16] > 1 else ()
+
+    def _take(self, wakes: Sequence[ClaimedWake]) -> None:
         lease = self.lease
+        seqs = [wake.seq for wake in wakes] + [other.seq for wake in wakes for other in wake.others]
         self.tx.change("take", (listed(seqs), self.now, lease.worker, lease.until))
+        self.wakes += wakes
 
     def _hold(self, seq: int, verdict: Hold) -> None:
         row = moves.load(self.tx, seq)
@@ -181,7 +184,9 @@ def _want(
     )
 
 
-def _wake(row: Any, pause: PauseRow | None, *, charged: bool = False) -> ClaimedWake:
+def _wake(
+    row: Any, pause: PauseRow | None, others: Sequence[Member], *, charged: bool = False
+) -> ClaimedWake:
     return ClaimedWake(
         id=row[1],
         seq=row[0],
@@ -204,4 +209,5 @@ def _wake(row: Any, pause: PauseRow | None, *, charged: bool = False) -> Claimed
         session_id=row[15],
         pause_tries=0 if pause is None else pause.tries,
         charged=charged,
+        others=others,
     )

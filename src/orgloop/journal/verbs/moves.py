@@ -16,9 +16,9 @@ from typing import Any, Final
 from orgloop.core import delivery as core
 from orgloop.core.admission import Level, Scope
 from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
-from orgloop.core.happening import DropReason, Happening
+from orgloop.core.happening import Happening
 from orgloop.journal.model import PauseRow
-from orgloop.journal.verbs import ledger
+from orgloop.journal.verbs import ledger, members
 from orgloop.journal.verbs.accept import free_keys, steps_json
 from orgloop.journal.verbs.transaction import Transaction
 
@@ -51,6 +51,14 @@ class Row:
     document: bytes | None
     steps: str | None
     once: str | None
+    lead: int | None
+    members: int
+    token: int
+
+    @property
+    def shares(self) -> bool:
+        """Whether its wake has other members."""
+        return self.lead is not None or self.members > 1
 
     @property
     def facts(self) -> Facts:
@@ -62,6 +70,7 @@ class Row:
             failures=self.failures,
             crashes=self.crashes,
             reason=self.reason,
+            members=2 if self.lead is not None else self.members,
         )
 
     @property
@@ -97,7 +106,8 @@ def write(
     pos = tx.next() if move.rejoin else row.pos
     after = replace(to, state=move.state, pos=pos)
     stays = row.queued and after.queued and (after.key, after.pos) == (row.key, row.pos)
-    head = row.head if stays else int(move.state in BLOCKING and after.key is None)
+    alone = move.state in BLOCKING and after.key is None and row.lead is None
+    head = row.head if stays else int(alone)
     tx.change(
         "write",
         (
@@ -125,7 +135,7 @@ def write(
             promote(tx, row.actor, row.key, now)
         if after.queued:
             _join(tx, row.actor, after.key, pos, now)
-    if gives_keys_back(move):
+    if members.gives_keys_back(move):
         free_keys(tx, row.route, row.id, row.once)
     if move.state in FINISHED:
         tx.finished(row.route, move.state)
@@ -138,18 +148,38 @@ def write(
         reason=move.reason,
         detail=move.detail or by,
     )
-
-
-def gives_keys_back(move: Move) -> bool:
-    """Whether another delivery may own this one's keys from now on: nothing comes of this one any more."""
-    expired = move.state is State.DROPPED and move.reason == DropReason.EXPIRED
-    return expired or move.state in (State.DEAD, State.DISCARDED)
+    if row.members > 1:
+        members.follow(tx, row.seq, move, members.Told(happening=WORDS[type(happening)], at=now, by=by))
 
 
 def free_keys_of(tx: Transaction, seq: int) -> None:
     """The delivery with this seq owns none of its keys any more."""
     for id, route, once in tx.rows("once_of", (seq,)):
         free_keys(tx, route, id, once)
+
+
+def join(tx: Transaction, lead: Row, row: Row, now: int) -> bool:
+    """Let a delivery be woken for together with another one of its route; False if it must go alone.
+
+    Both must wait for their turn, and neither may have been claimed: who is in a wake is fixed then.
+    """
+    both = (lead, row)
+    fits = lead.seq != row.seq and (lead.route, lead.actor) == (row.route, row.actor) and not row.shares
+    if not fits or lead.lead is not None or any(one.state is not State.PENDING or one.token for one in both):
+        return False
+    tx.change("join", (row.seq, lead.seq))
+    tx.change("grow", (lead.seq, 1))
+    if row.queued and row.head:
+        promote(tx, row.actor, row.key, now)
+    return True
+
+
+def leave(tx: Transaction, row: Row, now: int) -> Row:
+    """A delivery leaves its wake. If it led, the next one leads, at its place. Returns it as it is then."""
+    members.leave(tx, row.seq, row.lead, row.members)
+    if row.lead is None and row.queued and row.head:
+        promote(tx, row.actor, row.key, now)
+    return load(tx, row.seq)
 
 
 def promote(tx: Transaction, actor: str, key: str | None, now: int) -> None:
@@ -162,6 +192,8 @@ def repoint(tx: Transaction, row: Row, actor: str, runs: bool, now: int) -> None
     # What it waited for with the old one is no part of its age with the new one.
     age_from = row.age_from + ledger.waited_for_actor(tx, row.actor, row.age_from, now)
     tx.change("repoint", (row.seq, actor, runs, 0 if row.queued else row.head, age_from))
+    if row.members > 1:
+        tx.change("repoint_members", (row.seq, actor, runs, age_from))
     if row.queued:
         if row.head:
             promote(tx, row.actor, row.key, now)

@@ -11,7 +11,7 @@ from orgloop.core.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
 from orgloop.core.happening import Discarded, Drop, DropReason, Happening, Released, Retried
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import DaemonRow, SystemEntry
-from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.accept import claim_keys, keys_of
 from orgloop.journal.verbs.transaction import Transaction, listed
 
@@ -57,13 +57,37 @@ def operate(tx: Transaction, delivery_id: str, happening: Happening, now: int) -
         raise Conflict(
             f"delivery {delivery_id} is {row.state} and cannot be {word}", hint=_NEXT[row.state]
         ) from exc
+    if isinstance(happening, Discarded):
+        # The move is that of a member: alone, what waits for its turn cannot be discarded.
+        alone = moves.leave(tx, row, now) if row.shares else row
+        moves.write(tx, alone, happening, move, now, to=alone, by=happening.by)
+        return move
+    lead = row if row.lead is None else moves.load(tx, row.lead)
     if move.state is State.PENDING:
-        # It may never have owned its keys, or have given them back: another may have passed since.
+        dropped = _drop_duplicates(tx, lead, now)
+        if row.seq in dropped:
+            return dropped[row.seq]
+        # The one that led may be among them.
+        row = moves.load(tx, row.seq)
+        lead = row if row.lead is None else moves.load(tx, row.lead)
+    return moves.happen(tx, lead, happening, now, by=happening.by)
+
+
+def _drop_duplicates(tx: Transaction, lead: moves.Row, now: int) -> Mapping[int, Move]:
+    """Before a wake goes on: drop what would be a duplicate by now. What became of it, by seq.
+
+    It may never have owned its keys, or have given them back: another may have passed since.
+    """
+    seqs = [lead.seq, *(other.seq for other in members.others(tx, lead.seq))]
+    dropped = {}
+    for row in [moves.load(tx, seq) for seq in seqs]:
         owner = claim_keys(tx, row.route, row.id, row.accepted_at, keys_of(row.once))
         if owner:
+            row = moves.load(tx, row.seq)
+            alone = moves.leave(tx, row, now) if row.shares else row
             duplicate = Drop(reason=DropReason.DUPLICATE, detail=f"{owner} passed with the same key")
-            return moves.happen(tx, row, duplicate, now)
-    return moves.happen(tx, row, happening, now, by=happening.by)
+            dropped[row.seq] = moves.happen(tx, alone, duplicate, now)
+    return dropped
 
 
 def recover(tx: Transaction, now: int, worker: str) -> Mapping[str, int]:
@@ -101,6 +125,10 @@ def expire(tx: Transaction, now: int, held_before: int, limit: int) -> int:
     seqs = [seq for (seq,) in tx.rows("held_before", (held_before, limit))]
     for seq in seqs:
         row = moves.load(tx, seq)
+        if row.state is not State.HELD:
+            continue  # The delivery that leads its wake was among them.
+        if row.lead is not None:
+            row = moves.load(tx, row.lead)
         detail = f"held for {row.reason}, and nobody decided"
         moves.happen(tx, row, Drop(reason=DropReason.EXPIRED, detail=detail), now)
     return len(seqs)

@@ -11,7 +11,7 @@ from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.happening import NotStarted
 from orgloop.core.json_text import dump_json, load_json
 from orgloop.journal.model import OpenRemote, OpenRun, RunEnd, RunStart
-from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.accept import accept
 from orgloop.journal.verbs.ledger import MOST_SPENT, Spent
 from orgloop.journal.verbs.settle import has_answered, settle
@@ -108,7 +108,9 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     found = tx.one("open_run", (end.run_id,))
     if found is None:
         return False
-    run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key, session_id = found
+    run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key, session_id, size = (
+        found
+    )
     began = not isinstance(end.happening, NotStarted)
     if key is not None:
         _session_after(tx, end, actor, key, session_id, fresh=not began and not resumed)
@@ -128,6 +130,11 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         ),
     )
     _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
+    if size > 1:
+        told = members.Told(
+            happening=moves.WORDS[type(end.happening)], at=end.at, began=started_at, run_id=end.run_id
+        )
+        members.follow(tx, delivery, end.move, told)
     if began:
         ledger.spend(tx, delivery, end.at, _spent(end, started_at))
     else:
@@ -210,7 +217,7 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
             owner,
         ),
     )
-    if moves.gives_keys_back(move):
+    if members.gives_keys_back(move):
         moves.free_keys_of(tx, delivery)
     if move.state in FINISHED:
         tx.finished(route, move.state)

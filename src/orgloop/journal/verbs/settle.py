@@ -32,7 +32,7 @@ from orgloop.core.happening import (
     Unavailable,
 )
 from orgloop.journal.model import Prepared, Settlement, Try
-from orgloop.journal.verbs import ledger, moves
+from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.accept import claim_keys, free_keys, once_json
 from orgloop.journal.verbs.transaction import Joint, Transaction
 
@@ -105,7 +105,7 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
         moves.promote(tx, wake.actor, wake.key, settlement.at)
     if wake.charged and move.state is not State.STARTED:
         ledger.refund(tx, wake.seq, settlement.at)
-    if moves.gives_keys_back(move):
+    if members.gives_keys_back(move):
         moves.free_keys_of(tx, wake.seq)
     if move.state in FINISHED:
         tx.finished(wake.route, move.state)
@@ -121,6 +121,15 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
         sop=(tried.sop_hash, tried.sop_file),
         run_id=move.run_id,
     )
+    if wake.others:
+        told = members.Told(
+            happening=moves.WORDS[type(settlement.happening)],
+            at=settlement.at,
+            began=tried.began,
+            sop=(tried.sop_hash, tried.sop_file),
+            run_id=move.run_id,
+        )
+        members.follow(tx, wake.seq, move, told)
     if move.pause_actor and settlement.pause_until is not None:
         moves.knock_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
     elif has_answered(settlement.happening):

@@ -209,18 +209,19 @@ class Executor:
     def _wake_of(self, attempt: Attempt) -> Wake:
         claimed, route, event = attempt.claimed, attempt.route, attempt.event
         document = event.document()
+        events = (event, *(load(other.document) for other in claimed.others))
         sop = attempt.sop.rendered(document) if attempt.sop else None
         spec = attempt.part.spec
         return Wake(
             event=event,
-            events=(event,),
+            events=events,
             route=route.name,
             actor=claimed.actor,
             project=self.wiring.organization.name,
             delivery_id=claimed.id,
             idempotency_key=idempotency_key(claimed.id, claimed.facts.failures),
             attempt=claimed.facts.attempts + 1,
-            prompt=compose(sop, (event,), claimed.id) if spec.kind.wakes_agent or spec.has_runs else "",
+            prompt=compose(sop, events, claimed.id) if spec.kind.wakes_agent or spec.has_runs else "",
             sop=sop,
             sop_file=attempt.sop.path if attempt.sop else None,
             config=route.config_for(document),

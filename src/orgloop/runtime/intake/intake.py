@@ -107,7 +107,9 @@ class Intake:
         """The drafts as events, matched and prepared as far as that is possible without waiting."""
         now = self._clock.now()
         events = [
-            self._event(self._envelope(source, draft, now, lineage or _caused(draft)), draft.key, now)
+            self._event(
+                self._envelope(source, draft, now, lineage or _caused(draft)), draft.key, now, draft.entity
+            )
             for draft in drafts
         ]
         return Acceptance(source=source, at=now, events=events, request=request, checkpoint=checkpoint)
@@ -149,7 +151,7 @@ class Intake:
             hops=lineage.hops if lineage else 0,
         )
 
-    def _event(self, event: Event, identity: str | None, now: int) -> NewEvent:
+    def _event(self, event: Event, identity: str | None, now: int, entity: str | None = None) -> NewEvent:
         document = event.document()
         platform_event = event.provenance.get("platform_event")
         return NewEvent(
@@ -164,6 +166,7 @@ class Intake:
                 self._delivery(route, event, document, now) for route in self.wiring.routes_for(document)
             ],
             identity=identity,
+            entity=entity,
         )
 
     def _delivery(self, route: Route, event: Event, document: Mapping[str, Any], now: int) -> NewDelivery:

@@ -18,8 +18,8 @@ UPDATE seen SET event_id = ? WHERE source = ? AND kind = 'request' AND key = ?;
 
 -- name: insert_event
 -- One event.
-INSERT INTO events (seq, id, project, at, source, type, platform_event, trace_id, hops, routes, document)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO events (seq, id, project, at, source, type, platform_event, trace_id, hops, routes, document, entity)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_delivery
 -- One delivery. One that joins a key's queue is not its head: see `promote`.

@@ -3,7 +3,8 @@
 -- name: due
 -- Heads that are due, oldest first, with all that waking needs.
 SELECT d.seq, d.id, d.token + 1, e.id, d.route, d.actor, d.accepted_at, d.age_from,
-       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id
+       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id,
+       d.members
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
 LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = d.key AND s.active = 1
@@ -13,7 +14,8 @@ ORDER BY d.due, d.pos LIMIT ?;
 -- name: one
 -- One of them, by seq.
 SELECT d.seq, d.id, d.token + 1, e.id, d.route, d.actor, d.accepted_at, d.age_from,
-       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id
+       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id,
+       d.members
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
 LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = d.key AND s.active = 1
@@ -21,7 +23,10 @@ WHERE d.seq = ?;
 
 -- name: candidates
 -- Heads that are due, oldest first, but for those in a full route, key or trace, with what a guard asks about.
-SELECT d.seq, d.route, e.hops, d.age_from, d.waived, d.key, e.trace_id
+SELECT d.seq, d.route,
+       iif(d.members = 1, e.hops, max(e.hops, (
+           SELECT max(o.hops) FROM deliveries m JOIN events o ON o.seq = m.event_seq WHERE m.lead = d.seq))),
+       d.age_from, d.waived, d.key, e.trace_id
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
 WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2

@@ -3,13 +3,13 @@
 -- name: find
 -- What a move needs to know, by id.
 SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, age_from,
-       attempts, failures, crashes, waived, document, steps, once
+       attempts, failures, crashes, waived, document, steps, once, lead, members, token
 FROM deliveries WHERE id = ?;
 
 -- name: load
 -- The same, by seq.
 SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, age_from,
-       attempts, failures, crashes, waived, document, steps, once
+       attempts, failures, crashes, waived, document, steps, once, lead, members, token
 FROM deliveries WHERE seq = ?;
 
 -- name: write

@@ -25,7 +25,7 @@ UPDATE deliveries INDEXED BY deliveries_busy SET
     reason = iif(crashes + 1 >= ?2, 'crashes', ''),
     detail = iif(crashes + 1 >= ?2, 'the daemon died ' || (crashes + 1) || ' times while it handled this', ''),
     due = iif(crashes + 1 >= ?2, 0, ?1),
-    head = (crashes + 1 < ?2 AND key IS NULL),
+    head = (crashes + 1 < ?2 AND key IS NULL AND lead IS NULL),
     changed_at = ?1
 WHERE state IN ('running', 'started') AND state = 'running'
   AND (worker = ?3 OR leased_until <= ?1)
@@ -87,7 +87,7 @@ WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started'
   AND state = 'pending' AND head = 0
 UNION ALL
 SELECT seq, route, actor, runs, state, reason, attempts FROM deliveries INDEXED BY deliveries_attention
-WHERE state IN ('held', 'dead')
+WHERE state IN ('held', 'dead') AND lead IS NULL
 ORDER BY seq;
 
 -- name: held_before

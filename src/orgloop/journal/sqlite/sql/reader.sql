@@ -2,20 +2,27 @@
 
 -- name: events
 -- Events.
-SELECT e.seq, e.id, e.at, e.source, e.type, e.platform_event, e.trace_id, e.hops, e.routes, e.document
+SELECT e.seq, e.id, e.at, e.source, e.type, e.platform_event, e.trace_id, e.hops, e.routes, e.document, e.entity
 FROM events e
 
 -- name: events_light
 -- Events; large ones without their payload.
 SELECT e.seq, e.id, e.at, e.source, e.type, e.platform_event, e.trace_id, e.hops, e.routes,
-       CASE WHEN length(e.document) > 65536 THEN json_remove(CAST(e.document AS TEXT), '$.payload') ELSE e.document END
+       CASE WHEN length(e.document) > 65536 THEN json_remove(CAST(e.document AS TEXT), '$.payload') ELSE e.document END,
+       e.entity
 FROM events e
 
 -- name: deliveries
 -- Deliveries, with what they have from their event.
 SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs, d.state, d.reason, d.detail,
        d.key, d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
-       d.waived, d.run_id, d.steps, d.document
+       d.waived, d.run_id, d.steps, d.document,
+       iif(d.lead IS NULL AND d.members = 1, NULL, (
+           SELECT json_group_array(id) FROM (
+               SELECT id FROM deliveries l WHERE l.seq = coalesce(d.lead, d.seq)
+               UNION ALL
+               SELECT id FROM (
+                   SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq))))
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: deliveries_light
@@ -23,7 +30,13 @@ FROM deliveries d JOIN events e ON e.seq = d.event_seq
 SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs, d.state, d.reason, d.detail,
        d.key, d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
        d.waived, d.run_id, d.steps,
-       CASE WHEN length(d.document) > 65536 THEN json_remove(CAST(d.document AS TEXT), '$.payload') ELSE d.document END
+       CASE WHEN length(d.document) > 65536 THEN json_remove(CAST(d.document AS TEXT), '$.payload') ELSE d.document END,
+       iif(d.lead IS NULL AND d.members = 1, NULL, (
+           SELECT json_group_array(id) FROM (
+               SELECT id FROM deliveries l WHERE l.seq = coalesce(d.lead, d.seq)
+               UNION ALL
+               SELECT id FROM (
+                   SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq))))
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: steps
@@ -130,6 +143,9 @@ SELECT state, route, count(*) FROM (
     WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
       AND state = 'pending' AND head = 0
     UNION ALL
+    SELECT state, route FROM deliveries INDEXED BY deliveries_joined
+    WHERE lead IS NOT NULL AND state = 'pending'
+    UNION ALL
     SELECT state, route FROM deliveries INDEXED BY deliveries_busy
     WHERE state IN ('running', 'started')
     UNION ALL
@@ -150,6 +166,9 @@ SELECT actor, route, state, reason, count(*), min(changed_at),
     SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_key
     WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
       AND state = 'pending' AND head = 0
+    UNION ALL
+    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_joined
+    WHERE lead IS NOT NULL AND state = 'pending'
     UNION ALL
     SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_busy
     WHERE state IN ('running', 'started')

@@ -15,7 +15,8 @@ INSERT INTO remote_runs (run_id, request) VALUES (?, ?);
 
 -- name: open_run
 -- A run that has not ended, with what its delivery's move needs.
-SELECT r.seq, r.actor, r.key, r.started_at, r.resumed, d.seq, d.actor, d.route, d.key, r.session_id
+SELECT r.seq, r.actor, r.key, r.started_at, r.resumed, d.seq, d.actor, d.route, d.key, r.session_id,
+       d.members
 FROM runs r JOIN deliveries d ON d.seq = r.delivery_seq
 WHERE r.id = ? AND r.ended_at IS NULL AND d.state = 'started' AND d.run_id = r.id;
 
