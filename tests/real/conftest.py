@@ -25,10 +25,16 @@ def counterparts() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def claude_cli(counterparts: Path) -> Path:
+@pytest.fixture
+def claude_folder() -> str:
+    """Where the CLI lies that is tried: `bin`, or `newest`."""
+    return "bin"
+
+
+@pytest.fixture
+def claude_cli(counterparts: Path, claude_folder: str) -> Path:
     """A folder for PATH in which `claude` is the real Claude Code CLI."""
-    folder = counterparts / "bin"
+    folder = counterparts / claude_folder
     if not os.access(folder / "claude", os.X_OK):
         pytest.skip(f"{folder}/claude is missing. {INSTALL}")
     return folder

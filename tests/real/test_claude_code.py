@@ -141,7 +141,9 @@ async def test_a_key_that_is_refused_leaves_the_work_waiting(
     bench.environment["CLAUDE_CODE_MAX_RETRIES"] = "0"
     end = await bench.run(agent(app), "Go.").finish()
     assert isinstance(end, NotBegun)
-    assert end.outcome == Unavailable(reason="authentication failed: Invalid API key · Fix external API key")
+    assert isinstance(end.outcome, Unavailable)
+    assert end.outcome.reason.startswith("authentication failed: Invalid API key")
+    assert "claude auth login" in end.outcome.reason
 
 
 async def test_a_key_that_is_refused_midway_is_a_failure(
@@ -159,7 +161,9 @@ async def test_without_a_login_the_work_waits(bench: Bench, app: Path, scripted_
     del bench.environment["ANTHROPIC_API_KEY"]
     end = await bench.run(agent(app), "Go.").finish()
     assert isinstance(end, NotBegun)
-    assert end.outcome == Unavailable(reason="authentication failed: Not logged in · Please run /login")
+    assert isinstance(end.outcome, Unavailable)
+    assert end.outcome.reason.startswith("authentication failed: Not logged in")
+    assert "claude auth login" in end.outcome.reason
     assert scripted_model.script.requests == []
 
 
@@ -169,20 +173,6 @@ async def test_a_model_that_cannot_be_reached_leaves_the_work_waiting(bench: Ben
     assert isinstance(end, NotBegun)
     assert isinstance(end.outcome, Unavailable)
     assert "Unable to connect to API (ConnectionRefused)" in end.outcome.reason
-
-
-async def test_a_usage_limit_is_named(bench: Bench, app: Path, scripted_model: ScriptedModel) -> None:
-    headers = {
-        "anthropic-ratelimit-unified-status": "rejected",
-        "anthropic-ratelimit-unified-reset": "4102444800",
-        "anthropic-ratelimit-unified-representative-claim": "five_hour",
-    }
-    scripted_model.script.on("", Refuse(status=429, kind="rate_limit_error", headers=headers), times=None)
-    del bench.environment["ANTHROPIC_API_KEY"]
-    bench.environment["CLAUDE_CODE_OAUTH_TOKEN"] = "dummy"
-    end = await bench.run(agent(app), "Go.").complete()
-    assert how(end) == (Phase.FAILED, RunOutcome.FAILURE, "usage_limit")
-    assert end.text.startswith("You've hit your session limit")
 
 
 async def test_a_run_that_is_stopped_midway_can_be_resumed(

@@ -41,7 +41,9 @@ class Held:
             cwd=Path(self.spec.cwd),
             stdin=self.spec.stdin.encode(),
             grace_s=limits.pop("grace_s"),
+            stop_signal=limits.pop("stop_signal"),
             limits=limits,
+            turns=asdict(self.spec.turns) if self.spec.turns is not None else None,
         )
         self.files.spawn()
 
@@ -66,11 +68,14 @@ class Held:
         """How the program ended."""
         record = await asyncio.to_thread(self.files.end)
         assert record["not_started"] is None, record
-        session = self.wake.session
+        session, stdout = self.wake.session, self.files.read(runner.STDOUT)
+        place = record["result"]
         return ExitInfo(
             status=record["status"],
             stopped=record["stopped"],
-            stdout=self.files.read(runner.STDOUT).decode(),
+            stdout=stdout.decode("utf-8", "replace"),
+            result=stdout[place[0] : sum(place)].decode("utf-8", "replace") if place else None,
+            ended_at=round(record["ended_at"] * 1000),
             stderr=self.files.read(runner.STDERR).decode(),
             duration_s=record["duration_s"],
             session_id=self.spec.session_id,
