@@ -421,3 +421,30 @@ async def test_an_end_waits_for_the_journal_and_is_written_once(
             await it.pass_time(pause)
         await it.delivered(2)
         assert [event.type for event in it.events()].count("actor.stopped") == 1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"env": {"KEY": "a\0b"}},
+        {"env": {"KEY": "x" * 200_000}},
+        {"argv": ["true", "a\0b"]},
+        {"argv": ["true", "x" * 200_000]},
+        {"argv": ["true", *["x" * 100_000] * 40]},
+        {"cwd": "/\0"},
+    ],
+    ids=["NUL in a variable", "a long variable", "NUL in a word", "a long word", "many words", "NUL in cwd"],
+)
+async def test_what_no_program_can_be_given_fails_its_own_wake_alone(
+    tmp_path: Path, spec: dict[str, Any]
+) -> None:
+    def made(wake: Wake, session: WakeSession | None) -> RunSpec:
+        poison = spec if wake.event.payload["n"] == 1 else {}
+        return RunSpec(**{"argv": ["true"], "cwd": "/", **poison})
+
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": made})) as it:
+        await it.emit(1, key="a")
+        await it.settled("dead", route="work")
+        await it.emit(2, key="b")
+        await it.settled("dead", "delivered", route="work")
+        assert it.reader.pauses() == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, RunSettings
+from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, KEY_LIMIT, RunSettings
 from orgloop.errors import Refused
 from orgloop.plugin import RunLimitsSpec, WakeSession
 from tests.connectors.doubles import wake
@@ -104,3 +104,12 @@ def test_a_wake_gives_the_routes_config_and_the_session_key() -> None:
 def test_a_routes_config_that_cannot_be_honoured_is_refused(config: dict[str, Any], told: str) -> None:
     with pytest.raises(Refused, match=told):
         settings({}).for_wake(wake(config=config), None)
+
+
+@pytest.mark.parametrize("key", ["a\0b", "x" * 100_000, "a" * KEY_LIMIT + "\0", "line\nline", "…"])
+def test_any_session_key_can_be_a_variable(key: str) -> None:
+    made = settings({"cwd": "/"}).for_wake(wake(), WakeSession(key=key))["ORGLOOP_SESSION_KEY"]
+    assert "\0" not in made
+    assert len(made) <= KEY_LIMIT + 20
+    other = settings({"cwd": "/"}).for_wake(wake(), WakeSession(key=key + "!"))["ORGLOOP_SESSION_KEY"]
+    assert made != other

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,6 +30,9 @@ from orgloop.plugin import (
 
 ARGUMENT_LIMIT: Final = 100_000
 """Bytes of one argument or variable. Linux takes 128 KiB of each."""
+
+KEY_LIMIT: Final = 1_000
+"""Characters of a session key that a run is told; a longer one ends in a hash of all of it."""
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -188,8 +192,16 @@ class RunSettings(Settings):
             )
         own = {"ORGLOOP_CONFIG": config}
         if session is not None:
-            own["ORGLOOP_SESSION_KEY"] = session.key
+            own["ORGLOOP_SESSION_KEY"] = _as_variable(session.key)
         return self.variables | own
+
+
+def _as_variable(key: str) -> str:
+    """A session key as a variable can carry it: without NUL, and not too long, but still this one."""
+    text = key.replace("\0", "\ufffd")
+    if text == key and len(text) <= KEY_LIMIT:
+        return text
+    return f"{text[:KEY_LIMIT]}…{sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def _seconds(duration: int | None) -> float | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 from orgloop import runner
 from orgloop.core.happening import Interrupted, NotStarted
 from orgloop.core.lifecycle import LOST
 from orgloop.errors import FAULTS
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Unavailable
+from orgloop.plugin import Completion, ExitInfo, NotBegun, Rejected, Unavailable
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.local import run_directory
 from orgloop.runtime.runs.local.local_run import LocalRun
@@ -42,8 +43,12 @@ def classify(live: LocalRun, ending: Ending, exit: ExitInfo) -> Completion | Not
             return _lost(live, exit)
         case Fate.ENDED:
             pass
-    if ending.record is not None and ending.record.not_started is not None:
-        return NotStarted(outcome=Unavailable(reason=ending.record.not_started))
+    record = ending.record
+    if record is not None and record.not_started is not None:
+        if record.errno == errno.E2BIG:
+            # What this wake brings is too much: others of its actor may well run.
+            return NotStarted(outcome=Rejected(reason=record.not_started))
+        return NotStarted(outcome=Unavailable(reason=record.not_started))
     return _finished(live, exit)
 
 

@@ -45,6 +45,9 @@ TREE_BUSY_MS: Final = 5_000
 LOOK: Final = 0.5
 """Seconds between two looks at a run's output."""
 
+MOST_PASSED: Final = 128 * 1024 - 64
+"""Bytes of one argument or variable that the system hands to a program."""
+
 FAILED_RESUMES: Final = 2
 """Times that a session may be taken up in vain, before another one is begun."""
 
@@ -74,6 +77,7 @@ class LocalRuns:
         known = await self._known(start)
         try:
             wake, spec, fresh = _spec(actor, wake, known)
+            _require_passable(spec, start.claimed.route)
         except Refused as exc:
             return Rejected(reason=exc.message)
         except SystemExit as exc:
@@ -300,6 +304,15 @@ def _spec(actor: Supervised, wake: Wake, known: SessionRow | None) -> tuple[Wake
         wake = _in_session(wake, None)
         spec = actor.start(wake, wake.session)
     return wake, spec, fresh
+
+
+def _require_passable(spec: RunSpec, route: str) -> None:
+    """What the system hands to no program is this wake's fault, not its actor's. Raises Refused."""
+    for name, text in [*(("an argument", word) for word in spec.argv), *spec.env.items(), ("cwd", spec.cwd)]:
+        if "\0" in text:
+            raise Refused(f"route {route}: {name} would have a NUL, which no program can be given")
+        if len(text) + len(name) >= MOST_PASSED or len(text.encode("utf-8", "replace")) >= MOST_PASSED:
+            raise Refused(f"route {route}: {name} would have {len(text)} characters, which is too much")
 
 
 def _in_session(wake: Wake, known: SessionRow | None) -> Wake:

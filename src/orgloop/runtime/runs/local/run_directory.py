@@ -102,7 +102,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExitRecord:
-    """What exit.json says. `not_started` is why the program could not be started.
+    """What exit.json says. `not_started` is why the program could not be started, `errno` its number.
 
     `result` is where in stdout its last result is: offset and length in bytes.
     """
@@ -112,6 +112,7 @@ class ExitRecord:
     duration_s: float
     not_started: str | None
     result: tuple[int, int] | None = None
+    errno: int = 0
 
 
 def exit_record(directory: Path) -> ExitRecord | None:
@@ -122,6 +123,7 @@ def exit_record(directory: Path) -> ExitRecord | None:
     status, stopped = content.get("status"), content.get("stopped")
     duration, failure = _seconds(content.get("duration_s")), content.get("not_started")
     error = failure.get("error") if isinstance(failure, dict) else None
+    number = failure.get("errno") if isinstance(failure, dict) else None
     plausible = (
         (status is None or (type(status) is int and 0 <= status <= 255))
         and stopped in _STOPS
@@ -130,7 +132,14 @@ def exit_record(directory: Path) -> ExitRecord | None:
     if not plausible or duration is None or duration > _LONGEST_RUN_S:
         return None
     place = _place(content.get("result"))
-    return ExitRecord(status=status, stopped=stopped, duration_s=duration, not_started=error, result=place)
+    return ExitRecord(
+        status=status,
+        stopped=stopped,
+        duration_s=duration,
+        not_started=error,
+        result=place,
+        errno=number if type(number) is int else 0,
+    )
 
 
 def _place(value: object) -> tuple[int, int] | None:
