@@ -15,11 +15,13 @@ import pytest
 
 from orgloop.config.load import load_project
 from orgloop.core.delivery import State
+from orgloop.journal.model import Query
 from orgloop.plugin.registry import Registry
-from tests.compat.living import Living, living
+from tests.compat.living import Living, living, until
 from tests.connectors.github_bodies import DELIVERIES, RENOVATE, STRANGER
 from tests.e2e.organization import Organization
 from tests.e2e.sink import Sink
+from tests.support.github_server import GithubServer
 
 PROJECTS = Path(__file__).parent / "projects"
 NAMES = sorted(path.name for path in PROJECTS.iterdir())
@@ -38,9 +40,13 @@ VARIABLES = {
 }
 
 
-def copied(name: str, tmp_path: Path) -> Path:
-    """The project in a directory of its own."""
-    return Path(shutil.copytree(PROJECTS / name, tmp_path / name))
+def copied(name: str, tmp_path: Path, github: str = "http://127.0.0.1:1") -> Path:
+    """The project in a directory of its own, with GitHub's API at `github`."""
+    root = Path(shutil.copytree(PROJECTS / name, tmp_path / name))
+    for path in root.rglob("*.yaml"):
+        text, token = path.read_text("utf-8"), 'token: "${GITHUB_TOKEN}"\n'
+        path.write_text(text.replace(token, f'{token}      api_url: "{github}"\n'), "utf-8")
+    return root
 
 
 def delivery(name: str, number: int = 1) -> tuple[dict[str, str], dict[str, Any]]:
@@ -201,15 +207,28 @@ class TestGithubToSlack:
 
     async def test_the_channel_gets_text_and_the_archive_the_event(self, tmp_path: Path, sink: Sink) -> None:
         variables = {**VARIABLES, "SLACK_WEBHOOK_URL": sink.url}
-        async with living(copied("github-to-slack", tmp_path), variables, tmp_path / "home") as org:
-            headers, body = delivery("pull_request.review_submitted")
-            event = await org.send("github", body, headers)
-            found = await org.settled(event)
-            assert {row.state for row in found.values()} == {State.DELIVERED}
-            bodies = {path: content for path, _, content in sink.bodies}
-            assert bodies["/slack"] == {"text": "mona: pull_request.review_submitted on octo-org/billing#42"}
-            assert bodies["/archive"]["event"]["id"] == event
-            assert "launch_prompt" not in bodies["/archive"]
+        async with GithubServer(1_767_614_400) as github:
+            github.token = VARIABLES["GITHUB_TOKEN"]
+            root = copied("github-to-slack", tmp_path, github.url)
+            file = root / "orgloop.yaml"
+            file.write_text(
+                file.read_text("utf-8").replace("poll_interval: 5m", "poll_interval: 50ms"), "utf-8"
+            )
+            async with living(root, variables, tmp_path / "home") as org:
+                await until(lambda: len(github.asked) > 10, "a poll after the first one")
+                github.now += 60
+                github.open_pull(42)
+                github.review(42, "changes_requested")
+                rows = await until(lambda: org.reader.deliveries(Query()), "an event")
+                await self.is_told(org, sink, rows[0].event_id)
+
+    async def is_told(self, org: Living, sink: Sink, event: str) -> None:
+        found = await org.settled(event)
+        assert {row.state for row in found.values()} == {State.DELIVERED}
+        bodies = {path: content for path, _, content in sink.bodies}
+        assert bodies["/slack"] == {"text": "mona: pull_request.review_submitted on octo-org/billing#42"}
+        assert bodies["/archive"]["event"]["id"] == event
+        assert "launch_prompt" not in bodies["/archive"]
 
 
 class TestSupervisor:

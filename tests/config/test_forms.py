@@ -57,7 +57,7 @@ def test_a_documented_form_loads_and_warns_of_what_it_should(name: str, tmp_path
 def test_the_poll_interval_inside_config_counts(tmp_path: Path) -> None:
     organization = sound(loaded_form("no-head.yaml", tmp_path))
     intervals = {name: source.poll_interval_ms for name, source in organization.sources.items()}
-    assert intervals == {"github": None, "claude-code": None, "clock": 120_000, "slow-clock": 3_600_000}
+    assert intervals == {"github": 300_000, "claude-code": None, "clock": 120_000, "slow-clock": 3_600_000}
     assert organization.name == tmp_path.name
 
 

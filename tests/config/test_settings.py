@@ -473,16 +473,16 @@ def project(source: str) -> str:
     )
 
 
-def test_what_polls_github_elsewhere_says_that_it_is_not_polled_yet(tmp_path: Path) -> None:
-    text = project("{id: gh, connector: github, config: {secret: s, token: '${T}'}, poll: {interval: 5m}}")
+def test_a_token_without_a_repository_polls_nothing_and_says_so(tmp_path: Path) -> None:
+    text = project("{id: gh, connector: github, config: {secret: s, token: t}, poll: {interval: 5m}}")
     (tmp_path / "orgloop.yaml").write_text(text)
     loaded = load_project(tmp_path, Registry.installed(), {})
     assert loaded.errors == ()
-    idle = [one for one in loaded.warnings if one.code is Code.NO_EFFECT]
-    assert {one.path for one in idle} == {"sources.0.config.token", "sources.0.poll.interval"}
-    assert all("not polled yet" in one.hint for one in idle)
-    # What the key without effect would be filled with is not needed either.
-    assert [one.code for one in loaded.warnings if one not in idle] == [Code.MISSING_VARIABLE]
+    assert {(one.code, one.path) for one in loaded.warnings} == {
+        (Code.NO_EFFECT, "sources.0.poll.interval"),
+        (Code.RISKY_SETTING, "sources.0.config.token"),
+    }
+    assert all("repo" in one.message + one.hint for one in loaded.warnings)
 
 
 def test_a_variable_of_a_key_with_effect_is_still_needed(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_an_example_of_yaml_is_valid(name: str, example: dict[str, Any]) -> None
     assert example.keys() <= {"sources", "actors", "routes"}
     for side in ("sources", "actors"):
         for entry in example.get(side, []):
-            assert entry.keys() <= {"id", "connector", "config"}
+            assert entry.keys() <= {"id", "connector", "poll", "config"}
             settings(CONNECTORS[entry["connector"]], side).model_validate(entry["config"])
 
 

@@ -94,13 +94,12 @@ class Ends:
         config = dict(part.config or {})
         own, at = self._own_interval(part.poll, config, kind, spot)
         settings = self._plugins.settings(kind.settings, config, spot, _config_of(spot))
-        if own is not None and not kind.polled:
-            message = (
-                f"{spot.label}: `{dotted(at)}` has no effect: sources of {connector.name!r} are not polled"
-            )
+        polled = _is_polled(kind, settings)
+        if own is not None and not polled:
+            message = f"{spot.label}: `{dotted(at)}` has no effect: {_not_polled(kind, connector)}"
             hint = kind.settings.meanwhile().get("poll", "remove it")
             self._report.warn(Code.NO_EFFECT, spot.where(*at, key=True), message, hint)
-        interval = (own or self._defaults.poll_interval_ms) if kind.polled else None
+        interval = (own or self._defaults.poll_interval_ms) if polled else None
         if settings is None or not self._plugins.works(
             lambda: kind.open(entry.name, settings), spot, ("config",)
         ):
@@ -220,3 +219,16 @@ def _config_of(spot: Spot) -> Any:
 def fingerprint(*parts: Any) -> str:
     """16 hex digits that differ when any of these JSON values differs."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_polled(kind: SourceKind, settings: Any) -> bool:
+    """Whether a source with these settings is polled; with settings that are wrong, whether any is."""
+    if not callable(kind.polled):
+        return kind.polled
+    return settings is None or kind.polled(settings)
+
+
+def _not_polled(kind: SourceKind, connector: Connector) -> str:
+    if callable(kind.polled):
+        return f"with this `config`, a source of {connector.name!r} is not polled"
+    return f"sources of {connector.name!r} are not polled"

@@ -20,7 +20,8 @@ class SourceKind:
 
     `open(id, settings)` builds it without I/O; ValueError for settings that cannot work.
     `team_only`: its events come from anybody on the internet, so routes that wake an agent
-    demand `trust: team` unless they say otherwise. `scaffold` is the `config:` map that `init`
+    demand `trust: team` unless they say otherwise. `polled`: whether it is polled, or a function of
+    its settings that says so. `scaffold` is the `config:` map that `init`
     and `add source` write; `example` an event document for `orgloop test --generate`.
     `names(settings)`: event names that it knows. Others may come, but a route's name that is nearly
     one of these is doubted. `by_hour(settings)`: of a source that follows a clock, how many events
@@ -33,7 +34,7 @@ class SourceKind:
     open: Callable[[str, Any], Source]
     emits: Sequence[str] = (EventType.RESOURCE_CHANGED,)
     team_only: bool = False
-    polled: bool = False
+    polled: bool | Callable[[Any], bool] = False
     scaffold: Mapping[str, Any] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
     names: Callable[[Any], Sequence[str]] | None = None

@@ -1,40 +1,21 @@
-"""GitHub: what happens in repositories, received by webhook."""
+"""GitHub: what happens in repositories, received by webhook, polled, or both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+from orgloop.connectors.github.check import check
 from orgloop.connectors.github.example import EXAMPLE
 from orgloop.connectors.github.fields import SHAPES
 from orgloop.connectors.github.names import NAMES
+from orgloop.connectors.github.poll import open_source
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.connectors.github.source import GithubSource
 from orgloop.plugin import (
-    CheckResult,
-    CheckStatus,
     Connector,
-    Context,
     Setup,
     SourceKind,
     Variable,
 )
-
-
-async def _check(settings: Any, _ctx: Context) -> Sequence[CheckResult]:
-    if not isinstance(settings, GithubSettings):
-        return []
-    if settings.secret is not None:
-        return [CheckResult(name="signature", status=CheckStatus.OK, detail="deliveries are verified")]
-    return [
-        CheckResult(
-            name="signature",
-            status=CheckStatus.WARNING,
-            detail="no secret: deliveries are not verified, and only this machine can send them",
-            hint="set `secret` here and in the webhook's settings on GitHub",
-        )
-    ]
-
 
 connector: Final = Connector(
     name="github",
@@ -42,7 +23,8 @@ connector: Final = Connector(
     aliases=("github-webhook",),
     source=SourceKind(
         settings=GithubSettings,
-        open=GithubSource,
+        open=open_source,
+        polled=lambda settings: settings.polls,
         team_only=True,
         names=lambda _: NAMES,
         shapes=lambda _: SHAPES,
@@ -57,7 +39,13 @@ connector: Final = Connector(
                 help_url="https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries",
                 help_command="openssl rand -hex 32",
             ),
+            Variable(
+                name="GITHUB_TOKEN",
+                description="a token that may read the repositories that are polled",
+                help_url="https://github.com/settings/personal-access-tokens/new",
+                help_command="gh auth token",
+            ),
         ),
-        check=_check,
+        check=check,
     ),
 )

@@ -81,8 +81,10 @@ def review_comment(body: Body, team: frozenset[str]) -> Fact | None:
 
 
 def comment_key(kind: str, comment: Mapping[str, Any], action: str) -> str | None:
-    """The key of what happened to one version of a comment."""
+    """The key of what happened to a comment: it is created and deleted once, and edited as often as it is."""
     id, version = number(comment, "id"), version_of(comment)
+    if id is not None and action in ("created", "deleted"):
+        return f"{kind}-{id}-{action}"
     return f"{kind}-{id}-{action}@{version}" if id is not None and version else None
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from orgloop.connectors.github.kinds import is_polled
 from orgloop.connectors.github.names import NAMES
 from orgloop.plugin import (
     Duration,
@@ -24,34 +27,73 @@ from orgloop.plugin import (
 _REPO: Final = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 def _repo(value: str) -> str:
-    if not _REPO.fullmatch(value):
+    if not _REPO.fullmatch(value) or value.rpartition("/")[2] in (".", ".."):
         raise ValueError(f"{value!r} is not a repository: write owner/name")
     return value
 
 
+def _command(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = shlex.split(value)
+        except ValueError as exc:
+            raise ValueError(f"must be a command line: {str(exc).lower()}: write a list of words") from exc
+    if isinstance(value, list | tuple) and not (value and all(value)):
+        raise ValueError("must name a program, such as `gh auth token`")
+    return value
+
+
+def _url(value: str) -> str:
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        raise ValueError(f"{value!r} is not the URL of an API: write https://HOST/api/v3")
+    if url.scheme == "http" and url.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("must begin with https://: the token goes there")
+    return value
+
+
+def _some_token(value: SecretStr) -> SecretStr:
+    token = value.get_secret_value().strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("is not a token: it must be of letters, digits and signs, without spaces")
+    return value
+
+
+Repo = Annotated[str, AfterValidator(_repo)]
+Word = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1)]
 
 
 class GithubSettings(Settings):
-    """A source that takes GitHub's webhook deliveries at `/webhook/<source id>`."""
+    """A source that takes GitHub's webhook deliveries at `/webhook/<source id>`, polls its API, or both."""
 
     secret: Secrets | None = None
-    """The webhook's secret; of a list any is taken. Without it, requests from this machine only are taken."""
-    repo: Annotated[str, AfterValidator(_repo)] | None = None
-    """`owner/name`: events of other repositories, or of none, are left out."""
+    """The webhook's secret; of a list any is taken. With neither it nor a token, this machine may send."""
+    token: Annotated[SecretStr, AfterValidator(_some_token)] | None = None
+    """A token that may read `repo`: its API is polled. Without a `secret`, no webhooks are taken then."""
+    token_command: Annotated[
+        tuple[Word, ...], BeforeValidator(_command, json_schema_input_type=str | list[str])
+    ] = ()
+    """Instead of `token`: a program that prints it, such as `gh auth token`."""
+    repo: Annotated[tuple[Repo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = ()
+    """`owner/name`, one or several: they are polled, and events of others, or of none, are left out."""
+    initial_lookback: Duration | None = None
+    """How far back the first poll looks; without it, only what happens from then on is told."""
+    api_url: Annotated[str, AfterValidator(_url)] | None = None
+    """Where the API is, for GitHub Enterprise: `https://HOST/api/v3`."""
     events: tuple[Name, ...] = ()
     """Names or globs of the events to take, ours or GitHub's; all if empty."""
     authors: tuple[Name, ...] = ()
     """Logins whose events are taken; all if empty."""
     team: tuple[Name, ...] = ()
     """Logins that are team members even if GitHub does not say so: it hides private memberships."""
-    token: SecretStr | None = None
-    """No effect: nothing is asked of GitHub's API."""
-    initial_lookback: Duration | None = None
-    """No effect: nothing is polled."""
     rate_budget: float | None = None
-    """No effect: nothing is polled."""
+    """No effect: GitHub's limits are kept as it tells them."""
     path: str | None = None
     """No effect: the path is `/webhook/<source id>`."""
     buffer_dir: str | None = None
@@ -59,36 +101,57 @@ class GithubSettings(Settings):
     max_buffer_size: Size | None = None
     """No effect, as `buffer_dir`."""
     repo_owner: str | None = None
-    """No effect: nothing is polled."""
+    """No effect: `repo` says what is polled."""
     repo_name: str | None = None
-    """No effect: nothing is polled."""
+    """No effect: `repo` says what is polled."""
     reconciliation_interval_ms: int | None = None
-    """No effect: nothing is polled."""
+    """No effect: `poll.interval` says how often is polled."""
     reconciliation_lookback_ms: int | None = None
-    """No effect: nothing is polled."""
+    """No effect: a poll goes on where the last one ended."""
     issue_comment_edit_debounce_ms: int | None = None
     """No effect: each edit is an event at once."""
 
+    @property
+    def polls(self) -> bool:
+        """Whether GitHub's API is polled."""
+        return bool(self.repo) and (self.token is not None or bool(self.token_command))
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.token is not None and self.token_command:
+            raise ValueError("`token` and `token_command` say the same: leave one of them out")
+        return self
+
     def warnings(self) -> Mapping[str, str]:
-        """Names of events that are nearly one of GitHub's."""
+        """Names of events that are nearly one of GitHub's, and what will never come."""
         slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
         told = [f"`{name}` is no event that is known; write `{meant}`" for name, meant in slips if meant]
         slip = {"events": f"has a slip: {told[0]}"} if told else {}
-        return {**slip, **padded(self.secret)}
+        return {**self._unheard(), **slip, **padded(self.secret)}
+
+    def _unheard(self) -> Mapping[str, str]:
+        if not self.repo and (self.token is not None or self.token_command):
+            key = "token" if self.token is not None else "token_command"
+            return {key: "is not used: `repo` must say what is polled, such as owner/name"}
+        if not self.polls and self.initial_lookback is not None:
+            return {"initial_lookback": "has no effect without `token` and `repo`: nothing is polled"}
+        never = [name for name in self.events if not is_polled(name)]
+        if self.polls and self.secret is None and never:
+            return {
+                "events": f"has `{never[0]}`, which polls cannot tell of: set up a webhook, and its `secret`"
+            }
+        return {}
 
     @classmethod
     def meanwhile(cls) -> Mapping[str, str]:
-        return dict.fromkeys(
-            ("token", "poll", "initial_lookback", "rate_budget", "repo_owner", "repo_name"),
-            "GitHub is not polled yet: create a webhook for this source meanwhile; the key may stay",
-        )
+        poll = "GitHub is polled with `repo` and a `token`: add both, or remove it"
+        repo = "write `repo: owner/name` and a `token` to poll it, or remove the key"
+        return {"poll": poll, "repo_owner": repo, "repo_name": repo}
 
     @classmethod
     def without_effect(cls) -> frozenset[str]:
         return frozenset(
             {
-                "token",
-                "initial_lookback",
                 "rate_budget",
                 "path",
                 "buffer_dir",

@@ -37,19 +37,55 @@ UNSIGNED: Final = "Missing X-Hub-Signature-256 header"
 FORM: Final = "application/x-www-form-urlencoded"
 
 
+class GithubIntake:
+    """From a body to its event: the same for webhooks and polls."""
+
+    def __init__(self, settings: GithubSettings) -> None:
+        self._settings = settings
+        self._ctx: Context | None = None
+        self._repos = frozenset(repo.casefold() for repo in settings.repo)
+        self._authors = frozenset(name.casefold() for name in settings.authors)
+        self._team = frozenset(name.casefold() for name in settings.team)
+
+    def open(self, ctx: Context) -> None:
+        """Keep the context, which knows the marks of this home's runs."""
+        self._ctx = ctx
+
+    def read(self, event: str, body: Mapping[str, Any], words: str | None = None) -> tuple[Draft, str]:
+        """The event, and the setting that leaves it out, or nothing.
+
+        `words`: what its author wrote with it, where the body does not tell.
+        """
+        draft = normalize(event, body, self._team)
+        if self._ctx is not None:
+            written = words_of(event, body) if words is None else words
+            if written and (mark := self._ctx.mark_in(written)) is not None:
+                draft = marked(draft, mark)
+        return draft, self._left_out(draft, body)
+
+    def _left_out(self, draft: Draft, body: Mapping[str, Any]) -> str:
+        """The setting that leaves this event out, or nothing."""
+        repo = text(part(body, "repository"), "full_name")
+        if self._repos and repo.casefold() not in self._repos:
+            return "repo"
+        events = self._settings.events
+        if events and not names_match(events, event_names(draft.type, draft.provenance)):
+            return "events"
+        if self._authors and str(draft.provenance["author"]).casefold() not in self._authors:
+            return "authors"
+        return ""
+
+
 class GithubSource:
     """One event for each delivery. A redelivery keeps its id, so it is a duplicate."""
 
     def __init__(self, id: str, settings: GithubSettings) -> None:
         self._settings = settings
-        self._ctx: Context | None = None
-        self._repo = settings.repo.casefold() if settings.repo is not None else None
-        self._authors = frozenset(name.casefold() for name in settings.authors)
-        self._team = frozenset(name.casefold() for name in settings.team)
+        self._intake = GithubIntake(settings)
 
     async def open(self, ctx: Context) -> None:
-        """Keep the context, which knows the marks of this home's runs."""
-        self._ctx = ctx
+        """Lend the context to the intake."""
+        self._intake.open(ctx)
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -76,29 +112,13 @@ class GithubSource:
         if event == "ping":
             return Received(reply=Reply(body={"ok": True, "ping": text(body, "zen")}))
         require_kind(event, body)
-        draft = normalize(event, body, self._team)
+        draft, left_out = self._intake.read(event, body)
         if draft.key is None:
             draft = replace(draft, key=_key(event, body, given))
-        words = words_of(event, body) if self._ctx is not None else ""
-        if self._ctx is not None and words and (mark := self._ctx.mark_in(words)) is not None:
-            draft = marked(draft, mark)
-        left_out = self._left_out(draft, body)
         if left_out:
             # Without its id: once the settings ask for it, a redelivery is no duplicate.
             return Received(reply=Reply(body={"ok": True, "filtered": True, "reason": left_out}))
         return Received(events=(draft,), request=delivery)
-
-    def _left_out(self, draft: Draft, body: Mapping[str, Any]) -> str:
-        """The setting that leaves this event out, or nothing."""
-        repo = text(part(body, "repository"), "full_name")
-        if self._repo is not None and repo.casefold() != self._repo:
-            return "repo"
-        events = self._settings.events
-        if events and not names_match(events, event_names(draft.type, draft.provenance)):
-            return "events"
-        if self._authors and str(draft.provenance["author"]).casefold() not in self._authors:
-            return "authors"
-        return ""
 
 
 def _header(request: Inbound, name: str) -> str:

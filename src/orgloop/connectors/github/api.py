@@ -1,0 +1,242 @@
+"""GitHub's REST API: conditional requests, pages and limits.
+
+On the context's client, which has its pool, time limits and bounds. A client of GitHub's own would
+bring a second one, and would read answers of any size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from orgloop.connectors.github.credential import Credential
+from orgloop.connectors.github.reading import text
+from orgloop.plugin import (
+    Clock,
+    Http,
+    HttpFailed,
+    HttpReply,
+    NotJson,
+    PluginError,
+    TryLater,
+    load_json,
+)
+
+ORIGIN: Final = "https://api.github.com"
+VERSION: Final = "2022-11-28"
+SECONDS: Final = 30.0
+"""How long one request may take."""
+
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""The largest answer. A page that is larger is asked for in smaller pages."""
+
+IN_THREAD: Final = 128 * 1024
+"""Larger answers are read in a thread, not in the event loop."""
+
+KEPT_BYTES: Final = 8 * 1024 * 1024
+"""How much of GitHub's answers is kept, to be used again while they did not change."""
+
+SLOW_DOWN: Final = 60
+"""Seconds that GitHub asks for at least after its secondary limit, if it names no time."""
+
+LONGEST_LIMIT: Final = 3_600
+"""Seconds. GitHub's limits are over an hour; a time beyond it is no limit's end."""
+
+_NEXT: Final = re.compile(r'<([^<>]{1,2000})>; ?rel="next"')
+
+
+class TooLarge(PluginError):
+    """The answer is longer than may be read."""
+
+
+class Gone(PluginError):
+    """It is not there, or the token may not know of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """GitHub's answer. `at` is GitHub's time in seconds since 1970, `next` the URL of the next page."""
+
+    data: Any
+    at: int
+    headers: Mapping[str, str]
+    next: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    answer: Answer
+    condition: Mapping[str, str]
+    size: int
+
+
+class Api:
+    """Reads from GitHub. Whatever GitHub refuses is an error that says what to do, or `TryLater`."""
+
+    def __init__(self, url: str, credential: Credential, clock: Clock, http: Http) -> None:
+        self._url = url.rstrip("/")
+        self._credential = credential
+        self._clock = clock
+        self._http = http
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._blocked: tuple[int, str] | None = None
+        self._slowed = 0
+
+    async def get(self, path: str, **query: str | int) -> Answer:
+        """The answer to `GET path`. What did not change since it was read last costs nothing at GitHub."""
+        return await self._read(f"{self._url}{path}" + (f"?{urlencode(query)}" if query else ""))
+
+    async def after(self, answer: Answer) -> Answer:
+        """The page after this one, which has a `next`."""
+        assert answer.next is not None
+        return await self._read(answer.next)
+
+    async def _read(self, url: str) -> Answer:
+        reply = await self._asked(url)
+        if reply.status == 401 and self._credential.forget():
+            reply = await self._asked(url)
+        kept, at = self._kept.get(url), self._time(reply)
+        if reply.status == 304 and kept is not None:
+            self._kept.move_to_end(url)
+            return replace(kept.answer, at=at)
+        self._refuse(reply, url, at)
+        if reply.truncated:
+            raise TooLarge(
+                f"GitHub's answer to {_path(url)} is larger than {MOST_BYTES >> 20} MB, or broke off"
+            )
+        data = await _parsed(reply.body, url)
+        answer = Answer(data=data, at=at, headers=reply.headers, next=self._next(reply))
+        self._keep(url, answer, reply)
+        return answer
+
+    async def _asked(self, url: str) -> HttpReply:
+        if self._blocked is not None:
+            until, reason = self._blocked
+            if self._clock.now() < until:
+                raise TryLater(until, reason)
+            self._blocked = None
+        kept = self._kept.get(url)
+        headers = {
+            "accept": "application/vnd.github+json",
+            "authorization": f"Bearer {await self._credential.value()}",
+            "user-agent": "orgloop",
+            "x-github-api-version": VERSION,
+            **(kept.condition if kept is not None else {}),
+        }
+        try:
+            reply = await self._http.request(
+                "GET", url, headers=headers, timeout=SECONDS, follow_redirects=True, max_bytes=MOST_BYTES
+            )
+        except HttpFailed as exc:
+            raise PluginError(f"GitHub cannot be reached: {exc.reason}") from exc
+        if reply.status < 400:
+            self._slowed = 0
+            if reply.headers.get("x-ratelimit-remaining") == "0" and reply.status != 304:
+                self._block(self._reset(reply), "rate limit of GitHub's API")
+        return reply
+
+    def _refuse(self, reply: HttpReply, url: str, at: int) -> None:
+        """Raises for everything but a success."""
+        status, said = reply.status, _message(reply)
+        if status in (403, 429):
+            self._limited(reply, said)
+        if 200 <= status < 300:
+            return
+        origin, path = self._credential.origin, _path(url)
+        if status == 401:
+            raise PluginError(
+                f"GitHub does not take {origin}: it is wrong, expired or revoked. "
+                "Create a new one at https://github.com/settings/tokens"
+            )
+        if status == 403:
+            raise PluginError(
+                f"GitHub refuses {path} to {origin} ({said}): give it read access to that, "
+                "or leave its kind out of `events`"
+            )
+        if status in (404, 410, 451):
+            raise Gone(
+                f"GitHub has no {path} ({status}), or hides it from {origin}: check `repo`, "
+                "and give the token read access to it"
+            )
+        raise PluginError(f"GitHub answered {status} to {path}{f': {said}' if said else ''}")
+
+    def _limited(self, reply: HttpReply, said: str) -> None:
+        """Raises TryLater if a limit is why GitHub refused."""
+        now, after = self._clock.now(), reply.headers.get("retry-after", "")
+        folded = said.casefold()
+        if after.isascii() and after.isdigit():
+            until = now + min(int(after[:9]), LONGEST_LIMIT) * 1000
+            reason = "GitHub asked to slow down"
+        elif reply.headers.get("x-ratelimit-remaining") == "0":
+            until, reason = self._reset(reply), "rate limit of GitHub's API"
+        elif reply.status == 429 or "secondary rate limit" in folded or "abuse detection" in folded:
+            until = now + min(SLOW_DOWN << self._slowed, LONGEST_LIMIT) * 1000
+            reason = "GitHub asked to slow down"
+            self._slowed = min(self._slowed + 1, 6)
+        else:
+            return
+        self._block(until, reason)
+        raise TryLater(until, reason)
+
+    def _block(self, until: int, reason: str) -> None:
+        self._blocked = (until, reason)
+
+    def _reset(self, reply: HttpReply) -> int:
+        """When the limit is over, by this machine's clock, which may differ from GitHub's."""
+        reset = reply.headers.get("x-ratelimit-reset", "")
+        wait = int(reset[:12]) - self._time(reply) if reset.isascii() and reset.isdigit() else SLOW_DOWN
+        return self._clock.now() + (min(max(wait, 0), LONGEST_LIMIT) + 1) * 1000
+
+    def _time(self, reply: HttpReply) -> int:
+        try:
+            return int(parsedate_to_datetime(reply.headers.get("date", "")).timestamp())
+        except (ValueError, TypeError, OverflowError):
+            return self._clock.now() // 1000
+
+    def _next(self, reply: HttpReply) -> str | None:
+        """The next page, if it is at the same place: the token goes nowhere else."""
+        found = _NEXT.search(reply.headers.get("link", "")[:8_000])
+        if found is None:
+            return None
+        url = found[1]
+        here, there = urlsplit(self._url), urlsplit(url)
+        return url if (here.scheme, here.netloc) == (there.scheme, there.netloc) else None
+
+    def _keep(self, url: str, answer: Answer, reply: HttpReply) -> None:
+        """Keep the answer itself, too: what was read may not have been committed."""
+        self._kept.pop(url, None)
+        etag, modified = reply.headers.get("etag", ""), reply.headers.get("last-modified", "")
+        condition = {"if-none-match": etag} if etag else {"if-modified-since": modified} if modified else {}
+        if not condition or len(reply.body) > KEPT_BYTES:
+            return
+        self._kept[url] = _Kept(answer=answer, condition=condition, size=len(reply.body))
+        while sum(one.size for one in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+
+
+async def _parsed(body: bytes, url: str) -> Any:
+    try:
+        if len(body) > IN_THREAD:
+            return await asyncio.to_thread(load_json, body)
+        return load_json(body)
+    except NotJson as exc:
+        raise PluginError(f"GitHub's answer to {_path(url)} is not JSON: is `api_url` right?") from exc
+
+
+def _message(reply: HttpReply) -> str:
+    """What GitHub says is wrong, on one short line."""
+    try:
+        data = load_json(reply.body[:64_000]) if reply.status >= 400 else None
+    except NotJson:
+        return ""
+    return " ".join(text(data, "message")[:200].split()) if isinstance(data, dict) else ""
+
+
+def _path(url: str) -> str:
+    return urlsplit(url).path

@@ -1,0 +1,75 @@
+"""What `doctor` asks GitHub: who is logged in, what they may do, and how much of the limit is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from orgloop.connectors.github.api import Answer, Api
+from orgloop.connectors.github.poll import api_of
+from orgloop.connectors.github.reading import number, part, text
+from orgloop.connectors.github.settings import GithubSettings
+from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater
+
+
+async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
+    """Reads only. The signature of webhooks, then what a poll needs."""
+    if not isinstance(settings, GithubSettings):
+        return []
+    signature = [_signature(settings)] if settings.secret is not None or not settings.polls else []
+    return [*signature, *(await _polling(settings, ctx) if settings.polls else [])]
+
+
+def _signature(settings: GithubSettings) -> CheckResult:
+    if settings.secret is not None:
+        return CheckResult(name="signature", status=CheckStatus.OK, detail="deliveries are verified")
+    return CheckResult(
+        name="signature",
+        status=CheckStatus.WARNING,
+        detail="no secret: deliveries are not verified, and only this machine can send them",
+        hint="set `secret` here and in the webhook's settings on GitHub",
+    )
+
+
+async def _polling(settings: GithubSettings, ctx: Context) -> list[CheckResult]:
+    api = api_of(settings, ctx)
+    found = [await _asked("login", api, "/user", _login)]
+    if found[0].status is CheckStatus.ERROR:
+        return found
+    found.append(await _asked("rate limit", api, "/rate_limit", _limit))
+    return [*found, *[await _asked(repo, api, f"/repos/{repo}", _repository) for repo in settings.repo]]
+
+
+async def _asked(name: str, api: Api, path: str, read: Any) -> CheckResult:
+    try:
+        result: CheckResult = read(name, await api.get(path))
+    except TryLater as exc:
+        wait = "wait until it is over, and lengthen `poll.interval`"
+        return CheckResult(name=name, status=CheckStatus.WARNING, detail=exc.reason, hint=wait)
+    except PluginError as exc:
+        return CheckResult(name=name, status=CheckStatus.ERROR, detail=exc.message, hint=exc.hint)
+    return result
+
+
+def _login(name: str, answer: Answer) -> CheckResult:
+    login = text(answer.data, "login") if isinstance(answer.data, dict) else ""
+    scopes = answer.headers.get("x-oauth-scopes", "").strip()
+    detail = f"scopes: {scopes}" if scopes else "a token with permissions of its own"
+    return CheckResult(name=name, status=CheckStatus.OK, detail=detail, identity=f"@{login}")
+
+
+def _limit(name: str, answer: Answer) -> CheckResult:
+    core = part(answer.data, "resources", "core") if isinstance(answer.data, dict) else {}
+    left, most = number(core, "remaining"), number(core, "limit")
+    if left is None or most is None:
+        return CheckResult(name=name, status=CheckStatus.OK, detail="no limit is told")
+    status = CheckStatus.OK if left * 10 >= most else CheckStatus.WARNING
+    hint = "" if status is CheckStatus.OK else "lengthen `poll.interval`, or use a token of its own"
+    return CheckResult(
+        name=name, status=status, detail=f"{left} of {most} requests are left in this hour", hint=hint
+    )
+
+
+def _repository(name: str, answer: Answer) -> CheckResult:
+    private = isinstance(answer.data, dict) and answer.data.get("private") is True
+    return CheckResult(name=name, status=CheckStatus.OK, detail="private" if private else "public")

@@ -1,0 +1,113 @@
+"""How far a polled source has come: GitHub's own times, and the facts of the time that is read again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from orgloop.plugin import NotJson, dump_json, load_json
+
+MOST_SEEN: Final = 500
+"""Facts that are remembered for each repository. What is beyond, the journal knows by its key."""
+
+MOST_OPEN: Final = 100
+"""Workflow runs of each repository that are looked at again until they complete."""
+
+
+BACK: Final = 24 * 3600
+"""Seconds between a fact and the time from which on things are read. GitHub may list it by a later one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """One repository, by kind, in seconds since 1970: `at` is how far it was read.
+
+    `floor`: facts before it never count. It stays behind while a step is left to be read, since
+    things are listed by their last change, which may be long after the fact.
+    `seen` are short names of facts that were read already, `open` ids of runs that go on.
+    """
+
+    at: Mapping[str, int] = field(default_factory=dict)
+    floor: Mapping[str, int] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    open: tuple[int, ...] = ()
+
+    def beginning(self, kinds: Iterable[str], at: int) -> Progress:
+        """Kinds that were not read before begin there."""
+        new = dict.fromkeys(sorted(set(kinds) - (self.at.keys() & self.floor.keys())), at)
+        return replace(self, at={**self.at, **new}, floor={**self.floor, **new}) if new else self
+
+    def reached(self, kind: str, at: int, *, ended: bool) -> Progress:
+        """Read up to there; it never goes back. `ended`: nothing of this kind is left to be read."""
+        at = max(at, self.at[kind])
+        floor = max(self.floor[kind], at - BACK) if ended else self.floor[kind]
+        return replace(self, at={**self.at, kind: at}, floor={**self.floor, kind: floor})
+
+    def with_seen(self, facts: Iterable[str]) -> Progress:
+        """These count as read."""
+        fresh = [name for fact in facts if (name := short(fact)) not in self.seen]
+        return replace(self, seen=(*self.seen, *dict.fromkeys(fresh))[-MOST_SEEN:])
+
+
+def short(fact: str) -> str:
+    """A short name of a fact's key."""
+    return hashlib.sha256(fact.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def seconds(value: Any) -> int | None:
+    """GitHub's time, such as 2026-01-05T10:00:00Z, in seconds since 1970; None if it is none."""
+    if not isinstance(value, str) or len(value) > 40:
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+
+
+def iso(at: int) -> str:
+    """Seconds since 1970 as GitHub writes times."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def dump(progress: Mapping[str, Progress]) -> str:
+    """A checkpoint."""
+    repos = {
+        repo: {
+            "at": {kind: iso(at) for kind, at in one.at.items()},
+            "from": {kind: iso(at) for kind, at in one.floor.items()},
+            "seen": list(one.seen),
+            "open": list(one.open),
+        }
+        for repo, one in progress.items()
+    }
+    return dump_json({"repos": repos}).decode()
+
+
+def load(checkpoint: str | None) -> dict[str, Progress]:
+    """The repositories of a checkpoint. What cannot be read counts as never polled, so that it heals."""
+    try:
+        data = load_json(checkpoint) if checkpoint else {}
+    except NotJson:
+        return {}
+    repos = data.get("repos") if isinstance(data, dict) else None
+    listed = repos.items() if isinstance(repos, dict) else ()
+    return {repo: _progress(one) for repo, one in listed if isinstance(one, dict)}
+
+
+def _progress(data: Mapping[str, Any]) -> Progress:
+    seen, going = data.get("seen"), data.get("open")
+    return Progress(
+        at=_times(data.get("at")),
+        floor=_times(data.get("from")),
+        seen=tuple(one for one in (seen if isinstance(seen, list) else []) if isinstance(one, str)),
+        open=tuple(one for one in (going if isinstance(going, list) else []) if isinstance(one, int)),
+    )
+
+
+def _times(data: Any) -> dict[str, int]:
+    times = {kind: seconds(time) for kind, time in (data if isinstance(data, dict) else {}).items()}
+    return {kind: time for kind, time in times.items() if time is not None}

@@ -1,0 +1,104 @@
+"""The token that polls show to GitHub: as it is written, or as a program prints it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from orgloop.plugin import PluginError, SecretStr, started
+
+SECONDS: Final = 10.0
+"""How long `token_command` may take."""
+
+MOST_BYTES: Final = 16 * 1024
+"""The longest output of `token_command` that is read; tokens have some hundred characters."""
+
+
+class Credential:
+    """A token. What a program printed is kept until GitHub does not take it any longer."""
+
+    def __init__(
+        self, token: SecretStr | None, command: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
+        self._token = token.get_secret_value().strip() if token is not None else ""
+        self._command = tuple(command)
+        self._environment = environment
+
+    async def value(self) -> str:
+        """The token. Raises PluginError if the program gives none."""
+        if not self._token:
+            self._token = await _printed(self._command, self._environment)
+        return self._token
+
+    def forget(self) -> bool:
+        """GitHub refused it. Whether a program can be asked for another one."""
+        if self._command:
+            self._token = ""
+        return bool(self._command)
+
+    @property
+    def origin(self) -> str:
+        """Where the token comes from, in words that can be shown."""
+        if self._command:
+            return f"the token that `token_command` ({self._command[0]}) prints"
+        names = [name for name, value in self._environment.items() if value.strip() == self._token]
+        return f"the token in ${min(names)}" if names else "the token in `token`"
+
+
+async def _printed(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What the program prints, which is never shown; nor is its error output, which may hold it, too."""
+    name = command[0]
+    try:
+        async with asyncio.timeout(SECONDS):
+            process = await started(
+                asyncio.create_subprocess_exec(
+                    *command,
+                    env=environment,
+                    stdin=DEVNULL,
+                    stdout=PIPE,
+                    stderr=DEVNULL,
+                    start_new_session=True,
+                ),
+                _end,
+            )
+            try:
+                assert process.stdout is not None
+                output = await process.stdout.read(MOST_BYTES + 1)
+                while len(output) <= MOST_BYTES and (more := await process.stdout.read(MOST_BYTES)):
+                    output += more
+                status = await process.wait() if len(output) <= MOST_BYTES else 0
+            finally:
+                await _end(process)
+    except TimeoutError as exc:
+        raise PluginError(f"`token_command` ({name}) printed no token within {SECONDS:g} s") from exc
+    except OSError as exc:
+        why = exc.strerror or type(exc).__name__
+        raise PluginError(f"`token_command` ({name}) cannot be started: {why}; install it") from exc
+    token = output.decode("utf-8", "replace").strip()
+    if status != 0:
+        raise PluginError(
+            f"`token_command` ({name}) ended with status {status}; log in, such as `gh auth login`"
+        )
+    if (
+        not token.isascii()
+        or not token.isprintable()
+        or not token
+        or " " in token
+        or len(output) > MOST_BYTES
+    ):
+        raise PluginError(
+            f"`token_command` ({name}) printed no token: it must print the token and nothing else"
+        )
+    return token
+
+
+async def _end(process: Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()

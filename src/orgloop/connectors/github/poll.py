@@ -1,0 +1,103 @@
+"""Polls GitHub's API: what a webhook would have told, asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orgloop.connectors.github.api import ORIGIN, Api
+from orgloop.connectors.github.bodies import Told
+from orgloop.connectors.github.checkpoint import Progress, dump, load
+from orgloop.connectors.github.credential import Credential
+from orgloop.connectors.github.kinds import kinds_for
+from orgloop.connectors.github.repository import Repository, Step
+from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.source import GithubIntake, GithubSource
+from orgloop.plugin import Context, Draft, Page, PluginError, TryLater
+
+
+class GithubPoller:
+    """One poll is one step through each repository, with what is new in the order of its times."""
+
+    def __init__(self, id: str, settings: GithubSettings) -> None:
+        self._settings = settings
+        self._intake = GithubIntake(settings)
+        self._kinds = kinds_for(settings.events)
+        self._repositories: Mapping[str, Repository] = {}
+
+    async def open(self, ctx: Context) -> None:
+        """Asks nothing yet: a token that is refused is a poll that failed, and is told as such."""
+        self._intake.open(ctx)
+        api = api_of(self._settings, ctx)
+        self._repositories = {repo: Repository(repo, api, self._kinds) for repo in self._settings.repo}
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    async def poll(self, checkpoint: str | None) -> Page:
+        """What is new. A repository that fails keeps its place, and holds up no other one."""
+        before = load(checkpoint)
+        failure: PluginError | TryLater | None = None
+        after: dict[str, Progress] = {}
+        told: list[Told] = []
+        more = False
+        for repo, repository in self._repositories.items():
+            known = before.get(repo)
+            try:
+                step = await self._step(repository, known)
+            except (PluginError, TryLater) as exc:
+                failure = failure or exc
+                if known is not None:
+                    after[repo] = known
+                continue
+            after[repo] = step.progress
+            told += step.told
+            more = more or step.more
+        # What failed is told by the next poll, which has nothing else to tell.
+        if failure is not None and after == before:
+            raise failure
+        events = self._drafts(told)
+        return Page(events=events, checkpoint=dump(after), more=more or failure is not None)
+
+    async def _step(self, repository: Repository, known: Progress | None) -> Step:
+        if known is None:
+            lookback = (self._settings.initial_lookback or 0) // 1000
+            return await repository.begin(lookback)
+        return await repository.step(known)
+
+    def _drafts(self, told: list[Told]) -> list[Draft]:
+        read = (self._intake.read(one.event, one.body, one.words) for one in sorted(told, key=_when))
+        return [draft for draft, left_out in read if not left_out]
+
+
+class GithubBoth(GithubSource):
+    """Takes webhooks and polls: what comes both ways has one key, and is one event."""
+
+    def __init__(self, id: str, settings: GithubSettings) -> None:
+        super().__init__(id, settings)
+        self._poller = GithubPoller(id, settings)
+
+    async def open(self, ctx: Context) -> None:
+        """Both ways."""
+        await super().open(ctx)
+        await self._poller.open(ctx)
+
+    async def poll(self, checkpoint: str | None) -> Page:
+        """See `GithubPoller.poll`."""
+        return await self._poller.poll(checkpoint)
+
+
+def open_source(id: str, settings: GithubSettings) -> GithubSource | GithubPoller:
+    """The ways in that the settings ask for."""
+    if not settings.polls:
+        return GithubSource(id, settings)
+    return GithubPoller(id, settings) if settings.secret is None else GithubBoth(id, settings)
+
+
+def api_of(settings: GithubSettings, ctx: Context) -> Api:
+    """GitHub's API with the settings' token."""
+    credential = Credential(settings.token, settings.token_command, ctx.environment)
+    return Api(settings.api_url or ORIGIN, credential, ctx.clock, ctx.http)
+
+
+def _when(told: Told) -> int:
+    return told.at

@@ -1,0 +1,280 @@
+"""GitHub's REST API on loopback, as far as it is polled: pages, conditions, limits and faults.
+
+What happens in its repository is done by methods, each of which returns the webhook delivery that
+GitHub would send of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Any, Self
+
+from aiohttp import web
+
+from tests.connectors import github_bodies as bodies
+from tests.connectors.github_bodies import HUBOT, MONA, REPOSITORY, Body
+
+Delivery = tuple[str, Body]
+REPO = "/repos/octo-org/billing"
+TOKEN = "ghp_0123456789abcdef"
+
+
+def iso(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class GithubServer:
+    """`now` is its time in seconds; `faults` are answers that come before its own, one for each request."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+        self.token = TOKEN
+        self.faults: deque[Callable[[web.Request], web.StreamResponse] | None] = deque()
+        self.asked: list[tuple[str, int]] = []
+        self.largest = 100
+        self.issues: dict[int, Body] = {}
+        self.pulls: dict[int, Body] = {}
+        self.reviews: dict[int, list[Body]] = {}
+        self.comments: dict[int, Body] = {}
+        self.review_comments: dict[int, Body] = {}
+        self.deeds: list[Body] = []
+        self.runs: dict[int, Body] = {}
+        self._ids = 1000
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    # What happens.
+
+    def open_pull(self, number: int, **changes: Any) -> Delivery:
+        at = iso(self.now)
+        self.pulls[number] = bodies.pull(
+            **{
+                "number": number,
+                "html_url": f"{bodies.PAGE}/pull/{number}",
+                "created_at": at,
+                "updated_at": at,
+                **changes,
+            }
+        )
+        self.reviews[number] = []
+        user = self.pulls[number]["user"]
+        return self._told("pull_request", "opened", user, number=number, pull_request=self.pulls[number])
+
+    def open_issue(self, number: int, **changes: Any) -> Delivery:
+        at = iso(self.now)
+        page = f"{bodies.PAGE}/issues/{number}"
+        self.issues[number] = bodies.issue(
+            **{"number": number, "html_url": page, "created_at": at, "updated_at": at, **changes}
+        )
+        return self._told("issues", "opened", self.issues[number]["user"], issue=self.issues[number])
+
+    def ready(self, number: int) -> Delivery:
+        pull = self._touch(self.pulls[number], draft=False)
+        self._deed("ready_for_review", HUBOT, number)
+        return self._told("pull_request", "ready_for_review", HUBOT, number=number, pull_request=pull)
+
+    def push(self, number: int, sha: str) -> None:
+        pull = self.pulls[number]
+        self._touch(pull, head={**pull["head"], "sha": sha})
+
+    def review(self, number: int, state: str, said: str = "See below.", user: Body = MONA) -> Delivery:
+        given = bodies.review(
+            id=self._id(), state=state.upper(), body=said, user=user, submitted_at=iso(self.now)
+        )
+        self.reviews[number].append(given)
+        pull = self._touch(self.pulls[number])
+        return self._told("pull_request_review", "submitted", user, review=given, pull_request=pull)
+
+    def review_comment(self, number: int, said: str, drafted: int = 0) -> Delivery:
+        """Published with the newest review, and maybe written `drafted` seconds before."""
+        pull, id = self._touch(self.pulls[number]), self._id()
+        reviews = self.reviews[number]
+        comment = bodies.comment(
+            id=id,
+            body=said,
+            created_at=iso(self.now - drafted),
+            updated_at=iso(self.now),
+            pull_request_url=f"{self.url}{REPO}/pulls/{number}",
+            pull_request_review_id=reviews[-1]["id"] if reviews else None,
+        )
+        self.review_comments[id] = comment
+        return self._told("pull_request_review_comment", "created", MONA, comment=comment, pull_request=pull)
+
+    def comment(self, number: int, said: str, user: Body = MONA) -> Delivery:
+        id, at = self._id(), iso(self.now)
+        comment = bodies.issue_note(
+            user=user, created_at=at, updated_at=at, issue_url=f"{self.url}{REPO}/issues/{number}"
+        ) | {"id": id, "body": said}
+        self.comments[id] = comment
+        return self._told("issue_comment", "created", user, comment=comment, issue=self._issue(number, True))
+
+    def edit(self, id: int, said: str) -> Delivery:
+        comment = self._touch(self.comments[id], body=said)
+        count = int(comment["issue_url"].rpartition("/")[2])
+        issue = self._issue(count, True)
+        return self._told("issue_comment", "edited", comment["user"], comment=comment, issue=issue)
+
+    def close(self, number: int, *, merged: bool, user: Body = MONA) -> Delivery:
+        at = iso(self.now)
+        done = {"merged": True, "merged_at": at, "merged_by": user} if merged else {"merged": False}
+        pull = self._touch(self.pulls[number], state="closed", closed_at=at, **done)
+        if merged:
+            self._deed("merged", user, number)
+        self._deed("closed", user, number)
+        return self._told("pull_request", "closed", user, number=number, pull_request=pull)
+
+    def reopen(self, number: int) -> None:
+        self._touch(self.pulls[number], state="open", closed_at=None)
+        self._deed("reopened", MONA, number)
+
+    def label(self, number: int, name: str) -> Delivery:
+        issue, label = self.issues[number], {"name": name}
+        self._touch(issue, labels=[*issue["labels"], label])
+        self._deed("labeled", MONA, number, label=label)
+        return self._told("issues", "labeled", MONA, issue=issue, label=label)
+
+    def assign(self, number: int, user: Body) -> Delivery:
+        issue = self._touch(self.issues[number], assignees=[user])
+        self._deed("assigned", user, number, assignee=user, assigner=MONA)
+        return self._told("issues", "assigned", MONA, issue=issue, assignee=user)
+
+    def start_run(self, id: int) -> None:
+        at = iso(self.now)
+        running = bodies.run(id=id, status="in_progress", conclusion=None, created_at=at, updated_at=at)
+        self.runs[id] = running
+
+    def end_run(self, id: int, conclusion: str) -> Delivery:
+        run = self._touch(self.runs[id], status="completed", conclusion=conclusion)
+        return self._told("workflow_run", "completed", HUBOT, workflow_run=run)
+
+    def _told(self, event: str, action: str, sender: Body, **parts: Any) -> Delivery:
+        return event, copy.deepcopy(bodies.body(action, sender, **parts))
+
+    def _touch(self, thing: Body, **changes: Any) -> Body:
+        thing.update(changes, updated_at=iso(self.now))
+        return thing
+
+    def _id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def _issue(self, number: int, touched: bool = False) -> Body:
+        """An issue, or a pull request as an issue."""
+        if number in self.issues:
+            return self._touch(self.issues[number]) if touched else self.issues[number]
+        pull = self._touch(self.pulls[number]) if touched else self.pulls[number]
+        kept = ("number", "title", "user", "author_association", "state", "labels", "closed_at", "updated_at")
+        return {
+            **{key: pull[key] for key in kept},
+            "created_at": pull["created_at"],
+            "pull_request": {"merged_at": pull["merged_at"]},
+        }
+
+    def _deed(self, what: str, actor: Body, number: int, **parts: Any) -> None:
+        issue = copy.deepcopy(self._issue(number))
+        at = iso(self.now)
+        self.deeds.append(
+            {"id": self._id(), "event": what, "actor": actor, "created_at": at, "issue": issue, **parts}
+        )
+
+    # How it is told.
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        fault = self.faults.popleft() if self.faults else None
+        answer = fault(request) if fault is not None else self._own(request)
+        answer.headers.setdefault("date", formatdate(self.now, usegmt=True))
+        self.asked.append((request.path_qs, answer.status))
+        return answer
+
+    def _own(self, request: web.Request) -> web.Response:
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return failing(401, "Bad credentials")
+        found = self._find(request)
+        if found is None:
+            return failing(404, "Not Found")
+        data, link = found
+        body = json.dumps(data).encode()
+        etag = f'W/"{hashlib.sha256(body).hexdigest()}"'
+        headers = {"etag": etag, "x-ratelimit-remaining": "4999", **link}
+        if request.headers.get("if-none-match") == etag:
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    def _find(self, request: web.Request) -> tuple[Any, Mapping[str, str]] | None:
+        path = request.path
+        if path == "/user":
+            return {"login": "mona"}, {"x-oauth-scopes": "repo, read:org"}
+        if path == "/rate_limit":
+            return {"resources": {"core": {"limit": 5000, "remaining": 4990}}}, {}
+        if not path.startswith(REPO):
+            return None
+        match path.removeprefix(REPO).strip("/").split("/"):
+            case [""]:
+                return REPOSITORY, {}
+            case ["issues"]:
+                listed = [self._issue(number) for number in (*self.issues, *self.pulls)]
+                return self._listed(request, listed, "updated_at")
+            case ["pulls"]:
+                return self._listed(request, list(self.pulls.values()), "updated_at")
+            case ["issues", "comments"]:
+                return self._listed(request, list(self.comments.values()), "updated_at")
+            case ["pulls", "comments"]:
+                return self._listed(request, list(self.review_comments.values()), "updated_at")
+            case ["issues", "events"]:
+                return self._paged(request, list(reversed(self.deeds)))
+            case ["pulls", number, "reviews"]:
+                return self._paged(request, self.reviews[int(number)])
+            case ["pulls", number, "reviews", id]:
+                return next(one for one in self.reviews[int(number)] if one["id"] == int(id)), {}
+            case ["issues", number]:
+                known = int(number) in self.issues or int(number) in self.pulls
+                return (self._issue(int(number)), {}) if known else None
+            case ["pulls", number]:
+                return (self.pulls[int(number)], {}) if int(number) in self.pulls else None
+            case ["actions", "runs"]:
+                newest = sorted(self.runs.values(), key=lambda run: run["created_at"], reverse=True)
+                page, link = self._paged(request, newest)
+                return {"total_count": len(newest), "workflow_runs": page}, link
+            case ["actions", "runs", id]:
+                return (self.runs[int(id)], {}) if int(id) in self.runs else None
+            case _:
+                return None
+
+    def _listed(self, request: web.Request, things: list[Body], key: str) -> tuple[Any, Mapping[str, str]]:
+        since = request.query.get("since", "")
+        newest = request.query.get("direction") == "desc"
+        found = sorted((one for one in things if one[key] >= since), key=lambda one: one[key], reverse=newest)
+        return self._paged(request, found)
+
+    def _paged(self, request: web.Request, things: list[Body]) -> tuple[Any, Mapping[str, str]]:
+        size = min(int(request.query.get("per_page", "30")), self.largest)
+        page = int(request.query.get("page", "1"))
+        shown, rest = things[(page - 1) * size : page * size], things[page * size :]
+        url = request.url.update_query(page=str(page + 1)).with_scheme("http")
+        link = {"link": f'<{url}>; rel="next", <{self.url}/last>; rel="last"'} if rest else {}
+        return shown, link
+
+
+def failing(status: int, message: str, **headers: str) -> web.Response:
+    """An answer in GitHub's form; `retry_after="5"` is the header `retry-after`."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = json.dumps({"message": message, "documentation_url": "https://docs.github.com/rest"})
+    return web.Response(status=status, text=body, content_type="application/json", headers=named)
