@@ -1,36 +1,36 @@
-"""What sources and actors are lent: `plugin.Context`, made of the engine's parts."""
+"""What sources and actors may use: `plugin.Context`, made of the engine's parts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orgloop.config.model import Organization
 from orgloop.plugin import Clock, Draft, Http, Mark
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.support.marker import Marker
+from orgloop.runtime.wiring import Current
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lent:
-    """A plugin's context. `organization` gives the configuration that runs now."""
+class PluginContext:
+    """A plugin's context."""
 
     id: str
     clock: Clock
     http: Http
     intake: Intake
-    organization: Callable[[], Organization]
+    current: Current
     marker: Marker
 
     @property
     def project(self) -> str:
         """The project's name."""
-        return self.organization().name
+        return self.current.wiring.organization.name
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The daemon's variables and the project's `.env`, as they were read last."""
-        return self.organization().environment
+        return self.current.wiring.organization.environment
 
     def mark_in(self, text: str) -> Mark | None:
         """The mark of one of this home's runs in `text`."""

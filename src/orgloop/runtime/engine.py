@@ -28,7 +28,7 @@ from orgloop.journal.protocols import Journal, Reader
 from orgloop.plugin import Clock, Context
 from orgloop.project.home import Home
 from orgloop.runtime.applied import Applied
-from orgloop.runtime.context import Lent
+from orgloop.runtime.context import PluginContext
 from orgloop.runtime.dispatch.actors import Actors
 from orgloop.runtime.dispatch.dispatcher import Dispatcher
 from orgloop.runtime.dispatch.executor import Executor
@@ -48,7 +48,7 @@ from orgloop.runtime.support.janitor import Janitor
 from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.support.observer import Observer
 from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled
-from orgloop.runtime.wiring import ActorPart, build
+from orgloop.runtime.wiring import ActorPart, Current, Wiring, build
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Runtime:
         self.home = home
         self.journal = journal
         self.clock = clock or SystemClock()
-        self.wiring = build(organization)
+        self._current = Current(build(organization))
         self._started_at = self.clock.now()
         self._version = version
         self.port: int | None = None
@@ -95,7 +95,7 @@ class Runtime:
         self._errands = Errands(self.supervisor)
         self.chronicle = Chronicle(journal, self.clock, self._errands)
         ids = IdSequence(random.getrandbits(20))
-        self.intake = Intake(journal, self.clock, ids, self.wiring, self._accepted)
+        self.intake = Intake(journal, self.clock, ids, self._current, self._accepted)
         self.actors = Actors(self.clock, self._lend, self._actor_opened)
         is_open, settled = self.actors.is_open, self._settled
         self._marker = Marker(home.make_token)
@@ -109,22 +109,27 @@ class Runtime:
             on_settled=settled,
         )
         callbacks = Callbacks(home.make_token, self._address)
-        self.runs = Runs(engine, callbacks, self.wiring, is_open, self.supervisor, self._run_ended)
+        self.runs = Runs(engine, callbacks, self._current, is_open, self.supervisor, self._run_ended)
         self.observer = Observer(lambda: Follower.at_end(read()))
-        self.executor = Executor(journal, self.clock, self.wiring, self.runs, is_open, settled)
+        self.executor = Executor(journal, self.clock, self._current, self.runs, is_open, settled)
         self.dispatcher = Dispatcher(
-            journal, self.clock, self.wiring, self.executor.execute, is_open, self.observer.poke
+            journal, self.clock, self._current, self.executor.execute, is_open, self.observer.poke
         )
         self.preparer = Preparer(journal, self.clock, self.supervisor, self._prepared)
         self.sources = Sources(
             journal, self.clock, self.intake, self._lend, self.supervisor, self._source_health, self.tally
         )
-        self.doorway = Doorway(self.intake, lambda: self.wiring, self.sources.until_open, self._refused)
+        self.doorway = Doorway(self.intake, self._current, self.sources.until_open, self._refused)
         self._janitor = Janitor(journal, read, self.clock, self.life, self._retention, home.runs)
         self._loops: list[asyncio.Task[None]] = []
         self._applied = Applied(journal, read, self.clock)
         self._changing = asyncio.Lock()
         self._rebinding = False
+
+    @property
+    def wiring(self) -> Wiring:
+        """The parts that run, as the configuration connects them."""
+        return self._current.wiring
 
     @property
     def organization(self) -> Organization:
@@ -179,11 +184,11 @@ class Runtime:
             except BaseException:
                 self.observer.discard(loggers)
                 raise
-            self.wiring = self.intake.wiring = self.executor.wiring = self.runs.wiring = new
+            self._current.wiring = new
             self.observer.use(loggers)
             retired = self.actors.use(new)
             self.runs.actors_changed()
-            self.dispatcher.use(new)
+            self.dispatcher.wake_all()
             await self._prepare()
             await self.sources.use(new)
             self._errands.run("closing replaced actors", self._retire(retired))
@@ -294,12 +299,12 @@ class Runtime:
         self.observer.poke()
 
     def _lend(self, id: str) -> Context:
-        return Lent(
+        return PluginContext(
             id=id,
             clock=self.clock,
             http=self._http,
             intake=self.intake,
-            organization=lambda: self.organization,
+            current=self._current,
             marker=self._marker,
         )
 

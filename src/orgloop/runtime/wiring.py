@@ -135,6 +135,13 @@ class Wiring:
 _P = TypeVar("_P", SourcePart, ActorPart)
 
 
+class Current:
+    """The wiring in force. The engine alone replaces it; every part of the engine reads it here."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self.wiring = wiring
+
+
 def build(organization: Organization, old: Wiring | None = None) -> Wiring:
     """Make the parts; what has the same fingerprint in `old` is taken over as it is, still open.
 

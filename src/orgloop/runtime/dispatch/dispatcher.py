@@ -14,7 +14,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.guards import admission, reserves
 from orgloop.runtime.dispatch.work_trees import WorkTrees
-from orgloop.runtime.wiring import ActorPart, Wiring
+from orgloop.runtime.wiring import ActorPart, Current
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Dispatcher:
         self,
         journal: Journal,
         clock: Clock,
-        wiring: Wiring,
+        current: Current,
         execute: Callable[[ClaimedWake, Callable[[], None]], Coroutine[Any, Any, None]],
         is_open: Callable[[ActorPart], bool],
         on_held: Callable[[], None],
@@ -52,8 +52,8 @@ class Dispatcher:
         self._execute = execute
         self._is_open = is_open
         self._on_held = on_held
-        self._wiring = wiring
-        self._ready: set[str] = set(wiring.actors)
+        self._current = current
+        self._ready: set[str] = set(current.wiring.actors)
         self._due: int | None = None
         self._ahead: int | None = None
         self._changed = asyncio.Event()
@@ -62,19 +62,14 @@ class Dispatcher:
         self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
         self._slots: dict[str, set[tuple[str, int]]] = {}
 
-    def use(self, wiring: Wiring) -> None:
-        """Dispatch for this wiring from now on."""
-        self._wiring = wiring
-        self.wake_all()
-
     def wake(self, actor: str) -> None:
         """This actor may have work, or a free slot."""
         self._ready.add(actor)
         self._changed.set()
 
     def wake_all(self) -> None:
-        """A limit that several actors share may have become free."""
-        self._ready.update(self._wiring.actors)
+        """A limit that several actors share may have become free, or there are other actors."""
+        self._ready.update(self._current.wiring.actors)
         self._changed.set()
 
     def due(self, at: int) -> None:
@@ -142,7 +137,7 @@ class Dispatcher:
 
     def _look_at_all(self) -> None:
         self._due = None
-        self._ready.update(self._wiring.actors)
+        self._ready.update(self._current.wiring.actors)
 
     async def _follow_clock(self) -> None:
         """A clock that was set back must not make what is due wait until it has caught up."""
@@ -158,7 +153,7 @@ class Dispatcher:
     def _wants(self) -> list[ClaimWant]:
         wants = []
         for actor in list(self._ready):
-            part = self._wiring.actors.get(actor)
+            part = self._current.wiring.actors.get(actor)
             slots = self._free_slots(part) if part is not None and self._is_open(part) else 0
             directory = part.supervised.directory if part is not None and part.supervised else None
             tree = self._trees.root(directory) if directory is not None else None
@@ -168,7 +163,7 @@ class Dispatcher:
                     ClaimWant(
                         actor=actor,
                         slots=slots,
-                        admit=admission(self._wiring, part, self._clock),
+                        admit=admission(self._current.wiring, part, self._clock),
                         reserve=reserves(part),
                         tree=tree,
                     )

@@ -36,7 +36,7 @@ from orgloop.runtime.support.documents import load
 from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.support.sanitize import storable, text
 from orgloop.runtime.support.supervisor import MOST_SAID, is_cancelled, said
-from orgloop.runtime.wiring import ActorPart, Route, Wiring
+from orgloop.runtime.wiring import ActorPart, Current, Route
 
 log = logging.getLogger(__name__)
 
@@ -68,12 +68,12 @@ class Executor:
         self,
         journal: Journal,
         clock: Clock,
-        wiring: Wiring,
+        current: Current,
         runs: Runs,
         is_open: Callable[[ActorPart], bool],
         on_settled: Callable[[ClaimedWake, Settlement], None],
     ) -> None:
-        self.wiring = wiring
+        self._current = current
         self._journal = journal
         self._clock = clock
         self._runs = runs
@@ -164,11 +164,13 @@ class Executor:
 
     def moved(self, claimed: ClaimedWake, happening: Outcome | Hold, now: int) -> Move:
         """The move that follows under the policy of the route as it is now."""
-        return move(claimed.facts, happening, self.wiring.policy(claimed.route), now, random.random())
+        return move(
+            claimed.facts, happening, self._current.wiring.policy(claimed.route), now, random.random()
+        )
 
     def _attempt(self, claimed: ClaimedWake, began: int) -> Attempt | Hold | Interrupted:
-        route = self.wiring.routes.get(claimed.route)
-        part = self.wiring.actors.get(claimed.actor)
+        route = self._current.wiring.routes.get(claimed.route)
+        part = self._current.wiring.actors.get(claimed.actor)
         if route is None or part is None:
             missing = f"route {claimed.route}" if route is None else f"actor {claimed.actor}"
             return Hold(reason=HoldReason.REMOVED, detail=f"{missing} is no longer in the project")
@@ -217,7 +219,7 @@ class Executor:
             events=events,
             route=route.name,
             actor=claimed.actor,
-            project=self.wiring.organization.name,
+            project=self._current.wiring.organization.name,
             delivery_id=claimed.id,
             idempotency_key=idempotency_key(claimed.id, claimed.facts.failures),
             attempt=claimed.facts.attempts + 1,

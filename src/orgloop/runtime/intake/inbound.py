@@ -10,7 +10,7 @@ from orgloop.errors import NotFound, Overloaded, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Received, Receiver, Reply
 from orgloop.runtime.intake.intake import Intake
-from orgloop.runtime.wiring import SourcePart, Wiring
+from orgloop.runtime.wiring import Current, SourcePart, Wiring
 
 OPENS: Final = 2.0
 """Seconds that a request waits for its source to open, at a start or a reload."""
@@ -25,19 +25,19 @@ class Doorway:
     def __init__(
         self,
         intake: Intake,
-        wiring: Callable[[], Wiring],
+        current: Current,
         until_open: Callable[[SourcePart, float], Awaitable[bool]],
         on_refused: Callable[[str, Refused], None],
     ) -> None:
         """`on_refused` hears of each request that a source refuses, and why."""
         self._intake = intake
-        self._wiring = wiring
+        self._current = current
         self._until_open = until_open
         self.refused = on_refused
 
     def receiver(self, source: str) -> Receiver:
         """The source that takes requests under this id. Raises NotFound naming those that do."""
-        return receiver_of(self._wiring(), source)
+        return receiver_of(self._current.wiring, source)
 
     async def receive(self, source: str, request: Inbound) -> tuple[Reply, Sequence[Accepted]]:
         """Hand a request to its source and commit what it means. The reply counts only now.
@@ -45,7 +45,7 @@ class Doorway:
         Raises NotFound, Refused, Overloaded or JournalUnavailable: then nothing was taken.
         """
         receiver = self.receiver(source)
-        if not await self._until_open(self._wiring().sources[source], OPENS):
+        if not await self._until_open(self._current.wiring.sources[source], OPENS):
             raise Overloaded(
                 f"source {source!r} is not open yet", hint="send it again after a moment", retry_after=1
             )
@@ -61,7 +61,7 @@ class Doorway:
 
     async def emit(self, document: Mapping[str, Any]) -> Accepted:
         """Put a whole event in. Raises Refused for what is none, naming the field."""
-        known = {*self._wiring().sources, *self._wiring().actors}
+        known = {*self._current.wiring.sources, *self._current.wiring.actors}
         return (await self._intake.commit(self._intake.of_document(document, known)))[0]
 
 

@@ -19,7 +19,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Draft
 from orgloop.runtime.intake.prepare import Preparation, prepare_now
 from orgloop.runtime.support.documents import dump
-from orgloop.runtime.wiring import Route, Wiring
+from orgloop.runtime.wiring import Current, Route
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,10 +43,10 @@ class Intake:
         journal: Journal,
         clock: Clock,
         ids: IdSequence,
-        wiring: Wiring,
+        current: Current,
         on_accepted: Callable[[Acceptance, Sequence[Accepted]], None],
     ) -> None:
-        self.wiring = wiring
+        self._current = current
         self._journal = journal
         self._clock = clock
         self._ids = ids
@@ -163,7 +163,8 @@ class Intake:
             hops=event.hops,
             document=dump(document),
             deliveries=[
-                self._delivery(route, event, document, now) for route in self.wiring.routes_for(document)
+                self._delivery(route, event, document, now)
+                for route in self._current.wiring.routes_for(document)
             ],
             identity=identity,
             entity=entity,

@@ -21,7 +21,7 @@ from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.support.supervisor import Supervisor
-from orgloop.runtime.wiring import ActorPart, Wiring
+from orgloop.runtime.wiring import ActorPart, Current
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,17 +39,17 @@ class Runs:
         self,
         engine: Engine,
         callbacks: Callbacks,
-        wiring: Wiring,
+        current: Current,
         is_open: Callable[[ActorPart], bool],
         supervisor: Supervisor,
         on_ended: Callable[[str, str, RunEnd], None],
     ) -> None:
-        self.wiring = wiring
+        self._current = current
         self._engine = engine
         self._supervisor = supervisor
         self._on_ended = on_ended
         self._local = LocalRuns(engine)
-        self._remote = RemoteRuns(engine, callbacks, lambda: self.wiring, is_open)
+        self._remote = RemoteRuns(engine, callbacks, current, is_open)
         self._ender = Ender(engine.clock, engine.intake)
         self._live: dict[str, LiveRun] = {}
         self._held: dict[str, _Held] = {}
@@ -64,17 +64,21 @@ class Runs:
         """Commit a run, then begin it. None: the run owns the delivery; else why it does not."""
         start = Start(claimed=claimed, part=part, wake=wake, tried=tried)
         if part.remote is not None:
-            return await self._remote.start(start, self.wiring, lambda live: self._hold(live, self._remote))
-        return await self._local.start(start, self.wiring, lambda live: self._hold(live, self._local))
+            return await self._remote.start(
+                start, self._current.wiring, lambda live: self._hold(live, self._remote)
+            )
+        return await self._local.start(
+            start, self._current.wiring, lambda live: self._hold(live, self._local)
+        )
 
     async def adopt(self) -> int:
         """Take over every run that has not ended. Returns how many there are."""
         found = await self._engine.journal.open_runs()
         for row in found:
             if row.remote is not None:
-                self._hold(self._remote.adopt(row, self.wiring), self._remote)
+                self._hold(self._remote.adopt(row, self._current.wiring), self._remote)
             else:
-                self._hold(self._local.adopt(row, self.wiring), self._local)
+                self._hold(self._local.adopt(row, self._current.wiring), self._local)
         self._adopted.set()
         return len(found)
 
@@ -138,7 +142,7 @@ class Runs:
             await self._engine.clock.sleep(pauses.next())
 
     async def _settle(self, live: LiveRun, finish: Finish) -> None:
-        end = self._ender.end(live, finish, self.wiring)
+        end = self._ender.end(live, finish, self._current.wiring)
         settled = await until_written(
             self._engine.clock, f"the end of run {live.run_id}", lambda: self._engine.journal.end_run(end)
         )

@@ -37,7 +37,7 @@ from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.support.supervisor import said
-from orgloop.runtime.wiring import ActorPart, Wiring
+from orgloop.runtime.wiring import ActorPart, Current, Wiring
 
 log = logging.getLogger(__name__)
 
@@ -64,12 +64,12 @@ class RemoteRuns:
         self,
         engine: Engine,
         callbacks: Callbacks,
-        wiring: Callable[[], Wiring],
+        current: Current,
         is_open: Callable[[ActorPart], bool],
     ) -> None:
         self._engine = engine
         self._callbacks = callbacks
-        self._wiring = wiring
+        self._current = current
         self._is_open = is_open
         self._asking = Asking(engine)
         self._changed = asyncio.Event()
@@ -246,7 +246,7 @@ class RemoteRuns:
         """Who can follow it: whoever began it, or for an adopted run, its actor once that is open."""
         while live.actor is None:
             changed = self._changed
-            part = self._wiring().actors.get(live.actor_id)
+            part = self._current.wiring.actors.get(live.actor_id)
             actor = part.remote if part is not None and self._is_open(part) else None
             if actor is not None and actor.harness == live.harness:
                 live.actor = actor
