@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +36,7 @@ def start_daemon(home: Home, arguments: Sequence[str], environ: Mapping[str, str
     # An agent may start us: its run must neither end us with itself, nor count us as a part of it.
     environment = {name: value for name, value in environ.items() if name != "ORGLOOP_RUN_ID"}
     with home.writing():
-        log = open(log_file, "ab", opener=partial(os.open, mode=0o600))  # noqa: SIM115
+        log = open(log_file, "ab", opener=_open_log)  # noqa: SIM115
     with log:
         written = log.tell()
         child = subprocess.Popen(
@@ -59,6 +58,11 @@ def start_daemon(home: Home, arguments: Sequence[str], environ: Mapping[str, str
         # On a full disk it cannot even say why.
         hint=f"its log is {log_file}" + ("" if said else "; in the foreground, `orgloop start` says more"),
     )
+
+
+def _open_log(path: str, flags: int) -> int:
+    # A pipe that nobody reads is refused, not waited for.
+    return os.open(path, flags | os.O_NONBLOCK, 0o600)
 
 
 def _until_ready(home: Home, child: subprocess.Popen[bytes]) -> DaemonInfo | None:
@@ -90,6 +94,9 @@ def stop_daemon(home: Home, *, force: bool = False) -> None:
                 elif one.ppid() not in [other.pid for other in processes]:
                     # A supervisor hands the signal on, once: a second one would end the daemon on the spot.
                     one.terminate()
+            with suppress(psutil.NoSuchProcess):
+                # A suspended process hears of nothing before it goes on.
+                one.resume()
     except psutil.AccessDenied as exc:
         raise DaemonError(
             f"the daemon (pid {processes[-1].pid}) belongs to another user", hint="stop it as that user"

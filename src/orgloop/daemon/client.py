@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -10,18 +11,24 @@ from urllib.parse import quote
 from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoopError, Refused
 
 if TYPE_CHECKING:
+    from socket import socket
+    from threading import Event
+
     from orgloop.config.findings import Finding
     from orgloop.operations.status.live import Live
     from orgloop.project.home import DaemonInfo, Home
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 10.0
 """Seconds that the daemon gets for an answer."""
 
 GLANCE: Final = 3.0
 """Seconds that it gets where its answer only adds to what the journal says."""
 
 APPLY_PATIENCE: Final = 120.0
-"""Seconds for reading a project and replacing what runs."""
+"""Seconds for reading a project and replacing what runs. Before that it has answered within `PATIENCE`."""
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes of an answer."""
 
 
 class Client:
@@ -111,7 +118,7 @@ class Client:
 
     def _recognize(self, patience: float = PATIENCE) -> None:
         if self._known is None:
-            self.status(patience)
+            self.status(min(patience, PATIENCE))
 
     def _require_this_home(self, answer: Mapping[str, Any]) -> None:
         theirs = str(answer.get("home", ""))
@@ -135,27 +142,28 @@ class Client:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], patience: float
     ) -> Mapping[str, Any]:
         import http.client
+        import threading
 
         from orgloop.core.json_text import load_json
 
         connection = http.client.HTTPConnection("127.0.0.1", self.info.port, timeout=patience)
+        over = threading.Event()
         try:
-            connection.request(method, path, body, dict(headers))
-            answer = connection.getresponse()
-            content = load_json(answer.read())
+            connection.connect()
+            with _deadline(connection.sock, patience, over):
+                connection.request(method, path, body, dict(headers))
+                answer = connection.getresponse()
+                content = load_json(answer.read(LARGEST))
             if not isinstance(content, dict):
                 raise ValueError("no object")
-        except TimeoutError as exc:
-            raise DaemonError(
-                f"{self._who} has not answered within {patience:g} s",
-                hint="look at its log, or type `orgloop stop --force` and `orgloop start`",
-            ) from exc
-        except OSError as exc:
-            raise DaemonError(
-                f"{self._who} does not answer: {exc.strerror or exc}",
-                hint="it may just be starting or stopping: try again, or type `orgloop restart`",
-            ) from exc
-        except (http.client.HTTPException, ValueError) as exc:
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            if over.is_set() or isinstance(exc, TimeoutError):
+                raise self._late(patience) from exc
+            if isinstance(exc, OSError):
+                raise DaemonError(
+                    f"{self._who} does not answer: {exc.strerror or exc}",
+                    hint="it may just be starting or stopping: try again, or type `orgloop restart`",
+                ) from exc
             raise DaemonError(
                 f"what answers on port {self.info.port} is not OrgLoop",
                 hint="type `orgloop restart`, or choose another port with ORGLOOP_PORT",
@@ -169,6 +177,20 @@ class Client:
     @property
     def _who(self) -> str:
         return f"the daemon (process {self.info.pid}, port {self.info.port})"
+
+    def _late(self, patience: float) -> DaemonError:
+        import psutil
+
+        with suppress(psutil.Error):
+            if psutil.Process(self.info.pid).status() == psutil.STATUS_STOPPED:
+                return DaemonError(
+                    f"{self._who} is suspended",
+                    hint=f"type `kill -CONT {self.info.pid}`, or `orgloop restart`",
+                )
+        return DaemonError(
+            f"{self._who} has not answered within {patience:g} s",
+            hint="look at its log, or type `orgloop stop --force` and `orgloop start`",
+        )
 
     def _error(self, status: int, content: Mapping[str, Any]) -> OrgLoopError:
         message = str(content.get("error") or f"{self._who} answers {status}")
@@ -202,6 +224,26 @@ def live_of_home(home: Home) -> tuple[Live | None, str]:
         return (live_of_document(client.overview(GLANCE)), "") if client is not None else (None, "")
     except DaemonError as exc:
         return None, exc.message
+
+
+@contextmanager
+def _deadline(connection: socket, seconds: float, over: Event) -> Iterator[None]:
+    """Cut the connection after so many seconds, also where something comes in now and then."""
+    from socket import SHUT_RDWR
+    from threading import Timer
+
+    def cut() -> None:
+        over.set()
+        with suppress(OSError):
+            connection.shutdown(SHUT_RDWR)
+
+    timer = Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _part(text: str) -> str:

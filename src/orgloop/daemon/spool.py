@@ -134,8 +134,11 @@ def _take_kept(home: Home, patience: float = 30.0) -> None:
 
 
 def _read(path: Path) -> Hook | None:
+    from orgloop.project.home import open_file
+
     try:
-        said = json.loads(path.read_bytes())
+        with open_file(path) as file:
+            said = json.load(file)
         return Hook(
             source=str(said["source"]),
             body=base64.b64decode(said["body"]),

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from orgloop.errors import OrgLoopError
+from orgloop.errors import DaemonError, OrgLoopError
 
 PORT: Final = 4800
+LARGEST: Final = 1_000_000
+"""Bytes of a file in the home that are read; none of ours is that large."""
+
 _SLACK_MS: Final = 2_000
 """How far the system's own record of a process's start may be off."""
 
@@ -134,9 +138,13 @@ class Home:
         """The token for /control; None if no daemon has ever made one. Raises OrgLoopError."""
         self.require_own()
         try:
-            return self.token.read_text("ascii").strip() or None
+            return read_file(self.token).decode("ascii").strip() or None
         except FileNotFoundError:
             return None
+        except NotAFile as exc:
+            raise DaemonError(
+                str(exc), hint=f"type `rm -r {shlex.quote(str(self.token))}`, then `orgloop restart`"
+            ) from exc
         except (OSError, UnicodeDecodeError) as exc:
             raise OrgLoopError(
                 f"the token {self.token} cannot be read: {exc}",
@@ -159,10 +167,10 @@ class Home:
 
     def forget_daemon(self, pid: int) -> None:
         """Take back what `write_daemon` said, if it was this process that said it."""
-        info = self.read_daemon()
-        if info is not None and info.pid == pid:
-            # One that cannot be taken back counts for nothing all the same.
-            with suppress(OSError):
+        # One that cannot be taken back counts for nothing all the same.
+        with suppress(OSError, DaemonError):
+            info = self.read_daemon()
+            if info is not None and info.pid == pid:
                 self.daemon_file.unlink(missing_ok=True)
 
     @contextmanager
@@ -179,11 +187,21 @@ class Home:
                 self.supervisor_file.unlink()
 
     def read_daemon(self) -> DaemonInfo | None:
-        """What daemon.json says, true or not; None if there is none, or if it is no such file."""
+        """What daemon.json says, true or not; None if there is none, or if it says something else.
+
+        Raises DaemonError if it is a pipe, a directory or a device.
+        """
         try:
-            said = json.loads(self.daemon_file.read_bytes())
+            said = json.loads(read_file(self.daemon_file))
             known = {name: kind(said[name]) for name, kind in _FIELDS.items()}
             return DaemonInfo(**known, process=str(said.get("process", "")))
+        except NotAFile as exc:
+            holder = holder_of(self)
+            ended = f", end {holder}" if holder else ""
+            raise DaemonError(
+                f"{exc}, so the daemon of this home is unknown",
+                hint=f"type `rm -r {shlex.quote(str(self.daemon_file))}`{ended}, and type `orgloop start`",
+            ) from exc
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -209,7 +227,7 @@ def running_daemon(home: Home) -> DaemonInfo | None:
 def running_supervisor(home: Home) -> int | None:
     """The process that starts this home's daemon again whenever it crashes, or None."""
     try:
-        said = json.loads(home.supervisor_file.read_bytes())
+        said = json.loads(read_file(home.supervisor_file))
         pid, process, started_at = int(said["pid"]), str(said["process"]), int(said["started_at"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -267,6 +285,26 @@ def port_of(environ: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
+class NotAFile(OSError):
+    """A pipe, a directory or a device is where a file should be."""
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file for reading without waiting for anybody. Raises OSError, NotAFile if it is none."""
+    # Opening a pipe waits for somebody who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotAFile(f"{path} is not a file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_file(path: Path) -> bytes:
+    """A small file of the home. Raises as `open_file`."""
+    with open_file(path) as file:
+        return file.read(LARGEST)
+
+
 def replace_file(path: Path, content: str, mode: int = 0o600) -> None:
     """Write a file as a whole: it is the old one or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -288,7 +326,7 @@ def holder_of(home: Home) -> str:
     import psutil
 
     try:
-        said = json.loads((home.path / "journal.lock").read_bytes())
+        said = json.loads(read_file(home.path / "journal.lock"))
         pid, what = int(said["pid"]), str(said["what"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

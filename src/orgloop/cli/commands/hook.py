@@ -13,7 +13,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
-from orgloop.errors import DaemonError, OrgLoopError, Refused
+from orgloop.errors import DaemonError, JournalError, OrgLoopError, Refused
 from orgloop.operations.signing import SIGNATURE, secret_of, signature
 
 if TYPE_CHECKING:
@@ -122,8 +122,12 @@ def _signed(app: App, hook: Hook) -> Hook:
 
 def _project(app: App) -> Path | None:
     """The directory of the project that runs in this home, or ran last."""
-    with app.reading() as reader:
-        applied = reader.applied() if reader is not None else None
+    try:
+        with app.reading() as reader:
+            applied = reader.applied() if reader is not None else None
+    except JournalError as exc:
+        app.out.note(exc.message)
+        return None
     return Path(applied.root) if applied is not None else None
 
 

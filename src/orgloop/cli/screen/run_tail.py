@@ -14,6 +14,7 @@ from orgloop.cli.output import FAIL, OK
 from orgloop.cli.screen.words import outcome_word, printable, run_line
 from orgloop.core.units import humanize
 from orgloop.operations.words import dollars, one_line
+from orgloop.project.home import open_file
 
 if TYPE_CHECKING:
     from orgloop.journal.model import RunRow
@@ -86,7 +87,7 @@ def lines_of(path: Path, goes_on: Callable[[], bool], *, start: int = 0) -> Iter
 
 def _read(path: Path, position: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(position)
             return file.read(CHUNK)
     except OSError:

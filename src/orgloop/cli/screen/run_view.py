@@ -22,6 +22,7 @@ from orgloop.cli.screen.words import (
 from orgloop.core.units import humanize
 from orgloop.operations.status.stuck import last_sign
 from orgloop.operations.words import age, ago, dollars, moment, one_line
+from orgloop.project.home import open_file
 
 if TYPE_CHECKING:
     from orgloop.journal.model import EventRow, RunRow
@@ -134,7 +135,7 @@ def _show_output(app: App, run: RunRow) -> None:
 def last_lines(path: Path, count: int) -> list[str]:
     """The last lines of a file, of its last 64 KB; nothing if there is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(max(0, file.seek(0, 2) - 65_536))
             content = file.read().decode("utf-8", "replace")
     except OSError:

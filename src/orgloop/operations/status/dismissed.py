@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from orgloop.operations.status.item import Item
-from orgloop.project.home import Home, replace_file
+from orgloop.project.home import Home, read_file, replace_file
 
 KEPT: Final = 30 * 24 * 3600 * 1000
 """Milliseconds after which a dismissal is forgotten: nothing is told for so long."""
@@ -17,7 +17,7 @@ KEPT: Final = 30 * 24 * 3600 * 1000
 def dismissed(home: Home) -> Mapping[str, int]:
     """By the items' ids, when each was dismissed (ms since 1970). Nothing if the file cannot be read."""
     try:
-        said = json.loads(home.dismissed.read_bytes())
+        said = json.loads(read_file(home.dismissed))
         return {str(id): int(at) for id, at in said.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
