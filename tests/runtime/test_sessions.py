@@ -254,3 +254,18 @@ async def test_an_estimate_is_marked_and_not_counted_again(tmp_path: Path) -> No
     assert (first["cost_usd"], first["cost_estimated"]) == (0.25, True)
     assert second["cost_usd"] == pytest.approx(0.15)
     assert "cost_estimated" not in second
+
+
+async def test_an_agent_that_was_heard_and_failed_has_had_its_run(tmp_path: Path) -> None:
+    agent = Agent("echo said: I try; exit 1")
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": agent})) as it:
+        await wakes(it, 3)
+        assert agent.sessions == [None, "s1", "s1"]
+        assert [end["lifecycle"]["reason"] for end in ends(it)] == [
+            "exit_code_0",
+            "exit_code_1",
+            "exit_code_1",
+        ]
+        assert ends(it)[-1]["resumed"] is True
+        (row,) = it.reader.sessions(actor="agent")
+        assert (row.active, row.failed) == (True, 0)
