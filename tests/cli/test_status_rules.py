@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from orgloop import runner
+from orgloop.cli.screen.words import run_words
 from orgloop.core.delivery import State
 from orgloop.core.record import timestamp
 from orgloop.core.units import HOUR, MINUTE, SECOND
@@ -463,3 +464,18 @@ def test_health_is_one_word(given: dict[str, Any], health: str, tmp_path: Path) 
 def test_a_source_without_an_event_is_healthy_while_a_daemon_listens_and_unknown_else() -> None:
     new = Source(id="hooks", connector="webhook", row=None)
     assert (new.health, replace(new, heard=False).health) == ("healthy", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text", "said"),
+    [
+        ("success", "Done.\n```sh\nmake\n```\n", "Done."),
+        ("success", "```text\nall is well\n```", "all is well"),
+        ("success", "\x1b[32mDone.\x1b[0m", "Done."),
+        ("failure", "the build fails\n```", "the build fails"),
+        ("failure", "\x1b[31mthe build fails\x1b[0m\n~~~\n", "the build fails"),
+    ],
+)
+def test_what_a_run_says_is_words(outcome: str, text: str, said: str, tmp_path: Path) -> None:
+    ended = replace(run(tmp_path, began=HOUR), ended_at=NOW, outcome=outcome, text=text)
+    assert run_words(ended) == (said, "")

@@ -12,7 +12,7 @@ from orgloop.cli.screen import words
 from orgloop.cli.screen.grid import Column, print_block, print_commands, print_facts, print_grid
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND
 from orgloop.errors import Refused
-from orgloop.operations.words import age, ago, dollars, one_line, short_moment, since_of
+from orgloop.operations.words import age, ago, dollars, moment, one_line, short_moment, since_of
 
 NOW = int(datetime(2026, 1, 5, 12, 0, tzinfo=UTC).timestamp() * 1000)
 
@@ -35,7 +35,7 @@ def test_an_age_has_one_unit(ms: int, said: str) -> None:
     assert ago(NOW - ms, NOW) == (said if said == "now" else f"{said} ago")
 
 
-@pytest.mark.parametrize(("ms", "length"), [(0, 5), (19 * HOUR, 5), (2 * DAY, 9), (30 * DAY, 10)])
+@pytest.mark.parametrize(("ms", "length"), [(0, 5), (2 * DAY, 9), (-2 * DAY, 9), (30 * DAY, 10)])
 def test_a_short_moment_is_never_longer_than_ten_characters(ms: int, length: int) -> None:
     assert len(short_moment(NOW - ms, NOW)) == length
 
@@ -73,7 +73,7 @@ def test_dollars(cost: float | None, said: str) -> None:
 
 
 def test_one_line_has_nothing_that_a_terminal_would_obey() -> None:
-    assert one_line("a\x1b[2Jb\r\n\tc\u202e d") == "a [2Jb c d"
+    assert one_line("a\x1b[2Jb\r\n\tc\u202e d") == "a b c d"
 
 
 @pytest.mark.parametrize(("limit", "said"), [(10, "abcdef"), (6, "abcdef"), (5, "abcd…"), (1, "…")])
@@ -181,3 +181,27 @@ def test_what_a_command_is_for_stands_beside_it_or_below(
 def test_others_text_is_marked_and_tamed(capsys: pytest.CaptureFixture[str]) -> None:
     print_block(Output(color=False), "one\n\x1b[31mtwo")
     assert capsys.readouterr().out == "  │ one\n  │  [31mtwo\n"
+
+
+def test_a_time_that_is_not_todays_shows_its_day() -> None:
+    """However short ago it was, and also if it is still to come."""
+    midnight = int(datetime(2026, 1, 5).astimezone().timestamp() * 1000)
+    assert moment(midnight + MINUTE, midnight + 2 * MINUTE) == "00:01:00"
+    assert moment(midnight - MINUTE, midnight + 2 * MINUTE) == "2026-01-04 23:59:00"
+    assert moment(midnight, midnight - MINUTE) == "2026-01-05 00:00:00"
+    assert short_moment(midnight + MINUTE, midnight + 2 * MINUTE) == "00:01"
+    assert short_moment(midnight - MINUTE, midnight + 2 * MINUTE) == "Sun 23:59"
+    assert short_moment(midnight + 2 * HOUR, midnight - MINUTE) == "Mon 02:00"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[1;31mall well\x1b[0m",
+        "\x1b]0;a title\x07all well",
+        "\x1b]8;;https://example.com\x1b\\all well\x1b]8;;\x1b\\",
+        "all\x1b[2K\rwell",
+    ],
+)
+def test_codes_for_a_terminal_are_no_words(text: str) -> None:
+    assert one_line(text) == "all well"

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from typing import Final
 
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, parse_duration
 from orgloop.errors import Refused
 
-
-def clock(at: int) -> str:
-    """Milliseconds since 1970 as the time of day."""
-    return f"{_local(at):%H:%M:%S}"
+_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
+"""Colours, movements of the cursor, titles and links, as programs write them for a terminal."""
 
 
 def moment(at: int, now: int) -> str:
-    """The time of day; with the date if that is not within the last day."""
+    """The time of day, with the date if that is not today's."""
     shown = _local(at)
-    return f"{shown:%H:%M:%S}" if now - at < DAY else f"{shown:%Y-%m-%d %H:%M}"
+    return f"{shown:%H:%M:%S}" if shown.date() == _local(now).date() else f"{shown:%Y-%m-%d %H:%M:%S}"
 
 
 def short_moment(at: int, now: int) -> str:
-    """`07:12`, `Mon 07:12` within a week, else `2026-01-05`: never more than ten characters."""
-    shown, age = _local(at), now - at
-    if age < 20 * HOUR:
+    """`07:12` today, `Mon 07:12` within a week, else `2026-01-05`: never more than ten characters."""
+    shown = _local(at)
+    days = abs((shown.date() - _local(now).date()).days)
+    if days == 0:
         return f"{shown:%H:%M}"
-    return f"{shown:%a %H:%M}" if age < 6 * DAY else f"{shown:%Y-%m-%d}"
+    return f"{shown:%a %H:%M}" if days < 7 else f"{shown:%Y-%m-%d}"
 
 
 def age(at: int, now: int) -> str:
@@ -71,7 +72,10 @@ def dollars(cost: float | None) -> str:
 
 def one_line(text: str) -> str:
     """The text with every run of white space as one space, and nothing that a terminal would obey."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    shown = _ESCAPES.sub(
+        lambda found: "" if found[0].startswith("\x1b]") or found[0][-1] == "m" else " ", text
+    )
+    return " ".join("".join(char if char.isprintable() else " " for char in shown).split())
 
 
 def counted(number: int, one: str, many: str = "") -> str:

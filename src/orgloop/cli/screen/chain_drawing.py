@@ -23,7 +23,7 @@ from orgloop.core.text import columns, folded
 from orgloop.core.units import humanize
 from orgloop.operations.chain import Chain, DeliveryNode, EventNode
 from orgloop.operations.waits import OPEN
-from orgloop.operations.words import clock, counted, dollars, one_line, state_words
+from orgloop.operations.words import counted, dollars, moment, one_line, state_words
 
 if TYPE_CHECKING:
     from orgloop.journal.model import RunRow
@@ -136,7 +136,7 @@ class ChainDrawing:
         what = f"{style('●', 'blue')} {style(row.source, 'bold')} {one_line(event_name(row))}{by}"
         nobody = "" if node.deliveries else self._dim("  woke nobody")
         nobody += self._dim(f"  ({times} times)") if times > 1 else ""
-        line = _Row(text=f"{what}  {self._dim(clock(row.at))}{nobody}", id=row.id)
+        line = _Row(text=f"{what}  {self._dim(moment(row.at, self._now))}{nobody}", id=row.id)
         below = [self._delivery(one) for one in node.deliveries]
         if len(below) != 1:
             return _Branch(rows=[line], below=below)

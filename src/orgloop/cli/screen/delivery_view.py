@@ -10,7 +10,7 @@ from orgloop.cli.screen.delivery_list import failures
 from orgloop.cli.screen.grid import Column, print_block, print_facts, print_grid, print_next
 from orgloop.cli.screen.words import STATE_STYLES, author_of, event_name, from_home
 from orgloop.core.happening import HoldReason
-from orgloop.operations.words import ago, clock, moment, one_line, state_words
+from orgloop.operations.words import ago, moment, one_line, state_words
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DeliveryRow, EventRow, StepRow
@@ -56,7 +56,7 @@ def show_delivery(app: App, reader: Reader, row: DeliveryRow, now: int, *, promp
     if row.state in ("held", "dead") and row.reason in WHAT_TO_DO:
         out.line(out.style(f"  {WHAT_TO_DO[row.reason]}", "yellow"))
     print_facts(out, _facts(row, event, app.waits(reader, now).why(row), now))
-    _show_steps(app, row, _steps(reader, row))
+    _show_steps(app, row, _steps(reader, row), now)
     _show_event(app, row, event)
     if row.state not in ("delivered", "dropped", "discarded"):
         _show_prompt(app, preview(app.load, reader, row), whole=prompt)
@@ -121,19 +121,19 @@ def _facts(row: DeliveryRow, event: EventRow | None, waits: str, now: int) -> It
     yield "trace", row.trace_id
 
 
-def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow]) -> None:
+def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow], now: int) -> None:
     app.out.line()
     app.out.line(app.out.style("What happened", "bold"))
     columns = [Column(name=""), Column(name=""), Column(name="", flexible=True)]
-    rows = [[clock(row.accepted_at), "accepted", ""]]
+    rows = [[moment(row.accepted_at, now), "accepted", ""]]
     for entry in row.steps:
         at = entry.get("at", row.accepted_at)
         result = entry["result"].replace("_", " ")
-        rows.append([clock(at), f"{entry['name']}: {result}", one_line(str(entry.get("reason", "")))])
+        rows.append([moment(at, now), f"{entry['name']}: {result}", one_line(str(entry.get("reason", "")))])
     for step in steps:
         words = step.happening.replace("_", " ")
         said = ": ".join(filter(None, [step.reason, one_line(step.detail)]))
-        rows.append([clock(step.at), words, said])
+        rows.append([moment(step.at, now), words, said])
     print_grid(app.out, columns, rows, indent=2)
 
 

@@ -14,6 +14,7 @@ from orgloop.cli.screen.words import (
     OUTCOME_STYLES,
     event_name,
     from_home,
+    is_fence,
     outcome_word,
     run_line,
     run_words,
@@ -171,7 +172,7 @@ def says(run: RunRow) -> str:
     """
     if run.ended_at is None and run.harness == "process":
         for line in reversed(last_lines(Path(run.run_dir) / runner.STDOUT, TAIL)):
-            if shown := one_line(line):
+            if (shown := one_line(line)) and not is_fence(shown):
                 return shown
     return run_line(run)
 

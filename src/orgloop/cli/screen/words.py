@@ -70,7 +70,13 @@ def why_ended(run: RunRow) -> str:
 
 def last_lines_of(run: RunRow) -> list[str]:
     """What a run that failed said, line by line: the last ones tell most."""
-    return [one_line(line) for line in lines_of(_CLOSED.sub("", run.text or run.last_line))]
+    lines = lines_of(_CLOSED.sub("", run.text or run.last_line))
+    return [one_line(line) for line in lines if not is_fence(line)]
+
+
+def is_fence(line: str) -> bool:
+    """Whether a line only begins or ends a block of code."""
+    return line.lstrip().startswith(("```", "~~~"))
 
 
 def run_words(run: RunRow) -> tuple[str, str]:
@@ -85,7 +91,11 @@ def run_words(run: RunRow) -> tuple[str, str]:
     if failed(run.outcome):
         said = (last_lines_of(run) or [""])[-1]
     else:
-        said = one_line(_FENCED.sub(" ", run.text or run.last_line))
+        text = run.text or run.last_line
+        said = one_line(_FENCED.sub(" ", text))
+        if not said and decided is None:
+            # All that it said is in a block of code.
+            said = one_line("\n".join(line for line in text.splitlines() if not is_fence(line)))
     denied = run.completion.get("denied_tools")
     if run.text and isinstance(denied, list) and denied:
         # In front, where no table cuts it off.
