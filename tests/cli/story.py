@@ -100,6 +100,7 @@ class Story:
         detail: str = "",
         steps: Sequence[Mapping[str, Any]] = (),
         key: str | None = None,
+        once: Sequence[tuple[str, int]] = (),
     ) -> tuple[str, list[str]]:
         """An event with its deliveries: their ids."""
         self.count += 1
@@ -115,6 +116,7 @@ class Story:
                 detail=detail,
                 steps=steps,
                 key=key,
+                once=once,
             )
             for place, route in enumerate(routes)
         ]

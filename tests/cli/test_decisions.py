@@ -315,3 +315,42 @@ def test_every_reason_has_a_word_of_advice(reason: HoldReason) -> None:
     from orgloop.cli.screen.delivery_view import WHAT_TO_DO
 
     assert WHAT_TO_DO[reason]
+
+
+async def rivals(story: Story, root: Path) -> None:
+    """An outsider's event is held; a team member's one with the same dedup key has passed since."""
+    await story.apply(root)
+    once = [("k", HOUR)]
+    await story.event("pr-review", ago=2 * MINUTE, once=once, state=State.HELD, reason="untrusted")
+    await story.event("pr-review", ago=MINUTE, once=once)
+
+
+def test_a_release_that_drops_a_duplicate_says_so_and_asks_first(
+    place: Path, home: Path, orgloop: Orgloop
+) -> None:
+    write_project(place)
+    tell(home, partial(rivals, root=place))
+    first, second = "dlv_0000000000000001", "dlv_0000000000000002"
+    said = orgloop("held", "release", first)
+    assert (said.code, states(home)[first]) == (1, "held")
+    assert f"{second} has passed with the same dedup key" in said.err
+    assert "--yes" in said.err
+    said = orgloop("held", "release", first, "--yes")
+    assert (said.code, states(home)[first]) == (0, "dropped")
+    assert f"{second} has passed" in said.err
+    assert f"{first} dropped as a duplicate" in said.out
+    assert second in orgloop("inspect", first).out
+
+
+@pytest.mark.parametrize(("skip", "state"), [((), "preparing"), (("--skip",), "pending")])
+def test_what_a_transform_held_is_prepared_again_unless_that_is_skipped(
+    skip: tuple[str, ...], state: str, place: Path, home: Path, orgloop: Orgloop
+) -> None:
+    async def broken(story: Story) -> None:
+        await story.apply(place)
+        await story.event("pr-review", ago=MINUTE, state=State.HELD, reason="transform")
+
+    write_project(place)
+    tell(home, broken)
+    assert orgloop("held", "release", "dlv_0000000000000001", *skip).code == 0
+    assert states(home) == {"dlv_0000000000000001": state}

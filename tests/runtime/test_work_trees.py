@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from orgloop import runner
 from orgloop.config.work_tree import git_directory, root_of
 from orgloop.core.admission import Level
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from orgloop.runtime.dispatch import work_trees
 from orgloop.runtime.dispatch.work_trees import FRESH_MS, WorkTrees
 from orgloop.runtime.runs.local.work_tree import LOCK, TreeBusy, hold
-from tests.runtime.engine import HandClock, engine, until
+from tests.runtime.engine import HandClock, engine, turn, until
 from tests.runtime.test_limits import Gates, project, stage
 
 
@@ -29,7 +30,9 @@ class Places(Gates):
         self.place = place
 
     def program(self, wake: Wake, session: WakeSession | None) -> RunSpec:
-        return replace(super().program(wake, session), cwd=str(self.place))
+        spec = super().program(wake, session)
+        *shell, script = spec.argv
+        return replace(spec, argv=[*shell, f"sleep 0.1; echo begun; {script}"], cwd=str(self.place))
 
 
 def repository(place: Path) -> Path:
@@ -156,6 +159,13 @@ class TestTwoHomes:
             await a.emit(1)
             await a.settled("started")
             await until(lambda: bool(a.programs()), "the runner")
+            # The runner has let go of all that it does not keep once the child's own line is there.
+            said = a.programs()[0].directory / runner.STDOUT
+            await until(lambda: said.exists() and said.read_text() == "begun\n", "the program's first line")
+            for _ in range(50):
+                await turn()
+                with pytest.raises(TreeBusy):
+                    hold(str(repo))
             await b.emit(2)
             await until(lambda: any("another home" in row.detail for row in b.rows()), "the reason")
             assert (b.states(), b.runs()) == (["pending"], [])
