@@ -35,6 +35,7 @@ routes:
   - {name: guarded, when: {source: hook, events: [guarded]}, then: {actor: agent}, with: {prompt_file: sops/guarded.md}}
   - {name: refused, when: {source: hook, events: [refused]}, then: {actor: sink}}
   - {name: nobody, when: {source: hook, events: [nobody]}, then: {actor: gone}}
+  - {name: kept-out, when: {source: hook, events: [noise]}, transforms: [{ref: filter, config: {exclude: {provenance.author_type: team_member}}}], then: {actor: agent}}
   - {name: ended, when: {source: agents, events: [actor.stopped]}, then: {actor: agent}}
 """  # fmt: skip  # noqa: E501
 
@@ -151,7 +152,7 @@ def test_status_shows_what_runs(acme: Organization) -> None:
     said = json.loads(acme.command("status", "--json").stdout)
     assert (said["running"], said["answers"], said["httpPort"]) == (True, True, acme.port)
     (module,) = said["modules"]
-    assert (module["name"], module["state"], module["routes"]) == ("acme", "active", 5)
+    assert (module["name"], module["state"], module["routes"]) == ("acme", "active", 6)
     assert said["moduleDirectories"] == {"acme": str(acme.root)}
     nightly = next(source for source in said["sources"] if source["id"] == "nightly")
     assert nightly["next_poll"].endswith(":00.000Z")
@@ -220,6 +221,8 @@ def test_emit_says_whom_the_event_is_for(acme: Organization) -> None:
     said = acme.command("emit", "--source", "hook", "--event", "work", "--payload", '{"n": 1}').stdout
     assert "it is for agent (work)" in said
     assert "orgloop trace evt_" in said
+    noise = acme.command("emit", "--source", "hook", "--event", "noise").stdout
+    assert "it is for agent (kept-out): dropped" in noise
     unmatched = acme.command("emit", "--source", "hook", "--event", "unheard-of").stdout
     assert "no route matches it" in unmatched
     assert "orgloop test evt_" in unmatched

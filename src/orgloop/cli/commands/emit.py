@@ -63,8 +63,9 @@ def command(
         return
     app.out.ok(f"{id} is accepted")
     routes = _routes_of(app, id)
+    for words in routes:
+        app.out.fold(f"  {words}", 4)
     if routes:
-        app.out.fold(f"  it is for {', '.join(routes)}", 4)
         print_next(app.out, [(f"orgloop trace {id}", "what follows")])
     else:
         app.out.line("  no route matches it")
@@ -72,13 +73,20 @@ def command(
 
 
 def _routes_of(app: App, event_id: str) -> list[str]:
-    """Which routes an event matched, each with whom it wakes."""
+    """Which routes an event matched, each with whom it wakes, or why it does not."""
+    from orgloop.core.delivery import State
     from orgloop.journal.model import START, Query
+    from orgloop.operations.words import one_line, state_words
 
+    found = []
     with app.journal() as reader:
-        return [
-            f"{row.actor} ({row.route})" for row in reader.deliveries(Query(event_id=event_id, after=START))
-        ]
+        for row in reader.deliveries(Query(event_id=event_id, after=START)):
+            words = f"it is for {row.actor} ({row.route})"
+            if row.state in (State.HELD, State.DROPPED, State.DEAD):
+                why = one_line(row.detail)
+                words += f": {state_words(row.state, row.reason)}" + (f": {why}" if why else "")
+            found.append(words)
+    return found
 
 
 def _from_file(file: str) -> Any:
