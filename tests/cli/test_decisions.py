@@ -296,7 +296,7 @@ def test_a_missing_prompt_file_is_what_the_preview_shows(acme: Path, orgloop: Or
 def test_an_actor_that_reads_no_prompt_has_none(acme: Path, orgloop: Orgloop) -> None:
     said = orgloop("dead", "show", DEAD[0]).out
     assert "Prompt" not in said
-    assert "its actor will never take it as it is" in said
+    assert "refused it permanently" in said
     assert f"orgloop dead retry {DEAD[0]} " in said
 
 

@@ -53,7 +53,7 @@ def test_deliveries_say_what_came_of_them(
     monkeypatch.setenv("COLUMNS", "160")
     found = rows(orgloop("deliveries").out)
     assert [row[2:] for row in found] == [
-        ["tell", "notify", "pending", "0", "no daemon runs: it goes on with the next `orgloop start`"],
+        ["tell", "notify", "pending", "0", "no daemon runs: it continues after `orgloop start`"],
         ["tell", "notify", "dead (rejected)", "1", "404 Not Found"],
         ["pr-review", "engineer", "held (untrusted)", "0", "the author mallory is not of the team"],
         ["pr-review", "engineer", "delivered", "1", "done"],
@@ -62,7 +62,7 @@ def test_deliveries_say_what_came_of_them(
 
 def test_runs_that_go_on_are_what_runs_lists(acme: Path, home: Path, orgloop: Orgloop) -> None:
     said = orgloop("runs")
-    assert said.out.splitlines()[0] == "no agent is at work now"
+    assert said.out.splitlines()[0] == "there are no active runs now"
     assert "orgloop runs --all" in said.out
 
     async def write(story: Story) -> None:

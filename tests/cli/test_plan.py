@@ -116,7 +116,7 @@ def test_what_is_applied_needs_no_change(orgloop: Orgloop, apply: Apply) -> None
     said = orgloop("plan", "--detailed-exitcode")
     assert said.code == Exit.OK
     assert "Plan: 0 to add, 0 to change, 0 to remove." in said.out
-    assert "nothing runs now" in said.out
+    assert "no daemon runs now" in said.out
     assert "orgloop start" not in said.out
     assert "= one" in orgloop("plan", "--verbose").out
     assert orgloop("plan", "--json").json["changes"] is False
@@ -239,9 +239,9 @@ def test_it_says_whether_something_runs(orgloop: Orgloop, project: Path, home: P
             version="0",
         )
     )
-    assert "Compared with what runs now.\n" in orgloop("plan").out
+    assert "Compared with the running configuration.\n" in orgloop("plan").out
     edit(project, "name: two", "name: three")
-    assert "`orgloop start` applies the changes to it.\n" in orgloop("plan").out
+    assert "`orgloop start` applies the changes.\n" in orgloop("plan").out
     assert orgloop("plan", "--json").json["running"] is True
 
 
@@ -251,7 +251,7 @@ def test_a_project_that_was_moved_is_no_other_one(
     apply()
     project.rename(tmp_path / "moved")
     said = orgloop("plan", "--config", str(tmp_path / "moved"))
-    assert said.out.startswith("Compared with what ran last; nothing runs now. `orgloop start` applies the")
+    assert said.out.startswith("Compared with the last configuration")
     assert said.err == ""
 
 

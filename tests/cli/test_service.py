@@ -273,7 +273,7 @@ def test_start_makes_it_begin_with_the_machine(acme: Path, orgloop: Orgloop, man
     said = orgloop("service", "start")
     assert (said.code, said.out.splitlines()[0]) == (
         0,
-        "✓ orgloop-acme is started, and begins with the machine",
+        "✓ orgloop-acme is started, and starts at each boot",
     )
     assert manager.told == [
         "systemctl --user daemon-reload",

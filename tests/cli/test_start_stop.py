@@ -305,7 +305,7 @@ def test_one_signal_stops_it_and_nothing_is_left(number: signal.Signals, acme: O
         out = said_by(process)
         assert process.returncode == 0
     assert "Ctrl-C stops it; agents go on" in out
-    assert out.endswith("✓ stopped; whatever was not finished goes on at the next start\n")
+    assert out.endswith("✓ stopped; unfinished work continues at the next start\n")
     assert not acme.home.daemon_file.exists()
 
 
@@ -472,7 +472,7 @@ def test_ctrl_c_ends_a_supervised_daemon_softly(acme: Organization) -> None:
         os.killpg(process.pid, signal.SIGINT)
         out = said_by(process)
         assert process.returncode == 0
-    assert out.endswith("✓ stopped; whatever was not finished goes on at the next start\n")
+    assert out.endswith("✓ stopped; unfinished work continues at the next start\n")
     assert not acme.home.daemon_file.exists()
 
 

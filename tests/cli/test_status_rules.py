@@ -170,7 +170,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "an actor that does not answer",
         {"actors": [actor(2 * HOUR)]},
-        f"engineer has not answered since {short_moment(NOW - 2 * HOUR, NOW)}, 2 deliveries wait: refused",
+        f"engineer is unavailable since {short_moment(NOW - 2 * HOUR, NOW)}, 2 deliveries wait: refused",
         "orgloop inspect actor engineer",
     ),
     (
@@ -262,7 +262,7 @@ def write(path: Path, text: str, *, ago: int) -> None:
 def test_a_run_is_silent_if_neither_its_files_nor_the_journal_know_of_anything_new(tmp_path: Path) -> None:
     silent = run(tmp_path, began=SILENT + MINUTE)
     (item,) = attention(picture(tmp_path, open_runs=[silent]))
-    assert (item.kind, item.text) == ("silent", "engineer (pr-review) has said nothing for 16m")
+    assert (item.kind, item.text) == ("silent", "engineer (pr-review) has written no output for 16m")
     assert item.command == "orgloop runs show run_1"
     noted = run(tmp_path, began=SILENT + MINUTE, seen=MINUTE)
     assert attention(picture(tmp_path, open_runs=[noted])) == []
@@ -278,7 +278,7 @@ def test_an_empty_output_is_no_sign(tmp_path: Path) -> None:
 
 def test_a_run_that_takes_very_long_is_told_even_if_it_speaks(tmp_path: Path) -> None:
     (item,) = attention(picture(tmp_path, open_runs=[run(tmp_path, began=7 * HOUR, seen=MINUTE)]))
-    assert item.text == "engineer (pr-review) has been at work for 7h"
+    assert item.text == "engineer (pr-review) has been active for 7h"
     assert item.command == "orgloop runs tail run_1"
 
 

@@ -99,9 +99,9 @@ async def tried(story: Story, *, root: Path) -> None:
 STORIES: list[tuple[Callable[..., Awaitable[None]], str, str]] = [
     (waiting, FIRST, BUSY),
     (delayed, FIRST, LATER),
-    (in_one_key, SECOND, f"behind {FIRST} of its key, which is pending"),
-    (being_prepared, FIRST, "its transforms are at work"),
-    (unreachable, SECOND, "notify does not answer, tried again in "),
+    (in_one_key, SECOND, f"behind {FIRST} (pending)"),
+    (being_prepared, FIRST, "its transforms are running"),
+    (unreachable, SECOND, "notify is unavailable, tried again in "),
     (unreachable, SECOND, ": connection refused"),
     (tried, FIRST, "tried again in "),
 ]
@@ -133,14 +133,14 @@ def test_a_list_says_why_what_was_not_tried_yet_waits(
     monkeypatch.setenv("COLUMNS", "250")
     tell(home, partial(in_one_key, root=acme))
     behind, busy = orgloop("deliveries").out.splitlines()[1:]
-    assert f"behind {FIRST} of its key" in behind
+    assert f"behind {FIRST} (" in behind
     assert BUSY in busy
 
 
 def test_without_a_daemon_everything_waits_for_one(acme: Path, home: Path, orgloop: Orgloop) -> None:
     tell(home, partial(waiting, root=acme))
     (root,) = orgloop("trace", FIRST, "--json").json["tree"]
-    assert root["deliveries"][0]["waits"] == "no daemon runs: it goes on with the next `orgloop start`"
+    assert root["deliveries"][0]["waits"] == "no daemon runs: it continues after `orgloop start`"
 
 
 def test_status_says_that_work_is_delayed_by_which_limit_and_until_when(

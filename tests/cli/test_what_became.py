@@ -66,7 +66,7 @@ def test_it_waits_until_what_was_released_is_taken_up(end: State) -> None:
 
 def test_what_has_a_reason_to_wait_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decisions, "ASK", 0)
-    assert became(Moving(State.PENDING), lambda _: "behind dlv_0 of its key") is State.PENDING
+    assert became(Moving(State.PENDING), lambda _: "behind dlv_0 (pending)") is State.PENDING
 
 
 def test_patience_has_an_end() -> None:

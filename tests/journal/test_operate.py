@@ -250,7 +250,7 @@ class TestExpiry:
         assert await journal.expire(99, held_before=30) == 2
         assert [row(reader, name).state for name in "1234"] == ["dropped", "dropped", "held", "dead"]
         gone = row(reader, "1")
-        assert (gone.reason, gone.detail) == ("expired", "held for no_sop, and nobody decided")
+        assert (gone.reason, gone.detail) == ("expired", "held (no_sop) for longer than event_retention")
         assert reader.counts()["total"]["dropped"] == 2
         assert [step.happening for step in reader.steps(Query(delivery_id="dlv_1"))] == ["drop", "hold"]
 

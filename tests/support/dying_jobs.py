@@ -51,7 +51,7 @@ class DyingSettings(orgloop_jobs.JobsSettings):  # type: ignore[misc]
     """How this one begins a job and hears of its end, and where its runs take part in a kill."""
 
     mode: str = "poll"
-    """wait, poll, call; or hand: it hands over and has no runs."""
+    """wait, poll, call; or hand: its actor has no runs."""
     again: bool = True
     """The server begins one job for one key."""
     dies: Sequence[str] = ()

@@ -30,8 +30,8 @@ def GLOBAL_OPTIONS() -> list[click.Parameter]:
     return [
         option("-c", "--config", metavar="PATH", help="The project: its orgloop.yaml, or the directory."),
         option("--json", is_flag=True, help="Print one JSON document, for programs."),
-        option("-v", "--verbose", is_flag=True, help="Say more; show details of faults."),
-        option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+        option("-v", "--verbose", is_flag=True, help="Print more; show details of internal errors."),
+        option("-q", "--quiet", is_flag=True, help="Print only errors."),
         option("--no-color", is_flag=True, is_eager=True, help="No colours. So does NO_COLOR."),
     ]
 

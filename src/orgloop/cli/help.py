@@ -25,7 +25,7 @@ def root_help(ctx: click.Context, sections: Mapping[str, Sequence[tuple[str, str
         lines += ["", _heading(heading)] if heading else [""]
         lines += [f"  {_name(name.ljust(widest))}  {line}" for name, _, line in rows]
     lines += ["", _heading(_SHARED), *_records(ctx, ctx.command.params)]
-    lines += ["", "`orgloop COMMAND --help` says more, with examples. Begin with `orgloop init`."]
+    lines += ["", "`orgloop COMMAND --help` shows details and examples. Begin with `orgloop init`."]
     return "\n".join(lines)
 
 

@@ -53,43 +53,43 @@ from orgloop.cli.output import wants_color
 
 COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "Begin": (
-        ("demo", "demo", "Watch a small organization at work"),
+        ("demo", "demo", "Run a small example organization"),
         ("init", "init", "Create a project"),
         ("add", "add", "Add a source, actor, route, transform or logger to it"),
     ),
     "Check": (
-        ("validate", "validate", "Find everything that is wrong with the project"),
-        ("doctor", "doctor", "Find out whether it can run here: credentials, services, files"),
+        ("validate", "validate", "Find all errors in the project's files"),
+        ("doctor", "doctor", "Check whether it can run here: credentials, services, files"),
         ("env", "env", "List the variables it uses, and which are missing"),
         ("plan", "plan", "Show what a start or restart would change"),
-        ("routes", "routes", "Draw who wakes whom"),
-        ("test", "try_event", "Show what an event would do, without doing it"),
+        ("routes", "routes", "Draw which events wake which actors"),
+        ("test", "try_event", "Show what an event would do; change nothing"),
         ("schema", "schema", "Print the JSON Schema of the files"),
     ),
     "Run": (
-        ("start", "start", "Run the project, or apply what changed"),
-        ("stop", "stop", "Stop it; nothing is lost"),
+        ("start", "start", "Run the project, or apply changes"),
+        ("stop", "stop", "Stop it; no work is lost"),
         ("restart", "restart", "Stop and start it"),
         ("shutdown", "shutdown", "The same as stop"),
-        ("install-service", "install_service", "Have systemd or launchd keep it running"),
-        ("service", "service", "Start, stop and look at what they keep running"),
+        ("install-service", "install_service", "Install it as a service of systemd or launchd"),
+        ("service", "service", "Start, stop and inspect that service"),
     ),
     "Look": (
-        ("status", "status", "What runs, what happened, what needs you"),
-        ("logs", "logs", "What happened, line by line"),
-        ("trace", "trace", "One chain from its first event to its end"),
-        ("events", "events", "Events that came in"),
-        ("deliveries", "deliveries", "Who was woken, and what came of it"),
+        ("status", "status", "Show what runs, what ended and what needs you"),
+        ("logs", "logs", "Show the log"),
+        ("trace", "trace", "Show one chain from its first event to its end"),
+        ("events", "events", "List events"),
+        ("deliveries", "deliveries", "List deliveries and their results"),
         ("runs", "runs", "The agents at work"),
         ("sessions", "sessions", "The sessions of agents: what they cost, and forgetting one"),
-        ("inspect", "inspect", "One source, actor, route, event or run in detail"),
+        ("inspect", "inspect", "Show one source, actor, route, event or run in detail"),
     ),
     "Act": (
         ("emit", "emit", "Send an event"),
-        ("dead", "dead", "Work that failed for good: look, try again, discard"),
-        ("held", "held", "Work that waits for a person: look, release, discard"),
-        ("dismiss", "dismiss", "Take off the list of status what you have seen"),
-        ("hook", "hook", "Hand on what the hook of an agent says"),
+        ("dead", "dead", "Deliveries that failed permanently: list, retry, discard"),
+        ("held", "held", "Deliveries that wait for a person: list, release, discard"),
+        ("dismiss", "dismiss", "Remove past problems from the list of status"),
+        ("hook", "hook", "Send the data of an agent's hook to a source"),
     ),
     "": (("version", "version", "Print versions"),),
 }
@@ -98,28 +98,30 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
 
 INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("help", "man", "commands"), "`orgloop --help` lists all commands"),
-    **dict.fromkeys(("ps", "top", "agents"), "`orgloop runs` lists the agents at work"),
-    **dict.fromkeys(("reload", "apply", "deploy", "update"), "`orgloop start` applies what changed"),
+    **dict.fromkeys(("ps", "top", "agents"), "`orgloop runs` lists active runs"),
+    **dict.fromkeys(("reload", "apply", "deploy", "update"), "`orgloop start` applies changes"),
     **dict.fromkeys(("run", "up", "serve", "daemon"), "`orgloop start` runs the project"),
     **dict.fromkeys(("down", "kill", "quit", "exit"), "`orgloop stop` stops it"),
     **dict.fromkeys(
-        ("retry", "requeue", "redeliver", "replay"), "`orgloop dead retry` tries again what failed for good"
+        ("retry", "requeue", "redeliver", "replay"), "`orgloop dead retry` retries failed deliveries"
     ),
     **dict.fromkeys(
         ("dead-letter", "dead-letters", "dlq", "failed", "failures"),
-        "`orgloop dead` lists what failed for good",
+        "`orgloop dead` lists failed deliveries",
     ),
-    **dict.fromkeys(("release", "approve", "hold", "paused"), "`orgloop held` lists what waits for a person"),
-    **dict.fromkeys(("discard", "drop"), "`orgloop dead discard` and `orgloop held discard` give work up"),
-    **dict.fromkeys(("log", "tail", "follow", "watch"), "`orgloop logs` follows what happens"),
-    **dict.fromkeys(("list", "ls", "graph", "show"), "`orgloop routes` draws who wakes whom"),
+    **dict.fromkeys(
+        ("release", "approve", "hold", "paused"), "`orgloop held` lists deliveries that wait for a person"
+    ),
+    **dict.fromkeys(("discard", "drop"), "`orgloop dead discard` or `orgloop held discard` does that"),
+    **dict.fromkeys(("log", "tail", "follow", "watch"), "`orgloop logs` follows the log"),
+    **dict.fromkeys(("list", "ls", "graph", "show"), "`orgloop routes` draws the routes"),
     **dict.fromkeys(("check", "lint", "verify"), "`orgloop validate` checks the project"),
     **dict.fromkeys(("diff", "changes"), "`orgloop plan` shows what a start would change"),
     **dict.fromkeys(("new", "create", "setup"), "`orgloop init` creates a project"),
     **dict.fromkeys(("send", "trigger", "fire", "publish"), "`orgloop emit` sends an event"),
     **dict.fromkeys(("dry-run", "simulate", "try"), "`orgloop test` shows what an event would do"),
-    **dict.fromkeys(("queue", "queues", "jobs", "wakes"), "`orgloop deliveries` lists who was woken"),
-    **dict.fromkeys(("health", "info", "stats"), "`orgloop status` says how everything is"),
+    **dict.fromkeys(("queue", "queues", "jobs", "wakes"), "`orgloop deliveries` lists deliveries"),
+    **dict.fromkeys(("health", "info", "stats"), "`orgloop status` shows the state of everything"),
 }
 """What other tools call a command of ours, and what ours does."""
 

@@ -19,7 +19,7 @@ from orgloop.plugin.settings import Settings
 
 P = TypeVar("P", bound=Part)
 
-_REMOVE: Final = "remove it: nothing would act on it"
+_REMOVE: Final = "remove it: this version does not support it"
 _ROUNDS: Final = 5
 _MOST_BESIDE: Final = 100
 """Unknown keys that are looked at for one that stands for a missing key."""
@@ -118,7 +118,7 @@ def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Rep
         message = f"{spot.label}: `{shown}` is not supported yet"
         report.error(Code.NOT_YET, where, message, _meanwhile(key, models) or _REMOVE)
     elif any(key in keys_of(one) for one in models):
-        message = f"{spot.label}: what `{shown}` means is said under another name too"
+        message = f"{spot.label}: `{shown}` and another key have the same meaning"
         report.error(Code.DUPLICATE_KEY, where, message, "remove one of the two")
     else:
         message = f"{spot.label}: `{shown}` is not a known key"

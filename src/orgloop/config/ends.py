@@ -150,7 +150,7 @@ class Ends:
         runs = part.limits.runs if part.limits else None
         has_runs = self._has_runs(kind, settings, spot)
         if runs is not None and not has_runs:
-            message = f"{spot.label}: `limits.runs` has no effect: it hands over and has no runs"
+            message = f"{spot.label}: `limits.runs` has no effect: its actor has no runs"
             self._report.warn(Code.NO_EFFECT, spot.where("limits", "runs", key=True), message, "remove it")
         if settings is None or not self._plugins.works(
             lambda: kind.open(entry.name, settings), spot, ("config",)

@@ -36,41 +36,41 @@ class Code(StrEnum):
         return code
 
     # the files
-    NO_PROJECT = "no-project", "There is no orgloop.yaml where one was looked for."
-    EMPTY_PROJECT = "empty-project", "The orgloop.yaml says nothing."
-    IGNORED_FILE = "ignored-file", "Beside the project's file lies another one that is not read."
-    OPEN_FILE = "open-file", "Every user of this machine may change what the project reads."
-    MISSING_FILE = "missing-file", "A file that the project names is not there, or cannot be read."
+    NO_PROJECT = "no-project", "No orgloop.yaml was found."
+    EMPTY_PROJECT = "empty-project", "The orgloop.yaml is empty."
+    IGNORED_FILE = "ignored-file", "Another project file beside this one is not read."
+    OPEN_FILE = "open-file", "Every user of this machine can change a file of the project."
+    MISSING_FILE = "missing-file", "A file that the project names does not exist, or cannot be read."
     YAML_SYNTAX = "yaml-syntax", "The file is not YAML."
     YAML_ENCODING = "yaml-encoding", "The file is not UTF-8."
     YAML_SIZE = "yaml-size", "The file is too large to be a configuration."
     YAML_DEPTH = "yaml-depth", "Maps and lists nest too deeply."
     YAML_DOCUMENTS = "yaml-documents", "The file holds more than one YAML document."
     YAML_KEY = "yaml-key", "A key is a map or a list; often text with braces that needs quotes."
-    YAML_ALIAS = "yaml-alias", "An alias or a merge key does not stand for what it could."
+    YAML_ALIAS = "yaml-alias", "An alias or a merge key is not valid."
     YAML_TAG = "yaml-tag", "A value carries a YAML tag that is not supported."
-    YAML_NUMBER = "yaml-number", "A number has no JSON form."
+    YAML_NUMBER = "yaml-number", "A number cannot be written as JSON."
     DUPLICATE_KEY = "duplicate-key", "One map has a key twice."
     DUPLICATE_FILE = "duplicate-file", "A file is listed twice; it is read once."
     TOO_MANY = "too-many", "There are more findings than are listed."
     WRONG_KIND = "wrong-kind", "A file's `kind` does not fit the list that names it."
-    API_VERSION = "api-version", "A file's `apiVersion` is not one that is known here."
+    API_VERSION = "api-version", "A file's `apiVersion` is unknown."
     # keys and values
-    UNKNOWN_KEY = "unknown-key", "A key that means nothing here."
-    NOT_YET = "not-yet", "A key whose meaning is fixed, but that this version does not act on."
-    NO_EFFECT = "no-effect", "A key that is accepted and does nothing."
-    MISSING_KEY = "missing-key", "A key that is needed is not there."
+    UNKNOWN_KEY = "unknown-key", "The key is unknown here."
+    NOT_YET = "not-yet", "The key is reserved; this version does not support it yet."
+    NO_EFFECT = "no-effect", "The key is accepted, but has no effect."
+    MISSING_KEY = "missing-key", "A required key is missing."
     WRONG_TYPE = "wrong-type", "A value is of the wrong type."
-    BAD_VALUE = "bad-value", "A value is of the right type and still cannot be used."
-    BAD_NAME = "bad-name", "A name or id has characters that it cannot have."
+    BAD_VALUE = "bad-value", "A value has the right type, but is not valid."
+    BAD_NAME = "bad-name", "A name or id has characters that are not allowed."
     BAD_FILTER = "bad-filter", "A line of `when.filter` cannot be read, or can never hold."
     BAD_TEMPLATE = "bad-template", "A `{{ }}` placeholder cannot be read."
     BAD_SETTINGS = "bad-settings", "A connector or transform refuses its settings as a whole."
-    ROUTE_CONFIG = "route-config", "A key of `then.config` with which the actor would refuse every wake."
+    ROUTE_CONFIG = "route-config", "The actor would refuse every wake with this key of `then.config`."
     # variables
     MISSING_VARIABLE = "missing-variable", "A `${VARIABLE}` that is used is not set."
-    EMPTY_VARIABLE = "empty-variable", "A `${VARIABLE}` is set to nothing and is all of a value."
-    BAD_VARIABLE = "bad-variable", "What stands between `${` and `}` is not the name of a variable."
+    EMPTY_VARIABLE = "empty-variable", "A `${VARIABLE}` is empty and is the whole value."
+    BAD_VARIABLE = "bad-variable", "The text between `${` and `}` is not the name of a variable."
     ENV_SYNTAX = "env-syntax", "A line of `.env` cannot be read."
     # plugins
     UNKNOWN_CONNECTOR = "unknown-connector", "No installed connector has this name."
@@ -83,35 +83,35 @@ class Code(StrEnum):
     UNKNOWN_SOURCE = "unknown-source", "A route listens to a source that does not exist."
     UNKNOWN_ACTOR = "unknown-actor", "A route wakes an actor that does not exist."
     UNKNOWN_TRANSFORM = "unknown-transform", "A route or definition names a transform that does not exist."
-    MISSING_SOP = "missing-sop", "A route's prompt file is not there, or cannot be read as text."
-    MISSING_SCRIPT = "missing-script", "A script that is to be run is not there."
+    MISSING_SOP = "missing-sop", "A route's prompt file does not exist, or cannot be read as text."
+    MISSING_SCRIPT = "missing-script", "A script does not exist."
     NOT_EXECUTABLE = "not-executable", "A transform's script cannot be started as a program."
     # doubts
-    RISKY_SETTING = "risky-setting", "A setting that works and that one should think about twice."
+    RISKY_SETTING = "risky-setting", "The setting works, but is risky."
     DEAD_SOURCE = "dead-source", "No route listens to this source."
     UNREACHABLE_ACTOR = "unreachable-actor", "No route wakes this actor."
     UNUSED_TRANSFORM = "unused-transform", "No route uses this transform."
     EVENT_MISMATCH = (
         "event-mismatch",
-        "The source never emits an event of this name, or the name is nearly one that it knows.",
+        "The source never emits an event of this name, or the name looks misspelled.",
     )
     FAILS_ON_EXAMPLE = "fails-on-example", "A step of a route fails on the example event of its source."
-    UNKNOWN_PATH = "unknown-path", "A path that no event has, or none of those that the route listens to."
-    UNKNOWN_VALUE = "unknown-value", "A filter asks for a value that never comes."
+    UNKNOWN_PATH = "unknown-path", "A path that does not exist in any event, or in the events of the route."
+    UNKNOWN_VALUE = "unknown-value", "A filter requires a value that never occurs."
     DOUBTFUL_VALUE = (
         "doubtful-value",
-        "A filter's value looks like a pattern, and is compared as it is.",
+        "A filter's value looks like a pattern, but is compared literally.",
     )
-    DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like one with a meaning."
+    DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like a misspelled one."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
     SHARED_TREE = (
         "shared-tree",
-        "Runs share a work tree, so they go on one by one.",
+        "Runs share a work tree, so they run one at a time.",
     )
-    CYCLE = "cycle", "Actors wake each other in a circle that nothing ends."
+    CYCLE = "cycle", "Actors wake each other in an endless loop."
     OVER_BUDGET = "over-budget", "Schedules alone start more runs in an hour than the budget allows."
-    FRONT_MATTER = "front-matter", "The front matter of a prompt file cannot be read, so it means nothing."
-    UNRENDERED_SOP = "unrendered-sop", "A prompt file has placeholders that are left as they are."
+    FRONT_MATTER = "front-matter", "The front matter of a prompt file cannot be read, so it has no effect."
+    UNRENDERED_SOP = "unrendered-sop", "A prompt file has placeholders that are not rendered."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -191,14 +191,14 @@ def _budget(
     names = ", ".join(repr(name) for name in clocks)
     message = (
         f"the schedules of {names} start up to {most} runs in an hour, and "
-        f"`defaults.budget.runs_per_hour` is {allowed}: a wake beyond that is held"
+        f"`defaults.budget.runs_per_hour` is {allowed}: further wakes wait"
     )
-    hint = f"raise `defaults.budget.runs_per_hour` to more than {most}, or let them come less often"
+    hint = f"raise `defaults.budget.runs_per_hour` to more than {most}, or schedule them less often"
     report.warn(Code.OVER_BUDGET, spot.where("config"), message, hint)
 
 
 def _shared_secrets(sources: Mapping[str, SourceEnd], report: Report) -> None:
-    """What is signed for one of two sources is good for the other, where it can mean something else."""
+    """What is signed for one of two sources is valid for the other, where it can mean something else."""
     owners: dict[str, str] = {}
     for name, source in sources.items():
         for secret in _secrets(source):
@@ -206,7 +206,7 @@ def _shared_secrets(sources: Mapping[str, SourceEnd], report: Report) -> None:
             if owner != name:
                 message = (
                     f"{source.entry.spot.label} has the secret of source {owner!r}: a request that is signed "
-                    "for one is good for the other"
+                    "for one is valid for the other"
                 )
                 hint = "give each source a secret of its own"
                 report.warn(Code.RISKY_SETTING, source.entry.spot.where("config", "secret"), message, hint)

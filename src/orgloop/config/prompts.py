@@ -57,7 +57,7 @@ class Prompts:
     def _doubt(self, facts: SopFacts, file: str) -> None:
         if facts.lost is not None:
             line, column = line_and_column(facts.lost.place)
-            message = f"the front matter means nothing: {facts.lost.message}"
+            message = f"the front matter has no effect: {facts.lost.message}"
             place = Where(file=file, line=line, column=column)
             self._report.warn(Code.FRONT_MATTER, place, message, facts.lost.hint)
         elif facts.first_placeholder is not None and not facts.rendered:

@@ -221,7 +221,7 @@ class Routes:
         for key in sorted(_INBOX & config.keys()):
             message = f"{spot.label}: `then.config.{key}` is not supported yet"
             where = spot.where("then", "config", key, key=True)
-            self._report.error(Code.NOT_YET, where, message, "remove it: nothing would act on it")
+            self._report.error(Code.NOT_YET, where, message, "remove it: this version does not support it")
         sound = self._session_key(config.get("session_key"), spot)
         actor = self._actors.get(part.then.actor)
         if actor is not None and actor.kind is not None:

@@ -61,7 +61,7 @@ class State(StrEnum):
     DEAD = "dead"
     """Was tried as often as allowed, or refused for good. Keeps everything."""
     DISCARDED = "discarded"
-    """A person decided that it needs no more."""
+    """A person decided that it is no longer needed."""
 
 
 BLOCKING: Final = frozenset({State.PREPARING, State.PENDING, State.RUNNING, State.STARTED})

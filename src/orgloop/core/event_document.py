@@ -47,7 +47,7 @@ def parse_event(
     Raises Refused, with the field and what must stand there.
     """
     if not isinstance(document, Mapping):
-        raise Refused("this is no event: it is not a JSON object", hint=_EXAMPLE)
+        raise Refused("this is not an event: it is not a JSON object", hint=_EXAMPLE)
     filled = [name for name in FILLED if document.get(name) in (None, "")]
     texts = {name: defaults[name] if name in filled else document[name] for name in FILLED}
     _require(EVENT_ID, "id", texts["id"], "`evt_` and at most 64 letters, digits, - and _")
@@ -150,7 +150,7 @@ def _require_time(given: Any) -> None:
 
 
 def _refused(field: str, what: str, hint: str) -> Refused:
-    return Refused(f"this is no event: its `{field}` {what}", hint=hint)
+    return Refused(f"this is not an event: its `{field}` {what}", hint=hint)
 
 
 def _shown(given: Any) -> str:

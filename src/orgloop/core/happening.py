@@ -182,7 +182,7 @@ class Retried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discarded:
-    """A person decided that it needs no more."""
+    """A person decided that it is no longer needed."""
 
     by: str = "operator"
     detail: str = ""

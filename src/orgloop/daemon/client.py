@@ -165,7 +165,7 @@ class Client:
                     hint="it may just be starting or stopping: try again, or type `orgloop restart`",
                 ) from exc
             raise DaemonError(
-                f"what answers on port {self.info.port} is not OrgLoop",
+                f"the program that answers on port {self.info.port} is not OrgLoop",
                 hint="type `orgloop restart`, or choose another port with ORGLOOP_PORT",
             ) from exc
         finally:

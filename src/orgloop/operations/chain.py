@@ -75,9 +75,7 @@ def trace_of(reader: Reader, id: str) -> str:
             hint="ids begin with evt_, dlv_, run_ or trc_: `orgloop events` lists some",
         )
     if found is None:
-        raise NotFound(
-            f"there is no {id} in this home's journal", hint="`orgloop events` lists what there is"
-        )
+        raise NotFound(f"there is no {id} in this home's journal", hint="`orgloop events` lists the events")
     return found
 
 
@@ -96,7 +94,7 @@ def read_chain(reader: Reader, trace_id: str, waits: Waits | None = None) -> Cha
     events, deliveries, steps, runs = reader.trace(trace_id)
     if not events:
         raise NotFound(
-            f"there is no {trace_id} in this home's journal", hint="`orgloop events` lists what there is"
+            f"there is no {trace_id} in this home's journal", hint="`orgloop events` lists the events"
         )
     run_of = {run.delivery_id: run for run in runs if run.reason != "not_started"}
     nodes = {event.id: EventNode(row=event) for event in events}

@@ -37,9 +37,9 @@ class Waits:
         if row.state not in (State.PREPARING, State.PENDING):
             return ""
         if not self._works:
-            return "no daemon runs: it goes on with the next `orgloop start`"
+            return "no daemon runs: it continues after `orgloop start`"
         if row.state is State.PREPARING:
-            return "its transforms are at work"
+            return "its transforms are running"
         if not row.head:
             return self._behind(row)
         return " ".join(self._reasons(row))
@@ -49,7 +49,7 @@ class Waits:
         if pause is not None:
             again = f", tried again in {humanize(pause.until - self._now)}" if pause.until > self._now else ""
             reason = f": {one_line(pause.reason)}" if not row.detail else ""
-            yield f"{row.actor} does not answer{again}{reason}"
+            yield f"{row.actor} is unavailable{again}{reason}"
         elif row.due > self._now:
             yield f"tried again in {humanize(row.due - self._now)}"
         for wait in waits_of(row, self._full):
@@ -57,7 +57,8 @@ class Waits:
 
     def _behind(self, row: DeliveryRow) -> str:
         head = self._heads(row.actor).get(row.key)
-        return f"behind {head.id} of its key, which is {head.state}" if head else "behind others of its key"
+        other = f"{head.id} ({head.state})" if head else "other work"
+        return f"behind {other} with the same session key"
 
     def _heads(self, actor: str) -> Mapping[str | None, DeliveryRow]:
         """By key what comes first, of an actor's oldest open work; read once."""

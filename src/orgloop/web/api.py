@@ -123,7 +123,7 @@ async def run(desk: Desk, call: Call) -> Any:
 
 
 async def trace(desk: Desk, call: Call) -> Any:
-    """One chain from its first event to its end, by the id of anything in it."""
+    """Show one chain from its first event to its end, by the id of anything in it."""
     call.parameters.finish()
     id = call.names["id"]
 

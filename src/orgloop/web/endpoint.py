@@ -30,9 +30,7 @@ class Call:
         async with self.bodies.of(self.request) as body:
             content = parse_json(body) if body.strip() else {}
         if not isinstance(content, dict):
-            raise Refused(
-                "the body must be a JSON object", hint="send {} or nothing if there is nothing to say"
-            )
+            raise Refused("the body must be a JSON object", hint="send {} or an empty body")
         for key in content:
             if known and key not in known:
                 raise Refused(f"unknown key {key!r} in the body", hint=f"there are: {', '.join(known)}")

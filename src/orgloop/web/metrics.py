@@ -73,7 +73,7 @@ class Snapshot(Collector):
         yield _gauge("orgloop_journal_bytes", "Size of the journal's files.", self.journal_bytes)
         yield _gauge("orgloop_accepts_waiting", "Events that wait for their commit.", runtime.journal.waiting)
         yield _gauge("orgloop_wakes_in_flight", "Actors that are being woken.", runtime.dispatcher.in_flight)
-        health = GaugeMetricFamily("orgloop_health", "1 for how it is, 0 else.", labels=["health"])
+        health = GaugeMetricFamily("orgloop_health", "1 for the current health, else 0.", labels=["health"])
         for word in ("ok", "degraded", "error"):
             health.add_metric([word], float(self.seen.health == word))
         yield health
@@ -84,7 +84,7 @@ class Snapshot(Collector):
             needs.add_metric([kind], count)
         yield needs
         paused = sum(row.actor in runtime.wiring.actors for row in self.facts.pauses)
-        yield _gauge("orgloop_actors_paused", "Actors that nobody answers for.", paused)
+        yield _gauge("orgloop_actors_paused", "Actors that cannot be reached.", paused)
 
     def _sources(self) -> Iterator[Metric]:
         ids = self.desk.runtime.wiring.sources
@@ -138,7 +138,7 @@ class Snapshot(Collector):
 
     def _runs(self) -> Iterator[Metric]:
         tally = self.desk.runtime.tally
-        yield _gauge("orgloop_runs_open", "Runs that go on.", self.facts.deliveries[State.STARTED])
+        yield _gauge("orgloop_runs_open", "Active runs.", self.facts.deliveries[State.STARTED])
         runs = CounterMetricFamily(
             "orgloop_runs_ended", "Runs that ended, since the daemon started.", labels=["actor", "outcome"]
         )
@@ -146,7 +146,7 @@ class Snapshot(Collector):
             runs.add_metric([actor, outcome], count)
         cost = CounterMetricFamily(
             "orgloop_run_cost_usd",
-            "What ended runs said they cost, since the daemon started.",
+            "Reported cost of ended runs, since the daemon started.",
             labels=["actor"],
         )
         for actor, sum_usd in tally.cost_usd.items():

@@ -116,14 +116,12 @@ def add_actor(
     ],
 )
 @click.argument("name")
-@click.option("--source", metavar="ID", help="Where its events come from; not needed if there is only one.")
-@click.option("--actor", metavar="ID", help="Whom they wake; not needed if there is only one.")
-@click.option(
-    "--events", metavar="A,B", help="Names of events, or globs; what the source's connector suggests."
-)
+@click.option("--source", metavar="ID", help="The source of its events; optional if there is only one.")
+@click.option("--actor", metavar="ID", help="The actor that it wakes; optional if there is only one.")
+@click.option("--events", metavar="A,B", help="Names of events, or globs; the connector suggests a default.")
 @click.option("--filter", "filters", multiple=True, metavar="PATH=VALUE", help="A condition. Repeatable.")
-@click.option("--transforms", metavar="A,B", help="Transforms, in their order.")
-@click.option("--prompt-file", metavar="FILE", help="Its SOP. One is written for an agent if absent.")
+@click.option("--transforms", metavar="A,B", help="Transforms, in order.")
+@click.option("--prompt-file", metavar="FILE", help="Its SOP. If absent, one is created for an agent.")
 def add_route(
     app: App,
     name: str,
@@ -293,7 +291,7 @@ def _only(edit: Edit, named: str | None, sections: tuple[str, ...], word: str) -
         return named
     if len(known) != 1:
         listed = f"there are: {', '.join(known)}" if known else f"add one first: orgloop add {word} NAME"
-        raise Refused(f"which {word}?", hint=f"say it with --{word}; {listed}")
+        raise Refused(f"which {word}?", hint=f"name it with --{word}; {listed}")
     return known[0]
 
 

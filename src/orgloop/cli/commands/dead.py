@@ -12,9 +12,9 @@ from orgloop.cli.screen.waiting import add_discard, add_list_and_show
 STATE = "dead"
 
 command = new_group(
-    """Work that failed for good: look, try again, discard.
+    """Deliveries that failed permanently: list, retry, discard.
 
-    Its actor refused it, or it was tried as often as it may be. Without a subcommand: `list`.""",
+    The actor refused them, or all attempts failed. Without a subcommand: `list`.""",
     default="list",
     examples=["orgloop dead", "orgloop dead show dlv_19b5a1c2d3e4f506", "orgloop dead retry --actor notify"],
 )

@@ -26,15 +26,15 @@ from orgloop.cli.screen.words import STATE_STYLES
     multiple=True,
     metavar="STATE",
     type=click.Choice(list(STATE_STYLES)),
-    help=f"Only in this state; may be given again. {', '.join(STATE_STYLES)}.",
+    help=f"Only in this state; repeatable. {', '.join(STATE_STYLES)}.",
 )
 @click.option("--route", metavar="NAME", default="", help="Only of this route.")
 @click.option("--actor", metavar="ID", default="", help="Only for this actor.")
 @click.option("--source", metavar="ID", default="", help="Only of events from this source or actor.")
 @click.option("--reason", metavar="WORD", default="", help="Only with this reason: untrusted, duplicate, ...")
 @click.option("--event", metavar="ID", default="", help="Only of this event.")
-@click.option("--since", metavar="DURATION", help="Only what was accepted since then: 2h, 3d, or a date.")
-@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+@click.option("--since", metavar="DURATION", help="Only deliveries accepted since then: 2h, 3d, or a date.")
+@click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def command(
     app: App,
     states: tuple[str, ...],

@@ -32,9 +32,9 @@ LAST_ROUTE: Final = "report"
 
 
 @new_command(examples=["orgloop demo", "orgloop demo --keep ./demo-org"])
-@click.option("--keep", metavar="DIR", help="Leave the organization's files there, to play with.")
+@click.option("--keep", metavar="DIR", help="Keep the organization's files in this directory.")
 def command(app: App, keep: str | None) -> None:
-    """Watch a small organization at work: a review arrives, an engineer is woken, a supervisor judges.
+    """Run a small example organization: a review arrives, an engineer is woken, a supervisor judges.
 
     Needs no account and no network. Everything is real but the agents, which are short scripts: a
     daemon of its own runs in a directory of its own, and is gone at the end.
@@ -199,8 +199,8 @@ def _next_steps(app: App, kept: Path | None) -> None:
         ("mkdir my-org && cd my-org", ""),
         ("orgloop init", "a source, an actor, a route and its SOP, ready to run"),
         ("orgloop start", "then send it something, and look:"),
-        ("orgloop status", "what runs, what waits for you"),
-        ("orgloop trace ID", "why an agent was woken, with what, and what came of it"),
+        ("orgloop status", "what runs, and what needs you"),
+        ("orgloop trace ID", "why an agent was woken, its input and its result"),
     ]
     if shutil.which("orgloop") is None:
         activate, here = Path(sys.executable).parent / "activate", Path.cwd()

@@ -37,9 +37,13 @@ def command(app: App, ids: tuple[str, ...], everything: bool) -> None:
     for id in chosen:
         if id not in items:
             known = ", ".join(id for id, one in items.items() if one.last is not None)
-            raise NotFound(f"nothing called {id!r} needs you", hint=f"there are: {known or 'none'}")
+            raise NotFound(
+                f"{id!r} is not in the list of `orgloop status`", hint=f"there are: {known or 'none'}"
+            )
         if items[id].last is None:
-            raise Refused(f"{id} cannot be dismissed: it is so now", hint=f"type `{items[id].command}`")
+            raise Refused(
+                f"{id} cannot be dismissed: the problem still exists", hint=f"type `{items[id].command}`"
+            )
     if chosen:
         dismiss(app.home, chosen)
     if app.out.json:

@@ -50,7 +50,7 @@ def command(
     client = Client.of_home(app.home)
     if client is None:
         raise DaemonError(
-            "no daemon runs in this home, so nobody can take the event", hint="type `orgloop start` first"
+            "no daemon runs in this home, so the event cannot be sent", hint="type `orgloop start` first"
         )
     answer = client.emit(document)
     if app.out.json:
@@ -58,8 +58,8 @@ def command(
         return
     id = answer["event_id"]
     if answer["duplicate"]:
-        app.out.line(f"{app.out.style(WARN, 'yellow')} {id} was there already: nothing follows")
-        app.out.line("  without its `id` it is a new event")
+        app.out.line(f"{app.out.style(WARN, 'yellow')} {id} is already known; nothing was sent")
+        app.out.line("  remove its `id` to send it as a new event")
         return
     app.out.ok(f"{id} is accepted")
     routes = _routes_of(app, id)

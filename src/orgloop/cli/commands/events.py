@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     ],
     looks=True,
 )
-@click.option("--source", metavar="ID", default="", help="Only what comes from this source or actor.")
-@click.option("--route", metavar="NAME", default="", help="Only what this route matched.")
+@click.option("--source", metavar="ID", default="", help="Only events from this source or actor.")
+@click.option("--route", metavar="NAME", default="", help="Only events that this route matched.")
 @click.option("--trace", metavar="ID", default="", help="Only this trace.")
-@click.option("--since", metavar="DURATION", help="Only what came since then: 2h, 3d, or a date.")
-@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+@click.option("--since", metavar="DURATION", help="Only since then: 2h, 3d, or a date.")
+@click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def command(app: App, source: str, route: str, trace: str, since: str | None, limit: int) -> None:
     """List events, the newest first, and whom they woke.
 
@@ -42,7 +42,7 @@ def command(app: App, source: str, route: str, trace: str, since: str | None, li
     with app.journal() as reader:
         found = reader.events(query)
         if not found:
-            _nothing(app, nothing_found(reader, query, "no event has come in"))
+            _nothing(app, nothing_found(reader, query, "no events yet"))
             return
         rows = [
             (row, reader.deliveries(Query(event_id=row.id, limit=1000)) if row.routes else ())

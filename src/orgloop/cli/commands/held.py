@@ -14,7 +14,7 @@ from orgloop.cli.screen.waiting import add_discard, add_list_and_show
 STATE = "held"
 
 command = new_group(
-    """Work that waits for a person: look, release, discard.
+    """Deliveries that wait for a person: list, release, discard.
 
     A guard held it, and says why. Without a subcommand: `list`.""",
     default="list",

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     ]
 )
 @click.option("--name", help="The project's name; the directory's if absent.")
-@click.option("--description", help="One line on what it is for.")
-@click.option("--connectors", metavar="A,B", help="What to connect, by the connectors' names.")
+@click.option("--description", help="A one-line description.")
+@click.option("--connectors", metavar="A,B", help="The connectors to use, by name.")
 @click.option("--dir", "directory", default=".", metavar="DIR", help="Where to create it; here if absent.")
 @click.option(
     "--permission-mode",

@@ -110,7 +110,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
 
     row = reader.event(id)
     if row is None:
-        raise NotFound(f"there is no event {id}", hint="`orgloop events` lists what there is")
+        raise NotFound(f"there is no event {id}", hint="`orgloop events` lists the events")
     query = Query(event_id=id, after=START, limit=1000)
     deliveries, steps = reader.deliveries(query), reader.steps(query)
     if app.out.json:
@@ -136,7 +136,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
     if deliveries:
         print_deliveries(app, deliveries, failures(reader, deliveries), indent=2)
     else:
-        out.line("  it woke nobody: `orgloop routes` shows who listens")
+        out.line("  it woke no actor: `orgloop routes` shows the routes")
     out.line()
     print_block(out, dump_json(row.document, indent=True).decode())
     print_next(

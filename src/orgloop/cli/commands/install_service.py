@@ -73,8 +73,8 @@ def _print(app: App, manager: Manager, content: bytes) -> None:
 def _next(app: App, manager: Manager) -> None:
     from orgloop.cli.screen.grid import print_next
 
-    commands = [("orgloop service start", "start it, now and with the machine")]
-    commands += [(one, "so that it begins before you log in") for one in manager.advice()]
+    commands = [("orgloop service start", "start it now and at each boot")]
+    commands += [(one, "so that it starts before you log in") for one in manager.advice()]
     print_next(app.out, commands)
 
 
@@ -146,7 +146,7 @@ def _write(manager: Manager, path: Path, content: bytes, service: Service) -> bo
         owner = manager.home_of(found)
         if owner is None:
             raise Conflict(
-                f"{path} was not written by `orgloop install-service`, so it stays",
+                f"{path} was not written by `orgloop install-service`, so it is not replaced",
                 hint="move it away, or look at what would be written with --print",
             )
         if owner != str(service.home):

@@ -67,7 +67,7 @@ def _is(wanted: str | None, found: str) -> bool:
     ],
     looks=True,
 )
-@click.option("--source", metavar="ID", help="Only what comes from this source.")
+@click.option("--source", metavar="ID", help="Only records of this source.")
 @click.option("--route", metavar="NAME", help="Only this route.")
 @click.option("--actor", metavar="ID", help="Only this actor.")
 @click.option(
@@ -79,28 +79,28 @@ def _is(wanted: str | None, found: str) -> bool:
 @click.option("--trace", metavar="ID", help="Only this trace.")
 @click.option("--event-type", metavar="TYPE", help="Only events of this type or name.")
 @click.option("--result", metavar="WORD", help="Only this result: delivered, drop, retry, held, dead, ...")
-@click.option("--since", metavar="DURATION", help="From then on: 30m, 2d, or a date.")
+@click.option("--since", metavar="DURATION", help="Since then: 30m, 2d, or a date.")
 @click.option(
     "-n",
     "--last",
     "count",
     default=50,
     show_default=True,
-    help="Without --since: the last so many lines, of as many events.",
+    help="Without --since: the number of lines to show.",
 )
 @click.option(
     "-f",
     "-F",
     "--follow/--no-follow",
     default=None,
-    help="Go on with what happens. Without either: on a terminal.",
+    help="Follow new records; the default on a terminal.",
 )
 @click.option(
     "--format",
     "layout",
     type=click.Choice(["human", "json"]),
     default="human",
-    help="json: one document a line.",
+    help="json: one document per line.",
 )
 def command(
     app: App,

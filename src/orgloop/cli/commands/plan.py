@@ -31,8 +31,8 @@ _SECTIONS = {
     "sop": "sops",
 }
 _LIVE = {
-    "script": "  (read at each event: counts at once)",
-    "sop": "  (read at each wake: counts at once)",
+    "script": "  (read at each event: takes effect at once)",
+    "sop": "  (read at each wake: takes effect at once)",
 }
 
 
@@ -77,20 +77,21 @@ def _state(
     out, name = app.out, app.organization.name
     waits = any(item.action != "same" and not item.is_live for item in plan.items)
     if applied is None:
-        out.line("Nothing was applied yet: `orgloop start` would begin with all of this.")
+        out.line("Nothing is applied yet: `orgloop start` would apply all of this.")
     elif earlier is None and daemon is not None:
-        out.line(f"Compared with what runs now{'; `orgloop start` applies the changes to it' * waits}.")
+        more = " `orgloop start` applies the changes." if waits else ""
+        out.line(f"Compared with the running configuration.{more}")
     elif earlier is None:
         more = " `orgloop start` applies the changes." if waits else ""
-        out.line(f"Compared with what ran last; nothing runs now.{more}")
+        out.line(f"Compared with the last configuration; no daemon runs now.{more}")
     elif daemon is not None:
-        out.line("Compared with what runs now, which is another project.")
+        out.line("Compared with the running configuration, of another project.")
         out.warn(
             f"this home's daemon (pid {daemon.pid}) runs {earlier.project} in {earlier.root}",
             f"give {name} a home and port of its own:\n{own_home(name, daemon.port)}",
         )
     else:
-        out.line("Compared with what ran last, which is another project.")
+        out.line("Compared with the last configuration, of another project.")
         out.warn(earlier.words, earlier.ways_out(name, wanted_port(app.environ) or PORT))
     out.line()
 

@@ -10,7 +10,7 @@ from orgloop.cli.command import command as new_command
 
 @new_command(examples=["orgloop restart", "orgloop restart --supervised"])
 @click.option(
-    "--supervised", is_flag=True, help="Start it again after a crash. If it is so now, it stays so."
+    "--supervised", is_flag=True, help="Restart it after a crash. A supervised daemon stays supervised."
 )
 def command(app: App, supervised: bool) -> int | None:
     """Stop the daemon and start it in the background; what systemd or launchd keeps, they start.

@@ -24,7 +24,7 @@ LOOK: Final = 0.05
 """Seconds between two looks at whether it has."""
 
 command = new_group(
-    """The agents at work: who, why, since when, and what they say.
+    """Active runs: actor, cause, start time and latest output.
 
     Without a subcommand: `list`.""",
     default="list",
@@ -37,11 +37,11 @@ command = new_group(
     looks=True,
     examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs list --actor engineer"],
 )
-@click.option("--all", "ended", is_flag=True, help="Those that have ended, too.")
+@click.option("--all", "ended", is_flag=True, help="Include ended runs.")
 @click.option("--actor", metavar="ID", default="", help="Only of this actor.")
 @click.option("--route", metavar="NAME", default="", help="Only those that this route started.")
-@click.option("--since", metavar="DURATION", help="Only what began since then: 2h, 3d, or a date.")
-@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+@click.option("--since", metavar="DURATION", help="Only runs started since then: 2h, 3d, or a date.")
+@click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, limit: int) -> None:
     """List the runs that go on, or with --all every run, the newest first."""
     from orgloop.operations.query import asked, nothing_found
@@ -54,7 +54,7 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
             found, times = _folded_up(reader, query)
         else:
             found = reader.runs(query, open_only=not ended)
-        what = "no agent has been at work" if ended else "no agent is at work"
+        what = "there are no runs yet" if ended else "there are no active runs"
         words = "" if found else nothing_found(reader, query, what)
         events = {run.event_id: reader.event(run.event_id) for run in found}
     if app.out.json:
@@ -70,7 +70,7 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
     else:
         app.out.line(words if ended else words.removesuffix(" yet") + " now")
         if not ended:
-            app.out.line(app.out.style("  `orgloop runs --all` lists those that were", "dim"))
+            app.out.line(app.out.style("  `orgloop runs --all` lists ended runs", "dim"))
 
 
 @command.subcommand("show", looks=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
@@ -93,9 +93,9 @@ def show(app: App, id: str | None) -> None:
     examples=["orgloop runs tail run_19b5a1c2d3e4f506", "orgloop runs tail run_19b5a1c2d3e4f506 --raw"],
 )
 @click.argument("id", metavar="[ID]", required=False)
-@click.option("--raw", is_flag=True, help="Its output as it wrote it.")
+@click.option("--raw", is_flag=True, help="The unparsed output.")
 @click.option(
-    "-f", "-F", "--follow/--no-follow", default=True, help="Until it ends, or only what there is by now."
+    "-f", "-F", "--follow/--no-follow", default=True, help="Until the run ends, or only the output so far."
 )
 def tail(app: App, id: str | None, raw: bool, follow: bool) -> None:
     """Watch a run's output until it ends, as its actor understands it.
@@ -131,7 +131,7 @@ def stop(app: App, id: str) -> None:
         client.stop_run(id)
     elif run.is_remote:
         raise DaemonError(
-            f"run {id} goes on in another system, which only the daemon can ask to end it",
+            f"run {id} is active in another system, and only a daemon can stop it there",
             hint="type `orgloop start`, then this again",
         )
     else:

@@ -12,7 +12,7 @@ from orgloop.errors import OrgLoopError
 
 
 @new_command(examples=["orgloop schema", "orgloop schema --output orgloop.schema.json"])
-@click.option("-o", "--output", metavar="FILE", help="Write it there instead of printing it.")
+@click.option("-o", "--output", metavar="FILE", help="Write to this file instead of standard output.")
 def command(app: App, output: str | None) -> None:
     """Print the JSON Schema of a project's files, with the settings of every installed plugin.
 

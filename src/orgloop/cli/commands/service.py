@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orgloop.daemon.service_manager import Manager
 
 command = new_group(
-    """The daemon that systemd or launchd keeps running.
+    """The daemon as a service of systemd or launchd.
 
     `orgloop install-service` writes its file.""",
     examples=["orgloop service start", "orgloop service status", "orgloop service logs --follow"],
@@ -37,9 +37,9 @@ def start(app: App) -> None:
     if info is None and root is not None:
         app.claim_home(root, root.name, take_over=False)
     manager.start(name)
-    _tell(app, {"started": True, "name": name}, f"{name} is started, and begins with the machine")
+    _tell(app, {"started": True, "name": name}, f"{name} is started, and starts at each boot")
     for one in manager.advice():
-        app.out.line(f"  to begin before you log in: {one}")
+        app.out.line(f"  to start it before you log in: {one}")
 
 
 @command.subcommand("stop", examples=["orgloop service stop"])
@@ -88,7 +88,7 @@ def status(app: App) -> None:
 
 
 @command.subcommand("logs", examples=["orgloop service logs", "orgloop service logs --follow"])
-@click.option("-f", "-F", "--follow", is_flag=True, help="Go on with what is written.")
+@click.option("-f", "-F", "--follow", is_flag=True, help="Follow new lines.")
 @click.option("-n", "--last", "count", default=50, show_default=True, help="So many lines.")
 def logs(app: App, follow: bool, count: int) -> None:
     """Show the daemon's own warnings and errors. What happens to events is in `orgloop logs`."""

@@ -35,7 +35,7 @@ command = new_group(
 @click.option("--all", "left", is_flag=True, help="Those that no key leads to any more, too.")
 @click.option("--actor", metavar="ID", default="", help="Only of this actor.")
 @click.option("--key", metavar="KEY", default="", help="Only of this session key.")
-@click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+@click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> None:
     """List the sessions that keys lead to, or with --all every session, the newest first."""
     with app.journal() as reader:

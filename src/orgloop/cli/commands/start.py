@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 @click.option(
     "-d", "--daemon", "background", is_flag=True, help="Run in the background; logs go to the home."
 )
-@click.option("--supervised", is_flag=True, help="Start it again after a crash.")
-@click.option(
-    "--take-over", is_flag=True, help="Go on with what another project has not finished in this home."
-)
-@click.option("-y", "--yes", is_flag=True, help="Apply without asking that no route is left.")
+@click.option("--supervised", is_flag=True, help="Restart it after a crash.")
+@click.option("--take-over", is_flag=True, help="Take over another project's unfinished work in this home.")
+@click.option("-y", "--yes", is_flag=True, help="Apply without asking, even if no route is left.")
 def command(app: App, background: bool, supervised: bool, take_over: bool, yes: bool) -> int | None:
     """Run the project.
 
@@ -102,7 +100,7 @@ def _confirm_end_of_routes(app: App, plan: Plan) -> None:
         return
     message = f"the files have no route any more, and {counted(gone, 'route')} would go"
     if app.out.json or app.out.quiet or not sys.stdin.isatty():
-        raise Refused(f"{message}; nothing was applied", hint="add --yes if that is meant")
+        raise Refused(f"{message}; nothing was applied", hint="add --yes to apply this anyway")
     app.out.warn(message)
     if not click.confirm("Apply that?"):
         raise Refused("nothing was applied", hint="`orgloop plan` shows what would change")
@@ -129,7 +127,7 @@ def start_in_background(app: App, *, supervised: bool, take_over: bool = False) 
     if app.out.json:
         app.out.data({"started": True, "pid": info.pid, "port": info.port})
     app.out.ok(f"{info.project} runs in the background (pid {info.pid}), http://127.0.0.1:{info.port}")
-    app.out.line("  what happens: orgloop logs   how it is: orgloop status   stop it: orgloop stop")
+    app.out.line("  log: orgloop logs   status: orgloop status   stop: orgloop stop")
     return None
 
 

@@ -9,9 +9,7 @@ from orgloop.cli.command import command as new_command
 
 
 @new_command(examples=["orgloop stop", "orgloop stop --force"])
-@click.option(
-    "--force", is_flag=True, help="Kill it at once. Still nothing is lost: the next start recovers."
-)
+@click.option("--force", is_flag=True, help="Kill it at once. No work is lost: the next start recovers it.")
 def command(app: App, force: bool) -> None:
     """Stop the daemon of this home.
 
@@ -34,7 +32,7 @@ def stop_and_tell(app: App, verb: str, *, force: bool) -> None:
             app.out.data({"stopped": False, "running": False})
         app.out.line(f"nothing runs in {app.out.path(app.home.path)}")
         if holder := holder_of(app.home):
-            app.out.line(f"  its journal is in use by {holder}: it starts or ends just now")
+            app.out.line(f"  its journal is in use by {holder}: a daemon is just starting or stopping")
         return
     if info is not None:
         require_this_daemon(info, app.here, verb)

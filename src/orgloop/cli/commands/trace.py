@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.argument("id", metavar="[ID]", required=False)
 @click.option("--prompts", is_flag=True, help="Show each prompt file whole, as it was when it was used.")
-@click.option("--all", "show_all", is_flag=True, help="Show events that woke nobody, too.")
+@click.option("--all", "show_all", is_flag=True, help="Also show events that woke no actor.")
 def command(app: App, id: str | None, prompts: bool, show_all: bool) -> None:
     """Show a whole chain as a tree: events, who they woke with which SOP, outcomes, times, costs.
 

@@ -115,7 +115,7 @@ def _try(
         from orgloop.core.json_text import text_of
 
         said = f"; it answers {text_of(answer)}" if answer is not None else ""
-        app.out.warn(f"the source makes no event of this request{said}")
+        app.out.warn(f"the request creates no event{said}")
     for number, trial in enumerate(trials):
         if number:
             app.out.line()
@@ -138,7 +138,7 @@ def _document(app: App, file: str | None) -> Any:
         with app.journal() as reader:
             row = reader.event(file)
         if row is None:
-            raise NotFound(f"there is no event {file}", hint="`orgloop events` lists what there is")
+            raise NotFound(f"there is no event {file}", hint="`orgloop events` lists the events")
         return row.document
     from orgloop.operations.event_file import load_event
 

@@ -11,7 +11,7 @@ from orgloop.operations.words import counted
 
 @new_command(examples=["orgloop validate", "orgloop validate --config ../acme --json"])
 def command(app: App) -> int:
-    """Find everything that is wrong with the project, at once.
+    """Find all errors in the project's files, at once.
 
     Reads all files and checks them as a start would: keys, values, variables, names, scripts and
     prompt files. Nothing is run and nobody is called. Ends with 1 if there is an error; warnings are

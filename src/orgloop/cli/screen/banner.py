@@ -65,11 +65,11 @@ class Banner:
         out.line()
         out.line(
             out.style(
-                "  Ctrl-C stops it; agents go on. In another terminal: orgloop status, logs, trace", "dim"
+                "  Ctrl-C stops it; agents continue. In another terminal: orgloop status, logs, trace", "dim"
             )
         )
         out.line()
 
     def stopped(self) -> None:
         """It has ended."""
-        self._app.out.ok("stopped; whatever was not finished goes on at the next start")
+        self._app.out.ok("stopped; unfinished work continues at the next start")

@@ -269,7 +269,7 @@ async def _offline(
     finally:
         await journal.close()
     if len(failed) < len(ids) and verb != "discard":
-        app.out.note("no daemon runs: what was moved goes on with the next `orgloop start`")
+        app.out.note("no daemon runs: the deliveries continue after `orgloop start`")
     return failed
 
 

@@ -26,17 +26,17 @@ PROMPT_LINES: Final = 12
 """Lines of the prompt that are shown without --prompt."""
 
 WHAT_TO_DO: Final[Mapping[str, str]] = {
-    HoldReason.HOPS: "agents woke each other too often: look at the chain, then let it go on or end it",
-    HoldReason.BUDGET: "raise the budget that it names and apply that, or let this one go on all the same",
-    HoldReason.STALE: "it is too old to be done unasked: decide whether it is still wanted",
-    HoldReason.CRASHES: "the daemon died each time it handled this: look at its log before you let it go on",
-    HoldReason.NO_SOP: "put the prompt file back, then let it go on",
-    HoldReason.UNTRUSTED: "read the event below: whoever wrote it would instruct your agent",
+    HoldReason.HOPS: "agents woke each other too many times: look at the chain, then release or discard it",
+    HoldReason.BUDGET: "raise the budget that it names and apply that, or release this delivery anyway",
+    HoldReason.STALE: "it is too old to run without a decision: release it if it is still wanted",
+    HoldReason.CRASHES: "the daemon died each time it handled this: look at its log before you release it",
+    HoldReason.NO_SOP: "put the prompt file back, then release it",
+    HoldReason.UNTRUSTED: "read the event below: its author would instruct your agent",
     HoldReason.TRANSFORM: "repair the transform, then release it: the transforms run again",
-    HoldReason.REMOVED: "put its route and actor back and apply that: then it goes on by itself",
-    HoldReason.CONFIG: "change the route's configuration, apply that, then let it go on",
-    "rejected": "its actor will never take it as it is: change what it got, or end it",
-    "attempts": "it was tried as often as it may be: when its actor works again, give it a new life",
+    HoldReason.REMOVED: "put its route and actor back and apply that: then it is released by itself",
+    HoldReason.CONFIG: "change the route's configuration, apply that, then release it",
+    "rejected": "its actor refused it permanently: change the route or the actor, or discard it",
+    "attempts": "all attempts failed: retry it when its actor works again",
 }
 """What a person can do, by the reason why it waits."""
 
@@ -86,11 +86,11 @@ def next_commands(row: DeliveryRow) -> Iterator[tuple[str, str]]:
     match row.state:
         case "held":
             again = f"; the guard `{row.reason}` lets it pass" if row.reason in _WAIVED else ""
-            yield f"orgloop held release {row.id}", f"let it go on, behind what its key has{again}"
-            yield f"orgloop held discard {row.id}", "it needs no more"
+            yield f"orgloop held release {row.id}", f"release it, behind other work with the same key{again}"
+            yield f"orgloop held discard {row.id}", "it is no longer needed"
         case "dead":
             yield f"orgloop dead retry {row.id}", "try it again, with all its attempts"
-            yield f"orgloop dead discard {row.id}", "it needs no more"
+            yield f"orgloop dead discard {row.id}", "it is no longer needed"
         case _:
             pass
     if row.run_id is not None:

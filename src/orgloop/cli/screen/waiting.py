@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _ID: Final = "dlv_19b5a1c2d3e4f506"
 
 _VERBS: Final = {
-    "held": (("release", "let all of these go on"), ("discard", "end them")),
-    "dead": (("retry", "try all of these again"), ("discard", "end them")),
+    "held": (("release", "release all of these"), ("discard", "end them")),
+    "dead": (("retry", "retry all of these"), ("discard", "end them")),
 }
 
 
@@ -38,8 +38,8 @@ def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
     @click.option("--route", metavar="NAME", default="", help="Only of this route.")
     @click.option("--actor", metavar="ID", default="", help="Only for this actor.")
     @click.option("--reason", metavar="WORD", default="", help=f"Only with this reason, such as {reason}.")
-    @click.option("--since", metavar="DURATION", help="Only what came since then: 2h, 3d, or a date.")
-    @click.option("-n", "--limit", default=20, show_default=True, help="So many, the newest.")
+    @click.option("--since", metavar="DURATION", help="Only since then: 2h, 3d, or a date.")
+    @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
     def list_them(app: App, limit: int, **filters: Any) -> None:
         """List it, the newest first, and count what is alike."""
         _list(app, state, limit=limit, **filters)
@@ -67,7 +67,7 @@ def add_discard(group: Group, state: str, *, note: str, reason: str) -> None:
     @choosing(state)
     @click.option("--note", metavar="TEXT", default="", help="Why; kept with it.")
     def discard(app: App, yes: bool, note: str, **chosen: Any) -> int | None:
-        """Decide that it needs no more. Nothing brings it back; its event stays."""
+        """Decide that it is no longer needed. Nothing brings it back; its event stays."""
         return decide(app, "discard", Choice(state=state, **chosen), yes=yes, note=note)
 
 

@@ -30,7 +30,7 @@ ROUTE_KEYS: Final = frozenset({"session_key"})
 
 
 def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
-    """Every other key of `then.config`: nothing would act on it."""
+    """Every other key of `then.config`: this version does not support it."""
     why = "means nothing to a webhook actor: write it into the actor's `headers` or `body_template`"
     return {key: why for key in config if key not in ROUTE_KEYS}
 

@@ -39,7 +39,7 @@ _HINTS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
     (apsw.FullError, "Free some space on that disk; writing goes on by itself."),
     (apsw.ReadOnlyError, "Make the home and its files writable for this user; writing goes on by itself."),
     (apsw.CantOpenError, "Check that the home exists and that this user may write to it."),
-    (apsw.BusyError, "Another program keeps the file locked: close whatever else has it open."),
+    (apsw.BusyError, "Another program keeps the file locked: close the other program."),
     (apsw.IOError, "Check the disk that holds the home; writing goes on by itself once it works again."),
 )
 

@@ -121,7 +121,7 @@ class Mark:
     def unusable(self, why: str) -> JournalDamaged:
         """The mark itself is no help."""
         return JournalDamaged(
-            f"{self.path} {why}, so nobody knows whether the journal is whole",
+            f"{self.path} {why}, so it is unknown whether the journal is complete",
             hint="If nothing happened to the journal itself, "
             f"type `rm {shlex.quote(str(self.path))}` and start again.",
         )

@@ -139,7 +139,7 @@ class Writer:
         if full and self._waiting:
             raise Overloaded(
                 f"{self._waiting} events wait to be written to {self._store.place.name}",
-                hint="Send it again after a moment; nothing of it was taken.",
+                hint="Send it again after a moment; it was not accepted.",
                 retry_after=1,
             )
         self._waiting += 1

@@ -31,7 +31,7 @@ _NEXT: Final[Mapping[State, str]] = {
     State.PREPARING: "Its transforms run by themselves; look again in a moment.",
     State.PENDING: "It waits for its turn and needs nothing.",
     State.RUNNING: "Its actor is being woken right now; look again in a moment.",
-    State.STARTED: "A run owns it: it ends when that run ends or is abandoned.",
+    State.STARTED: "A run has started for it: it ends with that run.",
     State.DELIVERED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
     State.DROPPED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
     State.DISCARDED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
@@ -129,7 +129,7 @@ def expire(tx: Transaction, now: int, held_before: int, limit: int) -> int:
             continue  # The delivery that leads its wake was among them.
         if row.lead is not None:
             row = moves.load(tx, row.lead)
-        detail = f"held for {row.reason}, and nobody decided"
+        detail = f"held ({row.reason}) for longer than event_retention"
         moves.happen(tx, row, Drop(reason=DropReason.EXPIRED, detail=detail), now)
     return len(seqs)
 

@@ -136,7 +136,7 @@ class Transaction:
 
     @property
     def pauses(self) -> Mapping[str, PauseRow]:
-        """The pauses of all actors that nobody answers for."""
+        """The pauses of all actors that cannot be reached."""
         if self._paused is None:
             rows = self.rows("pauses")
             self._paused = {

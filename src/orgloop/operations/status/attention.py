@@ -165,7 +165,7 @@ def _actors(seen: Status) -> Iterator[Item]:
         yield Item(
             kind="paused",
             name=actor.id,
-            text=f"{actor.id} has not answered since {short_moment(pause.since, seen.now)}, {waits}: "
+            text=f"{actor.id} is unavailable since {short_moment(pause.since, seen.now)}, {waits}: "
             f"{one_line(pause.reason)}",
             command=helps or f"orgloop inspect actor {shlex.quote(actor.id)}",
             urgent=bool(helps) or seen.now - pause.since >= PAUSED,

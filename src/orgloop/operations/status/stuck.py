@@ -50,7 +50,7 @@ def runs(seen: Status) -> Iterator[Item]:
             yield Item(
                 kind="silent",
                 name=run.id,
-                text=f"{who} has said nothing for {humanize(quiet)}",
+                text=f"{who} has written no output for {humanize(quiet)}",
                 command=f"orgloop runs show {run.id}",
                 since=seen.now - quiet,
             )
@@ -58,7 +58,7 @@ def runs(seen: Status) -> Iterator[Item]:
             yield Item(
                 kind="long",
                 name=run.id,
-                text=f"{who} has been at work for {humanize(lasted)}",
+                text=f"{who} has been active for {humanize(lasted)}",
                 command=f"orgloop runs tail {run.id}",
                 since=run.started_at,
             )
