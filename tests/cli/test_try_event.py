@@ -229,7 +229,7 @@ def test_a_request_that_is_no_event_says_what_its_sender_hears(orgloop: Orgloop,
     headers = ["-H", "X-GitHub-Event: ping", "-H", "X-GitHub-Delivery: 1"]
     said = orgloop("test", "-", "--source", "gh", *headers, stdin='{"zen": "Keep it simple"}')
     assert said.code == Exit.OK
-    assert "makes no event" in said.err
+    assert "creates no event" in said.err
     assert "Keep it simple" in said.err
     assert orgloop("test", "-", "--source", "gh", "--json", *headers, stdin="{}").json == []
 

@@ -97,7 +97,7 @@ def test_the_secret_of_a_webhook_has_two_names(tmp_path: Path, key: str) -> None
 def test_both_names_of_one_setting_are_one_too_many(tmp_path: Path) -> None:
     text = "sources: [{id: a, connector: webhook, config: {secret: x, hmac_secret: y}}]\n"
     found = finding(tmp_path, text, Code.DUPLICATE_KEY)
-    assert "under another name" in found.message
+    assert "same meaning" in found.message
     assert found.path == "sources.0.config.hmac_secret"
     assert found.hint == "remove one of the two"
 

@@ -191,7 +191,7 @@ async def test_a_mark_that_says_nothing_is_refused(stopped: Path, tmp_path: Path
     home = copied(stopped, tmp_path)
     for text in (b"", b"what?\n", b"\0" * 54):
         (home / "journal.mark").write_bytes(text)
-        await refused(home, "nobody knows")
+        await refused(home, "damaged")
 
 
 async def test_a_refused_item_and_a_failed_group_leave_no_gap_behind_the_mark(home: Path) -> None:
