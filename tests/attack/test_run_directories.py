@@ -13,6 +13,7 @@ import pytest
 from orgloop import runner
 from orgloop.plugin import RunLimitsSpec, RunSpec
 from orgloop.runtime.runs.local import local_runner, run_directory
+from tests.runner.waiting import alive
 from tests.runtime.engine import engine, turn
 from tests.runtime.fakes import Stage
 from tests.runtime.test_run_ends import PROJECT, Program
@@ -173,3 +174,12 @@ async def test_a_run_that_names_somebody_else_as_its_runner_gets_nobody_stopped(
     finally:
         bystander.kill()
         bystander.wait()
+
+
+async def test_a_run_that_forges_its_end_and_kills_its_runner_is_ended(tmp_path: Path) -> None:
+    record = '{"version":1,"status":0,"stopped":null,"duration_s":1}'
+    script = f"echo $$ > {tmp_path}/pid; {forged(runner.EXIT, record)} kill -KILL $PPID; exec sleep 1000"
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": hostile(script)})) as it:
+        await it.emit()
+        await it.delivered(2)
+        assert not alive(int((tmp_path / "pid").read_text()))

@@ -209,11 +209,11 @@ async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
 async def test_a_watch_that_breaks_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     conclude, failures = local_runner.conclude, [1]
 
-    async def fail(directory: Path) -> Any:
+    async def fail(directory: Path, spawned: Any) -> Any:
         if failures:
             failures.pop()
             raise OSError(24, "Too many open files")
-        return await conclude(directory)
+        return await conclude(directory, spawned)
 
     monkeypatch.setattr("orgloop.runtime.runs.local.local_runner.conclude", fail)
     async with engine(tmp_path, PROJECT) as it:

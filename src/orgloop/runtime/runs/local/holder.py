@@ -189,7 +189,7 @@ class LocalRuns:
                 gone.result()
             finally:
                 gone.cancel()
-            ending = await local_runner.conclude(live.directory)
+            ending = await local_runner.conclude(live.directory, live.process)
             if ending is not None:
                 await _take_in(live)
                 live.take_rest()

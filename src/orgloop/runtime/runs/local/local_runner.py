@@ -131,7 +131,7 @@ def seems_alive(directory: Path) -> bool:
     return child is not None and _same_boot(child.boot_id) and psutil.pid_exists(child.runner_pid)
 
 
-async def conclude(directory: Path) -> Ending | None:
+async def conclude(directory: Path, spawned: subprocess.Popen[bytes] | None = None) -> Ending | None:
     """The fate of a run whose runner is gone; None if one is alive after all.
 
     A run that never started is cancelled for good, under the lock, so that a late runner does
@@ -144,6 +144,9 @@ async def conclude(directory: Path) -> Ending | None:
     try:
         record = run_directory.exit_record(directory)
         if record is not None:
+            if spawned is None or spawned.returncode != runner.ENDED:
+                # The run may have written that itself and killed its runner: nobody has ended it then.
+                await _end_leftovers(directory)
             return Ending(fate=Fate.ENDED, record=record)
         if not (directory / runner.STARTED).exists() and (directory / runner.STDIN).exists():
             run_directory.cancel(directory)
