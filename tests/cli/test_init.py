@@ -49,7 +49,8 @@ def test_every_choice_is_routed_and_sound_once_its_variables_are_set(
     for variable in said["missing_variables"]:
         monkeypatch.setenv(variable, "https://service.example/hook")
     found = orgloop("validate", "--json").json["findings"]
-    assert found == []
+    # Two agents that work in the project itself run one by one, and are told of.
+    assert [one for one in found if one["code"] != "shared-tree"] == []
     graph = orgloop("routes", "--json").json
     assert graph["warnings"] == []
     assert set(names) <= {part["connector"] for part in parts(place)}

@@ -62,7 +62,7 @@ SHOWN = [
     ),
     (["only-new"], ["only-new  transform\n", "routes  pr-review", "config.window  1h"]),
     (["logger", "quiet-file"], ["quiet-file  logger\n", "config.path  ./log.jsonl"]),
-    (["evt_0000000000000001"], ["github ping\n", "by     mona", "it woke nobody", '"number": 1']),
+    (["evt_0000000000000001"], ["github ping\n", "by     mona", "it woke no actor", '"number": 1']),
     (["evt_0000000000000003"], ["dlv_0000000000000003  pr-review  held (untrusted)"]),
     (["delivery", "dlv_0000000000000004"], ["dead (rejected)", "orgloop dead retry dlv_0000000000000004 "]),
     (["run_0000000000000002"], ["success", "Fixed it."]),
