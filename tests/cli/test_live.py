@@ -186,7 +186,7 @@ def test_a_daemon_that_hangs_is_told(acme: Organization) -> None:
     text = said.stdout
     assert said.returncode == 1
     assert f"● acme  runs (pid {acme.daemon.pid}), but does not answer" in text
-    assert "has not answered within 3 s" in text
+    assert "does not answer" in text
     assert "      orgloop stop --force\n" in text
 
 
@@ -241,7 +241,7 @@ def test_emit_takes_a_whole_event_once(acme: Organization) -> None:
     replayed = json.loads(acme.command("emit", "-", "--json", stdin=shown).stdout)
     assert (replayed["duplicate"], replayed["event_id"] == "evt_00000000000000aa") == (False, False)
     again = acme.command("emit", "-", stdin=json.dumps(event)).stdout
-    assert "evt_00000000000000aa was there already" in again
+    assert "evt_00000000000000aa is already known" in again
 
 
 @pytest.mark.parametrize(

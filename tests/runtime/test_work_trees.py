@@ -100,6 +100,16 @@ async def test_two_directories_of_one_tree_have_one_run_at_a_time(tmp_path: Path
         await it.delivered(2)
 
 
+async def test_runs_that_may_overlap_work_in_one_tree_at_once(tmp_path: Path, gates: Gates) -> None:
+    repo = repository(tmp_path / "repo")
+    async with engine(tmp_path, project(), stage(Places(gates, repo))) as it:
+        await it.emit(1)
+        await it.emit(2, source="side")
+        await it.settled("started", "started")
+        gates.open(1, 2)
+        await it.delivered(2)
+
+
 async def test_a_root_is_looked_for_again_in_a_while(tmp_path: Path) -> None:
     clock, found = HandClock(), asyncio.Event()
     trees = WorkTrees(clock, found.set)
@@ -148,8 +158,8 @@ class TestTwoHomes:
         self, tmp_path: Path, gates: Gates
     ) -> None:
         repo = repository(tmp_path / "repo")
-        theirs = stage(Places(gates, repo))
-        ours = stage(Places(gates, repo / "packages"))
+        theirs = stage(Places(gates, repo), directories={"one": str(repo)})
+        ours = stage(Places(gates, repo / "packages"), directories={"one": str(repo / "packages")})
         (tmp_path / "a").mkdir()
         (tmp_path / "b").mkdir()
         async with (

@@ -84,7 +84,9 @@ class LocalRuns:
             # This is a task of its own, from which it would go through to the loop.
             raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
         try:
-            lock = await asyncio.to_thread(work_tree.hold, spec.cwd)
+            # Runs that may overlap keep nobody out of their work tree, and nobody keeps them out.
+            overlaps = actor.directory is None
+            lock = None if overlaps else await asyncio.to_thread(work_tree.hold, spec.cwd)
         except work_tree.TreeBusy as exc:
             return Throttled(until=self._engine.clock.now() + TREE_BUSY_MS, reason=str(exc))
         try:
