@@ -23,6 +23,7 @@ async def opened(store: Store, home: Path) -> AsyncGenerator[Opened]:
     """An empty journal of that store. Its clock stands still at 0: every verb is told the time."""
     async with store.open(home) as found:
         yield found
+        assert found.faults() == []
 
 
 @pytest.fixture

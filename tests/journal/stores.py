@@ -1,25 +1,36 @@
-"""The stores that the suite runs on, and how it opens them."""
+"""The stores that the suite runs on, and how it opens them.
+
+The suite is every test in this folder; what lies in `sqlite/` is about SQLite's files. To run it on another
+store, name that: `ORGLOOP_STORE=package.module:NAME pytest tests/journal`. `NAME` is a `Store`.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import importlib
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from orgloop.journal.model import Lease
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal
+from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
+from orgloop.journal.sqlite.statements import load
+from orgloop.journal.sqlite.store import Store as SqliteStore
+from orgloop.journal.sqlite.writer import WriterSettings
+from orgloop.journal.verbs import moves
+from orgloop.journal.verbs.transaction import Transaction
 
 
 class Opened(Protocol):
-    """A journal that is open, as its workers see it."""
+    """A journal that is open, as its workers see it. Whoever opened it closes it."""
 
     @property
     def journal(self) -> Journal:
-        """The first worker's. The suite does not close it."""
+        """The first worker's."""
         ...
 
     def worker(self, lease: Lease) -> Journal:
@@ -27,7 +38,18 @@ class Opened(Protocol):
         ...
 
     def reader(self) -> Reader:
-        """What can be seen of it. The suite closes it."""
+        """What can be seen of it, until it is closed or restarted. Whoever asked closes the reader."""
+        ...
+
+    async def join(self, lead: str, member: str, at: int) -> bool:
+        """Let one delivery be a member of the other's wake, by their ids. Whether they could be."""
+        ...
+
+    async def restart(self) -> None:
+        """End the first worker and let it begin anew: `journal` is another object then."""
+
+    def faults(self) -> Sequence[str]:
+        """What the store itself finds wrong, where it has rules that no reader shows."""
         ...
 
 
@@ -35,9 +57,9 @@ class Opened(Protocol):
 class Store:
     """A store, as the suite needs it.
 
-    `open` opens an empty journal of the project `project`, in the given directory if it needs one, whose
-    clock stands still at 0: every verb is told the time. `leads_everywhere`: it knows one machine, which has
-    every role.
+    `open` opens an empty journal of the project `project`, in the given directory if it needs one. Its clock
+    stands still at 0: every verb is told the time. `leads_everywhere`: it knows one machine, which has every
+    role.
     """
 
     name: str
@@ -45,34 +67,88 @@ class Store:
     leads_everywhere: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Sqlite:
     journal: SqliteJournal
+    again: Callable[[], Awaitable[SqliteJournal]]
 
     def worker(self, lease: Lease) -> SqliteJournal:
         other = copy.copy(self.journal)
         other.lease = lease
         return other
 
-    def reader(self) -> Reader:
+    def reader(self) -> SqliteReader:
         return self.journal.reader()
+
+    async def join(self, lead: str, member: str, at: int) -> bool:
+        def work(tx: Transaction) -> bool:
+            one, other = moves.find(tx, lead), moves.find(tx, member)
+            assert one is not None
+            assert other is not None
+            return moves.join(tx, one, other, at)
+
+        return await self.journal._run(work)
+
+    async def restart(self) -> None:
+        await self.journal.close()
+        self.journal = await self.again()
+
+    def faults(self) -> Sequence[str]:
+        tx = self.journal._writer._store._tx
+        if tx is None:
+            return []
+        with closing(self.reader()) as reader:
+            orphans = _rows(reader, "PRAGMA foreign_key_check")
+            idle = _rows(reader, _CHARGED_AND_IDLE)
+        broken = [f"a row of {table} without its {parent}" for table, _, parent, _ in orphans]
+        broken += [f"{delivery} has a charge and does not go on" for (delivery,) in idle]
+        last = tx.connection.execute(load("store.sql")["last_number"]).get
+        # What is noted outside of the database must not be ahead of it, whatever was rolled back.
+        return broken if last == tx.last else [*broken, f"the last number is {last}, not {tx.last}"]
+
+
+_CHARGED_AND_IDLE = """SELECT d.id FROM charges c JOIN deliveries d ON d.seq = c.delivery_seq
+WHERE c.ended_at IS NULL AND d.state NOT IN ('running', 'started')"""
+
+
+def _rows(reader: SqliteReader, query: str) -> Sequence[tuple[Any, ...]]:
+    found: Sequence[tuple[Any, ...]] = reader._rows(query)
+    return found
 
 
 @asynccontextmanager
 async def _file(home: Path) -> AsyncGenerator[_Sqlite]:
-    opened = await open_journal(home, project="project", clock=lambda: 0)
-    yield _Sqlite(opened)
-    await opened.close()
+    async def again() -> SqliteJournal:
+        return await open_journal(home, project="project", clock=lambda: 0)
+
+    opened = _Sqlite(await again(), again)
+    yield opened
+    await opened.journal.close()
 
 
 @asynccontextmanager
 async def _memory(_: Path) -> AsyncGenerator[_Sqlite]:
-    opened = await memory_journal(project="project", clock=lambda: 0)
-    yield _Sqlite(opened)
-    await opened.close()
+    first = await memory_journal(project="project", clock=lambda: 0)
+
+    async def again() -> SqliteJournal:
+        store = SqliteStore(first._place, "project", checkpoint_pages=50)
+        store.open(check=True)
+        return SqliteJournal(store, lambda: 0, WriterSettings())
+
+    # What is in memory is there as long as somebody has it open.
+    with closing(first.reader()):
+        opened = _Sqlite(first, again)
+        yield opened
+        await opened.journal.close()
+    await first.close()
 
 
-STORES = (
-    Store(name="file", open=_file, leads_everywhere=True),
-    Store(name="memory", open=_memory, leads_everywhere=True),
-)
+def _named(name: str) -> Store:
+    module, _, attribute = name.partition(":")
+    found: Store = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+FILE = Store(name="file", open=_file, leads_everywhere=True)
+MEMORY = Store(name="memory", open=_memory, leads_everywhere=True)
+STORES = (_named(os.environ["ORGLOOP_STORE"]),) if os.environ.get("ORGLOOP_STORE") else (FILE, MEMORY)

@@ -39,7 +39,6 @@ from orgloop.core.happening import (
 )
 from orgloop.journal.model import Claims, ClaimWant, Query
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.sqlite import SqliteJournal
 from orgloop.journal.verbs.claim import MOST_HELD, PAGE
 from tests.journal.build import (
     DAY,
@@ -193,9 +192,7 @@ async def test_no_slot_claims_nothing_but_says_when_to_look_again(journal: Journ
     assert (claims.wakes, claims.next_due) == ([], 30)
 
 
-async def test_a_claimer_that_is_cancelled_gives_its_wakes_back(
-    journal: SqliteJournal, reader: Reader
-) -> None:
+async def test_a_claimer_that_is_cancelled_gives_its_wakes_back(journal: Journal, reader: Reader) -> None:
     await enter(journal, "1")
     claiming = asyncio.ensure_future(claim(journal))
     later = asyncio.ensure_future(journal.checkpoint("source"))

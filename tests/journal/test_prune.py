@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from orgloop.core.delivery import State
@@ -11,7 +9,6 @@ from orgloop.core.happening import Delivered, Hold, HoldReason, Rejected
 from orgloop.core.record import RecordPhase
 from orgloop.journal.model import START, Query, SystemEntry
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.sqlite import open_journal, open_reader
 from tests.journal.build import (
     accept,
     claim,
@@ -24,6 +21,7 @@ from tests.journal.build import (
     run_start,
     settle,
 )
+from tests.journal.stores import Opened
 
 
 async def done(journal: Journal, name: str, *, at: int = 0, sop: tuple[str, str] | None = None) -> None:
@@ -143,35 +141,16 @@ async def test_a_key_stays_owned_for_as_long_after_its_window_as_identities_are_
     assert row(reader, "2").state == state
 
 
-async def test_numbers_never_come_again(home: Path) -> None:
-    journal = await open_journal(home, project="p", clock=lambda: 0)
-    await done(journal, "1")
-    reader = open_reader(home)
-    last = reader.steps(Query())[0].cursor
-    assert await journal.prune(before=99, seen_before=99, limit=100) == 1
+async def test_a_cursor_never_comes_again(opened: Opened) -> None:
+    await done(opened.journal, "1")
+    reader = opened.reader()
+    (last,) = reader.events(Query())
+    assert await opened.journal.prune(before=99, seen_before=99, limit=100) == 1
     assert events(reader) == []
     reader.close()
-    await journal.close()
-    journal = await open_journal(home, project="p", clock=lambda: 0)
-    await accept(journal, event("2"))
-    reader = journal.reader()
-    (found,) = reader.events(Query(after=last))
-    assert int(found.cursor) > int(last)
+    await opened.restart()
+    await accept(opened.journal, event("2"))
+    reader = opened.reader()
+    (found,) = reader.events(Query(after=last.cursor))
+    assert (found.id, found.cursor == last.cursor) == ("evt_2", False)
     reader.close()
-    await journal.close()
-
-
-async def test_pages_go_back_to_the_disk(home: Path) -> None:
-    journal = await open_journal(home, project="p", clock=lambda: 0)
-    for page in range(10):
-        await accept(
-            journal,
-            *(event(f"{page}-{number}", identity="x" * 900 + f"{page}-{number}") for number in range(100)),
-        )
-    await journal.close()
-    full = (home / "journal.db").stat().st_size
-    journal = await open_journal(home, project="p", clock=lambda: 0)
-    while await journal.prune(before=1, seen_before=1, limit=100):
-        pass
-    await journal.close()
-    assert (home / "journal.db").stat().st_size < full / 2

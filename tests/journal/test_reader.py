@@ -12,7 +12,6 @@ from orgloop.core.delivery import State
 from orgloop.core.happening import Delivered, Happening, Hold, HoldReason, Rejected, Retry
 from orgloop.journal.model import START, Query
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.sqlite import reader as reading
 from tests.journal.build import accept, claim, claim_one, delivery, enter, event, run_end, run_start, settle
 
 
@@ -59,42 +58,33 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("query", "expected"), FILTERS, ids=str)
-@pytest.mark.parametrize("window", [1, 3, reading.WINDOW])
 async def test_events_and_deliveries_are_found_by_every_filter(
     journal: Journal,
     reader: Reader,
     query: Query,
     expected: str,
-    window: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reading, "WINDOW", window)
     await story(journal)
     assert "".join(found.id.removeprefix("evt_") for found in reader.events(query)) == expected
     assert "".join(found.id.removeprefix("dlv_") for found in reader.deliveries(query)) == expected
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        (Query(since=20), "432"),
-        (Query(since=21), "43"),
-        (Query(until=20), "1"),
-        (Query(since=20, until=40), "32"),
-        (Query(after=START, since=20, until=40), "23"),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("window", [1, reading.WINDOW])
+TIMES = [
+    (Query(since=20), "432"),
+    (Query(since=21), "43"),
+    (Query(until=20), "1"),
+    (Query(since=20, until=40), "32"),
+    (Query(after=START, since=20, until=40), "23"),
+]
+
+
+@pytest.mark.parametrize(("query", "expected"), TIMES, ids=str)
 async def test_times_bound_when_events_were_accepted(
     journal: Journal,
     reader: Reader,
     query: Query,
     expected: str,
-    window: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reading, "WINDOW", window)
     await story(journal)
     assert "".join(found.id.removeprefix("evt_") for found in reader.events(query)) == expected
     assert "".join(found.id.removeprefix("dlv_") for found in reader.deliveries(query)) == expected
@@ -175,15 +165,6 @@ async def test_a_follower_sees_each_step_once_and_in_order(journal: Journal, rea
             last = step.cursor
             seen.append(step.detail)
     assert seen == list("01234")
-
-
-async def test_numbers_grow_across_all_that_is_written(journal: Journal, reader: Reader) -> None:
-    await story(journal)
-    lists = reader.events(Query()), reader.deliveries(Query()), reader.steps(Query()), reader.runs(Query())
-    numbers = [int(found.cursor) for rows in lists for found in rows]
-    assert len(numbers) == len(set(numbers)) == 13
-    (last,), (step,) = reader.events(Query(limit=1)), reader.steps(Query(delivery_id="dlv_3"))
-    assert int(last.cursor) > int(step.cursor)
 
 
 async def test_a_trace_is_all_of_one_chain_oldest_first(journal: Journal, reader: Reader) -> None:

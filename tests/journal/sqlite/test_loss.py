@@ -14,7 +14,7 @@ from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
 from tests.journal.build import enter
-from tests.journal.test_open import opened, written_by_one_who_died
+from tests.journal.sqlite.test_open import opened, written_by_one_who_died
 
 NAMES = ("evt_1", "evt_2", "evt_3")
 LOG = "journal.db-wal"

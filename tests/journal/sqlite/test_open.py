@@ -300,3 +300,19 @@ async def test_a_full_disk_is_told_and_leaves_the_lock_free(
         await open_journal(tmp_path, project="p", clock=lambda: 0)
     monkeypatch.undo()
     await (await open_journal(tmp_path, project="p", clock=lambda: 0)).close()
+
+
+async def test_pages_go_back_to_the_disk(home: Path) -> None:
+    journal = await open_journal(home, project="p", clock=lambda: 0)
+    for page in range(10):
+        await accept(
+            journal,
+            *(event(f"{page}-{number}", identity="x" * 900 + f"{page}-{number}") for number in range(100)),
+        )
+    await journal.close()
+    full = (home / "journal.db").stat().st_size
+    journal = await open_journal(home, project="p", clock=lambda: 0)
+    while await journal.prune(before=1, seen_before=1, limit=100):
+        pass
+    await journal.close()
+    assert (home / "journal.db").stat().st_size < full / 2

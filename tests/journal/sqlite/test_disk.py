@@ -18,7 +18,7 @@ from orgloop.journal.model import START, Query
 from orgloop.journal.sqlite import SqliteJournal, open_journal, open_reader
 from orgloop.journal.sqlite.writer import WriterSettings
 from tests.journal.build import accept, claim, claim_one, enter, event, life, settle
-from tests.journal.disk import Disk, diary_disk
+from tests.journal.sqlite.disk import Disk, diary_disk
 
 pytestmark = pytest.mark.chaos
 
