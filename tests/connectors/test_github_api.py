@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -261,6 +262,7 @@ async def test_a_program_that_gives_no_token_is_told_without_what_it_said(
         await follower.poll()
     assert "hush" not in str(told.value)
     assert server.asked == []
+    gc.collect()  # What it left open would be told here.
 
 
 async def test_a_program_that_is_not_there_is_told(server: GithubServer, http: HttpClient) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping, Sequence
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from orgloop.plugin import PluginError, SecretStr, started
@@ -55,25 +55,7 @@ async def _printed(command: Sequence[str], environment: Mapping[str, str]) -> st
     name = command[0]
     try:
         async with asyncio.timeout(SECONDS):
-            process = await started(
-                asyncio.create_subprocess_exec(
-                    *command,
-                    env=environment,
-                    stdin=DEVNULL,
-                    stdout=PIPE,
-                    stderr=DEVNULL,
-                    start_new_session=True,
-                ),
-                _end,
-            )
-            try:
-                assert process.stdout is not None
-                output = await process.stdout.read(MOST_BYTES + 1)
-                while len(output) <= MOST_BYTES and (more := await process.stdout.read(MOST_BYTES)):
-                    output += more
-                status = await process.wait() if len(output) <= MOST_BYTES else 0
-            finally:
-                await _end(process)
+            output, status = await _run(command, environment)
     except TimeoutError as exc:
         raise PluginError(f"`token_command` ({name}) printed no token within {SECONDS:g} s") from exc
     except OSError as exc:
@@ -95,6 +77,46 @@ async def _printed(command: Sequence[str], environment: Mapping[str, str]) -> st
             f"`token_command` ({name}) printed no token: it must print the token and nothing else"
         )
     return token
+
+
+async def _run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[bytes, int]:
+    """The beginning of its output and its status, which is 0 if it was ended for printing too much.
+
+    The pipe is ours: asyncio's own stays open when a program that is killed has more to say than is read.
+    """
+    async with _pipe() as (reader, write_end):
+        start = asyncio.create_subprocess_exec(
+            *command, env=environment, stdin=DEVNULL, stdout=write_end, stderr=DEVNULL, start_new_session=True
+        )
+        try:
+            process = await started(start, _end)
+        finally:
+            os.close(write_end)
+        try:
+            output = b""
+            while len(output) <= MOST_BYTES and (more := await reader.read(MOST_BYTES)):
+                output += more
+            return output, await process.wait() if len(output) <= MOST_BYTES else 0
+        finally:
+            await _end(process)
+
+
+@contextlib.asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[asyncio.StreamReader, int]]:
+    """A pipe: its reader, which is closed at the end, and its end for writing, which is the caller's."""
+    reader = asyncio.StreamReader()
+    read_end, write_end = os.pipe()
+    try:
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
+        )
+    except BaseException:
+        os.close(write_end)
+        raise
+    try:
+        yield reader, write_end
+    finally:
+        transport.close()
 
 
 async def _end(process: Process) -> None:
