@@ -8,6 +8,8 @@ COMPILE = $(BIN)/uv pip compile --quiet --system-certs --universal --python-vers
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(upgrade),--upgrade)
 
 export PYTHON
+# The tests start hundreds of Python processes, each of which would compile everything it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench lock clean

@@ -8,6 +8,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orgloop import runner
@@ -133,3 +134,20 @@ async def test_a_run_whose_start_is_cancelled_at_its_commit_is_woken_again(
         assert (work.crashes, work.attempts) == (1, 1)
         assert [run.reason for run in it.runs()] == ["not_started", "exit_code_0"]
         assert not [*(tmp_path / "home" / "runs").glob("*/" + runner.SPEC)], "no secrets are left"
+
+
+async def test_what_has_ended_is_not_waited_for_though_its_parent_never_asks_how(tmp_path: Path) -> None:
+    (directory := tmp_path / "run_1").mkdir()
+    (directory / runner.STARTED).touch()
+    script = "ORGLOOP_RUN_ID=run_1 sleep 1000 & echo $!; exec sleep 1000 > /dev/null"
+    parent = await asyncio.create_subprocess_exec("sh", "-c", script, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    try:
+        orphan = int(await parent.stdout.readline())
+        await until(lambda: "sleep" in psutil.Process(orphan).cmdline(), "the program")
+        async with asyncio.timeout(local_runner.GRACE):
+            await local_runner.conclude(directory)
+        assert not alive(orphan)
+    finally:
+        parent.kill()
+        await parent.communicate()

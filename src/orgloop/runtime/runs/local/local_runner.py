@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -28,6 +29,9 @@ POLL: Final = 0.25
 
 GRACE: Final = 5.0
 """Seconds that what a dead runner left behind gets to end by itself."""
+
+LOOK: Final = 0.02
+"""Seconds between two looks at whether it has."""
 
 
 class Fate(Enum):
@@ -246,7 +250,7 @@ async def _end_leftovers(directory: Path) -> None:
         for process in left:
             with suppress(psutil.Error):
                 process.send_signal(number)
-        await asyncio.to_thread(psutil.wait_procs, left, GRACE)
+        await asyncio.to_thread(_until_ended, left)
 
 
 def _leftovers(run_id: str, child: run_directory.ChildRecord | None) -> list[psutil.Process]:
@@ -259,9 +263,25 @@ def _leftovers(run_id: str, child: run_directory.ChildRecord | None) -> list[psu
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process.pid not in ours and (_is_of_session(process, child) or _carries(process, run_id)):
+            related = _is_of_session(process, child) or _carries(process, run_id)
+            if related and process.pid not in ours and _runs(process):
                 found.append(process)
     return found
+
+
+def _until_ended(processes: Sequence[psutil.Process]) -> None:
+    """Wait until none of them runs any more, for `GRACE` seconds at most."""
+    deadline = time.monotonic() + GRACE
+    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(LOOK)
+
+
+def _runs(process: psutil.Process) -> bool:
+    """A zombie does not: some first processes of containers never ask how an orphan ended."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _is_of_session(process: psutil.Process, child: run_directory.ChildRecord | None) -> bool:
