@@ -81,6 +81,10 @@ async def test_every_json_value_is_a_payload(body: bytes, payload: object) -> No
         ("id", b"{}", None),
         ("id", b'{"id": null}', None),
         ("id", b'{"id": ""}', None),
+        ("id", b'{"id": " "}', None),
+        ("id", b'{"id": []}', None),
+        ("id", b'{"id": {"b": 1.0, "a": 2}}', '{"a":2,"b":1}'),
+        ("{{ id ?? sha }}", b'{"id": "", "sha": "abc"}', "abc"),
         ("{{ id }}@{{ version }}", b'{"id": "x"}', None),
     ],
 )

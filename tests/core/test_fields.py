@@ -553,7 +553,7 @@ class TestTemplate:
         assert template.key({"a": 1, "b": {"c": "x"}}) == "1#x#main"
         assert template.key({"a": 1, "b": {"c": None}}) is None
         assert template.key({"b": {"c": ""}}) is None
-        assert template.key({"a": "", "b": {"c": ""}, "d": 0}) == "##0"
+        assert template.key({"a": False, "b": {"c": "-"}, "d": 0}) == "false#-#0"
         assert template.missing({}) == ["a", "b.c"]
         assert Template.parse("all").key({}) == "all"
 

@@ -305,15 +305,14 @@ async def test_a_key_of_which_a_part_has_no_value_is_no_key(tmp_path: Path) -> N
         no_dedup, no_session = ("dedup", "no_key"), ("session_key", "no_key")
         assert sorted(found, key=repr) == sorted(
             [
-                *([(None, [no_dedup, no_session])] * 3),
-                ("pr:", [no_dedup]),
+                *([(None, [no_dedup, no_session])] * 4),
                 *([("pr:7", [("dedup", "once")])] * 2),
             ],
             key=repr,
         )
         configs = [dict(wake.config) for wake in it.stage.wakes["taker"]]
-        assert configs.count({"text": ""}) == 3
+        assert configs.count({"text": ""}) == 4
         assert {"session_key": "pr:7", "thread_id": "7", "text": 7} in configs
         told = [row.steps[-1]["reason"] for row in rows.values() if row.key is None]
-        assert set(told) == {"the event has no payload.pr"}
+        assert set(told) == {"no value at payload.pr"}
         assert [row.reason for row in rows.values() if row.state == "dropped"] == ["duplicate"]

@@ -7,7 +7,7 @@ nested deeper than Python's stack allows, so nothing here recurses into it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
@@ -235,16 +235,6 @@ def quoted_key(key: str) -> str:
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-
-
-def is_missing(value: object) -> bool:
-    """Whether a path found nothing, or null: as a part of a key both are no value."""
-    return value is None or value is MISSING
-
-
-def no_value(places: Sequence[str]) -> str:
-    """Why there is no key, for people."""
-    return f"the event has no {' and no '.join(places)}"
 
 
 def _index(part: str) -> int | None:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.core.fields import MAX_PATH, MISSING, Path, PathError, as_text, is_missing, translated
+from orgloop.core.fields import MAX_PATH, MISSING, Path, PathError, as_text, translated
+from orgloop.core.keys import is_missing, key_text
 
 MAX_TREE_DEPTH: Final = 100
 """How deep a tree of templates may nest. It is written by hand, unlike the data."""
@@ -43,6 +44,10 @@ class Fallback:
             if found is not None and found is not MISSING:
                 return found
         return self.default
+
+    def for_key(self, data: object) -> object:
+        """The value as a part of a key: the first of `paths` that is one there, else `default`."""
+        return next((found for path in self.paths if not is_missing(found := path.get(data))), self.default)
 
     def __str__(self) -> str:
         return " ?? ".join(map(str, self.paths))
@@ -113,15 +118,17 @@ class Template:
             if isinstance(part, str):
                 values.append(part)
                 continue
-            found = part.get(data)
+            found = _for_key(part, data)
             if is_missing(found):
                 return None
-            values.append(as_text(found))
+            values.append(key_text(found))
         return "".join(values)
 
     def missing(self, data: object) -> list[str]:
-        """The placeholders that have no value in `data`."""
-        return [str(part) for part in self.parts if not isinstance(part, str) and is_missing(part.get(data))]
+        """The placeholders that have no value in `data` for a key."""
+        return [
+            str(part) for part in self.parts if not isinstance(part, str) and is_missing(_for_key(part, data))
+        ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,6 +157,10 @@ class TreeTemplate:
 def render_tree(tree: object, data: object, missing: str = "") -> Any:
     """`tree` rendered once. Raises as `TreeTemplate.parse`, which is for trees rendered often."""
     return TreeTemplate.parse(tree).render(data, missing)
+
+
+def _for_key(part: Path | Fallback, data: object) -> object:
+    return part.get(data) if isinstance(part, Path) else part.for_key(data)
 
 
 def _paths_of(part: str | Path | Fallback) -> tuple[Path, ...]:

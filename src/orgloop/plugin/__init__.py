@@ -17,7 +17,7 @@ from orgloop.core.event_shape import (
     EventShape,
     Values,
 )
-from orgloop.core.fields import MISSING, Path, PathError, as_text, is_missing, no_value, same, set_at
+from orgloop.core.fields import MISSING, Path, PathError, as_text, same, set_at
 from orgloop.core.happening import (
     Delivered,
     DeliverOutcome,
@@ -29,6 +29,7 @@ from orgloop.core.happening import (
     Unavailable,
 )
 from orgloop.core.json_text import NotJson, dump_json, load_json, parse_json
+from orgloop.core.keys import identity, is_missing, key_text, no_value
 from orgloop.core.lifecycle import (
     Lifecycle,
     LifecycleError,
@@ -235,7 +236,9 @@ __all__ = [
     "TreeTemplate",
     "MISSING",
     "as_text",
+    "identity",
     "is_missing",
+    "key_text",
     "no_value",
     "same",
     "set_at",

@@ -16,7 +16,7 @@ from orgloop.plugin import (
     Scope,
     Settings,
     TransformPlugin,
-    as_text,
+    identity,
     is_missing,
     no_value,
 )
@@ -79,7 +79,7 @@ class Dedup:
             return Pass(no_key=no_value(absent))
         # With the paths: of two steps in one route, the author of the one is not the reviewer of the other.
         pairs = zip(self._paths, values, strict=True)
-        key = "\0".join([f"{path}\0{as_text(value)}" for path, value in pairs])
+        key = "\0".join([f"{path}\0{identity(value)}" for path, value in pairs])
         return Pass(once=sha256(key.encode("utf-8", "surrogatepass")).hexdigest(), window_ms=self._window_ms)
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> Pass:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from orgloop.connectors.webhook.body import documents, handshake, question
 from orgloop.connectors.webhook.settings import CustomSignature, WebhookSourceSettings
 from orgloop.plugin import (
-    MISSING,
     AuthorType,
     Clock,
     Context,
@@ -20,9 +19,10 @@ from orgloop.plugin import (
     Refused,
     Reply,
     Template,
-    as_text,
     authenticate,
     authenticate_head,
+    is_missing,
+    key_text,
     require_signature,
     verify,
 )
@@ -103,7 +103,7 @@ class WebhookSource:
             if value := request.headers.get(name, "").strip():
                 return str(value)
         said = self._delivery.get(found[0]) if self._delivery and len(found) == 1 else None
-        return as_text(said) or None
+        return None if is_missing(said) else key_text(said)
 
     def _draft(self, body: Any, request: Inbound) -> Draft:
         header = self._settings.event_type_header
@@ -123,12 +123,7 @@ class WebhookSource:
 
     def _key_of(self, body: Any) -> str | None:
         """None if a part of it is missing: half a key would make one fact of many."""
-        if self._key is None:
-            return None
-        parts = [path.get(body) for path in self._key.paths]
-        if any(part is MISSING or part is None or part == "" for part in parts):
-            return None
-        return self._key.render(body)
+        return self._key.key(body) if self._key is not None else None
 
 
 def _template(dedupe_key: str) -> Template:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
 from orgloop.core.event import AuthorType, Event
-from orgloop.core.fields import MISSING, Path, as_text, no_value
+from orgloop.core.fields import MISSING, Path, as_text
 from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
+from orgloop.core.keys import no_value
 from orgloop.core.steps import SESSION_KEY, StepResult
 from orgloop.core.steps import step as entry
 from orgloop.errors import FAULTS, Refused
