@@ -47,7 +47,7 @@ def test_every_choice_is_routed_and_sound_once_its_variables_are_set(
 ) -> None:
     said = orgloop("init", "--no-interactive", "--json", "--connectors", ",".join(names)).json
     for variable in said["missing_variables"]:
-        monkeypatch.setenv(variable, "https://service.example/hook")
+        monkeypatch.setenv(variable, f"https://service.example/{variable.lower()}")
     found = orgloop("validate", "--json").json["findings"]
     # Two agents that work in the project itself run one by one, and are told of.
     assert [one for one in found if one["code"] != "shared-tree"] == []
@@ -120,7 +120,7 @@ def test_files_that_are_there_already_are_kept(orgloop: Orgloop, place: Path) ->
     assert (place / "sops/webhook-to-process.md").read_text() == "mine\n"
 
 
-@pytest.mark.parametrize("name", ["linear", "githb", "@orgloop/connector-slak"])
+@pytest.mark.parametrize("name", ["slack", "githb", "@orgloop/connector-slak"])
 def test_a_connector_that_is_not_installed_is_refused_with_those_that_are(
     name: str, orgloop: Orgloop, place: Path
 ) -> None:

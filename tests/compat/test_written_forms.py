@@ -125,8 +125,6 @@ def test_a_clock_is_written_in_three_ways(
 @pytest.mark.parametrize(
     ("section", "entry", "path"),
     [
-        ("sources", "{id: a, connector: '@orgloop/connector-linear', config: {team: x}}", "connector"),
-        ("sources", "{id: a, connector: linear-webhook}", "connector"),
         ("sources", "{id: a, connector: '@orgloop/connector-gog', config: {account: x}}", "connector"),
         ("sources", "{id: a, connector: agent-ctl, poll: {interval: 1m}}", "connector"),
         ("sources", "{id: a, connector: '@orgloop/connector-codex'}", "connector"),
@@ -152,11 +150,11 @@ def test_what_is_not_part_of_this_version_is_named_with_what_is(
 
 def test_what_uses_it_is_not_told_as_well(tmp_path: Path) -> None:
     text = (
-        "sources: [{id: linear, connector: linear}]\n"
+        "sources: [{id: mail, connector: gog}]\n"
         "actors: [{id: claw, connector: openclaw, config: {agent_id: x}}]\n"
         "routes:\n"
         "  - name: work\n"
-        "    when: {source: linear, events: [resource.changed]}\n"
+        "    when: {source: mail, events: [resource.changed]}\n"
         "    then: {actor: claw, config: {session_key: 'a:{{payload.id}}', wake_mode: now}}\n"
         "  - {name: again, when: {source: claw, events: [actor.stopped]}, then: {actor: claw}}\n"
     )

@@ -16,6 +16,8 @@ from orgloop.connectors.cron import connector as cron
 from orgloop.connectors.cron.settings import Schedule
 from orgloop.connectors.github import connector as github
 from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.linear import connector as linear
+from orgloop.connectors.linear.normalize import normalize as normalize_linear
 from orgloop.connectors.webhook import connector as webhook
 from orgloop.connectors.webhook.actor import WebhookActor
 from orgloop.connectors.webhook.settings import WebhookActorSettings
@@ -23,9 +25,10 @@ from orgloop.core.match import names_match
 from orgloop.plugin import Connector, Settings
 from tests.connectors.doubles import FakeContext, FakeHttp, as_context, reply, wake
 from tests.connectors.github_bodies import DELIVERIES
+from tests.connectors.linear_bodies import DELIVERIES as FROM_LINEAR
 
 PAGES = Path(__file__).parents[2] / "docs/connectors"
-CONNECTORS = {"webhook": webhook, "github": github, "cron": cron}
+CONNECTORS = {"webhook": webhook, "github": github, "linear": linear, "cron": cron}
 
 
 def page(name: str) -> str:
@@ -91,6 +94,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         "WebhookSourceSettings": set(),
         "WebhookActorSettings": set(),
         "GithubSettings": {"authors"},
+        "LinearSettings": set(),
         "CronSettings": set(),
     }
 
@@ -100,6 +104,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
     [
         ("webhook", options(settings(webhook, "sources")) | options(settings(webhook, "actors"))),
         ("github", options(settings(github, "sources"))),
+        ("linear", options(settings(linear, "sources"))),
         ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
     ],
 )
@@ -143,3 +148,11 @@ def test_each_event_of_github_is_shown_as_it_is(name: str) -> None:
     expected = {"type": draft.type, "provenance": draft.provenance, "payload": draft.payload}
     assert expected in shown
     assert name == "push" or f"### {name}\n" in page("github")
+
+
+@pytest.mark.parametrize("name", FROM_LINEAR)
+def test_each_event_of_linear_is_shown_as_it_is(name: str) -> None:
+    (draft,) = normalize_linear(FROM_LINEAR[name])
+    shown = [json.loads(text) for text in blocks("linear", "json")]
+    assert {"type": draft.type, "provenance": draft.provenance, "payload": draft.payload} in shown
+    assert name == "reaction.create" or f"### {name}\n" in page("linear")

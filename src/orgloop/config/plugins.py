@@ -28,7 +28,7 @@ REPORT_IT: Final = "report this to the plugin's author"
 _NOT_IN_THIS_VERSION: Final = {
     CONNECTORS: frozenset(
         {
-            *("agent-ctl", "codex", "docker", "gog", "linear", "linear-webhook"),
+            *("agent-ctl", "codex", "docker", "gog"),
             *("openclaw", "opencode", "pagerduty", "pi", "pi-rust", "slack"),
         }
     ),

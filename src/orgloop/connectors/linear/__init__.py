@@ -1,0 +1,38 @@
+"""Linear: issues, their changes and their comments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from orgloop.connectors.linear.check import check
+from orgloop.connectors.linear.example import EXAMPLE
+from orgloop.connectors.linear.fields import SHAPES
+from orgloop.connectors.linear.names import NAMES
+from orgloop.connectors.linear.settings import LinearSettings
+from orgloop.connectors.linear.source import LinearSource
+from orgloop.plugin import Connector, Setup, SourceKind, Variable
+
+connector: Final = Connector(
+    name="linear",
+    title="Linear: issues, what changes in them, comments and every other webhook event",
+    aliases=("linear-webhook",),
+    source=SourceKind(
+        settings=LinearSettings,
+        open=LinearSource,
+        team_only=True,
+        names=lambda _: NAMES,
+        shapes=lambda _: SHAPES,
+        scaffold={"secret": "${LINEAR_WEBHOOK_SECRET}"},
+        example=EXAMPLE,
+    ),
+    setup=Setup(
+        variables=(
+            Variable(
+                name="LINEAR_WEBHOOK_SECRET",
+                description="the signing secret that Linear shows for the webhook",
+                help_url="https://linear.app/settings/api",
+            ),
+        ),
+        check=check,
+    ),
+)

@@ -1,0 +1,138 @@
+"""What an update changed in an issue: each field with its old and its new value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orgloop.connectors.linear.reading import Body, name_of, number, objects, part, text, texts
+
+UNNAMED: Final = "Unknown"
+"""The name of a value of which Linear told the id only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One field: the event's name, what the payload says of it, and the values that tell it from others."""
+
+    event: str
+    payload: Mapping[str, Any]
+    values: str
+
+
+def changes(data: Body, before: Body) -> Iterator[Change]:
+    """The changes that an update made: `data` is the issue now, `before` its `updatedFrom`."""
+    for keys, read in _READERS.items():
+        if any(key in before for key in keys):
+            yield read(data, before)
+
+
+def _state(data: Body, before: Body) -> Change:
+    old, new = _thing(before, "state"), _thing(data, "state")
+    return Change(
+        event="issue.state_changed",
+        payload={
+            "action": "state_changed",
+            "previous_state": old.name or UNNAMED,
+            "new_state": new.name or UNNAMED,
+            "previous_state_id": old.id,
+            "new_state_id": new.id,
+        },
+        values=f"{old.id}>{new.id}",
+    )
+
+
+def _named(what: str) -> Callable[[Body, Body], Change]:
+    """A field that names another thing, or nothing."""
+
+    def read(data: Body, before: Body) -> Change:
+        old, new = _thing(before, what), _thing(data, what)
+        return Change(
+            event=f"issue.{what}_changed",
+            payload={
+                "action": f"{what}_changed",
+                f"previous_{what}": old.shown,
+                f"new_{what}": new.shown,
+                f"previous_{what}_id": old.id,
+                f"new_{what}_id": new.id,
+            },
+            values=f"{old.id}>{new.id}",
+        )
+
+    return read
+
+
+def _delegate(data: Body, before: Body) -> Change:
+    change = _named("delegate")(data, before)
+    old = {"old_delegate_id": change.payload["previous_delegate_id"]}
+    return Change(event=change.event, payload={**change.payload, **old}, values=change.values)
+
+
+def _priority(data: Body, before: Body) -> Change:
+    old, new = number(before, "priority"), number(data, "priority")
+    payload = {"action": "priority_changed", "previous_priority": old, "new_priority": new}
+    return Change(event="issue.priority_changed", payload=payload, values=f"{old}>{new}")
+
+
+def _labels(data: Body, before: Body) -> Change:
+    names = {
+        text(one, "id"): text(one, "name") for one in (*objects(before, "labels"), *objects(data, "labels"))
+    }
+    old, new = label_ids(before), label_ids(data)
+    added, removed = [id for id in new if id not in old], [id for id in old if id not in new]
+
+    def named(ids: list[str]) -> list[str]:
+        return [names.get(id) or UNNAMED for id in ids]
+
+    return Change(
+        event="issue.labels_changed",
+        payload={
+            "action": "labels_changed",
+            "previous_labels": named(old),
+            "new_labels": named(new),
+            "added_labels": named(added),
+            "removed_labels": named(removed),
+            "added_label_ids": added,
+            "removed_label_ids": removed,
+        },
+        values=f"{','.join(sorted(removed))}>{','.join(sorted(added))}",
+    )
+
+
+def label_ids(data: Body) -> list[str]:
+    """The ids of an issue's labels."""
+    return texts(data, "labelIds") or [id for one in objects(data, "labels") if (id := text(one, "id"))]
+
+
+_READERS: Final[Mapping[tuple[str, ...], Callable[[Body, Body], Change]]] = {
+    ("state", "stateId"): _state,
+    ("assignee", "assigneeId"): _named("assignee"),
+    ("priority",): _priority,
+    ("labels", "labelIds"): _labels,
+    ("project", "projectId"): _named("project"),
+    ("cycle", "cycleId"): _named("cycle"),
+    ("delegate", "delegateId"): _delegate,
+}
+
+FIELDS: Final = frozenset(key for keys in _READERS for key in keys)
+"""Keys of `updatedFrom` that have an event of their own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Thing:
+    id: str | None
+    name: str | None
+
+    @property
+    def shown(self) -> str | None:
+        return self.name or (UNNAMED if self.id else None)
+
+
+def _thing(data: Body, key: str) -> _Thing:
+    """The thing that a field names: an object, a plain name, or an id alone. A cycle may have no name."""
+    thing, plain = part(data, key), text(data, key)
+    name = name_of(data, key)
+    if name is None and key == "cycle" and (count := number(thing, "number")) is not None:
+        name = f"Cycle {count}"
+    return _Thing(id=text(data, f"{key}Id") or text(thing, "id") or None, name=name or plain or None)

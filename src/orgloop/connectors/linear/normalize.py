@@ -1,0 +1,149 @@
+"""From one of Linear's webhook bodies to its events. Polls make such bodies of what they read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from orgloop.connectors.linear.changes import FIELDS, Change, changes
+from orgloop.connectors.linear.people import author_of
+from orgloop.connectors.linear.reading import Body, name_of, objects, part, text
+from orgloop.plugin import Draft, dump_json
+
+LONGEST_KEY: Final = 200
+
+
+def normalize(body: Body, entry: str = "") -> tuple[Draft, ...]:
+    """The events of one body; none if it is an issue or comment without `data`.
+
+    `entry`: the id of the entry in the issue's history, where the body was made of one. It names the
+    change then, else the time of the update does.
+    """
+    kind, action = text(body, "type"), text(body, "action")
+    data, before = part(body, "data"), part(body, "updatedFrom")
+    match kind, action:
+        case (("Issue" | "Comment"), _) if not data:
+            return ()
+        case "Issue", "create":
+            return (_created(body, data),)
+        case "Issue", "update" if before.keys() & FIELDS:
+            return tuple(_changed(body, data, change, entry) for change in changes(data, before))
+        case "Comment", "create":
+            return (_commented(body, data),)
+        case _:
+            return (_other(body, kind, action),)
+
+
+def _created(body: Body, data: Body) -> Draft:
+    payload = {
+        "action": "issue_created",
+        **_subject(data),
+        "issue_description": text(data, "description"),
+        "state": _state(data),
+    }
+    key = f"issue:{text(data, 'id')}:created" if text(data, "id") else None
+    return _draft(body, "issue.created", _issue(body, data), payload, key)
+
+
+def _changed(body: Body, data: Body, change: Change, entry: str) -> Draft:
+    payload = {**_subject(data), **change.payload}
+    id, version = text(data, "id"), entry or text(data, "updatedAt")
+    key = f"issue:{id}:{change.event}:{change.values}@{version}" if id and version else None
+    return _draft(body, change.event, _issue(body, data), payload, key)
+
+
+def _commented(body: Body, data: Body) -> Draft:
+    issue, id = part(data, "issue"), text(data, "id")
+    payload = {
+        "action": "comment_created",
+        **_subject(issue),
+        "comment_body": text(data, "body"),
+        "comment_id": id,
+        "parent_id": text(data, "parentId") or text(part(data, "parent"), "id") or None,
+    }
+    details = {
+        "issue_id": text(issue, "identifier", "unknown"),
+        "url": text(body, "url") or text(data, "url"),
+        "team": text(part(issue, "team"), "key"),
+        "issue_assignee": name_of(issue, "assignee"),
+        "issue_creator": name_of(issue, "creator"),
+    }
+    return _draft(body, "comment.created", details, payload, f"comment:{id}:created" if id else None)
+
+
+def _other(body: Body, kind: str, action: str) -> Draft:
+    """Everything else: under its own name, with its whole body; of an issue with its data alone."""
+    data = part(body, "data")
+    details: dict[str, Any] = {"url": text(body, "url")} if text(body, "url") else {}
+    if kind == "Issue":
+        details = _issue(body, data)
+    elif issue := part(data, "issue") or part(body, "agentSession", "issue"):
+        details |= {
+            "issue_id": text(issue, "identifier", "unknown"),
+            "team": text(part(issue, "team"), "key"),
+        }
+    payload: Mapping[str, Any] = {"data": data} if kind == "Issue" else body
+    return _draft(body, f"{kind.casefold()}.{action}", details, payload, _key(body, kind, action))
+
+
+def _key(body: Body, kind: str, action: str) -> str:
+    """The fact's name, which is the same from each webhook that tells of it, and at each try."""
+    data = part(body, "data")
+    fact = {key: value for key, value in body.items() if key not in ("webhookTimestamp", "webhookId")}
+    id, at = text(data, "id"), text(data, "updatedAt")
+    if id and at:
+        fact = {"updatedFrom": body.get("updatedFrom")}
+    digest = hashlib.sha256(dump_json(fact)).hexdigest()[:24]
+    return f"{kind}:{id}:{action}@{at}.{digest}"
+
+
+def _bounded(key: str) -> str:
+    """A key of any length, as one that an index can hold."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _subject(issue: Body) -> dict[str, Any]:
+    return {"issue_id": text(issue, "identifier", "unknown"), "issue_title": text(issue, "title")}
+
+
+def _issue(body: Body, data: Body) -> dict[str, Any]:
+    """The provenance of everything about an issue."""
+    return {
+        "issue_id": text(data, "identifier", "unknown"),
+        "url": text(data, "url") or text(body, "url"),
+        "team": text(part(data, "team"), "key"),
+        "state": _state(data),
+        "assignee": name_of(data, "assignee"),
+        "delegate": name_of(data, "delegate"),
+        "project": name_of(data, "project"),
+        "labels": [name for one in objects(data, "labels") if (name := text(one, "name"))],
+    }
+
+
+def _state(data: Body) -> str:
+    return name_of(data, "state") or text(data, "state") or "Unknown"
+
+
+def _draft(
+    body: Body, name: str, details: Mapping[str, Any], payload: Mapping[str, Any], key: str | None
+) -> Draft:
+    author = author_of(body)
+    kind, id = text(body, "type"), text(part(body, "data"), "id")
+    return Draft(
+        provenance={
+            "platform": "linear",
+            "platform_event": name,
+            "native_event": kind,
+            "native_action": text(body, "action"),
+            "author": author.name,
+            "author_type": author.type,
+            "author_id": author.id or None,
+            **details,
+        },
+        payload=payload,
+        key=_bounded(key) if key is not None else None,
+        entity=_bounded(f"{kind.casefold()}-{id}") if id else None,
+    )

@@ -1,0 +1,90 @@
+"""Who caused an event, and what they are.
+
+Linear's workspaces are closed: a user was invited. What comes from outside comes through an
+integration or as an external user. In doubt the author is unknown, which no route trusts by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from orgloop.connectors.linear.reading import Body, part, text
+from orgloop.plugin import AuthorType, Context, Draft, Mark
+
+UNKNOWN: Final = "unknown"
+AUTOMATION: Final = "linear"
+"""The author of changes that Linear made by itself, such as moving an issue to the next cycle."""
+
+APP_ADDRESS: Final = "@oauthapp.linear.app"
+"""The end of the e-mail address of each user that is an app."""
+
+_TYPES: Final[Mapping[str, AuthorType]] = {
+    "user": AuthorType.TEAM_MEMBER,
+    "app": AuthorType.BOT,
+    "oauthclient": AuthorType.BOT,
+    "integration": AuthorType.BOT,
+    "externaluser": AuthorType.EXTERNAL,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Author:
+    """A name, Linear's id for it, and what it is."""
+
+    name: str
+    id: str
+    type: AuthorType
+
+
+def author_of(body: Body) -> Author:
+    """Who did it: the writer of a new issue or comment, else the one who made the change."""
+    data, actor = part(body, "data"), part(body, "actor")
+    if text(body, "action") == "create":
+        for key in ("externalUser", "externalUserCreator"):
+            if outsider := part(data, key):
+                return _author(outsider, AuthorType.EXTERNAL)
+    if actor:
+        return _actor(actor)
+    if text(body, "action") == "update" and text(body, "type") == "Issue":
+        return Author(name=AUTOMATION, id="", type=AuthorType.SYSTEM)
+    return Author(name=UNKNOWN, id="", type=AuthorType.UNKNOWN)
+
+
+def _actor(actor: Body) -> Author:
+    kind = text(actor, "type").replace("_", "").casefold()
+    if kind == "integration":
+        named = {"id": actor.get("id"), "name": text(actor, "service") or text(actor, "name")}
+        return _author(named, AuthorType.BOT)
+    if text(actor, "email").casefold().endswith(APP_ADDRESS) or actor.get("isBot") is True:
+        return _author(actor, AuthorType.BOT)
+    return _author(actor, _TYPES.get(kind, AuthorType.UNKNOWN))
+
+
+def _author(person: Body, kind: AuthorType) -> Author:
+    return Author(name=text(person, "name") or UNKNOWN, id=text(person, "id"), type=kind)
+
+
+def words_of(body: Body) -> str:
+    """What the author has written with it; empty if that is nothing."""
+    data, before = part(body, "data"), part(body, "updatedFrom")
+    key = {"Issue": "description", "Comment": "body"}.get(text(body, "type"), "")
+    written = text(body, "action") == "create" or (text(body, "action") == "update" and key in before)
+    return text(data, key) if key and written else ""
+
+
+def with_mark(draft: Draft, words: str, ctx: Context | None) -> Draft:
+    """The event as what a run of this home did, if its mark stands in these words."""
+    mark = ctx.mark_in(words) if ctx is not None and words else None
+    return draft if mark is None else _marked(draft, mark)
+
+
+def _marked(draft: Draft, mark: Mark) -> Draft:
+    """A mark can be copied, so it trusts nobody: it changes nothing for an outsider, and a bot stays one."""
+    author = draft.provenance["author_type"]
+    if author not in (AuthorType.TEAM_MEMBER, AuthorType.BOT):
+        return draft
+    who = AuthorType.SELF if author == AuthorType.TEAM_MEMBER else author
+    run = {"author_type": who, "run_id": mark.run_id, "run_actor": mark.actor}
+    return replace(draft, provenance={**draft.provenance, **run}, cause=mark)
