@@ -16,6 +16,7 @@ import pytest
 
 from orgloop.cli.output import ENDLESS
 from orgloop.cli.root import main
+from orgloop.daemon.background import stop_daemon
 from orgloop.project.home import Home
 from tests.e2e.organization import Organization
 
@@ -80,7 +81,7 @@ def organization(tmp_path: Path) -> Iterator[Organization]:
     root.mkdir()
     made = Organization(root=root, home=Home(tmp_path / "org-home"))
     yield made
-    made.command("stop", "--force", "--config", str(made.root), check=False)
+    stop_daemon(made.home, force=True)
     made.kill()
 
 

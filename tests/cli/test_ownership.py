@@ -14,6 +14,7 @@ import pytest
 from orgloop.core.delivery import State
 from orgloop.core.happening import HoldReason
 from orgloop.core.units import HOUR, MINUTE
+from orgloop.daemon.background import stop_daemon
 from orgloop.errors import JournalError
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
@@ -67,7 +68,7 @@ def other(acme: Organization, gate: Path, tmp_path: Path) -> Iterator[Organizati
     root.mkdir()
     made = written(Organization(root=root, home=acme.home), "other", gate)
     yield made
-    made.command("stop", "--force", check=False)
+    stop_daemon(made.home, force=True)
 
 
 def written(organization: Organization, name: str, gate: Path) -> Organization:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
+from orgloop.cli.root import main
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import open_reader
 from orgloop.project.home import DaemonInfo, Home, running_daemon
@@ -67,10 +71,19 @@ class Organization:
         return {**kept, "ORGLOOP_HOME": str(self.home.path), "ORGLOOP_PORT": "0", **self.environ}
 
     def command(
-        self, *arguments: str, check: bool = True, stdin: str | None = None
+        self, *arguments: str, check: bool = True, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run `orgloop` with these arguments in the project."""
-        done = subprocess.run(
+        """Run `orgloop` in the project: in this process, unless it may start a daemon."""
+        apart = arguments[0] in ("start", "restart") or "PYTHONPATH" in self.environ
+        done = (self._run_apart if apart else self._run_here)(arguments, stdin)
+        if check and done.returncode != 0:
+            raise AssertionError(
+                f"orgloop {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def _run_apart(self, arguments: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "orgloop", *arguments],
             cwd=self.root,
             env=self.environment,
@@ -80,11 +93,20 @@ class Organization:
             timeout=PATIENCE,
             check=False,
         )
-        if check and done.returncode != 0:
-            raise AssertionError(
-                f"orgloop {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-            )
-        return done
+
+    def _run_here(self, arguments: Sequence[str], stdin: str) -> subprocess.CompletedProcess[str]:
+        given, out, err = (io.TextIOWrapper(io.BytesIO(text), "utf-8") for text in (stdin.encode(), b"", b""))
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(self.root)
+            patch.setattr(sys, "stdin", given)
+            for name in os.environ.keys() - self.environment:
+                patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            code = main(arguments)
+        for stream in (out, err):
+            stream.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read(), err.read())
 
     def start(self) -> DaemonInfo:
         """Start a daemon; returns once it answers."""
