@@ -115,7 +115,7 @@ async def living(
         on_reload=nothing,
         doctor=nothing,
     )
-    port = await server.start()
+    runtime.port = port = await server.start()
     await runtime.start()
     try:
         yield Living(runtime=runtime, reader=reader, url=f"http://127.0.0.1:{port}")

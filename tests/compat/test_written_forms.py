@@ -129,7 +129,6 @@ def test_a_clock_is_written_in_three_ways(
         ("sources", "{id: a, connector: agent-ctl, poll: {interval: 1m}}", "connector"),
         ("sources", "{id: a, connector: '@orgloop/connector-codex'}", "connector"),
         ("sources", "{id: a, connector: pi-rust}", "connector"),
-        ("actors", "{id: a, connector: '@orgloop/connector-openclaw', config: {agent_id: x}}", "connector"),
         ("actors", "{id: a, connector: docker, config: {cluster_name: kind}}", "connector"),
         ("actors", "{id: a, connector: slack}", "connector"),
         ("transforms", "{name: a, type: package, package: '@orgloop/transform-agent-gate'}", "package"),
@@ -151,14 +150,46 @@ def test_what_is_not_part_of_this_version_is_named_with_what_is(
 def test_what_uses_it_is_not_told_as_well(tmp_path: Path) -> None:
     text = (
         "sources: [{id: mail, connector: gog}]\n"
-        "actors: [{id: claw, connector: openclaw, config: {agent_id: x}}]\n"
+        "actors: [{id: box, connector: docker, config: {container_name: x}}]\n"
         "routes:\n"
         "  - name: work\n"
         "    when: {source: mail, events: [resource.changed]}\n"
-        "    then: {actor: claw, config: {session_key: 'a:{{payload.id}}', wake_mode: now}}\n"
-        "  - {name: again, when: {source: claw, events: [actor.stopped]}, then: {actor: claw}}\n"
+        "    then: {actor: box, config: {session_key: 'a:{{payload.id}}', action: container.start}}\n"
+        "  - {name: again, when: {source: box, events: [actor.stopped]}, then: {actor: box}}\n"
     )
     assert [one.code for one in load(tmp_path, text).errors] == [Code.UNKNOWN_CONNECTOR] * 2
+
+
+def test_an_agent_of_a_gateway_is_written_as_before(tmp_path: Path) -> None:
+    text = (
+        "sources: [{id: hooks, connector: webhook}]\n"
+        "actors:\n"
+        "  - id: engineer\n"
+        "    connector: '@orgloop/connector-openclaw'\n"
+        "    config:\n"
+        "      base_url: http://127.0.0.1:18789\n"
+        "      auth_token_env: '${OPENCLAW_WEBHOOK_TOKEN}'\n"
+        "      agent_id: engineering\n"
+        "      default_channel: slack\n"
+        "      default_to: '${OPENCLAW_DEFAULT_TO}'\n"
+        "  - {id: tell, connector: webhook, config: {url: 'https://x.example'}}\n"
+        "routes:\n"
+        "  - name: work\n"
+        "    when: {source: hooks, events: [resource.changed]}\n"
+        "    then:\n"
+        "      actor: engineer\n"
+        "      config:\n"
+        "        {session_key: 'hook:pr:{{payload.pr}}', thread_id: '{{payload.ts}}', wake_mode: now,\n"
+        "         deliver: true, channel: slack, to: '#x', model: big, thinking: high, timeout_seconds: 60}\n"
+        "  - name: after\n"
+        "    when: {source: engineer, events: [actor.stopped], filter: {payload.delivered: true}}\n"
+        "    then: {actor: tell}\n"
+    )
+    loaded = load(tmp_path, text, OPENCLAW_WEBHOOK_TOKEN="t0k", OPENCLAW_DEFAULT_TO="#eng")
+    assert loaded.errors == ()
+    assert {one.code for one in loaded.findings} == set()
+    wrong = load(tmp_path, text.replace("wake_mode: now", "wake_mode: soon"), OPENCLAW_WEBHOOK_TOKEN="t")
+    assert "must be now or next-heartbeat" in str([one.message for one in wrong.findings])
 
 
 def test_a_name_that_nobody_knows_is_still_a_mistake(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class EventFields:
         if actor is not None:
             if actor.kind is None:
                 return ()
-            shapes += RUN_SHAPES if actor.kind.has_runs is not None else ()
+            shapes += (*RUN_SHAPES, *actor.kind.shapes) if actor.kind.has_runs is not None else ()
         return shapes
 
 

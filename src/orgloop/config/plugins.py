@@ -29,7 +29,7 @@ _NOT_IN_THIS_VERSION: Final = {
     CONNECTORS: frozenset(
         {
             *("agent-ctl", "codex", "docker", "gog"),
-            *("openclaw", "opencode", "pagerduty", "pi", "pi-rust", "slack"),
+            *("opencode", "pagerduty", "pi", "pi-rust", "slack"),
         }
     ),
     TRANSFORMS: frozenset({"agent-gate"}),

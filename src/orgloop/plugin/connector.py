@@ -51,7 +51,8 @@ class ActorKind:
     a language model, so trust and age guards apply. `concurrency` is how many wakes it takes at
     once if nothing says else. `check_route`: which keys of a route's `then.config`, placeholders
     not filled in, every wake would be refused for, each with the end of a sentence that says why.
-    `offers`: settings for which `init` and `add actor` offer a choice.
+    `offers`: settings for which `init` and `add actor` offer a choice. `shapes`: what the events of its runs
+    have besides that of every run.
     """
 
     settings: type[Settings]
@@ -62,6 +63,7 @@ class ActorKind:
     check_route: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None
     scaffold: Mapping[str, Any] = field(default_factory=dict)
     offers: Sequence[Offer] = ()
+    shapes: Sequence[EventShape] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

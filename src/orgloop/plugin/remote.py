@@ -44,11 +44,15 @@ class Ref:
 class RemoteRun:
     """A run as its actor sees it. `id` is the idempotency key; `ref` is None until the job is known.
 
-    `request` is what `request` made, byte for byte, also after a restart. `deadline` is in ms since 1970.
+    `request` is what `request` made, byte for byte, also after a restart. Times are in ms since 1970: nothing
+    was sent before `started_at`; an earlier daemon waited for an answer until `waited_until`, or later
+    by half a minute at the most (`started_at` if there was none).
     """
 
     id: str
     request: bytes
+    started_at: int
+    waited_until: int
     deadline: int
     ref: Ref | None = None
 

@@ -14,13 +14,17 @@ from orgloop.config import schema
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.claude_code.check import INSTALL, TESTED
 from orgloop.connectors.agents.hooks import connector as coding_agent
+from orgloop.connectors.agents.openclaw import connector as openclaw
+from orgloop.connectors.agents.openclaw.answers import report
+from orgloop.connectors.agents.openclaw.message import check_route
 from orgloop.connectors.process import connector as process
-from orgloop.plugin import Settings
+from orgloop.plugin import Completion, Settings
 from orgloop.plugin.registry import Registry
+from tests.connectors.doubles import inbound
 
 PAGES = Path(__file__).parents[3] / "docs/agents"
-INSTALLED = Registry.of(process, claude_code, coding_agent)
-NAMES = ("process", "claude-code")
+INSTALLED = Registry.of(process, claude_code, openclaw, coding_agent)
+NAMES = ("process", "claude-code", "openclaw")
 PARTS: Final[dict[str, type[schema.Part]]] = {
     "sources": schema.Source,
     "actors": schema.Actor,
@@ -67,7 +71,13 @@ def test_an_example_is_valid(name: str, block: dict[str, Any], tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("section", "connector"), [("actors", "process"), ("actors", "claude-code"), ("sources", "claude-code")]
+    ("section", "connector"),
+    [
+        ("actors", "process"),
+        ("actors", "claude-code"),
+        ("actors", "openclaw"),
+        ("sources", "claude-code"),
+    ],
 )
 def test_every_option_is_explained_and_shown(section: str, connector: str) -> None:
     model = settings_of(section, connector)
@@ -87,3 +97,22 @@ def test_the_first_example_is_what_init_writes() -> None:
 def test_the_page_says_what_doctor_says() -> None:
     assert INSTALL in page("claude-code")
     assert ".".join(map(str, TESTED)) in page("claude-code")
+
+
+def test_the_report_of_an_agent_is_one_and_the_keys_of_its_routes_are_known() -> None:
+    (example,) = [text for text in json_blocks("openclaw") if "status" in text]
+    end = report(inbound(example.encode()))
+    assert isinstance(end, Completion)
+    assert end.json == {"decision": "merged"}
+    told = set(
+        re.findall(
+            r"`(\w+)`", page("openclaw").partition("A route says the rest")[2].partition("\n\nThe message")[0]
+        )
+    )
+    keys = told - {"true", "false", "now", "then"}
+    assert check_route(dict.fromkeys(keys, "{{payload.x}}")) == {}
+    assert len(keys) == 11
+
+
+def json_blocks(name: str) -> list[str]:
+    return re.findall(r"^ *```json\n(.*?)^ *```", page(name), re.MULTILINE | re.DOTALL)

@@ -98,6 +98,7 @@ class OpenRun:
     """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
 
     `limits`, `spec` and `directory` are those that it started with; `cost_usd` is what it told so far.
+    `last_seen` is when it was noted last, in ms since 1970.
     `answered`: its agent has said something. `session_usd` is what its session had cost before it.
     `remote` is there if it is a run of another system.
     """
@@ -122,6 +123,7 @@ class OpenRun:
     spec: Mapping[str, Any]
     offset: int = 0
     cost_usd: float | None = None
+    last_seen: int | None = None
     answered: bool = False
     session_usd: float = 0.0
     remote: OpenRemote | None = None

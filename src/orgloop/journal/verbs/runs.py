@@ -178,6 +178,7 @@ def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
             remote=_remote(row[24:28]),
             answered=bool(row[28]),
             session_usd=row[29],
+            last_seen=row[30],
             facts=Facts(
                 state=State.STARTED,
                 accepted_at=row[17],

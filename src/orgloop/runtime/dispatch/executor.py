@@ -223,7 +223,9 @@ class Executor:
             delivery_id=claimed.id,
             idempotency_key=idempotency_key(claimed.id, claimed.facts.failures),
             attempt=claimed.facts.attempts + 1,
-            prompt=compose(sop, events, claimed.id) if spec.kind.wakes_agent or spec.has_runs else "",
+            prompt=compose(sop, events, claimed.id, has_file=attempt.part.supervised is not None)
+            if spec.kind.wakes_agent or spec.has_runs
+            else "",
             sop=sop,
             sop_file=attempt.sop.path if attempt.sop else None,
             config=route.config_for(document),

@@ -11,7 +11,7 @@ from orgloop.core.happening import Outcome
 from orgloop.core.ids import IdSequence
 from orgloop.journal.model import ClaimedWake, OpenRun, Settlement, Try
 from orgloop.journal.protocols import Journal
-from orgloop.plugin import Clock, Wake
+from orgloop.plugin import Clock, Mark, Wake
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.runs.live_run import Finish, LiveRun
 from orgloop.runtime.support.marker import Marker
@@ -41,6 +41,18 @@ class Engine:
     home: Path
     marker: Marker
     on_settled: Callable[[ClaimedWake, Settlement], None]
+
+
+def mark_of(wake: Wake) -> Mark:
+    """The mark of the run that this wake is."""
+    event = wake.event
+    return Mark(
+        run_id=wake.run_id or "",
+        actor=wake.actor,
+        event_id=event.id,
+        trace_id=event.trace_id,
+        hops=event.hops,
+    )
 
 
 class Holder(Protocol[R]):

@@ -32,11 +32,15 @@ class Notes:
         self._noted = self._began = clock.monotonic()
         self._shown = False
 
+    @property
+    def age(self) -> float:
+        """Seconds since something was written down, or since this began."""
+        return self._clock.monotonic() - self._noted
+
     async def look(self, *, news: bool) -> None:
         """Write down what there is to write by now. `news`: it has said something."""
         now = self._clock.monotonic()
         if news and now - self._noted >= NOTE:
-            self._noted = now
             await self.write()
         lasts = self._works_after is not None and now - self._began >= self._works_after
         if not self._shown and (self._live.works or lasts):
@@ -47,6 +51,7 @@ class Notes:
     async def write(self) -> None:
         """Write it down now; what cannot be written is left to the next time."""
         live = self._live
+        self._noted = self._clock.monotonic()
         try:
             await self._journal.note_run(
                 live.run_id,

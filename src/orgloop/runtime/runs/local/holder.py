@@ -18,7 +18,6 @@ from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import OpenRun, RunStart, SessionRow
 from orgloop.plugin import (
     Completion,
-    Mark,
     Rejected,
     RunSpec,
     Supervised,
@@ -28,7 +27,7 @@ from orgloop.plugin import (
 )
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.commit import MACHINE, commit, started_facts
-from orgloop.runtime.runs.holder import Engine, Start
+from orgloop.runtime.runs.holder import Engine, Start, mark_of
 from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.local import git, local_runner, run_directory, work_tree
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
@@ -267,14 +266,7 @@ class LocalRuns:
 
     def _own_variables(self, wake: Wake) -> dict[str, str]:
         directory = Path(wake.directory or "")
-        event = wake.event
-        mark = Mark(
-            run_id=wake.run_id or "",
-            actor=wake.actor,
-            event_id=event.id,
-            trace_id=event.trace_id,
-            hops=event.hops,
-        )
+        mark = mark_of(wake)
         return {
             "ORGLOOP_MARKER": self._engine.marker.comment(mark),
             "ORGLOOP_TRAILER": self._engine.marker.trailer(mark),

@@ -99,7 +99,7 @@ class Asking:
         """The first time. None: it may have begun, or not."""
         live.in_doubt = True
         try:
-            answer: object = await called(actor.begin(live.run))
+            answer = await self._waited(live, actor.begin(live.run))
         except Failed as exc:
             if not exc.sent:
                 return NotBegun(outcome=Unavailable(reason=exc.why))
@@ -113,12 +113,12 @@ class Asking:
         """It was sent, or may have been. None: to be tried again, later if that is still so."""
         try:
             if isinstance(actor, Findable):
-                found: object = await called(actor.find(live.run))
+                found = await self._waited(live, actor.find(live.run))
                 live.in_doubt = found is not None
                 return found
             if not actor.idempotent:
                 return unknown(IN_DOUBT, "the daemon ended while it was sent: it may have begun")
-            answer: object = await called(actor.begin(live.run))
+            answer = await self._waited(live, actor.begin(live.run))
         except Failed as exc:
             self._tell(live, exc)
             return None
@@ -127,6 +127,14 @@ class Asking:
             live.say(f"not known whether it has begun: {answer.outcome}")
             return None
         return _told(answer)
+
+    async def _waited(self, live: RemoteJob, call: Awaitable[object]) -> object:
+        """What the call returns. Raises Failed. Meanwhile the run shows that it is waited for."""
+        live.asked_at = self._engine.clock.monotonic()
+        try:
+            return await called(call)
+        finally:
+            live.asked_at = None
 
     async def _has_begun(self, live: RemoteJob, ref: Ref) -> None:
         """The ref and `session.started` are on disk before anything is asked about it."""

@@ -27,7 +27,7 @@ from orgloop.plugin import (
     RemoteRequest,
 )
 from orgloop.runtime.runs.commit import commit, started_facts
-from orgloop.runtime.runs.holder import Engine, Start
+from orgloop.runtime.runs.holder import Engine, Start, mark_of
 from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.notes import NOTE, Notes
 from orgloop.runtime.runs.remote.asking import Asking, Failed, called
@@ -52,6 +52,9 @@ GRACE: Final = 10.0
 
 LET_GO: Final = 2.0
 """Seconds that a connector's calls may take to end once nobody needs them."""
+
+WAITED: Final = 30.0
+"""Seconds after which it is noted again that a run is still waited for."""
 
 MOST_SENT: Final = 16 * 1024 * 1024
 """Bytes of one request."""
@@ -88,6 +91,8 @@ class RemoteRuns:
             raise TypeError(f"{start.part.spec.id} has no runs elsewhere")
         run_id = self._engine.ids.next(RUN, self._engine.clock.now())
         wake = dataclasses.replace(start.wake, run_id=run_id, callback=self._callbacks.address(run_id))
+        mark, marker = mark_of(wake), self._engine.marker
+        wake = dataclasses.replace(wake, marker=marker.comment(mark), trailer=marker.trailer(mark))
         try:
             request = _sound(actor.request(wake))
         except Refused as exc:
@@ -136,6 +141,7 @@ class RemoteRuns:
             deadline=max(deadline, clock.now() + round(LATE * 1000)),
             ref=Ref(**remote.ref) if remote.ref is not None else None,
             in_doubt=remote.ref is None,
+            waited_until=row.last_seen or 0,
         )
         if remote.called_back is not None:
             live.called_back.set_result(from_bytes(remote.called_back))
@@ -155,10 +161,16 @@ class RemoteRuns:
                 done, _ = await asyncio.wait(ways, timeout=NOTE, return_when=asyncio.FIRST_COMPLETED)
                 news, live.news = live.news, False
                 await notes.look(news=news)
+                if self._is_waited_for(live) and notes.age >= WAITED:
+                    await notes.write()
                 if done:
                     return self._finish(live, next(way for way in ways if way in done).result())
         finally:
             await _ended(ways)
+
+    def _is_waited_for(self, live: RemoteJob) -> bool:
+        """Whether one request about it has been awaited so long that the other system surely has it."""
+        return live.asked_at is not None and self._engine.clock.monotonic() - live.asked_at >= WAITED
 
     async def stop(self, live: RemoteJob) -> None:
         """Written down first: a later daemon goes on with it. Raises JournalUnavailable."""

@@ -26,6 +26,10 @@ class RemoteJob(LiveRun):
     """Somebody asked to end it."""
     news: bool = False
     """It has said something that is not noted yet."""
+    waited_until: int = 0
+    """Until when (ms since 1970) an earlier daemon waited for an answer; 0 if none did."""
+    asked_at: float | None = None
+    """Since when (monotonic, in seconds) a request about it is awaited; None while none is."""
 
     def say(self, words: str) -> None:
         """Show people what is going on with it."""
@@ -34,4 +38,11 @@ class RemoteJob(LiveRun):
     @property
     def run(self) -> RemoteRun:
         """As its actor sees it."""
-        return RemoteRun(id=self.run_id, request=self.request, deadline=self.deadline, ref=self.ref)
+        return RemoteRun(
+            id=self.run_id,
+            request=self.request,
+            started_at=self.started_at,
+            waited_until=max(self.waited_until, self.started_at),
+            deadline=self.deadline,
+            ref=self.ref,
+        )
