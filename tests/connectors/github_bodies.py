@@ -15,8 +15,12 @@ REPOSITORY: Final = {
     "id": 10,
     "full_name": "octo-org/billing",
     "html_url": PAGE,
+    "default_branch": "main",
     "owner": {"login": "octo-org", "type": "Organization"},
 }
+
+HOME: Final = {"full_name": "octo-org/billing"}
+FORK: Final = {"full_name": "stranger/billing"}
 
 
 def body(action: str | None = None, sender: Body | None = None, **parts: Any) -> Body:
@@ -37,7 +41,7 @@ def pull(**changes: Any) -> Body:
         "draft": False,
         "labels": [{"id": 5, "name": "backend"}],
         "body": "Invoices that failed are sent again.",
-        "head": {"ref": "retry-invoices", "sha": "ec26c3e", "repo": {"full_name": "octo-org/billing"}},
+        "head": {"ref": "retry-invoices", "sha": "ec26c3e", "repo": HOME},
         "base": {"ref": "main"},
         "created_at": "2026-01-05T10:00:00Z",
         "updated_at": "2026-01-05T11:00:00Z",
@@ -130,6 +134,25 @@ def suite(**changes: Any) -> Body:
         "after": "ec26c3e",
         "updated_at": "2026-01-05T11:00:00Z",
         "app": {"slug": "octo-checks", "name": "Octo Checks"},
+        "pull_requests": [{"number": 42, "base": {"repo": {"id": 10}}}],
+    }
+    return {**fields, **changes}
+
+
+def check_run(**changes: Any) -> Body:
+    fields: Body = {
+        "id": 8000,
+        "name": "lint",
+        "url": "https://api.github.com/repos/octo-org/billing/check-runs/8000",
+        "html_url": f"{PAGE}/runs/8000",
+        "status": "completed",
+        "conclusion": "failure",
+        "head_sha": "ec26c3e",
+        "started_at": "2026-01-05T10:59:00Z",
+        "completed_at": "2026-01-05T11:00:00Z",
+        "output": {"title": "3 problems", "summary": "Unused imports."},
+        "app": {"slug": "octo-checks", "name": "Octo Checks"},
+        "check_suite": {"id": 6000},
         "pull_requests": [{"number": 42, "base": {"repo": {"id": 10}}}],
     }
     return {**fields, **changes}

@@ -23,6 +23,7 @@ from tests.connectors.github_bodies import (
     STRANGER,
     Body,
     body,
+    check_run,
     comment,
     dated,
     issue,
@@ -586,6 +587,26 @@ def test_each_version_of_a_comment_is_a_fact_of_its_own() -> None:
             body("assigned", issue=issue(), assignee=HUBOT),
         ),
         (
+            "pull_request",
+            body("labeled", pull_request=pull(), label={"name": "bug"}),
+            body("unlabeled", pull_request=pull(), label={"name": "bug"}),
+        ),
+        (
+            "pull_request",
+            body("review_requested", pull_request=pull(), requested_reviewer=MONA),
+            body("review_requested", pull_request=pull(), requested_team={"slug": "mona"}),
+        ),
+        (
+            "pull_request",
+            body("synchronize", pull_request=pull(), before="a", after="b"),
+            body("synchronize", pull_request=pull(), before="b", after="a"),
+        ),
+        (
+            "check_run",
+            body("created", check_run=check_run()),
+            body("completed", check_run=check_run()),
+        ),
+        (
             "workflow_run",
             body("completed", workflow_run=run()),
             body("completed", workflow_run=run(run_attempt=2)),
@@ -606,7 +627,7 @@ def test_different_facts_have_different_keys(event: str, one: Body, other: Body)
     ("event", "given"),
     [
         # Several within one second look the same; only the delivery's id tells them apart.
-        ("pull_request", body("labeled", pull_request=pull(), label={"name": "a"})),
+        ("pull_request", body("edited", pull_request=pull())),
         ("pull_request", body("synchronize", pull_request=pull())),
         ("pull_request_review", body("edited", review=review(), pull_request=pull())),
         ("issues", body("unlabeled", issue=issue())),

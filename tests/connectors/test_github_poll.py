@@ -15,7 +15,7 @@ from orgloop.plugin import Draft, Mark, Page, sign
 from orgloop.plugin.settings import SecretStr
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, as_context, inbound
-from tests.connectors.github_bodies import HUBOT, STRANGER
+from tests.connectors.github_bodies import FORK, HUBOT, STRANGER
 from tests.support.github_server import REPO, TOKEN, Delivery, GithubServer
 
 NOON = 1_767_614_400
@@ -104,16 +104,23 @@ def day(server: GithubServer) -> Iterator[list[Delivery]]:
     yield [server.label(7, "p1")]
     yield [server.end_run(5000, "failure")]
     yield [server.assign(7, HUBOT)]
-    server.push(42, "f00dfee")
+    yield server.push("refs/heads/retry-invoices", "ec26c3e", "f00dfee")
     yield [server.comment(42, "Please look again.", STRANGER)]
+    yield [server.label(42, "ready"), server.ask_review(42, requested_reviewer=HUBOT)]
     yield [server.edit(max(server.comments), "Please look again, it is fixed.")]
     yield [server.close(42, merged=False)]
-    server.reopen(42)
+    yield [server.reopen(42)]
     server.start_run(5001)
     yield [server.review(42, "approved", "Fine.")]
-    yield [server.open_pull(43, user=STRANGER, author_association="NONE")]
+    fork = {"ref": "patch-1", "sha": "abad1de", "repo": FORK}
+    yield [server.open_pull(43, user=STRANGER, author_association="NONE", head=fork)]
     yield [server.end_run(5001, "success")]
+    yield server.push("refs/heads/retry-invoices", "f00dfee", "ec26c3e", kind="force_push")
     yield [server.close(42, merged=True)]
+    yield server.push("refs/heads/main", "0ddba11", "ec26c3e", kind="pr_merge")
+    yield server.push("refs/heads/retry-invoices", "ec26c3e", "0" * 40, kind="branch_deletion")
+    yield [server.label(7, "p1", "unlabeled"), server.close_issue(7)]
+    yield [server.release("v1.4.2")]
 
 
 def named(drafts: Any) -> dict[str, tuple[Any, ...]]:
@@ -232,7 +239,7 @@ async def test_an_idle_repository_costs_nothing(server: GithubServer, http: Http
     checkpoint = follower.checkpoint
     await follower.poll()
     assert {status for _, status in server.asked} == {304}
-    assert len(server.asked) <= 8
+    assert len(server.asked) <= 10
     assert follower.checkpoint == checkpoint
     assert len(checkpoint or "") < 16_000
 

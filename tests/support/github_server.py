@@ -45,6 +45,12 @@ class GithubServer:
         self.review_comments: dict[int, Body] = {}
         self.deeds: list[Body] = []
         self.runs: dict[int, Body] = {}
+        self.activity: list[Body] = []
+        self.commits: dict[str, Body] = {}
+        self.releases: list[Body] = []
+        self.deployments: dict[int, Body] = {}
+        self.statuses: dict[int, list[Body]] = {}
+        self.checks: dict[str, dict[str, list[Body]]] = {}
         self._ids = 1000
 
     async def __aenter__(self) -> Self:
@@ -91,9 +97,83 @@ class GithubServer:
         self._deed("ready_for_review", HUBOT, number)
         return self._told("pull_request", "ready_for_review", HUBOT, number=number, pull_request=pull)
 
-    def push(self, number: int, sha: str) -> None:
+    def push(
+        self, ref: str, before: str, after: str, user: Body = MONA, kind: str = "push"
+    ) -> list[Delivery]:
+        """To a branch here: a delivery of the push, and one for each open pull request from the branch."""
+        made, gone = not before.strip("0"), not after.strip("0")
+        done = {"id": self._id(), "before": before, "after": after, "ref": ref, "actor": user}
+        self.activity.append({**done, "timestamp": iso(self.now), "activity_type": kind})
+        head = None if gone else self._commit(after, user)
+        branch = ref.removeprefix("refs/heads/")
+        delivery = bodies.body(
+            None,
+            user,
+            ref=ref,
+            before=before,
+            after=after,
+            created=made,
+            deleted=gone,
+            forced=kind == "force_push",
+            compare=f"{bodies.PAGE}/compare/{branch if made else f'{before[:12]}...{after[:12]}'}",
+            commits=[head] if head and not made else [],
+            head_commit=head,
+            pusher={"name": user["login"]},
+        )
+        delivery["repository"] = {**REPOSITORY, "pushed_at": self.now}
+        told = [("push", copy.deepcopy(delivery))]
+        for number, pull in self.pulls.items():
+            if (
+                pull["head"]["ref"] == branch
+                and pull["head"]["repo"] == bodies.HOME
+                and not made
+                and not gone
+            ):
+                told.append(self.new_head(number, after, user))
+        return told
+
+    def new_head(self, number: int, after: str, user: Body = MONA) -> Delivery:
+        """A pull request has other commits: by a push to its fork, too."""
         pull = self.pulls[number]
-        self._touch(pull, head={**pull["head"], "sha": sha})
+        before = pull["head"]["sha"]
+        self._touch(pull, head={**pull["head"], "sha": after})
+        parts = {"number": number, "pull_request": pull, "before": before, "after": after}
+        return self._told("pull_request", "synchronize", user, **parts)
+
+    def release(self, tag: str) -> Delivery:
+        at = iso(self.now)
+        made = {"id": self._id(), "tag_name": tag, "body": "", "draft": False, "author": MONA}
+        release = {**made, "html_url": f"{bodies.PAGE}/releases/{tag}", "created_at": at, "published_at": at}
+        self.releases.insert(0, release)
+        return self._told("release", "published", MONA, release=release)
+
+    def deploy(self, id: int, environment: str) -> Delivery:
+        at = iso(self.now)
+        self.deployments[id] = {
+            "id": id,
+            "environment": environment,
+            "creator": HUBOT,
+            "created_at": at,
+            "updated_at": at,
+            "url": f"https://api.github.com{REPO}/deployments/{id}",
+        }
+        self.statuses[id] = []
+        return self._told("deployment", "created", HUBOT, deployment=self.deployments[id])
+
+    def deployed(self, id: int, state: str) -> Delivery:
+        at = iso(self.now)
+        status = {"id": self._id(), "state": state, "creator": HUBOT, "created_at": at, "updated_at": at}
+        self.statuses[id].insert(0, status)
+        deployment = self._touch(self.deployments[id])
+        parts = {"deployment": deployment, "deployment_status": status}
+        return self._told("deployment_status", "created", HUBOT, **parts)
+
+    def check(self, ref: str, kind: str, made: Body) -> Delivery:
+        """A check run or suite of a commit, which completed now if it is complete."""
+        at = iso(self.now)
+        made |= {"completed_at" if kind == "check_run" else "updated_at": at}
+        self.checks.setdefault(ref, {}).setdefault(f"{kind}s", []).append(made)
+        return self._told(kind, "completed", HUBOT, **{kind: made})
 
     def review(self, number: int, state: str, said: str = "See below.", user: Body = MONA) -> Delivery:
         given = bodies.review(
@@ -141,20 +221,43 @@ class GithubServer:
         self._deed("closed", user, number)
         return self._told("pull_request", "closed", user, number=number, pull_request=pull)
 
-    def reopen(self, number: int) -> None:
-        self._touch(self.pulls[number], state="open", closed_at=None)
-        self._deed("reopened", MONA, number)
+    def reopen(self, number: int) -> Delivery:
+        return self._do("reopened", "reopened", number, {}, state="open", closed_at=None)
 
-    def label(self, number: int, name: str) -> Delivery:
-        issue, label = self.issues[number], {"name": name}
-        self._touch(issue, labels=[*issue["labels"], label])
-        self._deed("labeled", MONA, number, label=label)
-        return self._told("issues", "labeled", MONA, issue=issue, label=label)
+    def close_issue(self, number: int) -> Delivery:
+        return self._do("closed", "closed", number, {}, state="closed", closed_at=iso(self.now))
 
-    def assign(self, number: int, user: Body) -> Delivery:
-        issue = self._touch(self.issues[number], assignees=[user])
-        self._deed("assigned", user, number, assignee=user, assigner=MONA)
-        return self._told("issues", "assigned", MONA, issue=issue, assignee=user)
+    def to_draft(self, number: int) -> Delivery:
+        return self._do("convert_to_draft", "converted_to_draft", number, {}, draft=True)
+
+    def label(self, number: int, name: str, action: str = "labeled") -> Delivery:
+        label = {"name": name}
+        kept = [one for one in self._thing(number)["labels"] if one != label]
+        labels = [*kept, label] if action == "labeled" else kept
+        return self._do(action, action, number, {"label": label}, labels=labels)
+
+    def assign(self, number: int, user: Body, action: str = "assigned") -> Delivery:
+        given = {"assignee": user, "assigner": MONA}
+        assignees = [user] if action == "assigned" else []
+        event, body = self._do(action, action, number, given, assignees=assignees)
+        del body["assigner"]
+        return event, body
+
+    def ask_review(self, number: int, action: str = "review_requested", **who: Body) -> Delivery:
+        event, body = self._do(action, action, number, {**who, "review_requester": MONA})
+        del body["review_requester"]
+        return event, body
+
+    def _do(self, deed: str, action: str, number: int, given: Body, **changes: Any) -> Delivery:
+        """Something that is done with an issue or a pull request, and noted among the issue events."""
+        thing = self._touch(self._thing(number), **changes)
+        self._deed(deed, MONA, number, **given)
+        if number in self.issues:
+            return self._told("issues", action, MONA, issue=thing, **given)
+        return self._told("pull_request", action, MONA, number=number, pull_request=thing, **given)
+
+    def _thing(self, number: int) -> Body:
+        return self.issues[number] if number in self.issues else self.pulls[number]
 
     def start_run(self, id: int) -> None:
         at = iso(self.now)
@@ -164,6 +267,35 @@ class GithubServer:
     def end_run(self, id: int, conclusion: str) -> Delivery:
         run = self._touch(self.runs[id], status="completed", conclusion=conclusion)
         return self._told("workflow_run", "completed", HUBOT, workflow_run=run)
+
+    def _commit(self, sha: str, user: Body) -> Body:
+        """A commit as deliveries have it; the API has the same in another form."""
+        said, at = f"Change {sha}", iso(self.now)
+        named = {"name": user["login"], "email": f"{user['login']}@example.com"}
+        page = f"{bodies.PAGE}/commit/{sha}"
+        commit = {
+            "tree": {"sha": "7ree"},
+            "message": said,
+            "author": named,
+            "committer": {**named, "date": at},
+        }
+        self.commits[sha] = {
+            "sha": sha,
+            "html_url": page,
+            "commit": commit,
+            "author": user,
+            "committer": user,
+        }
+        person = {**named, "username": user["login"]}
+        return {
+            "id": sha,
+            "tree_id": "7ree",
+            "message": said,
+            "timestamp": at,
+            "url": page,
+            "author": person,
+            "committer": person,
+        }
 
     def _told(self, event: str, action: str, sender: Body, **parts: Any) -> Delivery:
         return event, copy.deepcopy(bodies.body(action, sender, **parts))
@@ -233,7 +365,24 @@ class GithubServer:
                 listed = [self._issue(number) for number in (*self.issues, *self.pulls)]
                 return self._listed(request, listed, "updated_at")
             case ["pulls"]:
-                return self._listed(request, list(self.pulls.values()), "updated_at")
+                return self._listed(request, self._pulls(request), "updated_at")
+            case ["activity"]:
+                return self._paged(request, list(reversed(self.activity)))
+            case ["compare", between]:
+                after = between.rpartition("...")[2]
+                return ({"commits": [self.commits[after]]}, {}) if after in self.commits else None
+            case ["commits", sha]:
+                return (self.commits[sha], {}) if sha in self.commits else None
+            case ["commits", ref, ("check-suites" | "check-runs") as kind]:
+                name = kind.replace("-", "_")
+                page, link = self._paged(request, self.checks.get(ref, {}).get(name, []))
+                return {"total_count": 0, name: page}, link
+            case ["releases"]:
+                return self._paged(request, self.releases)
+            case ["deployments"]:
+                return self._paged(request, list(reversed(self.deployments.values())))
+            case ["deployments", id, "statuses"]:
+                return self._paged(request, self.statuses[int(id)])
             case ["issues", "comments"]:
                 return self._listed(request, list(self.comments.values()), "updated_at")
             case ["pulls", "comments"]:
@@ -257,6 +406,14 @@ class GithubServer:
                 return (self.runs[int(id)], {}) if int(id) in self.runs else None
             case _:
                 return None
+
+    def _pulls(self, request: web.Request) -> list[Body]:
+        state, head = request.query.get("state", "open"), request.query.get("head", "").partition(":")[2]
+        return [
+            pull
+            for pull in self.pulls.values()
+            if state in ("all", pull["state"]) and head in ("", pull["head"]["ref"])
+        ]
 
     def _listed(self, request: web.Request, things: list[Body], key: str) -> tuple[Any, Mapping[str, str]]:
         since = request.query.get("since", "")

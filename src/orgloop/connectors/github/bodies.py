@@ -6,12 +6,12 @@ closed after the fact was open.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from orgloop.connectors.github.checkpoint import iso, seconds
-from orgloop.connectors.github.reading import number, part, text
+from orgloop.connectors.github.reading import login, number, part, text
 
 Body = Mapping[str, Any]
 
@@ -40,19 +40,19 @@ class Teller:
 
     def opened(self, kind: str, thing: Body, at: int) -> Told:
         """`issues` or `pull_request` opened."""
-        return self._of(kind, "opened", at, thing.get("user"), _subject(kind, _as_of(thing, at)))
+        return self.of(kind, "opened", at, thing.get("user"), _subject(kind, _as_of(thing, at)))
 
     def reviewed(self, review: Body, pull: Body, at: int) -> Told:
         """A review was submitted."""
         parts = {"review": review, "pull_request": _as_of(pull, at)}
-        return self._of("pull_request_review", "submitted", at, review.get("user"), parts)
+        return self.of("pull_request_review", "submitted", at, review.get("user"), parts)
 
     def commented(self, kind: str, comment: Body, thing: Body, action: str, at: int) -> Told:
         """`issue_comment` or `pull_request_review_comment`, created or edited. Who edited is not told."""
         about = "issue" if kind == "issue_comment" else "pull_request"
         parts = {"comment": comment, about: _as_of(thing, at)}
         words = text(comment, "body") if action == "edited" else None
-        return self._of(kind, action, at, comment.get("user"), parts, words)
+        return self.of(kind, action, at, comment.get("user"), parts, words)
 
     def closed(self, pull: Body, actor: Any, at: int) -> Told:
         """A pull request was closed. It was merged if its merge was at that time."""
@@ -67,31 +67,58 @@ class Teller:
             "merged": merged,
             "merged_by": pull.get("merged_by") if merged else None,
         }
-        return self._of("pull_request", "closed", at, actor, _subject("pull_request", then))
+        return self.of("pull_request", "closed", at, actor, _subject("pull_request", then))
 
-    def ready(self, pull: Body, actor: Any, at: int) -> Told:
-        """A draft became ready for review."""
-        then = {**_as_of(pull, at), "draft": False, "updated_at": iso(at)}
-        return self._of("pull_request", "ready_for_review", at, actor, _subject("pull_request", then))
+    def done(self, kind: str, action: str, thing: Body, actor: Any, at: int, given: Body) -> Told:
+        """`issues` or `pull_request`: something was done with it. `given`: the label, or whatever else."""
+        then = {**_as_of(thing, at), "updated_at": iso(at)}
+        match action:
+            case "ready_for_review":
+                then["draft"] = False
+            case "converted_to_draft":
+                then["draft"] = True
+            case "closed" if text(then, "state") != "closed":
+                then |= {"state": "closed", "closed_at": iso(at)}
+            case _:
+                pass
+        return self.of(kind, action, at, actor, {**_subject(kind, then), **given})
 
-    def labeled(self, issue: Body, label: Body, actor: Any, at: int) -> Told:
-        """An issue got a label."""
-        parts = {"issue": {**_as_of(issue, at), "updated_at": iso(at)}, "label": label}
-        return self._of("issues", "labeled", at, actor, parts)
+    def synchronized(self, pull: Body, actor: Any, before: str, after: str, at: int) -> Told:
+        """A pull request has other commits."""
+        then = {**_as_of(pull, at), "head": {**part(pull, "head"), "sha": after}, "updated_at": iso(at)}
+        parts = {**_subject("pull_request", then), "before": before, "after": after}
+        return self.of("pull_request", "synchronize", at, actor, parts)
 
-    def assigned(self, issue: Body, assignee: Body, actor: Any, at: int) -> Told:
-        """An issue was assigned to somebody."""
-        parts = {"issue": {**_as_of(issue, at), "updated_at": iso(at)}, "assignee": assignee}
-        return self._of("issues", "assigned", at, actor, parts)
+    def pushed(self, done: Body, commits: Sequence[Body], head: Body | None, at: int) -> Told:
+        """Commits were pushed to a branch, or it was made or deleted. `done` is GitHub's activity."""
+        before, after, ref = text(done, "before"), text(done, "after"), text(done, "ref")
+        made, gone = not before.strip("0"), not after.strip("0")
+        between = ref.removeprefix("refs/heads/") if made else f"{before[:12]}...{after[:12]}"
+        body = {
+            "ref": ref,
+            "before": before,
+            "after": after,
+            "created": made,
+            "deleted": gone,
+            "forced": text(done, "activity_type") == "force_push",
+            "compare": f"{text(self.repository, 'html_url')}/compare/{between}",
+            "commits": commits,
+            "head_commit": head,
+            "pusher": {"name": login(part(done, "actor"))},
+            "repository": {**self.repository, "pushed_at": at},
+            "sender": done.get("actor"),
+        }
+        return Told(event="push", body=body, at=at)
 
     def ran(self, run: Body, at: int) -> Told:
         """A workflow run completed."""
         sender = run.get("triggering_actor") or run.get("actor")
-        return self._of("workflow_run", "completed", at, sender, {"workflow_run": run})
+        return self.of("workflow_run", "completed", at, sender, {"workflow_run": run})
 
-    def _of(
+    def of(
         self, event: str, action: str, at: int, sender: Any, parts: Body, words: str | None = None
     ) -> Told:
+        """The delivery of `event` with this action; `parts` are what it is about."""
         body = {"action": action, **parts, "repository": self.repository, "sender": sender}
         return Told(event=event, body=body, at=at, words=words)
 
@@ -109,8 +136,8 @@ def is_pull(issue: Body) -> bool:
 
 
 def doer(event: Body) -> Any:
-    """Who did it: of an assignment the one who assigned."""
-    return part(event, "assigner") or event.get("actor")
+    """Who did it: of an assignment the one who assigned, of a request the one who asked."""
+    return part(event, "assigner") or part(event, "review_requester") or event.get("actor")
 
 
 def _subject(kind: str, thing: Body) -> Body:

@@ -17,6 +17,9 @@ MOST_OPEN: Final = 100
 """Workflow runs of each repository that are looked at again until they complete."""
 
 
+MOST_HEADS: Final = 300
+"""Open pull requests from forks whose commits are remembered."""
+
 BACK: Final = 24 * 3600
 """Seconds between a fact and the time from which on things are read. GitHub may list it by a later one."""
 
@@ -27,13 +30,15 @@ class Progress:
 
     `floor`: facts before it never count. It stays behind while a step is left to be read, since
     things are listed by their last change, which may be long after the fact.
-    `seen` are short names of facts that were read already, `open` ids of runs that go on.
+    `seen` are short names of facts that were read already, `open` ids of runs that go on, `heads` the
+    commits of open pull requests from forks by their number; None until they are read the first time.
     """
 
     at: Mapping[str, int] = field(default_factory=dict)
     floor: Mapping[str, int] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
     open: tuple[int, ...] = ()
+    heads: Mapping[str, str] | None = None
 
     def beginning(self, kinds: Iterable[str], at: int) -> Progress:
         """Kinds that were not read before begin there."""
@@ -81,6 +86,7 @@ def dump(progress: Mapping[str, Progress]) -> str:
             "from": {kind: iso(at) for kind, at in one.floor.items()},
             "seen": list(one.seen),
             "open": list(one.open),
+            **({"heads": dict(one.heads)} if one.heads is not None else {}),
         }
         for repo, one in progress.items()
     }
@@ -99,12 +105,15 @@ def load(checkpoint: str | None) -> dict[str, Progress]:
 
 
 def _progress(data: Mapping[str, Any]) -> Progress:
-    seen, going = data.get("seen"), data.get("open")
+    seen, going, heads = data.get("seen"), data.get("open"), data.get("heads")
     return Progress(
         at=_times(data.get("at")),
         floor=_times(data.get("from")),
         seen=tuple(one for one in (seen if isinstance(seen, list) else []) if isinstance(one, str)),
         open=tuple(one for one in (going if isinstance(going, list) else []) if isinstance(one, int)),
+        heads={name: sha for name, sha in heads.items() if isinstance(sha, str)}
+        if isinstance(heads, dict)
+        else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Workflow runs and check suites."""
+"""Workflow runs, check suites and check runs."""
 
 from __future__ import annotations
 
@@ -78,6 +78,28 @@ def check_suite(body: Body, team: frozenset[str]) -> Fact | None:
         },
         key=f"suite-{id}@{at}:{conclusion}" if id is not None and at else None,
         entity=thing("suite", id),
+    )
+
+
+def check_run(body: Body, team: frozenset[str]) -> Fact | None:
+    """`check_run` created or completed: what its app did. The other actions are those of a person."""
+    run, action = part(body, "check_run"), text(body, "action")
+    if not run or action not in ("created", "completed"):
+        return None
+    id, conclusion = number(run, "id"), text(run, "conclusion")
+    at = text(run, "completed_at" if action == "completed" else "started_at")
+    pull = own_pull(body, run) or own_pull(body, part(run, "check_suite"))
+    return Fact(
+        platform_event=f"check_run.{action}",
+        author=app(run, team),
+        details={
+            "repo": repo_of(body),
+            **linked(pull),
+            "url": text(run, "html_url") or text(run, "url"),
+        },
+        payload=body,
+        key=f"check-run-{id}-{action}@{at}:{conclusion}" if id is not None and at else None,
+        entity=thing("check-run", id),
     )
 
 

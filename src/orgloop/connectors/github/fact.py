@@ -52,6 +52,11 @@ def is_merged(pull: Mapping[str, Any]) -> bool:
     return bool(pull.get("merged_at") or pull.get("merged"))
 
 
+def is_from_fork(body: Mapping[str, Any], pull: Mapping[str, Any]) -> bool:
+    """Whether its branch is in another repository, or in one that is gone."""
+    return text(part(pull, "head", "repo"), "full_name").lower() != repo_of(body).lower()
+
+
 def numbered(body: Mapping[str, Any], kind: str, number: int | None, what: str, version: str) -> str | None:
     """The key of a fact about an issue or pull request, which its number names within a repository."""
     repo = repo_of(body).lower()
@@ -96,3 +101,42 @@ def head_of(pull: Mapping[str, Any]) -> dict[str, Any]:
         "head_repo": text(part(head, "repo"), "full_name") or None,
         "base_ref": text(part(pull, "base"), "ref"),
     }
+
+
+def with_whom(body: Mapping[str, Any], action: str) -> tuple[str, str] | None:
+    """What an action on an issue or pull request is done with, such as a label: its kind and its name."""
+    match action:
+        case "labeled" | "unlabeled":
+            name = text(part(body, "label"), "name")
+            return ("label", name) if name else None
+        case "assigned" | "unassigned":
+            name = text(part(body, "assignee"), "login")
+            return ("assignee", name) if name else None
+        case "review_requested" | "review_request_removed":
+            name = text(part(body, "requested_reviewer"), "login")
+            team = text(part(body, "requested_team"), "slug")
+            return ("reviewer", name) if name else ("team", f"team/{team}") if team else None
+        case _:
+            return None
+
+
+def deed_of(body: Mapping[str, Any], action: str, thing: Mapping[str, Any]) -> tuple[str, str]:
+    """What was done with an issue or pull request, and the version that it has by that.
+
+    Empty if GitHub's data cannot tell it from the next of its kind: several edits can share a second.
+    """
+    match action:
+        case "closed":
+            return action, text(thing, "merged_at") or text(thing, "closed_at")
+        case "opened":
+            return action, text(thing, "created_at")
+        case "synchronize":
+            before, after = text(body, "before"), text(body, "after")
+            # A fork is polled by its commits alone, so that their time is not known.
+            at = "" if is_from_fork(body, thing) else f"@{text(thing, 'updated_at')}"
+            return action, f"{before}..{after}{at}" if before and after else ""
+        case "reopened" | "ready_for_review" | "converted_to_draft":
+            return action, text(thing, "updated_at")
+        case _:
+            given = with_whom(body, action)
+            return (action, "") if given is None else (f"{action}-{given[1]}", text(thing, "updated_at"))

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.connectors.github.fact import Fact, doing, numbered, numbered_thing, repo_of, thing
+from orgloop.connectors.github.fact import (
+    Fact,
+    deed_of,
+    doing,
+    numbered,
+    numbered_thing,
+    repo_of,
+    thing,
+    with_whom,
+)
 from orgloop.connectors.github.people import sender, writer
 from orgloop.connectors.github.pulls import comment_key
 from orgloop.connectors.github.reading import labels, login, number, part, text
@@ -52,26 +61,25 @@ def issue(body: Body, team: frozenset[str]) -> Fact | None:
     subject, action = part(body, "issue"), text(body, "action")
     if not subject or not action:
         return None
-    count, at = number(subject, "number"), text(subject, "updated_at")
+    count = number(subject, "number")
     details: dict[str, Any] = {
         "repo": repo_of(body),
         "issue_number": count,
         "labels": labels(subject),
         "url": text(subject, "html_url"),
     }
-    what, version = action, ""
+    deed, version = deed_of(body, action, subject)
+    given = with_whom(body, action)
     payload: Mapping[str, Any] = body
-    match action:
-        case "opened":
-            version = text(subject, "created_at")
+    what = action
+    match action, given:
+        case "opened", _:
             payload = _short(body, subject, action)
-        case "labeled" if label := text(part(body, "label"), "name"):
-            what, version = f"labeled-{label}", at
-            payload = {**_short(body, subject, action), "label": label}
-            details["label"] = label
-        case "assigned" if assignee := text(part(body, "assignee"), "login"):
-            what, version = f"assigned-{assignee}", at
-            payload = {**_short(body, subject, action), "assignee": assignee}
+        case "labeled", (_, name):
+            what, payload = deed, {**_short(body, subject, action), "label": name}
+            details["label"] = name
+        case "assigned", (_, name):
+            what, payload = deed, {**_short(body, subject, action), "assignee": name}
         case _:
             pass
     return Fact(
@@ -80,7 +88,7 @@ def issue(body: Body, team: frozenset[str]) -> Fact | None:
         author=sender("issues", body, team),
         details=details,
         payload=payload,
-        key=numbered(body, "issue", count, what, version),
+        key=numbered(body, "issue", count, deed, version),
         entity=numbered_thing(body, "issue", count),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.checks import check_suite, workflow_run
+from orgloop.connectors.github.checks import check_run, check_suite, workflow_run
 from orgloop.connectors.github.fact import Fact
 from orgloop.connectors.github.issues import issue, issue_comment
 from orgloop.connectors.github.other import other
@@ -18,6 +18,7 @@ from orgloop.plugin import (
 _Reader = Callable[[Mapping[str, Any], frozenset[str]], Fact | None]
 
 _READERS: Final[Mapping[str, _Reader]] = {
+    "check_run": check_run,
     "check_suite": check_suite,
     "issue_comment": issue_comment,
     "issues": issue,

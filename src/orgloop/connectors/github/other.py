@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from orgloop.connectors.github.checkpoint import iso
 from orgloop.connectors.github.checks import linked, own_pull
-from orgloop.connectors.github.fact import Fact, pull_details, repo_of
+from orgloop.connectors.github.fact import Fact, pull_details, repo_of, thing
 from orgloop.connectors.github.people import sender
 from orgloop.connectors.github.reading import first, number, part, text
 
 Body = Mapping[str, Any]
+
+LAST: Final = 1 << 33
+"""A time, in seconds since 1970, that no push has."""
 
 # Where an event keeps what it is about; the most particular thing first.
 _SUBJECTS: Final = (
@@ -53,7 +57,38 @@ def other(event: str, body: Body, team: frozenset[str]) -> Fact:
         author=sender(event, body, team),
         details=_details(event, body),
         payload=body,
+        key=_key(event, action, body),
+        entity=_entity(event, body),
     )
+
+
+def _key(event: str, action: str, body: Body) -> str | None:
+    """The name of a fact that a poll tells of, too."""
+    subject = part(body, event)
+    id = number(subject, "id")
+    match event, action:
+        case "push", _:
+            pushed = number(part(body, "repository"), "pushed_at") or -1
+            what = (repo_of(body).lower(), text(body, "ref"), text(body, "before"), text(body, "after"))
+            return f"push:{':'.join(what)}@{iso(pushed)}" if 0 <= pushed < LAST and all(what) else None
+        case "release", "published" if at := text(subject, "published_at"):
+            return f"release-{id}-published@{at}" if id is not None else None
+        case (("deployment" | "deployment_status"), "created"):
+            return f"{event}-{id}" if id is not None else None
+        case _:
+            return None
+
+
+def _entity(event: str, body: Body) -> str | None:
+    match event:
+        case "push":
+            return f"push:{repo_of(body).lower()}:{text(body, 'ref')}"
+        case "release" | "deployment":
+            return thing(event, number(part(body, event), "id"))
+        case "deployment_status":
+            return thing("deployment", number(part(body, "deployment"), "id"))
+        case _:
+            return None
 
 
 def _details(event: str, body: Body) -> dict[str, Any]:

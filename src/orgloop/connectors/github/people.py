@@ -112,9 +112,9 @@ def runner(body: Mapping[str, Any], team: frozenset[str]) -> Author:
     return _author(user, trusted or _owns(repository, login(user)), team)
 
 
-def app(suite: Mapping[str, Any], team: frozenset[str]) -> Author:
-    """The app that owns a check suite; `team` may name it as `slug[bot]`, or plainly."""
-    owner = part(suite, "app")
+def app(check: Mapping[str, Any], team: frozenset[str]) -> Author:
+    """The app that owns a check suite or run; `team` may name it as `slug[bot]`, or plainly."""
+    owner = part(check, "app")
     name = text(owner, "slug") or text(owner, "name") or UNKNOWN
     named = {name.casefold(), f"{name.casefold()}[bot]"} & team
     return Author(login=name, type=AuthorType.TEAM_MEMBER if named else AuthorType.BOT)

@@ -8,10 +8,11 @@ from orgloop.connectors.github.api import ORIGIN, Api
 from orgloop.connectors.github.bodies import Told
 from orgloop.connectors.github.checkpoint import Progress, dump, load
 from orgloop.connectors.github.credential import Credential
-from orgloop.connectors.github.kinds import kinds_for
-from orgloop.connectors.github.repository import Repository, Step
+from orgloop.connectors.github.pairs import Pairs, Way
+from orgloop.connectors.github.repository import Repository
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubIntake, GithubSource
+from orgloop.connectors.github.step import Step
 from orgloop.plugin import Context, Draft, Page, PluginError, TryLater
 
 
@@ -21,14 +22,19 @@ class GithubPoller:
     def __init__(self, id: str, settings: GithubSettings) -> None:
         self._settings = settings
         self._intake = GithubIntake(settings)
-        self._kinds = kinds_for(settings.events)
         self._repositories: Mapping[str, Repository] = {}
+
+    def pair(self, pairs: Pairs) -> None:
+        """Webhooks come, too."""
+        self._intake.pair(pairs, Way.POLLED)
 
     async def open(self, ctx: Context) -> None:
         """Asks nothing yet: a token that is refused is a poll that failed, and is told as such."""
         self._intake.open(ctx)
         api = api_of(self._settings, ctx)
-        self._repositories = {repo: Repository(repo, api, self._kinds) for repo in self._settings.repo}
+        self._repositories = {
+            repo: Repository(repo, api, self._settings.events) for repo in self._settings.repo
+        }
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -75,6 +81,9 @@ class GithubBoth(GithubSource):
     def __init__(self, id: str, settings: GithubSettings) -> None:
         super().__init__(id, settings)
         self._poller = GithubPoller(id, settings)
+        pairs = Pairs()
+        self._intake.pair(pairs, Way.PUSHED)
+        self._poller.pair(pairs)
 
     async def open(self, ctx: Context) -> None:
         """Both ways."""

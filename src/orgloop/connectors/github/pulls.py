@@ -7,6 +7,7 @@ from typing import Any
 
 from orgloop.connectors.github.fact import (
     Fact,
+    deed_of,
     doing,
     head_of,
     is_merged,
@@ -96,20 +97,16 @@ def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
     merged = is_merged(pull)
     what = "merged" if action == "closed" and merged else action
     count = number(pull, "number")
+    deed, version = deed_of(body, action, pull)
     payload: Mapping[str, Any]
     match what:
         case "closed" | "merged":
-            version = text(pull, "merged_at" if merged else "closed_at")
-            payload = _closed(body, pull, what)
+            deed, payload = what, _closed(body, pull, what)
         case "opened":
-            version = text(pull, "created_at")
             payload = {**_short(body, pull, what), "draft": pull.get("draft") is True}
         case "ready_for_review":
-            version = text(pull, "updated_at")
             payload = _short(body, pull, what)
         case _:
-            # Several labels can be set in one second: nothing here tells one such event from the next.
-            version = ""
             payload = body
     return Fact(
         platform_event=f"pull_request.{what}",
@@ -117,7 +114,7 @@ def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
         author=sender("pull_request", body, team),
         details=pull_details(body, pull, text(pull, "html_url")),
         payload=payload,
-        key=numbered(body, "pr", count, what, version),
+        key=numbered(body, "pr", count, deed, version),
         entity=numbered_thing(body, "pr", count),
     )
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.own import marked, words_of
+from orgloop.connectors.github.pairs import Pairs, Way
 from orgloop.connectors.github.reading import part, text
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.shapes import likeliest, require_kind
@@ -46,6 +47,11 @@ class GithubIntake:
         self._repos = frozenset(repo.casefold() for repo in settings.repo)
         self._authors = frozenset(name.casefold() for name in settings.authors)
         self._team = frozenset(name.casefold() for name in settings.team)
+        self._pairs: tuple[Pairs, Way] | None = None
+
+    def pair(self, pairs: Pairs, way: Way) -> None:
+        """Facts come another way, too."""
+        self._pairs = pairs, way
 
     def open(self, ctx: Context) -> None:
         """Keep the context, which knows the marks of this home's runs."""
@@ -61,7 +67,11 @@ class GithubIntake:
             written = words_of(event, body) if words is None else words
             if written and (mark := self._ctx.mark_in(written)) is not None:
                 draft = marked(draft, mark)
-        return draft, self._left_out(draft, body)
+        left_out = self._left_out(draft, body)
+        if self._pairs is not None and draft.key is not None and not left_out:
+            pairs, way = self._pairs
+            draft = replace(draft, key=pairs.key(draft.key, way))
+        return draft, left_out
 
     def _left_out(self, draft: Draft, body: Mapping[str, Any]) -> str:
         """The setting that leaves this event out, or nothing."""

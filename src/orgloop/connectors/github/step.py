@@ -1,0 +1,81 @@
+"""One step of a poll through one repository: what it has found so far, and how far it came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from orgloop.connectors.github.api import Api, Gone
+from orgloop.connectors.github.bodies import Teller, Told
+from orgloop.connectors.github.checkpoint import Progress, short
+from orgloop.connectors.github.lists import Lists, as_object
+
+Body = Mapping[str, Any]
+
+OVERLAP: Final = 120
+"""Seconds that are read again: GitHub's lists may show a thing a little later than its time says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What one step found, and where it ended. `more`: there is more already."""
+
+    progress: Progress
+    told: Sequence[Told] = ()
+    more: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class Reading:
+    """One step at work. `root` is the repository's path, such as `/repos/octo-org/billing`."""
+
+    api: Api
+    root: str
+    progress: Progress
+    teller: Teller
+    now: int
+    lists: Lists = field(init=False)
+    told: list[Told] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    more: bool = False
+    _things: dict[str, Body | None] = field(default_factory=dict)
+    _lists: dict[tuple[str, ...], Sequence[Body]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.lists = Lists(self.api)
+
+    def is_new(self, kind: str, fact: str, at: int) -> bool:
+        """Whether this counts, and was not read in an earlier step."""
+        return at >= self.progress.floor[kind] and short(fact) not in self.progress.seen
+
+    def tell(self, fact: str, *told: Told) -> None:
+        """A new fact, and what is to be told of it."""
+        self.told += told
+        self.facts.append(fact)
+
+    def reached(self, kind: str, times: Sequence[int], *, ended: bool) -> None:
+        """How far `kind` was read. A time that is yet to come counts as now."""
+        self.more = self.more or not ended
+        newest = min(max(times, default=self.progress.at[kind]), self.now)
+        at = newest - (OVERLAP if ended else 1)
+        self.progress = self.progress.reached(kind, at, ended=ended)
+
+    async def thing(self, path: str, **query: str) -> Body | None:
+        """One thing, asked for once in a step; None if it is gone."""
+        if path not in self._things:
+            try:
+                self._things[path] = as_object((await self.api.get(path, **query)).data, path)
+            except Gone:
+                self._things[path] = None
+        return self._things[path]
+
+    async def listed(self, path: str, *, items: str = "", pages: int = 1, **query: str) -> Sequence[Body]:
+        """A list, asked for once in a step; empty if what it is of is gone."""
+        known = (path, *query.values())
+        if known not in self._lists:
+            try:
+                self._lists[known] = await self.lists.whole(path, items=items, pages=pages, **query)
+            except Gone:
+                self._lists[known] = ()
+        return self._lists[known]
