@@ -73,6 +73,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy(arguments: tuple[str, ..
         "orgloop.core.text",
         "orgloop.cli.output",
         "orgloop.cli.root",
+        "orgloop.cli.time_limit",
         "orgloop.errors",
         "orgloop.operations",
         "orgloop.operations.version",

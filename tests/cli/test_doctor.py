@@ -46,6 +46,20 @@ def test_what_is_wrong_is_an_error(orgloop: Orgloop, project: Path) -> None:
     assert "cannot run as it is" in said.err
 
 
+def test_pipes_in_the_place_of_files_are_told(orgloop: Orgloop, project: Path) -> None:
+    """Whoever opened one would wait for whoever writes into it."""
+    os.mkfifo(project / "worker", 0o700)
+    assert orgloop("add", "actor", "a", "--connector", "process", "--set", "command=[./worker]").code == 0
+    said = orgloop("doctor")
+    assert "worker that can be run" in said.out
+    (project / "orgloop.yaml").unlink()
+    os.mkfifo(project / "orgloop.yaml")
+    for command in ("doctor", "validate", "status"):
+        said = orgloop(command)
+        assert (command, said.code) == (command, {"doctor": 2, "validate": 1, "status": 0}[command])
+        assert command == "status" or "orgloop.yaml cannot be read: it is a pipe" in said.out
+
+
 def test_it_is_data_as_well(orgloop: Orgloop, project: Path) -> None:
     said = orgloop("doctor", "--json")
     assert said.code == Exit.OK

@@ -466,6 +466,30 @@ def test_force_kills_a_supervised_daemon_for_good(acme: Organization) -> None:
     assert running_daemon(acme.home) is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there does the system tell who holds a lock")
+@pytest.mark.parametrize("left", ["nothing", "garbage", "a pipe"])
+def test_a_daemon_is_found_and_ended_without_the_files_that_tell_of_it(left: str, acme: Organization) -> None:
+    acme.command("start", "--daemon", "--supervised")
+    info = daemon_of(acme)
+    supervisor = psutil.Process(info.pid).ppid()
+    for name in ("daemon.json", "journal.lock", "supervisor.json"):
+        path = acme.home.path / name
+        path.unlink()
+        if left == "garbage":
+            path.write_text('{"pid": 1}')
+        elif left == "a pipe" and name == "daemon.json":
+            os.mkfifo(path)
+    status = json.loads(acme.command("status", "--json").stdout)
+    assert (status["running"], status["pid"], status["httpPort"]) == (True, info.pid, info.port)
+    assert (status["answers"], status["attention"]) == (True, [])
+    assert f"process {info.pid} serves acme" in acme.command("doctor").stdout
+    assert acme.command("emit", "--source", "hook", "--event", "other").returncode == 0
+    assert "Applied: " in acme.command("start").stdout
+    assert acme.command("stop").stdout == f"✓ acme has stopped (pid {info.pid})\n"
+    assert is_gone(info.pid)
+    wait_for("its supervisor to go", lambda: is_gone(supervisor))
+
+
 def test_ctrl_c_ends_a_supervised_daemon_softly(acme: Organization) -> None:
     with in_foreground(acme, "--supervised") as process:
         # As a terminal does it: everybody in its foreground hears it.

@@ -21,7 +21,7 @@ import pytest
 from orgloop.cli.root import main
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import open_reader
-from orgloop.project.home import DaemonInfo, Home, running_daemon
+from orgloop.project.home import DaemonInfo, Home, announced_daemon, running_daemon
 
 T = TypeVar("T")
 
@@ -115,7 +115,7 @@ class Organization:
         def ready() -> DaemonInfo | None:
             if self.daemon is not None and self.daemon.poll() is not None:
                 raise AssertionError(f"the daemon ended:\n{self.log[-4000:]}")
-            info = running_daemon(self.home)
+            info = announced_daemon(self.home)
             return info if info is not None and info.pid == pid else None
 
         return wait_for("the daemon", ready)

@@ -30,6 +30,7 @@ and, for each, `@command.subcommand("list", examples=[...])` above a function as
   behind its name; none may define them again. So does `--help`.
 - `looks=True`, beside `examples`: it shows what is in the home, and says first if that is another
   project's than the one in this directory. What acts on the home calls `require_this_project` instead.
+- It has a time limit (`time_limit.py`). What waits for a person, follows or serves calls `no_limit` first.
 - What goes wrong is raised as an `OrgLoopError` with its hint; `main` prints it (as JSON too) and
   returns 1. Never print an error and return.
 - Only `click`, `orgloop.cli.*`, `orgloop.errors` and the standard library are imported at the top of
@@ -50,6 +51,7 @@ from orgloop.cli import failures
 from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin, nearest
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import wants_color
+from orgloop.cli.time_limit import time_limit
 
 COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     "Begin": (
@@ -212,7 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Nothing that goes wrong leaves this function."""
     args = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        answer = _run(list(args))
+        with time_limit(lambda late: failures.report(late, args, os.environ)):
+            answer = _run(list(args))
         sys.stdout.flush()
     except BaseException as exc:
         return failures.report(exc, args, os.environ)

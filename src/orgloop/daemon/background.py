@@ -14,7 +14,7 @@ import psutil
 
 from orgloop.daemon.supervisor import daemon_command
 from orgloop.errors import DaemonError
-from orgloop.project.home import DaemonInfo, Home, running_daemon, running_supervisor
+from orgloop.project.home import DaemonInfo, Home, announced_daemon, running_daemon, running_supervisor
 
 READY_WITHIN: Final = 30.0
 """Seconds that a daemon in the background gets until it answers."""
@@ -70,7 +70,7 @@ def _until_ready(home: Home, child: subprocess.Popen[bytes]) -> DaemonInfo | Non
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
         ended = child.poll() is not None
-        info = running_daemon(home)
+        info = announced_daemon(home)
         if info is not None or ended:
             return info
         time.sleep(LOOK)
@@ -117,8 +117,18 @@ def _processes(home: Home) -> list[psutil.Process]:
             found += found[0].children()
     with suppress(psutil.Error):
         if (info := running_daemon(home)) is not None and info.pid not in [one.pid for one in found]:
-            found.append(psutil.Process(info.pid))
+            daemon = psutil.Process(info.pid)
+            found += [*_supervisor_of(daemon), daemon]
     return found
+
+
+def _supervisor_of(daemon: psutil.Process) -> Sequence[psutil.Process]:
+    """Who would start it again though the home does not say so."""
+    parent = daemon.parent()
+    with suppress(psutil.Error):
+        if parent is not None and {"orgloop", "start", "--supervised"} <= set(parent.cmdline()):
+            return [parent]
+    return []
 
 
 def _until_gone(processes: Sequence[psutil.Process]) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Final
 from orgloop.config.load import load_or_raise, load_project
 from orgloop.config.model import Organization
 from orgloop.daemon.spool import keep_taking
+from orgloop.errors import DaemonError
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import open_journal, open_reader
 from orgloop.operations.doctor import Patient, examine
@@ -146,9 +147,11 @@ async def _reload(runtime: Runtime, place: Place) -> Mapping[str, int]:
         load_or_raise, runtime.organization.file, place.registry, place.environ, place.home.path
     )
     moved = await runtime.apply(place.observed(organization))
-    info = place.home.read_daemon()
-    if info is not None and info.pid == os.getpid() and info.project != organization.name:
-        place.home.write_daemon(replace(info, project=organization.name))
+    # What is no file any more tells nobody the old name either.
+    with suppress(DaemonError):
+        info = place.home.read_daemon()
+        if info is not None and info.pid == os.getpid() and info.project != organization.name:
+            place.home.write_daemon(replace(info, project=organization.name))
     return moved
 
 

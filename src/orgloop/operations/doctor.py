@@ -82,7 +82,8 @@ class Examination:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patient:
     """What is looked at. `daemon` serves the home now, `live` is what it knows of itself, `reader` reads the
-    home's journal, if there are any."""
+    home's journal, if there are any. `fault` says why the daemon does not answer, `unreadable` why the
+    journal does not."""
 
     loaded: Loaded
     registry: Registry
@@ -94,6 +95,8 @@ class Patient:
     live: Live | None
     clock: Clock
     http: Http
+    fault: str = ""
+    unreadable: JournalError | None = None
 
 
 async def examine(patient: Patient) -> Examination:
@@ -108,7 +111,7 @@ def _still(patient: Patient) -> list[Finding]:
     variables = variables_of(patient.loaded, patient.registry, patient.environ)
     return [
         *_dependencies(patient),
-        *_home(patient.home),
+        *_home(patient),
         *_room(patient),
         *_daemon(patient),
         *_journal(patient),
@@ -152,7 +155,8 @@ def _packages(registry: Registry) -> list[Finding]:
     ]
 
 
-def _home(home: Home) -> list[Finding]:
+def _home(patient: Patient) -> list[Finding]:
+    home = patient.home
     try:
         found = home.path.stat()
     except FileNotFoundError:
@@ -171,21 +175,18 @@ def _home(home: Home) -> list[Finding]:
     for path, meaning in ((home.path, "the home"), (home.token, "the token"), (home.journal, "the journal")):
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
         if mode & 0o077:
-            hint = f"type: chmod go= {path}"
-            lines.append(
-                _line(
-                    "home",
-                    str(path),
-                    CheckStatus.WARNING,
-                    f"others may enter {meaning} ({mode:04o})",
-                    hint=hint,
-                )
-            )
+            detail, hint = f"others may enter {meaning} ({mode:04o})", f"type: chmod go= {path}"
+            lines.append(_line("home", str(path), CheckStatus.WARNING, detail, hint=hint))
     try:
-        require_sound(home.path)
+        if patient.unreadable is None:
+            require_sound(home.path)
     except JournalError as exc:
-        lines.append(_line("home", "journal", CheckStatus.ERROR, exc.message, hint=exc.hint))
+        lines.append(_unreadable(exc))
     return lines or [_line("home", str(home.path), CheckStatus.OK, "only its owner may enter")]
+
+
+def _unreadable(exc: JournalError) -> Finding:
+    return _line("home", "journal", CheckStatus.ERROR, exc.message, hint=exc.hint)
 
 
 def _room(patient: Patient) -> list[Finding]:
@@ -207,6 +208,9 @@ def _daemon(patient: Patient) -> list[Finding]:
     daemon, sound = patient.daemon, patient.loaded.sound
     if daemon is None:
         return [_port(patient.port)]
+    if patient.fault:
+        hint = "type `orgloop stop`, then `orgloop start`"
+        return [_line("daemon", "daemon", CheckStatus.ERROR, patient.fault, hint=hint)]
     detail = f"process {daemon.pid} serves {daemon.project} at port {daemon.port}"
     if sound is None or str(sound.root) == daemon.root:
         return [_line("daemon", "daemon", CheckStatus.OK, detail)]
@@ -227,13 +231,15 @@ def _port(port: int) -> Finding:
 
 def _journal(patient: Patient) -> list[Finding]:
     """What the journal knows: whether the files are applied, and when nobody listened."""
+    if patient.unreadable is not None:
+        return [_unreadable(patient.unreadable)]
     if patient.reader is None:
         return []
     try:
         applied, lives = patient.reader.applied(), patient.reader.daemons(2)
         lines = _earlier(patient, patient.reader)
     except JournalError as exc:
-        return [_line("home", "journal", CheckStatus.ERROR, exc.message, hint=exc.hint)]
+        return [_unreadable(exc)]
     sound = patient.loaded.organization
     if (
         applied is not None
@@ -296,14 +302,8 @@ def _config(loaded: Loaded) -> list[Finding]:
     if lines or loaded.sound is None:
         return lines
     count = len(loaded.sound.files)
-    return [
-        _line(
-            "config",
-            "files",
-            CheckStatus.OK,
-            f"{count} read, nothing wrong" if count > 1 else "nothing wrong",
-        )
-    ]
+    detail = f"{count} read, nothing wrong" if count > 1 else "nothing wrong"
+    return [_line("config", "files", CheckStatus.OK, detail)]
 
 
 def _credential(variable: VariableState) -> Finding:

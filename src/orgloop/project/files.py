@@ -25,7 +25,7 @@ def project_file(named: str | None) -> Path:
         if (found := _in_directory(directory)) is not None:
             return found
     raise ConfigError(
-        f"there is no {PROJECT_FILE} in {shown(here)}, nor in a directory above it",
+        f"there is no {PROJECT_FILE} in this directory ({here}), nor in one above it",
         hint="create a project with `orgloop init`, or name one with `--config PATH`",
     )
 
@@ -43,4 +43,5 @@ def shown(path: Path | str) -> str:
 
 def _in_directory(directory: Path) -> Path | None:
     files = (directory / name for name in (PROJECT_FILE, "orgloop.yml"))
-    return next((file for file in files if file.is_file()), None)
+    # A pipe, or a link to nothing, is found as well: whoever reads it says what it is.
+    return next((file for file in files if os.path.lexists(file) and not file.is_dir()), None)

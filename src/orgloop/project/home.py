@@ -9,7 +9,7 @@ import shlex
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -217,11 +217,51 @@ _FIELDS: Final[Mapping[str, type]] = {
 
 
 def running_daemon(home: Home) -> DaemonInfo | None:
-    """The daemon that serves this home now, or None. A stale daemon.json counts for nothing."""
+    """The daemon that serves this home now, or None. A stale daemon.json counts for nothing.
+
+    One that is gone or garbled hides no daemon: the system tells who holds the journal, and the journal the
+    rest. Raises DaemonError if it is a pipe, a directory or a device, and no daemon is found.
+    """
+    try:
+        return announced_daemon(home) or _unannounced_daemon(home)
+    except DaemonError:
+        if (found := _unannounced_daemon(home)) is not None:
+            return found
+        raise
+
+
+def announced_daemon(home: Home) -> DaemonInfo | None:
+    """The daemon that runs and says so in daemon.json: it answers. Raises as `Home.read_daemon`."""
     info = home.read_daemon()
     if info is None or info.pid <= 0:
         return None
     return info if _is_alive(info.pid, info.process, info.started_at) else None
+
+
+def _unannounced_daemon(home: Home) -> DaemonInfo | None:
+    from orgloop.journal.holder import lock_holder
+
+    if (pid := lock_holder(home.path)) is None:
+        return None
+    from orgloop.journal.sqlite import open_reader  # takes long, and nearly nobody comes by here
+
+    try:
+        with closing(open_reader(home.path)) as reader:
+            lives, applied = reader.daemons(1), reader.applied()
+    except OrgLoopError:
+        return None
+    life = lives[0] if lives else None
+    if life is None or applied is None or (life.pid, life.ended_at) != (pid, None) or life.port is None:
+        return None  # It begins, ends, or is another command.
+    return DaemonInfo(
+        pid=pid,
+        started_at=life.started_at,
+        port=life.port,
+        project=applied.project,
+        root=applied.root,
+        version=life.version,
+        process=mark_of(pid),
+    )
 
 
 def running_supervisor(home: Home) -> int | None:
@@ -325,9 +365,14 @@ def holder_of(home: Home) -> str:
     """Who holds the home's journal, if anybody does: a daemon that starts or ends, or another command."""
     import psutil
 
+    from orgloop.journal.holder import lock_holder
+
+    pid = lock_holder(home.path)
     try:
         said = json.loads(read_file(home.path / "journal.lock"))
-        pid, what = int(said["pid"]), str(said["what"])
+        named, what = int(said["pid"]), str(said["what"])
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return f"{what} (pid {pid})" if psutil.pid_exists(pid) else ""
+        return f"process {pid}" if pid is not None else ""
+    if pid not in (None, named):
+        return f"process {pid}"
+    return f"{what} (pid {named})" if psutil.pid_exists(named) else ""

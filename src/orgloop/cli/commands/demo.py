@@ -19,6 +19,7 @@ import click
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.screen.grid import print_commands
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import DaemonError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def command(app: App, keep: str | None) -> None:
     """
     import tempfile
 
+    no_limit()
     with tempfile.TemporaryDirectory(prefix="orgloop-demo-") as scratch:
         project = Path(keep).expanduser().absolute() if keep else Path(scratch) / "demo-org"
         if keep and project.exists() and any(project.iterdir()):
@@ -136,11 +138,11 @@ def _daemon(project: Path, home: Home, secret: str) -> Iterator[DaemonInfo]:
 
 
 def _until_ready(child: subprocess.Popen[bytes], home: Home, log_file: Path) -> DaemonInfo:
-    from orgloop.project.home import running_daemon
+    from orgloop.project.home import announced_daemon
 
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and child.poll() is None:
-        info = running_daemon(home)
+        info = announced_daemon(home)
         if info is not None:
             return info
         time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import ExitStack
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import FAIL, OK, UNSET, WARN
+from orgloop.errors import JournalError
 
 if TYPE_CHECKING:
     from orgloop.operations.doctor import Examination, Finding
@@ -62,7 +64,13 @@ async def _examine(app: App) -> Examination:
     from orgloop.runtime.support.http import HttpClient
 
     http = HttpClient()
-    with app.reading() as reader:
+    live, fault = live_of_home(app.home)
+    with ExitStack() as open_now:
+        reader, unreadable = None, None
+        try:
+            reader = open_now.enter_context(app.reading())
+        except JournalError as exc:
+            unreadable = exc
         patient = Patient(
             loaded=app.loaded,
             registry=app.registry,
@@ -71,9 +79,11 @@ async def _examine(app: App) -> Examination:
             port=wanted_port(app.environ),
             daemon=running_daemon(app.home),
             reader=reader,
-            live=live_of_home(app.home)[0],
+            live=live,
             clock=SystemClock(),
             http=http,
+            fault=fault,
+            unreadable=unreadable,
         )
         try:
             return await examine(patient)

@@ -11,6 +11,7 @@ import click
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.output import WARN
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import DaemonError, Refused
 
 
@@ -90,6 +91,7 @@ def _routes_of(app: App, event_id: str) -> list[str]:
 
 
 def _from_file(file: str) -> Any:
+    no_limit()
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
     except OSError as exc:

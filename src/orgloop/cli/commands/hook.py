@@ -13,6 +13,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import DaemonError, JournalError, OrgLoopError, Refused
 from orgloop.operations.signing import SIGNATURE, secret_of, signature
 
@@ -66,6 +67,7 @@ def command(
 def _standard_input() -> bytes:
     if sys.stdin.isatty():
         raise Refused("nothing comes in", hint="an agent calls this with its hook's JSON on standard input")
+    no_limit()
     try:
         return sys.stdin.buffer.read()
     except OSError as exc:

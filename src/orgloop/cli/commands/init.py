@@ -13,6 +13,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, OrgLoopError
 from orgloop.project.files import PROJECT_FILE
 
@@ -65,6 +66,7 @@ def command(
     if asks and sys.stdin.isatty() and sys.stdout.isatty():
         from orgloop.cli.screen.questions import ask
 
+        no_limit()
         choice = ask(app.registry, name=name, description=description, chosen=offered)
     else:
         sources, actors = chosen(app, connectors)

@@ -12,6 +12,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Refused
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def command(
         everything=is_json or bool(trace or id or result) or app.out.verbose,
     )
     follows = follow if follow is not None else sys.stdout.isatty() and id is None and not app.out.json
+    if follows:
+        no_limit()
     with app.journal() as reader:
         require_known(reader, source=source or "", route=route or "", actor=actor or "")
         _require_result(result)

@@ -11,6 +11,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, DaemonError, NotFound
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def tail(app: App, id: str | None, raw: bool, follow: bool) -> None:
     """
     from orgloop.cli.screen.run_tail import follow_run
 
+    if follow:
+        no_limit()
     with app.journal() as reader:
         follow_run(app, reader, _last_or(reader, id), raw=raw, follow=follow)
 

@@ -9,6 +9,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def logs(app: App, follow: bool, count: int) -> None:
     if not lines:
         app.out.line(f"nothing is in {app.out.path(path)}")
     if follow:
+        no_limit()
         from orgloop.cli.screen.run_tail import lines_of
 
         for line in lines_of(path, lambda: True, start=path.stat().st_size if path.exists() else 0):

@@ -12,6 +12,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import DaemonError, Refused
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def command(app: App, background: bool, supervised: bool, take_over: bool, yes: 
     if supervised:
         from orgloop.daemon.supervisor import daemon_command, supervise
 
+        no_limit()
         with app.home.supervised():
             return supervise(daemon_command(_arguments(app, organization.file)), app.out.fail)
     return _in_foreground(app, organization)
@@ -80,6 +82,7 @@ def _apply(app: App, organization: Organization, *, yes: bool) -> int | None:
     client = Client.of_home(app.home)
     if client is None:
         raise DaemonError("the daemon ended just now", hint="type `orgloop start` again")
+    no_limit()
     moved = client.apply(str(organization.file))
     if app.out.json:
         app.out.data({"applied": True, "moved": moved})
@@ -102,6 +105,7 @@ def _confirm_end_of_routes(app: App, plan: Plan) -> None:
     if app.out.json or app.out.quiet or not sys.stdin.isatty():
         raise Refused(f"{message}; nothing was applied", hint="add --yes to apply this anyway")
     app.out.warn(message)
+    no_limit()
     if not click.confirm("Apply that?"):
         raise Refused("nothing was applied", hint="`orgloop plan` shows what would change")
 
@@ -150,6 +154,7 @@ def _in_foreground(app: App, organization: Organization) -> int | None:
         leave_soon()
         banner.stopped()
 
+    no_limit()
     with own_log():
         asyncio.run(run())
     return None

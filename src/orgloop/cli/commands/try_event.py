@@ -14,6 +14,7 @@ from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.screen.grid import print_block
+from orgloop.cli.time_limit import no_limit
 from orgloop.core.event_document import EVENT_ID
 from orgloop.errors import ConfigError, NotFound, Refused
 
@@ -151,6 +152,7 @@ def _read(file: str | None) -> bytes:
             "there is no event to test",
             hint="name a file, or try an example: orgloop test --generate webhook | orgloop test -",
         )
+    no_limit()
     try:
         return sys.stdin.buffer.read() if file in (None, "-") else Path(file).expanduser().read_bytes()
     except OSError as exc:

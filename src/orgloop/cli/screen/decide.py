@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orgloop.cli.app import App
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, NotFound, OrgLoopError, Refused
 from orgloop.operations.words import counted
 
@@ -87,6 +88,7 @@ def decide(
     rivals = _rivals(app, rows) if verb != "discard" else {}
     for id, rival in rivals.items():
         app.out.warn(f"{rival} has passed with the same dedup key: {id} will be dropped as a duplicate")
+    no_limit()
     if (choice.is_filtered or rivals) and not yes:
         _confirm(app, verb, choice, rows)
     failed = _carry_out(app, verb, [row.id for row in rows], note, skip=skip)

@@ -30,6 +30,8 @@ def what_is_missing(command: Sequence[str], directory: str) -> str | None:
         path = Path(directory, program)
         if not os.path.lexists(path):
             return f"is {program}, and there is no such file; write a path that leads to it"
+        if path.exists() and not path.is_file():
+            return f"is {program}, which is not a file; write a path that leads to a program"
         if not os.access(path, os.X_OK):
             return f"is {program}, which is not executable; type chmod +x {program}"
     script = _script(Path(program).name, words)

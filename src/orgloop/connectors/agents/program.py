@@ -58,7 +58,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 async def find(program: str, environment: Mapping[str, str]) -> str | None:
     """Where a run would find `program`: in the PATH that it gets, or where its path leads. None: nowhere."""
-    return await asyncio.to_thread(shutil.which, program, path=environment.get("PATH", os.defpath))
+    return await asyncio.to_thread(_find, program, environment.get("PATH", os.defpath))
 
 
 async def lacks_interpreter(path: str) -> bool:
@@ -77,6 +77,12 @@ async def check_directory(directory: str) -> CheckResult:
         detail=f"{directory} is not a directory that can be entered",
         hint="create it, or change `cwd` of the actor",
     )
+
+
+def _find(program: str, path: str) -> str | None:
+    found = shutil.which(program, path=path)
+    # A pipe may be called executable, too, and whoever opened it would wait.
+    return found if found is not None and Path(found).is_file() else None
 
 
 def _is_bare_text(path: str) -> bool:
