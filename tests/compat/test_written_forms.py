@@ -351,7 +351,7 @@ def test_a_command_with_a_missing_variable_is_told_once(tmp_path: Path) -> None:
     assert Code.MISSING_SCRIPT not in [one.code for one in load(tmp_path, text).findings]
 
 
-@pytest.mark.parametrize("written", ["worktree: {per: key, base: main, keep: 3d}", "account: default"])
+@pytest.mark.parametrize("written", ["account: default"])
 def test_a_setting_that_nothing_acts_on_yet_is_an_error_that_says_so(tmp_path: Path, written: str) -> None:
     text = f"actors: [{{id: agent, connector: claude-code, config: {{{written}}}}}]\n"
     found = finding(tmp_path, text, Code.NOT_YET)

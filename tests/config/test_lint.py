@@ -294,6 +294,8 @@ def test_actors_that_share_a_work_tree_are_told_to_run_one_by_one(repo: Path) ->
         (worker("one", "repo") + worker("two", "repo", ", overlap: true"), "{}"),
         (worker("one", "repo") + worker("two", "repo"), "{limits: {runs: 1}}"),
         (worker("one", "repo", limits=", limits: {runs: 1}"), "{}"),
+        (worker("one", "repo", ", worktree: {}") + worker("two", "repo"), "{}"),
+        (worker("one", "repo", ", worktree: {per: run}", ", limits: {runs: 2}"), "{}"),
         (worker("one", "repo", ", overlap: true", ", limits: {runs: 2}"), "{}"),
     ],
 )

@@ -40,6 +40,7 @@ from orgloop.plugin import (
     TransformResult,
     Wake,
     WakeSession,
+    Worktree,
 )
 from orgloop.plugin.registry import Registry
 from orgloop.runtime.runs.completion import by_exit_status
@@ -52,6 +53,19 @@ class Note(Settings):
 
     note: str = ""
     """Says nothing; another one makes another part."""
+
+
+class InTrees(Note):
+    """Settings of an agent that has work trees."""
+
+    cwd: str = ""
+    """A repository."""
+    worktree: Worktree | None = None
+    """Which trees."""
+
+    @property
+    def directory(self) -> str:
+        return self.cwd
 
 
 @dataclass
@@ -276,9 +290,14 @@ def registry(stage: Stage) -> Registry:
             name=name, title=name, source=SourceKind(settings=Note, open=partial(kind, stage), **more)
         )
 
-    def actor(name: str, kind: Callable[[Stage, str, Note], Actor], **more: Any) -> Connector:
+    def actor(
+        name: str,
+        kind: Callable[[Stage, str, Note], Actor],
+        settings: type[Settings] = Note,
+        **more: Any,
+    ) -> Connector:
         return Connector(
-            name=name, title=name, actor=ActorKind(settings=Note, open=partial(kind, stage), **more)
+            name=name, title=name, actor=ActorKind(settings=settings, open=partial(kind, stage), **more)
         )
 
     def step(name: str, bounded: bool) -> TransformPlugin:
@@ -292,6 +311,7 @@ def registry(stage: Stage) -> Registry:
         actor("taker", FakeActor),
         actor("mind", FakeActor, wakes_agent=True),
         actor("agent", FakeAgent, has_runs=lambda _: True, wakes_agent=True),
+        actor("worker", FakeAgent, InTrees, has_runs=lambda _: True, wakes_agent=True),
         actor("handless", Part),
         actor("remote", FakeRemote, has_runs=lambda _: True, wakes_agent=True),
         actor("findable", FakeFindable, has_runs=lambda _: True, wakes_agent=True),

@@ -38,6 +38,7 @@ async def test_what_changed_is_told(tree: Path) -> None:
         "after": after.commit,
         "commits": 1,
         "dirty": True,
+        "unpushed": None,
     }
 
 

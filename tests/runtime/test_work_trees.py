@@ -17,7 +17,7 @@ from orgloop.core.admission import Level
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from orgloop.runtime.dispatch import work_trees
 from orgloop.runtime.dispatch.work_trees import FRESH_MS, WorkTrees
-from orgloop.runtime.runs.local.work_tree import LOCK, TreeBusy, hold
+from orgloop.runtime.worktrees.lease import LOCK, TreeBusy, hold
 from tests.runtime.engine import HandClock, engine, turn, until
 from tests.runtime.test_limits import Gates, project, stage
 

@@ -104,6 +104,8 @@ class Code(StrEnum):
     )
     DOUBTFUL_KEY = "doubtful-key", "A free key of `then.config` that looks like a misspelled one."
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
+    NO_REPOSITORY = "no-repository", "An actor's `worktree` has no git repository in `cwd`."
+    MISSING_BASE = "missing-base", "The base of an actor's `worktree` does not exist."
     SHARED_TREE = (
         "shared-tree",
         "Runs share a work tree, so they run one at a time.",

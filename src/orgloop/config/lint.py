@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -12,13 +13,14 @@ from orgloop.config.ends import ActorEnd, SourceEnd
 from orgloop.config.event_fields import quoted
 from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
-from orgloop.config.work_tree import root_of
+from orgloop.config.work_tree import git_directory, has_revision, root_of
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
 from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.core.suggest import nearest_name
 from orgloop.errors import FAULTS
 from orgloop.plugin.settings import SecretStr
+from orgloop.plugin.work_tree import HasWorktree
 
 _CANONICAL: Final = tuple(str(kind) for kind in EventType)
 _RUN_EVENTS: Final = (
@@ -49,6 +51,7 @@ def lint(
             _events(entry, emits, _named_by(sources.get(entry.part.when.source)), report)
     _circles(actors, routes, report)
     _shared_secrets(sources, report)
+    _worktrees(actors, report)
     if runs_at_once > 1:
         _shared_trees(actors, report)
     if runs_per_hour is not None:
@@ -80,6 +83,32 @@ def _unused(
             report.warn(Code.UNUSED_TRANSFORM, spot.where("name"), message, "use it in a route, or remove it")
 
 
+def _worktrees(actors: Mapping[str, ActorEnd], report: Report) -> None:
+    """What keeps the work trees of an actor from being made."""
+    for actor in actors.values():
+        if (
+            actor.spec is None
+            or actor.spec.lacks_variable
+            or not isinstance(actor.spec.settings, HasWorktree)
+        ):
+            continue
+        settings, spot = actor.spec.settings, actor.entry.spot
+        worktree, directory = settings.worktree, settings.directory
+        if worktree is None or not os.path.isdir(directory):  # noqa: PTH112
+            continue
+        root = root_of(directory)
+        if git_directory(root) is None:
+            message = f"{spot.label}: {directory} is in no git repository, so no work tree can be made"
+            at = spot.where(
+                "config", "cwd" if spot.get("config", "cwd") is not None else "worktree", key=True
+            )
+            report.warn(Code.NO_REPOSITORY, at, message, "name a clone of the repository in `cwd`")
+        elif worktree.base is not None and has_revision(root, worktree.base) is False:
+            message = f"{spot.label}: {root} has no branch or tag {worktree.base!r}"
+            hint = "correct `worktree.base`; without it, work begins at the remote's own branch"
+            report.warn(Code.MISSING_BASE, spot.where("config", "worktree", "base"), message, hint)
+
+
 def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
     """Runs take turns in a work tree: more of them at once would only be expected."""
     trees: dict[str, list[ActorEnd]] = {}
@@ -97,7 +126,7 @@ def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
             message = f"{first.label} has one work tree, {root}: its runs go on one by one"
         else:
             continue
-        hint = "give each its own `cwd` (such as a git worktree) to let them run at once"
+        hint = "give it a `worktree`, or each its own `cwd`, to let them run at once"
         report.warn(Code.SHARED_TREE, first.where("config"), message, hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,9 @@ from typing import Final
 GIT: Final = ".git"
 LONGEST_LINK: Final = 4_096
 """Bytes of a `.git` file that are read: it holds one path."""
+
+MOST_PACKED: Final = 64 << 20
+"""Characters of a repository's list of references that are read."""
 
 
 def root_of(directory: str) -> str:
@@ -35,6 +39,49 @@ def git_directory(root: str) -> Path | None:
         return None
     place = Path(root, path.strip())
     return place if word == "gitdir" and place.is_dir() else None
+
+
+def has_revision(root: str, name: str) -> bool | None:
+    """Whether a repository has a branch, of its own or of a remote, or a tag of this name.
+
+    None: nobody can tell without git, as for a commit, or where references lie in a table.
+    """
+    own = git_directory(root)
+    if own is None or re.fullmatch(r"[0-9a-f]{7,64}", name) or not re.fullmatch(r"[\w./-]+", name):
+        return None
+    shared = _shared(own)
+    if (shared / "reftable").exists():
+        return None
+    remotes = [place.name for place in _listed(shared / "refs" / "remotes")]
+    packed = _packed(shared)
+    remotes += {ref.split("/")[2] for ref in packed if ref.startswith("refs/remotes/")}
+    wanted = {f"refs/{kind}/{name}" for kind in ("heads", "tags", "remotes")}
+    wanted |= {f"refs/remotes/{remote}/{name}" for remote in remotes}
+    return any(ref in packed or (shared / ref).is_file() for ref in wanted)
+
+
+def _shared(own: Path) -> Path:
+    """What all trees of a repository share."""
+    try:
+        return own / (own / "commondir").read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return own
+
+
+def _listed(place: Path) -> list[Path]:
+    try:
+        return list(place.iterdir())
+    except OSError:
+        return []
+
+
+def _packed(shared: Path) -> set[str]:
+    try:
+        with (shared / "packed-refs").open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(MOST_PACKED).splitlines()
+    except OSError:
+        return set()
+    return {line.partition(" ")[2] for line in lines if line[:1] not in "#^"}
 
 
 def _upwards(real: str) -> list[Path]:

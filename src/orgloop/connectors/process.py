@@ -86,11 +86,19 @@ class ProcessSettings(RunSettings):
 
     @property
     def exclusive_directory(self) -> str | None:
-        return None if self.overlap else self.directory
+        return None if self.overlap else super().exclusive_directory
+
+    def warnings(self) -> Mapping[str, str]:
+        found = dict(super().warnings())
+        if self.overlap and self.worktree is not None:
+            found["overlap"] = "has no effect: with `worktree`, runs have trees of their own; remove it"
+        return found
 
     def missing(self) -> Mapping[str, str]:
-        text = what_is_missing(self.command, self.directory)
-        return {"command": text} if text is not None else {}
+        found = dict(super().missing())
+        if (text := what_is_missing(self.command, self.directory)) is not None:
+            found["command"] = text
+        return found
 
 
 class ProcessActor:
@@ -163,6 +171,9 @@ def _absent(settings: ProcessSettings, exit: ExitInfo) -> str | None:
         return None
     if exit.status in (126, 127) and _NOT_FOUND.fullmatch(exit.stderr.strip()[:1000]):
         return f"{last_line(exit.stderr)}; install it, or change `command` of the actor"
+    if settings.worktree is not None:
+        # Nobody knows here what its tree had.
+        return None
     missing = what_is_missing(settings.command, settings.directory)
     return f"`command` {missing}" if missing is not None else None
 

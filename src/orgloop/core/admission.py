@@ -252,7 +252,7 @@ def sentence(wait: Waiting, until: str) -> str:
     if wait.scope.level is Level.WORK_TREE:
         return (
             f"One run at a time per work tree, and another run works in {wait.scope.name}. "
-            "Give this actor its own `cwd` to let both run."
+            "Give this actor a `worktree` or its own `cwd` to let both run."
         )
     whose = "" if wait.scope.level in (Level.ORGANIZATION, Level.NODE) else f" for {wait.scope}"
     limit = f"Limit of {amount(wait.unit, wait.limit)} {_OVER[wait.window]}{whose} reached"

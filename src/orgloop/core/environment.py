@@ -13,7 +13,7 @@ ALLOWED: Final = frozenset(
 ALLOWED_PREFIXES: Final = ("LC_", "XDG_", "ORGLOOP_")
 """Beginnings of names that every child gets, unless the name is a secret's."""
 
-NEVER: Final = frozenset({"ORGLOOP_DAEMON"})
+NEVER: Final = frozenset({"ORGLOOP_DAEMON", "ORGLOOP_MAKES_TREE"})
 """Names that say what this process is, and would be untrue of a child."""
 
 _SECRET_WORDS: Final = frozenset({"TOKEN", "SECRET", "KEY", "PASSWORD", "PASSPHRASE", "CREDENTIALS"})

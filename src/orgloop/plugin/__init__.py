@@ -113,6 +113,7 @@ from orgloop.plugin.transform import (
     TransformResult,
     Trial,
 )
+from orgloop.plugin.work_tree import Worktree
 
 __all__ = [
     # connectors
@@ -125,6 +126,7 @@ __all__ = [
     "Size",
     "ProjectPath",
     "SecretStr",
+    "Worktree",
     "Secret",
     "Secrets",
     # sources

@@ -49,6 +49,7 @@ from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.support.observer import Observer
 from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled
 from orgloop.runtime.wiring import ActorPart, Current, Wiring, build
+from orgloop.runtime.worktrees.worktrees import Worktrees
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class Runtime:
             ids=ids,
             intake=self.intake,
             home=home.path,
+            worktrees=Worktrees(home.path, self.clock),
             on_settled=settled,
         )
         callbacks = Callbacks(home.make_token, self._address)

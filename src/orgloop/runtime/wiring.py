@@ -15,7 +15,8 @@ from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.match import Matcher
 from orgloop.core.templates import Template, TreeTemplate
 from orgloop.errors import PluginError
-from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform
+from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform, Worktree
+from orgloop.plugin.work_tree import worktree_of
 
 NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
 """Keys of `then.config` that are left out if a part has no value: half a name would merge strangers."""
@@ -105,6 +106,16 @@ class ActorPart:
     def has_runs(self) -> bool:
         """Whether its wakes become runs."""
         return self.spec.has_runs
+
+    @property
+    def worktree(self) -> Worktree | None:
+        """The work trees that its runs have, if they have their own."""
+        return worktree_of(self.spec.settings) if self.supervised is not None else None
+
+    @property
+    def directory(self) -> str | None:
+        """The directory in which its runs work one at a time, if there is one."""
+        return self.supervised.directory if self.supervised is not None and self.worktree is None else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
+from orgloop.connectors.agents.files import what_is_missing
 from orgloop.plugin import (
     HOUR,
     SECOND,
@@ -24,6 +25,7 @@ from orgloop.plugin import (
     Size,
     Wake,
     WakeSession,
+    Worktree,
     child_environment,
     dump_json,
 )
@@ -108,6 +110,8 @@ class RunSettings(Settings):
 
     cwd: WorkingDirectory = Field(default=None, validate_default=True)
     """The directory in which it works, beside this file or in the project; by default the project's own."""
+    worktree: Worktree | None = None
+    """Work trees of the repository in `cwd`: one for each session key, or one for each run."""
     env: dict[Annotated[VariableName, AfterValidator(_own_variable)], VariableValue] = Field(
         default_factory=dict
     )
@@ -133,7 +137,7 @@ class RunSettings(Settings):
     @property
     def exclusive_directory(self) -> str | None:
         """The same, if only one run may work there at a time."""
-        return self.directory
+        return self.directory if self.worktree is None else None
 
     @property
     def limits(self) -> RunLimitsSpec:
@@ -162,9 +166,18 @@ class RunSettings(Settings):
         return child_environment(environment, passed, self.variables)
 
     def warnings(self) -> Mapping[str, str]:
-        if Path(self.cwd).is_dir():
-            return {}
-        return {"cwd": f"{self.cwd} is no directory, so the actor's work would wait; create it"}
+        if not Path(self.cwd).is_dir():
+            return {"cwd": f"{self.cwd} is no directory, so the actor's work would wait; create it"}
+        branch = self.worktree.branch if self.worktree is not None else None
+        if branch is not None and "{{" not in branch:
+            said = "names one branch, and git lets one work tree have it; write a placeholder into it"
+            return {"worktree.branch": said}
+        return {}
+
+    def missing(self) -> Mapping[str, str]:
+        command = self.worktree.setup if self.worktree is not None else None
+        text = what_is_missing(command, self.directory) if command is not None else None
+        return {"worktree.setup": text} if text is not None else {}
 
     @classmethod
     def check_route(cls, config: Mapping[str, Any]) -> Mapping[str, str]:

@@ -155,7 +155,7 @@ class Dispatcher:
         for actor in list(self._ready):
             part = self._current.wiring.actors.get(actor)
             slots = self._free_slots(part) if part is not None and self._is_open(part) else 0
-            directory = part.supervised.directory if part is not None and part.supervised else None
+            directory = part.directory if part is not None else None
             tree = self._trees.root(directory) if directory is not None else None
             # While a tree is looked for, its actor is left out: it is ready again once it is found.
             if part is not None and slots > 0 and (tree is not None or directory is None):

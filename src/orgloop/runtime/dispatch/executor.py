@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,7 +191,7 @@ class Executor:
         """Hand over, or start a run. None: the run owns the delivery now."""
         wake = self._wake_of(attempt)
         if attempt.part.has_runs:
-            return await _to_its_end(self._runs.start(attempt.claimed, attempt.part, wake, attempt.tried))
+            return await self._runs.start(attempt.claimed, attempt.part, wake, attempt.tried)
         actor = attempt.part.deliverer
         if actor is None:
             raise TypeError(f"{attempt.part.spec.id} has no deliver")
@@ -262,12 +262,3 @@ def _storable(happening: Outcome | Hold) -> Outcome | Hold:
     if isinstance(happening, Hold):
         return Hold(reason=happening.reason, detail=text(happening.detail))
     return storable(happening)
-
-
-async def _to_its_end(start: Coroutine[None, None, Outcome | None]) -> Outcome | None:
-    """Not cancellable: between a run's commit and its program's start there is nothing to hand back."""
-    task = asyncio.ensure_future(start)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        return await task

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -16,6 +17,7 @@ from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.runs.live_run import Finish, LiveRun
 from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.wiring import ActorPart, Wiring
+from orgloop.runtime.worktrees.worktrees import Worktrees
 
 R = TypeVar("R", bound=LiveRun)
 
@@ -40,6 +42,7 @@ class Engine:
     intake: Intake
     home: Path
     marker: Marker
+    worktrees: Worktrees
     on_settled: Callable[[ClaimedWake, Settlement], None]
 
 
@@ -61,7 +64,8 @@ class Holder(Protocol[R]):
     async def start(self, start: Start, wiring: Wiring, on_live: Callable[[R], None]) -> Outcome | None:
         """Commit a run, then begin it. None: the run owns the delivery; else why it does not.
 
-        `on_live` gets the run as soon as it may go on.
+        Cancelled before the commit, there is no run; from then on it goes to its end. `on_live` gets the run
+        as soon as it may go on.
         """
         ...
 
@@ -78,3 +82,12 @@ class Holder(Protocol[R]):
 
     def let_go(self, live: R) -> None:
         """This runtime ends; the run goes on."""
+
+
+async def to_its_end(start: Coroutine[None, None, Outcome | None]) -> Outcome | None:
+    """Not cancellable: between a run's commit and its program's start there is nothing to hand back."""
+    task = asyncio.ensure_future(start)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        return await task

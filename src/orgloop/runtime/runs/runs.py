@@ -12,7 +12,7 @@ from orgloop.errors import NotFound
 from orgloop.journal.model import ClaimedWake, RunEnd, Try
 from orgloop.plugin import Actor, Inbound, Wake
 from orgloop.runtime.runs.end import Ender
-from orgloop.runtime.runs.holder import Engine, Holder, R, Start
+from orgloop.runtime.runs.holder import Engine, Holder, R, Start, to_its_end
 from orgloop.runtime.runs.live_run import Finish, LiveRun
 from orgloop.runtime.runs.local.holder import LocalRuns
 from orgloop.runtime.runs.remote.callbacks import Callbacks
@@ -62,14 +62,13 @@ class Runs:
 
     async def start(self, claimed: ClaimedWake, part: ActorPart, wake: Wake, tried: Try) -> Outcome | None:
         """Commit a run, then begin it. None: the run owns the delivery; else why it does not."""
-        start = Start(claimed=claimed, part=part, wake=wake, tried=tried)
+        start, wiring = Start(claimed=claimed, part=part, wake=wake, tried=tried), self._current.wiring
         if part.remote is not None:
-            return await self._remote.start(
-                start, self._current.wiring, lambda live: self._hold(live, self._remote)
+            # Its request is made at once, so there is nothing to cancel before the commit.
+            return await to_its_end(
+                self._remote.start(start, wiring, lambda live: self._hold(live, self._remote))
             )
-        return await self._local.start(
-            start, self._current.wiring, lambda live: self._hold(live, self._local)
-        )
+        return await self._local.start(start, wiring, lambda live: self._hold(live, self._local))
 
     async def adopt(self) -> int:
         """Take over every run that has not ended. Returns how many there are."""

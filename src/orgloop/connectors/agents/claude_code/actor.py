@@ -75,7 +75,7 @@ class ClaudeCodeActor:
 
     @property
     def directory(self) -> str | None:
-        return self._settings.directory
+        return self._settings.exclusive_directory
 
     def start(self, wake: Wake, session: WakeSession | None) -> RunSpec:
         settings = self._settings

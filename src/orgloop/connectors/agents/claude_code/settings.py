@@ -118,11 +118,13 @@ class ClaudeCodeSettings(RunSettings):
 
     @classmethod
     def not_yet(cls) -> frozenset[str]:
-        return frozenset({"worktree", "account"})
+        return frozenset({"account"})
 
     def missing(self) -> Mapping[str, str]:
-        text = what_is_missing([self.binary], self.directory)
-        return {"binary": text} if text is not None else {}
+        found = dict(super().missing())
+        if (text := what_is_missing([self.binary], self.directory)) is not None:
+            found["binary"] = text
+        return found
 
     @property
     def stop_signal(self) -> int:

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from orgloop.core.environment import child_environment
-from orgloop.plugin.starting import started
-
-TIMEOUT: Final = 5.0
-"""Seconds that git may take; a run's report is not worth more."""
-
-
-# The tree's own configuration is whatever an agent made it: nothing that it names is run, nothing is written.
-_HARMLESS: Final = (
-    "--no-optional-locks",
-    *("-c", "core.fsmonitor=false"),
-    *("-c", f"core.hooksPath={os.devnull}"),
-)
+from orgloop.runtime.support.git import git
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,27 +32,40 @@ async def head(directory: str) -> Head | None:
     """Branch and commit of the tree that holds `directory`; None outside of git, or before a first commit."""
     if not _in_tree(Path(directory)):
         return None
-    out = await _git(directory, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
+    out = await _say(directory, "rev-parse", "HEAD", "--abbrev-ref", "HEAD")
     lines = out.split() if out is not None else []
     return Head(commit=lines[0], branch=lines[1]) if len(lines) == 2 else None
 
 
-async def changes(directory: str, before: Head | None) -> dict[str, Any] | None:
-    """`{branch, before, after, commits, dirty}` for `actor.stopped`; None outside of git."""
+async def changes(directory: str, before: Head | None, base: str = "") -> dict[str, Any] | None:
+    """`{branch, before, after, commits, dirty, unpushed}` for `actor.stopped`; None outside of git.
+
+    `unpushed` is None where there is nothing to compare with: no remote, and no local `base`.
+    """
     after = await head(directory)
     if after is None:
         return None
     commits = "0"
     if before is not None and before.commit != after.commit:
-        commits = await _git(directory, "rev-list", "--count", f"{before.commit}..{after.commit}") or "0"
-    status = await _git(directory, "status", "--porcelain", "--untracked-files=normal")
+        commits = await _say(directory, "rev-list", "--count", f"{before.commit}..{after.commit}") or "0"
+    status = await _say(directory, "status", "--porcelain", "--untracked-files=normal")
     return {
         "branch": after.branch,
         "before": before.commit if before else None,
         "after": after.commit,
         "commits": int(commits),
         "dirty": bool(status and status.strip()),
+        "unpushed": await unpushed(directory, base),
     }
+
+
+async def unpushed(directory: str, base: str = "") -> int | None:
+    """How many commits of the tree neither a remote-tracking branch has, nor the local branch `base`."""
+    if not base and not await _say(directory, "for-each-ref", "--count=1", "refs/remotes"):
+        return None
+    beside = [base] if base.startswith("refs/heads/") else []
+    count = await _say(directory, "rev-list", "--count", "HEAD", "--not", "--remotes", *beside)
+    return int(count) if count is not None and count.isdigit() else None
 
 
 def _in_tree(directory: Path) -> bool:
@@ -73,33 +73,6 @@ def _in_tree(directory: Path) -> bool:
     return any(os.path.exists(parent / ".git") for parent in (directory, *directory.parents))  # noqa: PTH110
 
 
-async def _git(directory: str, *arguments: str) -> str | None:
-    start = asyncio.create_subprocess_exec(
-        "git",
-        *_HARMLESS,
-        "-C",
-        directory,
-        *arguments,
-        env=child_environment(os.environ, [name for name in os.environ if name.startswith("GIT_CONFIG")]),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        process = await started(start, _end)
-    except (OSError, ValueError):
-        return None
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            out, _ = await process.communicate()
-    except TimeoutError:
-        return None
-    finally:
-        await _end(process)
-    return out.decode("utf-8", errors="replace").strip() if process.returncode == 0 else None
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
+async def _say(directory: str, *arguments: str) -> str | None:
+    said = await git(directory, *arguments)
+    return said.out.strip() if said.ok else None

@@ -26,29 +26,24 @@ from orgloop.plugin import (
     Wake,
 )
 from orgloop.runtime.runs import completion
-from orgloop.runtime.runs.commit import MACHINE, commit, started_facts
-from orgloop.runtime.runs.holder import Engine, Start, mark_of
+from orgloop.runtime.runs.commit import commit, started_facts
+from orgloop.runtime.runs.holder import Engine, Start, mark_of, to_its_end
 from orgloop.runtime.runs.live_run import Finish
-from orgloop.runtime.runs.local import git, local_runner, run_directory, work_tree
+from orgloop.runtime.runs.local import git, local_runner, run_directory
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
+from orgloop.runtime.runs.local.ready import Ready, branch_of, place_of, planned, require_passable
 from orgloop.runtime.runs.notes import WORKS, Notes
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.wiring import Wiring
+from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
+from orgloop.runtime.worktrees.make import NoTree
+from orgloop.runtime.worktrees.worktrees import BUSY_MS
 
 log = logging.getLogger(__name__)
 
-TREE_BUSY_MS: Final = 5_000
-"""How long a wake waits for a work tree that a run of another home is in, before it is tried again."""
-
 LOOK: Final = 0.5
 """Seconds between two looks at a run's output."""
-
-MOST_PASSED: Final = 128 * 1024 - 64
-"""Bytes of one argument or variable that the system hands to a program."""
-
-FAILED_RESUMES: Final = 2
-"""Times that a session may be taken up in vain, before another one is begun."""
 
 READ: Final = 0.02
 """Seconds of reading output at a stretch; others have a turn then."""
@@ -73,48 +68,70 @@ class LocalRuns:
         run_id = self._engine.ids.next(RUN, self._engine.clock.now())
         directory = self._engine.home / "runs" / run_id
         wake = dataclasses.replace(start.wake, run_id=run_id, directory=str(directory))
-        known = await self._known(start)
         try:
-            wake, spec, fresh = _spec(actor, wake, known)
-            _require_passable(spec, start.claimed.route)
+            ready = await self._prepare(start, actor, wake, wiring)
         except Refused as exc:
             return Rejected(reason=exc.message)
+        except NoTree as exc:
+            return exc.outcome
+        except TreeBusy as exc:
+            return Throttled(until=self._engine.clock.now() + BUSY_MS, reason=str(exc))
         except SystemExit as exc:
-            # This is a task of its own, from which it would go through to the loop.
             raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
-        try:
+        return await to_its_end(self._begin(start, ready, wiring, on_live))
+
+    async def _prepare(self, start: Start, actor: Supervised, wake: Wake, wiring: Wiring) -> Ready:
+        """What to run and where, with the lock of that place. Raises Refused, NoTree, TreeBusy."""
+        known = await self._known(start)
+        settings = start.part.worktree
+        if settings is None:
+            wake, spec, fresh = planned(actor, wake, known)
+            require_passable(spec, start.claimed.route)
             # Runs that may overlap keep nobody out of their work tree, and nobody keeps them out.
-            overlaps = actor.directory is None
-            lock = None if overlaps else await asyncio.to_thread(work_tree.hold, spec.cwd)
-        except work_tree.TreeBusy as exc:
-            return Throttled(until=self._engine.clock.now() + TREE_BUSY_MS, reason=str(exc))
+            lock = None if actor.directory is None else await taken(lambda: hold(spec.cwd))
+            return Ready(actor=actor, wake=wake, spec=spec, known=known, fresh=fresh, lock=lock)
+        worktrees, environ = self._engine.worktrees, wiring.organization.environment
+        repository = start.part.spec.settings
+        key = start.wake.session.key if start.wake.session and settings.per == "key" else start.claimed.id
+        plan = await worktrees.plan(settings, place_of(repository), start.claimed.actor, key)
+        wake = dataclasses.replace(wake, work_directory=plan.directory)
+        tried, spec, fresh = planned(actor, wake, known)
+        require_passable(spec, start.claimed.route)
+        variables = child_environment(environ, spec.env_pass, {**spec.env, **self._own_variables(tried)})
+        lease = await worktrees.lease(plan, branch_of(settings, wake), environ, variables)
         try:
-            return await self._begin(start, actor, wake, spec, wiring, on_live, lock, known, fresh)
-        finally:
-            if lock is not None:
-                os.close(lock)
+            if known is not None and not fresh and lease.record.made_at > known.changed_at:
+                tried, spec, fresh = planned(
+                    actor, wake, known, why=f"its work tree {plan.path} was made again"
+                )
+        except BaseException:
+            lease.release()
+            raise
+        return Ready(
+            actor=actor, wake=tried, spec=spec, known=known, fresh=fresh, lock=lease.lock, lease=lease
+        )
 
     async def _begin(
-        self,
-        start: Start,
-        actor: Supervised,
-        wake: Wake,
-        spec: RunSpec,
-        wiring: Wiring,
-        on_live: Callable[[LocalRun], None],
-        lock: int | None,
-        known: SessionRow | None,
-        fresh: str,
+        self, start: Start, ready: Ready, wiring: Wiring, on_live: Callable[[LocalRun], None]
     ) -> Outcome | None:
+        try:
+            return await self._commit_and_spawn(start, ready, wiring, on_live)
+        finally:
+            if ready.lock is not None:
+                os.close(ready.lock)
+
+    async def _commit_and_spawn(
+        self, start: Start, ready: Ready, wiring: Wiring, on_live: Callable[[LocalRun], None]
+    ) -> Outcome | None:
+        wake, spec = ready.wake, ready.spec
         directory = Path(wake.directory or "")
         try:
             environment = child_environment(
                 wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}
             )
             run_directory.write(directory, spec, environment, start.claimed.document, wake.prompt)
-            live = self._live(start, actor, wake, spec, await git.head(spec.cwd))
-            live.fresh_because = fresh
-            live.session_usd = known.total_usd if known is not None and live.resumed else 0.0
+            run_directory.keep_log(directory, ready.lease.log if ready.lease is not None else None)
+            live = self._live(start, ready, await git.head(spec.cwd))
             committed = await self._commit(start, live, spec)
         except OSError as exc:
             run_directory.remove(directory)
@@ -131,7 +148,7 @@ class LocalRuns:
             run_directory.remove(directory)
             return None
         try:
-            live.process = local_runner.spawn(directory, lock)
+            live.process = local_runner.spawn(directory, ready.lock)
         except OSError as exc:
             log.exception("the runner of %s cannot be started", wake.run_id)
             live.no_runner = exc.strerror or str(exc)
@@ -167,6 +184,7 @@ class LocalRuns:
             resumed=row.resumed,
             cwd=row.spec.get("cwd"),
             before=git.Head.of(row.spec.get("head")),
+            tree=row.spec.get("tree") or {},
             started_at=row.started_at,
             offset=max(0, row.offset - REREAD),
             # The first line may be half of one; what was read before is read again, for its result.
@@ -216,14 +234,17 @@ class LocalRuns:
             result = completion.by_exit_status(exit)
         changes = None
         if isinstance(result, Completion) and live.cwd is not None:
-            changes = await git.changes(live.cwd, live.before)
+            tree = live.tree
+            found = await git.changes(live.cwd, live.before, str(tree.get("base", "")))
+            changes = {**(found or {}), **tree.get("facts", {})} or None
+        if live.tree:
+            await self._engine.worktrees.ended(str(live.tree.get("name")))
         return Finish(result=result, exit=exit, changes=changes)
 
-    def _live(
-        self, start: Start, actor: Supervised, wake: Wake, spec: RunSpec, head: git.Head | None
-    ) -> LocalRun:
-        claimed = start.claimed
-        known = wake.session.id if wake.session is not None else None
+    def _live(self, start: Start, ready: Ready, head: git.Head | None) -> LocalRun:
+        claimed, wake, spec = start.claimed, ready.wake, ready.spec
+        session = wake.session.id if wake.session is not None else None
+        resumed = session is not None and session == spec.session_id
         return LocalRun(
             run_id=wake.run_id or "",
             directory=Path(wake.directory or ""),
@@ -232,14 +253,17 @@ class LocalRuns:
             delivery_id=claimed.id,
             route=claimed.route,
             actor_id=claimed.actor,
-            harness=actor.harness,
-            actor=actor,
+            harness=ready.actor.harness,
+            actor=ready.actor,
             session_id=spec.session_id,
-            resumed=known is not None and known == spec.session_id,
+            resumed=resumed,
             cwd=spec.cwd,
             started_at=self._engine.clock.now(),
             before=head,
             pause_tries=claimed.pause_tries,
+            fresh_because=ready.fresh,
+            session_usd=ready.known.total_usd if ready.known is not None and resumed else 0.0,
+            tree=ready.tree,
         )
 
     async def _commit(self, start: Start, live: LocalRun, spec: RunSpec) -> RunStart | None:
@@ -248,13 +272,14 @@ class LocalRuns:
             start,
             live,
             run_dir=str(live.directory),
-            directory=live.actor.directory if live.actor else None,
+            directory=start.part.directory,
             spec={
                 "argv": list(spec.argv),
                 "cwd": spec.cwd,
                 "env": sorted(spec.env),
                 "env_pass": sorted(spec.env_pass),
                 "head": live.before.as_json() if live.before else None,
+                **({"tree": live.tree} if live.tree else {}),
                 **({"fresh": live.fresh_because} if live.fresh_because else {}),
             },
             account=spec.account,
@@ -282,58 +307,6 @@ class LocalRuns:
             "ORGLOOP_ROUTE": wake.route,
             "ORGLOOP_ACTOR": wake.actor,
         }
-
-
-def _spec(actor: Supervised, wake: Wake, known: SessionRow | None) -> tuple[Wake, RunSpec, str]:
-    """The wake with the session that it gets, what to run, and why that is not the key's, if it is another.
-
-    Raises what `start` raises.
-    """
-    wake = _in_session(wake, known)
-    fresh = _why_fresh(known, actor) if known is not None else ""
-    spec = actor.start(wake, wake.session) if not fresh else None
-    if spec is not None and known is not None:
-        fresh = _why_elsewhere(known, spec)
-    if spec is None or fresh:
-        wake = _in_session(wake, None)
-        spec = actor.start(wake, wake.session)
-    return wake, spec, fresh
-
-
-def _require_passable(spec: RunSpec, route: str) -> None:
-    """What the system hands to no program is this wake's fault, not its actor's. Raises Refused."""
-    for name, text in [*(("an argument", word) for word in spec.argv), *spec.env.items(), ("cwd", spec.cwd)]:
-        if "\0" in text:
-            raise Refused(f"route {route}: {name} would have a NUL, which no program can be given")
-        if len(text) + len(name) >= MOST_PASSED or len(text.encode("utf-8", "replace")) >= MOST_PASSED:
-            raise Refused(f"route {route}: {name} would have {len(text)} characters, which is too much")
-
-
-def _in_session(wake: Wake, known: SessionRow | None) -> Wake:
-    if wake.session is None:
-        return wake
-    session = dataclasses.replace(wake.session, id=known.id if known is not None else None)
-    return dataclasses.replace(wake, session=session)
-
-
-def _why_fresh(known: SessionRow, actor: Supervised) -> str:
-    """Why the session of a key is not taken up again, as far as that is known before the start."""
-    if known.failed >= FAILED_RESUMES:
-        return f"the session {known.id} did not go on {known.failed} times, the last time: {known.why}"
-    if known.harness and known.harness != actor.harness:
-        return f"the session {known.id} is one of {known.harness}"
-    if known.machine and known.machine != MACHINE:
-        return f"the session {known.id} is on the machine {known.machine}"
-    return ""
-
-
-def _why_elsewhere(known: SessionRow, spec: RunSpec) -> str:
-    """Why a run cannot take up the session of its key, since it works somewhere else."""
-    if known.work_dir and os.path.realpath(known.work_dir) != os.path.realpath(spec.cwd):
-        return f"the session {known.id} is in the directory {known.work_dir}"
-    if known.account and known.account != spec.account:
-        return f"the session {known.id} belongs to another login ({known.account})"
-    return ""
 
 
 async def _take_in(live: LocalRun) -> bool:

@@ -7,9 +7,10 @@ import os
 import subprocess
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from orgloop import runner
 from orgloop.errors import FAULTS
@@ -39,6 +40,8 @@ class LocalRun(LiveRun):
     directory: Path
     actor: Supervised | None
     before: git.Head | None = None
+    tree: Mapping[str, Any] = field(default_factory=dict)
+    """Its own work tree, if it has one: its name, its base, and what the run's event says of it."""
     process: subprocess.Popen[bytes] | None = None
     """The runner, if this daemon started it."""
     no_runner: str = ""

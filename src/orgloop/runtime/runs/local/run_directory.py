@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -26,6 +27,9 @@ EVENT_FILE: Final = "event.json"
 
 PROMPT_FILE: Final = "prompt.md"
 """The whole prompt, for agents that want it as a file; the same text that stdin carries, if it does."""
+
+SETUP_LOG: Final = "setup.log"
+"""What the setup of the run's work tree wrote, if the tree was made for it."""
 
 TAIL: Final = 1 << 20
 """Bytes of each stream that a run's end is judged by."""
@@ -63,6 +67,13 @@ def write(directory: Path, spec: RunSpec, env: Mapping[str, str], event: bytes, 
     _private(directory / runner.STDIN, spec.stdin.encode())
     # Not orjson: a variable's value may be no Unicode, and travels in halves of characters then.
     _private(directory / runner.SPEC, json.dumps(content).encode())
+
+
+def keep_log(directory: Path, log: Path | None) -> None:
+    """Let the run have what the setup of its work tree wrote, if one was run for it."""
+    if log is not None:
+        with suppress(FileNotFoundError):
+            (directory / SETUP_LOG).hardlink_to(log)
 
 
 def cancel(directory: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 from typing import Final
 
 from orgloop.config.work_tree import git_directory, root_of
+from orgloop.plugin.starting import started
 
 LOCK: Final = "orgloop.lock"
 
@@ -42,3 +45,13 @@ def hold(directory: str) -> int | None:
         pass
     os.close(lock)
     return None
+
+
+async def taken(take: Callable[[], int | None]) -> int | None:
+    """A lock that a file system may be slow to give. A caller that is cancelled meanwhile has none."""
+    return await started(asyncio.to_thread(take), _give_back)
+
+
+async def _give_back(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)

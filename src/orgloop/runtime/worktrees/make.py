@@ -1,0 +1,339 @@
+"""Making the work tree of a wake, or using one that is there: each step can be done again after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from orgloop.core.happening import Rejected, Retry, Throttled, Unavailable
+from orgloop.core.work_tree import branch_name
+from orgloop.plugin.work_tree import Worktree
+from orgloop.runtime.support.git import Said, git
+from orgloop.runtime.worktrees import repository as repositories
+from orgloop.runtime.worktrees import setup
+from orgloop.runtime.worktrees.repository import Base, Env, Repository
+from orgloop.runtime.worktrees.shelf import MOST_KEY, Shelf, Stage, TreeRecord
+
+log = logging.getLogger(__name__)
+
+FETCH: Final = 120.0
+"""Seconds in which the remote has to answer. A run goes on with what is known if it does not."""
+
+ADD: Final = 600.0
+"""Seconds in which git has to write all files of a tree."""
+
+
+class NoTree(Exception):
+    """A wake gets no tree now; `outcome` is what becomes of it."""
+
+    def __init__(self, outcome: Retry | Unavailable | Throttled | Rejected) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """The tree that a wake needs. `branch` is what its template says, None if a part has no value.
+
+    `env` is for git, `setup_env` for the setup.
+    """
+
+    settings: Worktree
+    repository: Repository
+    name: str
+    path: Path
+    actor: str
+    key: str
+    branch: str | None
+    env: Env
+    setup_env: Mapping[str, str]
+
+    @property
+    def own_branch(self) -> str:
+        """The branch that is named after its tree."""
+        return f"orgloop/{self.path.parent.name}/{self.name}"
+
+
+class Maker:
+    """Makes the trees of one home. Its caller holds the lock of the tree."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._fetches: dict[str, _Fetch] = {}
+        self._adds: dict[str, asyncio.Lock] = {}
+
+    async def make(self, wanted: Wanted, record: TreeRecord | None, now: int) -> TreeRecord:
+        """A tree that is there with nothing missing but its setup. Raises NoTree."""
+        if record is not None and record.stage is Stage.ADDING:
+            await self._undo(wanted, record)
+        elif await asyncio.to_thread(_is_full, wanted.path):
+            await self._require_ours(wanted)
+            return record if record is not None else await self._adopted(wanted, now)
+        async with self._adds.setdefault(wanted.repository.common, asyncio.Lock()):
+            return await self._add(wanted, record, now)
+
+    async def set_up(self, wanted: Wanted, record: TreeRecord) -> TreeRecord:
+        """Run the setup of a tree that had none. Raises NoTree."""
+        command = wanted.settings.setup
+        if record.stage is Stage.SETUP and command is not None:
+            await asyncio.to_thread(setup.end_leftovers, record.path)
+            seconds = wanted.settings.setup_timeout / 1000
+            file = self._shelf.log(record.name)
+            try:
+                await setup.run(command, record.path, wanted.setup_env, file, seconds)
+            except setup.SetupFailed as exc:
+                reason = f"`worktree.setup` failed in {record.path}: {exc} (its whole output: {file})"
+                raise NoTree(Retry(reason=reason)) from exc
+        return self._write(replace(record, stage=Stage.READY)) if record.stage is Stage.SETUP else record
+
+    async def update(self, wanted: Wanted, record: TreeRecord) -> tuple[int, str]:
+        """Bring a tree up to date, where nothing of the work in it can be lost.
+
+        Returns by how many commits it is behind, and why it was left so.
+        """
+        problem = await self.fetch(wanted)
+        target = await self._target(wanted, record)
+        if target is None:
+            return 0, problem
+        behind = await _count(record.path, f"HEAD..{target}", wanted.env)
+        if not behind:
+            return 0, problem
+        why = await self._why_left(record.path, target, wanted.env)
+        if not why:
+            merge = ("merge", "--ff-only", "--no-overwrite-ignore", "--quiet", target)
+            said = await git(record.path, *merge, timeout=ADD, env=wanted.env, writes=True)
+            why = "" if said.ok else said.why
+        return (0, problem) if not why else (behind, f"not brought up to date: {why}")
+
+    async def fetch(self, wanted: Wanted) -> str:
+        """Ask the remote for news. Returns why that did not work; empty if it did, or if there is none."""
+        repository = wanted.repository
+        if not repository.remote:
+            return ""
+        fetch = self._fetches.setdefault(repository.common, _Fetch())
+        said = await fetch.after_now(
+            lambda: git(
+                repository.root,
+                *("fetch", "--quiet", "--no-prune", "--no-recurse-submodules", repository.remote),
+                timeout=FETCH,
+                env=wanted.env,
+                writes=True,
+            )
+        )
+        if said.ok:
+            return ""
+        log.warning("%s: %s is not fetched: %s", repository.root, repository.remote, said.why)
+        return f"{repository.remote} was not fetched: {said.why}"
+
+    async def _add(self, wanted: Wanted, record: TreeRecord | None, now: int) -> TreeRecord:
+        root, env = wanted.repository.root, wanted.env
+        if wanted.path.is_relative_to(root):
+            home = self._shelf.trees.parent
+            raise _unavailable(
+                f"the home {home} lies in the repository {root}; set ORGLOOP_HOME to another place"
+            )
+        base = await self._base(wanted)
+        branch = record.branch if record is not None else self._branch(wanted, base)
+        place = await repositories.place_of_branch(root, branch, env)
+        if place is not None and Path(place) != wanted.path:
+            raise NoTree(
+                Retry(
+                    reason=f"the branch {branch} is checked out in {place}, and git lets one tree have it: "
+                    "check out another branch there, or change `worktree.branch`"
+                )
+            )
+        exists = await repositories.commit_of(root, f"refs/heads/{branch}", env) is not None
+        await self._clear_place(wanted)
+        known = record.own_branch if record is not None else False
+        made = self._write(
+            _record(wanted, now, base, stage=Stage.ADDING, branch=branch, own_branch=known or not exists)
+        )
+        said = await self._git_add(wanted, branch, base, exists=exists)
+        if not said.ok:
+            await self._undo(wanted, made)
+            raise _failed(said, f"git makes no work tree at {wanted.path}")
+        if not (wanted.path / wanted.repository.prefix).is_dir():
+            missing = f"{wanted.repository.prefix.rstrip('/')} is not in {branch}"
+            raise NoTree(Retry(reason=f"`cwd` names a directory that {missing}"))
+        return self._write(replace(made, stage=Stage.SETUP))
+
+    async def _git_add(self, wanted: Wanted, branch: str, base: Base, *, exists: bool) -> Said:
+        """The branch as it is here, else as the remote has it, else a new one at the base."""
+        root, path, remote = wanted.repository.root, str(wanted.path), wanted.repository.remote
+        theirs = f"refs/remotes/{remote}/{branch}"
+        if exists:
+            words = [path, branch]
+        elif remote and await repositories.commit_of(root, theirs, wanted.env) is not None:
+            words = ["--track", "-b", branch, path, theirs]
+        else:
+            words = ["--no-track", "-b", branch, path, base.commit]
+        env = {**wanted.env, setup.MAKES: path}
+        return await git(root, "worktree", "add", "--quiet", *words, timeout=ADD, env=env, writes=True)
+
+    async def _clear_place(self, wanted: Wanted) -> None:
+        """Take back the registration of a tree whose directory somebody has deleted.
+
+        Commits that nothing else leads to get a branch first.
+        """
+        root, path, env = wanted.repository.root, str(wanted.path), wanted.env
+        found = await repositories.registered(root, path, env)
+        if found is None:
+            return
+        if not found.branch and found.commit:
+            alone = ("rev-list", "--count", "--max-count=1", found.commit, "--not", "--branches", "--remotes")
+            if (await git(root, *alone, env=env)).out.strip() != "0":
+                name = f"{wanted.own_branch}-{found.commit[:12]}"
+                await git(root, "branch", name, found.commit, env=env, writes=True)
+        await repositories.unregister(root, path, env)
+
+    async def _adopted(self, wanted: Wanted, now: int) -> TreeRecord:
+        """A tree of the repository that is there, though nothing is written down about it."""
+        found = await repositories.registered(wanted.repository.root, str(wanted.path), wanted.env)
+        branch = found.branch if found is not None else ""
+        base = await self._base(wanted)
+        return self._write(_record(wanted, now, base, stage=Stage.SETUP, branch=branch, own_branch=False))
+
+    async def _base(self, wanted: Wanted) -> Base:
+        """What new branches begin at, as the remote has it now. Raises NoTree."""
+        await self.fetch(wanted)
+        base = await repositories.base_of(wanted.repository, wanted.settings.base, wanted.env)
+        if base is None:
+            raise _unavailable(_no_base(wanted))
+        return base
+
+    def _branch(self, wanted: Wanted, base: Base) -> str:
+        """The branch of a new tree. Raises NoTree if that is the base: all work would go there."""
+        if wanted.branch is None:
+            return wanted.own_branch
+        branch = branch_name(wanted.branch)
+        remote = wanted.repository.remote
+        shown = base.shown.removeprefix(f"{remote}/") if remote else base.shown
+        if branch.casefold() in (shown.casefold(), (wanted.settings.base or "").casefold()):
+            raise NoTree(
+                Rejected(
+                    reason=f"`worktree.branch` names {branch} for this event, which is the base of all work; "
+                    "let the route drop such events, or change `worktree.branch`"
+                )
+            )
+        return branch
+
+    async def _undo(self, wanted: Wanted, record: TreeRecord) -> None:
+        """Remove a tree that git has not finished: nobody has worked in it. Its branch stays."""
+        await asyncio.to_thread(setup.end_leftovers, record.path)
+        await repositories.unregister(wanted.repository.root, record.path, wanted.env)
+        await asyncio.to_thread(shutil.rmtree, record.path, ignore_errors=True)
+
+    async def _require_ours(self, wanted: Wanted) -> None:
+        if not await repositories.is_tree_of(str(wanted.path), wanted.repository.common, wanted.env):
+            raise NoTree(
+                Retry(
+                    reason=f"{wanted.path} is there, and it is no work tree of {wanted.repository.root}: "
+                    "move it away, or remove it"
+                )
+            )
+
+    async def _target(self, wanted: Wanted, record: TreeRecord) -> str | None:
+        """The commit that a tree should have: its branch at the remote, else the base."""
+        repository = wanted.repository
+        if repository.remote:
+            theirs = f"refs/remotes/{repository.remote}/{record.branch}"
+            found = await repositories.commit_of(repository.root, theirs, wanted.env)
+            if found is not None:
+                return found
+        base = await repositories.base_of(repository, wanted.settings.base, wanted.env)
+        return base.commit if base is not None else None
+
+    async def _why_left(self, path: str, target: str, env: Env) -> str:
+        """Why a tree is not moved on to a commit; empty if nothing of it can be lost."""
+        if await _count(path, f"{target}..HEAD", env) != 0:
+            return "it has commits of its own"
+        found = await repositories.contents(path, "", env)
+        if found.uncommitted or found.unfinished or found.unknown:
+            return "it has uncommitted changes"
+        return ""
+
+    def _write(self, record: TreeRecord) -> TreeRecord:
+        """Raises NoTree if the disk does not let us."""
+        try:
+            self._shelf.write(record)
+        except OSError as exc:
+            why = f"{self._shelf.trees} cannot be written: {exc.strerror or exc}"
+            raise _unavailable(why) from exc
+        return record
+
+
+def _record(
+    wanted: Wanted, now: int, base: Base, *, stage: Stage, branch: str, own_branch: bool
+) -> TreeRecord:
+    return TreeRecord(
+        name=wanted.name,
+        path=str(wanted.path),
+        repository=wanted.repository.common,
+        root=wanted.repository.root,
+        actor=wanted.actor,
+        key=wanted.key[:MOST_KEY],
+        stage=stage,
+        branch=branch,
+        own_branch=own_branch,
+        base=base.ref,
+        keep_ms=wanted.settings.keep,
+        made_at=now,
+        used_at=now,
+    )
+
+
+class _Fetch:
+    """Fetches of one repository: one at a time, and one for all who wait."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._asked = 0
+        self._begun = 0
+        self._said = Said(status=0)
+
+    async def after_now(self, fetch: Callable[[], Awaitable[Said]]) -> Said:
+        """What a fetch said that began after this was called."""
+        self._asked += 1
+        mine = self._asked
+        async with self._lock:
+            if self._begun < mine:
+                covers = self._asked
+                self._said = await fetch()
+                self._begun = covers
+            return self._said
+
+
+async def _count(path: str, commits: str, env: Env) -> int:
+    """How many commits these are; 0 if git does not say."""
+    said = await git(path, "rev-list", "--count", commits, env=env)
+    return int(said.out) if said.ok else 0
+
+
+def _is_full(path: Path) -> bool:
+    """Whether there is something at this path that is no empty directory."""
+    return next(path.iterdir(), None) is not None if path.is_dir() else os.path.lexists(path)
+
+
+def _no_base(wanted: Wanted) -> str:
+    root, base = wanted.repository.root, wanted.settings.base
+    if base is None:
+        return f"{root} has no commit that a work tree could begin at; make a first one"
+    return f"{root} has no branch, tag or commit {base}; correct `worktree.base`, or make the branch"
+
+
+def _unavailable(reason: str) -> NoTree:
+    return NoTree(Unavailable(reason=reason))
+
+
+def _failed(said: Said, what: str) -> NoTree:
+    """A full disk is nothing that this wake has done."""
+    reason = f"{what}: {said.why}"
+    full = os.strerror(errno.ENOSPC) in said.error
+    return NoTree(Unavailable(reason=reason) if full else Retry(reason=reason))

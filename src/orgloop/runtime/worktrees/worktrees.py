@@ -1,0 +1,176 @@
+"""The work trees of a home: a wake gets one, its run keeps it, and its end is noted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from orgloop.core.happening import Throttled, Unavailable
+from orgloop.core.work_tree import tree_name
+from orgloop.plugin import Clock
+from orgloop.plugin.work_tree import Worktree
+from orgloop.runtime.support import git
+from orgloop.runtime.worktrees import repository as repositories
+from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
+from orgloop.runtime.worktrees.make import Maker, NoTree, Wanted
+from orgloop.runtime.worktrees.repository import NoRepository, Repository
+from orgloop.runtime.worktrees.setup import MAKES
+from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
+
+log = logging.getLogger(__name__)
+
+BUSY_MS: Final = 5_000
+"""How long a wake waits for a tree that somebody is in, before it is tried again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Where a wake would work. Nothing is made yet."""
+
+    repository: Repository
+    settings: Worktree
+    name: str
+    path: Path
+    actor: str
+    key: str
+
+    @property
+    def directory(self) -> str:
+        """The directory in the tree that `cwd` is in its repository."""
+        return os.path.normpath(self.path / self.repository.prefix)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """A tree that is a wake's alone. `lock` is a descriptor: whoever has it keeps all others out."""
+
+    lock: int
+    record: TreeRecord
+    behind: int = 0
+    note: str = ""
+    log: Path | None = None
+    """What its setup wrote, if it was run for this wake."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the run's event says of its tree."""
+        base = self.record.base
+        known = {"worktree": self.record.path, "base": base.removeprefix("refs/").partition("/")[2] or base}
+        return known | {"behind": self.behind} | ({"note": self.note} if self.note else {})
+
+    def release(self) -> None:
+        """Let others in, unless a run has taken it over."""
+        os.close(self.lock)
+
+
+class Worktrees:
+    """All trees of one home."""
+
+    def __init__(self, home: Path, clock: Clock) -> None:
+        # Without links: git names places so, and the home must not seem to lie outside of a repository.
+        self.shelf = Shelf(Path(os.path.realpath(home)))
+        self._clock = clock
+        self._maker = Maker(self.shelf)
+
+    async def plan(self, settings: Worktree, cwd: str, actor: str, key: str) -> Plan:
+        """The tree of a key. Raises NoTree if there is no repository that it could belong to."""
+        try:
+            repository = await repositories.find(cwd, git.environment(os.environ))
+        except NoRepository as exc:
+            raise NoTree(Unavailable(reason=f"actor {actor}: {exc}")) from exc
+        name = tree_name(repository.common, actor, key)
+        path = self.shelf.place(actor, name)
+        return Plan(repository=repository, settings=settings, name=name, path=path, actor=actor, key=key)
+
+    async def lease(
+        self, plan: Plan, branch: str | None, environ: Mapping[str, str], variables: Mapping[str, str]
+    ) -> Lease:
+        """Make the tree, or take it as it is, and bring it up to date; nobody else is in it then.
+
+        `environ` is ours, `variables` all that a run in it gets. Raises NoTree. Cancelled, it leaves a tree
+        that the next call makes whole.
+        """
+        lock = await self._lock(plan)
+        try:
+            own, lease = await self._held(plan, branch, environ, variables)
+        except BaseException:
+            os.close(lock)
+            raise
+        if own is None:
+            # The file system has no locks for the tree itself: then the lock of its record stays.
+            return replace(lease, lock=lock)
+        os.close(lock)
+        return replace(lease, lock=own)
+
+    async def ended(self, name: str) -> None:
+        """A run in this tree has ended."""
+        now = self._clock.now()
+        try:
+            await asyncio.to_thread(self._note, name, now)
+        except OSError as exc:
+            log.warning("the work tree %s: its use is not noted: %s", name, exc.strerror or exc)
+
+    def _note(self, name: str, now: int) -> None:
+        record = self.shelf.read(name)
+        if record is not None:
+            self.shelf.write(replace(record, used_at=now, kept=""))
+
+    async def _lock(self, plan: Plan) -> int:
+        try:
+            lock = await taken(lambda: self.shelf.lock(plan.name))
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+        if lock is None:
+            raise self._busy(f"the work tree {plan.path} is being made or removed")
+        return lock
+
+    async def _held(
+        self, plan: Plan, branch: str | None, environ: Mapping[str, str], variables: Mapping[str, str]
+    ) -> tuple[int | None, Lease]:
+        wanted = Wanted(
+            settings=plan.settings,
+            repository=plan.repository,
+            name=plan.name,
+            path=plan.path,
+            actor=plan.actor,
+            key=plan.key,
+            branch=branch,
+            env=git.environment(environ, variables),
+            setup_env={**variables, MAKES: str(plan.path)},
+        )
+        before = await asyncio.to_thread(self.shelf.read, plan.name)
+        record = await self._maker.make(wanted, before, self._clock.now())
+        try:
+            own = await taken(lambda: hold(record.path))
+        except TreeBusy as exc:
+            raise self._busy(str(exc)) from exc
+        try:
+            return own, await self._ready(wanted, record)
+        except BaseException:
+            if own is not None:
+                os.close(own)
+            raise
+
+    async def _ready(self, wanted: Wanted, record: TreeRecord) -> Lease:
+        """Set up if that is missing, else up to date."""
+        fresh = record.stage is not Stage.READY
+        behind, note = (0, "") if fresh else await self._maker.update(wanted, record)
+        record = await self._maker.set_up(wanted, record)
+        record = replace(record, used_at=self._clock.now(), keep_ms=wanted.settings.keep, kept="")
+        try:
+            await asyncio.to_thread(self.shelf.write, record)
+        except OSError as exc:
+            raise self._unwritable(exc) from exc
+        ran = self.shelf.log(record.name) if fresh and wanted.settings.setup is not None else None
+        return Lease(lock=-1, record=record, behind=behind, note=note, log=ran)
+
+    def _unwritable(self, exc: OSError) -> NoTree:
+        return NoTree(Unavailable(reason=f"{self.shelf.trees} cannot be written: {exc.strerror or exc}"))
+
+    def _busy(self, reason: str) -> NoTree:
+        return NoTree(Throttled(until=self._clock.now() + BUSY_MS, reason=reason))
