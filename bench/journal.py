@@ -15,7 +15,7 @@ import apsw
 
 from bench.figure import Figure, median
 from orgloop.core.delivery import DeliveryPolicy, State, move
-from orgloop.core.happening import Delivered
+from orgloop.core.transition import Delivered
 from orgloop.journal.model import Acceptance, ClaimWant, NewDelivery, NewEvent, Settlement, Try
 from orgloop.journal.sqlite import SqliteJournal, open_journal, statements
 from orgloop.journal.sqlite.connection import file_place, open_writing
@@ -77,12 +77,12 @@ async def work_all(opened: SqliteJournal, events: int) -> float:
     left = events
 
     async def settle(wake: Any) -> None:
-        happening = Delivered(detail="200 OK")
-        after = move(wake.facts, happening, DeliveryPolicy(), 9_000, 0.5)
+        transition = Delivered(detail="200 OK")
+        after = move(wake.facts, transition, DeliveryPolicy(), 9_000, 0.5)
         await opened.settle(
             Settlement(
                 wake=wake,
-                happening=happening,
+                transition=transition,
                 move=after,
                 at=9_000,
                 tried=Try(began=8_000),

@@ -82,14 +82,14 @@ CHUNK, AT_ONCE, LONGEST_LINE = 4 << 20, 64 << 20, 64 << 20  # bytes of stdout th
 GIVE_UP_S = 8.0  # longest time for it to die of SIGKILL (it may sleep in the kernel, or be another user's)
 
 
-class NotStarted(Exception):
+class StartError(Exception):
     """The program could not be started. Arguments: the system's error number; what failed and what to do."""
 
 
 def main(directory: str) -> int:
     """Hold the run of this directory. Returns an exit status of those above."""
     null = own_descriptors()
-    wake = Wake()
+    wake = WakePipe()
     os.chdir(directory)
     try:
         fcntl.flock(create(LOCK), fcntl.LOCK_EX | fcntl.LOCK_NB)  # never closed here: the kernel does it
@@ -104,14 +104,14 @@ def main(directory: str) -> int:
     return ENDED
 
 
-def run(wake: "Wake", null: int) -> dict[str, object]:
+def run(wake: "WakePipe", null: int) -> dict[str, object]:
     """Start the program and hold it until its end. Returns what exit.json says."""
     end: dict[str, object] = {"version": VERSION, "status": None, "signal": None, "started_at": time.time()}
     end |= {"ended_at": None, "duration_s": 0.0, "stopped": None, "result": None, "not_started": None}
     adopt_orphans()
     try:
         program = start(Spec(), null)
-    except NotStarted as failure:
+    except StartError as failure:
         number, error = failure.args
         return end | {"ended_at": time.time(), "not_started": {"errno": number, "error": error}}
     finally:
@@ -127,7 +127,7 @@ def run(wake: "Wake", null: int) -> dict[str, object]:
     return end | ({"status": code} if code >= 0 else {"status": 128 - code, "signal": -code})
 
 
-def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
+def hold(program: "Program", wake: "WakePipe") -> tuple[str | None, float]:
     """Wait for the program's end; stop it for a limit or a request. Returns why, and when SIGKILL was due."""
     stopped, kill_at, flood = None, NEVER, NEVER
     while not program.has_ended():
@@ -147,7 +147,7 @@ def hold(program: "Program", wake: "Wake") -> tuple[str | None, float]:
     return stopped, kill_at
 
 
-def clear(program: "Program", wake: "Wake", kill_at: float) -> None:
+def clear(program: "Program", wake: "WakePipe", kill_at: float) -> None:
     """End what the program left in its session: softly, if no stop did that already, and soon for good."""
     asked = kill_at < NEVER
     kill_at = min(kill_at, time.monotonic() + min(program.spec.grace_s, LINGER_S))
@@ -165,7 +165,7 @@ def clear(program: "Program", wake: "Wake", kill_at: float) -> None:
         wake.wait(0.05)
 
 
-class Wake:
+class WakePipe:
     """Signals as bytes in a pipe: they end a wait early, and none is lost between two waits."""
 
     def __init__(self) -> None:
@@ -210,7 +210,7 @@ class Spec:
             self.busy = tuple(map(encode, turns.get("busy") or ()))
         except (OSError, ValueError, LookupError, TypeError, AttributeError, SyntaxError) as exc:
             error = f"{SPEC} is no run of format version {VERSION}: {exc!r}; restart the daemon, run it anew"
-            raise NotStarted(getattr(exc, "errno", errno.EINVAL), error) from exc
+            raise StartError(getattr(exc, "errno", errno.EINVAL), error) from exc
         times = (limit / 4 for name, limit in self.limits.items() if name.endswith("_s"))
         self.tick_s = max(0.01, min(TICK_S, *times, self.grace_s / 4 if self.ends else NEVER))
 
@@ -222,10 +222,10 @@ def start(spec: Spec, null: int) -> "Program":
         stdin = os.open(STDIN, os.O_RDONLY) if os.path.exists(STDIN) else null
         outputs = create(STDOUT), create(STDERR)
         failure, report = os.pipe()
-        program = Program(spec, outputs, Turns(spec, os.open(STDOUT, os.O_RDONLY)))
+        program = Program(spec, outputs, TurnWatcher(spec, os.open(STDOUT, os.O_RDONLY)))
         program.pid = os.fork()
     except OSError as exc:
-        raise NotStarted(exc.errno, f"cannot prepare the start: {exc}; repair that, run it anew") from exc
+        raise StartError(exc.errno, f"cannot prepare the start: {exc}; repair that, run it anew") from exc
     if program.pid == 0:
         become(spec, (stdin, *outputs), report)
     os.close(report)
@@ -233,7 +233,7 @@ def start(spec: Spec, null: int) -> "Program":
         number, _, error = reader.read().partition(" ")  # ends when exec closes the other side
     if number:
         os.waitpid(program.pid, 0)
-        raise NotStarted(int(number), error)
+        raise StartError(int(number), error)
     return program
 
 
@@ -261,7 +261,7 @@ def become(spec: Spec, files: tuple[int, int, int], report: int) -> None:
 class Program:
     """The agent program, leader of a session of its own."""
 
-    def __init__(self, spec: Spec, outputs: tuple[int, int], turns: "Turns") -> None:
+    def __init__(self, spec: Spec, outputs: tuple[int, int], turns: "TurnWatcher") -> None:
         self.spec, self.pid, self.code, self._ended = spec, 0, 0, False
         self.began, self.started_at = time.monotonic(), time.time()
         self._outputs, self._size, self._grew = outputs, 0, self.began
@@ -357,7 +357,7 @@ class Program:
         return {pid: int(living[pid][2]) for pid in family - {os.getpid(), self.pid}}
 
 
-class Turns:
+class TurnWatcher:
     """Knows from the program's stdout whether it has given its result. `result`: where the last one is."""
 
     def __init__(self, spec: Spec, file: int) -> None:
@@ -444,7 +444,7 @@ def adopt_orphans() -> None:
             log(f"orphans of the program may outlive it: {exc!r}")
 
 
-def record_end(end: dict[str, object], wake: Wake) -> None:
+def record_end(end: dict[str, object], wake: WakePipe) -> None:
     """Write exit.json however long it takes: a run's end must not be lost. Without its directory, give up."""
     pause = 0.5
     while True:

@@ -105,13 +105,13 @@ async def test_a_client_that_closes_its_half_gets_its_answer(acme: Daemon) -> No
 async def test_a_client_that_closes_its_half_gets_all_its_answers(
     acme: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, receive = asyncio.Event(), acme.runtime.doorway.receive
+    gate, receive = asyncio.Event(), acme.runtime.inbound.receive
 
     async def slow(source: str, request: Any) -> Any:
         await gate.wait()
         return await receive(source, request)
 
-    monkeypatch.setattr(acme.runtime.doorway, "receive", slow)
+    monkeypatch.setattr(acme.runtime.inbound, "receive", slow)
     async with wire(acme.server.port) as connection:
         await half_closed(
             connection, b"".join(post(b"/webhook/hooks", b'{"n": %d}' % n) for n in range(3)) + HEAD % 9

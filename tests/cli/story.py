@@ -13,7 +13,7 @@ import orjson
 
 from orgloop.config.load import load_or_raise
 from orgloop.core.delivery import State
-from orgloop.core.happening import Happening, Hold, HoldReason, NotStarted, Rejected, Unavailable
+from orgloop.core.transition import Hold, HoldReason, NotStarted, Rejected, Transition, Unavailable
 from orgloop.core.units import DAY, HOUR, MINUTE
 from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, NewDelivery, NewEvent
 from orgloop.journal.sqlite import SqliteJournal, open_journal
@@ -144,10 +144,10 @@ class Story:
         await self.journal.accept(Acceptance(source=source, at=self.now - ago, events=[event]))
         return f"evt_{number}", [one.id for one in deliveries]
 
-    async def settled(self, happening: Happening, *, ago: int, route: str = "tell", **more: Any) -> str:
+    async def settled(self, transition: Transition, *, ago: int, route: str = "tell", **more: Any) -> str:
         """A delivery that was tried, and ended in this way. Its id."""
         _, (id,) = await self.event(route, ago=ago)
-        await settle(self.journal, await self._claim(route, ago), happening, at=self.now - ago, **more)
+        await settle(self.journal, await self._claim(route, ago), transition, at=self.now - ago, **more)
         return id
 
     async def held(self, reason: HoldReason, *, ago: int, detail: str = "", route: str = "pr-review") -> str:
@@ -196,7 +196,7 @@ class Story:
             assert await self.journal.end_run(end)
         return id
 
-    async def knocks(self, times: int, why: str) -> None:
+    async def probing(self, times: int, why: str) -> None:
         """A delivery whose program cannot be started, so many times; each says that it starts."""
         event, _ = await self.event("pr-review", ago=HOUR)
         trace = f"trc_{event[4:]}"
@@ -216,9 +216,9 @@ class Story:
             )
             follow_up = Acceptance(source="engineer", at=self.now - ago, events=[said])
             assert await self.journal.start_run(run_start(wake, id, at=self.now - ago, follow_up=follow_up))
-            happening = NotStarted(outcome=Unavailable(reason=why))
+            transition = NotStarted(outcome=Unavailable(reason=why))
             end = run_end(
-                wake, id, at=self.now - ago, happening=happening, outcome="", reason="not_started", text=why
+                wake, id, at=self.now - ago, transition=transition, outcome="", reason="not_started", text=why
             )
             assert await self.journal.end_run(end)
 

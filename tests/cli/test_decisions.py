@@ -11,7 +11,7 @@ import pytest
 
 from orgloop.cli.screen import decide
 from orgloop.core.delivery import State
-from orgloop.core.happening import HoldReason, Released
+from orgloop.core.transition import HoldReason, Released
 from orgloop.core.units import HOUR, MINUTE
 from orgloop.daemon.client import Client
 from orgloop.journal.model import START, DeliveryRow, Query
@@ -124,7 +124,7 @@ def test_pages_are_all_read(
 def test_many_are_released_in_the_order_in_which_they_came(acme: Path, home: Path, orgloop: Orgloop) -> None:
     orgloop("held", "release", "--all", "--yes")
     reader = open_reader(home)
-    steps = [step.delivery_id for step in reader.steps(Query(after=START)) if step.happening == "released"]
+    steps = [step.delivery_id for step in reader.steps(Query(after=START)) if step.transition == "released"]
     reader.close()
     assert steps == HELD
 
@@ -212,7 +212,7 @@ def test_a_discard_keeps_its_note_and_who_did_it(
     orgloop("held", "release", HELD[1])
     assert (row(home, HELD[0]).detail, row(home, HELD[0]).reason) == ("done by hand", "untrusted")
     reader = open_reader(home)
-    (released,) = [step for step in reader.steps(Query(delivery_id=HELD[1])) if step.happening == "released"]
+    (released,) = [step for step in reader.steps(Query(delivery_id=HELD[1])) if step.transition == "released"]
     reader.close()
     assert released.detail == "mona"
 
@@ -306,7 +306,7 @@ def test_show_as_json_has_event_prompt_and_steps(acme: Path, orgloop: Orgloop) -
     assert said["prompt"]["text"].startswith("# Read the review")
     assert [step["name"] for step in said["transforms"]] == ["untrusted"]
     no_sop = orgloop("held", "show", HELD[3], "--json").json
-    assert [step["happening"] for step in no_sop["steps"]] == ["hold"]
+    assert [step["transition"] for step in no_sop["steps"]] == ["hold"]
     assert said["next"][0] == f"orgloop held release {HELD[0]}"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from orgloop.config.model import Organization
 from orgloop.core.delivery import State
-from orgloop.core.happening import RunEnded
+from orgloop.core.transition import RunEnded
 from orgloop.core.units import HOUR
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
@@ -97,10 +97,10 @@ async def a_failed_run(story: Story) -> None:
         outcome="failure",
         reason="exit_code_3",
         says="about to fail\ncannot reach db",
-        happening=said,
+        transition=said,
     )
     await story.run(
-        began=HOUR, lasted=15_000, outcome="cancelled", reason="timeout_total", happening=RunEnded(detail="")
+        began=HOUR, lasted=15_000, outcome="cancelled", reason="timeout_total", transition=RunEnded(detail="")
     )
 
 
@@ -135,11 +135,11 @@ def test_runs_of_one_delivery_that_did_not_start_are_one_line(
 ) -> None:
     monkeypatch.delenv("COLUMNS")
 
-    async def knock(story: Story) -> None:
+    async def probe(story: Story) -> None:
         story.count = 100
-        await story.knocks(7, "cannot run /bin/nobody")
+        await story.probing(7, "cannot run /bin/nobody")
 
-    tell(home, knock)
+    tell(home, probe)
     for words in (["runs", "--all"], ["runs", "--all", "-n", "2"]):
         first, second, *_ = rows(orgloop(*words).out)
         assert (first[0], first[-1]) == ("○", "7 times: cannot run /bin/nobody")

@@ -292,7 +292,7 @@ def test_dead_work_is_tried_again_by_the_daemon(acme: Organization) -> None:
     assert f"{dead.id} was given a new life, and is dead (rejected) again" in again.stderr
     with acme.reader() as reader:
         steps = reader.steps(Query(delivery_id=dead.id, after=START))
-    assert [step.happening for step in steps] == ["rejected", "retried", "rejected"]
+    assert [step.transition for step in steps] == ["rejected", "retried", "rejected"]
     said = json.loads(acme.command("dead", "discard", "--route", "refused", "--yes", "--json").stdout)
     assert dead.id in said["moved"]
     assert not json.loads(acme.command("dead", "--json").stdout)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import HoldReason
+from orgloop.core.transition import HoldReason
 from orgloop.core.units import HOUR, MINUTE
 from orgloop.daemon.background import stop_daemon
 from orgloop.errors import JournalError

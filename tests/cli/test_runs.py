@@ -12,7 +12,7 @@ import pytest
 
 from orgloop import runner
 from orgloop.cli.screen.run_tail import lines_of
-from orgloop.core.happening import NotStarted, Unavailable
+from orgloop.core.transition import NotStarted, Unavailable
 from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
@@ -86,7 +86,7 @@ def test_a_run_that_did_not_start_is_not_listed_as_one_that_goes_on(
     async def write(story: Story) -> None:
         story.count = 100
         gone = NotStarted(outcome=Unavailable(reason="no such program"))
-        await story.run(began=HOUR, lasted=1, happening=gone, outcome="", reason="")
+        await story.run(began=HOUR, lasted=1, transition=gone, outcome="", reason="")
 
     tell(home, write)
     monkeypatch.setenv("COLUMNS", "150")

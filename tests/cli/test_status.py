@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orgloop import runner
-from orgloop.core.happening import HoldReason
+from orgloop.core.transition import HoldReason
 from orgloop.core.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, much, tell, write_project

@@ -20,7 +20,7 @@ from orgloop.journal.model import AppliedRow, BacklogRow, Cursor, DaemonRow, Pau
 from orgloop.operations.status.attention import attention, gaps, unheard
 from orgloop.operations.status.item import Item, start_command
 from orgloop.operations.status.live import Live, Occurrences, live_of_document
-from orgloop.operations.status.status import Actor, Route, Source, Status
+from orgloop.operations.status.status import ActorStatus, RouteStatus, SourceStatus, Status
 from orgloop.operations.status.stuck import SILENT, last_sign
 from orgloop.operations.words import short_moment
 from orgloop.project.home import DaemonInfo, Home
@@ -96,7 +96,7 @@ def run(tmp_path: Path, *, began: int, seen: int | None = None) -> RunRow:
     )
 
 
-def source(errors: int) -> Source:
+def source(errors: int) -> SourceStatus:
     row = SourceRow(
         source="github",
         checkpoint=None,
@@ -107,14 +107,14 @@ def source(errors: int) -> Source:
         error="401 Unauthorized\n",
         events=3,
     )
-    return Source(id="github", connector="github", row=row)
+    return SourceStatus(id="github", connector="github", row=row)
 
 
-def actor(paused: int | None, waiting: int = 2) -> Actor:
+def actor(paused: int | None, waiting: int = 2) -> ActorStatus:
     pause = None
     if paused is not None:
         pause = PauseRow(actor="engineer", since=NOW - paused, until=NOW, tries=3, reason="refused")
-    return Actor(id="engineer", connector="process", counts={"pending": waiting}, pause=pause)
+    return ActorStatus(id="engineer", connector="process", counts={"pending": waiting}, pause=pause)
 
 
 def test_a_sound_organization_needs_nobody(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_failed_runs_that_nobody_hears_of_are_told_once_and_do_not_need_anybody(
     (item,) = unheard(seen)
     assert item.text == "1 run of engineer failed, and no route listens to its end"
     assert item.command == "orgloop inspect run_1"
-    heard = Route(name="tell", source="engineer", actor="notify", fired=0, last_fired=None, counts={})
+    heard = RouteStatus(name="tell", source="engineer", actor="notify", fired=0, last_fired=None, counts={})
     assert list(unheard(replace(seen, routes=[heard]))) == []
 
 
@@ -462,7 +462,7 @@ def test_health_is_one_word(given: dict[str, Any], health: str, tmp_path: Path) 
 
 
 def test_a_source_without_an_event_is_healthy_while_a_daemon_listens_and_unknown_else() -> None:
-    new = Source(id="hooks", connector="webhook", row=None)
+    new = SourceStatus(id="hooks", connector="webhook", row=None)
     assert (new.health, replace(new, heard=False).health) == ("healthy", "unknown")
 
 

@@ -11,8 +11,8 @@ import pytest
 from orgloop.core.admission import (
     NEVER,
     Ledger,
-    Level,
-    Scope,
+    LimitScope,
+    ScopeLevel,
     Unit,
     Verdict,
     Wait,
@@ -21,7 +21,7 @@ from orgloop.core.admission import (
     Window,
 )
 from orgloop.core.delivery import State
-from orgloop.core.happening import Retry
+from orgloop.core.transition import Retry
 from orgloop.core.units import MINUTE
 from orgloop.journal.model import ClaimWant
 from orgloop.operations.waits import Waits
@@ -43,19 +43,19 @@ def acme(place: Path) -> Path:
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that works on this home."""
-    monkeypatch.setattr(Waits, "_works", True)
+    monkeypatch.setattr(Waits, "_daemon_runs", True)
 
 
 async def waiting(story: Story, *, root: Path) -> None:
     await story.apply(root)
     await story.event("pr-review", ago=MINUTE, key="pr:1")
-    await full(story, Level.ACTOR, "engineer", limit=1, until=NEVER)
+    await full(story, ScopeLevel.ACTOR, "engineer", limit=1, until=NEVER)
 
 
-async def full(story: Story, level: Level, name: str, *, limit: int, until: int) -> None:
+async def full(story: Story, level: ScopeLevel, name: str, *, limit: int, until: int) -> None:
     """A claim meets a scope that is full."""
     reason = Waiting(
-        scope=Scope(level=level, name=name),
+        scope=LimitScope(level=level, name=name),
         unit=Unit.RUNS,
         window=Window.AT_ONCE if until == NEVER else Window.HOUR,
         limit=limit,
@@ -72,7 +72,7 @@ async def full(story: Story, level: Level, name: str, *, limit: int, until: int)
 async def delayed(story: Story, *, root: Path) -> None:
     await story.apply(root)
     await story.event("pr-review", ago=MINUTE, key="pr:1")
-    await full(story, Level.ORGANIZATION, "", limit=60, until=story.now + MINUTE)
+    await full(story, ScopeLevel.ORGANIZATION, "", limit=60, until=story.now + MINUTE)
 
 
 async def in_one_key(story: Story, *, root: Path) -> None:

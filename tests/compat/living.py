@@ -62,7 +62,7 @@ class Living:
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         given = {**(headers or {}), **(signed(content, secret) if secret else {})}
         request = Inbound(method="POST", headers=given, body=content, peer="127.0.0.1")
-        _, accepted = await self.runtime.doorway.receive(source, request)
+        _, accepted = await self.runtime.inbound.receive(source, request)
         return accepted[0].event_id if accepted else ""
 
     async def settled(self, event_id: str) -> dict[str, DeliveryRow]:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import HoldReason
+from orgloop.core.transition import HoldReason
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import Query
 from orgloop.plugin import Page

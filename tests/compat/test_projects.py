@@ -290,7 +290,7 @@ class TestTwoOrganizations:
                 "provenance": {"platform": "cron", "platform_event": "schedule.default"},
                 "payload": {"schedule": "default"},
             }
-            taken = await buyer.runtime.doorway.emit(tick)
+            taken = await buyer.runtime.inbound.emit(tick)
             assert (await buyer.settled(taken.event_id))["weekly-order"].state is State.DELIVERED
             path, headers, content = sink.bodies[0]
             assert path == "/webhook/orders"

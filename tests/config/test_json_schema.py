@@ -221,11 +221,11 @@ def test_every_reference_leads_somewhere() -> None:
 
 def test_keys_without_effect_are_marked_and_descriptions_are_there() -> None:
     definitions = SCHEMA["$defs"]
-    assert definitions["Defaults"]["properties"]["checkpoint"]["deprecated"] is True
-    assert definitions["Source.webhook"]["properties"]["path"]["deprecated"] is True
+    assert definitions["DefaultsConfig"]["properties"]["checkpoint"]["deprecated"] is True
+    assert definitions["SourceConfig.webhook"]["properties"]["path"]["deprecated"] is True
     assert definitions["Then"]["properties"].keys() == {"actor", "config", "delivery", "limits"}
-    assert "github" in definitions["Source"]["properties"]["connector"]["examples"]
-    assert definitions["When"]["properties"]["events"]["description"]
+    assert "github" in definitions["SourceConfig"]["properties"]["connector"]["examples"]
+    assert definitions["WhenConfig"]["properties"]["events"]["description"]
 
 
 def test_a_plugin_whose_settings_have_no_schema_is_left_out() -> None:

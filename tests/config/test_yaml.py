@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from orgloop.config.findings import Code
 from orgloop.config.places import LINE_BREAK, line_and_column
-from orgloop.config.yaml import MAX_BYTES, MAX_COPIED, MAX_DEPTH, Parsed, parse
+from orgloop.config.yaml import MAX_BYTES, MAX_COPIED, MAX_DEPTH, ParsedFile, parse
 
 
-def read(text: str) -> Parsed:
+def read(text: str) -> ParsedFile:
     return parse(text.encode("utf-8", "surrogatepass"))
 
 

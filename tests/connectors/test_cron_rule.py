@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orgloop.connectors.cron.rule import MOST_COUNTED, Calendar, Every, Rule, doubts, parse_rule
+from orgloop.connectors.cron.rule import MOST_COUNTED, Calendar, Every, Ticks, doubts, parse_rule
 from orgloop.connectors.cron.zone import zone_named
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -214,7 +214,7 @@ def test_wildcards_follow_the_hours_as_they_pass() -> None:
 
 
 @given(rules, times)
-def test_the_next_tick_lies_ahead(rule: Rule, at: int) -> None:
+def test_the_next_tick_lies_ahead(rule: Ticks, at: int) -> None:
     tick = rule.after(at)
     assert tick is not None
     assert tick > at
@@ -222,7 +222,7 @@ def test_the_next_tick_lies_ahead(rule: Rule, at: int) -> None:
 
 
 @given(rules, times, st.integers(0, 3 * YEAR))
-def test_the_latest_tick_is_the_last_one_until_then(rule: Rule, at: int, span: int) -> None:
+def test_the_latest_tick_is_the_last_one_until_then(rule: Ticks, at: int, span: int) -> None:
     until = at + span
     latest = rule.latest(at, until)
     following = rule.after(at)
@@ -236,7 +236,7 @@ def test_the_latest_tick_is_the_last_one_until_then(rule: Rule, at: int, span: i
 
 
 @given(rules, times, st.integers(0, 40))
-def test_ticks_are_counted_one_by_one(rule: Rule, at: int, count: int) -> None:
+def test_ticks_are_counted_one_by_one(rule: Ticks, at: int, count: int) -> None:
     tick = at
     for _ in range(count):
         following = rule.after(tick)
@@ -247,7 +247,7 @@ def test_ticks_are_counted_one_by_one(rule: Rule, at: int, count: int) -> None:
 
 
 @given(rules, times, times)
-def test_the_next_tick_never_steps_back(rule: Rule, one: int, other: int) -> None:
+def test_the_next_tick_never_steps_back(rule: Ticks, one: int, other: int) -> None:
     assume(isinstance(rule, Calendar))
     first, second = rule.after(min(one, other)), rule.after(max(one, other))
     assert first is not None

@@ -10,11 +10,11 @@ import pytest
 from orgloop.core.admission import (
     NEVER,
     Go,
-    Level,
     Limit,
     Limits,
+    LimitScope,
     Room,
-    Scope,
+    ScopeLevel,
     Unit,
     Wait,
     Want,
@@ -22,34 +22,40 @@ from orgloop.core.admission import (
     admit,
     sentence,
 )
-from orgloop.core.happening import Hold, HoldReason
+from orgloop.core.transition import Hold, HoldReason
 
 NOW = 10**12
 HOUR = 3_600_000
-HOME = Limit(level=Level.NODE, unit=Unit.RUNS, window=Window.AT_ONCE, most=4, setting="defaults.limits.runs")
-ACTOR = Limit(level=Level.ACTOR, unit=Unit.RUNS, window=Window.AT_ONCE, most=2, setting="limits.runs")
-ROUTE = Limit(level=Level.ROUTE, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="then.limits.runs")
+HOME = Limit(
+    level=ScopeLevel.NODE, unit=Unit.RUNS, window=Window.AT_ONCE, most=4, setting="defaults.limits.runs"
+)
+ACTOR = Limit(level=ScopeLevel.ACTOR, unit=Unit.RUNS, window=Window.AT_ONCE, most=2, setting="limits.runs")
+ROUTE = Limit(
+    level=ScopeLevel.ROUTE, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="then.limits.runs"
+)
 HOURLY = Limit(
-    level=Level.ORGANIZATION, unit=Unit.RUNS, window=Window.HOUR, most=60, setting="budget.runs_per_hour"
+    level=ScopeLevel.ORGANIZATION, unit=Unit.RUNS, window=Window.HOUR, most=60, setting="budget.runs_per_hour"
 )
 TRACE = Limit(
-    level=Level.TRACE, unit=Unit.USD, window=Window.EVER, most=25_000_000, setting="budget.trace_usd"
+    level=ScopeLevel.TRACE, unit=Unit.USD, window=Window.EVER, most=25_000_000, setting="budget.trace_usd"
 )
-DAY = Limit(level=Level.ACCOUNT, unit=Unit.USD, window=Window.DAY, most=50_000_000, setting="budget.day_usd")
+DAY = Limit(
+    level=ScopeLevel.ACCOUNT, unit=Unit.USD, window=Window.DAY, most=50_000_000, setting="budget.day_usd"
+)
 
 
 @dataclass(kw_only=True)
 class Told:
     """A ledger that says what the test told it, and notes what it was asked."""
 
-    used: Mapping[tuple[Level, Unit, Window], int] = field(default_factory=dict)
+    used: Mapping[tuple[ScopeLevel, Unit, Window], int] = field(default_factory=dict)
     free_at: int = NEVER
     reserved: int = 0
     busy: Collection[str] = ()
     wait: int = 0
     asked: list[str] = field(default_factory=list)
 
-    def room(self, scope: Scope, unit: Unit, window: Window, need: int, limit: int) -> Room:
+    def room(self, scope: LimitScope, unit: Unit, window: Window, need: int, limit: int) -> Room:
         self.asked.append(scope.level)
         used = self.used.get((scope.level, unit, window), 0)
         return Room(used=used, free_at=NOW if used + need <= limit else self.free_at, reserved=self.reserved)
@@ -77,11 +83,11 @@ def want(hops: int = 0, age: int = 0, tree: str | None = None, waived: Sequence[
     )
 
 
-def runs(level: Level, used: int, window: Window = Window.AT_ONCE) -> Told:
+def runs(level: ScopeLevel, used: int, window: Window = Window.AT_ONCE) -> Told:
     return Told(used={(level, Unit.RUNS, window): used})
 
 
-def usd(level: Level, used: int, window: Window, reserved: int = 0) -> Told:
+def usd(level: ScopeLevel, used: int, window: Window, reserved: int = 0) -> Told:
     return Told(used={(level, Unit.USD, window): used}, reserved=reserved)
 
 
@@ -96,52 +102,52 @@ def usd(level: Level, used: int, window: Window, reserved: int = 0) -> Told:
         (want(age=24 * HOUR + 1), Told(), [], HoldReason.STALE),
         (want(age=24 * HOUR + 1), Told(wait=1), [], "go"),
         (want(age=25 * HOUR), Told(wait=1), [], HoldReason.STALE),
-        (want(), runs(Level.NODE, 3), [HOME], "go"),
-        (want(), runs(Level.NODE, 4), [HOME], [Level.NODE]),
-        (want(), runs(Level.ACTOR, 2), [HOME, ACTOR], [Level.ACTOR]),
-        (want(), runs(Level.ROUTE, 1), [ROUTE], [Level.ROUTE]),
-        (want(), runs(Level.ROUTE, 1), [HOME], "go"),
-        (want(tree="/a"), Told(busy={"/a"}), [HOME], [Level.WORK_TREE]),
+        (want(), runs(ScopeLevel.NODE, 3), [HOME], "go"),
+        (want(), runs(ScopeLevel.NODE, 4), [HOME], [ScopeLevel.NODE]),
+        (want(), runs(ScopeLevel.ACTOR, 2), [HOME, ACTOR], [ScopeLevel.ACTOR]),
+        (want(), runs(ScopeLevel.ROUTE, 1), [ROUTE], [ScopeLevel.ROUTE]),
+        (want(), runs(ScopeLevel.ROUTE, 1), [HOME], "go"),
+        (want(tree="/a"), Told(busy={"/a"}), [HOME], [ScopeLevel.WORK_TREE]),
         (want(tree="/b"), Told(busy={"/a"}), [HOME], "go"),
         (want(), Told(busy={"/a"}), [HOME], "go"),
-        (want(), runs(Level.ORGANIZATION, 59, Window.HOUR), [HOURLY], "go"),
+        (want(), runs(ScopeLevel.ORGANIZATION, 59, Window.HOUR), [HOURLY], "go"),
         # A rate over time makes it wait, whoever released it before.
-        (want(), runs(Level.ORGANIZATION, 60, Window.HOUR), [HOURLY], [Level.ORGANIZATION]),
+        (want(), runs(ScopeLevel.ORGANIZATION, 60, Window.HOUR), [HOURLY], [ScopeLevel.ORGANIZATION]),
         (
             want(waived=(HoldReason.BUDGET,)),
-            runs(Level.ORGANIZATION, 60, Window.HOUR),
+            runs(ScopeLevel.ORGANIZATION, 60, Window.HOUR),
             [HOURLY],
-            [Level.ORGANIZATION],
+            [ScopeLevel.ORGANIZATION],
         ),
-        (want(), usd(Level.ACCOUNT, 45_000_000, Window.DAY), [DAY], "go"),
-        (want(), usd(Level.ACCOUNT, 45_000_001, Window.DAY), [DAY], [Level.ACCOUNT]),
+        (want(), usd(ScopeLevel.ACCOUNT, 45_000_000, Window.DAY), [DAY], "go"),
+        (want(), usd(ScopeLevel.ACCOUNT, 45_000_001, Window.DAY), [DAY], [ScopeLevel.ACCOUNT]),
         # A total is refilled by nothing: a person decides. What a run that goes on may give back is awaited.
-        (want(), usd(Level.TRACE, 20_000_000, Window.EVER), [TRACE], "go"),
-        (want(), usd(Level.TRACE, 20_000_001, Window.EVER), [TRACE], HoldReason.BUDGET),
-        (want(), usd(Level.TRACE, 24_000_000, Window.EVER, 5_000_000), [TRACE], [Level.TRACE]),
-        (want(waived=(HoldReason.BUDGET,)), usd(Level.TRACE, 99_000_000, Window.EVER), [TRACE], "go"),
+        (want(), usd(ScopeLevel.TRACE, 20_000_000, Window.EVER), [TRACE], "go"),
+        (want(), usd(ScopeLevel.TRACE, 20_000_001, Window.EVER), [TRACE], HoldReason.BUDGET),
+        (want(), usd(ScopeLevel.TRACE, 24_000_000, Window.EVER, 5_000_000), [TRACE], [ScopeLevel.TRACE]),
+        (want(waived=(HoldReason.BUDGET,)), usd(ScopeLevel.TRACE, 99_000_000, Window.EVER), [TRACE], "go"),
         # All reasons at once.
         (
             want(tree="/a"),
             Told(
                 used={
-                    (Level.NODE, Unit.RUNS, Window.AT_ONCE): 4,
-                    (Level.ROUTE, Unit.RUNS, Window.AT_ONCE): 1,
-                    (Level.ORGANIZATION, Unit.RUNS, Window.HOUR): 60,
+                    (ScopeLevel.NODE, Unit.RUNS, Window.AT_ONCE): 4,
+                    (ScopeLevel.ROUTE, Unit.RUNS, Window.AT_ONCE): 1,
+                    (ScopeLevel.ORGANIZATION, Unit.RUNS, Window.HOUR): 60,
                 },
                 busy={"/a"},
             ),
             [HOME, ACTOR, ROUTE, HOURLY],
-            [Level.NODE, Level.ROUTE, Level.ORGANIZATION, Level.WORK_TREE],
+            [ScopeLevel.NODE, ScopeLevel.ROUTE, ScopeLevel.ORGANIZATION, ScopeLevel.WORK_TREE],
         ),
         # Guards that waiting cannot help come before it.
-        (want(hops=99), runs(Level.NODE, 4), [HOME], HoldReason.HOPS),
+        (want(hops=99), runs(ScopeLevel.NODE, 4), [HOME], HoldReason.HOPS),
         (
             want(),
             Told(
                 used={
-                    (Level.NODE, Unit.RUNS, Window.AT_ONCE): 4,
-                    (Level.TRACE, Unit.USD, Window.EVER): 25_000_000,
+                    (ScopeLevel.NODE, Unit.RUNS, Window.AT_ONCE): 4,
+                    (ScopeLevel.TRACE, Unit.USD, Window.EVER): 25_000_000,
                 }
             ),
             [HOME, TRACE],
@@ -150,7 +156,7 @@ def usd(level: Level, used: int, window: Window, reserved: int = 0) -> Told:
     ],
 )
 def test_the_strictest_rule_decides(
-    wanted: Want, ledger: Told, limits: Sequence[Limit], expected: str | Sequence[Level]
+    wanted: Want, ledger: Told, limits: Sequence[Limit], expected: str | Sequence[ScopeLevel]
 ) -> None:
     match admit(wanted, ledger, Limits(limits=limits), NOW):
         case Go():
@@ -165,14 +171,14 @@ def test_the_strictest_rule_decides(
 def test_only_what_is_needed_is_asked() -> None:
     ledger = Told()
     admit(want(), ledger, Limits(limits=[HOME]), NOW)
-    assert ledger.asked == [Level.NODE]
+    assert ledger.asked == [ScopeLevel.NODE]
 
 
 def test_a_scope_that_a_wake_is_not_in_does_not_limit_it() -> None:
     """A wake without a key, or of an actor without an account."""
     limits = [
         Limit(level=level, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="x")
-        for level in (Level.KEY, Level.WORK_TREE)
+        for level in (ScopeLevel.KEY, ScopeLevel.WORK_TREE)
     ]
     assert admit(want(), Told(), Limits(limits=limits), NOW) == Go()
 
@@ -180,9 +186,9 @@ def test_a_scope_that_a_wake_is_not_in_does_not_limit_it() -> None:
 @pytest.mark.parametrize("unit", Unit)
 @pytest.mark.parametrize("window", Window)
 def test_a_reason_names_limit_and_setting_and_when_work_continues(unit: Unit, window: Window) -> None:
-    limit = Limit(level=Level.ACTOR, unit=unit, window=window, most=5_000_000, setting="limits.it")
+    limit = Limit(level=ScopeLevel.ACTOR, unit=unit, window=window, most=5_000_000, setting="limits.it")
     used = limit.most + 1
-    ledger = Told(used={(Level.ACTOR, unit, window): used}, free_at=NOW + 60_000, reserved=used)
+    ledger = Told(used={(ScopeLevel.ACTOR, unit, window): used}, free_at=NOW + 60_000, reserved=used)
     verdict = admit(want(), ledger, Limits(limits=[limit]), NOW)
     assert isinstance(verdict, Wait)
     (reason,) = verdict.reasons

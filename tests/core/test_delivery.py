@@ -23,13 +23,12 @@ from orgloop.core.delivery import (
     pause_delay,
     retry_delay,
 )
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Claimed,
     Delivered,
     Discarded,
     Drop,
     DropReason,
-    Happening,
     Hold,
     HoldReason,
     Interrupted,
@@ -45,13 +44,14 @@ from orgloop.core.happening import (
     Skipped,
     Started,
     Throttled,
+    Transition,
     Unavailable,
 )
 
 NOW = 1_000_000_000
 LATER = NOW + 60_000
 
-HAPPENINGS: dict[str, Happening] = {
+TRANSITIONS: dict[str, Transition] = {
     "delivered": Delivered(detail="200 OK"),
     "started": Started(run_id="run_1"),
     "skipped": Skipped(reason="nothing to do"),
@@ -128,16 +128,16 @@ def facts(state: State, attempts: int = 0, failures: int = 0, crashes: int = 0, 
 
 
 @pytest.mark.parametrize("state", State)
-@pytest.mark.parametrize("name", HAPPENINGS)
+@pytest.mark.parametrize("name", TRANSITIONS)
 def test_every_pair_moves_as_drawn_or_is_refused(state: State, name: str) -> None:
-    happening = HAPPENINGS[name]
+    transition = TRANSITIONS[name]
     expected = LEGAL[state].get(name)
     if expected is None:
         with pytest.raises(IllegalMove) as refused:
-            move(facts(state), happening, DeliveryPolicy(), NOW, 0.5)
-        assert type(happening).__name__ in str(refused.value)
+            move(facts(state), transition, DeliveryPolicy(), NOW, 0.5)
+        assert type(transition).__name__ in str(refused.value)
     else:
-        assert move(facts(state), happening, DeliveryPolicy(), NOW, 0.5).state is expected
+        assert move(facts(state), transition, DeliveryPolicy(), NOW, 0.5).state is expected
 
 
 COUNTED = {"delivered", "started", "skipped", "rejected", "retry"}
@@ -145,12 +145,12 @@ COUNTED = {"delivered", "started", "skipped", "rejected", "retry"}
 
 @pytest.mark.parametrize("name", LEGAL[State.RUNNING])
 def test_only_real_tries_count_as_attempts(name: str) -> None:
-    after = move(facts(State.RUNNING, attempts=2), HAPPENINGS[name], DeliveryPolicy(), NOW, 0.5)
+    after = move(facts(State.RUNNING, attempts=2), TRANSITIONS[name], DeliveryPolicy(), NOW, 0.5)
     assert after.attempts == (3 if name in COUNTED else 2)
 
 
 @pytest.mark.parametrize(
-    ("happening", "failures"),
+    ("transition", "failures"),
     [
         (Retry(reason="500"), 1),
         (Retry(reason="timeout", known=False), 0),
@@ -159,15 +159,17 @@ def test_only_real_tries_count_as_attempts(name: str) -> None:
         (Interrupted(crash=True), 0),
     ],
 )
-def test_the_idempotency_key_changes_only_after_a_known_failure(happening: Happening, failures: int) -> None:
-    after = move(facts(State.RUNNING), happening, DeliveryPolicy(), NOW, 0.5)
+def test_the_idempotency_key_changes_only_after_a_known_failure(
+    transition: Transition, failures: int
+) -> None:
+    after = move(facts(State.RUNNING), transition, DeliveryPolicy(), NOW, 0.5)
     assert idempotency_key("dlv_1", after.failures) == f"dlv_1.{failures}"
 
 
 @pytest.mark.parametrize("until", [0, NOW, NOW // 1000])
 @pytest.mark.parametrize("outcome", [Throttled, partial(Limited, account="a")], ids=["throttled", "limited"])
 def test_an_uncounted_wait_is_never_over_before_it_began(
-    outcome: Callable[..., Happening], until: int
+    outcome: Callable[..., Transition], until: int
 ) -> None:
     """Seconds in place of milliseconds are soon written, and nothing else would bound the tries."""
     assert move(facts(State.RUNNING), outcome(until=until), DeliveryPolicy(), NOW, 0.5).due == NOW + 1000
@@ -220,7 +222,7 @@ def test_age_does_not_run_while_an_account_is_limited() -> None:
 
 def test_only_an_unavailable_actor_is_paused() -> None:
     paused = {
-        name: move(facts(State.RUNNING), HAPPENINGS[name], DeliveryPolicy(), NOW, 0.5).pause_actor
+        name: move(facts(State.RUNNING), TRANSITIONS[name], DeliveryPolicy(), NOW, 0.5).pause_actor
         for name in LEGAL[State.RUNNING]
     }
     assert {name for name, pauses in paused.items() if pauses} == {"unavailable"}
@@ -278,7 +280,7 @@ def test_a_pause_is_between_a_fraction_of_a_second_and_thirty(tries: int, random
 
 @given(
     state=st.sampled_from(State),
-    name=st.sampled_from(sorted(HAPPENINGS)),
+    name=st.sampled_from(sorted(TRANSITIONS)),
     attempts=st.integers(0, 20),
     crashes=st.integers(0, 5),
 )
@@ -287,7 +289,7 @@ def test_no_move_ever_takes_attempts_failures_or_time_out_of_bounds(
 ) -> None:
     before = facts(state, attempts=attempts, failures=attempts, crashes=crashes)
     try:
-        after = move(before, HAPPENINGS[name], DeliveryPolicy(), NOW, 0.5)
+        after = move(before, TRANSITIONS[name], DeliveryPolicy(), NOW, 0.5)
     except IllegalMove:
         return
     assert after.attempts >= 0

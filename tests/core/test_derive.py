@@ -11,9 +11,9 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.core.derive import RESULTS, Happened, of_event, of_prepared, of_step
-from orgloop.core.happening import Happening, HoldReason
 from orgloop.core.record import Level, Record, RecordPhase, timestamp
 from orgloop.core.steps import StepResult, step
+from orgloop.core.transition import HoldReason, Transition
 
 AT: Final = 1_772_359_200_123
 
@@ -44,7 +44,7 @@ class ADelivery:
 class AStep:
     """As AnEvent."""
 
-    happening: str
+    transition: str
     state: State
     reason: str = ""
     detail: str = ""
@@ -164,85 +164,88 @@ ATTEMPT = ("deliver.attempt", "", "")
     ("happened", "expected"),
     [
         (
-            AStep(happening="delivered", state=State.DELIVERED),
+            AStep(transition="delivered", state=State.DELIVERED),
             [ATTEMPT, ("deliver.success", "delivered", "")],
         ),
-        (AStep(happening="started", state=State.STARTED), [ATTEMPT, ("run.started", "started", "")]),
+        (AStep(transition="started", state=State.STARTED), [ATTEMPT, ("run.started", "started", "")]),
         (
-            AStep(happening="skipped", state=State.DROPPED, reason="skipped", detail="closed"),
+            AStep(transition="skipped", state=State.DROPPED, reason="skipped", detail="closed"),
             [ATTEMPT, ("deliver.skipped", "skipped", "")],
         ),
         (
-            AStep(happening="rejected", state=State.DEAD, reason="rejected", detail="422"),
+            AStep(transition="rejected", state=State.DEAD, reason="rejected", detail="422"),
             [ATTEMPT, ("deliver.failure", "dead", "422")],
         ),
         (
-            AStep(happening="retry", state=State.PENDING, detail="500"),
+            AStep(transition="retry", state=State.PENDING, detail="500"),
             [ATTEMPT, ("deliver.retry", "retry", "500")],
         ),
         (
-            AStep(happening="retry", state=State.DEAD, reason="attempts", detail="500"),
+            AStep(transition="retry", state=State.DEAD, reason="attempts", detail="500"),
             [ATTEMPT, ("deliver.failure", "dead", "500")],
         ),
         (
-            AStep(happening="throttled", state=State.PENDING, detail="slow down"),
+            AStep(transition="throttled", state=State.PENDING, detail="slow down"),
             [ATTEMPT, ("deliver.wait", "throttled", "slow down")],
         ),
         (
-            AStep(happening="unavailable", state=State.PENDING, detail="refused"),
+            AStep(transition="unavailable", state=State.PENDING, detail="refused"),
             [ATTEMPT, ("deliver.wait", "unavailable", "refused")],
         ),
         (
-            AStep(happening="limited", state=State.PENDING, detail="usage limit"),
+            AStep(transition="limited", state=State.PENDING, detail="usage limit"),
             [ATTEMPT, ("deliver.wait", "limited", "usage limit")],
         ),
-        (AStep(happening="interrupted", state=State.PENDING), [ATTEMPT, ("deliver.wait", "interrupted", "")]),
         (
-            AStep(happening="interrupted", state=State.PENDING, began=None),
+            AStep(transition="interrupted", state=State.PENDING),
+            [ATTEMPT, ("deliver.wait", "interrupted", "")],
+        ),
+        (
+            AStep(transition="interrupted", state=State.PENDING, began=None),
             [("deliver.wait", "interrupted", "")],
         ),
         (
-            AStep(happening="interrupted", state=State.HELD, reason="crashes", detail="died", began=None),
+            AStep(transition="interrupted", state=State.HELD, reason="crashes", detail="died", began=None),
             [("deliver.held", "held", "died")],
         ),
-        (AStep(happening="run_ended", state=State.DELIVERED), [("run.ended", "delivered", "")]),
+        (AStep(transition="run_ended", state=State.DELIVERED), [("run.ended", "delivered", "")]),
         (
-            AStep(happening="not_started", state=State.PENDING, detail="no such file"),
+            AStep(transition="not_started", state=State.PENDING, detail="no such file"),
             [("deliver.retry", "retry", "no such file")],
         ),
         (
-            AStep(happening="not_started", state=State.DEAD, reason="attempts", detail="no such file"),
+            AStep(transition="not_started", state=State.DEAD, reason="attempts", detail="no such file"),
             [("deliver.failure", "dead", "no such file")],
         ),
         (
-            AStep(happening="hold", state=State.HELD, reason="stale", detail="2d old"),
+            AStep(transition="hold", state=State.HELD, reason="stale", detail="2d old"),
             [ATTEMPT, ("deliver.held", "held", "2d old")],
         ),
         (
-            AStep(happening="hold", state=State.HELD, reason="removed", began=None),
+            AStep(transition="hold", state=State.HELD, reason="removed", began=None),
             [("deliver.held", "held", "")],
         ),
         (
-            AStep(happening="drop", state=State.DROPPED, reason="expired", began=None),
+            AStep(transition="drop", state=State.DROPPED, reason="expired", began=None),
             [("deliver.expired", "expired", "")],
         ),
         (
-            AStep(happening="released", state=State.PENDING, began=None),
+            AStep(transition="released", state=State.PENDING, began=None),
             [("deliver.released", "released", "")],
         ),
-        (AStep(happening="retried", state=State.PENDING, began=None), [("deliver.released", "retried", "")]),
+        (AStep(transition="retried", state=State.PENDING, began=None), [("deliver.released", "retried", "")]),
         (
-            AStep(happening="discarded", state=State.DISCARDED, began=None),
+            AStep(transition="discarded", state=State.DISCARDED, began=None),
             [("deliver.discarded", "discarded", "")],
         ),
         # told by the delivery's steps, or nothing to tell
-        (AStep(happening="ready", state=State.PENDING, began=None), []),
-        (AStep(happening="claimed", state=State.RUNNING, began=None), []),
-        (AStep(happening="prepare", state=State.PREPARING, began=None), []),
-        (AStep(happening="drop", state=State.DROPPED, reason="transform", began=None), []),
-        (AStep(happening="drop", state=State.DROPPED, reason="duplicate", began=None), []),
-        (AStep(happening="hold", state=State.HELD, reason="transform", began=None), []),
-        (AStep(happening="hold", state=State.HELD, reason="untrusted", began=None), []),
+        (AStep(transition="ready", state=State.PENDING, began=None), []),
+        (AStep(transition="claimed", state=State.RUNNING, began=None), []),
+        (AStep(transition="prepare", state=State.PREPARING, began=None), []),
+        (AStep(transition="drop", state=State.DROPPED, reason="transform", began=None), []),
+        (AStep(transition="drop", state=State.DROPPED, reason="duplicate", began=None), []),
+        (AStep(transition="hold", state=State.HELD, reason="transform", began=None), []),
+        (AStep(transition="hold", state=State.HELD, reason="untrusted", began=None), []),
     ],
 )
 def test_what_happened_is_told(happened: AStep, expected: list[tuple[str, str, str]]) -> None:
@@ -250,7 +253,7 @@ def test_what_happened_is_told(happened: AStep, expected: list[tuple[str, str, s
 
 
 def test_skipped_is_no_failure() -> None:
-    *_, record = of_step(AStep(happening="skipped", state=State.DROPPED, reason="skipped", detail="draft"))
+    *_, record = of_step(AStep(transition="skipped", state=State.DROPPED, reason="skipped", detail="draft"))
     assert record.level is Level.INFO
     assert record.metadata == {"attempt": 2, "reason": "draft"}
 
@@ -258,7 +261,7 @@ def test_skipped_is_no_failure() -> None:
 def test_a_try_is_told_with_its_times_and_its_prompt() -> None:
     attempt, success = of_step(
         AStep(
-            happening="delivered",
+            transition="delivered",
             state=State.DELIVERED,
             detail="200 OK",
             sop_file="sops/a.md",
@@ -283,34 +286,34 @@ def test_a_try_is_told_with_its_times_and_its_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("happening", "phase"),
+    ("transition", "phase"),
     [("delivered", RecordPhase.DELIVER_SUCCESS), ("skipped", RecordPhase.DELIVER_SKIPPED)],
 )
-def test_a_run_without_a_result_is_no_second_try(happening: str, phase: RecordPhase) -> None:
-    (record,) = of_step(AStep(happening=happening, state=State.DELIVERED, run_id="run_1"))
+def test_a_run_without_a_result_is_no_second_try(transition: str, phase: RecordPhase) -> None:
+    (record,) = of_step(AStep(transition=transition, state=State.DELIVERED, run_id="run_1"))
     assert (record.phase, record.run_id) == (phase, "run_1")
 
 
 def test_a_word_that_nothing_has_is_an_error() -> None:
     with pytest.raises(ValueError, match="exploded"):
-        of_step(AStep(happening="exploded", state=State.DEAD))
+        of_step(AStep(transition="exploded", state=State.DEAD))
 
 
 def test_everything_that_can_happen_has_its_word() -> None:
-    words = {re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in get_args(Happening)}
+    words = {re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in get_args(Transition)}
     assert words == set(Happened)
 
 
 def test_everything_that_can_happen_can_be_told() -> None:
     for word in Happened:
         for state in State:
-            assert isinstance(of_step(AStep(happening=word, state=state)), list)
+            assert isinstance(of_step(AStep(transition=word, state=state)), list)
 
 
 def test_every_result_is_known() -> None:
     for word in Happened:
         for state in State:
-            for record in of_step(AStep(happening=word, state=state, run_outcome="")):
+            for record in of_step(AStep(transition=word, state=state, run_outcome="")):
                 assert record.result in RESULTS | {""}
 
 
@@ -362,12 +365,12 @@ def test_a_record_s_document_has_the_public_names_and_nothing_empty() -> None:
 @pytest.mark.parametrize("outcome", ["failure", "cancelled", "unknown"])
 def test_a_run_that_failed_never_reads_as_a_success(outcome: str) -> None:
     (record,) = of_step(
-        AStep(happening="run_ended", state=State.DELIVERED, run_outcome=outcome, detail="cannot reach it")
+        AStep(transition="run_ended", state=State.DELIVERED, run_outcome=outcome, detail="cannot reach it")
     )
     assert (record.phase, record.result, record.error) == (RecordPhase.RUN_FAILED, outcome, "cannot reach it")
     assert record.level is Level.WARN
 
 
 def test_a_run_that_came_out_well_says_so() -> None:
-    (record,) = of_step(AStep(happening="run_ended", state=State.DELIVERED, run_outcome="success"))
+    (record,) = of_step(AStep(transition="run_ended", state=State.DELIVERED, run_outcome="success"))
     assert (record.phase, record.result, record.error) == (RecordPhase.RUN_ENDED, "success", "")

@@ -18,7 +18,7 @@ from orgloop.config.findings import Code
 from orgloop.config.model import Defaults
 from orgloop.core.delivery import DeliveryPolicy, State
 from orgloop.core.environment import ALLOWED, ALLOWED_PREFIXES, NEVER
-from orgloop.core.happening import DropReason, HoldReason
+from orgloop.core.transition import DropReason, HoldReason
 from orgloop.core.units import format_duration
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.plugin.settings import Settings
@@ -31,13 +31,13 @@ DELIVERY = "docs/delivery.md"
 HOOKS = "docs/agents/claude-code.md"
 """Has the connector `coding-agent` too, which has no page of its own."""
 
-PARTS: dict[str, type[schema.Part]] = {
-    "The project": schema.Defaults,
-    "Sources": schema.Source,
-    "Actors": schema.Actor,
-    "Transforms": schema.Transform,
-    "Routes": schema.Route,
-    "Loggers": schema.Logger,
+PARTS: dict[str, type[schema.ConfigPart]] = {
+    "The project": schema.DefaultsConfig,
+    "Sources": schema.SourceConfig,
+    "Actors": schema.ActorConfig,
+    "Transforms": schema.TransformConfig,
+    "Routes": schema.RouteConfig,
+    "Loggers": schema.LoggerConfig,
 }
 UNDOCUMENTED = {"defaults.log_level"}
 """Accepted, and told in words."""
@@ -107,7 +107,9 @@ def test_keys_that_do_nothing_are_told(heading: str, attribute: str) -> None:
         for name in re.findall(r"`([^`]+)`", row[1])
     }
     models = [
-        model for model in vars(schema).values() if isinstance(model, type) and issubclass(model, schema.Part)
+        model
+        for model in vars(schema).values()
+        if isinstance(model, type) and issubclass(model, schema.ConfigPart)
     ]
     real = set().union(*(getattr(model, attribute) for model in models))
     if attribute == "NOT_YET":

@@ -65,7 +65,7 @@ def ends(organization: Organization, answer: Mapping[str, object], count: int) -
 
 
 def test_the_readmes_start_sequence_runs(tmp_path: Path) -> None:
-    _, _, install, make, init, start, curl, *looks = lines("Begin")
+    _, _, install, make, init, start, curl, *read_only = lines("Begin")
     assert (install, make, init, start) == (
         "pip install .",
         "mkdir my-org && cd my-org",
@@ -89,7 +89,7 @@ def test_the_readmes_start_sequence_runs(tmp_path: Path) -> None:
         assert answer["ok"] is True
 
         assert ends(organization, answer, 1) == {"webhook-to-process"}
-        for look in looks:
+        for look in read_only:
             program, *words = shlex.split(look)
             assert program == "orgloop"
             assert organization.command(*words).stdout

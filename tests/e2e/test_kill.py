@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, State
-from orgloop.core.happening import HoldReason
+from orgloop.core.transition import HoldReason
 from orgloop.journal.model import EventRow, Query
 from orgloop.journal.protocols import Reader
 from tests.e2e.organization import Organization, wait_for

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from orgloop.core.delivery import DeliveryPolicy, RetryPolicy, State, move
-from orgloop.core.happening import Happening, RunEnded, Started
+from orgloop.core.transition import RunEnded, Started, Transition
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
@@ -112,7 +112,7 @@ async def claim_one(journal: Journal, *, now: int = 0, actor: str = "actor") -> 
 
 def settlement(
     wake: ClaimedWake,
-    happening: Happening,
+    transition: Transition,
     *,
     at: int = 0,
     began: int | None = None,
@@ -122,16 +122,16 @@ def settlement(
     text, hash_ = sop or (None, None)
     return Settlement(
         wake=wake,
-        happening=happening,
-        move=move(wake.facts, happening, POLICY, at, 0.5),
+        transition=transition,
+        move=move(wake.facts, transition, POLICY, at, 0.5),
         at=at,
         tried=Try(began=at if began is None else began, sop_hash=hash_, sop_text=text, sop_file=hash_),
         pause_until=pause_until,
     )
 
 
-async def settle(journal: Journal, wake: ClaimedWake, happening: Happening, **more: Any) -> bool:
-    return await journal.settle(settlement(wake, happening, **more))
+async def settle(journal: Journal, wake: ClaimedWake, transition: Transition, **more: Any) -> bool:
+    return await journal.settle(settlement(wake, transition, **more))
 
 
 def run_start(
@@ -158,14 +158,14 @@ def run_start(
 
 
 def run_end(
-    wake: ClaimedWake, run_id: str, *, happening: Happening | None = None, at: int = 0, **more: Any
+    wake: ClaimedWake, run_id: str, *, transition: Transition | None = None, at: int = 0, **more: Any
 ) -> RunEnd:
     """The end of a run that `wake` started with one attempt."""
-    happening = happening or RunEnded(detail="done")
+    transition = transition or RunEnded(detail="done")
     facts = replace(wake.facts, state=State.STARTED, attempts=wake.facts.attempts + 1)
     given = {"outcome": "success", "reason": "exit_code_0", **more}
     return RunEnd(
-        run_id=run_id, happening=happening, move=move(facts, happening, POLICY, at, 0.5), at=at, **given
+        run_id=run_id, transition=transition, move=move(facts, transition, POLICY, at, 0.5), at=at, **given
     )
 
 

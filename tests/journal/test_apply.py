@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Delivered,
     Hold,
     HoldReason,
@@ -69,7 +69,7 @@ class TestRemovedRoute:
         assert await apply(journal, {"other": "actor", "route": "actor"}, now=70) == {"released": 3}
         assert [row(reader, name).state for name in "123"] == ["preparing"] * 3
         assert (row(reader, "1").age_from, row(reader, "1").head, row(reader, "2").head) == (70, True, False)
-        await journal.prepared([Prepared(id=f"dlv_{name}", happening=Ready(), key="k") for name in "12"], 80)
+        await journal.prepared([Prepared(id=f"dlv_{name}", transition=Ready(), key="k") for name in "12"], 80)
         assert (await claim_one(journal, now=80)).id == "dlv_1"
 
     async def test_what_was_tried_already_is_not_prepared_again(
@@ -81,7 +81,7 @@ class TestRemovedRoute:
         assert await apply(journal, {"route": "actor"}, now=70) == {"released": 1}
         found = row(reader, "1")
         assert (found.state, found.attempts, found.document) == ("pending", 1, {"changed": 1})
-        assert [step.happening for step in reader.steps(Query())] == ["released", "hold", "retry"]
+        assert [step.transition for step in reader.steps(Query())] == ["released", "hold", "retry"]
 
     async def test_what_is_held_for_another_reason_stays_so(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1", state=State.HELD, reason="untrusted")
@@ -111,7 +111,7 @@ class TestChangedRoute:
         assert await apply(journal, {"route": "actor"}, changed=["route"]) == {"prepared": 1}
         found = row(reader, "1")
         assert (found.state, found.document, found.steps) == ("preparing", None, ())
-        assert [step.happening for step in reader.steps(Query())] == ["prepare"]
+        assert [step.transition for step in reader.steps(Query())] == ["prepare"]
 
     async def test_what_is_preparing_or_waits_for_a_person_stays_as_it_is(
         self, journal: Journal, reader: Reader
@@ -126,7 +126,7 @@ class TestChangedRoute:
         await enter(journal, "2", key="k", route="other")
         await apply(journal, {"route": "actor", "other": "actor"}, changed=["route"])
         assert await claim(journal, now=60) == []
-        await journal.prepared([Prepared(id="dlv_1", happening=Ready(), key="k")], 60)
+        await journal.prepared([Prepared(id="dlv_1", transition=Ready(), key="k")], 60)
         assert (await claim_one(journal, now=60)).id == "dlv_1"
 
     async def test_what_was_tried_keeps_what_it_was_tried_with(
@@ -189,12 +189,12 @@ class TestOtherActor:
         assert await apply(journal, {"route": "agent"}) == {}
         assert row(reader, "1").actor == "actor"
 
-    @pytest.mark.parametrize("happening", [Retry(reason="500"), Rejected(reason="400")])
+    @pytest.mark.parametrize("transition", [Retry(reason="500"), Rejected(reason="400")])
     async def test_what_was_tried_by_an_actor_that_is_gone_goes_to_its_routes_actor(
-        self, journal: Journal, reader: Reader, happening: Retry | Rejected
+        self, journal: Journal, reader: Reader, transition: Retry | Rejected
     ) -> None:
         await enter(journal, "1")
-        await settle(journal, await claim_one(journal), happening)
+        await settle(journal, await claim_one(journal), transition)
         assert await apply(journal, {"route": "agent"}, actors={"agent": True}) == {"repointed": 1}
         if row(reader, "1").state == "dead":
             await journal.operate("dlv_1", Retried(), 60)

@@ -11,9 +11,9 @@ from orgloop.core.admission import (
     NEVER,
     Go,
     Ledger,
-    Level,
+    LimitScope,
     Room,
-    Scope,
+    ScopeLevel,
     Unit,
     Verdict,
     Wait,
@@ -22,7 +22,7 @@ from orgloop.core.admission import (
     Window,
 )
 from orgloop.core.delivery import State
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Delivered,
     Hold,
     HoldReason,
@@ -82,10 +82,10 @@ def go(_: Want, __: Ledger) -> Verdict:
     return Go()
 
 
-def full(level: Level, name: str = "", *, actor: str = "", until: int = NEVER) -> Wait:
+def full(level: ScopeLevel, name: str = "", *, actor: str = "", until: int = NEVER) -> Wait:
     """The verdict that this scope has no room."""
     reason = Waiting(
-        scope=Scope(level=level, name=name, actor=actor),
+        scope=LimitScope(level=level, name=name, actor=actor),
         unit=Unit.RUNS,
         window=Window.AT_ONCE if until == NEVER else Window.HOUR,
         limit=1,
@@ -95,15 +95,15 @@ def full(level: Level, name: str = "", *, actor: str = "", until: int = NEVER) -
     return Wait(reasons=[reason])
 
 
-HOME_FULL = full(Level.NODE)
+HOME_FULL = full(ScopeLevel.NODE)
 
 
-def used(ledger: Ledger, level: Level, name: str = "", window: Window = Window.AT_ONCE) -> int:
+def used(ledger: Ledger, level: ScopeLevel, name: str = "", window: Window = Window.AT_ONCE) -> int:
     return _room(ledger, level, name, window).used
 
 
-def _room(ledger: Ledger, level: Level, name: str, window: Window) -> Room:
-    return ledger.room(Scope(level=level, name=name), Unit.RUNS, window, 1, 100)
+def _room(ledger: Ledger, level: ScopeLevel, name: str, window: Window) -> Room:
+    return ledger.room(LimitScope(level=level, name=name), Unit.RUNS, window, 1, 100)
 
 
 async def test_a_claim_carries_all_that_waking_needs(journal: Journal, reader: Reader) -> None:
@@ -200,7 +200,7 @@ async def test_a_claimer_that_is_cancelled_gives_its_wakes_back(journal: Journal
     claiming.cancel()
     await later
     assert (await claim_one(journal)).facts.crashes == 0
-    assert [step.happening for step in reader.steps(Query())] == ["interrupted"]
+    assert [step.transition for step in reader.steps(Query())] == ["interrupted"]
 
 
 class TestGuard:
@@ -211,13 +211,13 @@ class TestGuard:
 
         def admit(want: Want, ledger: Ledger) -> Verdict:
             counts = [
-                used(ledger, Level.NODE),
-                used(ledger, Level.ACTOR, "actor"),
-                used(ledger, Level.ROUTE, "route"),
-                used(ledger, Level.ROUTE, "second"),
-                used(ledger, Level.TRACE, "trc_1"),
-                used(ledger, Level.TRACE, "trc_1", Window.EVER),
-                used(ledger, Level.ORGANIZATION, window=Window.HOUR),
+                used(ledger, ScopeLevel.NODE),
+                used(ledger, ScopeLevel.ACTOR, "actor"),
+                used(ledger, ScopeLevel.ROUTE, "route"),
+                used(ledger, ScopeLevel.ROUTE, "second"),
+                used(ledger, ScopeLevel.TRACE, "trc_1"),
+                used(ledger, ScopeLevel.TRACE, "trc_1", Window.EVER),
+                used(ledger, ScopeLevel.ORGANIZATION, window=Window.HOUR),
             ]
             asked.append((want, counts, set(ledger.busy_trees())))
             return Go()
@@ -247,7 +247,9 @@ class TestGuard:
         seen: list[object] = []
 
         def admit(_: Want, ledger: Ledger) -> Verdict:
-            seen.extend([used(ledger, Level.NODE), used(ledger, Level.ACTOR, "actor"), *ledger.busy_trees()])
+            seen.extend(
+                [used(ledger, ScopeLevel.NODE), used(ledger, ScopeLevel.ACTOR, "actor"), *ledger.busy_trees()]
+            )
             return HOME_FULL
 
         await admitted(journal, admit)
@@ -257,14 +259,14 @@ class TestGuard:
         counts: list[int] = []
 
         def admit(_: Want, ledger: Ledger) -> Verdict:
-            counts.append(used(ledger, Level.ORGANIZATION, window=Window.HOUR))
-            return full(Level.ROUTE, "route")
+            counts.append(used(ledger, ScopeLevel.ORGANIZATION, window=Window.HOUR))
+            return full(ScopeLevel.ROUTE, "route")
 
-        for name, happening in (("1", RunEnded()), ("2", NotStarted(outcome=Rejected(reason="no program")))):
+        for name, transition in (("1", RunEnded()), ("2", NotStarted(outcome=Rejected(reason="no program")))):
             await enter(journal, name, runs=True)
             (wake,) = (await admitted(journal, go, now=100)).wakes
             await journal.start_run(run_start(wake, f"run_{name}", at=100))
-            await journal.end_run(run_end(wake, f"run_{name}", happening=happening, at=200))
+            await journal.end_run(run_end(wake, f"run_{name}", transition=transition, at=200))
         await enter(journal, "3", runs=True)
         for now in (100 + HOUR - 1, 100 + HOUR):
             await admitted(journal, admit, now=now)
@@ -279,8 +281,8 @@ class TestGuard:
         counts: list[int] = []
 
         def admit(_: Want, ledger: Ledger) -> Verdict:
-            counts.append(used(ledger, Level.ORGANIZATION, window=Window.HOUR))
-            return full(Level.ROUTE, "route")
+            counts.append(used(ledger, ScopeLevel.ORGANIZATION, window=Window.HOUR))
+            return full(ScopeLevel.ROUTE, "route")
 
         for now in (HOUR, 100 * HOUR):
             await admitted(journal, admit, now=now)
@@ -305,7 +307,7 @@ class TestGuard:
 
         def admit(want: Want, _: Ledger) -> Verdict:
             asked.append(want.route)
-            return full(Level.ROUTE, "full") if want.route == "full" else Go()
+            return full(ScopeLevel.ROUTE, "full") if want.route == "full" else Go()
 
         assert names(await admitted(journal, admit)) == ["b"]
         assert asked == ["full", "free"]
@@ -331,7 +333,7 @@ class TestGuard:
         await enter(journal, "free", route="free", runs=True)
 
         def admit(want: Want, _: Ledger) -> Verdict:
-            return Go() if want.route == "free" else full(Level.ROUTE, want.route)
+            return Go() if want.route == "free" else full(ScopeLevel.ROUTE, want.route)
 
         claims = await admitted(journal, admit)
         assert (names(claims), claims.next_due) == (["free"], None)
@@ -349,7 +351,7 @@ class TestGuard:
         assert (claims.held, names(claims)) == (["dlv_1"], ["2"])
         held = row(reader, "1")
         assert (held.state, held.reason, held.detail, held.changed_at) == ("held", "hops", "too many", 4)
-        assert [step.happening for step in reader.steps(Query(delivery_id="dlv_1"))] == ["hold"]
+        assert [step.transition for step in reader.steps(Query(delivery_id="dlv_1"))] == ["hold"]
 
     async def test_what_a_person_waived_is_told_to_it(self, journal: Journal) -> None:
         await enter(journal, "1", runs=True)
@@ -407,15 +409,15 @@ class TestPause:
         await journal.apply(applied(), {}, 5, actors={})
         assert (await journal.claim([ClaimWant(actor="actor", slots=9)], 10)).next_due is None
 
-    async def test_after_it_one_wake_knocks_and_says_how_often_that_was_tried(self, journal: Journal) -> None:
+    async def test_after_it_one_wake_probes_and_says_how_often_that_was_tried(self, journal: Journal) -> None:
         for name in "123":
             await enter(journal, name)
         await self.pause(journal)
-        (knock,) = await claim(journal, now=100)
-        assert knock.pause_tries == 1
+        (probe,) = await claim(journal, now=100)
+        assert probe.pause_tries == 1
         assert await claim(journal, now=100) == []
 
-    async def test_a_knock_that_nobody_answers_extends_it(self, journal: Journal, reader: Reader) -> None:
+    async def test_a_probe_that_nobody_answers_extends_it(self, journal: Journal, reader: Reader) -> None:
         await enter(journal, "1")
         await self.pause(journal)
         await settle(journal, await claim_one(journal, now=100), GONE, at=101, pause_until=300)
@@ -431,7 +433,7 @@ class TestPause:
         assert (pause.until, pause.tries) == (100, 1)
 
     @pytest.mark.parametrize(
-        ("happening", "left"),
+        ("transition", "left"),
         [
             (Delivered(), 0),
             (Skipped(reason="x"), 0),
@@ -444,38 +446,38 @@ class TestPause:
         ],
     )
     async def test_whatever_reaches_the_actor_ends_it(
-        self, journal: Journal, reader: Reader, happening: Delivered, left: int
+        self, journal: Journal, reader: Reader, transition: Delivered, left: int
     ) -> None:
         await enter(journal, "1")
         await self.pause(journal)
-        await settle(journal, await claim_one(journal, now=100), happening, at=101)
+        await settle(journal, await claim_one(journal, now=100), transition, at=101)
         assert len(reader.pauses()) == left
 
     async def test_once_it_is_over_all_slots_are_used_again(self, journal: Journal) -> None:
         for name in "1234":
             await enter(journal, name)
         await self.pause(journal)
-        (knock,) = await claim(journal, now=100)
-        await settle(journal, knock, Delivered(), at=101)
+        (probe,) = await claim(journal, now=100)
+        await settle(journal, probe, Delivered(), at=101)
         assert len(await claim(journal, now=101)) == 3
 
-    async def test_a_knock_that_was_interrupted_lets_the_next_one_knock(self, journal: Journal) -> None:
+    async def test_a_probe_that_was_interrupted_lets_the_next_one_probe(self, journal: Journal) -> None:
         await enter(journal, "1")
         await self.pause(journal)
         await settle(journal, await claim_one(journal, now=100), Interrupted(crash=False), at=101)
         assert (await claim_one(journal, now=101)).pause_tries == 1
 
-    async def test_a_run_that_is_only_committed_is_still_a_knock(
+    async def test_a_run_that_is_only_committed_is_still_a_probe(
         self, journal: Journal, reader: Reader
     ) -> None:
         await enter(journal, "1", runs=True)
         await enter(journal, "2", runs=True)
         await self.pause(journal)
-        (knock,) = await claim(journal, now=100)
-        await journal.start_run(run_start(knock, "run_1", at=101))
+        (probe,) = await claim(journal, now=100)
+        await journal.start_run(run_start(probe, "run_1", at=101))
         assert len(reader.pauses()) == 1
         assert await claim(journal, now=102) == []
-        failed = run_end(knock, "run_1", happening=NotStarted(outcome=GONE), at=103, pause_until=400)
+        failed = run_end(probe, "run_1", transition=NotStarted(outcome=GONE), at=103, pause_until=400)
         await journal.end_run(failed)
         (pause,) = reader.pauses()
         assert (pause.until, pause.tries) == (400, 2)
@@ -494,7 +496,7 @@ class TestPause:
         await enter(journal, "2", runs=True)
         await self.pause(journal)
         await journal.start_run(run_start(await claim_one(journal, now=100), "run_1", at=101))
-        await journal.note_run("run_1", last_line="hello", offset=6, at=102, works=False)
+        await journal.note_run("run_1", last_line="hello", offset=6, at=102, alive=False)
         assert await claim(journal, now=103) == []
         assert len(reader.pauses()) == 1
 
@@ -503,17 +505,17 @@ class TestPause:
     ) -> None:
         await enter(journal, "1", runs=True)
         await self.pause(journal)
-        (knock,) = await claim(journal, now=100)
-        await journal.start_run(run_start(knock, "run_1", at=101))
+        (probe,) = await claim(journal, now=100)
+        await journal.start_run(run_start(probe, "run_1", at=101))
         await journal.note_run("run_1", last_line="hello", offset=6, at=102)
         gone = NotStarted(outcome=GONE)
         await journal.end_run(
-            run_end(knock, "run_1", happening=gone, at=103, pause_until=400, pause_tries=knock.pause_tries)
+            run_end(probe, "run_1", transition=gone, at=103, pause_until=400, pause_tries=probe.pause_tries)
         )
         (pause,) = reader.pauses()
         assert (pause.until, pause.tries) == (400, 2)
 
-    async def test_a_run_that_went_on_before_it_is_no_knock(self, journal: Journal) -> None:
+    async def test_a_run_that_went_on_before_it_is_no_probe(self, journal: Journal) -> None:
         for name in "123":
             await enter(journal, name, runs=True)
         (first,) = await claim(journal, slots=1)
@@ -522,7 +524,7 @@ class TestPause:
         await self.pause(journal, at=2)
         assert len(await claim(journal, now=100)) == 1
 
-    async def test_a_run_that_never_spoke_and_went_on_before_it_is_no_knock(self, journal: Journal) -> None:
+    async def test_a_run_that_never_spoke_and_went_on_before_it_is_no_probe(self, journal: Journal) -> None:
         for name in "123":
             await enter(journal, name, runs=True)
         (silent,) = await claim(journal, slots=1)
@@ -530,7 +532,7 @@ class TestPause:
         await self.pause(journal, at=2)
         assert len(await claim(journal, now=100)) == 1
 
-    async def test_while_a_knock_is_out_it_is_looked_at_again_soon(self, journal: Journal) -> None:
+    async def test_while_a_probe_is_out_it_is_looked_at_again_soon(self, journal: Journal) -> None:
         await enter(journal, "1", runs=True)
         await enter(journal, "2", runs=True)
         await self.pause(journal)

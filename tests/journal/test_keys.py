@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orgloop.core.admission import Ledger, Verdict, Want
 from orgloop.core.delivery import State
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Delivered,
     Discarded,
     Drop,
@@ -33,9 +33,9 @@ from tests.journal.build import applied, claim_one, enter, row, run_end, run_sta
 ONCE = [("k", 100)]
 
 
-async def prepared(journal: Journal, name: str, happening: Ready | Drop | Hold) -> None:
+async def prepared(journal: Journal, name: str, transition: Ready | Drop | Hold) -> None:
     await enter(journal, name, state=State.PREPARING)
-    await journal.prepared([Prepared(id=f"dlv_{name}", happening=happening, once=ONCE)], 1)
+    await journal.prepared([Prepared(id=f"dlv_{name}", transition=transition, once=ONCE)], 1)
 
 
 async def untrusted(journal: Journal) -> None:
@@ -68,7 +68,7 @@ async def dead_run(journal: Journal) -> None:
     wake = await claim_one(journal)
     await journal.start_run(run_start(wake, "run_1"))
     nothing = NotStarted(outcome=Rejected(reason="no program"))
-    await journal.end_run(run_end(wake, "run_1", happening=nothing))
+    await journal.end_run(run_end(wake, "run_1", transition=nothing))
 
 
 async def held(journal: Journal) -> None:
@@ -109,14 +109,14 @@ async def prepared_again(journal: Journal) -> None:
     """Let pass at first, and held by the transforms that there are now."""
     await enter(journal, "1", once=ONCE)
     await journal.apply(applied(), {"route": "actor"}, 1, actors={"actor": False}, changed={"route"})
-    await journal.prepared([Prepared(id="dlv_1", happening=Hold(reason=HoldReason.UNTRUSTED), once=ONCE)], 2)
+    await journal.prepared([Prepared(id="dlv_1", transition=Hold(reason=HoldReason.UNTRUSTED), once=ONCE)], 2)
 
 
 async def other_key(journal: Journal) -> None:
     """Let pass with one key at first, and with another by the transforms that there are now."""
     await enter(journal, "1", once=ONCE)
     await journal.apply(applied(), {"route": "actor"}, 1, actors={"actor": False}, changed={"route"})
-    await journal.prepared([Prepared(id="dlv_1", happening=Ready(), once=[("other", 100)])], 2)
+    await journal.prepared([Prepared(id="dlv_1", transition=Ready(), once=[("other", 100)])], 2)
 
 
 Way = Callable[[Journal], Awaitable[None]]
@@ -168,7 +168,7 @@ async def test_what_a_guard_holds_keeps_its_key_also_when_it_is_released(
 
 
 @pytest.mark.parametrize(
-    ("way", "happening"),
+    ("way", "transition"),
     [
         (untrusted, Released()),
         (held_late, Released()),
@@ -178,13 +178,13 @@ async def test_what_a_guard_holds_keeps_its_key_also_when_it_is_released(
     ],
 )
 async def test_one_whose_key_has_another_owner_by_now_is_dropped_and_that_is_known_before(
-    journal: Journal, reader: Reader, way: Way, happening: Released | Retried
+    journal: Journal, reader: Reader, way: Way, transition: Released | Retried
 ) -> None:
     await way(journal)
     assert reader.rival("dlv_1") == ""
     await enter(journal, "2", at=50, once=ONCE)
     assert reader.rival("dlv_1") == "dlv_2"
-    assert (await journal.operate("dlv_1", happening, 60)).state is State.DROPPED
+    assert (await journal.operate("dlv_1", transition, 60)).state is State.DROPPED
     found = row(reader, "1")
     assert (found.state, found.reason) == ("dropped", "duplicate")
     assert found.detail == "dlv_2 passed with the same key"
@@ -196,8 +196,8 @@ async def test_without_another_owner_it_goes_on_and_owns_its_key(
     journal: Journal, reader: Reader, way: Way
 ) -> None:
     await way(journal)
-    happening = Released() if way is untrusted else Retried()
-    assert (await journal.operate("dlv_1", happening, 60)).state is State.PENDING
+    transition = Released() if way is untrusted else Retried()
+    assert (await journal.operate("dlv_1", transition, 60)).state is State.PENDING
     await enter(journal, "2", at=70, once=ONCE)
     assert row(reader, "2").detail == "dlv_1 came first"
 
@@ -227,9 +227,9 @@ async def test_what_a_transform_held_is_prepared_again_when_it_is_released(
     assert (await journal.operate("dlv_1", Released(by="mona"), 5)).state is State.PREPARING
     found = row(reader, "1")
     assert (found.state, found.document, found.steps, found.key) == ("preparing", None, (), "k")
-    assert [step.happening for step in reader.steps(Query())] == ["released"]
+    assert [step.transition for step in reader.steps(Query())] == ["released"]
     assert [one.id for one in await journal.to_prepare("route", 9)] == ["dlv_1"]
-    await journal.prepared([Prepared(id="dlv_1", happening=Ready(), once=ONCE)], 6)
+    await journal.prepared([Prepared(id="dlv_1", transition=Ready(), once=ONCE)], 6)
     assert row(reader, "1").state == "pending"
     await enter(journal, "2", at=7, once=ONCE)
     assert row(reader, "2").detail == "dlv_1 came first"

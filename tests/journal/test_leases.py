@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Delivered
+from orgloop.core.transition import Delivered
 from orgloop.journal.model import ClaimWant, Lease, Query
 from orgloop.journal.protocols import Reader
 from tests.journal.build import claim, claim_one, enter, row, run_end, run_start, settle
@@ -31,7 +31,7 @@ async def test_a_worker_recovers_its_own_and_leaves_what_others_have(opened: Ope
     await claim(second, slots=1)
     assert await second.recover(5) == {"pending": 1}
     assert (row(reader, "1").state, row(reader, "2").state) == (State.RUNNING, State.PENDING)
-    assert [(step.delivery_id, step.happening) for step in reader.steps(Query())] == [
+    assert [(step.delivery_id, step.transition) for step in reader.steps(Query())] == [
         ("dlv_2", "interrupted")
     ]
     assert await settle(first, wake, Delivered())

@@ -17,11 +17,11 @@ from orgloop.core.admission import (
     NEVER,
     WINDOW_MS,
     Ledger,
-    Level,
     Limit,
     Limits,
+    LimitScope,
     Room,
-    Scope,
+    ScopeLevel,
     Unit,
     Verdict,
     Want,
@@ -29,7 +29,7 @@ from orgloop.core.admission import (
     admit,
 )
 from orgloop.core.delivery import State
-from orgloop.core.happening import Interrupted, Unavailable
+from orgloop.core.transition import Interrupted, Unavailable
 from orgloop.journal.model import Claims, ClaimWant
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite.connection import memory_place, open_writing, shut
@@ -108,7 +108,7 @@ LIVES = st.tuples(WANTS, st.integers(0, 8), st.none() | st.tuples(st.integers(0,
 """What is wanted, when it starts, and when it ends with what, or that no run comes of it."""
 
 
-def naive(runs: Sequence[Run], scope: Scope, unit: Unit, window: Window, at: int) -> int:
+def naive(runs: Sequence[Run], scope: LimitScope, unit: Unit, window: Window, at: int) -> int:
     """What a scope uses of something, at a time: every charge looked at."""
     used = 0
     for run in runs:
@@ -129,7 +129,7 @@ def naive(runs: Sequence[Run], scope: Scope, unit: Unit, window: Window, at: int
 
 
 def naive_room(
-    runs: Sequence[Run], scope: Scope, unit: Unit, window: Window, now: int, need: int, limit: int
+    runs: Sequence[Run], scope: LimitScope, unit: Unit, window: Window, now: int, need: int, limit: int
 ) -> Room:
     used = naive(runs, scope, unit, window, now)
     if used + need <= limit:
@@ -181,7 +181,7 @@ def test_it_agrees_with_one_that_looks_at_every_charge(
         def compare(tx: Transaction) -> None:
             mine = Books(tx, now)
             for scope, unit, window in asked([want for want, _, _ in lives]):
-                if window is Window.EVER and (scope.level is not Level.TRACE or prune):
+                if window is Window.EVER and (scope.level is not ScopeLevel.TRACE or prune):
                     continue
                 expected = naive_room(runs, scope, unit, window, now, need, limit)
                 found = mine.room(scope, unit, window, need, limit)
@@ -190,13 +190,13 @@ def test_it_agrees_with_one_that_looks_at_every_charge(
         run(compare)
 
 
-def asked(wants: Sequence[Want]) -> set[tuple[Scope, Unit, Window]]:
+def asked(wants: Sequence[Want]) -> set[tuple[LimitScope, Unit, Window]]:
     """All that can be asked. A work tree is one for all: who waits for it is part of the scope alone."""
     scopes = {scope for want in wants for scope in ledger.scopes_of(want)}
     return {
         (scope, unit, window)
         for scope in scopes
-        if scope.level is not Level.WORK_TREE
+        if scope.level is not ScopeLevel.WORK_TREE
         for unit in Unit
         for window in Window
     }
@@ -236,10 +236,10 @@ def test_age_leaves_out_each_moment_in_which_something_was_full_once(
     spans: Sequence[tuple[str, int, int]], since: int
 ) -> None:
     scopes = {
-        "route r": Scope(level=Level.ROUTE, name="r"),
-        "actor a": Scope(level=Level.ACTOR, name="a"),
-        "node": Scope(level=Level.NODE),
-        "other": Scope(level=Level.ROUTE, name="other"),
+        "route r": LimitScope(level=ScopeLevel.ROUTE, name="r"),
+        "actor a": LimitScope(level=ScopeLevel.ACTOR, name="a"),
+        "node": LimitScope(level=ScopeLevel.NODE),
+        "other": LimitScope(level=ScopeLevel.ROUTE, name="other"),
     }
     minute = 60_000
     mine = [scopes["route r"], scopes["actor a"], scopes["node"]]
@@ -252,12 +252,12 @@ def test_age_leaves_out_each_moment_in_which_something_was_full_once(
     assert waited == len({m for m in full if m >= since}) * minute
 
 
-HOME = Limit(level=Level.NODE, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="limits.runs")
-ROUTE = Limit(level=Level.ROUTE, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="limits.runs")
-KEY_USD = Limit(level=Level.KEY, unit=Unit.USD, window=Window.HOUR, most=10, setting="budget.usd")
-TRACE = Limit(level=Level.TRACE, unit=Unit.USD, window=Window.EVER, most=10, setting="budget.trace_usd")
+HOME = Limit(level=ScopeLevel.NODE, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="limits.runs")
+ROUTE = Limit(level=ScopeLevel.ROUTE, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="limits.runs")
+KEY_USD = Limit(level=ScopeLevel.KEY, unit=Unit.USD, window=Window.HOUR, most=10, setting="budget.usd")
+TRACE = Limit(level=ScopeLevel.TRACE, unit=Unit.USD, window=Window.EVER, most=10, setting="budget.trace_usd")
 HOURLY = Limit(
-    level=Level.ORGANIZATION, unit=Unit.RUNS, window=Window.HOUR, most=2, setting="budget.runs_per_hour"
+    level=ScopeLevel.ORGANIZATION, unit=Unit.RUNS, window=Window.HOUR, most=2, setting="budget.runs_per_hour"
 )
 
 
@@ -321,12 +321,12 @@ async def test_a_full_key_route_or_trace_does_not_block_the_actors_others(
     found = await claims(journal, KEY_USD, ROUTE, now=5, cap=3)
     assert names(found) == ["r1", "free"]
     assert {(wait.waiting.scope.level, wait.waiting.scope.name) for wait in reader.waits()} == {
-        (Level.KEY, "k"),
-        (Level.ROUTE, "r"),
+        (ScopeLevel.KEY, "k"),
+        (ScopeLevel.ROUTE, "r"),
     }
     # The end of a run in the route makes room there, time in the key.
     await settle(journal, found.wakes[0], Interrupted(crash=False), at=6)
-    assert [wait.waiting.scope.level for wait in reader.waits()] == [Level.KEY]
+    assert [wait.waiting.scope.level for wait in reader.waits()] == [ScopeLevel.KEY]
     assert names(await claims(journal, KEY_USD, now=HOUR + 1, cap=3)) == ["k2", "r2", "r1"]
 
 
@@ -387,7 +387,7 @@ async def test_two_runs_are_never_in_one_work_tree_and_its_end_lets_the_other_ac
     assert names(await claims(journal, actor="b", tree="/repo")) == []
     (wait,) = reader.waits()
     assert (wait.waiting.scope, wait.waiting.until) == (
-        Scope(level=Level.WORK_TREE, name="/repo", actor="b"),
+        LimitScope(level=ScopeLevel.WORK_TREE, name="/repo", actor="b"),
         NEVER,
     )
     await ran(journal, first, at=1, usd=None)

@@ -23,14 +23,25 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from orgloop.core.admission import NEVER, Go, Ledger, Level, Scope, Unit, Verdict, Wait, Waiting, Want, Window
+from orgloop.core.admission import (
+    NEVER,
+    Go,
+    Ledger,
+    LimitScope,
+    ScopeLevel,
+    Unit,
+    Verdict,
+    Wait,
+    Waiting,
+    Want,
+    Window,
+)
 from orgloop.core.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Delivered,
     Discarded,
     Drop,
     DropReason,
-    Happening,
     Hold,
     HoldReason,
     Interrupted,
@@ -43,6 +54,7 @@ from orgloop.core.happening import (
     RunEnded,
     Skipped,
     Throttled,
+    Transition,
     Unavailable,
 )
 from orgloop.errors import Conflict
@@ -81,12 +93,12 @@ ENDS = st.sampled_from(
         NotStarted(outcome=Interrupted(crash=False)),
     ]
 )
-PREPARED: st.SearchStrategy[Happening] = st.sampled_from(
+PREPARED: st.SearchStrategy[Transition] = st.sampled_from(
     [Ready(), Ready(), Drop(reason=DropReason.TRANSFORM), Hold(reason=HoldReason.TRANSFORM)]
 )
 HANDS = st.sampled_from([Released(), Retried(), Discarded()])
 VERDICTS = st.lists(
-    st.sampled_from([Go(), Go(), *Level, Hold(reason=HoldReason.BUDGET)]), min_size=1, max_size=4
+    st.sampled_from([Go(), Go(), *ScopeLevel, Hold(reason=HoldReason.BUDGET)]), min_size=1, max_size=4
 )
 """What a guard says: a level means that the wake's scope of that level is full."""
 CAP = 7
@@ -117,7 +129,7 @@ class Life(RuleBasedStateMachine):
         self.awake: list[ClaimedWake] = []
         self.runs: dict[str, ClaimedWake] = {}
         self.charged: dict[str, Want] = {}
-        self.full: dict[Scope, int] = {}
+        self.full: dict[LimitScope, int] = {}
         self.totals: Counter[str] = Counter()
         self.forgotten: set[str] = set()
         self.routes = dict(zip(ROUTES, ACTORS, strict=True))
@@ -194,14 +206,14 @@ class Life(RuleBasedStateMachine):
                 self.accepted.update({made.id: made.route for made in new.deliveries})
 
     @rule(slots=st.integers(0, 3), verdicts=VERDICTS, later=st.integers(0, 20))
-    def both_claim(self, slots: int, verdicts: Sequence[Verdict | Level], later: int) -> None:
+    def both_claim(self, slots: int, verdicts: Sequence[Verdict | ScopeLevel], later: int) -> None:
         before = self.rows()
         paused = {row.actor for row in self.look.pauses()}
         said = list(verdicts)
         going: list[Want] = []
 
         def admit(want: Want, ledger: Ledger) -> Verdict:
-            mine = {want.scope(level) for level in Level}
+            mine = {want.scope(level) for level in ScopeLevel}
             assert [one for one, until in self.full.items() if one in mine and until > self.now] == []
             self.check_ledger(want, ledger, going)
             said.append(said.pop(0))
@@ -233,8 +245,8 @@ class Life(RuleBasedStateMachine):
         self.awake += wakes
         self.taken |= everybody(wakes)
 
-    def verdict(self, said: Verdict | Level, want: Want, later: int) -> Verdict:
-        if not isinstance(said, Level):
+    def verdict(self, said: Verdict | ScopeLevel, want: Want, later: int) -> Verdict:
+        if not isinstance(said, ScopeLevel):
             return said
         scope = want.scope(said)
         if scope is None:
@@ -247,7 +259,7 @@ class Life(RuleBasedStateMachine):
 
     def check_ledger(self, want: Want, ledger: Ledger, going: Sequence[Want]) -> None:
         charged = [*self.charged.values(), *going]
-        for level in Level:
+        for level in ScopeLevel:
             scope = want.scope(level)
             if scope is not None:
                 mine = [other for other in charged if same(scope, other.scope(level))]
@@ -255,7 +267,7 @@ class Life(RuleBasedStateMachine):
                 assert (room.used, room.free_at == self.now) == (CAP * len(mine), len(mine) < 3)
         if want.trace not in self.forgotten:
             total = self.totals[want.trace] + sum(other.trace == want.trace for other in going)
-            scope = Scope(level=Level.TRACE, name=want.trace)
+            scope = LimitScope(level=ScopeLevel.TRACE, name=want.trace)
             assert ledger.room(scope, Unit.RUNS, Window.EVER, 1, 1_000).used == total
         assert set(ledger.busy_trees()) == ({TREE} if charged else set())
 
@@ -263,7 +275,7 @@ class Life(RuleBasedStateMachine):
         """A wake's charge is settled: what was full for it is looked at again."""
         want = self.charged.pop(id)
         self.totals[want.trace] -= not ran
-        mine = [want.scope(level) for level in Level]
+        mine = [want.scope(level) for level in ScopeLevel]
         self.full = {
             scope: until
             for scope, until in self.full.items()
@@ -289,12 +301,12 @@ class Life(RuleBasedStateMachine):
         assert ahead == [], f"{wake.id} was claimed before {ahead}"
 
     @precondition(lambda self: self.awake)
-    @rule(data=st.data(), happening=OUTCOMES)
-    def a_try_ends(self, data: st.DataObject, happening: Happening) -> None:
+    @rule(data=st.data(), transition=OUTCOMES)
+    def a_try_ends(self, data: st.DataObject, transition: Transition) -> None:
         wake = data.draw(st.sampled_from(self.awake))
         self.awake.remove(wake)
         before = self.rows()[wake.id]
-        written = settlement(wake, happening, at=self.now, pause_until=self.now + 5)
+        written = settlement(wake, transition, at=self.now, pause_until=self.now + 5)
         assert self.do(self.journal.settle(written))
         assert not self.do(self.journal.settle(written))
         self.gives_back(wake.id, ran=False)
@@ -313,12 +325,12 @@ class Life(RuleBasedStateMachine):
         self.runs[run_id] = wake
 
     @precondition(lambda self: self.runs)
-    @rule(data=st.data(), happening=ENDS)
-    def a_run_ends(self, data: st.DataObject, happening: Happening) -> None:
+    @rule(data=st.data(), transition=ENDS)
+    def a_run_ends(self, data: st.DataObject, transition: Transition) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.runs)))
         wake = self.runs.pop(run_id)
-        self.gives_back(wake.id, ran=isinstance(happening, RunEnded))
-        end = run_end(wake, run_id, happening=happening, at=self.now, pause_until=self.now + 5)
+        self.gives_back(wake.id, ran=isinstance(transition, RunEnded))
+        end = run_end(wake, run_id, transition=transition, at=self.now, pause_until=self.now + 5)
         assert self.do(self.journal.end_run(end))
         assert not self.do(self.journal.end_run(end))
 
@@ -326,7 +338,7 @@ class Life(RuleBasedStateMachine):
     def transforms_run(self, route: str, data: st.DataObject, limit: int) -> None:
         found = self.do(self.journal.to_prepare(route, limit))
         results = [
-            Prepared(id=one.id, happening=data.draw(PREPARED), key=data.draw(KEYS), once=data.draw(ONCE))
+            Prepared(id=one.id, transition=data.draw(PREPARED), key=data.draw(KEYS), once=data.draw(ONCE))
             for one in found
         ]
         self.do(self.journal.prepared(results, self.now))
@@ -334,20 +346,20 @@ class Life(RuleBasedStateMachine):
         assert all(states[one.id].state is not State.PREPARING for one in found)
 
     @precondition(lambda self: self.accepted)
-    @rule(data=st.data(), happening=HANDS)
-    def a_person_decides(self, data: st.DataObject, happening: Happening) -> None:
+    @rule(data=st.data(), transition=HANDS)
+    def a_person_decides(self, data: st.DataObject, transition: Transition) -> None:
         row = self.rows()[data.draw(st.sampled_from(sorted(self.accepted)))]
         try:
-            expected = move(facts(row), happening, POLICY, self.now, 0.0)
+            expected = move(facts(row), transition, POLICY, self.now, 0.0)
         except IllegalMove:
             expected = None
         try:
-            done = self.do(self.journal.operate(row.id, happening, self.now))
+            done = self.do(self.journal.operate(row.id, transition, self.now))
         except Conflict:
             assert expected is None
         else:
             owner = self.rows().get(done.detail.partition(" ")[0])
-            if isinstance(happening, Released) and done.reason == DropReason.DUPLICATE:
+            if isinstance(transition, Released) and done.reason == DropReason.DUPLICATE:
                 # What was held as untrusted owned no key: in the meantime another one may.
                 assert row.reason == "untrusted"
                 assert owner is None or owner.route == row.route
@@ -547,11 +559,11 @@ def wanted(wake: ClaimedWake) -> Want:
     )
 
 
-def same(scope: Scope, other: Scope | None) -> bool:
+def same(scope: LimitScope, other: LimitScope | None) -> bool:
     """Whether room in one is room in the other. A work tree is the same for every actor that waits for it."""
     if other is None:
         return False
-    tree = scope.level is Level.WORK_TREE
+    tree = scope.level is ScopeLevel.WORK_TREE
     return replace(scope, actor="") == replace(other, actor="") if tree else scope == other
 
 

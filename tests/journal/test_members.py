@@ -9,10 +9,9 @@ import pytest
 
 from orgloop.core.admission import Ledger, Verdict, Want
 from orgloop.core.delivery import State
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Delivered,
     Discarded,
-    Happening,
     Hold,
     HoldReason,
     Interrupted,
@@ -23,6 +22,7 @@ from orgloop.core.happening import (
     Retry,
     Skipped,
     Throttled,
+    Transition,
     Unavailable,
 )
 from orgloop.errors import Conflict
@@ -104,7 +104,7 @@ async def test_members_have_no_place_and_the_lead_keeps_its_own(
 
 
 @pytest.mark.parametrize(
-    "happening",
+    "transition",
     [
         Delivered(detail="200 OK"),
         Skipped(reason="x"),
@@ -117,10 +117,10 @@ async def test_members_have_no_place_and_the_lead_keeps_its_own(
     ids=lambda one: type(one).__name__,
 )
 async def test_a_settlement_covers_all(
-    journal: SqliteJournal, reader: SqliteReader, happening: Happening
+    journal: SqliteJournal, reader: SqliteReader, transition: Transition
 ) -> None:
     await three(journal)
-    await settle(journal, await claim_one(journal), happening, at=7, pause_until=9)
+    await settle(journal, await claim_one(journal), transition, at=7, pause_until=9)
     lead, *rest = [row(reader, name) for name in NAMES]
     for other in rest:
         for field in ("state", "reason", "detail", "due", "changed_at", "age_from", "attempts", "failures"):
@@ -162,7 +162,7 @@ async def test_a_run_belongs_to_all_and_is_in_the_chain_of_each(
     for name in NAMES:
         _, _, steps, runs = reader.trace(f"trc_t{name}")
         assert [run.id for run in runs] == ["run_1"]
-        assert [step.happening for step in steps] == ["started", "run_ended"]
+        assert [step.transition for step in steps] == ["started", "run_ended"]
 
 
 async def test_a_run_that_never_began_gives_all_back(journal: SqliteJournal, reader: SqliteReader) -> None:
@@ -170,7 +170,7 @@ async def test_a_run_that_never_began_gives_all_back(journal: SqliteJournal, rea
     wake = await claim_one(journal)
     await journal.start_run(run_start(wake, "run_1"))
     nothing = NotStarted(outcome=Retry(reason="75", after_ms=0))
-    await journal.end_run(run_end(wake, "run_1", happening=nothing))
+    await journal.end_run(run_end(wake, "run_1", transition=nothing))
     assert (states(reader), heads(reader)) == (["pending"] * 3, [True, False, False])
     assert len((await claim_one(journal)).others) == 2
 

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, State, move
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Delivered,
     Discarded,
-    Happening,
     Hold,
     HoldReason,
     Interrupted,
@@ -19,6 +18,7 @@ from orgloop.core.happening import (
     Released,
     Retried,
     Retry,
+    Transition,
     Unavailable,
 )
 from orgloop.errors import Conflict, NotFound
@@ -106,22 +106,22 @@ class TestOperator:
         found = row(reader, "1")
         assert (found.state, found.reason) == ("discarded", "no_sop" if make is held else "rejected")
         newest = reader.steps(Query())[0]
-        assert (newest.happening, newest.detail, newest.at) == ("discarded", "ann", 50)
+        assert (newest.transition, newest.detail, newest.at) == ("discarded", "ann", 50)
         assert reader.counts() == {"total": {"delivered": 0, "dropped": 0, "discarded": 1}}
 
-    @pytest.mark.parametrize("happening", [Released(), Retried(), Discarded()])
+    @pytest.mark.parametrize("transition", [Released(), Retried(), Discarded()])
     async def test_what_waits_for_its_turn_or_is_done_is_left_alone(
-        self, journal: Journal, reader: Reader, happening: Happening
+        self, journal: Journal, reader: Reader, transition: Transition
     ) -> None:
         await enter(journal, "1")
         with pytest.raises(Conflict, match="dlv_1 is pending and cannot be"):
-            await journal.operate("dlv_1", happening, 5)
+            await journal.operate("dlv_1", transition, 5)
         wake = await claim_one(journal)
         with pytest.raises(Conflict, match="running"):
-            await journal.operate("dlv_1", happening, 5)
+            await journal.operate("dlv_1", transition, 5)
         await settle(journal, wake, Delivered())
         with pytest.raises(Conflict, match="delivered"):
-            await journal.operate("dlv_1", happening, 5)
+            await journal.operate("dlv_1", transition, 5)
         assert len(reader.steps(Query())) == 1
 
     async def test_one_that_does_not_exist_is_not_found(self, journal: Journal) -> None:
@@ -211,7 +211,7 @@ class TestRecover:
             expected.age_from,
         )
         step = reader.steps(Query())[0]
-        assert (step.happening, step.state, step.at, step.attempt) == (
+        assert (step.transition, step.state, step.at, step.attempt) == (
             "interrupted",
             expected.state,
             99,
@@ -252,7 +252,7 @@ class TestExpiry:
         gone = row(reader, "1")
         assert (gone.reason, gone.detail) == ("expired", "held (no_sop) for longer than event_retention")
         assert reader.counts()["total"]["dropped"] == 2
-        assert [step.happening for step in reader.steps(Query(delivery_id="dlv_1"))] == ["drop", "hold"]
+        assert [step.transition for step in reader.steps(Query(delivery_id="dlv_1"))] == ["drop", "hold"]
 
     async def test_more_than_a_page_expires_in_one_call(self, journal: Journal, reader: Reader) -> None:
         for number in range(205):

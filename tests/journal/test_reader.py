@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Delivered, Happening, Hold, HoldReason, Rejected, Retry
+from orgloop.core.transition import Delivered, Hold, HoldReason, Rejected, Retry, Transition
 from orgloop.journal.model import START, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, claim, claim_one, delivery, enter, event, run_end, run_start, settle
@@ -17,16 +17,16 @@ from tests.journal.build import accept, claim, claim_one, delivery, enter, event
 
 async def story(journal: Journal) -> None:
     """Four events: 1 delivered, 2 held, 3 dead of one trace; 4 with a run of another source."""
-    endings: dict[str, Happening] = {
+    endings: dict[str, Transition] = {
         "1": Delivered(detail="200 OK"),
         "2": Hold(reason=HoldReason.NO_SOP),
         "3": Rejected(reason="400"),
     }
-    for number, (name, happening) in enumerate(endings.items(), 1):
+    for number, (name, transition) in enumerate(endings.items(), 1):
         made = delivery(name, route=f"route{name}", actor=f"actor{name}")
         await accept(journal, event(name, made, trace="t"), at=number * 10)
         await settle(
-            journal, await claim_one(journal, actor=f"actor{name}", now=99), happening, at=number * 100
+            journal, await claim_one(journal, actor=f"actor{name}", now=99), transition, at=number * 100
         )
     made = delivery("4", route="route4", actor="actor4", runs=True)
     await accept(journal, event("4", made, source="other"), at=40, source="other")
@@ -111,7 +111,7 @@ async def test_steps_are_found_by_every_filter(
     journal: Journal, reader: Reader, query: Query, expected: list[str]
 ) -> None:
     await story(journal)
-    assert [step.happening for step in reader.steps(query)] == expected
+    assert [step.transition for step in reader.steps(query)] == expected
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_a_trace_is_all_of_one_chain_oldest_first(journal: Journal, reader
     events, deliveries, steps, runs = reader.trace("trc_t")
     assert [found.id for found in events] == ["evt_1", "evt_2", "evt_3"]
     assert [found.id for found in deliveries] == ["dlv_1", "dlv_2", "dlv_3"]
-    assert ([step.happening for step in steps], runs) == (["delivered", "hold", "rejected"], [])
+    assert ([step.transition for step in steps], runs) == (["delivered", "hold", "rejected"], [])
     assert [run.id for run in reader.trace("trc_4")[3]] == ["run_4"]
     assert reader.trace("trc_x") == ([], [], [], [])
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Delivered, DeliverOutcome, Skipped, Unavailable
+from orgloop.core.transition import Delivered, DeliverOutcome, Skipped, Unavailable
 from orgloop.journal.model import ClaimedWake, OpenRemote, RunBegun
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import claim_one, enter, row, run_end, run_start, settle
@@ -100,17 +100,17 @@ async def test_a_run_that_has_ended_takes_nothing_more(journal: Journal, reader:
 
 
 @pytest.mark.parametrize(
-    ("happening", "state", "reason"),
+    ("transition", "state", "reason"),
     [
         (Delivered(detail="they have it"), State.DELIVERED, ""),
         (Skipped(reason="nothing to do"), State.DROPPED, "skipped"),
     ],
 )
 async def test_an_end_without_a_result_is_an_end(
-    journal: Journal, reader: Reader, happening: DeliverOutcome, state: State, reason: str
+    journal: Journal, reader: Reader, transition: DeliverOutcome, state: State, reason: str
 ) -> None:
     wake = await begin(journal)
-    end = run_end(wake, "run_1", happening=happening, outcome="", reason="handed over")
+    end = run_end(wake, "run_1", transition=transition, outcome="", reason="handed over")
     assert await journal.end_run(end)
     assert not await journal.end_run(end)
     found, run = row(reader, "1"), reader.run("run_1")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Delivered, Happening, NotStarted, Rejected, Retry, RunEnded, Unavailable
+from orgloop.core.transition import Delivered, NotStarted, Rejected, Retry, RunEnded, Transition, Unavailable
 from orgloop.journal.model import Acceptance, ClaimedWake, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import claim, claim_one, delivery, enter, event, row, run_end, run_start, settle
@@ -54,7 +54,7 @@ async def test_a_run_its_delivery_and_the_event_of_its_start_commit_together(
     )
     assert (run.directory, run.run_dir, run.spec) == ("/work", "/runs/run_1", {"argv": ["true"]})
     assert (run.started_at, run.ended_at, run.outcome, run.completion) == (50, None, "", {})
-    assert [step.happening for step in reader.steps(Query(delivery_id="dlv_1"))] == ["started"]
+    assert [step.transition for step in reader.steps(Query(delivery_id="dlv_1"))] == ["started"]
     assert (await claim_one(journal, actor="next", now=60)).id == "dlv_started"
 
 
@@ -97,7 +97,7 @@ async def test_its_end_its_delivery_and_what_follows_commit_together_and_once(
     assert (run.ended_at, run.outcome, run.reason, run.text) == (90, "failure", "exit_code_1", "it broke")
     assert (run.exit_status, run.cost_usd, run.completion) == (1, 0.5, {"lifecycle": {"outcome": "failure"}})
     assert (found.state, found.run_id, found.detail) == ("delivered", "run_1", "done")
-    assert [step.happening for step in reader.steps(Query(delivery_id="dlv_1"))] == ["run_ended", "started"]
+    assert [step.transition for step in reader.steps(Query(delivery_id="dlv_1"))] == ["run_ended", "started"]
     assert [seen.id for seen in reader.events(Query(source="actor"))] == ["evt_stopped"]
     assert reader.counts()["total"]["delivered"] == 1
     assert reader.route_stats() == {"route": (1, 0), "next": (1, 60)}
@@ -115,7 +115,7 @@ async def test_a_run_nobody_knows_does_not_end(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("happening", "state", "due"),
+    ("transition", "state", "due"),
     [
         (NotStarted(outcome=Unavailable(reason="no program")), "pending", 90),
         (NotStarted(outcome=Retry(reason="exit 75", after_ms=10)), "pending", 100),
@@ -123,10 +123,10 @@ async def test_a_run_nobody_knows_does_not_end(journal: Journal) -> None:
     ],
 )
 async def test_a_run_that_never_began_gives_its_delivery_back(
-    journal: Journal, reader: Reader, happening: Happening, state: str, due: int
+    journal: Journal, reader: Reader, transition: Transition, state: str, due: int
 ) -> None:
     wake = await begin(journal, "1", key="k")
-    assert await journal.end_run(run_end(wake, "run_1", happening=happening, at=90))
+    assert await journal.end_run(run_end(wake, "run_1", transition=transition, at=90))
     run, found = reader.run("run_1"), row(reader, "1")
     assert run is not None
     assert (run.ended_at, run.outcome, run.reason) == (90, "", "not_started")
@@ -137,7 +137,9 @@ async def test_a_run_that_never_began_gives_its_delivery_back(
 
 async def test_its_delivery_can_start_another_run(journal: Journal, reader: Reader) -> None:
     wake = await begin(journal, "1")
-    await journal.end_run(run_end(wake, "run_1", happening=NotStarted(outcome=Retry(reason="x", after_ms=0))))
+    await journal.end_run(
+        run_end(wake, "run_1", transition=NotStarted(outcome=Retry(reason="x", after_ms=0)))
+    )
     again = await claim_one(journal)
     assert await journal.start_run(run_start(again, "run_1b"))
     assert row(reader, "1").run_id == "run_1b"
@@ -250,14 +252,14 @@ class TestSession:
         self, journal: Journal
     ) -> None:
         wake = await begin(journal, "1", key="k", session="s1")
-        await journal.end_run(run_end(wake, "run_1", happening=NotStarted(outcome=Rejected(reason="x"))))
+        await journal.end_run(run_end(wake, "run_1", transition=NotStarted(outcome=Rejected(reason="x"))))
         assert await self.next_session(journal) is None
 
     async def test_one_that_was_resumed_stays_if_the_run_never_began(self, journal: Journal) -> None:
         wake = await begin(journal, "1", key="k", session="s1")
         await journal.end_run(run_end(wake, "run_1"))
         second = await begin(journal, "2", key="k", session="s1")
-        await journal.end_run(run_end(second, "run_2", happening=NotStarted(outcome=Rejected(reason="x"))))
+        await journal.end_run(run_end(second, "run_2", transition=NotStarted(outcome=Rejected(reason="x"))))
         assert await self.next_session(journal) == "s1"
 
     async def test_a_run_without_a_key_keeps_its_session_to_itself(
@@ -308,6 +310,6 @@ async def again(journal: Journal, name: str) -> ClaimedWake:
 async def test_an_ended_run_is_delivered_whatever_its_outcome(journal: Journal, reader: Reader) -> None:
     wake = await begin(journal, "1")
     await journal.end_run(
-        run_end(wake, "run_1", happening=RunEnded(detail="lost"), outcome="unknown", reason="lost")
+        run_end(wake, "run_1", transition=RunEnded(detail="lost"), outcome="unknown", reason="lost")
     )
     assert (row(reader, "1").state, row(reader, "1").detail) == ("delivered", "lost")

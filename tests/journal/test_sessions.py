@@ -6,7 +6,7 @@ from typing import Any
 
 import apsw
 
-from orgloop.core.happening import NotStarted, Rejected
+from orgloop.core.transition import NotStarted, Rejected
 from orgloop.journal.model import SessionRow
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.sqlite import statements
@@ -60,7 +60,7 @@ async def test_failures_in_a_row_are_counted_and_an_answer_ends_them(
 ) -> None:
     await run(journal, "1", "a", heard=True)
     for name, heard, failed in (("2", False, 1), ("3", None, 1), ("4", False, 2), ("5", True, 0)):
-        end: dict[str, Any] = {"happening": NOTHING} if not heard else {}
+        end: dict[str, Any] = {"transition": NOTHING} if not heard else {}
         await run(journal, name, "a", heard=heard, text=f"why {name}", **end)
         assert session(reader, "a").failed == failed
     assert session(reader, "a").why == ""
@@ -70,7 +70,7 @@ async def test_a_key_leads_again_to_where_it_led_before_a_run_that_never_began(
     journal: Journal, reader: Reader
 ) -> None:
     await run(journal, "1", "a", heard=False)
-    await run(journal, "2", "b", happening=NOTHING)
+    await run(journal, "2", "b", transition=NOTHING)
     assert active(reader) == ["a"]
     assert session(reader, "a").failed == 1
     assert reader.sessions(id="b") == []

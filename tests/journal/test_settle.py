@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Delivered,
-    Happening,
     Hold,
     HoldReason,
     Interrupted,
@@ -19,13 +18,14 @@ from orgloop.core.happening import (
     Retry,
     Skipped,
     Throttled,
+    Transition,
     Unavailable,
 )
 from orgloop.journal.model import Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import POLICY, claim, claim_one, enter, row, settle, settlement
 
-OUTCOMES: list[Happening] = [
+OUTCOMES: list[Transition] = [
     Delivered(detail="200 OK"),
     Skipped(reason="not mine"),
     Rejected(reason="400"),
@@ -40,11 +40,13 @@ OUTCOMES: list[Happening] = [
 ]
 
 
-@pytest.mark.parametrize("happening", OUTCOMES, ids=lambda happening: type(happening).__name__)
-async def test_the_row_is_what_the_move_says(journal: Journal, reader: Reader, happening: Happening) -> None:
+@pytest.mark.parametrize("transition", OUTCOMES, ids=lambda transition: type(transition).__name__)
+async def test_the_row_is_what_the_move_says(
+    journal: Journal, reader: Reader, transition: Transition
+) -> None:
     await enter(journal, "1", key="k", at=2)
     wake = await claim_one(journal, now=3)
-    written = settlement(wake, happening, at=50, began=40)
+    written = settlement(wake, transition, at=50, began=40)
     assert await journal.settle(written)
     after, found = written.move, row(reader, "1")
     assert (found.state, found.reason, found.detail, found.due) == (
@@ -66,13 +68,13 @@ async def test_the_row_is_what_the_move_says(journal: Journal, reader: Reader, h
     assert (step.at, step.began) == (50, 40)
 
 
-@pytest.mark.parametrize("happening", OUTCOMES, ids=lambda happening: type(happening).__name__)
+@pytest.mark.parametrize("transition", OUTCOMES, ids=lambda transition: type(transition).__name__)
 async def test_the_keys_next_goes_on_unless_this_one_still_blocks(
-    journal: Journal, reader: Reader, happening: Happening
+    journal: Journal, reader: Reader, transition: Transition
 ) -> None:
     await enter(journal, "1", key="k")
     await enter(journal, "2", key="k")
-    await settle(journal, await claim_one(journal), happening)
+    await settle(journal, await claim_one(journal), transition)
     waits = row(reader, "1").state == "pending"
     assert (row(reader, "1").head, row(reader, "2").head) == (waits, not waits)
 
@@ -101,7 +103,7 @@ async def test_tries_that_end_together_end_each_in_its_own_way(
     for name in names:
         await enter(journal, name, key=f"k{name}" if int(name) % 3 == 0 else None)
         await enter(journal, f"next{name}", key=f"k{name}" if int(name) % 3 == 0 else None)
-    ends: list[Happening] = [Delivered(detail="200"), Rejected(reason="400"), Retry(reason="500")]
+    ends: list[Transition] = [Delivered(detail="200"), Rejected(reason="400"), Retry(reason="500")]
     wakes = {wake.id: wake for wake in await claim(journal, slots=1_000)}
     ended = await asyncio.gather(
         *(
@@ -156,9 +158,9 @@ async def test_a_prompt_file_is_kept_once_per_content(journal: Journal, reader: 
 
 
 async def test_what_is_finished_is_counted_for_ever(journal: Journal, reader: Reader) -> None:
-    for name, happening in (("1", Delivered()), ("2", Skipped(reason="x")), ("3", Delivered())):
+    for name, transition in (("1", Delivered()), ("2", Skipped(reason="x")), ("3", Delivered())):
         await enter(journal, name)
-        await settle(journal, await claim_one(journal), happening)
+        await settle(journal, await claim_one(journal), transition)
     assert reader.counts() == {"total": {"delivered": 2, "dropped": 1, "discarded": 0}}
     await journal.prune(before=1, seen_before=0, limit=10)
     assert reader.counts() == {"total": {"delivered": 2, "dropped": 1, "discarded": 0}}

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from orgloop.core.record import LEVELS, Level, Record, RecordPhase
-from orgloop.loggers.console import LOOKS, ConsoleLogger, ConsoleSettings, logger
+from orgloop.loggers.console import STYLES, ConsoleLogger, ConsoleSettings, logger
 
 AT: Final = 1_772_359_200_123
 
@@ -135,7 +135,7 @@ def test_info_is_the_default_level() -> None:
 
 
 def test_every_phase_has_an_icon_and_a_colour() -> None:
-    assert set(LOOKS) == set(RecordPhase)
+    assert set(STYLES) == set(RecordPhase)
     assert set(LEVELS) <= set(RecordPhase)
 
 

@@ -247,4 +247,4 @@ async def test_a_history_that_is_refused_has_no_output_of_the_agent(
     assert isinstance(end, Completion)
     assert end.outcome is RunOutcome.FAILURE
     read = [actor.read(line) for line in held.files.read("stdout").decode().split("\n")]
-    assert not any(line.works for line in read if line is not None)
+    assert not any(line.alive for line in read if line is not None)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from orgloop.config.load import load_or_raise
 from orgloop.config.model import Organization
-from orgloop.core.admission import Scope
+from orgloop.core.admission import LimitScope
 from orgloop.core.delivery import State
 from orgloop.journal.model import DeliveryRow, EventRow, Query, RunRow
 from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
@@ -116,7 +116,7 @@ class Engine:
         """Runs, oldest first."""
         return list(reversed(self.reader.runs(Query(limit=1000))))
 
-    def full_scopes(self) -> dict[Scope, int]:
+    def full_scopes(self) -> dict[LimitScope, int]:
         """For what work waits, and until when."""
         return {row.waiting.scope: row.waiting.until for row in self.reader.waits()}
 
@@ -124,9 +124,9 @@ class Engine:
         """Runs of programs that go on, oldest first."""
         return [live for live in self.runtime.runs.live.values() if isinstance(live, LocalRun)]
 
-    def happenings(self, **query: Any) -> list[str]:
+    def transitions(self, **query: Any) -> list[str]:
         """What happened to deliveries, oldest first."""
-        return [row.happening for row in reversed(self.reader.steps(Query(limit=1000, **query)))]
+        return [row.transition for row in reversed(self.reader.steps(Query(limit=1000, **query)))]
 
     async def settled(self, *states: str, **query: Any) -> list[DeliveryRow]:
         """The deliveries, once they are in exactly these states."""

@@ -30,7 +30,7 @@ async def test_what_is_due_does_not_wait_for_a_moment_without_news(tmp_path: Pat
 
     async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
         await it.emit()
-        await until(lambda: it.happenings(), "the first try")
+        await until(lambda: it.transitions(), "the first try")
 
         async def load() -> None:
             while len(tries) < 2:
@@ -81,7 +81,7 @@ async def test_a_clock_that_was_set_back_makes_nothing_wait_for_it(
     clock = SetClock()
     async with engine(tmp_path, PROJECT, Stage(answers={"taker": say}), clock=clock) as it:
         await it.emit()
-        await until(lambda: it.happenings(), "the first try")
+        await until(lambda: it.transitions(), "the first try")
         clock.set_back(3_600_000)
         await it.pass_time(1)
         await it.pass_time(1)

@@ -16,7 +16,7 @@ from orgloop.errors import JournalDamaged
 from orgloop.journal.model import AppliedRow, DaemonRow
 from orgloop.journal.sqlite import open_journal
 from orgloop.operations import doctor
-from orgloop.operations.doctor import Examination, Finding, Patient, examine
+from orgloop.operations.doctor import Diagnosis, Examination, Patient, examine
 from orgloop.operations.status.live import Live
 from orgloop.plugin import (
     ActorKind,
@@ -147,11 +147,11 @@ async def examined(
         await http.close()
 
 
-def only(examination: Examination, category: str) -> list[Finding]:
+def only(examination: Examination, category: str) -> list[Diagnosis]:
     return [check for check in examination.checks if check.category == category]
 
 
-def one(examination: Examination, category: str, name: str) -> Finding:
+def one(examination: Examination, category: str, name: str) -> Diagnosis:
     (found,) = [check for check in only(examination, category) if check.name == name]
     return found
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.admission import Level
-from orgloop.core.happening import Released
+from orgloop.core.admission import ScopeLevel
 from orgloop.core.record import RecordPhase
+from orgloop.core.transition import Released
 from orgloop.errors import Refused
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from tests.runtime.engine import engine, until
@@ -112,7 +112,7 @@ async def test_one_run_at_a_time_works_in_a_directory(tmp_path: Path, gates: Gat
         await it.emit(2, source="side")
         await until(lambda: len(it.full_scopes()) == 1, "the verdict on the second")
         (scope,) = it.full_scopes()
-        assert (scope.level, scope.name, scope.actor) == (Level.WORK_TREE, "/repo", "two")
+        assert (scope.level, scope.name, scope.actor) == (ScopeLevel.WORK_TREE, "/repo", "two")
         assert it.states() == ["started", "pending"]
         gates.open(1, 2)
         await it.delivered(2)
@@ -140,7 +140,7 @@ async def test_too_many_runs_within_an_hour_wait_until_it_is_over_and_go_on_by_t
         await until(lambda: len(it.full_scopes()) == 1, "the verdict on the third")
         assert it.states() == ["delivered", "delivered", "pending"]
         ((scope, free_at),) = it.full_scopes().items()
-        assert (scope.level, free_at) == (Level.ORGANIZATION, began + HOUR * 1000)
+        assert (scope.level, free_at) == (ScopeLevel.ORGANIZATION, began + HOUR * 1000)
         it.clock.ms = free_at
         it.runtime.dispatcher.wake_all()
         await it.delivered(3)

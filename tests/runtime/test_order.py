@@ -118,7 +118,7 @@ async def test_the_first_of_a_key_keeps_its_place_while_it_waits_for_a_retry(tmp
     project = PROJECT.replace("    transforms: [{ref: slow}]\n", "")
     async with engine(tmp_path, project, Stage(answers={"taker": say})) as it:
         await it.emit(0, key="a")
-        await until(lambda: it.happenings() == ["retry"], "the failure")
+        await until(lambda: it.transitions() == ["retry"], "the failure")
         await it.emit(1, key="a")
         await it.emit(2, key="b")
         await it.settled("pending", "pending", "delivered")
@@ -143,13 +143,13 @@ async def test_what_came_while_an_actor_was_away_is_delivered_in_order(
         assert it.stage.texts("taker") == [0]
         for _ in range(3):
             await it.pass_time(31)
-            await until(lambda: not it.runtime.dispatcher.in_flight, "the knock")
-        knocks = len(it.stage.texts("taker"))
-        assert set(it.stage.texts("taker")) == {0}, "one wake knocks, the others wait"
+            await until(lambda: not it.runtime.dispatcher.in_flight, "the probe")
+        probing = len(it.stage.texts("taker"))
+        assert set(it.stage.texts("taker")) == {0}, "one wake probes, the others wait"
         there = True
         await it.pass_time(31)
         await it.delivered(5)
-        assert it.stage.texts("taker")[knocks:] == [0, 1, 2, 3, 4]
+        assert it.stage.texts("taker")[probing:] == [0, 1, 2, 3, 4]
         assert [row.attempts for row in it.rows()] == [1] * 5
         assert it.reader.pauses() == []
         assert it.clock.now() > NOON

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Interrupted, Released, Started
+from orgloop.core.transition import Interrupted, Released, Started
 from orgloop.journal.model import Query
 from orgloop.plugin import (
     Delivered,
@@ -25,7 +25,7 @@ from orgloop.plugin import (
     Unavailable,
     Wake,
 )
-from orgloop.runtime.support.supervisor import MOST_SAID
+from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT
 from tests.runtime.engine import NOON, Engine, engine, until
 from tests.runtime.fakes import Stage
 
@@ -56,7 +56,7 @@ TABLE: list[tuple[Any, State, int, str]] = [
     ("delivered", State.PENDING, 1, "it returned a str, which is no outcome"),
     (Delivered(detail=201), State.DELIVERED, 1, "201"),  # type: ignore[arg-type]
     (Retry(reason=OSError("broke")), State.PENDING, 1, "OSError: broke"),  # type: ignore[arg-type]
-    (Rejected(reason="x" * 10**6), State.DEAD, 1, "x" * MOST_SAID),
+    (Rejected(reason="x" * 10**6), State.DEAD, 1, "x" * MAX_ERROR_TEXT),
     (Started(run_id="run_1"), State.DEAD, 1, BEGAN.format("Started")),
     (NotBegun(outcome=Retry(reason="500")), State.DEAD, 1, BEGAN.format("NotBegun")),
     (Ref(id="job_1"), State.DEAD, 1, BEGAN.format("Ref")),
@@ -89,7 +89,7 @@ async def test_each_answer_becomes_its_state(
 
     async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
         await it.emit()
-        await until(lambda: it.happenings(), "an outcome")
+        await until(lambda: it.transitions(), "an outcome")
         (row,) = it.rows()
         assert (row.state, row.attempts, row.detail) == (state, attempts, detail)
         await until(lambda: not it.runtime.dispatcher.in_flight, "a free slot")
@@ -97,14 +97,14 @@ async def test_each_answer_becomes_its_state(
 
 async def test_a_usage_limit_makes_nothing_older_whatever_its_words(tmp_path: Path) -> None:
     async def say(wake: Wake) -> DeliverOutcome:
-        return Limited(account="\ud800", until=NOON + 60_000, reason="x" * (MOST_SAID + 1))
+        return Limited(account="\ud800", until=NOON + 60_000, reason="x" * (MAX_ERROR_TEXT + 1))
 
     async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
         await it.emit()
-        await until(lambda: it.happenings(), "an outcome")
+        await until(lambda: it.transitions(), "an outcome")
         (row,) = it.rows()
         assert (row.state, row.due, row.age_from) == ("pending", NOON + 60_000, NOON + 60_000)
-        assert it.happenings() == ["limited"]
+        assert it.transitions() == ["limited"]
 
 
 async def test_a_wake_that_takes_too_long_is_an_unknown_outcome_under_the_same_idempotency_key(
@@ -118,7 +118,7 @@ async def test_a_wake_that_takes_too_long_is_an_unknown_outcome_under_the_same_i
     project = PROJECT.replace("timeout: 1s", "timeout: 20ms")
     async with engine(tmp_path, project, Stage(answers={"taker": say})) as it:
         await it.emit()
-        await until(lambda: it.happenings() == ["retry"], "the time-out")
+        await until(lambda: it.transitions() == ["retry"], "the time-out")
         await it.pass_time(11)
         await it.delivered()
         first, second = it.stage.wakes["taker"]
@@ -135,7 +135,7 @@ async def test_a_known_failure_is_tried_again_under_a_new_key_until_the_attempts
     async with engine(tmp_path, PROJECT, Stage(answers={"taker": say})) as it:
         await it.emit()
         for tries in (1, 2, 3):
-            await until(lambda n=tries: len(it.happenings()) == n, f"try {tries}")  # type: ignore[misc]
+            await until(lambda n=tries: len(it.transitions()) == n, f"try {tries}")  # type: ignore[misc]
             await it.pass_time(11)
         (row,) = await it.settled("dead")
         assert (row.attempts, row.reason) == (3, "attempts")
@@ -215,7 +215,7 @@ async def test_a_skip_is_no_failure(tmp_path: Path) -> None:
         await it.emit()
         (row,) = await it.settled("dropped")
         assert (row.reason, row.failures) == ("skipped", 0)
-        assert it.runtime.tally.errors == {}
+        assert it.runtime.counters.errors == {}
 
 
 async def test_a_target_that_hangs_delays_nobody_else(tmp_path: Path) -> None:

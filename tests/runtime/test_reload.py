@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.happening import Released
+from orgloop.core.transition import Released
 from orgloop.errors import Conflict, JournalUnavailable, PluginError
 from orgloop.plugin import (
     Change,
@@ -343,7 +343,7 @@ async def test_a_wake_claimed_for_an_actor_that_was_replaced_waits_for_its_succe
         go_on.set()
         await it.settled("pending")
         await turn()
-        assert it.happenings() == ["interrupted"]
+        assert it.transitions() == ["interrupted"]
         gate.set()
         (row,) = await it.delivered(1)
         assert row.attempts == 1

@@ -27,7 +27,7 @@ from orgloop.plugin import (
     Throttled,
     Unavailable,
 )
-from orgloop.runtime.runs.remote.ends import checked, from_bytes, to_bytes
+from orgloop.runtime.runs.remote.job_end import checked, from_bytes, to_bytes
 from tests.runtime.engine import NOON, Engine, engine, until
 from tests.runtime.fakes import Elsewhere, Stage
 

@@ -46,7 +46,7 @@ def finish(exit: ExitInfo) -> Completion:
 def results(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(_: FakeAgent, line: str) -> Progress:
         kind = said(line).get("type")
-        return Progress(text=line[:100], result=kind == "result", works=kind in ("result", "works"))
+        return Progress(text=line[:100], result=kind == "result", alive=kind in ("result", "works"))
 
     monkeypatch.setattr(FakeAgent, "read", read)
 

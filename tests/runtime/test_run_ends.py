@@ -124,7 +124,7 @@ async def test_a_start_that_failed_for_a_reason_that_no_row_can_hold_is_tried_ag
     odd = NotBegun(outcome=Retry(reason="\ud800", after_ms=2_000.5))  # type: ignore[arg-type]
     async with engine(tmp_path, PROJECT, Stage(finishes={"agent": lambda _: odd})) as it:
         await it.emit()
-        await until(lambda: "not_started" in it.happenings(), "the end of the run")
+        await until(lambda: "not_started" in it.transitions(), "the end of the run")
         (row,) = it.rows()
         assert (row.state.value, row.attempts, row.detail) == ("pending", 1, "?")
 
@@ -153,7 +153,7 @@ async def test_a_start_that_failed_before_any_work_is_tried_again_and_counted_on
     async with engine(tmp_path, PROJECT, Stage(finishes={"agent": finish})) as it:
         await it.emit()
         for happened in (["started", "not_started"], ["started", "not_started"] * 2):
-            await until(lambda h=happened: it.happenings(route="work") == h, str(happened))  # type: ignore[misc]
+            await until(lambda h=happened: it.transitions(route="work") == h, str(happened))  # type: ignore[misc]
             await it.pass_time(31)
         await it.delivered(2)
         work = it.rows(route="work")[0]
@@ -256,16 +256,16 @@ async def test_tools_that_were_not_allowed_are_in_the_event(tmp_path: Path) -> N
         assert end.document["payload"]["denied_tools"] == ["Bash"]
 
 
-@pytest.mark.parametrize("works", [False, True])
+@pytest.mark.parametrize("alive", [False, True])
 async def test_an_actor_whose_runs_never_begin_is_left_alone_for_longer_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, works: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
 ) -> None:
     def finish(exit: ExitInfo) -> NotBegun:
         return NotBegun(outcome=Unavailable(reason="not logged in"))
 
     monkeypatch.setattr("orgloop.runtime.runs.notes.NOTE", 0.0)
     monkeypatch.setattr("orgloop.runtime.runs.local.holder.LOOK", 0.02)
-    monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=works))
+    monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, alive=alive))
     stage = Stage(programs={"agent": shell("echo hello; sleep 0.2")}, finishes={"agent": finish})
     async with engine(tmp_path, PROJECT, stage) as it:
         await it.emit()
@@ -273,7 +273,7 @@ async def test_an_actor_whose_runs_never_begin_is_left_alone_for_longer_each_tim
             await it.pass_time(31)
             await until(
                 lambda n=tries: [row.tries for row in it.reader.pauses()] == [n],  # type: ignore[misc]
-                f"knock {tries}",
+                f"probe {tries}",
             )
 
 
@@ -284,7 +284,7 @@ async def test_what_shows_no_work_leaves_its_actor_paused(
     ends: list[Any] = [NotBegun(outcome=Unavailable(reason="not logged in"))]
     monkeypatch.setattr("orgloop.runtime.runs.notes.NOTE", 0.0)
     monkeypatch.setattr("orgloop.runtime.runs.local.holder.LOOK", 0.02)
-    monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, works=line == "work"))
+    monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, alive=line == "work"))
     script = f"echo hello; while [ ! -e {more} ]; do sleep 0.01; done; echo work; "
     stage = Stage(
         programs={"agent": shell(script + f"while [ ! -e {gate} ]; do sleep 0.01; done")},

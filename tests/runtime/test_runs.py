@@ -157,7 +157,7 @@ async def test_a_program_that_is_there_again_ends_the_pause_while_its_run_goes_o
         await it.delivered(2)
 
 
-async def test_a_knock_that_outlived_its_daemon_ends_the_pause_too(
+async def test_a_probe_that_outlived_its_daemon_ends_the_pause_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there, gate = tmp_path / "agent", tmp_path / "gate"
@@ -173,7 +173,7 @@ async def test_a_knock_that_outlived_its_daemon_ends_the_pause_too(
         (live,) = await until(lambda: it.programs(), "the run")
         await until((live.directory / runner.CHILD).exists, "its program")
         assert live.process is not None
-    monkeypatch.setattr("orgloop.runtime.runs.local.holder.WORKS", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.local.holder.ALIVE_AFTER", 0.0)
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         await until(lambda: not it.reader.pauses(), "the end of the pause")
         assert it.states() == ["started"]
@@ -199,7 +199,7 @@ async def test_a_runner_that_cannot_be_started_pauses_the_actor_and_is_no_crash(
         for tries in (1, 2, 3, 4):
             await until(
                 lambda n=tries: [row.tries for row in it.reader.pauses()] == [n],  # type: ignore[misc]
-                f"knock {tries}",
+                f"probe {tries}",
             )
             await it.pass_time(31)
         row, _ = await it.delivered(2)

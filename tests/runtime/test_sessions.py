@@ -37,7 +37,7 @@ def talks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def read(_: FakeAgent, line: str) -> Progress:
         spent = ("request", float(line.partition("cost:")[2])) if "cost:" in line else None
-        return Progress(text=line, works=line.startswith("said:"), spent=spent)
+        return Progress(text=line, alive=line.startswith("said:"), spent=spent)
 
     monkeypatch.setattr(FakeAgent, "read", read)
 

@@ -99,7 +99,7 @@ async def test_a_failing_source_shows_waits_longer_and_delays_no_other(tmp_path:
             await it.pass_time(pause)
         await it.delivered(1)
         assert it.stage.texts("taker") == [9]
-        assert it.runtime.tally.errors["polled"] == 4
+        assert it.runtime.counters.errors["polled"] == 4
         await until(lambda: row(it, "polled").errors == 0, "health")  # type: ignore[attr-defined]
         stuck.set()
 
@@ -162,7 +162,7 @@ async def test_a_poll_that_is_told_to_come_later_comes_then_and_has_not_failed(t
         later = it.runtime.sources.later["polled"]
         # It was told so after its time: it still does not spin.
         assert (later.until, later.reason) == (NOON + 301_000, "rate limit")
-        assert (row(it, "polled").errors, it.runtime.tally.errors["polled"]) == (0, 0)  # type: ignore[attr-defined]
+        assert (row(it, "polled").errors, it.runtime.counters.errors["polled"]) == (0, 0)  # type: ignore[attr-defined]
         await it.pass_time(1)
         await it.delivered(1)
         assert script.seen == [None, "a", "a"]
@@ -197,7 +197,7 @@ async def test_a_listener_that_is_told_to_come_later_listens_again_then(tmp_path
         await it.runtime.start()
         await until(lambda: it.runtime.sources.later, "the wait")
         assert it.runtime.sources.later["other"].reason == "too many connections"
-        assert it.runtime.tally.errors["other"] == 0
+        assert it.runtime.counters.errors["other"] == 0
         for _ in range(2):
             await it.pass_time(59)
             assert len(calls) == 1
@@ -342,7 +342,7 @@ REQUEST = Inbound(method="POST", headers={}, body=b"hello")
 async def test_a_request_waits_for_its_source_to_open(tmp_path: Path) -> None:
     gate = asyncio.Event()
     async with engine(tmp_path, HOOK, Stage(opens={"in": gate.wait})) as it:  # type: ignore[dict-item]
-        asked = asyncio.create_task(it.runtime.doorway.receive("in", REQUEST))
+        asked = asyncio.create_task(it.runtime.inbound.receive("in", REQUEST))
         await turn()
         assert not asked.done()
         gate.set()
@@ -354,7 +354,7 @@ async def test_a_request_waits_for_its_source_to_open(tmp_path: Path) -> None:
 async def test_a_request_that_comes_before_the_sources_are_begun_waits_for_its_own(tmp_path: Path) -> None:
     """The port is open first, and GitHub does not send twice."""
     async with engine(tmp_path, HOOK, start=False) as it:
-        asked = asyncio.create_task(it.runtime.doorway.receive("in", REQUEST))
+        asked = asyncio.create_task(it.runtime.inbound.receive("in", REQUEST))
         await turn()
         assert not asked.done()
         await it.runtime.start()
@@ -370,9 +370,9 @@ async def test_a_request_to_a_source_that_does_not_open_is_sent_away_for_now(
     gate = asyncio.Event()
     async with engine(tmp_path, HOOK, Stage(opens={"in": gate.wait})) as it:  # type: ignore[dict-item]
         with pytest.raises(Overloaded, match="not open yet"):
-            await it.runtime.doorway.receive("in", REQUEST)
+            await it.runtime.inbound.receive("in", REQUEST)
         with pytest.raises(NotFound, match="takes no webhooks"):
-            await it.runtime.doorway.receive("polled", REQUEST)
+            await it.runtime.inbound.receive("polled", REQUEST)
         assert it.events() == []
 
 
@@ -389,7 +389,7 @@ async def test_a_request_that_its_source_hangs_over_is_refused_in_time(
     monkeypatch.setattr(FakeReceiver, "receive", hang)
     async with engine(tmp_path, HOOK) as it:
         with pytest.raises(Refused, match="took too long") as raised:
-            await it.runtime.doorway.receive("in", REQUEST)
+            await it.runtime.inbound.receive("in", REQUEST)
         assert raised.value.status == 504
 
 
@@ -402,7 +402,7 @@ async def test_a_source_that_exits_over_a_request_ends_nothing_else(
     monkeypatch.setattr(FakeReceiver, "receive", leave)
     async with engine(tmp_path, HOOK) as it:
         with pytest.raises(RuntimeError, match=r"called sys\.exit"):
-            await it.runtime.doorway.receive("in", REQUEST)
+            await it.runtime.inbound.receive("in", REQUEST)
 
 
 async def test_the_same_fact_a_second_time_is_answered_with_the_first(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ async def test_what_is_in_flight_at_a_stop_is_handed_back_and_counts_nothing(tmp
     async with engine(tmp_path, project, on_disk=True) as it:
         (row,) = await it.delivered(1)
         assert (row.attempts, row.crashes) == (1, 0)
-        assert it.happenings() == ["interrupted", "delivered"]
+        assert it.transitions() == ["interrupted", "delivered"]
 
 
 async def test_what_ends_within_the_grace_of_a_stop_is_written(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_what_ends_within_the_grace_of_a_stop_is_written(tmp_path: Path) -
         gate.set()
         await stopping
     async with engine(tmp_path, project, on_disk=True) as it:
-        assert it.happenings() == ["delivered"]
+        assert it.transitions() == ["delivered"]
         assert it.stage.wakes == {}
 
 
@@ -96,7 +96,7 @@ async def test_an_answer_that_is_being_written_at_a_stop_is_not_handed_back(
         await until(lambda: calls, "the answer")
         await it.runtime.stop(grace=0)
     async with engine(tmp_path, project, on_disk=True) as it:
-        assert it.happenings() == ["delivered"]
+        assert it.transitions() == ["delivered"]
         assert it.stage.wakes == {}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orgloop.journal.model import ClaimWant
-from orgloop.runtime.support.supervisor import MOST_SAID, Errands, Supervisor, said
+from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, Errands, Supervisor, error_text
 from tests.runtime.engine import NOON, HandClock, engine, turn, until
 from tests.runtime.fakes import Stage
 
@@ -31,13 +31,13 @@ class Mute(Exception):
         (RuntimeError(), "RuntimeError"),
         (RuntimeError("a\nb\t c"), "RuntimeError: a b c"),
         (RuntimeError("\ud800"), "RuntimeError: ?"),
-        (RuntimeError("x" * 10**6), "RuntimeError: " + "x" * MOST_SAID + "…"),
+        (RuntimeError("x" * 10**6), "RuntimeError: " + "x" * MAX_ERROR_TEXT + "…"),
         (Mute(), "Mute"),
     ],
     ids=lambda value: str(type(value).__name__),
 )
 def test_an_error_is_one_bounded_line_that_can_be_stored(error: Exception, line: str) -> None:
-    assert said(error) == line
+    assert error_text(error) == line
 
 
 @pytest.mark.parametrize(

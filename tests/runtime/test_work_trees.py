@@ -13,7 +13,7 @@ import pytest
 
 from orgloop import runner
 from orgloop.config.work_tree import git_directory, root_of
-from orgloop.core.admission import Level
+from orgloop.core.admission import ScopeLevel
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from orgloop.runtime.dispatch import work_trees
 from orgloop.runtime.dispatch.work_trees import FRESH_MS, WorkTrees
@@ -95,7 +95,7 @@ async def test_two_directories_of_one_tree_have_one_run_at_a_time(tmp_path: Path
         await it.emit(2, source="side")
         await until(lambda: len(it.full_scopes()) == 1, "the verdict on the second")
         (scope,) = it.full_scopes()
-        assert (scope.level, scope.name, scope.actor) == (Level.WORK_TREE, str(repo), "two")
+        assert (scope.level, scope.name, scope.actor) == (ScopeLevel.WORK_TREE, str(repo), "two")
         gates.open(1, 2)
         await it.delivered(2)
 

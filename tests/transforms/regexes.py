@@ -57,9 +57,9 @@ TIMES: Final = ["*", "+", "?", "{2}", "{0,1}", "{1,}", "*?", "+?"]
 WHOLE_ONLY: Final = [r"\u{1F600}", r"\u{e9}", r"\p{L}", r"\P{Lu}", r"\p{Script=Latin}", r"[\p{N}a]"]
 
 
-def pattern(chance: random.Random, *, whole: bool, looks: bool, depth: int = 2) -> str:
+def pattern(chance: random.Random, *, whole: bool, lookarounds: bool, depth: int = 2) -> str:
     """The body of a regular expression; `whole`: for the flag u; `looks`: with what is not linear."""
-    return "".join(_term(chance, whole, looks, depth) for _ in range(chance.randint(1, 4)))
+    return "".join(_term(chance, whole, lookarounds, depth) for _ in range(chance.randint(1, 4)))
 
 
 def flags(chance: random.Random) -> str:
@@ -79,7 +79,7 @@ def cases(seed: int, count: int) -> Iterator[tuple[str, str, list[str]]]:
     chance = random.Random(seed)
     for number in range(count):
         chosen = flags(chance)
-        body = pattern(chance, whole="u" in chosen, looks=number % 3 == 0)
+        body = pattern(chance, whole="u" in chosen, lookarounds=number % 3 == 0)
         yield body, chosen, [text(chance) for _ in range(6)]
 
 
@@ -97,19 +97,20 @@ def answers(body: str, chosen: str, texts: list[str]) -> dict[str, list[bool]] |
     return found if compiled.slow else found | {"fast": [compiled.test(one) for one in texts]}
 
 
-def _term(chance: random.Random, whole: bool, looks: bool, depth: int) -> str:
+def _term(chance: random.Random, whole: bool, lookarounds: bool, depth: int) -> str:
     kind = chance.random()
     if kind < 0.2:
         return chance.choice(EDGES)
     if kind < 0.35 and depth:
         inner = [
-            pattern(chance, whole=whole, looks=looks, depth=depth - 1) for _ in range(chance.randint(1, 2))
+            pattern(chance, whole=whole, lookarounds=lookarounds, depth=depth - 1)
+            for _ in range(chance.randint(1, 2))
         ]
-        opening = chance.choice(["(", "(?:", "(?:"] + (["(?=", "(?!", "(?<=", "(?<!"] if looks else []))
+        opening = chance.choice(["(", "(?:", "(?:"] + (["(?=", "(?!", "(?<=", "(?<!"] if lookarounds else []))
         times = chance.choice(["", "", *TIMES]) if opening in ("(", "(?:") else ""
         return f"{opening}{'|'.join(inner)}){times}"
     if kind < 0.4 and whole:
         return chance.choice(WHOLE_ONLY)
-    if kind < 0.43 and looks:
+    if kind < 0.43 and lookarounds:
         return r"\1"
     return chance.choice(ATOMS) + chance.choice(["", "", "", *TIMES])

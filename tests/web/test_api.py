@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from orgloop.config.model import Organization
-from orgloop.core.happening import Rejected
+from orgloop.core.transition import Rejected
 from orgloop.errors import JournalError, JournalUnavailable
 from orgloop.journal.sqlite import SqliteReader
 from orgloop.runtime.engine import Runtime
@@ -409,7 +409,7 @@ async def test_one_delivery_tells_its_story(acme: Daemon) -> None:
     _, body = await acme.get(f"/api/deliveries/{id}")
     assert (body["id"], body["event"]["id"], body["event"]["payload"]) == (id, event_id, {"type": "ping"})
     assert body["transforms"] == []
-    assert [(step["happening"], step["state"], step["detail"]) for step in body["steps"]] == [
+    assert [(step["transition"], step["state"], step["detail"]) for step in body["steps"]] == [
         ("delivered", "delivered", "taken")
     ]
     assert types(body["steps"][0])["duration_ms"] == "int"
@@ -421,7 +421,7 @@ async def test_one_event_tells_its_story(acme: Daemon) -> None:
     _, body = await acme.get(f"/api/events/{event_id}")
     assert body["event"]["payload"] == {"type": "ping"}
     assert [one["state"] for one in body["deliveries"]] == ["delivered"]
-    assert [one["happening"] for one in body["steps"]] == ["delivered"]
+    assert [one["transition"] for one in body["steps"]] == ["delivered"]
 
 
 async def test_a_trace_is_found_by_the_id_of_anything_in_it(acme: Daemon) -> None:
@@ -433,7 +433,7 @@ async def test_a_trace_is_found_by_the_id_of_anything_in_it(acme: Daemon) -> Non
         assert body["trace_id"] == delivery["trace_id"]
         assert [one["id"] for one in body["events"]] == [event_id]
         assert [one["id"] for one in body["deliveries"]] == [delivery["id"]]
-        assert [one["happening"] for one in body["steps"]] == ["delivered"]
+        assert [one["transition"] for one in body["steps"]] == ["delivered"]
         assert body["runs"] == []
 
 

@@ -23,7 +23,7 @@ async def test_few_large_bodies_are_worked_on_at_once_and_small_ones_pass_them(
     acme: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate, inside = asyncio.Event(), 0
-    receive = acme.runtime.doorway.receive
+    receive = acme.runtime.inbound.receive
 
     async def slow(source: str, request: Any) -> Any:
         nonlocal inside
@@ -32,7 +32,7 @@ async def test_few_large_bodies_are_worked_on_at_once_and_small_ones_pass_them(
             await gate.wait()
         return await receive(source, request)
 
-    monkeypatch.setattr(acme.runtime.doorway, "receive", slow)
+    monkeypatch.setattr(acme.runtime.inbound, "receive", slow)
     large = [asyncio.create_task(acme.post("/webhook/hooks", {"text": "a" * LARGE})) for _ in range(12)]
     await until(lambda: inside == BodyBounds().at_once, "as many as may be")
     await until(lambda: acme.server.connections >= len(large), "all of them")

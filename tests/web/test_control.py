@@ -11,7 +11,7 @@ import pytest
 
 from orgloop.config.findings import Code, Finding, Severity
 from orgloop.core.delivery import State
-from orgloop.core.happening import Rejected, Retry
+from orgloop.core.transition import Rejected, Retry
 from orgloop.errors import ConfigError, PluginError
 from orgloop.journal.model import Query
 from orgloop.web.endpoints import ENDPOINTS
@@ -359,7 +359,7 @@ async def test_a_dead_delivery_is_retried(acme: Daemon) -> None:
     assert (status, body) == (200, {"ok": True, "id": id, "state": "pending"})
     await acme.settled("delivered")
     _, told = await acme.get(f"/api/deliveries/{id}")
-    assert "ada" in str([step for step in told["steps"] if step["happening"] == "retried"])
+    assert "ada" in str([step for step in told["steps"] if step["transition"] == "retried"])
 
 
 async def test_a_dead_delivery_is_discarded_with_a_note(acme: Daemon) -> None:

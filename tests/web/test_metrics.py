@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from orgloop.core.happening import Rejected, Retry, RunEnded, Unavailable
-from orgloop.runtime.support.counters import BUCKETS, Tally, Times
+from orgloop.core.transition import Rejected, Retry, RunEnded, Unavailable
+from orgloop.runtime.support.counters import BUCKETS, Counters, Times
 from tests.web.daemon import Daemon, daemon, until
 
 
@@ -108,16 +108,16 @@ def test_a_time_falls_into_the_first_bucket_that_holds_it(seconds: float, bucket
 
 
 def test_a_tally_counts_what_failed() -> None:
-    tally = Tally()
-    for happening in (Rejected(reason="a"), Retry(reason="b"), Unavailable(reason="c")):
-        tally.tried("route", "actor", happening, -1.0)
-    tally.poll_failed("source")
-    tally.run_ended("agent", RunEnded(), "success", 0.25)
-    tally.run_ended("agent", RunEnded(), "success", None)
-    assert tally.errors == {"actor": 3, "source": 1}
-    assert (tally.tries["route"].seconds, tally.tries["route"].counts[0]) == (0.0, 3)
-    assert tally.runs == {("agent", "success"): 2}
-    assert tally.cost_usd == {"agent": 0.25}
+    counters = Counters()
+    for transition in (Rejected(reason="a"), Retry(reason="b"), Unavailable(reason="c")):
+        counters.tried("route", "actor", transition, -1.0)
+    counters.poll_failed("source")
+    counters.run_ended("agent", RunEnded(), "success", 0.25)
+    counters.run_ended("agent", RunEnded(), "success", None)
+    assert counters.errors == {"actor": 3, "source": 1}
+    assert (counters.tries["route"].seconds, counters.tries["route"].counts[0]) == (0.0, 3)
+    assert counters.runs == {("agent", "success"): 2}
+    assert counters.cost_usd == {"agent": 0.25}
 
 
 def test_every_metric_is_documented() -> None:

@@ -205,7 +205,7 @@ async def test_one_connection_too_many_is_told_to_come_back_while_all_others_are
     home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with daemon(home, bounds=Bounds(connections=3)) as acme:
-        gate, inside, receive = asyncio.Event(), 0, acme.runtime.doorway.receive
+        gate, inside, receive = asyncio.Event(), 0, acme.runtime.inbound.receive
 
         async def slow(source: str, request: Any) -> Any:
             nonlocal inside
@@ -213,7 +213,7 @@ async def test_one_connection_too_many_is_told_to_come_back_while_all_others_are
             await gate.wait()
             return await receive(source, request)
 
-        monkeypatch.setattr(acme.runtime.doorway, "receive", slow)
+        monkeypatch.setattr(acme.runtime.inbound, "receive", slow)
         async with AsyncExitStack() as stack:
             held = [await stack.enter_async_context(wire(acme.server.port)) for _ in range(3)]
             for connection in held:

@@ -141,7 +141,7 @@ class App:
         from orgloop.operations.ownership import another_project
 
         if (owner := another_project(self.home, self.here)) is not None:
-            self.out.warn(f"{owner.said}; the project in {owner.here} does not run")
+            self.out.warn(f"{owner.description}; the project in {owner.here} does not run")
 
     def claim_home(self, root: Path, name: str, *, take_over: bool) -> None:
         """For what starts the project in `root`. Raises Conflict if another one has work here."""

@@ -58,16 +58,16 @@ class Leaf(HelpMixin):
     """A command that does something."""
 
 
-class Group(HelpMixin, click.Group):
+class CommandGroup(HelpMixin, click.Group):
     """A command with subcommands."""
 
     def subcommand(
-        self, name: str, *, examples: Sequence[str], looks: bool = False
+        self, name: str, *, examples: Sequence[str], read_only: bool = False
     ) -> Callable[[Body], Leaf]:
         """Add a subcommand; see `app.py`."""
 
         def add(function: Body) -> Leaf:
-            leaf = _leaf(name, function, examples, looks=looks)
+            leaf = _leaf(name, function, examples, read_only=read_only)
             self.add_command(leaf)
             return leaf
 
@@ -84,23 +84,23 @@ class Group(HelpMixin, click.Group):
         return super().resolve_command(ctx, args)
 
 
-def command(*, examples: Sequence[str], looks: bool = False) -> Callable[[Body], Leaf]:
+def command(*, examples: Sequence[str], read_only: bool = False) -> Callable[[Body], Leaf]:
     """Make a command of a function whose first argument is the App; see `app.py`."""
-    return lambda function: _leaf(None, function, examples, looks=looks)
+    return lambda function: _leaf(None, function, examples, read_only=read_only)
 
 
-def new_group(help: str, *, examples: Sequence[str], default: str | None = None) -> Group:
+def new_group(help: str, *, examples: Sequence[str], default: str | None = None) -> CommandGroup:
     """A command with subcommands; `default` is the one that is meant if none is named."""
     group = (
         _DefaultGroup(default, help)
         if default is not None
-        else Group(help=help, no_args_is_help=True, params=GLOBAL_OPTIONS())
+        else CommandGroup(help=help, no_args_is_help=True, params=GLOBAL_OPTIONS())
     )
     group.examples = tuple(examples)
     return group
 
 
-class _DefaultGroup(Group):
+class _DefaultGroup(CommandGroup):
     def __init__(self, default: str, help: str) -> None:
         super().__init__(help=help, params=GLOBAL_OPTIONS(), subcommand_metavar="[COMMAND] [ARGS]...")
         self._default = default
@@ -113,13 +113,13 @@ class _DefaultGroup(Group):
         return super().parse_args(ctx, args)
 
 
-def _leaf(name: str | None, function: Body, examples: Sequence[str], *, looks: bool) -> Leaf:
+def _leaf(name: str | None, function: Body, examples: Sequence[str], *, read_only: bool) -> Leaf:
     own = list(reversed(getattr(function, "__click_params__", [])))
 
     @click.pass_context
     def call(ctx: click.Context, /, **values: Any) -> int | None:
         app = app_of(ctx)
-        if looks:
+        if read_only:
             app.tell_another_project()
         return function(app, **values)
 

@@ -28,7 +28,7 @@ and, for each, `@command.subcommand("list", examples=[...])` above a function as
 - `app` is the first argument of every command: options that all share, the home, the project.
 - `--json`, `--config`, `--verbose`, `--quiet`, `--no-color` belong to every command, before or
   behind its name; none may define them again. So does `--help`.
-- `looks=True`, beside `examples`: it shows what is in the home, and says first if that is another
+- `read_only=True`, beside `examples`: it shows what is in the home, and says first if that is another
   project's than the one in this directory. What acts on the home calls `require_this_project` instead.
 - It has a time limit (`time_limit.py`). What waits for a person, follows or serves calls `no_limit` first.
 - What goes wrong is raised as an `OrgLoopError` with its hint; `main` prints it (as JSON too) and

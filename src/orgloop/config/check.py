@@ -14,10 +14,10 @@ from pydantic_core import ErrorDetails
 from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
-from orgloop.config.schema import Part
+from orgloop.config.schema import ConfigPart
 from orgloop.plugin.settings import Settings
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=ConfigPart)
 
 _REMOVE: Final = "remove it: this version does not support it"
 _ROUNDS: Final = 5
@@ -112,7 +112,7 @@ def _follows(real: DataPath, group: Sequence[ErrorDetails], others: Iterable[Dat
 def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Report, path: DataPath) -> None:
     key, models = str(real[-1]), models_at(model, real[:-1])
     where, shown = spot.where(*path, *real, key=True), dotted((*path, *real))
-    if any(key in one.NO_EFFECT for one in models if issubclass(one, Part)):
+    if any(key in one.NO_EFFECT for one in models if issubclass(one, ConfigPart)):
         report.warn(Code.NO_EFFECT, where, f"{spot.label}: `{shown}` has no effect", "remove it")
     elif any(key in _not_yet(one) for one in models):
         message = f"{spot.label}: `{shown}` is not supported yet"
@@ -130,7 +130,7 @@ def _meanwhile(key: str, models: Iterable[type[BaseModel]]) -> str:
     hints = [
         one.meanwhile() if issubclass(one, Settings) else one.MEANWHILE
         for one in models
-        if issubclass(one, Settings | Part)
+        if issubclass(one, Settings | ConfigPart)
     ]
     return next((hint[key] for hint in hints if key in hint), "")
 
@@ -138,12 +138,12 @@ def _meanwhile(key: str, models: Iterable[type[BaseModel]]) -> str:
 def _not_yet(model: type[BaseModel]) -> frozenset[str]:
     if issubclass(model, Settings):
         return model.not_yet()
-    return model.NOT_YET if issubclass(model, Part) else frozenset()
+    return model.NOT_YET if issubclass(model, ConfigPart) else frozenset()
 
 
 def _hint(key: str | int, models: Iterable[type[BaseModel]]) -> str:
     models = tuple(models)
-    parts = [model for model in models if issubclass(model, Part)]
+    parts = [model for model in models if issubclass(model, ConfigPart)]
     elsewhere = next((one.ELSEWHERE[str(key)] for one in parts if str(key) in one.ELSEWHERE), None)
     if elsewhere is not None:
         return elsewhere

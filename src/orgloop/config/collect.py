@@ -14,14 +14,14 @@ from orgloop.config.env import Variables
 from orgloop.config.findings import Code, Report, Where
 from orgloop.config.paths import find_file, neighbour, reason, shown, yaml_files
 
-_P = TypeVar("_P", bound=schema.Part)
+_P = TypeVar("_P", bound=schema.ConfigPart)
 
-_MODELS: Final[dict[str, type[schema.Part]]] = {
-    "sources": schema.Source,
-    "actors": schema.Actor,
-    "transforms": schema.Transform,
-    "routes": schema.Route,
-    "loggers": schema.Logger,
+_MODELS: Final[dict[str, type[schema.ConfigPart]]] = {
+    "sources": schema.SourceConfig,
+    "actors": schema.ActorConfig,
+    "transforms": schema.TransformConfig,
+    "routes": schema.RouteConfig,
+    "loggers": schema.LoggerConfig,
 }
 _FILES_OF: Final = {
     "connectors": "ConnectorGroup",
@@ -54,11 +54,11 @@ class Collected:
 
     root: Path
     project: Entry[schema.Project] | None = None
-    sources: list[Entry[schema.Source]] = field(default_factory=list)
-    actors: list[Entry[schema.Actor]] = field(default_factory=list)
-    transforms: list[Entry[schema.Transform]] = field(default_factory=list)
-    routes: list[Entry[schema.Route]] = field(default_factory=list)
-    loggers: list[Entry[schema.Logger]] = field(default_factory=list)
+    sources: list[Entry[schema.SourceConfig]] = field(default_factory=list)
+    actors: list[Entry[schema.ActorConfig]] = field(default_factory=list)
+    transforms: list[Entry[schema.TransformConfig]] = field(default_factory=list)
+    routes: list[Entry[schema.RouteConfig]] = field(default_factory=list)
+    loggers: list[Entry[schema.LoggerConfig]] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     incomplete: set[str] = field(default_factory=set)
@@ -117,9 +117,9 @@ class Collector:
         for section, group in _FILES_OF.items():
             if not isinstance(spot.get(section), list | None):
                 self.found.incomplete.update(_SECTIONS[group])
-        said, version = spot.get("kind"), spot.get("apiVersion")
-        if isinstance(said, str) and said != kind:
-            message = f"this file should be of kind {kind}, not {said}"
+        kind_in_file, version = spot.get("kind"), spot.get("apiVersion")
+        if isinstance(kind_in_file, str) and kind_in_file != kind:
+            message = f"this file should be of kind {kind}, not {kind_in_file}"
             hint = "list it under the section of its kind, or correct `kind:`"
             self._report.error(Code.WRONG_KIND, spot.where("kind"), message, hint)
         if isinstance(version, str) and version != schema.API_VERSION:
@@ -197,4 +197,4 @@ class Collector:
             self.found.incomplete.add(section)
         if part is not None:
             entry = Entry(name=known, part=part, spot=labelled)
-            cast("list[Entry[schema.Part]]", getattr(self.found, section)).append(entry)
+            cast("list[Entry[schema.ConfigPart]]", getattr(self.found, section)).append(entry)

@@ -60,7 +60,7 @@ _SECTIONS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class ConfigChange:
     """One thing. `fields` are, for a change, (dot path, old value, new value); None is absent."""
 
     kind: Kind
@@ -78,7 +78,7 @@ class Change:
 class Plan:
     """All things, by kind, new order first, removed ones last."""
 
-    items: tuple[Change, ...]
+    items: tuple[ConfigChange, ...]
 
     def count(self, action: Action) -> int:
         """How many items have this action."""
@@ -104,17 +104,17 @@ def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Plan:
     return Plan(items=(*items, defaults, metadata))
 
 
-def _section(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
+def _section(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ConfigChange]:
     for name, fields in new.items():
         yield _change(kind, name, old.get(name, MISSING), fields)
     for name in old:
         if name not in new:
-            yield Change(kind=kind, name=name, action=Action.REMOVE)
+            yield ConfigChange(kind=kind, name=name, action=Action.REMOVE)
 
 
-def _change(kind: Kind, name: str, old: Any, new: Any) -> Change:
+def _change(kind: Kind, name: str, old: Any, new: Any) -> ConfigChange:
     if old is MISSING:
-        return Change(kind=kind, name=name, action=Action.ADD)
+        return ConfigChange(kind=kind, name=name, action=Action.ADD)
     before, after = dict(_leaves(old)), dict(_leaves(new))
     fields = tuple(
         (path, _shown(before.get(path, MISSING)), _shown(after.get(path, MISSING)))
@@ -126,7 +126,7 @@ def _change(kind: Kind, name: str, old: Any, new: Any) -> Change:
     if any("${" in str(value) for _, *values in fields for value in values):
         # What stands in the file explains it.
         fields = tuple(field for field in fields if field[0] != VARIABLES)
-    return Change(kind=kind, name=name, action=Action.CHANGE if fields else Action.SAME, fields=fields)
+    return ConfigChange(kind=kind, name=name, action=Action.CHANGE if fields else Action.SAME, fields=fields)
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from orgloop.config.env import DataPath, Variables
 from orgloop.config.findings import Report, Where
 from orgloop.config.paths import read_file
 from orgloop.config.places import line_and_column
-from orgloop.config.yaml import MAX_BYTES, Parsed, parse
+from orgloop.config.yaml import MAX_BYTES, ParsedFile, parse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class Document:
     shown: str
     raw: Any
     data: Any
-    parsed: Parsed
+    parsed: ParsedFile
     unresolved: frozenset[DataPath]
 
     def where(self, path: Iterable[str | int] = (), *, key: bool = False) -> Where:
@@ -95,7 +95,7 @@ def at_path(data: Any, path: Iterable[str | int]) -> Any:
 def read_document(file: Path, shown: str, variables: Variables, report: Report) -> Document | None:
     """One file. Raises OSError. None if its content cannot be read; then the report says why."""
     content = read_file(file, MAX_BYTES + 1)
-    parsed: Parsed = parse(content)
+    parsed: ParsedFile = parse(content)
     for problem in parsed.problems:
         line, column = line_and_column(problem.place)
         where = Where(file=shown, line=line, column=column)

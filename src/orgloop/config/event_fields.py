@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from orgloop.config.documents import Spot
-from orgloop.config.ends import ActorEnd, SourceEnd
+from orgloop.config.endpoints import ActorEnd, SourceEnd
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import RouteSpec
@@ -92,19 +92,19 @@ class _Heard:
         self.events = events
         self._every = every
         self._shapes = shapes_of(events, every)
-        self._told: dict[str, tuple[bool, bool, Values]] = {}
+        self._entries: dict[str, tuple[bool, bool, Values]] = {}
 
     def about(self, path: Path) -> tuple[bool, bool, Values]:
         """Whether these events may have it, whether others of the source may, and its values if known."""
-        told = self._told.get(path.text)
-        if told is None:
+        entry = self._entries.get(path.text)
+        if entry is None:
             own = [shape for shape in self._shapes if shape.has(path)]
             found = [shape.values(path) for shape in own]
             values = tuple(value for each in found for value in each) if all(found) else ()
             is_there = bool(own) or not self._shapes or path.steps[0][0] not in _ROOTS
             elsewhere = any(shape.has(path) for shape in self._every)
-            told = self._told[path.text] = (is_there, elsewhere, values)
-        return told
+            entry = self._entries[path.text] = (is_there, elsewhere, values)
+        return entry
 
     def instead(self, path: Path) -> str:
         """What to write for a path that is never there."""
@@ -173,8 +173,8 @@ class _Route:
         heard = self._heard
         whose = f"{_listed(heard.events)} never has" if elsewhere else f"no event of {heard.source!r} has"
         message = f"{self._spot.label}{of}: {whose} `{path}`"
-        told = self._report.error if needed and not elsewhere else self._report.warn
-        told(Code.UNKNOWN_PATH, self._spot.where(*at, key=key), message, heard.instead(path))
+        entry = self._report.error if needed and not elsewhere else self._report.warn
+        entry(Code.UNKNOWN_PATH, self._spot.where(*at, key=key), message, heard.instead(path))
         return False
 
 

@@ -231,8 +231,8 @@ class Report:
 
 def advised(text: str, otherwise: str = "") -> tuple[str, str]:
     """A sentence that ends with what to do, as sentence and hint; else it and `otherwise`."""
-    said, *advice = _ADVICE.split(text, maxsplit=1)
-    return said, advice[0] if advice else otherwise
+    fault, *advice = _ADVICE.split(text, maxsplit=1)
+    return fault, advice[0] if advice else otherwise
 
 
 def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:

@@ -17,11 +17,11 @@ from orgloop.plugin.settings import Settings
 
 _REF: Final = "#/$defs/{model}"
 _ENTRIES: Final = {
-    "sources": "Source",
-    "actors": "Actor",
-    "transforms": "Transform",
-    "routes": "Route",
-    "loggers": "Logger",
+    "sources": "SourceConfig",
+    "actors": "ActorConfig",
+    "transforms": "TransformConfig",
+    "routes": "RouteConfig",
+    "loggers": "LoggerConfig",
 }
 _PREFIXES: Final = {
     CONNECTORS: "@orgloop/connector-",
@@ -32,14 +32,14 @@ _FOREIGN: Final = frozenset({"gt", "ge", "lt", "le"})
 """Constraints that pydantic leaves as they are behind a validator of its own."""
 
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
-_PARTS: Final[tuple[type[schema.Part], ...]] = (
+_PARTS: Final[tuple[type[schema.ConfigPart], ...]] = (
     schema.Project,
     *schema.GROUPS.values(),
-    schema.Source,
-    schema.Actor,
-    schema.Transform,
-    schema.Route,
-    schema.Logger,
+    schema.SourceConfig,
+    schema.ActorConfig,
+    schema.TransformConfig,
+    schema.RouteConfig,
+    schema.LoggerConfig,
 )
 
 
@@ -53,7 +53,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
             definitions[kind]["properties"][section] = {"type": ["array", "null"], "items": items}
         definitions[kind]["properties"]["kind"] = {"const": kind}
     definitions["Project"]["properties"]["connectors"] = _connector_files()
-    definitions["Step"] = _name_or(definitions["Step"])
+    definitions["StepConfig"] = _name_or(definitions["StepConfig"])
     _add_plugins(definitions, registry)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -66,7 +66,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 def _definitions() -> dict[str, Any]:
     _, generated = models_json_schema([(model, "validation") for model in _PARTS], ref_template=_REF)
     definitions: dict[str, Any] = generated["$defs"]
-    models = {model.__name__: model for model in _all_parts(schema.Part)}
+    models = {model.__name__: model for model in _all_parts(schema.ConfigPart)}
     for name, definition in definitions.items():
         if name in models:
             for key in sorted(models[name].NO_EFFECT):
@@ -75,7 +75,7 @@ def _definitions() -> dict[str, Any]:
     return definitions
 
 
-def _all_parts(model: type[schema.Part]) -> Iterable[type[schema.Part]]:
+def _all_parts(model: type[schema.ConfigPart]) -> Iterable[type[schema.ConfigPart]]:
     for child in model.__subclasses__():
         yield child
         yield from _all_parts(child)
@@ -94,8 +94,8 @@ def _by_kind() -> dict[str, Any]:
     """One `if` per kind, so that an editor complains about the right one."""
     result: dict[str, Any] = {"$ref": "#/$defs/Project"}
     for kind in schema.GROUPS:
-        told = {"properties": {"kind": {"const": kind}}, "required": ["kind"]}
-        result = {"if": told, "then": {"$ref": f"#/$defs/{kind}"}, "else": result}
+        condition = {"properties": {"kind": {"const": kind}}, "required": ["kind"]}
+        result = {"if": condition, "then": {"$ref": f"#/$defs/{kind}"}, "else": result}
     return result
 
 
@@ -114,11 +114,11 @@ def _add_plugins(definitions: dict[str, Any], registry: Registry) -> None:
         for name in registry.names(LOGGERS)
         if (plugin := _loaded(registry.logger, name))
     }
-    _add_settings(definitions, "Source", "connector", CONNECTORS, sources)
-    _add_settings(definitions, "Actor", "connector", CONNECTORS, actors)
-    _add_settings(definitions, "Transform", "type", TRANSFORMS, transforms)
-    _add_settings(definitions, "Transform", "package", TRANSFORMS, transforms)
-    _add_settings(definitions, "Logger", "type", LOGGERS, loggers)
+    _add_settings(definitions, "SourceConfig", "connector", CONNECTORS, sources)
+    _add_settings(definitions, "ActorConfig", "connector", CONNECTORS, actors)
+    _add_settings(definitions, "TransformConfig", "type", TRANSFORMS, transforms)
+    _add_settings(definitions, "TransformConfig", "package", TRANSFORMS, transforms)
+    _add_settings(definitions, "LoggerConfig", "type", LOGGERS, loggers)
 
 
 def _called(connector: Connector) -> tuple[str, ...]:
@@ -148,19 +148,19 @@ def _add_settings(
         config = f"{entry}.{name}"
         if config not in definitions and not _add_model(definitions, config, model):
             continue
-        told = {"properties": {key: {"enum": spelled}}, "required": [key]}
+        condition = {"properties": {key: {"enum": spelled}}, "required": [key]}
         follows: dict[str, Any] = {"properties": {"config": {"$ref": f"#/$defs/{config}"}}}
-        if entry == "Transform":
+        if entry == "TransformConfig":
             # Some of them may stand beside `config:` or come from a route.
             definitions[config].pop("required", None)
         elif definitions[config].get("required") or definitions[config].get("allOf"):
             follows["required"] = ["config"]
-        if entry == "Source":
+        if entry == "SourceConfig":
             poll = {"$ref": "#/$defs/Poll", "deprecated": True}
             own = definitions[config].get("properties", {})
             own.setdefault("poll", poll)
             own.setdefault("poll_interval", {"type": "string", "deprecated": True})
-        rules.append({"if": told, "then": follows})
+        rules.append({"if": condition, "then": follows})
     known = definitions[entry]["properties"][key]
     definitions[entry]["properties"][key] = {**known, "examples": sorted(names)}
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from orgloop.config import schema
 from orgloop.config.collect import Entry
-from orgloop.config.ends import ActorEnd, SourceEnd
+from orgloop.config.endpoints import ActorEnd, SourceEnd
 from orgloop.config.event_fields import quoted
 from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
@@ -35,7 +35,7 @@ def lint(
     *,
     sources: Mapping[str, SourceEnd],
     actors: Mapping[str, ActorEnd],
-    routes: Sequence[Entry[schema.Route]],
+    routes: Sequence[Entry[schema.RouteConfig]],
     steps: Steps,
     incomplete: set[str],
     runs_per_hour: int | None,
@@ -61,7 +61,7 @@ def lint(
 def _unused(
     sources: Mapping[str, SourceEnd],
     actors: Mapping[str, ActorEnd],
-    routes: Sequence[Entry[schema.Route]],
+    routes: Sequence[Entry[schema.RouteConfig]],
     steps: Steps,
     report: Report,
 ) -> None:
@@ -162,7 +162,9 @@ def _named_by(source: SourceEnd | None) -> tuple[str, ...]:
         return ()
 
 
-def _events(entry: Entry[schema.Route], emits: Sequence[str], known: tuple[str, ...], report: Report) -> None:
+def _events(
+    entry: Entry[schema.RouteConfig], emits: Sequence[str], known: tuple[str, ...], report: Report
+) -> None:
     """Canonical names that never come from there, and slips. Others are the outside system's to choose."""
     for number, name in enumerate(entry.part.when.events):
         if quoted(name):
@@ -196,7 +198,7 @@ def _canonical(name: str) -> str | None:
 def _budget(
     sources: Mapping[str, SourceEnd],
     actors: Mapping[str, ActorEnd],
-    routes: Sequence[Entry[schema.Route]],
+    routes: Sequence[Entry[schema.RouteConfig]],
     allowed: int,
     report: Report,
 ) -> None:
@@ -261,20 +263,22 @@ def _by_hour(source: SourceEnd) -> Mapping[str, Sequence[int]]:
         return {}
 
 
-def _circles(actors: Mapping[str, ActorEnd], routes: Iterable[Entry[schema.Route]], report: Report) -> None:
+def _circles(
+    actors: Mapping[str, ActorEnd], routes: Iterable[Entry[schema.RouteConfig]], report: Report
+) -> None:
     """Routes from an actor's runs to an actor, and so on back to the first, with nothing that ends it."""
-    edges: dict[str, list[tuple[str, Entry[schema.Route]]]] = {}
+    edges: dict[str, list[tuple[str, Entry[schema.RouteConfig]]]] = {}
     for entry in routes:
         woken_by = actors.get(entry.part.when.source)
         runs = woken_by is not None and woken_by.has_runs
         if runs and entry.part.then.actor in actors and not _ends(entry.part):
             edges.setdefault(entry.part.when.source, []).append((entry.part.then.actor, entry))
-    told: set[str] = set()
+    reported: set[str] = set()
     for circle in _cycles(edges):
         names = {entry.part.then.actor for entry in circle}
-        if names <= told:
+        if names <= reported:
             continue
-        told |= names
+        reported |= names
         spot = circle[0].spot
         way = " → ".join([circle[0].part.when.source, *(entry.part.then.actor for entry in circle)])
         message = f"{spot.label}: actors wake each other in a circle: {way}"
@@ -285,7 +289,7 @@ def _circles(actors: Mapping[str, ActorEnd], routes: Iterable[Entry[schema.Route
         report.warn(Code.CYCLE, spot.where("then", "actor"), message, hint)
 
 
-def _ends(part: schema.Route) -> bool:
+def _ends(part: schema.RouteConfig) -> bool:
     """Whether something of its own keeps this route from going round for ever."""
     if not names_match(part.when.events, _RUN_EVENTS) or part.then.limits is not None:
         return True
@@ -313,13 +317,13 @@ def _texts(node: Any) -> Iterator[str]:
 
 
 def _cycles(
-    edges: Mapping[str, Sequence[tuple[str, Entry[schema.Route]]]],
-) -> Iterator[list[Entry[schema.Route]]]:
+    edges: Mapping[str, Sequence[tuple[str, Entry[schema.RouteConfig]]]],
+) -> Iterator[list[Entry[schema.RouteConfig]]]:
     """One cycle for every edge that leads back, as the routes along it. Depth first, without recursion."""
     done: set[str] = set()
     for start in edges:
         way: list[str] = [start]
-        taken: list[Entry[schema.Route]] = []
+        taken: list[Entry[schema.RouteConfig]] = []
         todo = [iter(edges.get(start, ()))]
         while todo and start not in done:
             step = next(todo[-1], None)

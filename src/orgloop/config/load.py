@@ -14,7 +14,7 @@ from orgloop.config import schema
 from orgloop.config.check import read_part
 from orgloop.config.collect import Collected, Collector, Entry
 from orgloop.config.documents import Spot, read_document
-from orgloop.config.ends import ActorEnd, Ends, SourceEnd, unique, valid_name
+from orgloop.config.endpoints import ActorEnd, Ends, SourceEnd, unique, valid_name
 from orgloop.config.env import Variables, VariableUse, read_dotenv, report_missing
 from orgloop.config.event_fields import EventFields
 from orgloop.config.findings import Code, Finding, Report, Severity, Where
@@ -102,7 +102,7 @@ def _project_file(path: Path) -> Path | None:
     return None if found is None else Path(os.path.normpath(found.absolute()))
 
 
-Level = tuple[schema.Defaults, Spot]
+Level = tuple[schema.DefaultsConfig, Spot]
 """A `defaults:`, and the file it stands in."""
 
 
@@ -167,7 +167,7 @@ class _Loader:
                 place = Where(file=shown(path, self.root))
                 self.report.warn(Code.OPEN_FILE, place, message, f"type: chmod o-w {shlex.quote(str(path))}")
 
-    def _home(self) -> tuple[schema.Defaults | None, Spot | None]:
+    def _home(self) -> tuple[schema.DefaultsConfig | None, Spot | None]:
         """The home's own `defaults:`, and the file they stand in."""
         file = self.home / "config.yaml" if self.home is not None else None
         if file is None or not os.path.lexists(file):
@@ -275,7 +275,7 @@ class _Loader:
 
 def _runnable(
     routes: Sequence[RouteEnd],
-    entries: Mapping[str, Entry[schema.Route]],
+    entries: Mapping[str, Entry[schema.RouteConfig]],
     sources: Mapping[str, SourceEnd],
     actors: Mapping[str, ActorEnd],
 ) -> list[RouteEnd]:

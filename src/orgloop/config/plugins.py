@@ -131,15 +131,15 @@ class Plugins:
         message = f"{where.label}: `{dotted((*path, *steps))}` {text}"
         self._report.warn(code, where.where(*path, *steps, key=True), message, hint)
 
-    def works(self, try_it: Callable[[], object], spot: Spot, path: DataPath) -> bool:
+    def succeeds(self, try_it: Callable[[], object], spot: Spot, path: DataPath) -> bool:
         """Whether a plugin takes its settings when it is built; a finding at `path` if not."""
         if spot.lacks_variable(*path):
             return True
         try:
             try_it()
         except ValueError as exc:
-            said, hint = advised(self._hidden(str(exc), spot, path), "correct its settings")
-            self._report.error(Code.BAD_SETTINGS, spot.where(*path), f"{spot.label}: {said}", hint)
+            fault, hint = advised(self._hidden(str(exc), spot, path), "correct its settings")
+            self._report.error(Code.BAD_SETTINGS, spot.where(*path), f"{spot.label}: {fault}", hint)
             return False
         except FAULTS as exc:
             message = f"{spot.label}: cannot be built: {type(exc).__name__}"

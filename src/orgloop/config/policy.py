@@ -13,7 +13,7 @@ from orgloop.config.model import Defaults
 from orgloop.core.delivery import DeliveryPolicy
 
 
-def defaults_of(parts: Iterable[schema.Defaults]) -> Defaults:
+def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
     """Several `defaults:`, the later ones over the earlier. A budget of null means no limit."""
     result = Defaults()
     for part in parts:
@@ -39,16 +39,16 @@ def policy_of(
     """A `delivery:` over the policy below it. What it says stands at `path` in `spot`."""
     if part is None:
         return below
-    said, old = part.retry or schema.Retry(), below.retry
+    given, old = part.retry or schema.RetryConfig(), below.retry
     retry = replace(
         old,
-        max_attempts=said.max_attempts or old.max_attempts,
-        backoff=said.backoff or old.backoff,
-        initial_delay_ms=said.initial_delay or old.initial_delay_ms,
-        max_delay_ms=said.max_delay or old.max_delay_ms,
+        max_attempts=given.max_attempts or old.max_attempts,
+        backoff=given.backoff or old.backoff,
+        initial_delay_ms=given.initial_delay or old.initial_delay_ms,
+        max_delay_ms=given.max_delay or old.max_delay_ms,
     )
     if retry.max_delay_ms < retry.initial_delay_ms:
-        key = "max_delay" if said.max_delay else "initial_delay"
+        key = "max_delay" if given.max_delay else "initial_delay"
         name = ".".join(map(str, (*path, "retry")))
         message = f"{spot.label}: in `{name}`, `max_delay` is shorter than `initial_delay`"
         hint = "raise `max_delay`, or lower `initial_delay`"

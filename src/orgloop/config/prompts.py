@@ -40,8 +40,8 @@ class Prompts:
         if facts.unreadable is None:
             return path
         line, why = facts.unreadable
-        said, hint = advised(why, "correct the placeholder")
-        self._report.error(Code.BAD_TEMPLATE, Where(file=file, line=line, column=1), said, hint)
+        fault, hint = advised(why, "correct the placeholder")
+        self._report.error(Code.BAD_TEMPLATE, Where(file=file, line=line, column=1), fault, hint)
         return None
 
     def _path(self, text: str, folder: Path) -> Path:

@@ -11,7 +11,7 @@ from orgloop.config import schema
 from orgloop.config.check import keys_of
 from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
-from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
+from orgloop.config.endpoints import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
 from orgloop.config.model import RouteSpec, Trust
@@ -42,7 +42,7 @@ _BELONGS: Final = {
 class RouteEnd:
     """A route: its entry, and its spec if it is sound."""
 
-    entry: Entry[schema.Route]
+    entry: Entry[schema.RouteConfig]
     spec: RouteSpec | None
 
 
@@ -68,7 +68,7 @@ class Routes:
         self._report = report
         self.prompts = Prompts(root, report)
 
-    def route(self, entry: Entry[schema.Route]) -> RouteEnd:
+    def route(self, entry: Entry[schema.RouteConfig]) -> RouteEnd:
         """One route, with its findings."""
         part, spot = entry.part, entry.spot
         found = self._source_exists(part, spot) & self._actor_exists(part, spot)
@@ -103,7 +103,7 @@ class Routes:
         try_steps(spec, self._sources.get(part.when.source), spot, self._report)
         return RouteEnd(entry=entry, spec=spec)
 
-    def _source_exists(self, part: schema.Route, spot: Spot) -> bool:
+    def _source_exists(self, part: schema.RouteConfig, spot: Spot) -> bool:
         name = part.when.source
         if not name or spot.lacks_variable("when", "source"):
             return False
@@ -124,7 +124,7 @@ class Routes:
             self._report.error(Code.UNKNOWN_SOURCE, where, f"{spot.label}: there is no source {name!r}", hint)
         return False
 
-    def _actor_exists(self, part: schema.Route, spot: Spot) -> bool:
+    def _actor_exists(self, part: schema.RouteConfig, spot: Spot) -> bool:
         name = part.then.actor
         if not name or spot.lacks_variable("then", "actor"):
             return False
@@ -136,7 +136,7 @@ class Routes:
             self._report.error(Code.UNKNOWN_ACTOR, spot.where("then", "actor"), message, hint)
         return name in self._actors
 
-    def _trust(self, part: schema.Route) -> Trust:
+    def _trust(self, part: schema.RouteConfig) -> Trust:
         source, actor = self._sources.get(part.when.source), self._actors.get(part.then.actor)
         doubtful = source is not None and source.kind is not None and source.kind.team_only
         return (
@@ -145,7 +145,7 @@ class Routes:
             else "any"
         )
 
-    def _max_runs(self, part: schema.Route, spot: Spot) -> int | None:
+    def _max_runs(self, part: schema.RouteConfig, spot: Spot) -> int | None:
         runs = part.then.limits.runs if part.then.limits else None
         actor = self._actors.get(part.then.actor)
         if runs is not None and actor is not None and actor.has_runs is False:
@@ -154,7 +154,7 @@ class Routes:
             self._report.warn(Code.NO_EFFECT, where, message, "remove it")
         return runs
 
-    def _when(self, part: schema.When, spot: Spot) -> When | None:
+    def _when(self, part: schema.WhenConfig, spot: Spot) -> When | None:
         if spot.get("when", "events") == []:
             message = f"{spot.label}: `when.events` is empty, so it never matches"
             self._report.error(
@@ -177,8 +177,8 @@ class Routes:
         try:
             path = FieldPath.parse(key)
         except PathError as exc:
-            said, hint = advised(str(exc), "correct the path")
-            self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), f"{spot.label}: {said}", hint)
+            fault, hint = advised(str(exc), "correct the path")
+            self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), f"{spot.label}: {fault}", hint)
             return None
         self._root_exists(path, spot, at)
         values = tuple(value) if isinstance(value, list) else (value,)
@@ -215,7 +215,7 @@ class Routes:
                 hint = f"write `provenance.{path}` or `payload.{path}`"
             self._report.warn(Code.UNKNOWN_PATH, spot.where(*at, key=at[0] == "when"), message, hint)
 
-    def _config(self, part: schema.Route, spot: Spot) -> dict[str, Any] | None:
+    def _config(self, part: schema.RouteConfig, spot: Spot) -> dict[str, Any] | None:
         """`then.config`, if every template in it can be read."""
         config = part.then.config or {}
         for key in sorted(_INBOX & config.keys()):
@@ -246,8 +246,8 @@ class Routes:
                 break
             where = spot.where("then", "config", key, key=True)
             if key in refused:
-                said, hint = advised(refused[key])
-                message = f"{spot.label}: `then.config.{key}` {said}"
+                fault, hint = advised(refused[key])
+                message = f"{spot.label}: `then.config.{key}` {fault}"
                 hint = _meant(key, unused & {_SESSION_KEY}) or hint
                 self._report.error(Code.ROUTE_CONFIG, where, message, hint)
                 continue
@@ -263,8 +263,8 @@ class Routes:
         try:
             template = Template.parse(text)
         except TemplateError as exc:
-            said, hint = advised(str(exc), "correct the placeholder")
-            message = f"{spot.label}: `{dotted(path)}`: {said}"
+            fault, hint = advised(str(exc), "correct the placeholder")
+            message = f"{spot.label}: `{dotted(path)}`: {fault}"
             self._report.error(Code.BAD_TEMPLATE, spot.where(*path), message, hint)
             return False
         if not transformed:
@@ -296,8 +296,8 @@ def _meant(key: str, known: Iterable[str]) -> str:
 
 def _names_prompt(spot: Spot) -> bool:
     """Whether the file says something of a prompt file, be it readable or not."""
-    said = spot.get("with")
-    return isinstance(said, dict) and "prompt_file" in said
+    fault = spot.get("with")
+    return isinstance(fault, dict) and "prompt_file" in fault
 
 
 def _texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:

@@ -48,7 +48,7 @@ Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no
 """US dollars, above zero."""
 
 
-class Part(BaseModel):
+class ConfigPart(BaseModel):
     """Base of everything here: no key but the known ones."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -61,7 +61,7 @@ class Part(BaseModel):
     """What is written in this place by mistake, and what to write instead."""
 
 
-class RunsLimit(Part):
+class RunsLimit(ConfigPart):
     """`limits:` of an actor or a route."""
 
     runs: Count | None = None
@@ -77,7 +77,7 @@ class HomeLimits(RunsLimit):
     """How many runs caused by runs may follow one event from outside."""
 
 
-class Budget(Part):
+class Budget(ConfigPart):
     """`defaults.budget`; null means no limit."""
 
     NOT_YET = frozenset({"trace_usd", "day_usd"})
@@ -89,7 +89,7 @@ class Budget(Part):
     """Runs that this home may start in an hour."""
 
 
-class Retry(Part):
+class RetryConfig(ConfigPart):
     """`delivery.retry`: how the waking of an actor is tried again."""
 
     max_attempts: Count | None = None
@@ -98,7 +98,7 @@ class Retry(Part):
     max_delay: Milliseconds | None = None
 
 
-class Delivery(Part):
+class Delivery(ConfigPart):
     """`delivery:` of the defaults or a route."""
 
     NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow", "circuit_breaker"})
@@ -113,10 +113,10 @@ class Delivery(Part):
     """Bounds the waking of the actor, not its run."""
     max_age: Milliseconds | None = None
     """A wake for an agent that is older is held."""
-    retry: Retry | None = None
+    retry: RetryConfig | None = None
 
 
-class Defaults(Part):
+class DefaultsConfig(ConfigPart):
     """`defaults:` of the project, and of the home's config.yaml beneath them."""
 
     NO_EFFECT = frozenset({"checkpoint"})
@@ -129,7 +129,7 @@ class Defaults(Part):
     delivery: Delivery | None = None
 
 
-class Metadata(Part):
+class Metadata(ConfigPart):
     """`metadata:` of a file."""
 
     NO_EFFECT = frozenset({"labels", "annotations", "version"})
@@ -138,20 +138,20 @@ class Metadata(Part):
     description: str | None = None
 
 
-class Poll(Part):
+class Poll(ConfigPart):
     """`poll:` of a source."""
 
     interval: Milliseconds | None = None
 
 
-class PollInConfig(Part):
+class PollInConfig(ConfigPart):
     """What some published projects write inside a source's `config:` instead."""
 
     poll: Poll | None = None
     poll_interval: Milliseconds | None = None
 
 
-class Source(Part):
+class SourceConfig(ConfigPart):
     """One source."""
 
     NO_EFFECT = frozenset({"labels"})
@@ -167,7 +167,7 @@ class Source(Part):
     """The names of the events it emits, if that is less than its connector can."""
 
 
-class Actor(Part):
+class ActorConfig(ConfigPart):
     """One actor."""
 
     NO_EFFECT = frozenset({"labels"})
@@ -186,7 +186,7 @@ class Actor(Part):
 OnError = Literal["pass", "drop", "halt", "hold"]
 
 
-class Transform(Part):
+class TransformConfig(ConfigPart):
     """One transform definition."""
 
     NO_EFFECT = frozenset({"labels"})
@@ -202,7 +202,7 @@ class Transform(Part):
     on_error: OnError | None = None
 
 
-class Logger(Part):
+class LoggerConfig(ConfigPart):
     """One logger."""
 
     NO_EFFECT = frozenset({"labels"})
@@ -213,7 +213,7 @@ class Logger(Part):
     config: dict[str, Any] | None = None
 
 
-class Step(Part):
+class StepConfig(ConfigPart):
     """One transform of one route: its name, or a map with settings of this route."""
 
     ref: str
@@ -228,7 +228,7 @@ class Step(Part):
         return {"ref": value} if isinstance(value, str) else value
 
 
-class When(Part):
+class WhenConfig(ConfigPart):
     """`when:` of a route."""
 
     ELSEWHERE = {
@@ -250,7 +250,7 @@ class When(Part):
     trust: Literal["team", "any"] | None = None
 
 
-class Then(Part):
+class Then(ConfigPart):
     """`then:` of a route."""
 
     NOT_YET = frozenset({"session", "on_busy", "on_lost", "budget", "batch", "approve"})
@@ -279,7 +279,7 @@ class Then(Part):
     limits: RunsLimit | None = None
 
 
-class With(Part):
+class With(ConfigPart):
     """`with:` of a route."""
 
     ELSEWHERE = {
@@ -292,7 +292,7 @@ class With(Part):
     """A Markdown file: looked for beside this file, then in the project."""
 
 
-class Route(Part):
+class RouteConfig(ConfigPart):
     """One route."""
 
     model_config = ConfigDict(validate_by_alias=True, validate_by_name=False)
@@ -316,8 +316,8 @@ class Route(Part):
 
     name: str
     description: str | None = None
-    when: When
-    transforms: list[Step] | None = None
+    when: WhenConfig
+    transforms: list[StepConfig] | None = None
     then: Then
     with_: With | None = Field(default=None, alias="with")
 
@@ -326,7 +326,7 @@ Entries = list[Any]
 """Things written out, and paths of files that hold them. Each is read on its own."""
 
 
-class File(Part):
+class File(ConfigPart):
     """What every file may begin with."""
 
     apiVersion: str | None = None
@@ -346,7 +346,7 @@ class Project(File):
         **dict.fromkeys(("filters", "steps"), "write it as `transforms`"),
     }
 
-    defaults: Defaults | None = None
+    defaults: DefaultsConfig | None = None
     connectors: Entries | None = None
     sources: Entries | None = None
     actors: Entries | None = None
@@ -383,7 +383,7 @@ class RouteGroup(File):
 class HomeConfig(File):
     """config.yaml in the home: defaults beneath every project's."""
 
-    defaults: Defaults | None = None
+    defaults: DefaultsConfig | None = None
 
 
 GROUPS: Final[dict[str, type[File]]] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from orgloop.config.collect import Collected, Entry
 from orgloop.config.diff import VARIABLES
-from orgloop.config.ends import ActorEnd, SourceEnd, fingerprint
+from orgloop.config.endpoints import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.model import LoggerSpec
 from orgloop.config.paths import read_file, shown
 from orgloop.config.secrets import redacted

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from orgloop.config.findings import Code
 from orgloop.config.paths import read_file
-from orgloop.config.yaml import Parsed, Problem, parse
+from orgloop.config.yaml import ParsedFile, Problem, parse
 from orgloop.core.templates import Template, TemplateError
 
 _FRONT_MATTER: Final = re.compile(
@@ -44,10 +44,10 @@ def split(text: str) -> tuple[Mapping[str, Any], str]:
     return meta.data if isinstance(meta.data, dict) else {}, body
 
 
-def _parts(text: str) -> tuple[Parsed, str]:
+def _parts(text: str) -> tuple[ParsedFile, str]:
     front = _FRONT_MATTER.match(text)
     if front is None:
-        return Parsed(), text.removeprefix("\ufeff")
+        return ParsedFile(), text.removeprefix("\ufeff")
     # The empty line stands for the dashes, so that places are those in the file.
     meta = parse(("\n" + front.group(1)).encode())
     if not isinstance(meta.data, dict | None):

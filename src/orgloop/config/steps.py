@@ -31,7 +31,7 @@ _HEAD: Final = 256
 class Definition:
     """A transform with a name. `plugin` is None if it could not be found."""
 
-    entry: Entry[schema.Transform]
+    entry: Entry[schema.TransformConfig]
     plugin: TransformPlugin | None
     config: Mapping[str, Any]
 
@@ -40,7 +40,11 @@ class Steps:
     """Makes steps; each combination of definition and settings is checked once."""
 
     def __init__(
-        self, definitions: Mapping[str, Entry[schema.Transform]], plugins: Plugins, root: Path, report: Report
+        self,
+        definitions: Mapping[str, Entry[schema.TransformConfig]],
+        plugins: Plugins,
+        root: Path,
+        report: Report,
     ) -> None:
         self._plugins = plugins
         self._root = root
@@ -51,7 +55,7 @@ class Steps:
         self.used: set[str] = set()
         self.scripts: set[Path] = set()
 
-    def step(self, part: schema.Step, spot: Spot, number: int, *, incomplete: bool) -> StepSpec | None:
+    def step(self, part: schema.StepConfig, spot: Spot, number: int, *, incomplete: bool) -> StepSpec | None:
         """The step that a route's reference means. `incomplete`: not every definition is known."""
         if not part.ref or spot.lacks_variable("transforms", number, "ref"):
             return None
@@ -72,7 +76,7 @@ class Steps:
             )
         return None
 
-    def marks(self, part: schema.Route) -> list[Any]:
+    def marks(self, part: schema.RouteConfig) -> list[Any]:
         """What a route's steps are made of, for its fingerprint."""
         marks: list[Any] = []
         for step in part.transforms or []:
@@ -91,7 +95,7 @@ class Steps:
             if name not in self.used:
                 self._settings_of(self.definitions[name])
 
-    def _definition(self, entry: Entry[schema.Transform]) -> Definition:
+    def _definition(self, entry: Entry[schema.TransformConfig]) -> Definition:
         part, spot = entry.part, entry.spot
         config = dict(part.config or {})
         plugin = self._plugin(part, spot)
@@ -106,7 +110,7 @@ class Steps:
                     self._no_effect(spot, key, f"a {plugin.name} transform has no `{key}`")
         return Definition(entry=entry, plugin=plugin, config=config)
 
-    def _plugin(self, part: schema.Transform, spot: Spot) -> TransformPlugin | None:
+    def _plugin(self, part: schema.TransformConfig, spot: Spot) -> TransformPlugin | None:
         if part.type != "package":
             if part.package is not None:
                 self._no_effect(spot, "package", "it counts with `type: package` only")
@@ -127,7 +131,9 @@ class Steps:
         message = f"{spot.label}: `{key}` has no effect: {why}"
         self._report.warn(Code.NO_EFFECT, spot.where(key, key=True), message, "remove it")
 
-    def _defined(self, definition: Definition, part: schema.Step, spot: Spot, number: int) -> StepSpec | None:
+    def _defined(
+        self, definition: Definition, part: schema.StepConfig, spot: Spot, number: int
+    ) -> StepSpec | None:
         if definition.plugin is None:
             return None
         plugin, config = definition.plugin, part.config
@@ -146,7 +152,11 @@ class Steps:
         return StepSpec(name=part.ref, plugin=plugin, settings=settings, on_error=on_error)
 
     def _once(
-        self, part: schema.Step, plugin: TransformPlugin, folder: Path, make: Callable[[], Settings | None]
+        self,
+        part: schema.StepConfig,
+        plugin: TransformPlugin,
+        folder: Path,
+        make: Callable[[], Settings | None],
     ) -> Settings | None:
         """Settings that many routes write alike are made once, unless each of them is to be warned."""
         if plugin.settings.without_effect() & (part.config or {}).keys():
@@ -180,7 +190,7 @@ class Steps:
         settings = self._plugins.settings(plugin.settings, config, spot, origin)
         if settings is None or not self._script(settings, *origin("script"), name):
             return None
-        return settings if self._plugins.works(lambda: plugin.open(settings), *whole) else None
+        return settings if self._plugins.succeeds(lambda: plugin.open(settings), *whole) else None
 
     def _overridden(
         self,
@@ -200,7 +210,7 @@ class Steps:
         merged, entry = {**definition.config, **config}, definition.entry
         return self._checked(plugin, merged, entry.spot, origin, entry.name, (spot, own))
 
-    def _direct(self, part: schema.Step, spot: Spot, number: int) -> StepSpec | None:
+    def _direct(self, part: schema.StepConfig, spot: Spot, number: int) -> StepSpec | None:
         at: DataPath = ("transforms", number, "config") if part.config else ("transforms", number)
         plugin = self._plugins.transform(part.ref, lambda: spot.where("transforms", number), spot.label)
         if plugin is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orgloop.config.documents import Spot
-from orgloop.config.ends import SourceEnd
+from orgloop.config.endpoints import SourceEnd
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import RouteSpec, StepSpec
 from orgloop.core.event import event_names

@@ -48,7 +48,7 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parsed:
+class ParsedFile:
     """One file. `data` is None if it is empty, or if a problem kept it from being read."""
 
     data: Any = None
@@ -62,7 +62,7 @@ class Parsed:
         return min(self.places.find(path, key=key), self.end)
 
 
-def parse(content: bytes) -> Parsed:
+def parse(content: bytes) -> ParsedFile:
     """Read one file. Never raises: what is wrong is in `problems`, and reading goes on where it can."""
     if len(content) > MAX_BYTES:
         return _failed(Code.YAML_SIZE, f"the file is larger than {MAX_BYTES // 1024**2} MB", 0, "split it")
@@ -82,10 +82,10 @@ def parse(content: bytes) -> Parsed:
         builder.problems.append(Problem(code=Code.YAML_SYNTAX, message=message, place=at, hint=hint))
     problems = tuple(replace(one, place=min(one.place, end)) for one in builder.problems)
     if failure is not None:
-        return Parsed(problems=problems)
+        return ParsedFile(problems=problems)
     root = builder.root_place
     places = root if isinstance(root, Places) else Places(root, {}, [])
-    return Parsed(data=builder.root, places=places, problems=problems, end=end)
+    return ParsedFile(data=builder.root, places=places, problems=problems, end=end)
 
 
 def _built(text: str, *, pure: bool) -> tuple[_Builder, YAMLError | _Stopped | None]:
@@ -99,8 +99,8 @@ def _built(text: str, *, pure: bool) -> tuple[_Builder, YAMLError | _Stopped | N
     return builder, None
 
 
-def _failed(code: Code, message: str, place: Place, hint: str) -> Parsed:
-    return Parsed(problems=(Problem(code=code, message=message, place=place, hint=hint),))
+def _failed(code: Code, message: str, place: Place, hint: str) -> ParsedFile:
+    return ParsedFile(problems=(Problem(code=code, message=message, place=place, hint=hint),))
 
 
 class _Stopped(Exception):

@@ -8,14 +8,14 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Protocol, assert_never
 
-from orgloop.core.happening import Hold, HoldReason
+from orgloop.core.transition import Hold, HoldReason
 from orgloop.core.units import humanize
 
 NEVER: Final = (1 << 63) - 1
 """A time (ms since 1970) that does not come: time alone makes no room, something must end first."""
 
 
-class Level(StrEnum):
+class ScopeLevel(StrEnum):
     """How far a limit reaches."""
 
     ORGANIZATION = "organization"
@@ -30,13 +30,13 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Scope:
+class LimitScope:
     """What a limit counts. A whole home has no name.
 
     `actor` is set for a key, which is an actor's own, and for a work tree: who waits for it.
     """
 
-    level: Level
+    level: ScopeLevel
     name: str = ""
     actor: str = ""
 
@@ -83,7 +83,7 @@ class Room:
 class Ledger(Protocol):
     """Answers for one wake from the journal, inside the transaction of its claim."""
 
-    def room(self, scope: Scope, unit: Unit, window: Window, need: int, limit: int) -> Room:
+    def room(self, scope: LimitScope, unit: Unit, window: Window, need: int, limit: int) -> Room:
         """What the scope has used. Runs count when they start; what they cost counts as reserved while they
         go on, and as spent once they have ended, from their end on."""
         ...
@@ -116,23 +116,25 @@ class Want:
     needs: Mapping[Unit, int] = field(default_factory=dict)
     waived: Collection[str] = ()
 
-    def scope(self, level: Level) -> Scope | None:
+    def scope(self, level: ScopeLevel) -> LimitScope | None:
         """Its scope of this level, if it has one."""
         match level:
-            case Level.ORGANIZATION | Level.NODE:
-                return Scope(level=level)
-            case Level.ACTOR:
-                return Scope(level=level, name=self.actor)
-            case Level.ROUTE:
-                return Scope(level=level, name=self.route)
-            case Level.TRACE:
-                return Scope(level=level, name=self.trace)
-            case Level.ACCOUNT:
-                return None if self.account is None else Scope(level=level, name=self.account)
-            case Level.KEY:
-                return None if self.key is None else Scope(level=level, name=self.key, actor=self.actor)
-            case Level.WORK_TREE:
-                return None if self.tree is None else Scope(level=level, name=self.tree, actor=self.actor)
+            case ScopeLevel.ORGANIZATION | ScopeLevel.NODE:
+                return LimitScope(level=level)
+            case ScopeLevel.ACTOR:
+                return LimitScope(level=level, name=self.actor)
+            case ScopeLevel.ROUTE:
+                return LimitScope(level=level, name=self.route)
+            case ScopeLevel.TRACE:
+                return LimitScope(level=level, name=self.trace)
+            case ScopeLevel.ACCOUNT:
+                return None if self.account is None else LimitScope(level=level, name=self.account)
+            case ScopeLevel.KEY:
+                return None if self.key is None else LimitScope(level=level, name=self.key, actor=self.actor)
+            case ScopeLevel.WORK_TREE:
+                return (
+                    None if self.tree is None else LimitScope(level=level, name=self.tree, actor=self.actor)
+                )
             case _:
                 assert_never(level)
 
@@ -141,7 +143,7 @@ class Want:
 class Limit:
     """At most so much of one unit over one window. `setting` is the key in `orgloop.yaml` that says so."""
 
-    level: Level
+    level: ScopeLevel
     unit: Unit
     window: Window
     most: int
@@ -161,7 +163,7 @@ class Limits:
 class Waiting:
     """One reason to wait: a scope that is full. `until` is NEVER if something must end first."""
 
-    scope: Scope
+    scope: LimitScope
     unit: Unit
     window: Window
     limit: int
@@ -224,7 +226,7 @@ def admit(want: Want, ledger: Ledger, limits: Limits, now: int) -> Verdict:
                 setting=limit.setting,
             )
         )
-    tree = want.scope(Level.WORK_TREE)
+    tree = want.scope(ScopeLevel.WORK_TREE)
     if tree is not None and tree.name in ledger.busy_trees():
         waits.append(
             Waiting(scope=tree, unit=Unit.RUNS, window=Window.AT_ONCE, limit=1, until=NEVER, setting="")
@@ -249,12 +251,12 @@ def amount(unit: Unit, value: int) -> str:
 
 def sentence(wait: Waiting, until: str) -> str:
     """A reason for people. `until` is its time in words, and empty if it has none."""
-    if wait.scope.level is Level.WORK_TREE:
+    if wait.scope.level is ScopeLevel.WORK_TREE:
         return (
             f"One run at a time per work tree, and another run works in {wait.scope.name}. "
             "Give this actor a `worktree` or its own `cwd` to let both run."
         )
-    whose = "" if wait.scope.level in (Level.ORGANIZATION, Level.NODE) else f" for {wait.scope}"
+    whose = "" if wait.scope.level in (ScopeLevel.ORGANIZATION, ScopeLevel.NODE) else f" for {wait.scope}"
     limit = f"Limit of {amount(wait.unit, wait.limit)} {_OVER[wait.window]}{whose} reached"
     when = f"at {until}" if until else "when a run ends"
     return f"{limit}. Work continues {when}, or raise `{wait.setting}`."

@@ -1,6 +1,6 @@
 """A delivery's life: its states, what can happen to it, and the one function that says what follows.
 
-Every legal move is `move(facts, happening, policy, now, random)`. Nothing else assembles a state.
+Every legal move is `move(facts, transition, policy, now, random)`. Nothing else assembles a state.
 Times are milliseconds since 1970, durations milliseconds, `random` is in [0, 1).
 """
 
@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Claimed,
     Delivered,
     Discarded,
     Drop,
     DropReason,
-    Happening,
     Hold,
     HoldReason,
     Interrupted,
@@ -32,6 +31,7 @@ from orgloop.core.happening import (
     Skipped,
     Started,
     Throttled,
+    Transition,
     Unavailable,
 )
 
@@ -133,10 +133,10 @@ class Move:
 class IllegalMove(Exception):
     """This cannot happen to a delivery in this state."""
 
-    def __init__(self, state: State, happening: Happening) -> None:
-        super().__init__(f"a {state} delivery cannot take {type(happening).__name__}")
+    def __init__(self, state: State, transition: Transition) -> None:
+        super().__init__(f"a {state} delivery cannot take {type(transition).__name__}")
         self.state = state
-        self.happening = happening
+        self.transition = transition
 
 
 def retry_delay(attempt: int, policy: RetryPolicy, random: float) -> int:
@@ -153,7 +153,7 @@ def retry_delay(attempt: int, policy: RetryPolicy, random: float) -> int:
 
 
 def pause_delay(tries: int, random: float) -> int:
-    """Milliseconds to leave an unavailable actor alone after `tries` unanswered knocks: 0.5 s up to 30 s."""
+    """Milliseconds to leave an unavailable actor alone after `tries` unanswered probes: 0.5 s up to 30 s."""
     return int(min(30_000, 500 * 2 ** min(tries - 1, 10)) * (0.75 + 0.25 * random))
 
 
@@ -162,29 +162,29 @@ def idempotency_key(delivery_id: str, failures: int) -> str:
     return f"{delivery_id}.{failures}"
 
 
-def move(facts: Facts, happening: Happening, policy: DeliveryPolicy, now: int, random: float) -> Move:
-    """The row after `happening`. Raises IllegalMove for every pair that the design does not draw."""
+def move(facts: Facts, transition: Transition, policy: DeliveryPolicy, now: int, random: float) -> Move:
+    """The row after `transition`. Raises IllegalMove for every pair that the design does not draw."""
     match facts.state:
         case State.PREPARING:
-            return _from_preparing(facts, happening, now)
+            return _from_preparing(facts, transition, now)
         case State.PENDING:
-            return _from_pending(facts, happening, now)
+            return _from_pending(facts, transition, now)
         case State.RUNNING:
-            return _from_running(facts, happening, policy, now, random)
+            return _from_running(facts, transition, policy, now, random)
         case State.STARTED:
-            return _from_started(facts, happening, policy, now, random)
+            return _from_started(facts, transition, policy, now, random)
         case State.HELD:
-            return _from_held(facts, happening, now)
+            return _from_held(facts, transition, now)
         case State.DEAD:
-            return _from_dead(facts, happening, now)
+            return _from_dead(facts, transition, now)
         case State.DELIVERED | State.DROPPED | State.DISCARDED:
-            raise IllegalMove(facts.state, happening)
+            raise IllegalMove(facts.state, transition)
         case _:
             assert_never(facts.state)
 
 
-def _from_preparing(facts: Facts, happening: Happening, now: int) -> Move:
-    match happening:
+def _from_preparing(facts: Facts, transition: Transition, now: int) -> Move:
+    match transition:
         case Ready():
             return _stay(facts, State.PENDING, due=now)
         case Drop(reason=reason, detail=detail):
@@ -192,11 +192,11 @@ def _from_preparing(facts: Facts, happening: Happening, now: int) -> Move:
         case Hold(reason=held, detail=detail):
             return _stay(facts, State.HELD, reason=held, detail=detail)
         case _:
-            raise IllegalMove(facts.state, happening)
+            raise IllegalMove(facts.state, transition)
 
 
-def _from_pending(facts: Facts, happening: Happening, now: int) -> Move:
-    match happening:
+def _from_pending(facts: Facts, transition: Transition, now: int) -> Move:
+    match transition:
         case Claimed():
             return _stay(facts, State.RUNNING, due=now)
         case Hold(reason=reason, detail=detail):
@@ -206,13 +206,13 @@ def _from_pending(facts: Facts, happening: Happening, now: int) -> Move:
         case Discarded(detail=detail) if facts.members > 1:
             return _stay(facts, State.DISCARDED, detail=detail)
         case _:
-            raise IllegalMove(facts.state, happening)
+            raise IllegalMove(facts.state, transition)
 
 
 def _from_running(
-    facts: Facts, happening: Happening, policy: DeliveryPolicy, now: int, random: float
+    facts: Facts, transition: Transition, policy: DeliveryPolicy, now: int, random: float
 ) -> Move:
-    match happening:
+    match transition:
         case Delivered(detail=detail):
             return _stay(facts, State.DELIVERED, attempts=facts.attempts + 1, detail=detail)
         case Started(run_id=run_id):
@@ -224,15 +224,15 @@ def _from_running(
         case Hold(reason=held, detail=detail):
             return _stay(facts, State.HELD, reason=held, detail=detail)
         case Rejected() | Retry() | Throttled() | Unavailable() | Limited() | Interrupted():
-            return _unfinished(facts, happening, policy, now, random)
+            return _unfinished(facts, transition, policy, now, random)
         case _:
-            raise IllegalMove(facts.state, happening)
+            raise IllegalMove(facts.state, transition)
 
 
 def _from_started(
-    facts: Facts, happening: Happening, policy: DeliveryPolicy, now: int, random: float
+    facts: Facts, transition: Transition, policy: DeliveryPolicy, now: int, random: float
 ) -> Move:
-    match happening:
+    match transition:
         case RunEnded(detail=detail) | Delivered(detail=detail):
             return _stay(facts, State.DELIVERED, detail=detail)
         case Skipped(reason=reason):
@@ -250,11 +250,11 @@ def _from_started(
             )
             return _unfinished(before, outcome, policy, now, random)
         case _:
-            raise IllegalMove(facts.state, happening)
+            raise IllegalMove(facts.state, transition)
 
 
-def _from_held(facts: Facts, happening: Happening, now: int) -> Move:
-    match happening:
+def _from_held(facts: Facts, transition: Transition, now: int) -> Move:
+    match transition:
         case Released(skip=False) if facts.reason == HoldReason.TRANSFORM and facts.attempts == 0:
             return _stay(facts, State.PREPARING, age_from=now, rejoin=True)
         case Released():
@@ -268,11 +268,11 @@ def _from_held(facts: Facts, happening: Happening, now: int) -> Move:
         case Drop(reason=DropReason.EXPIRED | DropReason.DUPLICATE as dropped, detail=detail):
             return _stay(facts, State.DROPPED, reason=dropped, detail=detail)
         case _:
-            raise IllegalMove(facts.state, happening)
+            raise IllegalMove(facts.state, transition)
 
 
-def _from_dead(facts: Facts, happening: Happening, now: int) -> Move:
-    match happening:
+def _from_dead(facts: Facts, transition: Transition, now: int) -> Move:
+    match transition:
         case Retried():
             return _stay(facts, State.PENDING, due=now, age_from=now, attempts=0, crashes=0, rejoin=True)
         case Drop(reason=DropReason.DUPLICATE, detail=detail):
@@ -280,7 +280,7 @@ def _from_dead(facts: Facts, happening: Happening, now: int) -> Move:
         case Discarded(detail=detail):
             return _stay(facts, State.DISCARDED, reason=facts.reason, detail=detail)
         case _:
-            raise IllegalMove(facts.state, happening)
+            raise IllegalMove(facts.state, transition)
 
 
 def _unfinished(

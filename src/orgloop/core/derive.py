@@ -7,12 +7,12 @@ from enum import StrEnum
 from typing import Any, Final, Protocol, assert_never
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import DropReason, HoldReason
 from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.record import Record, RecordPhase
 from orgloop.core.steps import SESSION_KEY, StepResult
+from orgloop.core.transition import DropReason, HoldReason
 
-TOLD_BY_STEPS: Final = frozenset(
+IN_STEPS: Final = frozenset(
     {
         DropReason.TRANSFORM,
         DropReason.DUPLICATE,
@@ -127,7 +127,7 @@ class StepFacts(Protocol):
     @property
     def actor(self) -> str: ...
     @property
-    def happening(self) -> str: ...
+    def transition(self) -> str: ...
     @property
     def state(self) -> State: ...
     @property
@@ -192,10 +192,10 @@ def of_step(step: StepFacts) -> list[Record]:
     A try is two records: when it began and how it ended. Raises ValueError for a word that is not
     in Happened.
     """
-    happened = Happened(step.happening)
-    if happened in (Happened.DROP, Happened.HOLD) and step.reason in TOLD_BY_STEPS:
+    happened = Happened(step.transition)
+    if happened in (Happened.DROP, Happened.HOLD) and step.reason in IN_STEPS:
         return []
-    record = _of_happening(step, happened)
+    record = _of_transition(step, happened)
     if record is None:
         return []
     return (
@@ -205,7 +205,7 @@ def of_step(step: StepFacts) -> list[Record]:
     )
 
 
-def _of_happening(step: StepFacts, happened: Happened) -> Record | None:
+def _of_transition(step: StepFacts, happened: Happened) -> Record | None:
     match happened:
         case Happened.CLAIMED | Happened.READY | Happened.PREPARE:
             return None

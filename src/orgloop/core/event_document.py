@@ -30,7 +30,7 @@ _EXAMPLE: Final = "`orgloop test --generate webhook` prints a whole event"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parsed:
+class ParsedEvent:
     """The event, and which of `FILLED` it was given."""
 
     event: Event
@@ -39,7 +39,7 @@ class Parsed:
 
 def parse_event(
     document: Any, defaults: Mapping[str, str], sources: Collection[str], *, strict: bool = True
-) -> Parsed:
+) -> ParsedEvent:
     """The event that a document means.
 
     `defaults` has a value for each of `FILLED`; without a `type` something has changed. `sources` are the ids
@@ -63,7 +63,7 @@ def parse_event(
         hops=_hops(document.get("hops")),
         extra={name: value for name, value in document.items() if name not in ENVELOPE},
     )
-    return Parsed(event=event, filled=filled)
+    return ParsedEvent(event=event, filled=filled)
 
 
 def _source(given: Any, known: Collection[str], *, strict: bool) -> str:

@@ -183,9 +183,9 @@ def _placeholder(source: str, opening: int, close: int) -> Path | Fallback:
         return _read(inner)
     except ValueError as exc:
         right = _right_form(inner)
-        said = f"write {{{{ {right} }}}}" if right else exc
+        advice = f"write {{{{ {right} }}}}" if right else exc
         raise TemplateError(
-            f"the placeholder {{{{ {shown} }}}} on line {line} is wrong: {said}", line
+            f"the placeholder {{{{ {shown} }}}} on line {line} is wrong: {advice}", line
         ) from exc
 
 

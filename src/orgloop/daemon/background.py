@@ -52,11 +52,11 @@ def start_daemon(home: Home, arguments: Sequence[str], environ: Mapping[str, str
         return info
     alive = child.poll() is None
     what = f"has not answered within {READY_WITHIN:.0f} s" if alive else "did not start"
-    said = _last_lines(log_file, written)
+    last = _last_lines(log_file, written)
     raise DaemonError(
-        f"the daemon {what}" + (f":\n{said}" if said else ""),
+        f"the daemon {what}" + (f":\n{last}" if last else ""),
         # On a full disk it cannot even say why.
-        hint=f"its log is {log_file}" + ("" if said else "; in the foreground, `orgloop start` says more"),
+        hint=f"its log is {log_file}" + ("" if last else "; in the foreground, `orgloop start` says more"),
     )
 
 

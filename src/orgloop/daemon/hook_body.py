@@ -26,17 +26,17 @@ def source_of(name: str) -> str:
     return name
 
 
-def body_of(name: str, said: bytes, now: int) -> bytes:
+def body_of(name: str, raw: bytes, now: int) -> bytes:
     """The request's body. What is no report of an agent's session is handed on as it is."""
     try:
-        document = json.loads(said)
+        document = json.loads(raw)
     except ValueError:
-        return said
+        return raw
     if not isinstance(document, dict):
-        return said
+        return raw
     session = _text(document, "session_id", "thread-id", "thread_id", "sessionID")
     if not session:
-        return said
+        return raw
     event = _text(document, "hook_event_name", "type")
     transcript = _text(document, "transcript_path")
     body: dict[str, Any] = {
@@ -63,9 +63,9 @@ def _text(document: Mapping[str, Any], *keys: str) -> str:
 
 
 def _summary(document: Mapping[str, Any]) -> str:
-    said = _text(document, "summary", "last_assistant_message", "last-assistant-message")
+    raw = _text(document, "summary", "last_assistant_message", "last-assistant-message")
     error = _text(document, "error")
-    return f"{error}: {said}" if error and said else said or error
+    return f"{error}: {raw}" if error and raw else raw or error
 
 
 def _exit_status(document: Mapping[str, Any], event: str) -> int:

@@ -43,7 +43,7 @@ LEAVE: Final = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class DaemonSetup:
     """Where and with what a daemon runs. `observed` adds to each configuration what its terminal shows."""
 
     home: Home
@@ -53,14 +53,16 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
+class RunningDaemon:
     """A daemon that answers at `url`."""
 
     runtime: Runtime
     url: str
 
 
-async def run_daemon(organization: Organization, place: Place, on_ready: Callable[[Ready], None]) -> None:
+async def run_daemon(
+    organization: Organization, place: DaemonSetup, on_ready: Callable[[RunningDaemon], None]
+) -> None:
     """Serve `organization` until SIGTERM, SIGINT or a shutdown call; a second signal exits at once.
 
     Raises JournalLocked, DaemonError (the port is taken) or PluginError before anything is served.
@@ -108,7 +110,7 @@ async def run_daemon(organization: Organization, place: Place, on_ready: Callabl
         # What is there now stays: searched for garbage again and again, it would take a tenth of the time.
         gc.freeze()
         gc.set_threshold(*GARBAGE_AFTER)
-        on_ready(Ready(runtime=runtime, url=f"http://127.0.0.1:{port}"))
+        on_ready(RunningDaemon(runtime=runtime, url=f"http://127.0.0.1:{port}"))
         # By the front door, as their hooks would have: what a source refuses is refused here, too.
         Thread(target=keep_taking, args=(home, stopped), name="kept hooks", daemon=True).start()
         await stopping.wait()
@@ -141,7 +143,7 @@ def _leave() -> None:
     os._exit(0)
 
 
-async def _reload(runtime: Runtime, place: Place) -> Mapping[str, int]:
+async def _reload(runtime: Runtime, place: DaemonSetup) -> Mapping[str, int]:
     """Read the project again and apply it."""
     organization = await asyncio.to_thread(
         load_or_raise, runtime.organization.file, place.registry, place.environ, place.home.path
@@ -155,7 +157,7 @@ async def _reload(runtime: Runtime, place: Place) -> Mapping[str, int]:
     return moved
 
 
-async def _doctor(runtime: Runtime, place: Place, reader: Reader) -> Mapping[str, Any]:
+async def _doctor(runtime: Runtime, place: DaemonSetup, reader: Reader) -> Mapping[str, Any]:
     """What `orgloop doctor --json` prints."""
     loaded = await asyncio.to_thread(
         load_project, runtime.organization.file, place.registry, place.environ, place.home.path

@@ -235,5 +235,5 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _refused(who: str, done: subprocess.CompletedProcess[str]) -> DaemonError:
-    said = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
-    return DaemonError(f"{who} says: {said}", hint=BY_HAND)
+    message = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+    return DaemonError(f"{who} says: {message}", hint=BY_HAND)

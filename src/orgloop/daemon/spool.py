@@ -137,14 +137,14 @@ def _read(path: Path) -> Hook | None:
 
     try:
         with open_file(path) as file:
-            said = json.load(file)
+            document = json.load(file)
         return Hook(
-            source=str(said["source"]),
-            body=base64.b64decode(said["body"]),
-            headers={str(name): str(value) for name, value in said["headers"].items()},
-            key=str(said["key"]),
-            at=float(said["at"]),
-            project=str(said.get("project", "")),
+            source=str(document["source"]),
+            body=base64.b64decode(document["body"]),
+            headers={str(name): str(value) for name, value in document["headers"].items()},
+            key=str(document["key"]),
+            at=float(document["at"]),
+            project=str(document.get("project", "")),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

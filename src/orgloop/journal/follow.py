@@ -89,15 +89,15 @@ class Follower:
             events = self._reader.events(self._query(self._event, PAGE))
             # A trace has none of its own.
             system = [] if self._trace_id else self._reader.system(Query(after=self._system, limit=PAGE))
-            told = [derive.of_system(entry) for entry in system]
+            records_of = [derive.of_system(entry) for entry in system]
             # A start comes before all of its millisecond, everything else after what it follows from.
-            records = [record for record in told if record.phase is RecordPhase.RUNTIME_START]
+            records = [record for record in records_of if record.phase is RecordPhase.RUNTIME_START]
             self._system = system[-1].cursor if system else self._system
             for event, deliveries in self._with_deliveries(events):
                 records += derive.of_event(event, deliveries, event.at)
             # Behind what they follow from, if both were in the same millisecond.
             records += [record for step in steps for record in self._of_step(step)]
-            records += [record for record in told if record.phase is not RecordPhase.RUNTIME_START]
+            records += [record for record in records_of if record.phase is not RecordPhase.RUNTIME_START]
             self._step = steps[-1].cursor if steps else self._step
             self._event = events[-1].cursor if events else self._event
             # A whole page may tell nothing, as when all that waits is prepared again.
@@ -126,10 +126,10 @@ class Follower:
         return [(event, of_event.get(event.id, [])) for event in events]
 
     def _of_step(self, step: StepRow) -> list[Record]:
-        told = derive.of_step(step)
-        if step.happening not in PREPARED:
-            return told
+        records_of = derive.of_step(step)
+        if step.transition not in PREPARED:
+            return records_of
         delivery, event = self._reader.delivery(step.delivery_id), self._reader.event(step.event_id)
         if delivery is None or event is None:
-            return told
-        return derive.of_prepared(event, delivery) + told
+            return records_of
+        return derive.of_prepared(event, delivery) + records_of

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from orgloop.core.delivery import Move
-from orgloop.core.happening import Happening
+from orgloop.core.transition import Transition
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
@@ -66,7 +66,7 @@ class Claiming(Protocol):
         """Claim due heads, oldest first, up to each actor's slots.
 
         A claim is leased to this journal's worker: nobody else recovers it before the lease is over. A
-        paused actor gets one knock when its pause is over. A caller that is cancelled gives back
+        paused actor gets one probe when its pause is over. A caller that is cancelled gives back
         what was claimed for it.
         """
         ...
@@ -99,13 +99,13 @@ class Settling(Protocol):
         at: int,
         session_id: str | None = None,
         cost_usd: float | None = None,
-        works: bool = True,
+        alive: bool = True,
         answered: bool = False,
     ) -> None:
         """What a run said last, cost so far, and how far its output was read. Best effort, written lazily.
 
         `answered`: its agent has said something.
-        `works`: it proves that the actor is there; the first one after a knock ends the actor's pause.
+        `alive`: it proves that the actor is there; the first one after a probe ends the actor's pause.
         """
 
     async def run_begun(self, begun: RunBegun) -> bool:
@@ -154,8 +154,8 @@ class Operating(Protocol):
         """This worker's runs that have not ended."""
         ...
 
-    async def operate(self, delivery_id: str, happening: Happening, now: int) -> Move:
-        """Release, discard or retry one; `happening` says by whom. Raises NotFound, or Conflict if its state
+    async def operate(self, delivery_id: str, transition: Transition, now: int) -> Move:
+        """Release, discard or retry one; `transition` says by whom. Raises NotFound, or Conflict if its state
         does not allow it. What would go on while another owns its key is dropped as a duplicate."""
         ...
 

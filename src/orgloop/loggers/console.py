@@ -31,7 +31,7 @@ _ROOMY: Final = 100
 """Columns from which on there is room to align what follows the phase."""
 _PHASE: Final = len("deliver.success")
 
-LOOKS: Final[Mapping[RecordPhase, tuple[str, str]]] = {
+STYLES: Final[Mapping[RecordPhase, tuple[str, str]]] = {
     RecordPhase.SOURCE_EMIT: ("●", "blue"),
     RecordPhase.SOURCE_DUPLICATE: ("●", "dim"),
     RecordPhase.SOURCE_FAILED: ("⚠", "yellow"),
@@ -105,10 +105,10 @@ class ConsoleLogger:
         """Nothing is held back."""
 
     def _lines(self, record: Record, width: int) -> Iterator[str]:
-        icon, color = LOOKS[record.phase]
-        said = " ".join(self._parts(record))
-        phase = str(record.phase).ljust(_PHASE if said and width >= _ROOMY else 0)
-        text = f"{self._in('dim', _clock(record.at))} {self._in(color, f'{icon} {phase}')} {said}".rstrip()
+        icon, color = STYLES[record.phase]
+        message = " ".join(self._parts(record))
+        phase = str(record.phase).ljust(_PHASE if message and width >= _ROOMY else 0)
+        text = f"{self._in('dim', _clock(record.at))} {self._in(color, f'{icon} {phase}')} {message}".rstrip()
         if self._settings.show_payload and record.metadata:
             text += self._metadata(record.metadata)
         for line in text.split("\n"):

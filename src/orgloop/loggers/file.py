@@ -72,7 +72,7 @@ def _phase(value: str) -> str:
     return value
 
 
-class Choice(Settings):
+class RecordFilter(Settings):
     """Which records are written."""
 
     min_phase: Annotated[str, AfterValidator(_phase)] | None = None
@@ -95,7 +95,7 @@ class FileSettings(Settings):
     """The only format there is."""
     rotation: Rotation = Rotation()
     buffer: Buffer = Buffer()
-    filter: Choice = Choice()
+    filter: RecordFilter = RecordFilter()
     rotate: Any = None
     """Without effect: the key is `rotation`."""
 

@@ -36,7 +36,7 @@ Verdict = Literal["ok", "degraded", "error"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Diagnosis:
     """One line of the doctor's. `category` is dependency, home, daemon, config, credential or service."""
 
     category: str
@@ -61,7 +61,7 @@ class Examination:
     """All lines. `status`: error if one is an error, degraded if one is missing or a warning."""
 
     project: str
-    checks: Sequence[Finding]
+    checks: Sequence[Diagnosis]
 
     @property
     def status(self) -> Verdict:
@@ -107,7 +107,7 @@ async def examine(patient: Patient) -> Examination:
     return Examination(project=sound.name if sound is not None else "", checks=[*still, *await services])
 
 
-def _still(patient: Patient) -> list[Finding]:
+def _still(patient: Patient) -> list[Diagnosis]:
     variables = variables_of(patient.loaded, patient.registry, patient.environ)
     return [
         *_dependencies(patient),
@@ -120,7 +120,7 @@ def _still(patient: Patient) -> list[Finding]:
     ]
 
 
-def _dependencies(patient: Patient) -> list[Finding]:
+def _dependencies(patient: Patient) -> list[Diagnosis]:
     sqlite = sqlite_version()
     current = is_current(sqlite)
     oldest = ".".join(map(str, MINIMUM))
@@ -141,7 +141,7 @@ def _dependencies(patient: Patient) -> list[Finding]:
     ]
 
 
-def _packages(registry: Registry) -> list[Finding]:
+def _packages(registry: Registry) -> list[Diagnosis]:
     """Installed packages that bring plugins, with what they bring."""
     brought: dict[str, list[str]] = {}
     for group in (CONNECTORS, TRANSFORMS, LOGGERS):
@@ -155,7 +155,7 @@ def _packages(registry: Registry) -> list[Finding]:
     ]
 
 
-def _home(patient: Patient) -> list[Finding]:
+def _home(patient: Patient) -> list[Diagnosis]:
     home = patient.home
     try:
         found = home.path.stat()
@@ -185,11 +185,11 @@ def _home(patient: Patient) -> list[Finding]:
     return lines or [_line("home", str(home.path), CheckStatus.OK, "only its owner may enter")]
 
 
-def _unreadable(exc: JournalError) -> Finding:
+def _unreadable(exc: JournalError) -> Diagnosis:
     return _line("home", "journal", CheckStatus.ERROR, exc.message, hint=exc.hint)
 
 
-def _room(patient: Patient) -> list[Finding]:
+def _room(patient: Patient) -> list[Diagnosis]:
     """Whether the journal can be written: by what the daemon found, and by what is left on the disk."""
     fault, room = patient.live.journal_fault if patient.live is not None else "", patient.home.room
     lines = []
@@ -204,7 +204,7 @@ def _room(patient: Patient) -> list[Finding]:
     return lines
 
 
-def _daemon(patient: Patient) -> list[Finding]:
+def _daemon(patient: Patient) -> list[Diagnosis]:
     daemon, sound = patient.daemon, patient.loaded.sound
     if daemon is None:
         return [_port(patient.port)]
@@ -218,7 +218,7 @@ def _daemon(patient: Patient) -> list[Finding]:
     return [_line("daemon", "daemon", CheckStatus.WARNING, f"{detail}, from {daemon.root}", hint=hint)]
 
 
-def _port(port: int) -> Finding:
+def _port(port: int) -> Diagnosis:
     with socket.socket() as probe:
         probe.settimeout(1)
         taken = port != 0 and probe.connect_ex(("127.0.0.1", port)) == 0
@@ -229,7 +229,7 @@ def _port(port: int) -> Finding:
     return _line("daemon", "daemon", CheckStatus.OK, f"not running; port {port} is free")
 
 
-def _journal(patient: Patient) -> list[Finding]:
+def _journal(patient: Patient) -> list[Diagnosis]:
     """What the journal knows: whether the files are applied, and when nobody listened."""
     if patient.unreadable is not None:
         return [_unreadable(patient.unreadable)]
@@ -256,7 +256,7 @@ def _journal(patient: Patient) -> list[Finding]:
     return [*lines, *_gap(patient, [(life.started_at, life.last_seen, life.ended_at) for life in lives])]
 
 
-def _earlier(patient: Patient, reader: Reader) -> list[Finding]:
+def _earlier(patient: Patient, reader: Reader) -> list[Diagnosis]:
     """Whether another project was here before. While its daemon runs, that says so."""
     sound = patient.loaded.sound
     earlier = earlier_project(reader, sound.root) if sound is not None and patient.daemon is None else None
@@ -267,7 +267,7 @@ def _earlier(patient: Patient, reader: Reader) -> list[Finding]:
     return [_line("daemon", "before", status, earlier.words, hint=hint)]
 
 
-def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list[Finding]:
+def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list[Diagnosis]:
     """How long nobody listened. `lives` are (start, last seen, end), the newest first."""
     if patient.daemon is not None:
         begun, before = patient.daemon.started_at, lives[1:]
@@ -287,7 +287,7 @@ def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list
     return [_line("daemon", "gap", CheckStatus.WARNING, detail, hint=hint)]
 
 
-def _config(loaded: Loaded) -> list[Finding]:
+def _config(loaded: Loaded) -> list[Diagnosis]:
     lines = [
         _line(
             "config",
@@ -306,7 +306,7 @@ def _config(loaded: Loaded) -> list[Finding]:
     return [_line("config", "files", CheckStatus.OK, detail)]
 
 
-def _credential(variable: VariableState) -> Finding:
+def _credential(variable: VariableState) -> Diagnosis:
     about = variable.about
     command = f"$ {about.help_command}" if about and about.help_command else ""
     if variable.is_set:
@@ -315,7 +315,7 @@ def _credential(variable: VariableState) -> Finding:
         status, detail = CheckStatus.ERROR, f"not set, and used in {variable.where}"
     else:
         status, detail = CheckStatus.OK, "not set; its default is used"
-    return Finding(
+    return Diagnosis(
         category="credential",
         name=variable.name,
         status=status,
@@ -327,7 +327,7 @@ def _credential(variable: VariableState) -> Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Lent:
+class _DoctorContext:
     """A check's context. It cannot emit: the doctor leaves no trace."""
 
     id: str
@@ -343,7 +343,7 @@ class _Lent:
         raise OrgLoopError("a check cannot emit events", hint="report this to the connector's author")
 
 
-async def _services(patient: Patient) -> list[Finding]:
+async def _services(patient: Patient) -> list[Diagnosis]:
     sound = patient.loaded.sound
     if sound is None:
         return []
@@ -352,7 +352,7 @@ async def _services(patient: Patient) -> list[Finding]:
     return [line for lines in found for line in lines]
 
 
-async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Finding]:
+async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Diagnosis]:
     """One source's or actor's own check, with a time limit; whatever it raises is a finding."""
     sound = patient.loaded.sound
     check = patient.registry.connector(part.connector).setup.check
@@ -360,7 +360,7 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Findi
         return []
     if part.lacks_variable:
         return [_line("service", part.id, CheckStatus.MISSING, "not asked: a variable in it is not set")]
-    lent = _Lent(
+    context = _DoctorContext(
         id=part.id,
         project=sound.name,
         clock=patient.clock,
@@ -369,7 +369,7 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Findi
     )
     try:
         async with asyncio.timeout(SECONDS):
-            results = await check(part.settings, lent)
+            results = await check(part.settings, context)
     except TimeoutError:
         detail = f"no answer within {SECONDS:g} s"
         return [_line("service", part.id, CheckStatus.WARNING, detail, hint="check that the service runs")]
@@ -381,8 +381,8 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Findi
     return [_result(part.id, result) for result in results]
 
 
-def _result(id: str, result: CheckResult) -> Finding:
-    return Finding(
+def _result(id: str, result: CheckResult) -> Diagnosis:
+    return Diagnosis(
         category="service",
         name=f"{id}: {result.name}",
         status=result.status,
@@ -392,5 +392,5 @@ def _result(id: str, result: CheckResult) -> Finding:
     )
 
 
-def _line(category: str, name: str, status: CheckStatus, detail: str, *, hint: str = "") -> Finding:
-    return Finding(category=category, name=name, status=status, detail=detail, hint=hint)
+def _line(category: str, name: str, status: CheckStatus, detail: str, *, hint: str = "") -> Diagnosis:
+    return Diagnosis(category=category, name=name, status=status, detail=detail, hint=hint)

@@ -10,17 +10,17 @@ from typing import Any
 
 from orgloop.config.model import Organization
 from orgloop.core.event import Event, event_names
-from orgloop.core.event_document import Parsed, parse_event
+from orgloop.core.event_document import ParsedEvent, parse_event
 from orgloop.core.fields import MISSING
-from orgloop.core.happening import Drop, Hold, Ready
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.match import explain
 from orgloop.core.record import timestamp
+from orgloop.core.transition import Drop, Hold, Ready
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
 from orgloop.runtime.intake.prepare import Preparation, prepare_later
 from orgloop.runtime.support.documents import load
-from orgloop.runtime.wiring import Route, Wiring, build
+from orgloop.runtime.wiring import OpenRoute, Wiring, build
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +115,7 @@ class Trial:
         }
 
 
-def event_of(document: Any, organization: Organization, clock: Clock) -> Parsed:
+def event_of(document: Any, organization: Organization, clock: Clock) -> ParsedEvent:
     """The event that a document means to this project, as `emit` would take it. Raises Refused.
 
     An event from elsewhere is one, too: it wakes nobody.
@@ -146,7 +146,7 @@ async def try_event(
     return Trial(event=event, filled=filled, routes=trials)
 
 
-async def _try_route(wiring: Wiring, route: Route, event: Event, clock: Clock) -> RouteTrial:
+async def _try_route(wiring: Wiring, route: OpenRoute, event: Event, clock: Clock) -> RouteTrial:
     lines = _lines(route, event)
     trial = RouteTrial(route=route.name, actor=route.spec.actor, lines=lines)
     if not trial.matched:
@@ -176,7 +176,7 @@ async def _try_route(wiring: Wiring, route: Route, event: Event, clock: Clock) -
     )
 
 
-def _lines(route: Route, event: Event) -> list[Line]:
+def _lines(route: OpenRoute, event: Event) -> list[Line]:
     when, document = route.spec.when, event.document()
     verdict = explain(when, document)
     names = event_names(event.type, event.provenance)
@@ -196,7 +196,7 @@ def _lines(route: Route, event: Event) -> list[Line]:
 
 
 def _end(prepared: Preparation) -> tuple[str, str]:
-    match prepared.happening:
+    match prepared.transition:
         case Ready():
             return "wake", ""
         case Drop(detail=detail):
@@ -205,7 +205,7 @@ def _end(prepared: Preparation) -> tuple[str, str]:
             return "hold", f"{reason}: {detail}" if detail else str(reason)
 
 
-def _prompt(wiring: Wiring, route: Route, event: Event, clock: Clock) -> tuple[str, str]:
+def _prompt(wiring: Wiring, route: OpenRoute, event: Event, clock: Clock) -> tuple[str, str]:
     """The SOP's path and the prompt; empty for an actor that reads none."""
     actor = wiring.actors[route.spec.actor].spec
     file = route.spec.prompt_file

@@ -18,7 +18,7 @@ from orgloop.runtime.wiring import build
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Lent:
+class _DryRunContext:
     """A source's context. Whatever it emits by itself is refused: nothing is taken in here."""
 
     id: str
@@ -44,7 +44,7 @@ async def translate(
     """
     receiver = receiver_of(build(organization), source)
     http = HttpClient()
-    lent = _Lent(
+    context = _DryRunContext(
         id=source,
         project=organization.name,
         clock=SystemClock(),
@@ -55,7 +55,7 @@ async def translate(
     secret = secret_of(organization.sources[source])
     if secret is not None and not any("signature" in name or "token" in name for name in named):
         scheme = getattr(organization.sources[source].settings, "signature", "github")
-        now = lent.clock.now()
+        now = context.clock.now()
         named |= (
             signed_headers(SecretStr(secret), scheme, body, now)
             if isinstance(scheme, str)
@@ -68,7 +68,7 @@ async def translate(
         peer="127.0.0.1",
     )
     try:
-        await receiver.open(lent)
+        await receiver.open(context)
         received = await receiver.receive(request)
     except Refused as exc:
         raise Refused(f"{source} answers {exc.status}: {exc.message}", hint=exc.hint) from exc

@@ -109,7 +109,9 @@ def require_this_daemon(info: DaemonInfo, here: Path | None, verb: str) -> None:
 def require_this_service(name: str, root: Path, here: Path | None, verb: str) -> None:
     """For what acts on the service that keeps the project in `root` running. Raises DaemonError likewise."""
     if here is not None and here != root.resolve():
-        raise _refusal(Owner(said=f"{name} keeps the project in {root} running", root=root, here=here), verb)
+        raise _refusal(
+            Owner(description=f"{name} keeps the project in {root} running", root=root, here=here), verb
+        )
 
 
 def claim_home(home: Home, root: Path, name: str, port: int, *, take_over: bool) -> str:
@@ -145,7 +147,7 @@ def earlier_of(home: Home, root: Path) -> Earlier | None:
 class Owner:
     """Another project, in `root`, that has what is asked for, as a sentence. We are in `here`."""
 
-    said: str
+    description: str
     root: Path
     here: Path
 
@@ -160,17 +162,19 @@ def another_project(home: Home, here: Path | None) -> Owner | None:
     earlier = earlier_of(home, here)
     if earlier is None:
         return None
-    return Owner(said=f"this home last ran {earlier.project} in {earlier.root}", root=earlier.root, here=here)
+    return Owner(
+        description=f"this home last ran {earlier.project} in {earlier.root}", root=earlier.root, here=here
+    )
 
 
 def _running(info: DaemonInfo, here: Path) -> Owner:
-    said = f"this home's daemon (pid {info.pid}) runs {info.project} in {info.root}"
-    return Owner(said=said, root=Path(info.root), here=here)
+    description = f"this home's daemon (pid {info.pid}) runs {info.project} in {info.root}"
+    return Owner(description=description, root=Path(info.root), here=here)
 
 
 def _refusal(owner: Owner, verb: str) -> DaemonError:
     return DaemonError(
-        f"{owner.said}, not the project in {owner.here}",
+        f"{owner.description}, not the project in {owner.here}",
         hint=f"`orgloop {verb} --config {shlex.quote(str(owner.root))}` means that one; "
         "ORGLOOP_HOME names another home",
     )

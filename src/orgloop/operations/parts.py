@@ -116,8 +116,8 @@ class Inspector:
 
     def part(self, kind: str, name: str) -> Part:
         """The part of this kind and name, which is known to be there."""
-        said = self._snapshot[KINDS[kind]][name].items()
-        config = without_secrets({key: value for key, value in said if key not in DERIVED})
+        entries = self._snapshot[KINDS[kind]][name].items()
+        config = without_secrets({key: value for key, value in entries if key not in DERIVED})
         basis = Part(
             kind=kind, name=name, config=config, applied=self._applied, routes=self._routes(kind, name)
         )

@@ -26,7 +26,7 @@ from orgloop.operations.health import source_health as health_of_source
 from orgloop.operations.waits import text
 from orgloop.plugin import Poller
 from orgloop.runtime.support.counters import Refusals
-from orgloop.runtime.wiring import Route, SourcePart
+from orgloop.runtime.wiring import OpenRoute, SourcePart
 
 
 def when(at: int | None) -> str | None:
@@ -34,7 +34,7 @@ def when(at: int | None) -> str | None:
     return None if at is None else timestamp(at)
 
 
-class Told(Protocol):
+class WaitingShape(Protocol):
     """That a source was told to come later, and why."""
 
     @property
@@ -44,9 +44,9 @@ class Told(Protocol):
     def reason(self) -> str: ...
 
 
-def later(told: Told | None) -> dict[str, Any] | None:
+def later(source: WaitingShape | None) -> dict[str, Any] | None:
     """That a source was told to come later; None if it was not."""
-    return None if told is None else {"until": timestamp(told.until), "reason": told.reason}
+    return None if source is None else {"until": timestamp(source.until), "reason": source.reason}
 
 
 def event(
@@ -135,7 +135,7 @@ def step(row: StepRow) -> dict[str, Any]:
         "event_id": row.event_id,
         "route": row.route,
         "actor": row.actor,
-        "happening": row.happening,
+        "transition": row.transition,
         "state": row.state,
         "attempt": row.attempt,
         "began": when(row.began),
@@ -242,7 +242,7 @@ def source(part: SourcePart, row: SourceRow | None, refusals: Refusals | None, m
     return shown
 
 
-def route(part: Route, organization: Organization, stats: tuple[int, int | None]) -> dict[str, Any]:
+def route(part: OpenRoute, organization: Organization, stats: tuple[int, int | None]) -> dict[str, Any]:
     """A route. `fire_count` counts deliveries, whatever became of them."""
     spec = part.spec
     shown: dict[str, Any] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from orgloop.core.admission import NEVER, Level, Scope, sentence
+from orgloop.core.admission import NEVER, LimitScope, ScopeLevel, sentence
 from orgloop.core.delivery import State
 from orgloop.core.units import humanize
 from orgloop.operations.words import one_line, short_moment
@@ -25,9 +25,9 @@ MOST: Final = 1_000
 class Waits:
     """Answers for any number of deliveries; the daemon is looked for once, and only if something waits."""
 
-    def __init__(self, reader: Reader, now: int, works: Callable[[], bool]) -> None:
-        """`works` says whether a daemon runs."""
-        self._find = works
+    def __init__(self, reader: Reader, now: int, daemon_runs: Callable[[], bool]) -> None:
+        """`daemon_runs` says whether a daemon runs."""
+        self._find = daemon_runs
         self._reader = reader
         self._now = now
         self._heads_of: dict[str, Mapping[str | None, DeliveryRow]] = {}
@@ -36,7 +36,7 @@ class Waits:
         """All reasons in sentences; empty if it waits for nothing that is known, or does not wait at all."""
         if row.state not in (State.PREPARING, State.PENDING):
             return ""
-        if not self._works:
+        if not self._daemon_runs:
             return "no daemon runs: it continues after `orgloop start`"
         if row.state is State.PREPARING:
             return "its transforms are running"
@@ -74,7 +74,7 @@ class Waits:
         return {pause.actor: pause for pause in self._reader.pauses()}
 
     @cached_property
-    def _works(self) -> bool:
+    def _daemon_runs(self) -> bool:
         return self._find()
 
     @cached_property
@@ -87,9 +87,9 @@ def waits_of(row: DeliveryRow, waits: Sequence[WaitRow]) -> Sequence[WaitRow]:
     if not row.runs:
         return []
     mine = {
-        Scope(level=Level.ROUTE, name=row.route),
-        Scope(level=Level.TRACE, name=row.trace_id),
-        Scope(level=Level.KEY, name=row.key or "", actor=row.actor),
+        LimitScope(level=ScopeLevel.ROUTE, name=row.route),
+        LimitScope(level=ScopeLevel.TRACE, name=row.trace_id),
+        LimitScope(level=ScopeLevel.KEY, name=row.key or "", actor=row.actor),
     }
     return [wait for wait in waits if wait.waiting.scope in mine or _is_actors(wait.waiting.scope, row.actor)]
 
@@ -100,13 +100,13 @@ def text(wait: WaitRow, moment: Callable[[int], str]) -> str:
     return sentence(wait.waiting, "" if until == NEVER else moment(until))
 
 
-def _is_actors(scope: Scope, actor: str) -> bool:
+def _is_actors(scope: LimitScope, actor: str) -> bool:
     match scope.level:
-        case Level.ORGANIZATION | Level.NODE:
+        case ScopeLevel.ORGANIZATION | ScopeLevel.NODE:
             return True
-        case Level.ACTOR:
+        case ScopeLevel.ACTOR:
             return scope.name == actor
-        case Level.WORK_TREE:
+        case ScopeLevel.WORK_TREE:
             return scope.actor == actor
-        case Level.ACCOUNT | Level.ROUTE | Level.KEY | Level.TRACE:
+        case ScopeLevel.ACCOUNT | ScopeLevel.ROUTE | ScopeLevel.KEY | ScopeLevel.TRACE:
             return False

@@ -39,8 +39,8 @@ def age(at: int, now: int) -> str:
 
 def ago(at: int, now: int) -> str:
     """`5m ago`."""
-    said = age(at, now)
-    return said if said == "now" else f"{said} ago"
+    age_text = age(at, now)
+    return age_text if age_text == "now" else f"{age_text} ago"
 
 
 def since_of(text: str, now: int, option: str = "--since") -> int:

@@ -4,7 +4,6 @@ A contract's docstrings say who calls, how often, whether calls may overlap, and
 exception makes the engine do. Built-in plugins use this door and nothing else of OrgLoop.
 """
 
-from orgloop.core.ending import TEXT_LIMIT, last_words
 from orgloop.core.environment import child_environment
 from orgloop.core.event import UNCHANGEABLE, AuthorType, Event, EventType, event_names
 from orgloop.core.event_shape import (
@@ -18,16 +17,6 @@ from orgloop.core.event_shape import (
     Values,
 )
 from orgloop.core.fields import MISSING, Path, PathError, as_text, same, set_at
-from orgloop.core.happening import (
-    Delivered,
-    DeliverOutcome,
-    Limited,
-    Rejected,
-    Retry,
-    Skipped,
-    Throttled,
-    Unavailable,
-)
 from orgloop.core.json_text import NotJson, dump_json, load_json, parse_json
 from orgloop.core.keys import identity, is_missing, key_text, no_value
 from orgloop.core.lifecycle import (
@@ -45,9 +34,20 @@ from orgloop.core.lifecycle import (
 )
 from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.core.record import Level, Record, RecordPhase, timestamp
+from orgloop.core.run_failure import TEXT_LIMIT, last_words
 from orgloop.core.suggest import nearest_name
 from orgloop.core.templates import Template, TemplateError, TreeTemplate
 from orgloop.core.text import folded
+from orgloop.core.transition import (
+    Delivered,
+    DeliverOutcome,
+    Limited,
+    Rejected,
+    Retry,
+    Skipped,
+    Throttled,
+    Unavailable,
+)
 from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
 from orgloop.errors import JournalUnavailable, Overloaded, PluginError, Refused
 from orgloop.plugin.actor import (

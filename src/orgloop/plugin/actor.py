@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from orgloop.core.event import Event
-from orgloop.core.happening import DeliverOutcome, Limited, Rejected, Retry, Throttled, Unavailable
 from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.transition import DeliverOutcome, Limited, Rejected, Retry, Throttled, Unavailable
 from orgloop.plugin.context import Context
 
 
@@ -145,7 +145,7 @@ class Progress:
     `cost_usd` is what the run has cost so far: the run's own sum, unless `finish` names another.
     `spent` is what one request of it cost by our own estimate, under that request's id: said again, it
     counts once. The sum stands for the cost of a run that was ended before it could tell.
-    `works`: it shows that the agent can work. A line that only greets, complains or asks again does not,
+    `alive`: it shows that the agent can work. A line that only greets, complains or asks again does not,
     and leaves an actor paused that nobody answered for.
     `result`: the line is the agent's result. A run that is lost after that has come to its end.
     """
@@ -154,7 +154,7 @@ class Progress:
     session_id: str | None = None
     cost_usd: float | None = None
     spent: tuple[str, float] | None = None
-    works: bool = True
+    alive: bool = True
     result: bool = False
 
 

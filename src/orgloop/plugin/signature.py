@@ -278,10 +278,10 @@ def _token(scheme: str, request: Inbound, secrets: Sequence[SecretStr]) -> None:
     if scheme != "gitlab":
         word, _, given = given.partition(" ")
         given = given.strip() if word.lower() == scheme else ""
-    said = given.encode("utf-8", "surrogateescape")
+    token = given.encode("utf-8", "surrogateescape")
     if scheme == "basic":
-        said = _decoded(given) or b""
-    if not any(hmac.compare_digest(said, _key(secret)) for secret in secrets):
+        token = _decoded(given) or b""
+    if not any(hmac.compare_digest(token, _key(secret)) for secret in secrets):
         form = {
             "gitlab": "the secret",
             "bearer": "`Bearer <secret>`",

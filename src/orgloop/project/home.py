@@ -192,9 +192,9 @@ class Home:
         Raises DaemonError if it is a pipe, a directory or a device.
         """
         try:
-            said = json.loads(read_file(self.daemon_file))
-            known = {name: kind(said[name]) for name, kind in _FIELDS.items()}
-            return DaemonInfo(**known, process=str(said.get("process", "")))
+            document = json.loads(read_file(self.daemon_file))
+            known = {name: kind(document[name]) for name, kind in _FIELDS.items()}
+            return DaemonInfo(**known, process=str(document.get("process", "")))
         except NotAFile as exc:
             holder = holder_of(self)
             ended = f", end {holder}" if holder else ""
@@ -267,8 +267,8 @@ def _unannounced_daemon(home: Home) -> DaemonInfo | None:
 def running_supervisor(home: Home) -> int | None:
     """The process that starts this home's daemon again whenever it crashes, or None."""
     try:
-        said = json.loads(read_file(home.supervisor_file))
-        pid, process, started_at = int(said["pid"]), str(said["process"]), int(said["started_at"])
+        document = json.loads(read_file(home.supervisor_file))
+        pid, process, started_at = int(document["pid"]), str(document["process"]), int(document["started_at"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return pid if pid > 0 and _is_alive(pid, process, started_at) else None
@@ -369,8 +369,8 @@ def holder_of(home: Home) -> str:
 
     pid = lock_holder(home.path)
     try:
-        said = json.loads(read_file(home.path / "journal.lock"))
-        named, what = int(said["pid"]), str(said["what"])
+        document = json.loads(read_file(home.path / "journal.lock"))
+        named, what = int(document["pid"]), str(document["what"])
     except (OSError, ValueError, KeyError, TypeError):
         return f"process {pid}" if pid is not None else ""
     if pid not in (None, named):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from orgloop.config.places import Place, Places, line_and_column, place_of
-from orgloop.config.yaml import Parsed, parse
+from orgloop.config.yaml import ParsedFile, parse
 from orgloop.errors import ConfigError
 from orgloop.project.yaml_text import block
 
@@ -57,7 +57,9 @@ def insert(text: str, section: str, entry: Mapping[str, Any]) -> str:
     return newline.join([*lines[:at], *new, *lines[at:]]) + newline
 
 
-def _into(lines: list[str], parsed: Parsed, section: str, entry: Mapping[str, Any]) -> tuple[int, list[str]]:
+def _into(
+    lines: list[str], parsed: ParsedFile, section: str, entry: Mapping[str, Any]
+) -> tuple[int, list[str]]:
     """Where the new lines go, and what they are. An empty section's own line may change."""
     value = parsed.data[section]
     row = _row(parsed.places.keys[section])
@@ -99,14 +101,14 @@ def _spaced(lines: Sequence[str], places: Places) -> bool:
     return len(places.items) > 1 and not lines[_row(places.items[-1]) - 1].strip()
 
 
-def _behind(lines: Sequence[str], parsed: Parsed, section: str) -> int:
+def _behind(lines: Sequence[str], parsed: ParsedFile, section: str) -> int:
     """Where a new section goes: behind the last one that should stand before it."""
     before = ORDER[: ORDER.index(section)]
     present = [name for name in (parsed.data or {}) if name in before]
     return _end(lines, parsed, present[-1]) if present else _trimmed(lines, 0, len(lines))
 
 
-def _end(lines: Sequence[str], parsed: Parsed, section: str) -> int:
+def _end(lines: Sequence[str], parsed: ParsedFile, section: str) -> int:
     """The number of the line behind a section's last one; comments before the next key belong to that."""
     row = _row(parsed.places.keys[section])
     later = [_row(key) for key in parsed.places.keys.values() if _row(key) > row]

@@ -69,7 +69,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class ProjectRequest:
     """What `init` was asked for. `chosen` are values for what its actors' connectors offer, by key."""
 
     name: str
@@ -95,7 +95,7 @@ class Choice:
         return f"{actor.name}-out" if taken else actor.name
 
 
-def project_files(choice: Choice) -> dict[str, str]:
+def project_files(choice: ProjectRequest) -> dict[str, str]:
     """Every file of a new project: path -> content."""
     text = project_yaml(choice)
     files = {"orgloop.yaml": text}
@@ -108,7 +108,7 @@ def project_files(choice: Choice) -> dict[str, str]:
     return files
 
 
-def project_yaml(choice: Choice) -> str:
+def project_yaml(choice: ProjectRequest) -> str:
     """orgloop.yaml."""
     description = f"  description: {scalar(choice.description)}\n" if choice.description else ""
     by_name = {one.name: one for one in choice.sources}

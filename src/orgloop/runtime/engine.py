@@ -11,9 +11,9 @@ from typing import Final
 
 from orgloop.config.model import Organization
 from orgloop.core.delivery import Move, State
-from orgloop.core.happening import Discarded, HoldReason, Released, Retried
 from orgloop.core.ids import IdSequence
 from orgloop.core.record import RecordPhase
+from orgloop.core.transition import Discarded, HoldReason, Released, Retried
 from orgloop.errors import Conflict, JournalError, JournalUnavailable, Refused
 from orgloop.journal.follow import Follower
 from orgloop.journal.model import (
@@ -32,7 +32,7 @@ from orgloop.runtime.context import PluginContext
 from orgloop.runtime.dispatch.actors import Actors
 from orgloop.runtime.dispatch.dispatcher import Dispatcher
 from orgloop.runtime.dispatch.executor import Executor
-from orgloop.runtime.intake.inbound import Doorway
+from orgloop.runtime.intake.inbound import InboundIntake
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.intake.preparer import Preparer
 from orgloop.runtime.intake.sources import Sources
@@ -42,7 +42,7 @@ from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.chronicle import Chronicle
 from orgloop.runtime.support.clock import SystemClock
-from orgloop.runtime.support.counters import Tally
+from orgloop.runtime.support.counters import Counters
 from orgloop.runtime.support.http import HttpClient
 from orgloop.runtime.support.janitor import Janitor
 from orgloop.runtime.support.marker import Marker
@@ -91,7 +91,7 @@ class Runtime:
         self.port: int | None = None
         self._ended = False
         self._http = HttpClient()
-        self.tally = Tally()
+        self.counters = Counters()
         self.supervisor = Supervisor(self.clock, self._broke)
         self._errands = Errands(self.supervisor)
         self.chronicle = Chronicle(journal, self.clock, self._errands)
@@ -119,9 +119,9 @@ class Runtime:
         )
         self.preparer = Preparer(journal, self.clock, self.supervisor, self._prepared)
         self.sources = Sources(
-            journal, self.clock, self.intake, self._lend, self.supervisor, self._source_health, self.tally
+            journal, self.clock, self.intake, self._lend, self.supervisor, self._source_health, self.counters
         )
-        self.doorway = Doorway(self.intake, self._current, self.sources.until_open, self._refused)
+        self.inbound = InboundIntake(self.intake, self._current, self.sources.until_open, self._refused)
         self._janitor = Janitor(journal, read, self.clock, self.life, self._retention, home.runs)
         self._loops: list[asyncio.Task[None]] = []
         self._applied = Applied(journal, read, self.clock)
@@ -194,8 +194,8 @@ class Runtime:
             await self._prepare()
             await self.sources.use(new)
             self._errands.run("closing replaced actors", self._retire(retired))
-            said = ", ".join(f"{count} {word}" for word, count in moved.items() if count)
-            await self.chronicle.tell(RecordPhase.RUNTIME_APPLY, said)
+            counts = ", ".join(f"{count} {word}" for word, count in moved.items() if count)
+            await self.chronicle.tell(RecordPhase.RUNTIME_APPLY, counts)
             self.observer.poke()
             return moved
 
@@ -216,9 +216,9 @@ class Runtime:
             return exc.message
         return ""
 
-    async def operate(self, delivery_id: str, happening: Released | Retried | Discarded) -> Move:
+    async def operate(self, delivery_id: str, transition: Released | Retried | Discarded) -> Move:
         """What a person decided about a delivery. Raises NotFound, or Conflict if it cannot be done now."""
-        moved = await self.journal.operate(delivery_id, happening, self.clock.now())
+        moved = await self.journal.operate(delivery_id, transition, self.clock.now())
         if moved.state in (State.PENDING, State.PREPARING):
             await self._goes_on(delivery_id)
         # Its key's next may be due now, and whose that is the move does not say.
@@ -312,8 +312,8 @@ class Runtime:
 
     def _address(self) -> str | None:
         """Where other systems reach this daemon; None while it listens nowhere."""
-        told = self.organization.environment.get(URL)
-        return told or (f"http://127.0.0.1:{self.port}" if self.port is not None else None)
+        configured = self.organization.environment.get(URL)
+        return configured or (f"http://127.0.0.1:{self.port}" if self.port is not None else None)
 
     def _retention(self) -> int:
         return self.organization.defaults.event_retention_ms
@@ -348,7 +348,7 @@ class Runtime:
 
     def _settled(self, claimed: ClaimedWake, settlement: Settlement) -> None:
         seconds = (settlement.at - settlement.tried.began) / 1000
-        self.tally.tried(claimed.route, claimed.actor, settlement.happening, seconds)
+        self.counters.tried(claimed.route, claimed.actor, settlement.transition, seconds)
         self._moved(claimed.route, claimed.actor, settlement.move, settlement.pause_until)
         part = self.wiring.actors.get(claimed.actor)
         if settlement.move.state is not State.STARTED and (part is None or part.has_runs):
@@ -357,7 +357,7 @@ class Runtime:
         self.observer.poke()
 
     def _run_ended(self, route: str, actor: str, end: RunEnd) -> None:
-        self.tally.run_ended(actor, end.happening, end.outcome or end.reason, end.cost_usd)
+        self.counters.run_ended(actor, end.transition, end.outcome or end.reason, end.cost_usd)
         self._moved(route, actor, end.move, end.pause_until)
         # A slot, a directory or a key may be free now, for any actor with runs.
         self.dispatcher.wake_all()
@@ -377,7 +377,7 @@ class Runtime:
         self.runs.actors_changed()
 
     def _refused(self, source: str, refused: Refused) -> None:
-        news = self.tally.refused(source, refused.message, self.clock.now())
+        news = self.counters.refused(source, refused.message, self.clock.now())
         if news and refused.status in (401, 403):
             log.warning("source %s refuses a request: %s", source, refused.message)
 

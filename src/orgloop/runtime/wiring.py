@@ -23,7 +23,7 @@ NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class OpenStep:
     """One transform of one route, open."""
 
     spec: StepSpec
@@ -31,11 +31,11 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Route:
+class OpenRoute:
     """A route with its open steps. `bounded`: all of them run in the accept transaction."""
 
     spec: RouteSpec
-    steps: Sequence[Step]
+    steps: Sequence[OpenStep]
     session_key: Template | None
     config: Mapping[str, Template | TreeTemplate]
     has_runs: bool
@@ -125,11 +125,11 @@ class Wiring:
     organization: Organization
     sources: Mapping[str, SourcePart]
     actors: Mapping[str, ActorPart]
-    routes: Mapping[str, Route]
+    routes: Mapping[str, OpenRoute]
     matcher: Matcher
-    order: Sequence[Route] = field(default_factory=tuple)
+    order: Sequence[OpenRoute] = field(default_factory=tuple)
 
-    def routes_for(self, document: Mapping[str, object]) -> list[Route]:
+    def routes_for(self, document: Mapping[str, object]) -> list[OpenRoute]:
         """The routes that this event document wakes, in their order."""
         return [self.order[number] for number in self.matcher.match(document)]
 
@@ -185,7 +185,7 @@ def _kept(old: Mapping[str, _P], spec: SourceSpec | ActorSpec) -> _P | None:
     return part if part is not None and part.spec.fingerprint == spec.fingerprint else None
 
 
-def _kept_route(old: Wiring | None, spec: RouteSpec, *, has_runs: bool) -> Route | None:
+def _kept_route(old: Wiring | None, spec: RouteSpec, *, has_runs: bool) -> OpenRoute | None:
     route = old.routes.get(spec.name) if old else None
     return route if route is not None and route.spec == spec and route.has_runs == has_runs else None
 
@@ -204,9 +204,9 @@ def _open_actor(spec: ActorSpec) -> Actor:
         raise PluginError(f"actor {spec.id!r}: {exc}", hint="change its `config:` and try again") from exc
 
 
-def _open_route(spec: RouteSpec, *, has_runs: bool) -> Route:
+def _open_route(spec: RouteSpec, *, has_runs: bool) -> OpenRoute:
     steps = [_open_step(spec, step) for step in spec.steps]
-    return Route(
+    return OpenRoute(
         spec=spec,
         steps=steps,
         session_key=Template.parse(spec.session_key) if spec.session_key is not None else None,
@@ -222,9 +222,9 @@ def _open_value(key: str, value: Any) -> Template | TreeTemplate:
     return Template.parse(value) if names else TreeTemplate.parse(value)
 
 
-def _open_step(route: RouteSpec, spec: StepSpec) -> Step:
+def _open_step(route: RouteSpec, spec: StepSpec) -> OpenStep:
     try:
-        return Step(spec=spec, transform=spec.plugin.open(spec.settings))
+        return OpenStep(spec=spec, transform=spec.plugin.open(spec.settings))
     except ValueError as exc:
         raise PluginError(
             f"transform {spec.name!r} of route {route.name!r}: {exc}",

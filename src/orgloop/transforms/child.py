@@ -26,7 +26,7 @@ IDLE: Final = 4
 """Keepers that stay when they have nothing to do."""
 
 _FRAME: Final = struct.Struct(">I")
-_ENDING_S: Final = 10.0
+_STOP_S: Final = 10.0
 _LINGER_S: Final = 1.0
 """For what it left in the background and still holds its output."""
 
@@ -37,11 +37,11 @@ class TooMuch(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """How it ended: exit status (negative: the signal that killed it), stdout, and stderr's last line."""
+    """How it ended: exit status (negative: a signal), stdout, and the last line of its stderr."""
 
     status: int
     printed: bytes
-    said: str
+    stderr: str
 
 
 class Keepers:
@@ -89,14 +89,14 @@ class Keepers:
         keeper = await self._keeper()
         stays = False
         try:
-            said, printed = await _exchange(keeper, request)
+            reply, printed = await _exchange(keeper, request)
             stays = True
         finally:
             if stays and self.users and len(self._idle) < IDLE:
                 self._idle.append(keeper)
             else:
                 await _end(keeper)
-        return _ended(said, printed)
+        return _ended(reply, printed)
 
     async def _keeper(self) -> asyncio.subprocess.Process:
         while self._idle:
@@ -134,11 +134,11 @@ async def _exchange(keeper: asyncio.subprocess.Process, request: bytes) -> tuple
     return json.loads(head), printed
 
 
-def _ended(said: Mapping[str, Any], printed: bytes) -> Ended:
-    match said["problem"]:
+def _ended(reply: Mapping[str, Any], printed: bytes) -> Ended:
+    match reply["problem"]:
         case None:
-            lines = [line.strip() for line in str(said["said"]).splitlines() if line.strip()]
-            return Ended(status=said["status"], printed=printed, said=lines[-1] if lines else "")
+            lines = [line.strip() for line in str(reply["stderr"]).splitlines() if line.strip()]
+            return Ended(status=reply["status"], printed=printed, stderr=lines[-1] if lines else "")
         case "timeout":
             raise TimeoutError
         case "too much":
@@ -154,7 +154,7 @@ async def _end(keeper: asyncio.subprocess.Process) -> None:
     if keeper.stdin is not None:
         keeper.stdin.close()
     try:
-        async with asyncio.timeout(_ENDING_S):
+        async with asyncio.timeout(_STOP_S):
             await _gone(keeper)
     except TimeoutError:
         with suppress(ProcessLookupError):

@@ -60,7 +60,7 @@ class FilterSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
+class FilterCondition:
     """A path and what is wanted there: `test`, or one of the `slow` regular expressions."""
 
     get: Callable[[object], object]
@@ -69,10 +69,10 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
+class FilterRule:
     """One of the conditions must hold, or (not `wanted`) none of them; else the event is dropped."""
 
-    conditions: Sequence[Condition]
+    conditions: Sequence[FilterCondition]
     wanted: bool
     otherwise: Discard
 
@@ -82,7 +82,7 @@ class PatternFilter:
 
     bounded = True
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
+    def __init__(self, rules: Sequence[FilterRule]) -> None:
         self._rules = [
             ([(one.get, one.test) for one in rule.conditions], rule.wanted, rule.otherwise) for rule in rules
         ]
@@ -137,7 +137,7 @@ class SlowPatternFilter(HelpedFilter):
 
     _what = "regular expression"
 
-    def __init__(self, rules: Sequence[Rule], helper: Helper) -> None:
+    def __init__(self, rules: Sequence[FilterRule], helper: Helper) -> None:
         super().__init__(helper)
         self._rules = rules
 
@@ -147,7 +147,7 @@ class SlowPatternFilter(HelpedFilter):
                 return rule.otherwise
         return PASS
 
-    async def _any_holds(self, conditions: Sequence[Condition], document: Mapping[str, Any]) -> bool:
+    async def _any_holds(self, conditions: Sequence[FilterCondition], document: Mapping[str, Any]) -> bool:
         for condition in conditions:
             value = condition.get(document)
             if condition.test(value):
@@ -207,27 +207,27 @@ def _open(settings: FilterSettings) -> Transform:
     return PatternFilter(rules)
 
 
-def _rules(settings: FilterSettings) -> Iterator[Rule]:
+def _rules(settings: FilterSettings) -> Iterator[FilterRule]:
     """All rules in their order."""
     for path, pattern in settings.exclude.items():
         why = f"exclude: {path} matches {_shown(pattern)}"
-        yield Rule(conditions=[_condition(path, pattern)], wanted=False, otherwise=Discard(reason=why))
+        yield FilterRule(conditions=[_condition(path, pattern)], wanted=False, otherwise=Discard(reason=why))
     for path, pattern in settings.match.items():
         why = f"match: {path} does not match {_shown(pattern)}"
-        yield Rule(conditions=[_condition(path, pattern)], wanted=True, otherwise=Discard(reason=why))
+        yield FilterRule(conditions=[_condition(path, pattern)], wanted=True, otherwise=Discard(reason=why))
     if settings.match_any is not None:
         why = f"match_any: none of {', '.join(settings.match_any)} matches"
         conditions = [_condition(path, pattern) for path, pattern in settings.match_any.items()]
-        yield Rule(conditions=conditions, wanted=True, otherwise=Discard(reason=why))
+        yield FilterRule(conditions=conditions, wanted=True, otherwise=Discard(reason=why))
 
 
-def _condition(path: str, pattern: Any) -> Condition:
+def _condition(path: str, pattern: Any) -> FilterCondition:
     get = Path.parse(path).get
     try:
         compiled = compile_pattern(pattern)
     except ValueError as exc:
         raise ValueError(f"{path}: {exc}") from exc
-    return Condition(get=get, test=compiled.test, slow=compiled.slow)
+    return FilterCondition(get=get, test=compiled.test, slow=compiled.slow)
 
 
 def _shown(pattern: Any) -> str:

@@ -212,8 +212,8 @@ class _Trials:
             process.stdin.write(frame)
             process.stdin.flush()
             head = _read(process.stdout.fileno(), _FRAME.size, deadline)
-            said = _read(process.stdout.fileno(), _FRAME.unpack(head)[0], deadline)
-            return load_json(said)
+            reply = _read(process.stdout.fileno(), _FRAME.unpack(head)[0], deadline)
+            return load_json(reply)
         except TimeoutError as exc:
             self._end()
             raise HelperFailed(f"no result within {humanize(int(_TRIED_S * 1000))}") from exc

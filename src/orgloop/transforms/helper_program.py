@@ -41,7 +41,7 @@ LARGE: Final = 48 * 1024**2
 
 MAX_ANSWER: Final = 16 * 1024**2
 MAX_VALUES: Final = 100_000
-MAX_SAID: Final = 400
+MAX_ERROR_TEXT: Final = 400
 COMPILED: Final = 256
 
 _FRAME: Final = struct.Struct(">I")
@@ -81,7 +81,7 @@ def answer_to(task: Mapping[str, Any], given: bytes) -> bytes:
             raise ValueError(f"the result is larger than {MAX_ANSWER // 1024**2} MB")
     except Exception as exc:
         # `error` in a jq program may say its whole input.
-        answer = b'"error":' + json.dumps(str(exc)[:MAX_SAID] or type(exc).__name__).encode()
+        answer = b'"error":' + json.dumps(str(exc)[:MAX_ERROR_TEXT] or type(exc).__name__).encode()
     return b"{%b%b}" % (answer, b"" if is_small() else b',"retire":true')
 
 

@@ -6,7 +6,7 @@ A request is four bytes of length (big-endian) and a line of JSON, then what the
      "max_output": 1000000}
 
 An answer is four bytes of length and a line of JSON, then what the program printed. The line has `status`
-(negative: the signal that killed it) and `said`, the end of stderr; or `problem`: "timeout", "too much",
+(negative: the signal that killed it) and `reply`, the end of stderr; or `problem`: "timeout", "too much",
 or an error's number and file.
 
 Whatever a program starts, in whatever session, becomes a child of this process when its parent has ended,
@@ -32,7 +32,7 @@ from typing import IO, Any, Final
 
 _FRAME: Final = struct.Struct(">I")
 _SUBREAPER: Final = 36
-_ENDING_S: Final = 5.0
+_STOP_S: Final = 5.0
 _MAX_STDERR: Final = 4096
 _LOOK_S: Final = 0.02
 
@@ -48,8 +48,8 @@ def main() -> None:
         while True:
             [size] = _FRAME.unpack(read(_FRAME.size))
             head, _, given = read(size).partition(b"\n")
-            said, printed = run(json.loads(head), given)
-            answer = json.dumps(said).encode() + b"\n" + printed
+            reply, printed = run(json.loads(head), given)
+            answer = json.dumps(reply).encode() + b"\n" + printed
             write(_FRAME.pack(len(answer)) + answer)
 
 
@@ -80,8 +80,8 @@ def run(task: Mapping[str, Any], given: bytes) -> tuple[dict[str, Any], bytes]:
         talk.close()
     if problem is None and talk.too_much:
         problem = "too much"
-    said = talk.stderr.decode("utf-8", "replace")
-    return {"status": program.returncode, "said": said, "problem": problem}, bytes(talk.printed)
+    stderr = talk.stderr.decode("utf-8", "replace")
+    return {"status": program.returncode, "stderr": stderr, "problem": problem}, bytes(talk.printed)
 
 
 def standard_input() -> IO[bytes]:
@@ -162,7 +162,7 @@ def end_all(program: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(program.pid, signal.SIGKILL)
     program.wait()
-    deadline = time.monotonic() + _ENDING_S
+    deadline = time.monotonic() + _STOP_S
     while time.monotonic() < deadline:
         for child in children():
             with suppress(ProcessLookupError, PermissionError):

@@ -16,7 +16,7 @@ import re2
 from orgloop.plugin import MISSING, as_text, same
 from orgloop.transforms.regex import javascript
 from orgloop.transforms.regex.cursor import RegexError
-from orgloop.transforms.regex.dialects import NotLinear, Shape, for_re, for_re2
+from orgloop.transforms.regex.dialects import NotLinear, TextModel, for_re, for_re2
 from orgloop.transforms.regex.tree import Regex
 
 Test = Callable[[object], bool]
@@ -29,7 +29,7 @@ class SlowRegex:
     source: str
     body: str
     sticky: bool
-    shape: Shape
+    shape: TextModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -132,15 +132,15 @@ def _about(scope: Scope) -> dict[str, str]:
 
 
 def _verdict(ended: child.Ended, document: Mapping[str, Any]) -> TransformResult:
-    status, said = ended.status, ended.said
+    status, message = ended.status, ended.stderr
     if status == 0 and ended.printed.strip():
         return _read(ended.printed, document)
     if status == 0:
-        return Discard(reason=said or "printed nothing")
+        return Discard(reason=message or "printed nothing")
     if status in DROPS:
-        return Discard(reason=said or f"exit status {status}")
+        return Discard(reason=message or f"exit status {status}")
     how = f"exit status {status}" if status > 0 else f"killed by {_signal_name(-status)}"
-    return Failure(reason=f"{how}: {said}" if said else how)
+    return Failure(reason=f"{how}: {message}" if message else how)
 
 
 def _read(printed: bytes, document: Mapping[str, Any]) -> TransformResult:

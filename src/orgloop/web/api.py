@@ -13,7 +13,7 @@ from orgloop.errors import NotFound
 from orgloop.journal.model import START, DeliveryRow, EventRow, Query, RunRow, StepRow
 from orgloop.journal.protocols import Reader
 from orgloop.operations import shapes
-from orgloop.web.desk import Desk
+from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 from orgloop.web.parameters import Parameters
 
@@ -25,27 +25,27 @@ PAGE: Final = 100
 GONE: Final = "finished work is deleted after `defaults.event_retention`"
 
 
-async def routes(desk: Desk, call: Call) -> Any:
+async def routes(daemon: DaemonApi, call: Call) -> Any:
     """Every route, with how often it fired."""
     call.parameters.finish()
-    stats = await desk.readings.ask(lambda reader: reader.route_stats())
-    wiring = desk.runtime.wiring
+    stats = await daemon.readings.ask(lambda reader: reader.route_stats())
+    wiring = daemon.runtime.wiring
     return [
         shapes.route(route, wiring.organization, stats.get(route.name, (0, None))) for route in wiring.order
     ]
 
 
-async def sources(desk: Desk, call: Call) -> Any:
+async def sources(daemon: DaemonApi, call: Call) -> Any:
     """Every source, with its health."""
     call.parameters.finish()
-    rows = {row.source: row for row in await desk.readings.ask(lambda reader: reader.sources())}
+    rows = {row.source: row for row in await daemon.readings.ask(lambda reader: reader.sources())}
     return [
-        shapes.source(part, rows.get(id), desk.runtime.tally.refusals.get(id), desk.module)
-        for id, part in desk.runtime.wiring.sources.items()
+        shapes.source(part, rows.get(id), daemon.runtime.counters.refusals.get(id), daemon.module)
+        for id, part in daemon.runtime.wiring.sources.items()
     ]
 
 
-async def events(desk: Desk, call: Call) -> Any:
+async def events(daemon: DaemonApi, call: Call) -> Any:
     """Events, newest first, with what became of them."""
     asked = call.parameters
     query = _query(
@@ -53,12 +53,12 @@ async def events(desk: Desk, call: Call) -> Any:
     )
 
     def read(reader: Reader) -> list[dict[str, Any]]:
-        return [_event(reader, row, desk.runtime.organization) for row in reader.events(query)]
+        return [_event(reader, row, daemon.runtime.organization) for row in reader.events(query)]
 
-    return await desk.readings.ask(read)
+    return await daemon.readings.ask(read)
 
 
-async def event(desk: Desk, call: Call) -> Any:
+async def event(daemon: DaemonApi, call: Call) -> Any:
     """One event as it was accepted, and all that happened to its deliveries."""
     call.parameters.finish()
     id = call.names["id"]
@@ -66,16 +66,16 @@ async def event(desk: Desk, call: Call) -> Any:
     def read(reader: Reader) -> dict[str, Any]:
         row = _found(reader.event(id), "event", id)
         deliveries, steps = _of_event(reader, row)
-        return shapes.event(row, deliveries, steps, desk.runtime.organization) | {
+        return shapes.event(row, deliveries, steps, daemon.runtime.organization) | {
             "event": row.document,
             "deliveries": [_delivery(one) for one in deliveries],
             "steps": [shapes.step(one) for one in steps],
         }
 
-    return await desk.readings.ask(read)
+    return await daemon.readings.ask(read)
 
 
-async def deliveries(desk: Desk, call: Call) -> Any:
+async def deliveries(daemon: DaemonApi, call: Call) -> Any:
     """Deliveries, newest first."""
     asked = call.parameters
     query = _query(
@@ -85,11 +85,11 @@ async def deliveries(desk: Desk, call: Call) -> Any:
         actor=asked.text("actor"),
         reason=asked.text("reason"),
     )
-    found = await desk.readings.ask(lambda reader: reader.deliveries(query))
+    found = await daemon.readings.ask(lambda reader: reader.deliveries(query))
     return [shapes.delivery(row) for row in found]
 
 
-async def delivery(desk: Desk, call: Call) -> Any:
+async def delivery(daemon: DaemonApi, call: Call) -> Any:
     """One delivery, what its transforms did, and all that happened to it."""
     call.parameters.finish()
     id = call.names["id"]
@@ -102,27 +102,27 @@ async def delivery(desk: Desk, call: Call) -> Any:
             "event": _document(reader, row),
         }
 
-    return await desk.readings.ask(read)
+    return await daemon.readings.ask(read)
 
 
-async def runs(desk: Desk, call: Call) -> Any:
+async def runs(daemon: DaemonApi, call: Call) -> Any:
     """Runs, newest first."""
     asked = call.parameters
     open_only = asked.flag("open")
     query = _query(asked, route=asked.text("route"), actor=asked.text("actor"))
-    found = await desk.readings.ask(lambda reader: reader.runs(query, open_only=open_only))
-    return [_run(desk, row) for row in found]
+    found = await daemon.readings.ask(lambda reader: reader.runs(query, open_only=open_only))
+    return [_run(daemon, row) for row in found]
 
 
-async def run(desk: Desk, call: Call) -> Any:
+async def run(daemon: DaemonApi, call: Call) -> Any:
     """One run, with what was started and what it came to."""
     call.parameters.finish()
     id = call.names["id"]
-    row = _found(await desk.readings.ask(lambda reader: reader.run(id)), "run", id)
-    return _run(desk, row) | {"spec": row.spec, "completion": row.completion}
+    row = _found(await daemon.readings.ask(lambda reader: reader.run(id)), "run", id)
+    return _run(daemon, row) | {"spec": row.spec, "completion": row.completion}
 
 
-async def trace(desk: Desk, call: Call) -> Any:
+async def trace(daemon: DaemonApi, call: Call) -> Any:
     """Show one chain from its first event to its end, by the id of anything in it."""
     call.parameters.finish()
     id = call.names["id"]
@@ -136,16 +136,16 @@ async def trace(desk: Desk, call: Call) -> Any:
             "events": [{**row.document, "accepted_at": timestamp(row.at)} for row in events],
             "deliveries": [_delivery(row) for row in deliveries],
             "steps": [shapes.step(row) for row in steps],
-            "runs": [_run(desk, row) for row in runs],
+            "runs": [_run(daemon, row) for row in runs],
         }
 
-    return await desk.readings.ask(read)
+    return await daemon.readings.ask(read)
 
 
-async def doctor(desk: Desk, call: Call) -> Any:
+async def doctor(daemon: DaemonApi, call: Call) -> Any:
     """What `orgloop doctor --json` prints."""
     call.parameters.finish()
-    return await desk.doctor()
+    return await daemon.doctor()
 
 
 def _query(asked: Parameters, **filters: Any) -> Query:
@@ -179,9 +179,9 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
     return shapes.delivery(row) | {"transforms": list(row.steps)}
 
 
-def _run(desk: Desk, row: RunRow) -> dict[str, Any]:
+def _run(daemon: DaemonApi, row: RunRow) -> dict[str, Any]:
     """With the last words and the cost of one that goes on: the journal hears them a little later."""
-    live = desk.runtime.runs.live.get(row.id)
+    live = daemon.runtime.runs.live.get(row.id)
     if live is None or row.ended_at is not None:
         return shapes.run(row)
     cost = live.cost_usd if live.cost_usd is not None else row.cost_usd

@@ -44,18 +44,18 @@ class BodyBounds:
 
 def body_limit_of(environ: Mapping[str, str]) -> int:
     """`$ORGLOOP_BODY_LIMIT`, else `BODY_LIMIT`. Raises OrgLoopError if it is no size, or none that fits."""
-    said = environ.get(VARIABLE, "").strip()
-    if not said:
+    configured = environ.get(VARIABLE, "").strip()
+    if not configured:
         return BODY_LIMIT
     most = BodyBounds().room
     hint = f"set it to a size from {LEAST // 1024}KB to {most // 1024**2}MB, such as 25MB, or unset it"
     try:
-        limit = parse_size(said)
+        limit = parse_size(configured)
     except UnitError as exc:
-        raise OrgLoopError(f"{VARIABLE} is {said!r}, not a size", hint=hint) from exc
+        raise OrgLoopError(f"{VARIABLE} is {configured!r}, not a size", hint=hint) from exc
     if not LEAST <= limit <= most:
         # A body that is larger than the room for all of them would never get in.
-        raise OrgLoopError(f"{VARIABLE} is {said!r}, out of bounds", hint=hint)
+        raise OrgLoopError(f"{VARIABLE} is {configured!r}, out of bounds", hint=hint)
     return limit
 
 

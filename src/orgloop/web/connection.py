@@ -52,7 +52,7 @@ class Misdirected(web.BaseRequest):
     """A request whose target is a whole URL, as for a proxy: its Host header says nothing then."""
 
 
-class Listener(web.Server):
+class BoundedServer(web.Server):
     """Makes a connection for whoever comes, and knows those that are there."""
 
     def __init__(self, handler: Handler, bounds: Bounds) -> None:
@@ -61,7 +61,7 @@ class Listener(web.Server):
         # The journal, agents and outgoing requests need files, too.
         self.most = min(bounds.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._open: dict[web.RequestHandler, None] = {}  # the oldest first
-        self._said_full = False
+        self._reported_full = False
 
     @property
     def count(self) -> int:
@@ -74,11 +74,11 @@ class Listener(web.Server):
         They go in the order of `Awaited`. Among alike, the oldest of the peer that has most of them goes.
         """
         if self.count <= self.most:
-            self._said_full = self._said_full and self.count > self.most // 2
+            self._reported_full = self._reported_full and self.count > self.most // 2
             return True
-        if not self._said_full:
+        if not self._reported_full:
             log.warning("more than %d HTTP connections at once", self.most)
-            self._said_full = True
+            self._reported_full = True
         awaited: dict[Awaited, list[Connection]] = {}
         for one in self._open:
             if isinstance(one, Connection) and one.awaited is not Awaited.NOTHING:
@@ -123,7 +123,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = ("_half_closed", "_listener", "_stalled", "body", "peer")
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: BoundedServer) -> None:
         bounds = listener.bounds
         super().__init__(
             listener,

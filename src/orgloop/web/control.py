@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.core.happening import Discarded, Released, Retried
+from orgloop.core.transition import Discarded, Released, Retried
 from orgloop.errors import Conflict, NotFound, Refused
 from orgloop.web import overview
-from orgloop.web.desk import Desk
+from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 
 OPERATOR: Final = "operator"
@@ -28,86 +28,86 @@ VERBS: Final[Mapping[str, Callable[[str, str, bool], _Verdict]]] = {
 """What a person can do to a delivery."""
 
 
-async def status(desk: Desk, call: Call) -> Any:
+async def status(daemon: DaemonApi, call: Call) -> Any:
     """Which daemon this is: its home, its project, its process."""
     call.parameters.finish()
-    facts = await desk.readings.ask(overview.gather)
+    facts = await daemon.readings.ask(overview.gather)
     return {
         "running": True,
-        "pid": desk.pid,
-        "uptime_ms": desk.uptime_ms,
-        "httpPort": desk.port,
-        "home": str(desk.runtime.home.path),
-        "project": desk.module,
-        "root": str(desk.runtime.organization.root),
-        "version": desk.version,
-        "modules": [overview.module_status(desk, facts)],
+        "pid": daemon.pid,
+        "uptime_ms": daemon.uptime_ms,
+        "httpPort": daemon.port,
+        "home": str(daemon.runtime.home.path),
+        "project": daemon.module,
+        "root": str(daemon.runtime.organization.root),
+        "version": daemon.version,
+        "modules": [overview.module_status(daemon, facts)],
     }
 
 
-async def shutdown(desk: Desk, call: Call) -> Any:
+async def shutdown(daemon: DaemonApi, call: Call) -> Any:
     """Stop the daemon, once this is answered."""
     await call.document("force")
-    asyncio.get_running_loop().call_soon(desk.hands.shutdown)
+    asyncio.get_running_loop().call_soon(daemon.process.shutdown)
     return {"ok": True}
 
 
-async def apply(desk: Desk, call: Call) -> Any:
+async def apply(daemon: DaemonApi, call: Call) -> Any:
     """Read the project again and apply it. With a path: only if this daemon runs that project."""
     body = await call.document("configPath", "projectDir")
     if body:
-        _require_this_project(desk, body)
-    return {"ok": True, "project": desk.module, "moved": await desk.reload()}
+        _require_this_project(daemon, body)
+    return {"ok": True, "project": daemon.module, "moved": await daemon.reload()}
 
 
-async def modules(desk: Desk, call: Call) -> Any:
+async def modules(daemon: DaemonApi, call: Call) -> Any:
     """The project, as a list of one."""
     call.parameters.finish()
-    return [overview.module_status(desk, await desk.readings.ask(overview.gather))]
+    return [overview.module_status(daemon, await daemon.readings.ask(overview.gather))]
 
 
-async def module(desk: Desk, call: Call) -> Any:
+async def module(daemon: DaemonApi, call: Call) -> Any:
     """The project by its name."""
     call.parameters.finish()
-    _require_module(desk, call.names["name"])
-    return overview.module_status(desk, await desk.readings.ask(overview.gather))
+    _require_module(daemon, call.names["name"])
+    return overview.module_status(daemon, await daemon.readings.ask(overview.gather))
 
 
-async def reload_module(desk: Desk, call: Call) -> Any:
+async def reload_module(daemon: DaemonApi, call: Call) -> Any:
     """As `apply`, by the project's name."""
     body = await call.document("name")
-    _require_module(desk, _text(body, "name"))
-    await desk.reload()
+    _require_module(daemon, _text(body, "name"))
+    await daemon.reload()
     return {"ok": True}
 
 
-async def load_project(desk: Desk, call: Call) -> Any:
+async def load_project(daemon: DaemonApi, call: Call) -> Any:
     """As `apply`, by the project's path; the answer is its status."""
-    _require_this_project(desk, await call.document("configPath", "projectDir"))
-    await desk.reload()
-    return overview.module_status(desk, await desk.readings.ask(overview.gather))
+    _require_this_project(daemon, await call.document("configPath", "projectDir"))
+    await daemon.reload()
+    return overview.module_status(daemon, await daemon.readings.ask(overview.gather))
 
 
-async def no_other_module(desk: Desk, call: Call) -> Any:
+async def no_other_module(daemon: DaemonApi, call: Call) -> Any:
     """One daemon has one project."""
     await call.document()
     raise Conflict(
-        f"this daemon runs the project {desk.module!r} and nothing else",
+        f"this daemon runs the project {daemon.module!r} and nothing else",
         hint="`orgloop stop` ends it; another one runs beside it with its own ORGLOOP_HOME and ORGLOOP_PORT",
     )
 
 
-async def emit(desk: Desk, call: Call) -> Any:
+async def emit(daemon: DaemonApi, call: Call) -> Any:
     """Put an event in; answered after the commit."""
     document = await call.document()
     id = document.get("id")
-    if isinstance(id, str) and id and await desk.readings.ask(lambda reader: reader.event(id)) is not None:
+    if isinstance(id, str) and id and await daemon.readings.ask(lambda reader: reader.event(id)) is not None:
         return {"ok": True, "event_id": id, "duplicate": True}
-    accepted = await desk.runtime.doorway.emit(document)
+    accepted = await daemon.runtime.inbound.emit(document)
     return {"ok": True, "event_id": accepted.event_id, "duplicate": accepted.duplicate}
 
 
-async def operate(desk: Desk, call: Call) -> Any:
+async def operate(daemon: DaemonApi, call: Call) -> Any:
     """Release, retry or discard one delivery."""
     verb, id = call.names["verb"], call.names["id"]
     make = VERBS.get(verb)
@@ -117,43 +117,43 @@ async def operate(desk: Desk, call: Call) -> Any:
     skip = body.get("skip", False)
     if not isinstance(skip, bool):
         raise Refused("`skip` must be true or false", hint='send {"skip": true}')
-    happening = make(_text(body, "by", OPERATOR), _text(body, "note", ""), skip)
-    moved = await desk.runtime.operate(id, happening)
+    transition = make(_text(body, "by", OPERATOR), _text(body, "note", ""), skip)
+    moved = await daemon.runtime.operate(id, transition)
     return {"ok": True, "id": id, "state": moved.state}
 
 
-async def stop_run(desk: Desk, call: Call) -> Any:
+async def stop_run(daemon: DaemonApi, call: Call) -> Any:
     """End one run softly; its delivery is delivered when it has ended."""
     await call.document()
     id = call.names["id"]
-    row = await desk.readings.ask(lambda reader: reader.run(id))
+    row = await daemon.readings.ask(lambda reader: reader.run(id))
     if row is not None and row.ended_at is not None:
         raise Conflict(
             f"run {id} has ended already: {row.outcome or row.reason}", hint="there is nothing to stop"
         )
-    await desk.runtime.runs.stop(id)
+    await daemon.runtime.runs.stop(id)
     return {"ok": True, "id": id}
 
 
-async def forget_session(desk: Desk, call: Call) -> Any:
+async def forget_session(daemon: DaemonApi, call: Call) -> Any:
     """Let no key lead to a session any more."""
     body = await call.document("actor", "session")
     actor, session = _text(body, "actor"), _text(body, "session")
-    if not await desk.runtime.forget_session(actor, session):
+    if not await daemon.runtime.forget_session(actor, session):
         raise NotFound(
             f"no key leads to the session {session} of {actor}", hint="`orgloop sessions` lists those"
         )
     return {"ok": True, "actor": actor, "session": session}
 
 
-def _require_module(desk: Desk, name: str) -> None:
-    if name != desk.module:
-        raise NotFound(f"Module not found: {name}", hint=f"this daemon runs {desk.module!r}")
+def _require_module(daemon: DaemonApi, name: str) -> None:
+    if name != daemon.module:
+        raise NotFound(f"Module not found: {name}", hint=f"this daemon runs {daemon.module!r}")
 
 
-def _require_this_project(desk: Desk, body: Mapping[str, Any]) -> None:
+def _require_this_project(daemon: DaemonApi, body: Mapping[str, Any]) -> None:
     """Refuse (409) a path that is not this daemon's project."""
-    organization = desk.runtime.organization
+    organization = daemon.runtime.organization
     folder = Path(_text(body, "projectDir", ".")).expanduser()
     wanted = folder / _text(body, "configPath", "orgloop.yaml")
     if not wanted.is_absolute():

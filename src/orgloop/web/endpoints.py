@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, Final
 
 from orgloop.web import api, control, metrics, overview
-from orgloop.web.desk import Desk
+from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call, Endpoint, Table
 
-_Answer = Callable[[Desk, Call], Awaitable[Any]]
+_Answer = Callable[[DaemonApi, Call], Awaitable[Any]]
 
 ENDPOINTS: Final[tuple[tuple[str, str, _Answer], ...]] = (
     ("GET", "/api/status", overview.status),
@@ -44,8 +44,9 @@ ENDPOINTS: Final[tuple[tuple[str, str, _Answer], ...]] = (
 )
 
 
-def table(desk: Desk) -> Table:
+def table(daemon: DaemonApi) -> Table:
     """The endpoints of one daemon."""
     return Table(
-        Endpoint(method=method, path=path, answer=partial(answer, desk)) for method, path, answer in ENDPOINTS
+        Endpoint(method=method, path=path, answer=partial(answer, daemon))
+        for method, path, answer in ENDPOINTS
     )

@@ -25,24 +25,24 @@ from orgloop.operations.status.item import Item
 from orgloop.operations.status.status import Status
 from orgloop.runtime.support.counters import BUCKETS, Times
 from orgloop.web.answers import plain_answer
-from orgloop.web.desk import Desk
+from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
-from orgloop.web.overview import Facts, gather, look
+from orgloop.web.overview import JournalFacts, gather, look
 
 
-async def metrics(desk: Desk, call: Call) -> web.Response:
+async def metrics(daemon: DaemonApi, call: Call) -> web.Response:
     """All metrics."""
     call.parameters.finish()
-    return await answer(desk)
+    return await answer(daemon)
 
 
-async def answer(desk: Desk) -> web.Response:
+async def answer(daemon: DaemonApi) -> web.Response:
     """All metrics, as a whole response."""
-    facts = await desk.readings.ask(gather)
-    seen, items = await look(desk)
-    size = await asyncio.to_thread(_size, desk.runtime.home.journal)
+    facts = await daemon.readings.ask(gather)
+    seen, items = await look(daemon)
+    size = await asyncio.to_thread(_size, daemon.runtime.home.journal)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Snapshot(desk=desk, facts=facts, seen=seen, items=items, journal_bytes=size))
+    registry.register(Snapshot(daemon=daemon, facts=facts, seen=seen, items=items, journal_bytes=size))
     ProcessCollector(registry=registry)
     return plain_answer(generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4)
 
@@ -51,8 +51,8 @@ async def answer(desk: Desk) -> web.Response:
 class Snapshot(Collector):
     """The daemon's metrics as of now."""
 
-    desk: Desk
-    facts: Facts
+    daemon: DaemonApi
+    facts: JournalFacts
     seen: Status
     items: Sequence[Item]
     journal_bytes: int
@@ -65,11 +65,11 @@ class Snapshot(Collector):
         yield from self._runs()
 
     def _daemon(self) -> Iterator[Metric]:
-        runtime = self.desk.runtime
+        runtime = self.daemon.runtime
         build = GaugeMetricFamily("orgloop_build_info", "The running version.", labels=["version", "project"])
-        build.add_metric([self.desk.version, self.desk.module], 1)
+        build.add_metric([self.daemon.version, self.daemon.module], 1)
         yield build
-        yield _gauge("orgloop_uptime_seconds", "Since the daemon started.", self.desk.uptime_ms / 1000)
+        yield _gauge("orgloop_uptime_seconds", "Since the daemon started.", self.daemon.uptime_ms / 1000)
         yield _gauge("orgloop_journal_bytes", "Size of the journal's files.", self.journal_bytes)
         yield _gauge("orgloop_accepts_waiting", "Events that wait for their commit.", runtime.journal.waiting)
         yield _gauge("orgloop_wakes_in_flight", "Actors that are being woken.", runtime.dispatcher.in_flight)
@@ -87,7 +87,7 @@ class Snapshot(Collector):
         yield _gauge("orgloop_actors_paused", "Actors that cannot be reached.", paused)
 
     def _sources(self) -> Iterator[Metric]:
-        ids = self.desk.runtime.wiring.sources
+        ids = self.daemon.runtime.wiring.sources
         yield _gauge("orgloop_connected_sources", "Configured sources.", len(ids))
         events = CounterMetricFamily("orgloop_events", "Events accepted.", labels=["source"])
         failing = GaugeMetricFamily(
@@ -100,12 +100,12 @@ class Snapshot(Collector):
         refused = CounterMetricFamily(
             "orgloop_requests_refused", "Requests refused, since the daemon started.", labels=["source"]
         )
-        for id, refusals in self.desk.runtime.tally.refusals.items():
+        for id, refusals in self.daemon.runtime.counters.refusals.items():
             refused.add_metric([id], refusals.times)
         yield from (events, failing, refused)
 
     def _deliveries(self) -> Iterator[Metric]:
-        wiring, tally = self.desk.runtime.wiring, self.desk.runtime.tally
+        wiring, counters = self.daemon.runtime.wiring, self.daemon.runtime.counters
         routed = CounterMetricFamily(
             "orgloop_events_routed", "Deliveries made, by route and actor.", labels=["route", "connector"]
         )
@@ -116,7 +116,7 @@ class Snapshot(Collector):
         )
         for route in wiring.order:
             routed.add_metric([route.name, route.spec.actor], self.facts.routes.get(route.name, (0, None))[0])
-            known = tally.tries.get(route.name)
+            known = counters.tries.get(route.name)
             if known is not None:
                 times.add_metric([route.name], buckets=_buckets(known), sum_value=known.seconds)
         errors = CounterMetricFamily(
@@ -125,7 +125,7 @@ class Snapshot(Collector):
             labels=["connector"],
         )
         for id in dict.fromkeys([*wiring.sources, *wiring.actors]):
-            errors.add_metric([id], tally.errors[id])
+            errors.add_metric([id], counters.errors[id])
         yield from (routed, times, errors)
         yield from self._states()
 
@@ -137,19 +137,19 @@ class Snapshot(Collector):
         yield from (now, ended)
 
     def _runs(self) -> Iterator[Metric]:
-        tally = self.desk.runtime.tally
+        counters = self.daemon.runtime.counters
         yield _gauge("orgloop_runs_open", "Active runs.", self.facts.deliveries[State.STARTED])
         runs = CounterMetricFamily(
             "orgloop_runs_ended", "Runs that ended, since the daemon started.", labels=["actor", "outcome"]
         )
-        for (actor, outcome), count in tally.runs.items():
+        for (actor, outcome), count in counters.runs.items():
             runs.add_metric([actor, outcome], count)
         cost = CounterMetricFamily(
             "orgloop_run_cost_usd",
             "Reported cost of ended runs, since the daemon started.",
             labels=["actor"],
         )
-        for actor, sum_usd in tally.cost_usd.items():
+        for actor, sum_usd in counters.cost_usd.items():
             cost.add_metric([actor], sum_usd)
         yield from (runs, cost)
 

@@ -18,7 +18,7 @@ from orgloop.operations.status.status import Status
 from orgloop.operations.status.status import status as status_of
 from orgloop.project.home import DaemonInfo
 from orgloop.web.answers import json_answer
-from orgloop.web.desk import Desk
+from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 
 LATELY: Final = 12 * HOUR
@@ -26,7 +26,7 @@ LATELY: Final = 12 * HOUR
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
+class JournalFacts:
     """What the journal says about how things are. `routes`: how often each fired, and when last."""
 
     sources: Mapping[str, SourceRow]
@@ -44,9 +44,9 @@ class Facts:
         }
 
 
-def gather(reader: Reader) -> Facts:
+def gather(reader: Reader) -> JournalFacts:
     """Read all of it."""
-    return Facts(
+    return JournalFacts(
         sources={row.source: row for row in reader.sources()},
         pauses=reader.pauses(),
         waits=reader.waits(),
@@ -55,31 +55,31 @@ def gather(reader: Reader) -> Facts:
     )
 
 
-def module_status(desk: Desk, facts: Facts) -> dict[str, Any]:
+def module_status(api: DaemonApi, facts: JournalFacts) -> dict[str, Any]:
     """The project, as what was once one module of several."""
-    wiring = desk.runtime.wiring
+    wiring = api.runtime.wiring
     return {
-        "name": desk.module,
+        "name": api.module,
         "state": "active",
         "sources": len(wiring.sources),
         "routes": len(wiring.routes),
         "actors": len(wiring.actors),
-        "uptime_ms": desk.uptime_ms,
+        "uptime_ms": api.uptime_ms,
         "health": [shapes.source_health(id, facts.sources.get(id)) for id in wiring.sources],
     }
 
 
-async def look(desk: Desk) -> tuple[Status, Sequence[Item]]:
+async def look(api: DaemonApi) -> tuple[Status, Sequence[Item]]:
     """How everything is, as `orgloop status` has it, and what needs a person."""
-    runtime, fault = desk.runtime, await desk.runtime.journal_fault(glance=True)
+    runtime, fault = api.runtime, await api.runtime.journal_fault(glance=True)
     live, life = live_of(runtime, fault), runtime.life()
     daemon = DaemonInfo(
-        pid=desk.pid,
+        pid=api.pid,
         started_at=life.started_at,
-        port=desk.port,
-        project=desk.module,
+        port=api.port,
+        project=api.module,
         root=str(runtime.organization.root),
-        version=desk.version,
+        version=api.version,
     )
 
     def read(reader: Reader) -> tuple[Status, Sequence[Item]]:
@@ -88,31 +88,31 @@ async def look(desk: Desk) -> tuple[Status, Sequence[Item]]:
         )
         return seen, attention(seen)
 
-    return await desk.readings.ask(read)
+    return await api.readings.ask(read)
 
 
-async def status(desk: Desk, call: Call) -> Any:
+async def status(api: DaemonApi, call: Call) -> Any:
     """How everything is, on one page."""
     call.parameters.finish()
-    facts = await desk.readings.ask(gather)
-    seen, items = await look(desk)
-    module = module_status(desk, facts)
+    facts = await api.readings.ask(gather)
+    seen, items = await look(api)
+    module = module_status(api, facts)
     del module["health"]
     live = seen.live
     assert live is not None
     return {
         "health": seen.health,
         "running": True,
-        "pid": desk.pid,
-        "uptime_ms": desk.uptime_ms,
-        "http_port": desk.port,
-        "version": desk.version,
-        "project": desk.module,
+        "pid": api.pid,
+        "uptime_ms": api.uptime_ms,
+        "http_port": api.port,
+        "version": api.version,
+        "project": api.module,
         "modules": [module],
         "sources": [
-            shapes.source_line(part, facts.sources.get(id), desk.runtime.tally.refusals.get(id))
+            shapes.source_line(part, facts.sources.get(id), api.runtime.counters.refusals.get(id))
             | {"next_poll": shapes.when(live.next_polls.get(id)), "later": shapes.later(live.later.get(id))}
-            for id, part in desk.runtime.wiring.sources.items()
+            for id, part in api.runtime.wiring.sources.items()
         ],
         "paused": [shapes.pause(row) for row in facts.pauses],
         "waits": [shapes.wait(row) for row in facts.waits],
@@ -130,15 +130,15 @@ async def status(desk: Desk, call: Call) -> Any:
     }
 
 
-async def liveness(desk: Desk, call: Call) -> Any:
+async def liveness(api: DaemonApi, call: Call) -> Any:
     """200 if events can be taken, else 503."""
     call.parameters.finish()
-    fault = await desk.runtime.journal_fault()
+    fault = await api.runtime.journal_fault()
     content = {
         "ok": not fault,
         "journal_writable": not fault,
         "error": fault,
-        "waiting_accepts": desk.runtime.journal.waiting,
-        "uptime_ms": desk.uptime_ms,
+        "waiting_accepts": api.runtime.journal.waiting,
+        "uptime_ms": api.uptime_ms,
     }
     return json_answer(content, 503 if fault else 200)

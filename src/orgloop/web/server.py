@@ -15,10 +15,10 @@ from orgloop.runtime.engine import Runtime
 from orgloop.web import metrics
 from orgloop.web.answers import MethodRefused, error_answer
 from orgloop.web.body import BODY_LIMIT, BodyBounds
-from orgloop.web.connection import Bounds, Handler, Listener
-from orgloop.web.desk import Desk, Hands
-from orgloop.web.face import Face
+from orgloop.web.connection import BoundedServer, Bounds, Handler
+from orgloop.web.daemon_api import DaemonApi, ProcessControl
 from orgloop.web.guards import require_operator
+from orgloop.web.http_app import HttpApp
 from orgloop.web.ports import take
 from orgloop.web.readings import Readings
 
@@ -51,7 +51,7 @@ def serve(
     return Server(
         runtime,
         reader,
-        hands=Hands(shutdown=on_shutdown, reload=on_reload, doctor=doctor),
+        process=ProcessControl(shutdown=on_shutdown, reload=on_reload, doctor=doctor),
         address=(host, port),
         metrics_port=metrics_port,
         token=token,
@@ -68,7 +68,7 @@ class Server:
         runtime: Runtime,
         reader: Reader,
         *,
-        hands: Hands,
+        process: ProcessControl,
         address: tuple[str, int],
         metrics_port: int | None,
         token: str,
@@ -77,16 +77,16 @@ class Server:
     ) -> None:
         self._runtime = runtime
         self._reader = reader
-        self._hands = hands
+        self._process = process
         self._host, self._wanted = address
         self._metrics_wanted = metrics_port
         self._token = token
         self._bounds = bounds
         self._body = BodyBounds(limit=body_limit, seconds=bounds.body)
-        self._listeners: list[Listener] = []
+        self._listeners: list[BoundedServer] = []
         self._runners: list[web.ServerRunner] = []
         self._stopping = asyncio.Lock()
-        self._face: Face | None = None
+        self._app: HttpApp | None = None
         self._readings: Readings | None = None
         self.port = 0
         self.metrics_port: int | None = None
@@ -108,30 +108,30 @@ class Server:
             self.metrics_port = taken[1].getsockname()[1]
         self.port = self._runtime.port = taken[0].getsockname()[1]
         self._readings = Readings(self._reader)
-        desk = Desk(
+        daemon = DaemonApi(
             runtime=self._runtime,
             readings=self._readings,
-            hands=self._hands,
+            process=self._process,
             port=self.port,
         )
-        self._face = Face(desk, self._token, self._body)
-        for handler, listening in zip((self._face.answer, _metrics_of(desk)), taken, strict=False):
+        self._app = HttpApp(daemon, self._token, self._body)
+        for handler, listening in zip((self._app.answer, _metrics_of(daemon)), taken, strict=False):
             await self._listen(handler, listening)
         return self.port
 
     async def stop(self, grace: float = GRACE) -> None:
         """Refuse new requests at once, let those in flight finish for `grace` seconds, close everything."""
         async with self._stopping:
-            if self._face is None or self._readings is None:
+            if self._app is None or self._readings is None:
                 return
-            await self._face.close(grace)
+            await self._app.close(grace)
             for runner in self._runners:
                 await runner.cleanup()
             await self._readings.close()
-            self._face = None
+            self._app = None
 
     async def _listen(self, handler: Handler, listening: socket.socket) -> None:
-        listener = Listener(handler, self._bounds)
+        listener = BoundedServer(handler, self._bounds)
         runner = web.ServerRunner(listener, shutdown_timeout=PARTING)
         await runner.setup()
         self._listeners.append(listener)
@@ -139,7 +139,7 @@ class Server:
         await web.SockSite(runner, listening).start()
 
 
-def _metrics_of(desk: Desk) -> Handler:
+def _metrics_of(daemon: DaemonApi) -> Handler:
     """A face that shows metrics and nothing else."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -150,7 +150,7 @@ def _metrics_of(desk: Desk) -> Handler:
                 raise NotFound(f"Not found: {path}", hint="metrics are at /metrics")
             if request.method != "GET":
                 raise MethodRefused(request.method, path, allow="GET")
-            return await metrics.answer(desk)
+            return await metrics.answer(daemon)
         except OrgLoopError as exc:
             return error_answer(exc)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from orgloop.errors import NotFound, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import HeadChecker, Inbound, Reply
-from orgloop.runtime.intake.inbound import Doorway
+from orgloop.runtime.intake.inbound import InboundIntake
 from orgloop.web.answers import MethodRefused, json_answer, plain_answer
 from orgloop.web.body import Bodies
 from orgloop.web.guards import require_local
@@ -47,39 +47,39 @@ class Headers(Mapping[str, str]):
 
 
 async def receive(
-    doorway: Doorway, request: web.BaseRequest, path: str, bodies: Bodies
+    inbound: InboundIntake, request: web.BaseRequest, path: str, bodies: Bodies
 ) -> web.StreamResponse:
     """One request to `path`, which begins with `/webhook/`."""
     source = _source_of(path)
-    receiver = doorway.receiver(source)
+    receiver = inbound.receiver(source)
     if request.method not in METHODS:
         raise MethodRefused(request.method, f"/webhook/{source}", allow="POST")
     if not receiver.signed:
         try:
             require_local(request.headers, request.remote or "")
         except Refused as exc:
-            doorway.refused(source, exc)
+            inbound.refused(source, exc)
             raise
     body = bodies.at_once(request)
     if body is not None:
-        return await _take(doorway, source, request, body)
+        return await _take(inbound, source, request, body)
     if isinstance(receiver, HeadChecker):
-        _check_head(doorway, source, receiver, request)
+        _check_head(inbound, source, receiver, request)
     async with bodies.of(request) as body:
-        return await _take(doorway, source, request, body)
+        return await _take(inbound, source, request, body)
 
 
-def _check_head(doorway: Doorway, source: str, receiver: HeadChecker, request: web.BaseRequest) -> None:
+def _check_head(inbound: InboundIntake, source: str, receiver: HeadChecker, request: web.BaseRequest) -> None:
     """Who shows by the head alone that nothing good comes need not send the rest."""
     try:
         receiver.check_head(_inbound(request, b""))
     except Refused as exc:
-        doorway.refused(source, exc)
+        inbound.refused(source, exc)
         raise
 
 
-async def _take(doorway: Doorway, source: str, request: web.BaseRequest, body: bytes) -> web.Response:
-    return _answer(*await doorway.receive(source, _inbound(request, body)))
+async def _take(inbound: InboundIntake, source: str, request: web.BaseRequest, body: bytes) -> web.Response:
+    return _answer(*await inbound.receive(source, _inbound(request, body)))
 
 
 def _inbound(request: web.BaseRequest, body: bytes) -> Inbound:

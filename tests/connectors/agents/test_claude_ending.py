@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.connectors.agents.claude_code.ending import LIMIT_WAIT, Cli, judge
+from orgloop.connectors.agents.claude_code.classify_exit import LIMIT_WAIT, Cli, classify_exit
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.plugin import DAY, Completion, ExitInfo, Limited, NotBegun, Retry, Unavailable
 
@@ -69,13 +69,13 @@ def exit_info(*lines: dict[str, Any], status: int | None = 0, **fields: Any) -> 
 
 
 def completed(*lines: dict[str, Any], **fields: Any) -> Completion:
-    end = judge(exit_info(*lines, **fields), Cli(account="key"))
+    end = classify_exit(exit_info(*lines, **fields), Cli(account="key"))
     assert isinstance(end, Completion), end
     return end
 
 
 def not_begun(*lines: dict[str, Any], **fields: Any) -> NotBegun:
-    end = judge(exit_info(*lines, **fields), Cli(account="key"))
+    end = classify_exit(exit_info(*lines, **fields), Cli(account="key"))
     assert isinstance(end, NotBegun), end
     return end
 
@@ -355,14 +355,14 @@ def test_a_result_counts_whatever_stands_around_it_on_its_line(line: str) -> Non
     refused = [{"tool_name": "x", "tool_input": "y" * 2_000_000}]
     said = json.dumps(result(result="Done.", permission_denials=refused))
     exit = exit_info(status=143, stopped="silence")
-    end = judge(dataclasses.replace(exit, stdout=line.format(said) + "\n"))
+    end = classify_exit(dataclasses.replace(exit, stdout=line.format(said) + "\n"))
     assert isinstance(end, Completion)
     assert (end.reason, end.text) == ("success", "Done.")
 
 
 def test_half_a_character_does_not_lose_the_result() -> None:
     line = json.dumps(result(result="cut here")).replace("cut", "cut \\ud83d")
-    end = judge(dataclasses.replace(exit_info(), stdout=line))
+    end = classify_exit(dataclasses.replace(exit_info(), stdout=line))
     assert isinstance(end, Completion)
     assert (end.reason, end.text) == ("success", "cut \ufffd here")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.connectors.agents.claude_code.ending import judge
+from orgloop.connectors.agents.claude_code.classify_exit import classify_exit
 from orgloop.connectors.agents.claude_code.stream import progress
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Progress
 
@@ -61,7 +61,7 @@ def test_a_turn_without_words_or_tools_shows_nothing(content: list[Any]) -> None
 
 def test_the_first_line_tells_the_session() -> None:
     line = says(type="system", subtype="init", session_id="s-1", model="claude-opus-4-8")
-    assert line == Progress(text="begun with claude-opus-4-8", session_id="s-1", works=False)
+    assert line == Progress(text="begun with claude-opus-4-8", session_id="s-1", alive=False)
 
 
 def test_the_result_tells_the_cost() -> None:
@@ -90,9 +90,9 @@ def test_refused_tools_are_named_once() -> None:
 
 def test_waiting_for_the_model_is_shown() -> None:
     line = says(type="system", subtype="api_retry", attempt=2, error_status=429, error="rate_limit")
-    assert line == Progress(text="asks the model again: rate limit, try 2", works=False)
+    assert line == Progress(text="asks the model again: rate limit, try 2", alive=False)
     rejected = says(type="rate_limit_event", rate_limit_info={"status": "rejected"})
-    assert rejected == Progress(text="the usage limit is reached", works=False)
+    assert rejected == Progress(text="the usage limit is reached", alive=False)
 
 
 def test_what_the_cli_says_without_a_model_is_no_work() -> None:
@@ -101,7 +101,7 @@ def test_what_the_cli_says_without_a_model_is_no_work() -> None:
         says(type="assistant", message=message, error="authentication_failed"),
         says(type="result", subtype="success", is_error=True, result="Invalid API key"),
     ]
-    assert [line is not None and line.works for line in lines] == [False, False]
+    assert [line is not None and line.alive for line in lines] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_no_output_is_too_strange_to_be_judged(
     lines: list[str], status: int | None, stopped: str | None, stderr: str
 ) -> None:
     exit = ExitInfo(status=status, stopped=stopped, stdout="\n".join(lines), stderr=stderr, duration_s=1.0)
-    end = judge(exit)
+    end = classify_exit(exit)
     if isinstance(end, Completion):
         assert end.phase.terminal
         assert end.reason

@@ -25,10 +25,10 @@ from tests.connectors.doubles import inbound
 PAGES = Path(__file__).parents[3] / "docs/agents"
 INSTALLED = Registry.of(process, claude_code, openclaw, coding_agent)
 NAMES = ("process", "claude-code", "openclaw")
-PARTS: Final[dict[str, type[schema.Part]]] = {
-    "sources": schema.Source,
-    "actors": schema.Actor,
-    "routes": schema.Route,
+PARTS: Final[dict[str, type[schema.ConfigPart]]] = {
+    "sources": schema.SourceConfig,
+    "actors": schema.ActorConfig,
+    "routes": schema.RouteConfig,
 }
 
 

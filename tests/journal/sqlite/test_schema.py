@@ -124,7 +124,7 @@ class TestQueries:
         with pytest.raises(ValueError, match="two queries"):
             statements.load("any.sql")
 
-    def test_every_happening_has_the_word_that_the_story_knows(self) -> None:
+    def test_every_transition_has_the_word_that_the_story_knows(self) -> None:
         assert set(moves.WORDS.values()) == {str(word) for word in Happened}
 
 
@@ -139,7 +139,7 @@ HOT = {
     ],
     ("claim.sql", "candidates"): ["d USING INDEX deliveries_claim", "e USING INTEGER PRIMARY KEY"],
     ("claim.sql", "later"): ["deliveries USING COVERING INDEX deliveries_claim"],
-    ("claim.sql", "knocking"): ["d USING INDEX deliveries_busy", "r USING INDEX sqlite_autoindex_runs_1"],
+    ("claim.sql", "probing"): ["d USING INDEX deliveries_busy", "r USING INDEX sqlite_autoindex_runs_1"],
     ("claim.sql", "take"): ["deliveries USING INTEGER PRIMARY KEY"],
     ("claim.sql", "to_prepare"): ["d USING INDEX deliveries_prepare", "e USING INTEGER PRIMARY KEY"],
     ("moves.sql", "find"): ["deliveries USING INDEX sqlite_autoindex_deliveries_1"],

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.happening import Delivered
+from orgloop.core.transition import Delivered
 from orgloop.errors import JournalUnavailable, Overloaded
 from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal, open_reader
-from orgloop.journal.sqlite.store import Answer
+from orgloop.journal.sqlite.store import WorkResult
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
 from orgloop.journal.verbs.transaction import Work
 from tests.journal.build import accept, claim, claim_one, enter, event, run_start, settle
@@ -26,10 +26,10 @@ class Groups:
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
 
-    def run(self, group: list[Work]) -> list[Answer]:
+    def run(self, group: list[Work]) -> list[WorkResult]:
         names = [work(None) for work in group]  # type: ignore[arg-type]
         self.groups.append(names)
-        return [Answer(name) for name in names]
+        return [WorkResult(name) for name in names]
 
     def tidy(self) -> None:
         pass

@@ -6,7 +6,7 @@ from typing import Any
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
-from orgloop.cli.screen.decide import Choice, choosing, decide
+from orgloop.cli.screen.decide import Selection, choosing, decide
 from orgloop.cli.screen.waiting import add_discard, add_list_and_show
 
 STATE = "dead"
@@ -33,7 +33,7 @@ add_list_and_show(command, STATE, reason="rejected")
 @choosing(STATE)
 def retry(app: App, yes: bool, **chosen: Any) -> int | None:
     """Give it a new life, with all its attempts. Many alike are shown and counted before they move."""
-    return decide(app, "retry", Choice(state=STATE, **chosen), yes=yes)
+    return decide(app, "retry", Selection(state=STATE, **chosen), yes=yes)
 
 
 add_discard(command, STATE, note="told them by phone", reason="rejected")

@@ -18,7 +18,7 @@ from orgloop.cli.screen.words import STATE_STYLES
         "orgloop deliveries --state pending --state running",
         "orgloop deliveries --route pr-review --since 1d --json",
     ],
-    looks=True,
+    read_only=True,
 )
 @click.option(
     "--state",
@@ -66,7 +66,7 @@ def command(
         found = reader.deliveries(query)
         words = "" if found else nothing_found(reader, query, "there is no delivery")
         why = app.waits(reader, int(time.time() * 1000))
-        notes = {row.id: said for row in found if (said := why.why(row))} if not app.out.json else {}
+        notes = {row.id: note for row in found if (note := why.why(row))} if not app.out.json else {}
         notes |= failures(reader, found) if not app.out.json else {}
     if app.out.json:
         from orgloop.operations import shapes

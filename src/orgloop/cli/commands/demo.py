@@ -171,16 +171,16 @@ def _send_review(project: Path, daemon: DaemonInfo, secret: str) -> str:
         },
     )
     with urlopen(request, timeout=10) as answer:
-        said: Mapping[str, str] = json.loads(answer.read())
-    return said["event_id"]
+        document: Mapping[str, str] = json.loads(answer.read())
+    return document["event_id"]
 
 
 def _watch(app: App, reader: Reader) -> None:
     """Show what happens until the last route's run has ended."""
-    from orgloop.cli.screen.live import Live
+    from orgloop.cli.screen.live import LiveScreen
     from orgloop.journal.follow import Follower
 
-    live = Live(app.out)
+    live = LiveScreen(app.out)
     follower = Follower.since(reader, 0)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:

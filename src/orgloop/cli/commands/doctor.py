@@ -15,7 +15,7 @@ from orgloop.cli.output import FAIL, OK, UNSET, WARN
 from orgloop.errors import JournalError
 
 if TYPE_CHECKING:
-    from orgloop.operations.doctor import Examination, Finding
+    from orgloop.operations.doctor import Diagnosis, Examination
 
 _HEADINGS: Final[Mapping[str, str]] = {
     "dependency": "Installed",
@@ -108,7 +108,7 @@ def _show(app: App, examination: Examination) -> None:
             out.fail(f"{examination.project or 'The project'} cannot run as it is")
 
 
-def _show_one(app: App, check: Finding) -> None:
+def _show_one(app: App, check: Diagnosis) -> None:
     out = app.out
     mark, color = _MARKS[check.status]
     identity = f" as {check.identity}" if check.identity else ""

@@ -76,23 +76,23 @@ def _show(app: App, states: list[VariableState]) -> int:
 def _show_one(app: App, state: VariableState) -> None:
     style = app.out.style
     if not state.used:
-        mark, said = (
+        mark, meaning = (
             style(UNSET, "dim"),
             "set, but the project does not use it" if state.is_set else "not used",
         )
     elif state.is_empty and state.is_set:
-        mark, said = style(FAIL, "red"), f"set to nothing in {state.origin}"
+        mark, meaning = style(FAIL, "red"), f"set to nothing in {state.origin}"
     elif state.is_set:
-        mark, said = style(OK, "green"), f"set in {state.origin}"
+        mark, meaning = style(OK, "green"), f"set in {state.origin}"
     elif state.missing:
-        mark, said = style(FAIL, "red"), "missing"
+        mark, meaning = style(FAIL, "red"), "missing"
     else:
-        mark, said = (
+        mark, meaning = (
             style(UNSET, "dim"),
             f"not set; {_default_of(state)} is used" if state.default else "not set",
         )
     where = f"  {style(state.where, 'dim')}" if state.where else ""
-    app.out.fold(f"{mark} {style(state.name, 'bold')}  {said}{where}", 4)
+    app.out.fold(f"{mark} {style(state.name, 'bold')}  {meaning}{where}", 4)
     for line in state.advice:
         app.out.line(f"    {style(line, 'dim')}")
 

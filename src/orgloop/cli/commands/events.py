@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         "orgloop events --source github --since 2h",
         "orgloop events --route pr-review --json",
     ],
-    looks=True,
+    read_only=True,
 )
 @click.option("--source", metavar="ID", default="", help="Only events from this source or actor.")
 @click.option("--route", metavar="NAME", default="", help="Only events that this route matched.")

@@ -8,7 +8,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
-from orgloop.cli.screen.decide import Choice, choosing, decide
+from orgloop.cli.screen.decide import Selection, choosing, decide
 from orgloop.cli.screen.waiting import add_discard, add_list_and_show
 
 STATE = "held"
@@ -49,7 +49,7 @@ def release(app: App, yes: bool, skip: bool, **chosen: Any) -> int | None:
     dedup key has passed since, it is dropped as a duplicate; the command says so and asks first. A missing
     prompt file, and what `config` or `removed` names, must be repaired first, or it is held again.
     """
-    return decide(app, "release", Choice(state=STATE, **chosen), yes=yes, skip=skip)
+    return decide(app, "release", Selection(state=STATE, **chosen), yes=yes, skip=skip)
 
 
 add_discard(command, STATE, note="done by hand", reason="stale")

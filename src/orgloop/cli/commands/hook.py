@@ -53,13 +53,13 @@ def command(
     from orgloop.daemon.hook_body import body_of, source_of
     from orgloop.daemon.spool import Hook
 
-    said = payload.encode("utf-8", "replace") if payload is not None else _standard_input()
+    body_in = payload.encode("utf-8", "replace") if payload is not None else _standard_input()
     if port is not None:
         app.out.warn(f"--port {port} is not needed: the port of this home's daemon is found. Remove it")
     if run := app.environ.get("ORGLOOP_RUN_ID"):
         app.out.note(f"this is a session of {run}, whose end is an event already")
         return None
-    body = body_of(name, said, int(time.time() * 1000))
+    body = body_of(name, body_in, int(time.time() * 1000))
     headers = {SIGNATURE: signature(_of_variable(app, secret_env), body)} if secret_env else {}
     return _deliver(app, Hook.new(source or source_of(name), body, headers))
 

@@ -52,7 +52,7 @@ def command(
     Without a choice it is one that runs at once and needs no account: a webhook wakes a small
     program. Every source that is chosen is routed to an actor. Nothing that exists is overwritten.
     """
-    from orgloop.project.scaffold import Choice, checked, project_files
+    from orgloop.project.scaffold import ProjectRequest, checked, project_files
 
     target = Path(os.path.normpath(Path(directory).expanduser().absolute()))
     if (target / PROJECT_FILE).exists():
@@ -70,7 +70,7 @@ def command(
         choice = ask(app.registry, name=name, description=description, chosen=offered)
     else:
         sources, actors = chosen(app, connectors)
-        choice = Choice(
+        choice = ProjectRequest(
             name=name,
             description=description or "",
             sources=sources,

@@ -26,7 +26,7 @@ _PARTS: Final = ("source", "actor", "route", "transform", "logger")
         "orgloop inspect actor engineer",
         "orgloop inspect evt_19b5a1c2d3e4f506 --json",
     ],
-    looks=True,
+    read_only=True,
 )
 @click.argument("words", metavar="[KIND] [NAME]", nargs=-1)
 @click.option("--prompt", is_flag=True, help="Of a delivery: show the whole prompt.")

@@ -66,7 +66,7 @@ def _is(wanted: str | None, found: str) -> bool:
         "orgloop logs --route pr-review --since 2h",
         "orgloop logs --result drop --no-follow",
     ],
-    looks=True,
+    read_only=True,
 )
 @click.option("--source", metavar="ID", help="Only records of this source.")
 @click.option("--route", metavar="NAME", help="Only this route.")

@@ -13,7 +13,7 @@ from orgloop.cli.command import command as new_command
 from orgloop.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from orgloop.config.diff import Change, Plan
+    from orgloop.config.diff import ConfigChange, Plan
     from orgloop.journal.model import AppliedRow
     from orgloop.operations.ownership import Earlier
     from orgloop.project.home import DaemonInfo
@@ -132,11 +132,11 @@ def _live_words(plan: Plan) -> str:
     return " and ".join(counted(count, words[kind]) for kind, count in counts.items() if count)
 
 
-def _changes_live(item: Change) -> bool:
+def _changes_live(item: ConfigChange) -> bool:
     return item.is_live and item.action == "change"
 
 
-def _show_item(app: App, item: Change, waiting: Mapping[str, int]) -> None:
+def _show_item(app: App, item: ConfigChange, waiting: Mapping[str, int]) -> None:
     from orgloop.config.diff import VARIABLES
 
     out = app.out
@@ -217,7 +217,7 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _is_start(item: Change) -> bool:
+def _is_start(item: ConfigChange) -> bool:
     """The defaults and the name of a first start are no things to add."""
     return item.kind in ("defaults", "metadata") and item.action == "add"
 
@@ -247,7 +247,7 @@ def _document(
     }
 
 
-def _item(item: Change, work: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def _item(item: ConfigChange, work: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     action = "unchanged" if item.action == "same" else str(item.action)
     document: dict[str, Any] = {
         "name": item.name,

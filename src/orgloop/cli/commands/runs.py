@@ -35,7 +35,7 @@ command = new_group(
 
 @command.subcommand(
     "list",
-    looks=True,
+    read_only=True,
     examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs list --actor engineer"],
 )
 @click.option("--all", "ended", is_flag=True, help="Include ended runs.")
@@ -74,7 +74,7 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
             app.out.line(app.out.style("  `orgloop runs --all` lists ended runs", "dim"))
 
 
-@command.subcommand("show", looks=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
+@command.subcommand("show", read_only=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
 @click.argument("id", metavar="[ID]", required=False)
 def show(app: App, id: str | None) -> None:
     """Show one run: why it began, what it does or did, what came of it."""
@@ -90,7 +90,7 @@ def show(app: App, id: str | None) -> None:
 
 @command.subcommand(
     "tail",
-    looks=True,
+    read_only=True,
     examples=["orgloop runs tail run_19b5a1c2d3e4f506", "orgloop runs tail run_19b5a1c2d3e4f506 --raw"],
 )
 @click.argument("id", metavar="[ID]", required=False)
@@ -233,7 +233,7 @@ def _show(
         event = events.get(run.event_id)
         return f"{event.source} {one_line(event_name(event))}" if event is not None else ""
 
-    def said(run: RunRow) -> str:
+    def outcome_text(run: RunRow) -> str:
         many = times.get(run.id, 1)
         return f"{many} times: {says(run)}" if many > 1 else says(run)
 
@@ -263,7 +263,7 @@ def _show(
                 Text(outcome_word(run, gone=is_gone(app, run)), OUTCOME_STYLES.get(run.outcome, "yellow")),
                 age_of(run, now),
                 dollars(run.cost_usd),
-                said(run),
+                outcome_text(run),
             ]
             for run in runs
         ],

@@ -30,7 +30,7 @@ command = new_group(
 
 
 @command.subcommand(
-    "list", looks=True, examples=["orgloop sessions", "orgloop sessions list --actor engineer --all"]
+    "list", read_only=True, examples=["orgloop sessions", "orgloop sessions list --actor engineer --all"]
 )
 @click.option("--all", "left", is_flag=True, help="Those that no key leads to any more, too.")
 @click.option("--actor", metavar="ID", default="", help="Only of this actor.")
@@ -50,7 +50,7 @@ def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> Non
         app.out.line("no session fits" if actor or key else "there are no sessions")
 
 
-@command.subcommand("show", looks=True, examples=["orgloop sessions show SESSION"])
+@command.subcommand("show", read_only=True, examples=["orgloop sessions show SESSION"])
 @click.argument("id", metavar="SESSION")
 @click.option("--actor", metavar="ID", default="", help="The actor, if several have a session of that name.")
 def show(app: App, id: str, actor: str) -> None:

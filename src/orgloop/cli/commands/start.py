@@ -18,7 +18,7 @@ from orgloop.errors import DaemonError, Refused
 if TYPE_CHECKING:
     from orgloop.config.diff import Plan
     from orgloop.config.model import Organization
-    from orgloop.daemon.process import Ready
+    from orgloop.daemon.process import RunningDaemon
 
 
 @new_command(examples=["orgloop start", "orgloop start --daemon --supervised"])
@@ -140,14 +140,14 @@ def _in_foreground(app: App, organization: Organization) -> int | None:
 
     from orgloop.cli.screen.banner import Banner
     from orgloop.daemon.own_log import own_log
-    from orgloop.daemon.process import Place, leave_soon, run_daemon
+    from orgloop.daemon.process import DaemonSetup, leave_soon, run_daemon
 
     banner = Banner(app)
 
-    def ready(daemon: Ready) -> None:
+    def ready(daemon: RunningDaemon) -> None:
         banner.ready(daemon.runtime.organization, daemon.url)
 
-    place = Place(home=app.home, registry=app.registry, environ=app.environ, observed=banner.observed)
+    place = DaemonSetup(home=app.home, registry=app.registry, environ=app.environ, observed=banner.observed)
 
     async def run() -> None:
         await run_daemon(organization, place, ready)

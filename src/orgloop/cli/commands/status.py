@@ -21,7 +21,9 @@ NAMED: Final = 4
 """Changed things that are named."""
 
 
-@new_command(examples=["orgloop status", "orgloop status --since 3d", "orgloop status --json"], looks=True)
+@new_command(
+    examples=["orgloop status", "orgloop status --since 3d", "orgloop status --json"], read_only=True
+)
 @click.option(
     "--since",
     metavar="DURATION",
@@ -36,7 +38,7 @@ def command(app: App, since: str) -> int:
     a daemon, too: all is read from the journal. Ends with 1 if the daemon takes no events, does not
     answer, or a source fails again and again.
     """
-    from orgloop.cli.screen.status_view import Morning
+    from orgloop.cli.screen.status_view import StatusView
     from orgloop.daemon.client import live_of_home
     from orgloop.operations.status.attention import attention
     from orgloop.operations.status.document import document
@@ -54,7 +56,7 @@ def command(app: App, since: str) -> int:
     if app.out.json:
         app.out.data(document(seen, items))
     else:
-        Morning(app.out, seen, items, since).show()
+        StatusView(app.out, seen, items, since).show()
     return Exit.FAILED if seen.health == "error" else Exit.OK
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         "orgloop trace evt_19b5a1c2d3e4f506",
         "orgloop trace dlv_19b5a1c2d3e4f507 --prompts",
     ],
-    looks=True,
+    read_only=True,
 )
 @click.argument("id", metavar="[ID]", required=False)
 @click.option("--prompts", is_flag=True, help="Show each prompt file whole, as it was when it was used.")

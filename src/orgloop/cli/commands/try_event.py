@@ -109,14 +109,14 @@ def _try(
             asyncio.run(try_event(organization, parsed.event, clock, filled=parsed.filled, only=route))
         )
     if app.out.json:
-        told = [one.as_json() for one in trials]
-        app.out.data(told[0] if len(told) == 1 else told)
+        results = [one.as_json() for one in trials]
+        app.out.data(results[0] if len(results) == 1 else results)
         return
     if not trials:
         from orgloop.core.json_text import text_of
 
-        said = f"; it answers {text_of(answer)}" if answer is not None else ""
-        app.out.warn(f"the request creates no event{said}")
+        message = f"; it answers {text_of(answer)}" if answer is not None else ""
+        app.out.warn(f"the request creates no event{message}")
     for number, trial in enumerate(trials):
         if number:
             app.out.line()
@@ -208,12 +208,12 @@ def _show_matched(app: App, one: RouteTrial, *, prompt: bool) -> None:
 
     out = app.out
     mark, color = _ENDS[one.end or "wake"]
-    said = {
+    message = {
         "wake": f"wakes {out.style(one.actor, 'bold')}",
         "drop": "drops it",
         "hold": "holds it for a person",
     }
-    out.line(f"{out.style(mark, color)} {out.style(one.route, 'bold')} {said[one.end or 'wake']}")
+    out.line(f"{out.style(mark, color)} {out.style(one.route, 'bold')} {message[one.end or 'wake']}")
     if one.end == "hold":
         out.fold(f"    {out.style(one.reason, 'yellow')}", 4)
     for line in one.lines:

@@ -18,7 +18,7 @@ from orgloop.cli.screen.words import (
     run_words,
     why_ended,
 )
-from orgloop.core.ending import failed
+from orgloop.core.run_failure import failed
 from orgloop.core.text import columns, folded
 from orgloop.core.units import humanize
 from orgloop.operations.chain import Chain, DeliveryNode, EventNode
@@ -37,7 +37,7 @@ TROUBLES: Final = frozenset(
 SOP_LINES: Final = 2
 """Lines of an SOP that are shown without --prompts."""
 
-SAID_LINES: Final = 2
+RESULT_LINES: Final = 2
 """Lines of what an agent said, and of its result."""
 
 WIDEST: Final = 110
@@ -162,17 +162,19 @@ class ChainDrawing:
         for entry in node.row.steps:
             if entry.get("result") not in ("pass", "once"):
                 reason = f": {entry['reason']}" if entry.get("reason") else ""
-                said = one_line(f"{entry['name']} {entry['result'].replace('_', ' ')}{reason}")
-                yield _Row(text=said, indent=_DETAIL, style="dim")
+                shown_text = one_line(f"{entry['name']} {entry['result'].replace('_', ' ')}{reason}")
+                yield _Row(text=shown_text, indent=_DETAIL, style="dim")
         yield from self._prompt(node)
-        for said, again in groupby(
-            f"{step.happening.replace('_', ' ')}{f': {one_line(step.detail)}' if step.detail else ''}"
+        for shown_text, again in groupby(
+            f"{step.transition.replace('_', ' ')}{f': {one_line(step.detail)}' if step.detail else ''}"
             for step in node.steps
-            if step.happening in TROUBLES
+            if step.transition in TROUBLES
         ):
             times = len(list(again))
             yield _Row(
-                text=f"{said}{f'  ({times} times)' if times > 1 else ''}", indent=_DETAIL, style="yellow"
+                text=f"{shown_text}{f'  ({times} times)' if times > 1 else ''}",
+                indent=_DETAIL,
+                style="yellow",
             )
         if node.run is not None:
             yield from self._run(node.run)
@@ -198,10 +200,10 @@ class ChainDrawing:
         if self._prompts:
             yield from (_Row(text=line, indent=_QUOTE) for line in lines)
             return
-        said = [line for line in lines if line.strip()]
-        shown = said[:SOP_LINES]
+        shown_text = [line for line in lines if line.strip()]
+        shown = shown_text[:SOP_LINES]
         for number, line in enumerate(shown):
-            more = number == len(shown) - 1 and len(said) > len(shown)
+            more = number == len(shown) - 1 and len(shown_text) > len(shown)
             yield _Row(text=f"{line} …" if more else line, indent=_QUOTE, most=1)
 
     def _run(self, run: RunRow) -> Iterator[_Row]:
@@ -211,15 +213,15 @@ class ChainDrawing:
         facts += [dollars(run.cost_usd)] if run.cost_usd is not None else []
         text = f"{self._dim('run')}    {outcome}  {self._dim(' · '.join(facts))}"
         yield _Row(text=text.rstrip(), id=run.id, indent=_DETAIL)
-        said, decided = run_words(run)
+        shown_text, decided = run_words(run)
         if failed(run.outcome):
             lines = last_lines_of(run)
-            for line in lines if self._width == ENDLESS else lines[-SAID_LINES:]:
+            for line in lines if self._width == ENDLESS else lines[-RESULT_LINES:]:
                 yield _Row(text=line, indent=_QUOTE, most=1)
-        elif said:
-            yield _Row(text=said, indent=_QUOTE, most=SAID_LINES)
+        elif shown_text:
+            yield _Row(text=shown_text, indent=_QUOTE, most=RESULT_LINES)
         if decided:
-            yield _Row(text=decided, indent=_QUOTE, most=SAID_LINES, style="cyan")
+            yield _Row(text=decided, indent=_QUOTE, most=RESULT_LINES, style="cyan")
 
 
 def _alike(events: Sequence[EventNode]) -> Iterator[tuple[EventNode, int]]:

@@ -18,7 +18,7 @@ from orgloop.errors import Conflict, NotFound, OrgLoopError, Refused
 from orgloop.operations.words import counted
 
 if TYPE_CHECKING:
-    from orgloop.core.happening import Discarded, Released, Retried
+    from orgloop.core.transition import Discarded, Released, Retried
     from orgloop.journal.model import DeliveryRow
     from orgloop.journal.protocols import Reader
 
@@ -34,7 +34,7 @@ Move = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Choice:
+class Selection:
     """Which deliveries are meant: by id, or all in `state` that fit."""
 
     state: str
@@ -72,7 +72,7 @@ def choosing(state: str) -> Callable[[Callable[..., int | None]], Callable[..., 
 
 
 def decide(
-    app: App, verb: str, choice: Choice, *, yes: bool, note: str = "", skip: bool = False
+    app: App, verb: str, choice: Selection, *, yes: bool, note: str = "", skip: bool = False
 ) -> int | None:
     """Move what is meant, after a look at it. Returns the exit code: 1 if any could not be moved.
 
@@ -97,8 +97,8 @@ def decide(
     failed |= {row.id: _as_error(row, DONE[verb]) for row in became.values() if row.state == choice.state}
     moved = [row.id for row in done if row.id not in failed]
     if app.out.json:
-        told = [{"id": id, "error": exc.message, "hint": exc.hint} for id, exc in failed.items()]
-        app.out.data({"moved": moved, "failed": told})
+        failures = [{"id": id, "error": exc.message, "hint": exc.hint} for id, exc in failed.items()]
+        app.out.data({"moved": moved, "failed": failures})
     dropped = _dropped(app, [id for id in moved if id in rivals])
     for ids, words in (
         ([id for id in moved if id not in dropped], DONE[verb]),
@@ -116,7 +116,7 @@ def decide(
     return 1 if failed else None
 
 
-def _chosen(app: App, choice: Choice) -> list[DeliveryRow]:
+def _chosen(app: App, choice: Selection) -> list[DeliveryRow]:
     """The deliveries that are meant, oldest first: that is the order in which they go on."""
     if choice.ids and choice.is_filtered:
         raise Refused("ids and filters do not go together", hint="name ids, or filters, or --all")
@@ -154,7 +154,7 @@ def _dropped(app: App, ids: Sequence[str]) -> list[str]:
         return [id for id in ids if (row := reader.delivery(id)) is not None and row.state == "dropped"]
 
 
-def _fitting(reader: Reader, choice: Choice) -> Iterator[DeliveryRow]:
+def _fitting(reader: Reader, choice: Selection) -> Iterator[DeliveryRow]:
     from dataclasses import replace
 
     from orgloop.journal.model import START
@@ -179,7 +179,7 @@ def _fitting(reader: Reader, choice: Choice) -> Iterator[DeliveryRow]:
         page = reader.deliveries(replace(query, after=page[-1].cursor))
 
 
-def _confirm(app: App, verb: str, choice: Choice, rows: Sequence[DeliveryRow]) -> None:
+def _confirm(app: App, verb: str, choice: Selection, rows: Sequence[DeliveryRow]) -> None:
     """Show what would move, and ask. Raises Refused unless the answer is yes."""
     from orgloop.cli.screen.delivery_list import print_deliveries
 
@@ -210,7 +210,7 @@ def _carry_out(app: App, verb: str, ids: Sequence[str], note: str, *, skip: bool
 
     client = Client.of_home(app.home)
     if client is None:
-        return asyncio.run(_offline(app, _happening(verb, operator(app), note, skip=skip), verb, ids))
+        return asyncio.run(_offline(app, _transition(verb, operator(app), note, skip=skip), verb, ids))
     failed: dict[str, OrgLoopError] = {}
     by = operator(app)
     for id in ids:
@@ -241,12 +241,12 @@ def _as_error(row: DeliveryRow, done: str) -> OrgLoopError:
     from orgloop.operations.words import one_line, state_words
 
     state = state_words(row.state, row.reason)
-    said = f"{row.id} was {done}, and is {state} again: {one_line(row.detail)}".rstrip(": ")
-    return Conflict(said, hint=WHAT_TO_DO.get(row.reason, ""))
+    text = f"{row.id} was {done}, and is {state} again: {one_line(row.detail)}".rstrip(": ")
+    return Conflict(text, hint=WHAT_TO_DO.get(row.reason, ""))
 
 
 async def _offline(
-    app: App, happening: Released | Retried | Discarded, verb: str, ids: Sequence[str]
+    app: App, transition: Released | Retried | Discarded, verb: str, ids: Sequence[str]
 ) -> dict[str, OrgLoopError]:
     """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
     from orgloop.journal.sqlite import open_journal
@@ -265,7 +265,7 @@ async def _offline(
     try:
         for id in ids:
             try:
-                await journal.operate(id, happening, clock.now())
+                await journal.operate(id, transition, clock.now())
             except (NotFound, Conflict) as exc:
                 failed[id] = exc
     finally:
@@ -275,16 +275,16 @@ async def _offline(
     return failed
 
 
-def _happening(verb: str, by: str, note: str, *, skip: bool) -> Released | Retried | Discarded:
-    from orgloop.core import happening
+def _transition(verb: str, by: str, note: str, *, skip: bool) -> Released | Retried | Discarded:
+    from orgloop.core import transition
 
     match verb:
         case "release":
-            return happening.Released(by=by, skip=skip)
+            return transition.Released(by=by, skip=skip)
         case "retry":
-            return happening.Retried(by=by)
+            return transition.Retried(by=by)
         case "discard":
-            return happening.Discarded(by=by, detail=note)
+            return transition.Discarded(by=by, detail=note)
         case _:
             raise OrgLoopError(f"a delivery cannot be told to {verb!r}")
 

@@ -9,7 +9,7 @@ from orgloop.cli.app import App
 from orgloop.cli.screen.delivery_list import failures
 from orgloop.cli.screen.grid import Column, print_block, print_facts, print_grid, print_next
 from orgloop.cli.screen.words import STATE_STYLES, author_of, event_name, from_home
-from orgloop.core.happening import HoldReason
+from orgloop.core.transition import HoldReason
 from orgloop.operations.words import ago, moment, one_line, state_words
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def show_delivery(app: App, reader: Reader, row: DeliveryRow, now: int, *, promp
     out.line(f"{out.style(row.id, 'bold')}  {state} since {moment(row.changed_at, now)}")
     failed = failures(reader, [row]).get(row.id, "")
     if failed or row.detail:
-        said = ": ".join(filter(None, (failed, one_line(row.detail))))
-        out.fold(f"  {out.style(said, 'red') if failed else said}", 4)
+        line = ": ".join(filter(None, (failed, one_line(row.detail))))
+        out.fold(f"  {out.style(line, 'red') if failed else line}", 4)
     if row.state in ("held", "dead") and row.reason in WHAT_TO_DO:
         out.line(out.style(f"  {WHAT_TO_DO[row.reason]}", "yellow"))
     print_facts(out, _facts(row, event, app.waits(reader, now).why(row), now))
@@ -131,9 +131,9 @@ def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow], now: int) 
         result = entry["result"].replace("_", " ")
         rows.append([moment(at, now), f"{entry['name']}: {result}", one_line(str(entry.get("reason", "")))])
     for step in steps:
-        words = step.happening.replace("_", " ")
-        said = ": ".join(filter(None, [step.reason, one_line(step.detail)]))
-        rows.append([moment(step.at, now), words, said])
+        words = step.transition.replace("_", " ")
+        line = ": ".join(filter(None, [step.reason, one_line(step.detail)]))
+        rows.append([moment(step.at, now), words, line])
     print_grid(app.out, columns, rows, indent=2)
 
 

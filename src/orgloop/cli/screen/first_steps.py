@@ -15,13 +15,15 @@ from orgloop.config.load import Loaded, load_project
 from orgloop.plugin import Connector, Receiver
 from orgloop.project.files import PROJECT_FILE
 from orgloop.project.home import wanted_port
-from orgloop.project.scaffold import Choice, Pair
+from orgloop.project.scaffold import Pair, ProjectRequest
 from orgloop.project.variables import variables_of
 
 _SHORT: Final = 60
 
 
-def report(app: App, target: Path, choice: Choice, created: Sequence[Path], kept: Sequence[Path]) -> None:
+def report(
+    app: App, target: Path, choice: ProjectRequest, created: Sequence[Path], kept: Sequence[Path]
+) -> None:
     """Check what was written, and tell of it."""
     file = target / PROJECT_FILE
     loaded = load_project(file, app.registry, app.environ, app.home.path)
@@ -57,7 +59,7 @@ def report(app: App, target: Path, choice: Choice, created: Sequence[Path], kept
 
 
 def _steps(
-    app: App, target: Path, choice: Choice, loaded: Loaded, missing: Sequence[str]
+    app: App, target: Path, choice: ProjectRequest, loaded: Loaded, missing: Sequence[str]
 ) -> list[tuple[str, str]]:
     """Why, and what to type."""
     steps = [] if target == Path.cwd() else [("", f"cd {quote(app.out.path(target))}")]

@@ -152,10 +152,10 @@ def print_commands(out: Output, commands: Sequence[tuple[str, str]]) -> None:
     longest = max((text_width(words) for _, words in commands), default=0)
     beside = out.width - begin >= min(longest, _BESIDE)
     for command, words in commands:
-        shown, said = f"  {out.style(command, 'cyan')}", out.style(words, "dim")
+        shown, meaning = f"  {out.style(command, 'cyan')}", out.style(words, "dim")
         if beside and words:
-            out.fold(f"{shown}{' ' * (begin - 2 - text_width(command))}{said}", begin)
+            out.fold(f"{shown}{' ' * (begin - 2 - text_width(command))}{meaning}", begin)
             continue
         out.line(shown)
         if words:
-            out.fold(f"{' ' * 6}{said}", 6)
+            out.fold(f"{' ' * 6}{meaning}", 6)

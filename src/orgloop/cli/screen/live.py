@@ -16,7 +16,7 @@ SHOWN: Final = 100
 """Characters of what an agent said."""
 
 
-class Live:
+class LiveScreen:
     """One or two lines for what matters, nothing for the rest."""
 
     def __init__(self, out: Output) -> None:

@@ -9,10 +9,12 @@ import questionary
 
 from orgloop.plugin import Connector, Offer
 from orgloop.plugin.registry import Registry
-from orgloop.project.scaffold import Choice, checked, offers_of
+from orgloop.project.scaffold import ProjectRequest, checked, offers_of
 
 
-def ask(registry: Registry, *, name: str, description: str | None, chosen: Mapping[str, str]) -> Choice:
+def ask(
+    registry: Registry, *, name: str, description: str | None, chosen: Mapping[str, str]
+) -> ProjectRequest:
     """Ask for what was not given. Raises KeyboardInterrupt if the answer is Ctrl-C."""
     installed = unique(registry)
     name = _text("What is the project called?", name)
@@ -24,7 +26,7 @@ def ask(registry: Registry, *, name: str, description: str | None, chosen: Mappi
     actors = _pick("Who does the work?", [(one, one.first_actor) for one in installed if one.actor])
     checked(chosen, actors)
     answers = {offer.key: _choose(offer) for offer in offers_of(actors) if offer.key not in chosen}
-    return Choice(
+    return ProjectRequest(
         name=name,
         description=description,
         sources=sources,

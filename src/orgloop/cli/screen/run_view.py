@@ -35,7 +35,7 @@ TAIL: Final = 8
 LOOKED_AT: Final = 50
 """Lines at the end of its output that are looked at for one that says something."""
 
-MOST_SAID: Final = 4_000
+MAX_RESULT: Final = 4_000
 """Characters of its last words that are shown."""
 
 
@@ -112,12 +112,12 @@ def _git(changes: Any) -> str:
 
 
 def _show_result(app: App, run: RunRow) -> None:
-    said, decided = run.text.strip(), run_words(run)[1]
-    if run.ended_at is None or not (said or decided):
+    result, decided = run.text.strip(), run_words(run)[1]
+    if run.ended_at is None or not (result or decided):
         return
     app.out.line()
     app.out.line(app.out.style("Result", "bold"))
-    print_block(app.out, app.out.cut(said, MOST_SAID))
+    print_block(app.out, app.out.cut(result, MAX_RESULT))
     if decided:
         app.out.line(f"  json  {decided}")
 

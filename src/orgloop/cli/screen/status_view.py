@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from orgloop.journal.model import RunRow
-    from orgloop.operations.status.status import Actor, Route, Source, Status
+    from orgloop.operations.status.status import ActorStatus, RouteStatus, SourceStatus, Status
 
     Row = list[str | Text]
 
@@ -35,7 +35,7 @@ MOST_ROUTES: Final = 12
 _HEALTH: Final = {"healthy": "green", "degraded": "yellow", "unhealthy": "red", "unknown": "dim"}
 
 
-class Morning:
+class StatusView:
     """Draws one seen. `since` is what the person asked for."""
 
     def __init__(self, out: Output, seen: Status, items: Sequence[Item], since: str) -> None:
@@ -104,7 +104,7 @@ class Morning:
         ]
         self._table(columns, [self._source(source) for source in self._seen.sources])
 
-    def _source(self, source: Source) -> Row:
+    def _source(self, source: SourceStatus) -> Row:
         now, row = self._seen.now, source.row
         return [
             source.id,
@@ -128,13 +128,13 @@ class Morning:
         ]
         self._table(columns, [self._actor(actor) for actor in self._seen.actors])
 
-    def _actor(self, actor: Actor) -> Row:
+    def _actor(self, actor: ActorStatus) -> Row:
         pause = actor.pause
         # Not how long: some of that time no daemon may have run, and nobody tried.
         since = short_moment(pause.since, self._seen.now) if pause else ""
         paused = f"paused since {since}: {one_line(pause.reason)}" if pause else ""
         reasons = [one for one in actor.reasons if not (paused and one.startswith("paused"))]
-        told = "; ".join([*([paused] if paused else []), *reasons])
+        reason = "; ".join([*([paused] if paused else []), *reasons])
         return [
             actor.id,
             actor.connector,
@@ -142,11 +142,11 @@ class Morning:
             _number(actor.waiting, "yellow"),
             _number(actor.counts.get("held", 0), "red", hide=True),
             _number(actor.counts.get("dead", 0), "red", hide=True),
-            _styled(told, "red" if paused else "dim"),
+            _styled(reason, "red" if paused else "dim"),
         ]
 
     def _routes(self) -> None:
-        routes: Sequence[Route] = self._seen.routes
+        routes: Sequence[RouteStatus] = self._seen.routes
         if len(routes) > MOST_ROUTES:
             lately = sorted(routes, key=lambda route: route.last_fired or 0, reverse=True)
             routes = lately[:MOST_ROUTES]
@@ -159,7 +159,7 @@ class Morning:
         self._table(columns, [self._route(route) for route in routes])
         self._rest(len(self._seen.routes) - len(routes), "route", "orgloop routes")
 
-    def _route(self, route: Route) -> Row:
+    def _route(self, route: RouteStatus) -> Row:
         return [
             route.name,
             f"{route.source} → {route.actor}",
@@ -264,14 +264,14 @@ class Morning:
             self._out.line(f"  {self._out.style(more, 'dim')} {command}")
 
 
-def _trouble(source: Source) -> str:
+def _trouble(source: SourceStatus) -> str:
     """Why it was told to come later, or else its last failure."""
     if source.later is not None:
         return f"told to come later: {source.later.reason}"
     return source.row.error if source.row is not None else ""
 
 
-def _health(source: Source) -> Text:
+def _health(source: SourceStatus) -> Text:
     if not source.heard:
         return _styled(f"{GONE} no daemon", "dim")
     if source.row is None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orgloop.cli.app import App
-from orgloop.cli.command import Group
-from orgloop.cli.screen.decide import Choice, choosing, decide, find_delivery
+from orgloop.cli.command import CommandGroup
+from orgloop.cli.screen.decide import Selection, choosing, decide, find_delivery
 from orgloop.cli.screen.delivery_list import older, print_deliveries
 from orgloop.cli.screen.grid import print_next
 from orgloop.operations.words import counted
@@ -27,12 +27,12 @@ _VERBS: Final = {
 }
 
 
-def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
+def add_list_and_show(group: CommandGroup, state: str, *, reason: str) -> None:
     """Give a group the two commands that look. `reason` is one that work in this state can have."""
 
     @group.subcommand(
         "list",
-        looks=True,
+        read_only=True,
         examples=[f"orgloop {state}", f"orgloop {state} list --reason {reason} --since 1d"],
     )
     @click.option("--route", metavar="NAME", default="", help="Only of this route.")
@@ -45,7 +45,9 @@ def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
         _list(app, state, limit=limit, **filters)
 
     @group.subcommand(
-        "show", looks=True, examples=[f"orgloop {state} show {_ID}", f"orgloop {state} show {_ID} --prompt"]
+        "show",
+        read_only=True,
+        examples=[f"orgloop {state} show {_ID}", f"orgloop {state} show {_ID} --prompt"],
     )
     @click.argument("id", metavar="ID")
     @click.option("--prompt", is_flag=True, help="Show the whole prompt.")
@@ -54,7 +56,7 @@ def add_list_and_show(group: Group, state: str, *, reason: str) -> None:
         _show(app, id, prompt=prompt)
 
 
-def add_discard(group: Group, state: str, *, note: str, reason: str) -> None:
+def add_discard(group: CommandGroup, state: str, *, note: str, reason: str) -> None:
     """Give a group the command that ends work. `note` and `reason` are for its examples."""
 
     @group.subcommand(
@@ -68,7 +70,7 @@ def add_discard(group: Group, state: str, *, note: str, reason: str) -> None:
     @click.option("--note", metavar="TEXT", default="", help="Why; kept with it.")
     def discard(app: App, yes: bool, note: str, **chosen: Any) -> int | None:
         """Decide that it is no longer needed. Nothing brings it back; its event stays."""
-        return decide(app, "discard", Choice(state=state, **chosen), yes=yes, note=note)
+        return decide(app, "discard", Selection(state=state, **chosen), yes=yes, note=note)
 
 
 def _list(app: App, state: str, *, limit: int, **filters: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.output import FAIL, OK
-from orgloop.core.ending import failed, lines_of, why
+from orgloop.core.run_failure import failed, lines_of, why
 from orgloop.operations.words import one_line
 
 if TYPE_CHECKING:
@@ -89,24 +89,24 @@ def run_words(run: RunRow) -> tuple[str, str]:
     result = run.completion.get("result") or {}
     decided = result.get("json")
     if failed(run.outcome):
-        said = (last_lines_of(run) or [""])[-1]
+        shown = (last_lines_of(run) or [""])[-1]
     else:
         text = run.text or run.last_line
-        said = one_line(_FENCED.sub(" ", text))
-        if not said and decided is None:
+        shown = one_line(_FENCED.sub(" ", text))
+        if not shown and decided is None:
             # All that it said is in a block of code.
-            said = one_line("\n".join(line for line in text.splitlines() if not is_fence(line)))
+            shown = one_line("\n".join(line for line in text.splitlines() if not is_fence(line)))
     denied = run.completion.get("denied_tools")
     if run.text and isinstance(denied, list) and denied:
         # In front, where no table cuts it off.
-        said = f"(not allowed: {one_line(', '.join(map(str, denied)))}) {said}"
-    return said, dump_json(decided).decode() if decided is not None else ""
+        shown = f"(not allowed: {one_line(', '.join(map(str, denied)))}) {shown}"
+    return shown, dump_json(decided).decode() if decided is not None else ""
 
 
 def run_line(run: RunRow) -> str:
     """A run's result on one line: why it failed, if it did, and what its agent said."""
-    said, decided = run_words(run)
-    return ": ".join(filter(None, (why_ended(run), said or decided)))
+    shown, decided = run_words(run)
+    return ": ".join(filter(None, (why_ended(run), shown or decided)))
 
 
 def printable(text: str) -> str:

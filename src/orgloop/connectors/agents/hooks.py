@@ -233,8 +233,8 @@ def _is_one_of(event: object, names: frozenset[str]) -> bool:
 
 
 def _subagent(body: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, str]:
-    told = {name: body.get(f"agent_{name}") or meta.get(f"agent_{name}") for name in ("id", "type")}
-    return {name: value for name, value in told.items() if isinstance(value, str)}
+    agent = {name: body.get(f"agent_{name}") or meta.get(f"agent_{name}") for name in ("id", "type")}
+    return {name: value for name, value in agent.items() if isinstance(value, str)}
 
 
 def _key(kind: _Kind, session_id: str, turn: str, subagent: Mapping[str, str]) -> str | None:

@@ -20,7 +20,7 @@ from orgloop.plugin import (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class ProgramResult:
     """How a program that was asked something ended, and what it said."""
 
     status: int
@@ -28,7 +28,7 @@ class Answer:
     stderr: str
 
 
-async def ask(argv: Sequence[str], environment: Mapping[str, str], directory: str) -> Answer:
+async def ask(argv: Sequence[str], environment: Mapping[str, str], directory: str) -> ProgramResult:
     """Run a program that answers at once, with nothing on its standard input. Cancelled, it is killed.
 
     Raises OSError if it cannot be started.
@@ -41,7 +41,7 @@ async def ask(argv: Sequence[str], environment: Mapping[str, str], directory: st
         stdout, stderr = await process.communicate()
     finally:
         await _end(process)
-    return Answer(
+    return ProgramResult(
         status=process.returncode if process.returncode is not None else -1,
         stdout=stdout.decode("utf-8", "replace"),
         stderr=stderr.decode("utf-8", "replace"),

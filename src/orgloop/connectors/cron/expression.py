@@ -110,12 +110,12 @@ def doubts(text: str) -> str:
     day, weekday = expression.split()[2], expression.split()[4]
     if not day.startswith("*") and not weekday.startswith("*"):
         given = text.split()
-        said = f"comes on each day that matches one of `{given[2]}` and `{given[4]}`"
+        meaning = f"comes on each day that matches one of `{given[2]}` and `{given[4]}`"
         if 1 in CronSim(expression, _SOME_TIME).days:
             # A star in front makes it both; it stands for the 1st, so that day must be meant anyway.
             both = " ".join((*given[:2], f"*/100,{given[2]}", *given[3:]))
-            return f"{said}; for days that match both: write `{both}`"
-        return f"{said}, not only on days that match both: keep one of them, unless that is meant"
+            return f"{meaning}; for days that match both: write `{both}`"
+        return f"{meaning}, not only on days that match both: keep one of them, unless that is meant"
     first = list(islice(CronSim(expression, _SOME_TIME), 2))
     if len(first) == 2 and first[1] - first[0] > _YEAR:
         years = round((first[1] - first[0]).days / 365.25)
@@ -175,6 +175,6 @@ def _range(field: Field, term: str, low: int, high: int, by: int | None) -> str:
 
 def _too_far(field: Field, term: str, by: int, low: int | None = None) -> str:
     first = field.low if low is None else low
-    said = f"the step {by} in {term!r} is larger than {field.whole}, so it would mean {first} only"
+    meaning = f"the step {by} in {term!r} is larger than {field.whole}, so it would mean {first} only"
     advice = f"write 'every {by}{field.unit}' for an interval" if field.unit else "name the months"
-    return f"{said}: {advice}, or {first}"
+    return f"{meaning}: {advice}, or {first}"

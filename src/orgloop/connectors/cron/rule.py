@@ -35,7 +35,7 @@ _INTERVAL: Final = re.compile(r"(?:every\s+)?([0-9]+[a-z]+)", re.IGNORECASE)
 _LONGEST: Final = 200
 
 
-class Rule(Protocol):
+class Ticks(Protocol):
     """A set of ticks."""
 
     def after(self, at: int) -> int | None:
@@ -117,7 +117,7 @@ class Calendar:
         return tick is not None and tick <= until
 
 
-def parse_rule(text: str, zone: tzinfo) -> Rule:
+def parse_rule(text: str, zone: tzinfo) -> Ticks:
     """The rule of `every 5m`, `5m`, `@daily` or five cron fields.
 
     Raises ValueError: it cannot be read, is shorter than a second, or no date ever meets it.

@@ -89,7 +89,7 @@ class CronSettings(Settings):
     def warnings(self) -> Mapping[str, str]:
         """Expressions that are sound and may still mean something else than their author thinks."""
         return {
-            f"schedules.{number}.cron": said
+            f"schedules.{number}.cron": doubt
             for number, schedule in enumerate(self.schedules)
-            if (said := doubts(schedule.cron))
+            if (doubt := doubts(schedule.cron))
         }

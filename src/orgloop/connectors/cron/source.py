@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from orgloop.connectors.cron.rule import Every, Rule, parse_rule
+from orgloop.connectors.cron.rule import Every, Ticks, parse_rule
 from orgloop.connectors.cron.settings import CronSettings, Schedule
 from orgloop.connectors.cron.zone import local_zone, zone_named
 from orgloop.plugin import (
@@ -49,7 +49,7 @@ class _Plan:
 
     schedule: Schedule
     zone: str
-    rule: Rule
+    rule: Ticks
 
     def follows(self, mark: _Mark, now: int) -> bool:
         """Whether this schedule goes on where the mark stands."""

@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.api import Gone, TooLarge
-from orgloop.connectors.github.bodies import Told
+from orgloop.connectors.github.api import Missing, TooLarge
+from orgloop.connectors.github.bodies import ReportedFact
 from orgloop.connectors.github.checkpoint import MOST_HEADS, seconds
 from orgloop.connectors.github.lists import as_list, as_object, changed_at, time_of
 from orgloop.connectors.github.reading import number, part, text
@@ -33,16 +33,16 @@ async def read_activity(reading: Reading, kinds: frozenset[str]) -> None:
         found, ended = await reading.lists.newest(
             f"{reading.root}/activity", "timestamp", since, direction="desc"
         )
-    except Gone:
+    except Missing:
         return  # Older servers of GitHub Enterprise have no such list.
     for done in found:
         at, fact = time_of(done, "timestamp"), f"activity-{number(done, 'id')}"
         if not reading.is_new("activity", fact, at):
             continue
-        told = [await _pushed(reading, done, at)] if "pushes" in kinds else []
+        facts = [await _pushed(reading, done, at)] if "pushes" in kinds else []
         if "heads" in kinds:
-            told += await _synchronized(reading, done, at)
-        reading.tell(fact, *told)
+            facts += await _synchronized(reading, done, at)
+        reading.tell(fact, *facts)
     reading.reached("activity", [time_of(done, "timestamp") for done in found], ended=ended)
 
 
@@ -81,7 +81,7 @@ def _remember(reading: Reading, pull: Body) -> None:
     reading.progress = replace(reading.progress, heads=dict(list(heads.items())[-MOST_HEADS:]))
 
 
-async def _synchronized(reading: Reading, done: Body, at: int) -> list[Told]:
+async def _synchronized(reading: Reading, done: Body, at: int) -> list[ReportedFact]:
     """The pull requests from this branch that were open then."""
     before, after, ref = text(done, "before"), text(done, "after"), text(done, "ref")
     if NOTHING in (before, after) or not ref.startswith(BRANCHES):
@@ -101,13 +101,13 @@ def _was_open(pull: Body, at: int) -> bool:
     return created is not None and created <= at and (closed is None or closed > at)
 
 
-async def _pushed(reading: Reading, done: Body, at: int) -> Told:
+async def _pushed(reading: Reading, done: Body, at: int) -> ReportedFact:
     before, after = text(done, "before"), text(done, "after")
     commits: list[Body] = []
     if NOTHING not in (before, after):
         path = f"{reading.root}/compare/{before}...{after}"
         # Commits that were pushed away may be gone.
-        with suppress(Gone, TooLarge):
+        with suppress(Missing, TooLarge):
             answer = await reading.api.get(path, per_page=100)
             commits = [_commit(one) for one in as_list(as_object(answer.data, path), path, "commits")]
     head = next((one for one in commits if one["id"] == after), None)

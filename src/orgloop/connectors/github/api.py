@@ -55,12 +55,12 @@ class TooLarge(PluginError):
     """The answer is longer than may be read."""
 
 
-class Gone(PluginError):
+class Missing(PluginError):
     """It is not there, or the token may not know of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     """GitHub's answer. `at` is GitHub's time in seconds since 1970, `next` the URL of the next page."""
 
     data: Any
@@ -71,7 +71,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Kept:
-    answer: Answer
+    answer: Response
     condition: Mapping[str, str]
     size: int
 
@@ -88,16 +88,16 @@ class Api:
         self._blocked: tuple[int, str] | None = None
         self._slowed = 0
 
-    async def get(self, path: str, **query: str | int) -> Answer:
+    async def get(self, path: str, **query: str | int) -> Response:
         """The answer to `GET path`. What did not change since it was read last costs nothing at GitHub."""
         return await self._read(f"{self._url}{path}" + (f"?{urlencode(query)}" if query else ""))
 
-    async def after(self, answer: Answer) -> Answer:
+    async def after(self, answer: Response) -> Response:
         """The page after this one, which has a `next`."""
         assert answer.next is not None
         return await self._read(answer.next)
 
-    async def _read(self, url: str) -> Answer:
+    async def _read(self, url: str) -> Response:
         reply = await self._asked(url)
         if reply.status == 401 and self._credential.forget():
             reply = await self._asked(url)
@@ -111,7 +111,7 @@ class Api:
                 f"GitHub's answer to {_path(url)} is larger than {MOST_BYTES >> 20} MB, or broke off"
             )
         data = await _parsed(reply.body, url)
-        answer = Answer(data=data, at=at, headers=reply.headers, next=self._next(reply))
+        answer = Response(data=data, at=at, headers=reply.headers, next=self._next(reply))
         self._keep(url, answer, reply)
         return answer
 
@@ -143,9 +143,9 @@ class Api:
 
     def _refuse(self, reply: HttpReply, url: str, at: int) -> None:
         """Raises for everything but a success."""
-        status, said = reply.status, _message(reply)
+        status, message = reply.status, _message(reply)
         if status in (403, 429):
-            self._limited(reply, said)
+            self._limited(reply, message)
         if 200 <= status < 300:
             return
         origin, path = self._credential.origin, _path(url)
@@ -156,20 +156,20 @@ class Api:
             )
         if status == 403:
             raise PluginError(
-                f"GitHub refuses {path} to {origin} ({said}): give it read access to that, "
+                f"GitHub refuses {path} to {origin} ({message}): give it read access to that, "
                 "or leave its kind out of `events`"
             )
         if status in (404, 410, 451):
-            raise Gone(
+            raise Missing(
                 f"GitHub has no {path} ({status}), or hides it from {origin}: check `repo`, "
                 "and give the token read access to it"
             )
-        raise PluginError(f"GitHub answered {status} to {path}{f': {said}' if said else ''}")
+        raise PluginError(f"GitHub answered {status} to {path}{f': {message}' if message else ''}")
 
-    def _limited(self, reply: HttpReply, said: str) -> None:
+    def _limited(self, reply: HttpReply, message: str) -> None:
         """Raises TryLater if a limit is why GitHub refused."""
         now, after = self._clock.now(), reply.headers.get("retry-after", "")
-        folded = said.casefold()
+        folded = message.casefold()
         if after.isascii() and after.isdigit():
             until = now + min(int(after[:9]), LONGEST_LIMIT) * 1000
             reason = "GitHub asked to slow down"
@@ -208,7 +208,7 @@ class Api:
         here, there = urlsplit(self._url), urlsplit(url)
         return url if (here.scheme, here.netloc) == (there.scheme, there.netloc) else None
 
-    def _keep(self, url: str, answer: Answer, reply: HttpReply) -> None:
+    def _keep(self, url: str, answer: Response, reply: HttpReply) -> None:
         """Keep the answer itself, too: what was read may not have been committed."""
         self._kept.pop(url, None)
         etag, modified = reply.headers.get("etag", ""), reply.headers.get("last-modified", "")

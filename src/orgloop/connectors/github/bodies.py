@@ -20,7 +20,7 @@ SAME: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class ReportedFact:
     """One fact: the delivery's `event` and body, and when it was, in seconds since 1970.
 
     `words`: what its author wrote with it, where the body does not tell that it is theirs.
@@ -38,23 +38,23 @@ class Teller:
 
     repository: Body
 
-    def opened(self, kind: str, thing: Body, at: int) -> Told:
+    def opened(self, kind: str, thing: Body, at: int) -> ReportedFact:
         """`issues` or `pull_request` opened."""
         return self.of(kind, "opened", at, thing.get("user"), _subject(kind, _as_of(thing, at)))
 
-    def reviewed(self, review: Body, pull: Body, at: int) -> Told:
+    def reviewed(self, review: Body, pull: Body, at: int) -> ReportedFact:
         """A review was submitted."""
         parts = {"review": review, "pull_request": _as_of(pull, at)}
         return self.of("pull_request_review", "submitted", at, review.get("user"), parts)
 
-    def commented(self, kind: str, comment: Body, thing: Body, action: str, at: int) -> Told:
+    def commented(self, kind: str, comment: Body, thing: Body, action: str, at: int) -> ReportedFact:
         """`issue_comment` or `pull_request_review_comment`, created or edited. Who edited is not told."""
         about = "issue" if kind == "issue_comment" else "pull_request"
         parts = {"comment": comment, about: _as_of(thing, at)}
         words = text(comment, "body") if action == "edited" else None
         return self.of(kind, action, at, comment.get("user"), parts, words)
 
-    def closed(self, pull: Body, actor: Any, at: int) -> Told:
+    def closed(self, pull: Body, actor: Any, at: int) -> ReportedFact:
         """A pull request was closed. It was merged if its merge was at that time."""
         merged_at, closed_at = seconds(pull.get("merged_at")), seconds(pull.get("closed_at"))
         merged = merged_at is not None and abs(merged_at - at) <= SAME
@@ -69,7 +69,7 @@ class Teller:
         }
         return self.of("pull_request", "closed", at, actor, _subject("pull_request", then))
 
-    def done(self, kind: str, action: str, thing: Body, actor: Any, at: int, given: Body) -> Told:
+    def done(self, kind: str, action: str, thing: Body, actor: Any, at: int, given: Body) -> ReportedFact:
         """`issues` or `pull_request`: something was done with it. `given`: the label, or whatever else."""
         then = {**_as_of(thing, at), "updated_at": iso(at)}
         match action:
@@ -83,13 +83,13 @@ class Teller:
                 pass
         return self.of(kind, action, at, actor, {**_subject(kind, then), **given})
 
-    def synchronized(self, pull: Body, actor: Any, before: str, after: str, at: int) -> Told:
+    def synchronized(self, pull: Body, actor: Any, before: str, after: str, at: int) -> ReportedFact:
         """A pull request has other commits."""
         then = {**_as_of(pull, at), "head": {**part(pull, "head"), "sha": after}, "updated_at": iso(at)}
         parts = {**_subject("pull_request", then), "before": before, "after": after}
         return self.of("pull_request", "synchronize", at, actor, parts)
 
-    def pushed(self, done: Body, commits: Sequence[Body], head: Body | None, at: int) -> Told:
+    def pushed(self, done: Body, commits: Sequence[Body], head: Body | None, at: int) -> ReportedFact:
         """Commits were pushed to a branch, or it was made or deleted. `done` is GitHub's activity."""
         before, after, ref = text(done, "before"), text(done, "after"), text(done, "ref")
         made, gone = not before.strip("0"), not after.strip("0")
@@ -108,19 +108,19 @@ class Teller:
             "repository": {**self.repository, "pushed_at": at},
             "sender": done.get("actor"),
         }
-        return Told(event="push", body=body, at=at)
+        return ReportedFact(event="push", body=body, at=at)
 
-    def ran(self, run: Body, at: int) -> Told:
+    def ran(self, run: Body, at: int) -> ReportedFact:
         """A workflow run completed."""
         sender = run.get("triggering_actor") or run.get("actor")
         return self.of("workflow_run", "completed", at, sender, {"workflow_run": run})
 
     def of(
         self, event: str, action: str, at: int, sender: Any, parts: Body, words: str | None = None
-    ) -> Told:
+    ) -> ReportedFact:
         """The delivery of `event` with this action; `parts` are what it is about."""
         body = {"action": action, **parts, "repository": self.repository, "sender": sender}
-        return Told(event=event, body=body, at=at, words=words)
+        return ReportedFact(event=event, body=body, at=at, words=words)
 
 
 def published(comment: Body, review: Body) -> int | None:

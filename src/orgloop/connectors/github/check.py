@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orgloop.connectors.github.api import Answer, Api
+from orgloop.connectors.github.api import Api, Response
 from orgloop.connectors.github.poll import api_of
 from orgloop.connectors.github.reading import number, part, text
 from orgloop.connectors.github.settings import GithubSettings
@@ -51,14 +51,14 @@ async def _asked(name: str, api: Api, path: str, read: Any) -> CheckResult:
     return result
 
 
-def _login(name: str, answer: Answer) -> CheckResult:
+def _login(name: str, answer: Response) -> CheckResult:
     login = text(answer.data, "login") if isinstance(answer.data, dict) else ""
     scopes = answer.headers.get("x-oauth-scopes", "").strip()
     detail = f"scopes: {scopes}" if scopes else "a token with permissions of its own"
     return CheckResult(name=name, status=CheckStatus.OK, detail=detail, identity=f"@{login}")
 
 
-def _limit(name: str, answer: Answer) -> CheckResult:
+def _limit(name: str, answer: Response) -> CheckResult:
     core = part(answer.data, "resources", "core") if isinstance(answer.data, dict) else {}
     left, most = number(core, "remaining"), number(core, "limit")
     if left is None or most is None:
@@ -70,6 +70,6 @@ def _limit(name: str, answer: Answer) -> CheckResult:
     )
 
 
-def _repository(name: str, answer: Answer) -> CheckResult:
+def _repository(name: str, answer: Response) -> CheckResult:
     private = isinstance(answer.data, dict) and answer.data.get("private") is True
     return CheckResult(name=name, status=CheckStatus.OK, detail="private" if private else "public")

@@ -25,7 +25,7 @@ BACK: Final = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class ReadProgress:
     """One repository, by kind, in seconds since 1970: `at` is how far it was read.
 
     `floor`: facts before it never count. It stays behind while a step is left to be read, since
@@ -40,18 +40,18 @@ class Progress:
     open: tuple[int, ...] = ()
     heads: Mapping[str, str] | None = None
 
-    def beginning(self, kinds: Iterable[str], at: int) -> Progress:
+    def beginning(self, kinds: Iterable[str], at: int) -> ReadProgress:
         """Kinds that were not read before begin there."""
         new = dict.fromkeys(sorted(set(kinds) - (self.at.keys() & self.floor.keys())), at)
         return replace(self, at={**self.at, **new}, floor={**self.floor, **new}) if new else self
 
-    def reached(self, kind: str, at: int, *, ended: bool) -> Progress:
+    def reached(self, kind: str, at: int, *, ended: bool) -> ReadProgress:
         """Read up to there; it never goes back. `ended`: nothing of this kind is left to be read."""
         at = max(at, self.at[kind])
         floor = max(self.floor[kind], at - BACK) if ended else self.floor[kind]
         return replace(self, at={**self.at, kind: at}, floor={**self.floor, kind: floor})
 
-    def with_seen(self, facts: Iterable[str]) -> Progress:
+    def with_seen(self, facts: Iterable[str]) -> ReadProgress:
         """These count as read."""
         fresh = [name for fact in facts if (name := short(fact)) not in self.seen]
         return replace(self, seen=(*self.seen, *dict.fromkeys(fresh))[-MOST_SEEN:])
@@ -78,7 +78,7 @@ def iso(at: int) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def dump(progress: Mapping[str, Progress]) -> str:
+def dump(progress: Mapping[str, ReadProgress]) -> str:
     """A checkpoint."""
     repos = {
         repo: {
@@ -93,7 +93,7 @@ def dump(progress: Mapping[str, Progress]) -> str:
     return dump_json({"repos": repos}).decode()
 
 
-def load(checkpoint: str | None) -> dict[str, Progress]:
+def load(checkpoint: str | None) -> dict[str, ReadProgress]:
     """The repositories of a checkpoint. What cannot be read counts as never polled, so that it heals."""
     try:
         data = load_json(checkpoint) if checkpoint else {}
@@ -104,9 +104,9 @@ def load(checkpoint: str | None) -> dict[str, Progress]:
     return {repo: _progress(one) for repo, one in listed if isinstance(one, dict)}
 
 
-def _progress(data: Mapping[str, Any]) -> Progress:
+def _progress(data: Mapping[str, Any]) -> ReadProgress:
     seen, going, heads = data.get("seen"), data.get("open"), data.get("heads")
-    return Progress(
+    return ReadProgress(
         at=_times(data.get("at")),
         floor=_times(data.get("from")),
         seen=tuple(one for one in (seen if isinstance(seen, list) else []) if isinstance(one, str)),

@@ -54,7 +54,7 @@ def kinds_for(events: Sequence[str]) -> frozenset[str]:
     """The kinds that have one of these events; if no event is named, all that take few requests."""
     if not events:
         return frozenset(KINDS) - IF_NAMED
-    return frozenset(kind for kind, told in KINDS.items() if any(_calls(events, one) for one in told))
+    return frozenset(kind for kind, called in KINDS.items() if any(_calls(events, one) for one in called))
 
 
 def is_polled(event: str) -> bool:
@@ -64,11 +64,11 @@ def is_polled(event: str) -> bool:
 
 def is_wanted(events: Sequence[str], native: str, action: str) -> bool:
     """Whether a poll can tell of GitHub's `native` with this action, and `events` asks for it or is empty."""
-    names = [one for told in KINDS.values() for one in told if one[1:] == (native, action)]
+    names = [one for called in KINDS.values() for one in called if one[1:] == (native, action)]
     return any(not events or _calls(events, one) for one in names)
 
 
-def _calls(events: Sequence[str], told: tuple[str, str, str]) -> bool:
-    names = dict(zip(("platform_event", "native_event", "native_action"), told, strict=True))
+def _calls(events: Sequence[str], called: tuple[str, str, str]) -> bool:
+    names = dict(zip(("platform_event", "native_event", "native_action"), called, strict=True))
     given = {key: name for key, name in names.items() if name}
     return names_match(events, event_names(EventType.RESOURCE_CHANGED, given))

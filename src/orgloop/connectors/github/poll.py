@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orgloop.connectors.github.api import ORIGIN, Api
-from orgloop.connectors.github.bodies import Told
-from orgloop.connectors.github.checkpoint import Progress, dump, load
+from orgloop.connectors.github.bodies import ReportedFact
+from orgloop.connectors.github.checkpoint import ReadProgress, dump, load
 from orgloop.connectors.github.credential import Credential
 from orgloop.connectors.github.pairs import Pairs, Way
 from orgloop.connectors.github.repository import Repository
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubIntake, GithubSource
-from orgloop.connectors.github.step import Step
+from orgloop.connectors.github.step import ReadStep
 from orgloop.plugin import Context, Draft, Page, PluginError, TryLater
 
 
@@ -43,8 +43,8 @@ class GithubPoller:
         """What is new. A repository that fails keeps its place, and holds up no other one."""
         before = load(checkpoint)
         failure: PluginError | TryLater | None = None
-        after: dict[str, Progress] = {}
-        told: list[Told] = []
+        after: dict[str, ReadProgress] = {}
+        facts: list[ReportedFact] = []
         more = False
         for repo, repository in self._repositories.items():
             known = before.get(repo)
@@ -56,22 +56,22 @@ class GithubPoller:
                     after[repo] = known
                 continue
             after[repo] = step.progress
-            told += step.told
+            facts += step.reported
             more = more or step.more
         # What failed is told by the next poll, which has nothing else to tell.
         if failure is not None and after == before:
             raise failure
-        events = self._drafts(told)
+        events = self._drafts(facts)
         return Page(events=events, checkpoint=dump(after), more=more or failure is not None)
 
-    async def _step(self, repository: Repository, known: Progress | None) -> Step:
+    async def _step(self, repository: Repository, known: ReadProgress | None) -> ReadStep:
         if known is None:
             lookback = (self._settings.initial_lookback or 0) // 1000
             return await repository.begin(lookback)
         return await repository.step(known)
 
-    def _drafts(self, told: list[Told]) -> list[Draft]:
-        read = (self._intake.read(one.event, one.body, one.words) for one in sorted(told, key=_when))
+    def _drafts(self, facts: list[ReportedFact]) -> list[Draft]:
+        read = (self._intake.read(one.event, one.body, one.words) for one in sorted(facts, key=_when))
         return [draft for draft, left_out in read if not left_out]
 
 
@@ -108,5 +108,5 @@ def api_of(settings: GithubSettings, ctx: Context) -> Api:
     return Api(settings.api_url or ORIGIN, credential, ctx.clock, ctx.http)
 
 
-def _when(told: Told) -> int:
-    return told.at
+def _when(facts: ReportedFact) -> int:
+    return facts.at

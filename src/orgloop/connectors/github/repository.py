@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orgloop.connectors.github.activity import read_activity, read_fork, remember_forks
-from orgloop.connectors.github.api import Answer, Api, Gone
-from orgloop.connectors.github.bodies import SAME, Teller, Told, doer, is_pull, published
-from orgloop.connectors.github.checkpoint import BACK, MOST_OPEN, Progress, seconds, short
+from orgloop.connectors.github.api import Api, Missing, Response
+from orgloop.connectors.github.bodies import SAME, ReportedFact, Teller, doer, is_pull, published
+from orgloop.connectors.github.checkpoint import BACK, MOST_OPEN, ReadProgress, seconds, short
 from orgloop.connectors.github.kinds import is_wanted, kinds_for
 from orgloop.connectors.github.lists import MOST_WALKED, as_object, changed_at, time_of
 from orgloop.connectors.github.reading import number, part, text
 from orgloop.connectors.github.rollout import read_checks, read_deployments, read_releases
-from orgloop.connectors.github.step import OVERLAP, Reading, Step
+from orgloop.connectors.github.step import OVERLAP, Reading, ReadStep
 from orgloop.plugin import PluginError
 
 Body = Mapping[str, Any]
@@ -51,13 +51,13 @@ class Repository:
         self._kinds = kinds_for(events)
         self._read = sorted(frozenset().union(*(_FOUND_BY.get(kind, {kind}) for kind in self._kinds)))
 
-    async def begin(self, lookback: int) -> Step:
+    async def begin(self, lookback: int) -> ReadStep:
         """The first step only says from when on: `lookback` seconds before GitHub's time."""
         answer = await self._asked()
-        progress = Progress().beginning(self._read, answer.at - lookback)
-        return Step(progress=progress, more=lookback > 0)
+        progress = ReadProgress().beginning(self._read, answer.at - lookback)
+        return ReadStep(progress=progress, more=lookback > 0)
 
-    async def step(self, known: Progress) -> Step:
+    async def step(self, known: ReadProgress) -> ReadStep:
         """What is new since then: at most some pages of each kind."""
         answer = await self._asked()
         reading = Reading(
@@ -71,9 +71,11 @@ class Repository:
             await remember_forks(reading)
         for kind in self._read:
             await self._step(kind, reading)
-        return Step(progress=reading.progress.with_seen(reading.facts), told=reading.told, more=reading.more)
+        return ReadStep(
+            progress=reading.progress.with_seen(reading.facts), reported=reading.reported, more=reading.more
+        )
 
-    async def _asked(self) -> Answer:
+    async def _asked(self) -> Response:
         """GitHub's words about the repository. It leads on from an old name, which its events do not have."""
         answer = await self._api.get(self._root)
         name = text(as_object(answer.data, self._root), "full_name")
@@ -110,7 +112,7 @@ class Repository:
             issues, ended = await reading.lists.changed(
                 f"{self._root}/issues", reading.progress.at["issues"], state="all"
             )
-        except Gone:
+        except Missing:
             return  # The repository has no issues, which is a setting of it.
         for issue in issues:
             at, fact = time_of(issue, "created_at"), f"issue-{number(issue, 'number')}-opened"
@@ -147,7 +149,7 @@ class Repository:
             return
         try:
             reviews = await reading.lists.whole(f"{self._root}/pulls/{count}/reviews")
-        except Gone:
+        except Missing:
             return
         for review in reviews:
             at, submitted = seconds(review.get("submitted_at")), f"review-{number(review, 'id')}"
@@ -205,12 +207,12 @@ class Repository:
         for deed in deeds:
             at, fact = time_of(deed, "created_at"), f"deed-{number(deed, 'id')}"
             if reading.is_new("deeds", fact, at):
-                told = await self._deed(reading, deed, at)
-                if told is not None:
-                    reading.tell(fact, told)
+                reported = await self._deed(reading, deed, at)
+                if reported is not None:
+                    reading.tell(fact, reported)
         reading.reached("deeds", [time_of(one, "created_at") for one in deeds], ended=ended)
 
-    async def _deed(self, reading: Reading, deed: Body, at: int) -> Told | None:
+    async def _deed(self, reading: Reading, deed: Body, at: int) -> ReportedFact | None:
         issue, teller, what = part(deed, "issue"), reading.teller, text(deed, "event")
         action = _RENAMED.get(what, what)
         kind = "pull_request" if is_pull(issue) else "issues"

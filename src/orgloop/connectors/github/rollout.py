@@ -27,8 +27,8 @@ async def read_releases(reading: Reading) -> None:
         times.append(at)
         fact = f"release-{number(release, 'id')}@{at}"
         if reading.is_new("releases", fact, at):
-            told = reading.teller.of("release", "published", at, release.get("author"), {"release": release})
-            reading.tell(fact, told)
+            item = reading.teller.of("release", "published", at, release.get("author"), {"release": release})
+            reading.tell(fact, item)
     reading.reached("releases", times, ended=True)
 
 
@@ -42,8 +42,8 @@ async def read_deployments(reading: Reading) -> None:
         at, id = time_of(deployment, "created_at"), number(deployment, "id")
         if reading.is_new("deployments", f"deployment-{id}", at):
             parts = {"deployment": deployment}
-            told = reading.teller.of("deployment", "created", at, deployment.get("creator"), parts)
-            reading.tell(f"deployment-{id}", told)
+            item = reading.teller.of("deployment", "created", at, deployment.get("creator"), parts)
+            reading.tell(f"deployment-{id}", item)
         if changed_at(deployment) >= since:
             await _statuses(reading, deployment)
     reading.reached("deployments", [changed_at(one) for one in found], ended=True)
@@ -55,8 +55,8 @@ async def _statuses(reading: Reading, deployment: Body) -> None:
         at, fact = time_of(status, "created_at"), f"deployment-status-{number(status, 'id')}"
         if reading.is_new("deployments", fact, at):
             parts = {"deployment": deployment, "deployment_status": status}
-            told = reading.teller.of("deployment_status", "created", at, status.get("creator"), parts)
-            reading.tell(fact, told)
+            item = reading.teller.of("deployment_status", "created", at, status.get("creator"), parts)
+            reading.tell(fact, item)
 
 
 async def read_checks(reading: Reading, kind: str) -> None:

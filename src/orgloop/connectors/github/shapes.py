@@ -13,18 +13,18 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class BodyShape:
     """The keys that a kind's body always has, and those that it may have, as far as they tell kinds apart."""
 
     needs: frozenset[str]
     may: frozenset[str]
 
 
-def _shape(needs: str, may: str = "") -> Shape:
-    return Shape(needs=frozenset(needs.split()), may=frozenset(f"{needs} {may}".split()))
+def _shape(needs: str, may: str = "") -> BodyShape:
+    return BodyShape(needs=frozenset(needs.split()), may=frozenset(f"{needs} {may}".split()))
 
 
-_SHAPES: Final[Mapping[str, Shape]] = {
+_SHAPES: Final[Mapping[str, BodyShape]] = {
     "branch_protection_rule": _shape("rule"),
     "check_run": _shape("check_run", "requested_action deployment"),
     "check_suite": _shape("check_suite"),
@@ -128,7 +128,7 @@ def _other_kind(event: str, body: Body) -> str:
     return max(fitting, key=lambda kind: len(_SHAPES[kind].needs), default="")
 
 
-def _fits(kind: str, shape: Shape, subjects: frozenset[str], body: Body) -> bool:
+def _fits(kind: str, shape: BodyShape, subjects: frozenset[str], body: Body) -> bool:
     if not shape.needs <= body.keys() or not subjects <= shape.may:
         return False
     action, known = body.get("action"), ACTIONS.get(kind, "").split()

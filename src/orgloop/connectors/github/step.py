@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.connectors.github.api import Api, Gone
-from orgloop.connectors.github.bodies import Teller, Told
-from orgloop.connectors.github.checkpoint import Progress, short
+from orgloop.connectors.github.api import Api, Missing
+from orgloop.connectors.github.bodies import ReportedFact, Teller
+from orgloop.connectors.github.checkpoint import ReadProgress, short
 from orgloop.connectors.github.lists import Lists, as_object
 
 Body = Mapping[str, Any]
@@ -18,11 +18,11 @@ OVERLAP: Final = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
+class ReadStep:
     """What one step found, and where it ended. `more`: there is more already."""
 
-    progress: Progress
-    told: Sequence[Told] = ()
+    progress: ReadProgress
+    reported: Sequence[ReportedFact] = ()
     more: bool = False
 
 
@@ -32,11 +32,11 @@ class Reading:
 
     api: Api
     root: str
-    progress: Progress
+    progress: ReadProgress
     teller: Teller
     now: int
     lists: Lists = field(init=False)
-    told: list[Told] = field(default_factory=list)
+    reported: list[ReportedFact] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     more: bool = False
     _things: dict[str, Body | None] = field(default_factory=dict)
@@ -49,9 +49,9 @@ class Reading:
         """Whether this counts, and was not read in an earlier step."""
         return at >= self.progress.floor[kind] and short(fact) not in self.progress.seen
 
-    def tell(self, fact: str, *told: Told) -> None:
+    def tell(self, fact: str, *reported: ReportedFact) -> None:
         """A new fact, and what is to be told of it."""
-        self.told += told
+        self.reported += reported
         self.facts.append(fact)
 
     def reached(self, kind: str, times: Sequence[int], *, ended: bool) -> None:
@@ -66,7 +66,7 @@ class Reading:
         if path not in self._things:
             try:
                 self._things[path] = as_object((await self.api.get(path, **query)).data, path)
-            except Gone:
+            except Missing:
                 self._things[path] = None
         return self._things[path]
 
@@ -76,6 +76,6 @@ class Reading:
         if known not in self._lists:
             try:
                 self._lists[known] = await self.lists.whole(path, items=items, pages=pages, **query)
-            except Gone:
+            except Missing:
                 self._lists[known] = ()
         return self._lists[known]

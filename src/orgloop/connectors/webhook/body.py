@@ -55,9 +55,9 @@ def question(body: Any, secrets: Sequence[SecretStr]) -> Reply | None:
             return Reply(body={"challenge": challenge[:MAX_WORD]})
         case {"event": "endpoint.url_validation", "payload": {"plainToken": str(token)}} if secrets:
             key = secrets[0].get_secret_value().strip().encode("utf-8", "surrogateescape")
-            said = token[:MAX_WORD]
-            mac = hmac.digest(key, said.encode("utf-8", "replace"), "sha256").hex()
-            return Reply(body={"plainToken": said, "encryptedToken": mac})
+            echo = token[:MAX_WORD]
+            mac = hmac.digest(key, echo.encode("utf-8", "replace"), "sha256").hex()
+            return Reply(body={"plainToken": echo, "encryptedToken": mac})
         case _:
             return None
 

@@ -102,8 +102,8 @@ class WebhookSource:
         for name in names:
             if value := request.headers.get(name, "").strip():
                 return str(value)
-        said = self._delivery.get(found[0]) if self._delivery and len(found) == 1 else None
-        return None if is_missing(said) else key_text(said)
+        id_given = self._delivery.get(found[0]) if self._delivery and len(found) == 1 else None
+        return None if is_missing(id_given) else key_text(id_given)
 
     def _draft(self, body: Any, request: Inbound) -> Draft:
         header = self._settings.event_type_header

@@ -76,7 +76,7 @@ class DeliveryRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRow:
-    """One thing that happened to a delivery: `happening` is the class name in snake case (`retry`).
+    """One thing that happened to a delivery: `transition` is the class name in snake case (`retry`).
 
     `run_outcome` is how the run came out, of a `run_ended`.
     """
@@ -90,7 +90,7 @@ class StepRow:
     event_type: str
     route: str
     actor: str
-    happening: str
+    transition: str
     state: State
     attempt: int
     began: int | None
@@ -218,7 +218,7 @@ class SystemRow(SystemEntry):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PauseRow:
-    """An actor that nobody answers for: its work waits until `until`, then one wake knocks."""
+    """An actor that nobody answers for: its work waits until `until`, then one wake probes it."""
 
     actor: str
     since: int

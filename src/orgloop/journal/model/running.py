@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orgloop.core.delivery import Facts, Move
-from orgloop.core.happening import Happening
+from orgloop.core.transition import Transition
 from orgloop.journal.model.accepting import Acceptance
 from orgloop.journal.model.waking import Settlement
 
@@ -62,7 +62,7 @@ class RunEnd:
     """
 
     run_id: str
-    happening: Happening
+    transition: Transition
     move: Move
     at: int
     outcome: str

@@ -8,7 +8,7 @@ from typing import Any
 
 from orgloop.core.admission import Ledger, Unit, Verdict, Want
 from orgloop.core.delivery import Facts, Move
-from orgloop.core.happening import Happening
+from orgloop.core.transition import Transition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +55,7 @@ class ClaimedWake:
 
     `seq` is its number in the journal. `token` guards every later write: it changes with each claim.
     `document` is the event as the transforms left it. `session_id` is what the key's session led to,
-    if anything. `pause_tries` is how many knocks at this actor nobody has answered; 0 if it is not paused.
+    if anything. `pause_tries` is how many probes of this actor failed; 0 if it is not paused.
     `charged`: something is reserved for the run that it may become. `others` are the members beside this
     delivery, which leads, in acceptance order: whatever becomes of it becomes of them.
     """
@@ -103,10 +103,10 @@ class ToPrepare:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """The result of the transforms: `happening` is Ready, Drop or Hold. `once` as in NewDelivery."""
+    """The result of the transforms: `transition` is Ready, Drop or Hold. `once` as in NewDelivery."""
 
     id: str
-    happening: Happening
+    transition: Transition
     key: str | None = None
     once: Sequence[tuple[str, int]] = ()
     document: bytes | None = None
@@ -131,7 +131,7 @@ class Settlement:
     """
 
     wake: ClaimedWake
-    happening: Happening
+    transition: Transition
     move: Move
     at: int
     tried: Try

@@ -45,7 +45,7 @@ _HINTS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Location:
     """Where a journal is: in a file, or without a `path` in memory. `name` is for messages.
 
     `vfs` is SQLite's own word for how files are reached.
@@ -57,14 +57,14 @@ class Place:
     vfs: str | None = None
 
 
-def file_place(path: Path, *, vfs: str | None = None) -> Place:
+def file_place(path: Path, *, vfs: str | None = None) -> Location:
     """A journal in a file."""
-    return Place(uri=f"file://{quote(os.fsencode(path.absolute()))}", name=str(path), path=path, vfs=vfs)
+    return Location(uri=f"file://{quote(os.fsencode(path.absolute()))}", name=str(path), path=path, vfs=vfs)
 
 
-def memory_place(token: int) -> Place:
+def memory_place(token: int) -> Location:
     """A journal that lives as long as a connection to it. `token` tells two of one process apart."""
-    return Place(uri=f"file:/orgloop-{token:x}?vfs=memdb", name="the journal in memory")
+    return Location(uri=f"file:/orgloop-{token:x}?vfs=memdb", name="the journal in memory")
 
 
 def sqlite_version() -> str:
@@ -87,7 +87,7 @@ def require_sqlite(version: str = "") -> None:
         )
 
 
-def open_writing(place: Place) -> apsw.Connection:
+def open_writing(place: Location) -> apsw.Connection:
     """The one writable connection. Raises JournalUnavailable, JournalDamaged or JournalError."""
     require_sqlite()
     connection: apsw.Connection | None = None
@@ -122,7 +122,7 @@ def shut(connection: apsw.Connection) -> None:
         connection.close(True)
 
 
-def open_reading(place: Place) -> apsw.Connection:
+def open_reading(place: Location) -> apsw.Connection:
     """A read-only connection. Raises NotFound if there is no journal."""
     require_sqlite()
     try:
@@ -140,7 +140,7 @@ def open_reading(place: Place) -> apsw.Connection:
     return connection
 
 
-def journal_of(home: Path) -> Place:
+def journal_of(home: Path) -> Location:
     """The journal of a home. Raises NotFound if it has none."""
     path = home / JOURNAL
     require_plain(path)
@@ -172,7 +172,7 @@ def translated(exc: Exception, where: str) -> JournalError:
     return JournalUnavailable(f"{where} cannot be used: {exc}", hint=hint)
 
 
-def _no_journal(place: Place) -> NotFound:
+def _no_journal(place: Location) -> NotFound:
     return NotFound(
         f"there is no journal at {place.name}",
         hint="Nothing has run in this home yet: start OrgLoop first, or check ORGLOOP_HOME.",

@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 
 from orgloop.errors import JournalLocked, JournalUnavailable
-from orgloop.journal.sqlite.mark import Mark
+from orgloop.journal.sqlite.mark import MarkFile
 
 JOURNAL: Final = "journal.db"
 LOCK: Final = "journal.lock"
@@ -42,7 +42,7 @@ def make_journal(home: Path) -> Path:
     """
     path = home / JOURNAL
     require_plain(path)
-    mark = Mark(path)
+    mark = MarkFile(path)
     if not path.exists() and mark.read() is not None:
         raise mark.lacking(f"{path} is empty or missing, but this home has had a journal")
     try:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from orgloop.core import delivery as core
 from orgloop.core.delivery import DeliveryPolicy, Move
-from orgloop.core.happening import Happening, Interrupted
+from orgloop.core.transition import Interrupted, Transition
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
@@ -32,9 +32,9 @@ from orgloop.journal.model import (
     ToPrepare,
     Try,
 )
-from orgloop.journal.sqlite.connection import Place, file_place, journal_of, memory_place, open_writing
+from orgloop.journal.sqlite.connection import Location, file_place, journal_of, memory_place, open_writing
 from orgloop.journal.sqlite.home import JOURNAL, HomeLock, make_home, make_journal, require_plain
-from orgloop.journal.sqlite.mark import Mark
+from orgloop.journal.sqlite.mark import MarkFile
 from orgloop.journal.sqlite.reader import SqliteReader
 from orgloop.journal.sqlite.rows import session_row
 from orgloop.journal.sqlite.store import Store, require_whole
@@ -140,7 +140,7 @@ class SqliteJournal:
         at: int,
         session_id: str | None = None,
         cost_usd: float | None = None,
-        works: bool = True,
+        alive: bool = True,
         answered: bool = False,
     ) -> None:
         """See `Settling.note_run`. Written with the next group, or after `note_seconds`."""
@@ -150,7 +150,7 @@ class SqliteJournal:
             at=at,
             session_id=session_id,
             cost_usd=cost_usd,
-            works=works,
+            alive=alive,
             answered=answered,
         )
         if not self._notes:
@@ -196,9 +196,9 @@ class SqliteJournal:
         """See `Operating.open_runs`."""
         return await self._run(lambda tx: runs.open_runs(tx, self.lease.worker))
 
-    async def operate(self, delivery_id: str, happening: Happening, now: int) -> Move:
+    async def operate(self, delivery_id: str, transition: Transition, now: int) -> Move:
         """See `Operating.operate`."""
-        return await self._run(lambda tx: operate.operate(tx, delivery_id, happening, now))
+        return await self._run(lambda tx: operate.operate(tx, delivery_id, transition, now))
 
     async def apply(
         self,
@@ -303,11 +303,11 @@ def require_sound(home: Path) -> None:
     """Raise the JournalError with which a start would refuse the home's journal; change nothing."""
     path = home / JOURNAL
     require_plain(path)
-    require_whole(file_place(path), Mark(path))
+    require_whole(file_place(path), MarkFile(path))
 
 
 async def _open(
-    place: Place, project: str, clock: Clock, settings: WriterSettings | None, release: Callable[[], None]
+    place: Location, project: str, clock: Clock, settings: WriterSettings | None, release: Callable[[], None]
 ) -> SqliteJournal:
     settings = settings or WriterSettings()
     store = Store(place, project, checkpoint_pages=settings.log_pages)
@@ -325,11 +325,11 @@ def _weight(acceptance: Acceptance) -> tuple[int, int]:
 
 
 def _interrupted(wake: ClaimedWake, now: int) -> Settlement:
-    happening = Interrupted(crash=False)
+    transition = Interrupted(crash=False)
     return Settlement(
         wake=wake,
-        happening=happening,
-        move=core.move(wake.facts, happening, DeliveryPolicy(), now, 0.0),
+        transition=transition,
+        move=core.move(wake.facts, transition, DeliveryPolicy(), now, 0.0),
         at=now,
         tried=Try(began=now),
     )

@@ -30,7 +30,7 @@ class Noted:
     last: int
 
 
-class Mark:
+class MarkFile:
     """The file. One process writes it."""
 
     def __init__(self, journal: Path) -> None:

@@ -31,7 +31,7 @@ from orgloop.journal.model import (
     WaitRow,
 )
 from orgloop.journal.sqlite import filters, rows, statements
-from orgloop.journal.sqlite.connection import Place, open_reading, translated
+from orgloop.journal.sqlite.connection import Location, open_reading, translated
 from orgloop.journal.sqlite.filters import Conditions, Listing
 from orgloop.journal.sqlite.migrate import migrations, schema_version
 
@@ -48,7 +48,7 @@ TRACE_PAGE: Final = 1_000
 class SqliteReader:
     """All of `protocols.Reader`. May be used from several threads."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Location) -> None:
         """Raises NotFound if there is no journal, JournalTooNew if a newer program wrote it."""
         self._place = place
         self._connection = open_reading(place)

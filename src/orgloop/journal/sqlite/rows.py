@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orgloop.core.admission import NEVER, Level, Scope, Unit, Waiting, Window
+from orgloop.core.admission import NEVER, LimitScope, ScopeLevel, Unit, Waiting, Window
 from orgloop.core.delivery import State
 from orgloop.core.json_text import load_json
 from orgloop.core.record import RecordPhase
@@ -106,7 +106,7 @@ def step_row(raw: Raw) -> StepRow:
         event_type=raw[6],
         route=raw[7],
         actor=raw[8],
-        happening=raw[9],
+        transition=raw[9],
         state=State(raw[10]),
         attempt=raw[11],
         began=raw[12],
@@ -186,7 +186,7 @@ def wait_row(raw: Raw) -> WaitRow:
     """A row of `waits_for`."""
     return WaitRow(
         waiting=Waiting(
-            scope=Scope(level=Level(raw[0]), name=raw[1], actor=raw[2]),
+            scope=LimitScope(level=ScopeLevel(raw[0]), name=raw[1], actor=raw[2]),
             unit=Unit(raw[3]),
             window=Window(raw[4]),
             limit=raw[5],

@@ -13,14 +13,14 @@ import apsw
 from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable, NotFound
 from orgloop.journal.sqlite import statements
 from orgloop.journal.sqlite.connection import (
-    Place,
+    Location,
     is_store_fault,
     open_reading,
     open_writing,
     shut,
     translated,
 )
-from orgloop.journal.sqlite.mark import Mark, Noted
+from orgloop.journal.sqlite.mark import MarkFile, Noted
 from orgloop.journal.sqlite.migrate import migrate
 from orgloop.journal.sqlite.statements import SqliteTx
 from orgloop.journal.verbs.transaction import Joint, Transaction, Work
@@ -31,7 +31,7 @@ CHECKED_BYTES: Final = 32 * 1024 * 1024
 """Up to this size, a journal whose daemon died is checked as a whole when it is opened (about 0.2 s)."""
 
 
-class Answer(NamedTuple):
+class WorkResult(NamedTuple):
     """What one piece of work returned, or why it failed."""
 
     value: Any = None
@@ -46,7 +46,7 @@ class Store:
     commit overwrites it. Only if this process ends before that, it may turn out to be there.
     """
 
-    def __init__(self, place: Place, project: str, *, checkpoint_pages: int) -> None:
+    def __init__(self, place: Location, project: str, *, checkpoint_pages: int) -> None:
         self.place = place
         self.project = project
         self._checkpoint_pages = checkpoint_pages
@@ -54,7 +54,7 @@ class Store:
         self._retired: SqliteTx | None = None
         self._log_pages = 0
         self._copy_at = checkpoint_pages
-        self._mark = None if place.path is None else Mark(place.path)
+        self._mark = None if place.path is None else MarkFile(place.path)
 
     def open(self, *, check: bool = False) -> None:
         """Open, migrate, and check what a death may have left, if asked to.
@@ -81,7 +81,7 @@ class Store:
             shut(self._retired.connection)
             self._retired = None
 
-    def run(self, group: Seq[Work]) -> Seq[Answer]:
+    def run(self, group: Seq[Work]) -> Seq[WorkResult]:
         """Run a group; it is on the disk when this returns. Never raises: failures are answers."""
         if self._tx is None:
             try:
@@ -121,7 +121,7 @@ class Store:
         if self._mark is not None:
             self._mark.close()
 
-    def _commit(self, group: Seq[Work], how: _How) -> Seq[Answer]:
+    def _commit(self, group: Seq[Work], how: _How) -> Seq[WorkResult]:
         tx = self._tx
         assert tx is not None
         connection, last = tx.connection, tx.last
@@ -138,7 +138,7 @@ class Store:
             self._mark.note(tx.last)
         return answers
 
-    def _one_by_one(self, tx: SqliteTx, group: Seq[Work]) -> Seq[Answer]:
+    def _one_by_one(self, tx: SqliteTx, group: Seq[Work]) -> Seq[WorkResult]:
         answers = []
         connection = tx.connection
         for work in group:
@@ -146,7 +146,7 @@ class Store:
             connection.execute("SAVEPOINT item")
             try:
                 transaction = Transaction(tx)
-                answer = Answer(work(transaction))
+                answer = WorkResult(work(transaction))
                 transaction.flush()
             except Exception as exc:
                 if is_store_fault(exc):
@@ -154,19 +154,19 @@ class Store:
                 connection.execute("ROLLBACK TO item")
                 tx.last = last
                 error = translated(exc, self.place.name) if isinstance(exc, apsw.Error) else exc
-                answer = Answer(error=error)
+                answer = WorkResult(error=error)
             connection.execute("RELEASE item")
             answers.append(answer)
         return answers
 
-    def _begin_mark(self, mark: Mark, tx: SqliteTx, noted: Noted | None) -> None:
+    def _begin_mark(self, mark: MarkFile, tx: SqliteTx, noted: Noted | None) -> None:
         """A journal without a mark is taken as it is, and gets a name that no other has."""
         epoch = secrets.token_hex(16) if noted is None else noted.epoch
         if noted is None:
             tx.connection.execute(_SQL["set_epoch"], (epoch,))
         mark.begin(Noted(epoch=epoch, last=tx.last))
 
-    def _give_up(self, exc: Exception, group: Seq[Work]) -> Seq[Answer]:
+    def _give_up(self, exc: Exception, group: Seq[Work]) -> Seq[WorkResult]:
         """Nothing of the group counts. The next one gets a connection that has seen no failure."""
         self._retire()
         return _refuse(translated(exc, self.place.name), group, exc)
@@ -190,33 +190,33 @@ class Store:
         return apsw.SQLITE_OK
 
 
-_How = Callable[[SqliteTx, Seq[Work]], Seq[Answer]]
+_How = Callable[[SqliteTx, Seq[Work]], Seq[WorkResult]]
 
 
-def _refuse(error: JournalError, group: Seq[Work], cause: Exception | None = None) -> Seq[Answer]:
+def _refuse(error: JournalError, group: Seq[Work], cause: Exception | None = None) -> Seq[WorkResult]:
     """Nothing of the group was written, whatever the reason. Each gets an error of its own to raise."""
     answers = []
     for _ in group:
         own = JournalUnavailable(error.message, hint=error.hint)
         own.__cause__ = cause or error
-        answers.append(Answer(error=own))
+        answers.append(WorkResult(error=own))
     return answers
 
 
-def _together(tx: SqliteTx, group: Seq[Work]) -> Seq[Answer]:
+def _together(tx: SqliteTx, group: Seq[Work]) -> Seq[WorkResult]:
     transaction = Transaction(tx)
-    answers: list[Answer] = []
+    answers: list[WorkResult] = []
     for kind, neighbours in groupby(group, type):
         works = list(neighbours)
         if issubclass(kind, Joint):
-            answers += map(Answer, kind.together(transaction, cast("list[Joint]", works)))
+            answers += map(WorkResult, kind.together(transaction, cast("list[Joint]", works)))
         else:
-            answers += [Answer(work(transaction)) for work in works]
+            answers += [WorkResult(work(transaction)) for work in works]
     transaction.flush()
     return answers
 
 
-def require_whole(place: Place, mark: Mark) -> Noted | None:
+def require_whole(place: Location, mark: MarkFile) -> Noted | None:
     """What the mark says, None if there is none. Raises JournalDamaged if the database has less."""
     # In this order: while it is written, the database is ahead.
     noted = mark.read()
@@ -225,7 +225,7 @@ def require_whole(place: Place, mark: Mark) -> Noted | None:
     return noted
 
 
-def _found(place: Place) -> Noted | None:
+def _found(place: Location) -> Noted | None:
     """What the database says of itself, None if it is empty. Read only: what is damaged stays as it is."""
     try:
         connection = open_reading(place)

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from orgloop.errors import JournalUnavailable, Overloaded
-from orgloop.journal.sqlite.store import Answer, Store
+from orgloop.journal.sqlite.store import Store, WorkResult
 from orgloop.journal.verbs.transaction import Work
 
 
@@ -189,7 +189,7 @@ class Writer:
             self._rows -= item.rows
             self._bytes -= item.size
 
-    def _answer(self, answers: Sequence[Answer]) -> None:
+    def _answer(self, answers: Sequence[WorkResult]) -> None:
         """Tell everybody, then go on with what has come meanwhile."""
         group, self._group = self._group, ()
         for item, answer in zip(group, answers[len(answers) - len(group) :], strict=True):
@@ -218,12 +218,12 @@ class Writer:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._end)
 
-    def _answers(self, group: Sequence[Work]) -> Sequence[Answer]:
+    def _answers(self, group: Sequence[Work]) -> Sequence[WorkResult]:
         """A store keeps its errors to its answers. Should it not, nobody must wait for ever."""
         try:
             return self._store.run(group)
         except Exception as exc:
-            return [Answer(error=exc)] * len(group)
+            return [WorkResult(error=exc)] * len(group)
 
     def _end(self) -> None:
         if not self._ended.done():

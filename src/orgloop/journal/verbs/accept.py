@@ -7,8 +7,8 @@ from collections.abc import Sequence as Seq
 from typing import Any
 
 from orgloop.core.delivery import BLOCKING, FINISHED, State
-from orgloop.core.happening import DropReason
 from orgloop.core.json_text import dump_json, load_json
+from orgloop.core.transition import DropReason
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.verbs.transaction import Transaction
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from orgloop.core.delivery import State
-from orgloop.core.happening import Hold, HoldReason, Prepare, Released
 from orgloop.core.json_text import dump_json
+from orgloop.core.transition import Hold, HoldReason, Prepare, Released
 from orgloop.journal.model import AppliedRow
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.transaction import Transaction
@@ -64,7 +64,7 @@ class _Decision:
     """What becomes of it: another actor (and whether that has runs), a move, or both."""
 
     actor: tuple[str, bool] | None
-    happening: Hold | Prepare | Released | None
+    transition: Hold | Prepare | Released | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class _Binding:
         if row.route not in self.routes:
             waits_for_a_person = row.state in (State.HELD, State.DEAD)
             return None if waits_for_a_person else _Decision(None, _GONE)
-        actor, happening = self._actor(row), self._happening(row)
-        return None if actor is None and happening is None else _Decision(actor, happening)
+        actor, transition = self._actor(row), self._transition(row)
+        return None if actor is None and transition is None else _Decision(actor, transition)
 
     def _actor(self, row: _Standing) -> tuple[str, bool] | None:
         """Its route's actor, unless the one that has tried it is still there."""
@@ -90,7 +90,7 @@ class _Binding:
         runs = self.actors[actor]
         return None if (actor, runs) == (row.actor, bool(row.runs)) else (actor, runs)
 
-    def _happening(self, row: _Standing) -> Prepare | Released | None:
+    def _transition(self, row: _Standing) -> Prepare | Released | None:
         is_back = row.state == State.HELD and row.reason == HoldReason.REMOVED
         if row.attempts > 0:
             return _BACK if is_back else None
@@ -105,7 +105,7 @@ def _bind(tx: Transaction, seq: int, decided: _Decision, now: int) -> list[str]:
         moves.repoint(tx, moves.load(tx, seq), *decided.actor, now)
         counted.append("repointed")
     row = moves.load(tx, seq)
-    match decided.happening:
+    match decided.transition:
         case None:
             return counted
         case Hold():
@@ -113,12 +113,12 @@ def _bind(tx: Transaction, seq: int, decided: _Decision, now: int) -> list[str]:
         case Prepare() | Released():
             counted.append("released" if row.state is State.HELD else "prepared")
         case _:
-            assert_never(decided.happening)
-    if isinstance(decided.happening, Prepare) and row.members > 1:
+            assert_never(decided.transition)
+    if isinstance(decided.transition, Prepare) and row.members > 1:
         # Each is prepared by itself: it may have another key now, or be dropped.
         for seq in members.dissolve(tx, row.seq):
-            moves.happen(tx, moves.load(tx, seq), decided.happening, now)
+            moves.happen(tx, moves.load(tx, seq), decided.transition, now)
             counted.append(counted[-1])
         row = moves.load(tx, row.seq)
-    moves.happen(tx, row, decided.happening, now)
+    moves.happen(tx, row, decided.transition, now)
     return counted

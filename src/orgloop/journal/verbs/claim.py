@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
-from orgloop.core.admission import Go, Ledger, Level, Scope, Verdict, Wait, Waiting, Want
+from orgloop.core.admission import Go, Ledger, LimitScope, ScopeLevel, Verdict, Wait, Waiting, Want
 from orgloop.core.delivery import Facts, State
-from orgloop.core.happening import Hold
+from orgloop.core.transition import Hold
 from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Lease, Member, PauseRow, ToPrepare
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.ledger import Books, WakeLedger
@@ -17,13 +17,13 @@ PAGE: Final = 32
 MOST_HELD: Final = 8 * PAGE
 """So many wakes of one actor are held in one claim, or a page more; the rest is due at once."""
 
-LOOK_AFTER_KNOCK_MS: Final = 1_000
-"""While a wake knocks at an actor that nobody answers for, it is looked at again after so long."""
+LOOK_AFTER_PROBE_MS: Final = 1_000
+"""While a wake probes at an actor that nobody answers for, it is looked at again after so long."""
 
 MOST_WAITING: Final = 8 * PAGE
 """So many routes, keys and traces of one actor are found to be full in one claim; the rest is due at once."""
 
-_NARROW: Final = frozenset({Level.ROUTE, Level.KEY, Level.TRACE})
+_NARROW: Final = frozenset({ScopeLevel.ROUTE, ScopeLevel.KEY, ScopeLevel.TRACE})
 """Levels at which other wakes of the actor may still go."""
 
 Guard = Callable[[Want, Ledger], Verdict]
@@ -46,7 +46,7 @@ class _Claim:
         pause = self.tx.paused(want.actor)
         slots = want.slots
         if pause is not None:
-            slots = min(slots, 1) if self.now >= pause.until and not self._knocks(pause) else 0
+            slots = min(slots, 1) if self.now >= pause.until and not self._probing(pause) else 0
         if slots > 0:
             if want.admit is None:
                 self._take_all(want, slots, pause)
@@ -54,12 +54,12 @@ class _Claim:
                 self._take_admitted(want, want.admit, slots, pause)
         self._note_next(want.actor, pause.until if pause else self.now)
 
-    def _knocks(self, pause: PauseRow) -> bool:
-        """Whether a knock is on its way. A run that answers it says so to the journal alone."""
-        knocks = bool(self.tx.value("knocking", (pause.actor, pause.until)))
-        if knocks:
-            self._due_at(self.now + LOOK_AFTER_KNOCK_MS)
-        return knocks
+    def _probing(self, pause: PauseRow) -> bool:
+        """Whether a probe is on its way. A run that answers it says so to the journal alone."""
+        probing = bool(self.tx.value("probing", (pause.actor, pause.until)))
+        if probing:
+            self._due_at(self.now + LOOK_AFTER_PROBE_MS)
+        return probing
 
     def _take_all(self, want: ClaimWant, slots: int, pause: PauseRow | None) -> None:
         rows = self.tx.rows("due", (want.actor, self.now, slots))
@@ -78,7 +78,7 @@ class _Claim:
     def _take_candidates(
         self, want: ClaimWant, admit: Guard, slots: int, pause: PauseRow | None, books: Books
     ) -> None:
-        full: set[Scope] = set()
+        full: set[LimitScope] = set()
         most = len(self.held) + MOST_HELD
         while len(self.held) < most and len(full) < MOST_WAITING:
             # What was looked at has been taken or held, or is in a full scope: each page is a new one.

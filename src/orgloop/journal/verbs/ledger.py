@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, assert_never
 from orgloop.core.admission import (
     NEVER,
     WINDOW_MS,
-    Level,
+    LimitScope,
     Room,
-    Scope,
+    ScopeLevel,
     Unit,
     Waiting,
     Want,
@@ -38,21 +38,21 @@ class _Charge(NamedTuple):
     tokens: int
     run_time: int
 
-    def is_in(self, scope: Scope) -> bool:
+    def is_in(self, scope: LimitScope) -> bool:
         match scope.level:
-            case Level.ORGANIZATION | Level.NODE:
+            case ScopeLevel.ORGANIZATION | ScopeLevel.NODE:
                 return True
-            case Level.ACCOUNT:
+            case ScopeLevel.ACCOUNT:
                 return self.account == scope.name
-            case Level.ACTOR:
+            case ScopeLevel.ACTOR:
                 return self.actor == scope.name
-            case Level.ROUTE:
+            case ScopeLevel.ROUTE:
                 return self.route == scope.name
-            case Level.KEY:
+            case ScopeLevel.KEY:
                 return (self.actor, self.key) == (scope.actor, scope.name)
-            case Level.TRACE:
+            case ScopeLevel.TRACE:
                 return self.trace == scope.name
-            case Level.WORK_TREE:
+            case ScopeLevel.WORK_TREE:
                 return self.tree == scope.name
             case _:
                 assert_never(scope.level)
@@ -91,7 +91,7 @@ class Books:
         self._tx = tx
         self._now = now
         self._known: list[_Charge] | None = None
-        self._past: dict[tuple[Scope, Unit, Window], int] = {}
+        self._past: dict[tuple[LimitScope, Unit, Window], int] = {}
 
     @property
     def _open(self) -> list[_Charge]:
@@ -112,7 +112,7 @@ class Books:
             if unit is Unit.RUNS and charge.is_in(scope):
                 self._past[scope, unit, window] += 1
 
-    def room(self, scope: Scope, unit: Unit, window: Window, need: int, limit: int) -> Room:
+    def room(self, scope: LimitScope, unit: Unit, window: Window, need: int, limit: int) -> Room:
         """As `Ledger.room`."""
         reserved = sum(charge.amount(unit) for charge in self._open if charge.is_in(scope))
         match window:
@@ -140,23 +140,25 @@ class Books:
         """As `Ledger.busy_trees`."""
         return {charge.tree for charge in self._open if charge.tree is not None}
 
-    def waited(self, scopes: Sequence[Scope], since: int) -> int:
+    def waited(self, scopes: Sequence[LimitScope], since: int) -> int:
         """For how long at least one of the scopes was full since that time."""
         spans: list[tuple[int, int]] = []
         for scope in scopes:
             spans += self._tx.rows("was_full", (scope.level, scope.name, scope.actor, since, self._now))
-        paused = self._tx.paused(next((scope.name for scope in scopes if scope.level is Level.ACTOR), ""))
+        paused = self._tx.paused(
+            next((scope.name for scope in scopes if scope.level is ScopeLevel.ACTOR), "")
+        )
         if paused is not None:
             spans.append((paused.since, self._now))
         return _covered(spans, since, self._now)
 
-    def _total(self, scope: Scope, unit: Unit) -> int:
-        if scope.level is not Level.TRACE:
+    def _total(self, scope: LimitScope, unit: Unit) -> int:
+        if scope.level is not ScopeLevel.TRACE:
             raise ValueError(f"a total is kept of traces, not of {scope}")
         row = self._tx.one("trace_total", (scope.name,))
         return 0 if row is None else int(row[list(Unit).index(unit)])
 
-    def _in_window(self, scope: Scope, unit: Unit, window: Window) -> int:
+    def _in_window(self, scope: LimitScope, unit: Unit, window: Window) -> int:
         known = self._past.get((scope, unit, window))
         if known is None:
             query = "started_since" if unit is Unit.RUNS else "spent_since"
@@ -164,13 +166,13 @@ class Books:
             self._past[scope, unit, window] = known
         return known
 
-    def _rolls(self, scope: Scope, unit: Unit, window: Window, excess: int) -> int:
+    def _rolls(self, scope: LimitScope, unit: Unit, window: Window, excess: int) -> int:
         """When so much has left the window that the excess is gone, if nothing ends before."""
         query = "leaving_starts" if unit is Unit.RUNS else "leaving_amounts"
         at = self._tx.value(query, (*self._parameters(scope, unit, window), excess))
         return NEVER if at is None else int(at) + WINDOW_MS[window]
 
-    def _parameters(self, scope: Scope, unit: Unit, window: Window) -> tuple[Any, ...]:
+    def _parameters(self, scope: LimitScope, unit: Unit, window: Window) -> tuple[Any, ...]:
         return (self._now - WINDOW_MS[window], self._now, scope.level, scope.name, scope.actor, unit)
 
 
@@ -181,7 +183,7 @@ class WakeLedger:
     books: Books
     want: Want
 
-    def room(self, scope: Scope, unit: Unit, window: Window, need: int, limit: int) -> Room:
+    def room(self, scope: LimitScope, unit: Unit, window: Window, need: int, limit: int) -> Room:
         """As `Ledger.room`."""
         return self.books.room(scope, unit, window, need, limit)
 
@@ -194,9 +196,9 @@ class WakeLedger:
         return self.books.waited(scopes_of(self.want), since)
 
 
-def scopes_of(want: Want) -> Sequence[Scope]:
+def scopes_of(want: Want) -> Sequence[LimitScope]:
     """Every scope in which a wake is."""
-    return [scope for level in Level if (scope := want.scope(level)) is not None]
+    return [scope for level in ScopeLevel if (scope := want.scope(level)) is not None]
 
 
 def spend(tx: Transaction, delivery: int, at: int, spent: Spent) -> None:
@@ -287,16 +289,16 @@ def next_until(tx: Transaction) -> int | None:
 def is_full(tx: Transaction, actor: str, account: str | None, tree: str | None) -> bool:
     """Whether a scope is full in which all wakes of the actor are."""
     mine = {
-        (Level.ORGANIZATION, "", ""),
-        (Level.NODE, "", ""),
-        (Level.ACCOUNT, account, ""),
-        (Level.ACTOR, actor, ""),
-        (Level.WORK_TREE, tree, actor),
+        (ScopeLevel.ORGANIZATION, "", ""),
+        (ScopeLevel.NODE, "", ""),
+        (ScopeLevel.ACCOUNT, account, ""),
+        (ScopeLevel.ACTOR, actor, ""),
+        (ScopeLevel.WORK_TREE, tree, actor),
     }
     return any(tuple(row) in mine for row in tx.rows("full_for_actors"))
 
 
-def note_waited(tx: Transaction, scope: Scope, since: int, until: int) -> None:
+def note_waited(tx: Transaction, scope: LimitScope, since: int, until: int) -> None:
     """From then to then the scope's wakes had to wait, which is no part of their age."""
     span = (scope.level, scope.name, scope.actor, since, until)
     if until > since and not tx.change("lengthen", span):
@@ -305,24 +307,24 @@ def note_waited(tx: Transaction, scope: Scope, since: int, until: int) -> None:
 
 def waited_for_actor(tx: Transaction, actor: str, since: int, now: int) -> int:
     """For how long a delivery of the actor had to wait since then because of the actor itself."""
-    return Books(tx, now).waited([Scope(level=Level.ACTOR, name=actor)], since)
+    return Books(tx, now).waited([LimitScope(level=ScopeLevel.ACTOR, name=actor)], since)
 
 
 def _make_room(tx: Transaction, charge: _Charge, now: int) -> None:
     scopes = [
-        Scope(level=Level.ORGANIZATION),
-        Scope(level=Level.NODE),
-        Scope(level=Level.ACTOR, name=charge.actor),
-        Scope(level=Level.ROUTE, name=charge.route),
-        Scope(level=Level.TRACE, name=charge.trace),
+        LimitScope(level=ScopeLevel.ORGANIZATION),
+        LimitScope(level=ScopeLevel.NODE),
+        LimitScope(level=ScopeLevel.ACTOR, name=charge.actor),
+        LimitScope(level=ScopeLevel.ROUTE, name=charge.route),
+        LimitScope(level=ScopeLevel.TRACE, name=charge.trace),
     ]
     if charge.account is not None:
-        scopes.append(Scope(level=Level.ACCOUNT, name=charge.account))
+        scopes.append(LimitScope(level=ScopeLevel.ACCOUNT, name=charge.account))
     if charge.key is not None:
-        scopes.append(Scope(level=Level.KEY, name=charge.key, actor=charge.actor))
+        scopes.append(LimitScope(level=ScopeLevel.KEY, name=charge.key, actor=charge.actor))
     if charge.tree is not None:
         # Whoever waits for it.
-        scopes.append(Scope(level=Level.WORK_TREE, name=charge.tree))
+        scopes.append(LimitScope(level=ScopeLevel.WORK_TREE, name=charge.tree))
     for scope in scopes:
         ended = tx.rows("end_waits", (scope.level, scope.name, scope.actor))
         _ended(tx, ended, now)
@@ -330,7 +332,7 @@ def _make_room(tx: Transaction, charge: _Charge, now: int) -> None:
 
 def _ended(tx: Transaction, rows: Iterable[tuple[str, str, str, int]], now: int) -> None:
     for level, name, actor, since in rows:
-        note_waited(tx, Scope(level=Level(level), name=name, actor=actor), since, now)
+        note_waited(tx, LimitScope(level=ScopeLevel(level), name=name, actor=actor), since, now)
 
 
 def _covered(spans: Iterable[tuple[int, int]], since: int, now: int) -> int:

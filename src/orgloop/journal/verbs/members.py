@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from orgloop.core.delivery import FINISHED, Move, State
-from orgloop.core.happening import DropReason
+from orgloop.core.transition import DropReason
 from orgloop.journal.model import Member
 from orgloop.journal.verbs.accept import free_keys
 from orgloop.journal.verbs.transaction import Transaction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class StepSummary:
     """What the steps of all members say of one move."""
 
-    happening: str
+    transition: str
     at: int
     began: int | None = None
     sop: tuple[str | None, str | None] = (None, None)
@@ -34,7 +34,7 @@ def others(tx: Transaction, lead: int) -> Sequence[Member]:
     return [_member(row) for row in tx.rows("members", (lead,))]
 
 
-def follow(tx: Transaction, lead: int, move: Move, told: Told) -> None:
+def follow(tx: Transaction, lead: int, move: Move, summary: StepSummary) -> None:
     """The lead of a wake has moved: its members are there too, each with a step of its own."""
     rows = tx.rows("members", (lead,))
     tx.change("follow", (lead,))
@@ -45,16 +45,16 @@ def follow(tx: Transaction, lead: int, move: Move, told: Told) -> None:
         if move.state in FINISHED:
             tx.finished(member.route, move.state)
         tx.add_step(
-            at=told.at,
+            at=summary.at,
             delivery=member.seq,
-            happening=told.happening,
+            transition=summary.transition,
             state=move.state,
             attempt=move.attempts,
             reason=move.reason,
-            detail=move.detail or told.by,
-            began=told.began,
-            sop=told.sop,
-            run_id=told.run_id,
+            detail=move.detail or summary.by,
+            began=summary.began,
+            sop=summary.sop,
+            run_id=summary.run_id,
         )
 
 

@@ -14,18 +14,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orgloop.core import delivery as core
-from orgloop.core.admission import Level, Scope
+from orgloop.core.admission import LimitScope, ScopeLevel
 from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
-from orgloop.core.happening import Happening
+from orgloop.core.transition import Transition
 from orgloop.journal.model import PauseRow
 from orgloop.journal.verbs import ledger, members
 from orgloop.journal.verbs.accept import free_keys, steps_json
 from orgloop.journal.verbs.transaction import Transaction
 
 WORDS: Final[Mapping[type, str]] = {
-    kind: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower() for kind in typing.get_args(Happening)
+    kind: re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower() for kind in typing.get_args(Transition)
 }
-"""Every happening's class, as steps call it: `run_ended`."""
+"""Every transition's class, as steps call it: `run_ended`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,17 @@ def load(tx: Transaction, seq: int) -> Row:
     return _row(tx.rows("load", (seq,))[0])
 
 
-def happen(tx: Transaction, row: Row, happening: Happening, now: int, *, by: str = "") -> Move:
+def happen(tx: Transaction, row: Row, transition: Transition, now: int, *, by: str = "") -> Move:
     """Apply to a row that nobody holds what needs no policy and no chance. Raises IllegalMove."""
-    move = core.move(row.facts, happening, DeliveryPolicy(), now, 0.0)
+    move = core.move(row.facts, transition, DeliveryPolicy(), now, 0.0)
     prepares = move.state is State.PREPARING
     to = changed(row, key=row.key, document=None, steps=(), once=row.once) if prepares else row
-    write(tx, row, happening, move, now, to=to, by=by)
+    write(tx, row, transition, move, now, to=to, by=by)
     return move
 
 
 def write(
-    tx: Transaction, row: Row, happening: Happening, move: Move, now: int, *, to: Row, by: str = ""
+    tx: Transaction, row: Row, transition: Transition, move: Move, now: int, *, to: Row, by: str = ""
 ) -> None:
     """Write the row after `move`, and its step. `to` is the row with what its transforms left."""
     waived = ",".join(dict.fromkeys(filter(None, [*row.waived.split(","), move.waive])))
@@ -142,14 +142,16 @@ def write(
     tx.add_step(
         at=now,
         delivery=row.seq,
-        happening=WORDS[type(happening)],
+        transition=WORDS[type(transition)],
         state=move.state,
         attempt=move.attempts,
         reason=move.reason,
         detail=move.detail or by,
     )
     if row.members > 1:
-        members.follow(tx, row.seq, move, members.Told(happening=WORDS[type(happening)], at=now, by=by))
+        members.follow(
+            tx, row.seq, move, members.StepSummary(transition=WORDS[type(transition)], at=now, by=by)
+        )
 
 
 def free_keys_of(tx: Transaction, seq: int) -> None:
@@ -212,13 +214,13 @@ def changed(
     return replace(row, key=key, document=document, steps=steps_json(steps), once=once)
 
 
-def knock_failed(
+def probe_failed(
     tx: Transaction, actor: str, until: int, began: int, now: int, reason: str, *, tries: int = 0
 ) -> None:
     """Nobody answered: pause the actor, or extend its pause.
 
     Of wakes that failed together only the first counts as a try: a wake that began before the
-    pause was over is no new knock. `tries` is how often nobody had answered before this one, for a
+    pause was over is no new probe. `tries` is how often nobody had answered before this one, for a
     pause that was ended too early.
     """
     known = tx.paused(actor)
@@ -232,7 +234,7 @@ def end_pause(tx: Transaction, actor: str, now: int) -> None:
     """The actor answers, or nobody waits for it any more: end its pause, if it has one."""
     pause = tx.paused(actor)
     if pause is not None:
-        ledger.note_waited(tx, Scope(level=Level.ACTOR, name=actor), pause.since, now)
+        ledger.note_waited(tx, LimitScope(level=ScopeLevel.ACTOR, name=actor), pause.since, now)
         tx.resume(actor)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from orgloop.core import delivery as core
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
-from orgloop.core.happening import Discarded, Drop, DropReason, Happening, Released, Retried
+from orgloop.core.transition import Discarded, Drop, DropReason, Released, Retried, Transition
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import DaemonRow, SystemEntry
 from orgloop.journal.verbs import ledger, members, moves
@@ -40,10 +40,10 @@ _NEXT: Final[Mapping[State, str]] = {
 }
 
 
-def operate(tx: Transaction, delivery_id: str, happening: Happening, now: int) -> Move:
+def operate(tx: Transaction, delivery_id: str, transition: Transition, now: int) -> Move:
     """Release, discard or retry one. Raises NotFound, or Conflict if its state does not allow it."""
-    if not isinstance(happening, Released | Discarded | Retried):
-        raise TypeError(f"{type(happening).__name__} does not come from an operator")
+    if not isinstance(transition, Released | Discarded | Retried):
+        raise TypeError(f"{type(transition).__name__} does not come from an operator")
     row = moves.find(tx, delivery_id)
     if row is None:
         raise NotFound(
@@ -51,16 +51,16 @@ def operate(tx: Transaction, delivery_id: str, happening: Happening, now: int) -
             hint="Ids begin with dlv_; finished deliveries are deleted after event_retention.",
         )
     try:
-        move = core.move(row.facts, happening, core.DeliveryPolicy(), now, 0.0)
+        move = core.move(row.facts, transition, core.DeliveryPolicy(), now, 0.0)
     except IllegalMove as exc:
-        word = moves.WORDS[type(happening)]
+        word = moves.WORDS[type(transition)]
         raise Conflict(
             f"delivery {delivery_id} is {row.state} and cannot be {word}", hint=_NEXT[row.state]
         ) from exc
-    if isinstance(happening, Discarded):
+    if isinstance(transition, Discarded):
         # The move is that of a member: alone, what waits for its turn cannot be discarded.
         alone = moves.leave(tx, row, now) if row.shares else row
-        moves.write(tx, alone, happening, move, now, to=alone, by=happening.by)
+        moves.write(tx, alone, transition, move, now, to=alone, by=transition.by)
         return move
     lead = row if row.lead is None else moves.load(tx, row.lead)
     if move.state is State.PENDING:
@@ -70,7 +70,7 @@ def operate(tx: Transaction, delivery_id: str, happening: Happening, now: int) -
         # The one that led may be among them.
         row = moves.load(tx, row.seq)
         lead = row if row.lead is None else moves.load(tx, row.lead)
-    return moves.happen(tx, lead, happening, now, by=happening.by)
+    return moves.happen(tx, lead, transition, now, by=transition.by)
 
 
 def _drop_duplicates(tx: Transaction, lead: moves.Row, now: int) -> Mapping[int, Move]:

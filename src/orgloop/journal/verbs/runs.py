@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orgloop.core.delivery import FINISHED, Facts, State
-from orgloop.core.happening import NotStarted
 from orgloop.core.json_text import dump_json, load_json
+from orgloop.core.transition import NotStarted
 from orgloop.journal.model import OpenRemote, OpenRun, RunEnd, RunStart
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.accept import accept
@@ -30,7 +30,7 @@ class Note:
     at: int
     session_id: str | None
     cost_usd: float | None
-    works: bool
+    alive: bool
     answered: bool
 
     def after(self, earlier: Note | None) -> Note:
@@ -41,7 +41,7 @@ class Note:
             self,
             session_id=earlier.session_id if self.session_id is None else self.session_id,
             cost_usd=earlier.cost_usd if self.cost_usd is None else self.cost_usd,
-            works=earlier.works or self.works,
+            alive=earlier.alive or self.alive,
             answered=earlier.answered or self.answered,
         )
 
@@ -99,7 +99,7 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
         int(note.answered),
     )
     row = tx.one("note_run", values)
-    if row is not None and note.works:
+    if row is not None and note.alive:
         moves.end_pause(tx, row[0], note.at)
 
 
@@ -111,7 +111,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key, session_id, size = (
         found
     )
-    began = not isinstance(end.happening, NotStarted)
+    began = not isinstance(end.transition, NotStarted)
     if key is not None:
         _session_after(tx, end, actor, key, session_id, fresh=not began and not resumed)
     tx.change(
@@ -131,10 +131,10 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     )
     _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
     if size > 1:
-        told = members.Told(
-            happening=moves.WORDS[type(end.happening)], at=end.at, began=started_at, run_id=end.run_id
+        summary = members.StepSummary(
+            transition=moves.WORDS[type(end.transition)], at=end.at, began=started_at, run_id=end.run_id
         )
-        members.follow(tx, delivery, end.move, told)
+        members.follow(tx, delivery, end.move, summary)
     if began:
         ledger.spend(tx, delivery, end.at, _spent(end, started_at))
     else:
@@ -143,8 +143,8 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         moves.promote(tx, queue_actor, queue_key, end.at)
     if end.move.pause_actor and end.pause_until is not None:
         tries = end.pause_tries
-        moves.knock_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
-    elif has_answered(end.happening):
+        moves.probe_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
+    elif has_answered(end.transition):
         moves.end_pause(tx, actor, end.at)
     if end.follow_up is not None:
         accept(tx, end.follow_up)
@@ -225,7 +225,7 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
     tx.add_step(
         at=end.at,
         delivery=delivery,
-        happening=moves.WORDS[type(end.happening)],
+        transition=moves.WORDS[type(end.transition)],
         state=move.state,
         attempt=move.attempts,
         reason=move.reason,
@@ -257,7 +257,7 @@ def _session_after(
     if end.session_id is not None:
         remember(tx, actor, key, end.session_id, end.run_id, end.at)
     used = end.session_id or session_id
-    began = not isinstance(end.happening, NotStarted)
+    began = not isinstance(end.transition, NotStarted)
     if used is not None:
         heard = None if end.heard is None else int(end.heard)
         why = end.text or end.move.detail

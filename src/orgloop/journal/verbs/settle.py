@@ -8,13 +8,12 @@ from typing import Any, assert_never
 
 from orgloop.core import delivery as core
 from orgloop.core.delivery import FINISHED, State
-from orgloop.core.happening import (
+from orgloop.core.transition import (
     Claimed,
     Delivered,
     Discarded,
     Drop,
     DropReason,
-    Happening,
     Hold,
     Interrupted,
     Limited,
@@ -29,6 +28,7 @@ from orgloop.core.happening import (
     Skipped,
     Started,
     Throttled,
+    Transition,
     Unavailable,
 )
 from orgloop.journal.model import Prepared, Settlement, Try
@@ -112,7 +112,7 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
     tx.add_step(
         at=settlement.at,
         delivery=wake.seq,
-        happening=moves.WORDS[type(settlement.happening)],
+        transition=moves.WORDS[type(settlement.transition)],
         state=move.state,
         attempt=move.attempts,
         reason=move.reason,
@@ -122,26 +122,26 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
         run_id=move.run_id,
     )
     if wake.others:
-        told = members.Told(
-            happening=moves.WORDS[type(settlement.happening)],
+        summary = members.StepSummary(
+            transition=moves.WORDS[type(settlement.transition)],
             at=settlement.at,
             began=tried.began,
             sop=(tried.sop_hash, tried.sop_file),
             run_id=move.run_id,
         )
-        members.follow(tx, wake.seq, move, told)
+        members.follow(tx, wake.seq, move, summary)
     if move.pause_actor and settlement.pause_until is not None:
-        moves.knock_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
-    elif has_answered(settlement.happening):
+        moves.probe_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
+    elif has_answered(settlement.transition):
         moves.end_pause(tx, wake.actor, settlement.at)
 
 
-def has_answered(happening: Happening) -> bool:
+def has_answered(transition: Transition) -> bool:
     """Whether this proves that somebody is there, so that the actor's pause is over.
 
     A run that is only committed proves nothing: its program may be missing.
     """
-    match happening:
+    match transition:
         case Delivered() | Skipped() | Rejected() | Retry() | Throttled() | Limited() | RunEnded():
             return True
         case NotStarted(outcome=outcome):
@@ -151,7 +151,7 @@ def has_answered(happening: Happening) -> bool:
         case Ready() | Drop() | Claimed() | Prepare() | Released() | Retried() | Discarded():
             return False
         case _:
-            assert_never(happening)
+            assert_never(transition)
 
 
 def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
@@ -160,14 +160,14 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
         row = moves.find(tx, result.id)
         if row is None or row.state is not State.PREPARING:
             continue
-        happening = result.happening
+        transition = result.transition
         # It may have been prepared before, with other keys, or was let pass and is not now.
         free_keys(tx, row.route, row.id, row.once)
-        passes = isinstance(happening, Ready)
+        passes = isinstance(transition, Ready)
         owner = claim_keys(tx, row.route, row.id, row.accepted_at, result.once, passes=passes)
         if owner:
-            happening = Drop(reason=DropReason.DUPLICATE, detail=f"{owner} came first")
-        move = core.move(row.facts, happening, core.DeliveryPolicy(), now, 0.0)
+            transition = Drop(reason=DropReason.DUPLICATE, detail=f"{owner} came first")
+        move = core.move(row.facts, transition, core.DeliveryPolicy(), now, 0.0)
         to = moves.changed(
             row,
             key=result.key,
@@ -175,4 +175,4 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
             steps=result.steps,
             once=once_json(result.once),
         )
-        moves.write(tx, row, happening, move, now, to=to)
+        moves.write(tx, row, transition, move, now, to=to)

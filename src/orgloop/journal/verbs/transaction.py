@@ -103,7 +103,7 @@ class Transaction:
         *,
         at: int,
         delivery: int,
-        happening: str,
+        transition: str,
         state: State,
         attempt: int,
         reason: str = "",
@@ -114,7 +114,7 @@ class Transaction:
     ) -> None:
         """What happened to a delivery (by seq). `sop` is hash and file."""
         self._steps.append(
-            (self.next(), at, delivery, happening, state, attempt, began, reason, detail, *sop, run_id)
+            (self.next(), at, delivery, transition, state, attempt, began, reason, detail, *sop, run_id)
         )
 
     def arrived(self, source: str, at: int, events: int) -> None:

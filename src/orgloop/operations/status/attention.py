@@ -19,7 +19,7 @@ from orgloop.operations.words import age, ago, counted, one_line, short_moment
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DaemonRow, RunRow, WaitRow
-    from orgloop.operations.status.status import Actor, Status
+    from orgloop.operations.status.status import ActorStatus, Status
 
 PAUSED: Final = 20 * SECOND
 """How long an actor may be unreachable until that is urgent: longer than a target takes to start again."""
@@ -136,7 +136,7 @@ def _delayed(seen: Status) -> Iterator[Item]:
     """Limits over time that work waits for: it goes on by itself, and later than somebody may expect."""
     from orgloop.core.admission import NEVER
 
-    delayed: dict[WaitRow, list[Actor]] = {}
+    delayed: dict[WaitRow, list[ActorStatus]] = {}
     for actor in seen.actors:
         for wait in actor.waits:
             if actor.waiting and wait.waiting.until != NEVER:

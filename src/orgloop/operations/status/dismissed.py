@@ -17,8 +17,8 @@ KEPT: Final = 30 * 24 * 3600 * 1000
 def dismissed(home: Home) -> Mapping[str, int]:
     """By the items' ids, when each was dismissed (ms since 1970). Nothing if the file cannot be read."""
     try:
-        said = json.loads(read_file(home.dismissed))
-        return {str(id): int(at) for id, at in said.items()}
+        document = json.loads(read_file(home.dismissed))
+        return {str(id): int(at) for id, at in document.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -11,7 +11,7 @@ from orgloop.operations.status.attention import gaps, unheard
 from orgloop.operations.status.item import Item
 
 if TYPE_CHECKING:
-    from orgloop.operations.status.status import Actor, Route, Source, Status
+    from orgloop.operations.status.status import ActorStatus, RouteStatus, SourceStatus, Status
 
 
 def document(seen: Status, items: Sequence[Item]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _module(seen: Status) -> Mapping[str, Any]:
     }
 
 
-def _source(source: Source) -> Mapping[str, Any]:
+def _source(source: SourceStatus) -> Mapping[str, Any]:
     row = source.row
     return {
         "id": source.id,
@@ -87,7 +87,7 @@ def _source(source: Source) -> Mapping[str, Any]:
     }
 
 
-def _actor(actor: Actor) -> Mapping[str, Any]:
+def _actor(actor: ActorStatus) -> Mapping[str, Any]:
     return {
         "id": actor.id,
         "connector": actor.connector,
@@ -99,7 +99,7 @@ def _actor(actor: Actor) -> Mapping[str, Any]:
     }
 
 
-def _route(route: Route) -> Mapping[str, Any]:
+def _route(route: RouteStatus) -> Mapping[str, Any]:
     return {
         "name": route.name,
         "source": route.source,

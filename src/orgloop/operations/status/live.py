@@ -59,7 +59,7 @@ def live_of(runtime: Runtime, journal_fault: str) -> Live:
         later={id: Later(until=one.until, reason=one.reason) for id, one in sources.later.items()},
         refused={
             id: Occurrences(times=one.times, at=one.at, why=one.reason)
-            for id, one in runtime.tally.refusals.items()
+            for id, one in runtime.counters.refusals.items()
         },
         loggers=[
             LoggerState(name=one.spec.name, failures=one.failures, error=one.last_error)
@@ -75,16 +75,16 @@ def live_of(runtime: Runtime, journal_fault: str) -> Live:
     )
 
 
-def live_of_document(said: Mapping[str, Any]) -> Live:
+def live_of_document(document: Mapping[str, Any]) -> Live:
     """What a daemon said at `/api/status`. It may be of another version: what it does not say is left out."""
-    sources: Sequence[Mapping[str, Any]] = said.get("sources", ())
+    sources: Sequence[Mapping[str, Any]] = document.get("sources", ())
     polls = {one["id"]: _moment(one.get("next_poll")) for one in sources}
     return Live(
         next_polls={id: at for id, at in polls.items() if at is not None},
         later={
-            one["id"]: Later(until=_moment(told["until"]) or 0, reason=str(told["reason"]))
+            one["id"]: Later(until=_moment(waits["until"]) or 0, reason=str(waits["reason"]))
             for one in sources
-            if (told := one.get("later"))
+            if (waits := one.get("later"))
         },
         refused={
             one["id"]: Occurrences(times=one["refused"], at=at, why=str(one["refused_why"]))
@@ -93,15 +93,15 @@ def live_of_document(said: Mapping[str, Any]) -> Live:
         },
         loggers=[
             LoggerState(name=one["name"], failures=one["failures"], error=str(one["error"]))
-            for one in said.get("loggers", ())
+            for one in document.get("loggers", ())
         ],
-        not_open=said.get("not_open", {}),
+        not_open=document.get("not_open", {}),
         troubles={
             name: Occurrences(times=one["times"], at=_moment(one["at"]) or 0, why=str(one["error"]))
-            for name, one in said.get("troubles", {}).items()
+            for name, one in document.get("troubles", {}).items()
         },
-        journal_fault=str(said.get("journal_fault", "")),
-        waiting_accepts=said.get("waiting_accepts", 0),
+        journal_fault=str(document.get("journal_fault", "")),
+        waiting_accepts=document.get("waiting_accepts", 0),
     )
 
 

@@ -38,7 +38,7 @@ LONGEST_RUN: Final = 2 * DAY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class SourceStatus:
     """A source of what was applied; `row` is None before its first event or poll.
 
     `next_poll` is None if it is not polled, or if no daemon says when. `heard`: a daemon runs.
@@ -58,7 +58,7 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Actor:
+class ActorStatus:
     """An actor of what was applied, with how much of its work is in which state.
 
     `at_work` is how many of its runs go on, where no daemon takes note of their ends; else None. `waits`
@@ -88,7 +88,7 @@ class Actor:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Route:
+class RouteStatus:
     """A route of what was applied, with how many events it matched, dropped ones too, and when last."""
 
     name: str
@@ -119,9 +119,9 @@ class Status:
     holder: str = ""
     applied: AppliedRow | None = None
     lives: Sequence[DaemonRow] = ()
-    sources: Sequence[Source] = ()
-    actors: Sequence[Actor] = ()
-    routes: Sequence[Route] = ()
+    sources: Sequence[SourceStatus] = ()
+    actors: Sequence[ActorStatus] = ()
+    routes: Sequence[RouteStatus] = ()
     backlog: Sequence[BacklogRow] = ()
     open_runs: Sequence[RunRow] = ()
     gone: Collection[str] = ()
@@ -246,13 +246,13 @@ def _of_journal(reader: Reader, since: int, live: Live | None, now: int, *, serv
     }
 
 
-def _sources(reader: Reader, graph: Topology | None, live: Live | None, *, heard: bool) -> list[Source]:
+def _sources(reader: Reader, graph: Topology | None, live: Live | None, *, heard: bool) -> list[SourceStatus]:
     rows = {row.source: row for row in reader.sources()}
     found = []
     for id, connector in (graph.sources if graph is not None else {}).items():
         later = live.later.get(id) if live is not None else None
         found.append(
-            Source(
+            SourceStatus(
                 id=id,
                 connector=connector,
                 row=rows.get(id),
@@ -271,12 +271,12 @@ def _actors(
     at_work: Mapping[str, int] | None,
     live: Live | None,
     now: int,
-) -> list[Actor]:
+) -> list[ActorStatus]:
     pauses = {row.actor: row for row in reader.pauses()}
     full = reader.waits()
     found = []
     for id, connector in (graph.actors if graph is not None else {}).items():
-        actor = Actor(
+        actor = ActorStatus(
             id=id,
             connector=connector,
             counts=_counts([row for row in backlog if row.actor == id]),
@@ -288,7 +288,7 @@ def _actors(
     return found
 
 
-def _reasons(actor: Actor, live: Live | None, now: int, *, served: bool) -> Iterator[str]:
+def _reasons(actor: ActorStatus, live: Live | None, now: int, *, served: bool) -> Iterator[str]:
     """All that keeps an actor's work waiting; nothing if none waits."""
     if not actor.waiting:
         return
@@ -315,13 +315,13 @@ def _waits(reader: Reader, actor: str, full: Sequence[WaitRow]) -> Sequence[Wait
     return [wait for row in oldest for wait in waits_of(row, full)]
 
 
-def _routes(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[Route]:
+def _routes(reader: Reader, graph: Topology | None, backlog: Sequence[BacklogRow]) -> list[RouteStatus]:
     stats = reader.route_stats()
     found = []
     for edge in graph.edges if graph is not None else ():
         fired, last = stats.get(edge.route, (0, None))
         found.append(
-            Route(
+            RouteStatus(
                 name=edge.route,
                 source=edge.source,
                 actor=edge.actor,

@@ -14,7 +14,7 @@ from orgloop.operations.words import age, counted
 
 if TYPE_CHECKING:
     from orgloop.journal.model import BacklogRow, RunRow
-    from orgloop.operations.status.status import Actor, Status
+    from orgloop.operations.status.status import ActorStatus, Status
 
 SILENT: Final = 15 * MINUTE
 """How long a run may say nothing."""
@@ -95,7 +95,7 @@ def waiting(seen: Status) -> Iterator[Item]:
             )
 
 
-def _waits(row: BacklogRow, actor: Actor | None, seen: Status) -> str:
+def _waits(row: BacklogRow, actor: ActorStatus | None, seen: Status) -> str:
     which = f"{row.count} of {row.route} → {row.actor}"
     match row.state:
         case "running" if seen.now - row.since >= WAKING:

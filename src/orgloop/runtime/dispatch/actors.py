@@ -10,7 +10,7 @@ from typing import Final
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock, Context
 from orgloop.runtime.support.backoff import Pauses
-from orgloop.runtime.support.supervisor import is_cancelled, said
+from orgloop.runtime.support.supervisor import error_text, is_cancelled
 from orgloop.runtime.wiring import ActorPart, Wiring
 
 log = logging.getLogger(__name__)
@@ -88,9 +88,9 @@ class Actors:
             except asyncio.CancelledError as exc:
                 if is_cancelled():
                     raise
-                error = said(exc)
+                error = error_text(exc)
             except FAULTS as exc:
-                error = said(exc)
+                error = error_text(exc)
             self._failing[id] = error
             log.warning("actor %s cannot be opened, its work waits: %s", id, error)
             await self._clock.sleep(pauses.next())

@@ -11,7 +11,7 @@ from typing import Any
 
 from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
 from orgloop.core.event import Event
-from orgloop.core.happening import Hold, HoldReason, Interrupted, Outcome, Started
+from orgloop.core.transition import Hold, HoldReason, Interrupted, Outcome, Started
 from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import ClaimedWake, Settlement, Try
 from orgloop.journal.protocols import Journal
@@ -35,8 +35,8 @@ from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.support.sanitize import storable, text
-from orgloop.runtime.support.supervisor import MOST_SAID, is_cancelled, said
-from orgloop.runtime.wiring import ActorPart, Current, Route
+from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, error_text, is_cancelled
+from orgloop.runtime.wiring import ActorPart, Current, OpenRoute
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Attempt:
     """One try: what was claimed, with the parts it needs."""
 
     claimed: ClaimedWake
-    route: Route
+    route: OpenRoute
     part: ActorPart
     event: Event
     sop: Sop | None
@@ -95,77 +95,77 @@ class Executor:
                 outcome = await self._wake(ready)
                 if outcome is None:
                     return
-                happening: Outcome | Hold = outcome
+                transition: Outcome | Hold = outcome
             else:
-                happening = ready
+                transition = ready
         except asyncio.CancelledError:
             await self._settle_now(claimed, Interrupted(crash=False), tried)
             raise
         except FAULTS as exc:
             log.exception("the wake of %s for %s cannot be made", claimed.actor, claimed.id)
-            happening = Hold(reason=HoldReason.CONFIG, detail=f"this wake cannot be made: {said(exc)}")
+            transition = Hold(reason=HoldReason.CONFIG, detail=f"this wake cannot be made: {error_text(exc)}")
         on_answer()
         try:
-            await self.settle(claimed, happening, tried)
+            await self.settle(claimed, transition, tried)
         except asyncio.CancelledError:
             # The answer is known by now: it is written, not handed back. If it is on disk already, this does
             # nothing.
-            await self._settle_now(claimed, happening, tried)
+            await self._settle_now(claimed, transition, tried)
             raise
 
-    async def settle(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
+    async def settle(self, claimed: ClaimedWake, transition: Outcome | Hold, tried: Try) -> None:
         """Write the end of a try down, however long the journal needs to become writable again."""
 
         async def write(settlement: Settlement) -> bool:
             what = f"the outcome of {claimed.id}"
             return await until_written(self._clock, what, lambda: self._journal.settle(settlement))
 
-        await self._settle(claimed, happening, tried, write)
+        await self._settle(claimed, transition, tried, write)
 
-    async def _settle_now(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> None:
+    async def _settle_now(self, claimed: ClaimedWake, transition: Outcome | Hold, tried: Try) -> None:
         """The same at a stop, which waits for nobody: what cannot be written, the next start recovers."""
         try:
-            await self._settle(claimed, happening, tried, self._journal.settle)
+            await self._settle(claimed, transition, tried, self._journal.settle)
         except JournalUnavailable as exc:
             log.warning("the outcome of %s is not written: %s", claimed.id, exc.message)
 
     async def _settle(
         self,
         claimed: ClaimedWake,
-        happening: Outcome | Hold,
+        transition: Outcome | Hold,
         tried: Try,
         write: Callable[[Settlement], Awaitable[bool]],
     ) -> None:
         try:
-            settlement = self._settlement(claimed, happening, tried)
+            settlement = self._settlement(claimed, transition, tried)
             written = await write(settlement)
         except JournalUnavailable:
             raise
         except Exception:
             # Nobody else would end this try: the delivery would stay running, and its key with it.
             log.exception("the outcome of %s cannot be stored as it is", claimed.id)
-            settlement = self._settlement(claimed, _storable(happening), Try(began=tried.began))
+            settlement = self._settlement(claimed, _storable(transition), Try(began=tried.began))
             written = await write(settlement)
         if written:
             self._on_settled(claimed, settlement)
 
-    def _settlement(self, claimed: ClaimedWake, happening: Outcome | Hold, tried: Try) -> Settlement:
+    def _settlement(self, claimed: ClaimedWake, transition: Outcome | Hold, tried: Try) -> Settlement:
         now = self._clock.now()
-        moved = self.moved(claimed, happening, now)
+        moved = self.moved(claimed, transition, now)
         pause = pause_delay(claimed.pause_tries + 1, random.random()) if moved.pause_actor else None
         return Settlement(
             wake=claimed,
-            happening=happening,
+            transition=transition,
             move=moved,
             at=now,
             tried=tried,
             pause_until=now + pause if pause is not None else None,
         )
 
-    def moved(self, claimed: ClaimedWake, happening: Outcome | Hold, now: int) -> Move:
+    def moved(self, claimed: ClaimedWake, transition: Outcome | Hold, now: int) -> Move:
         """The move that follows under the policy of the route as it is now."""
         return move(
-            claimed.facts, happening, self._current.wiring.policy(claimed.route), now, random.random()
+            claimed.facts, transition, self._current.wiring.policy(claimed.route), now, random.random()
         )
 
     def _attempt(self, claimed: ClaimedWake, began: int) -> Attempt | Hold | Interrupted:
@@ -203,10 +203,10 @@ class Executor:
         except asyncio.CancelledError as exc:
             if is_cancelled():
                 raise
-            return Retry(reason=said(exc), known=False)
+            return Retry(reason=error_text(exc), known=False)
         except FAULTS as exc:
             log.exception("actor %s raised", attempt.part.spec.id)
-            return Retry(reason=said(exc), known=False)
+            return Retry(reason=error_text(exc), known=False)
 
     def _wake_of(self, attempt: Attempt) -> Wake:
         claimed, route, event = attempt.claimed, attempt.route, attempt.event
@@ -247,7 +247,7 @@ def _checked(outcome: Any) -> Outcome:
             | Limited(reason=words)
         ):
             kept: Outcome = outcome
-            return kept if type(words) is str and len(words) <= MOST_SAID else storable(kept)
+            return kept if type(words) is str and len(words) <= MAX_ERROR_TEXT else storable(kept)
         case Started() | Completion() | NotBegun() | Ref():
             # It may have begun something: again would be twice, and the same comes of it each time.
             return Rejected(
@@ -258,7 +258,7 @@ def _checked(outcome: Any) -> Outcome:
             return Retry(reason=f"it returned a {type(outcome).__name__}, which is no outcome", known=False)
 
 
-def _storable(happening: Outcome | Hold) -> Outcome | Hold:
-    if isinstance(happening, Hold):
-        return Hold(reason=happening.reason, detail=text(happening.detail))
-    return storable(happening)
+def _storable(transition: Outcome | Hold) -> Outcome | Hold:
+    if isinstance(transition, Hold):
+        return Hold(reason=transition.reason, detail=text(transition.detail))
+    return storable(transition)

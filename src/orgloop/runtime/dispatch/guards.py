@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from orgloop.core.admission import Ledger, Level, Limit, Limits, Unit, Verdict, Want, Window, admit
+from orgloop.core.admission import Ledger, Limit, Limits, ScopeLevel, Unit, Verdict, Want, Window, admit
 from orgloop.plugin import Clock, Priced
 from orgloop.runtime.wiring import ActorPart, Wiring
 
@@ -40,9 +40,9 @@ def reserves(part: ActorPart) -> Mapping[Unit, int] | None:
 def _of_runs(wiring: Wiring, part: ActorPart, route: str) -> Sequence[Limit]:
     defaults, found = wiring.organization.defaults, wiring.routes.get(route)
     at_once = [
-        (Level.NODE, defaults.runs, "defaults.limits.runs"),
-        (Level.ACTOR, part.spec.max_runs, "limits.runs"),
-        (Level.ROUTE, found.spec.max_runs if found is not None else None, "then.limits.runs"),
+        (ScopeLevel.NODE, defaults.runs, "defaults.limits.runs"),
+        (ScopeLevel.ACTOR, part.spec.max_runs, "limits.runs"),
+        (ScopeLevel.ROUTE, found.spec.max_runs if found is not None else None, "then.limits.runs"),
     ]
     limits = [
         Limit(level=level, unit=Unit.RUNS, window=Window.AT_ONCE, most=most, setting=setting)
@@ -52,7 +52,7 @@ def _of_runs(wiring: Wiring, part: ActorPart, route: str) -> Sequence[Limit]:
     if defaults.runs_per_hour is not None:
         limits.append(
             Limit(
-                level=Level.ORGANIZATION,
+                level=ScopeLevel.ORGANIZATION,
                 unit=Unit.RUNS,
                 window=Window.HOUR,
                 most=defaults.runs_per_hour,

@@ -19,7 +19,7 @@ RECEIVES: Final = 30.0
 """Seconds that a source may take over one request; each holds a connection meanwhile."""
 
 
-class Doorway:
+class InboundIntake:
     """The way in for webhooks and for events that a person puts in."""
 
     def __init__(

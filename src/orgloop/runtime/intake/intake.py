@@ -10,16 +10,16 @@ from typing import Any, Final
 from orgloop.core.delivery import State
 from orgloop.core.event import Event
 from orgloop.core.event_document import parse_event
-from orgloop.core.happening import Drop, Hold, Ready
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.record import timestamp
+from orgloop.core.transition import Drop, Hold, Ready
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Draft
 from orgloop.runtime.intake.prepare import Preparation, prepare_now
 from orgloop.runtime.support.documents import dump
-from orgloop.runtime.wiring import Current, Route
+from orgloop.runtime.wiring import Current, OpenRoute
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +170,7 @@ class Intake:
             entity=entity,
         )
 
-    def _delivery(self, route: Route, event: Event, document: Mapping[str, Any], now: int) -> NewDelivery:
+    def _delivery(self, route: OpenRoute, event: Event, document: Mapping[str, Any], now: int) -> NewDelivery:
         id = self._ids.next(DELIVERY, now)
         if not route.bounded:
             return NewDelivery(
@@ -202,7 +202,7 @@ def _caused(draft: Draft) -> Lineage | None:
 
 
 def _entry(prepared: Preparation) -> tuple[State, str, str]:
-    match prepared.happening:
+    match prepared.transition:
         case Ready():
             return State.PENDING, "", ""
         case Drop(reason=reason, detail=detail):

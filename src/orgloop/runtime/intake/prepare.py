@@ -14,16 +14,16 @@ from typing import Any, Final, assert_never
 
 from orgloop.core.event import AuthorType, Event
 from orgloop.core.fields import MISSING, Path, as_text
-from orgloop.core.happening import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.core.keys import no_value
 from orgloop.core.steps import SESSION_KEY, StepResult
 from orgloop.core.steps import step as entry
+from orgloop.core.transition import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.errors import FAULTS, Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.support.documents import dump
 from orgloop.runtime.support.sanitize import duration, text
-from orgloop.runtime.support.supervisor import is_cancelled, said
-from orgloop.runtime.wiring import Route, Step
+from orgloop.runtime.support.supervisor import error_text, is_cancelled
+from orgloop.runtime.wiring import OpenRoute, OpenStep
 
 TEAM: Final = frozenset({AuthorType.TEAM_MEMBER, AuthorType.SYSTEM, AuthorType.SELF})
 """Who passes `when.trust: team`."""
@@ -34,7 +34,7 @@ _RUN_ACTOR = Path.parse("provenance.run_actor")
 
 
 @dataclass(slots=True)
-class Chain:
+class StepChain:
     """One event's way through one route's steps, so far. `at`: when they run, if that is after the commit."""
 
     event: Event
@@ -45,7 +45,7 @@ class Chain:
     steps: list[dict[str, Any]] = field(default_factory=list)
     end: Drop | Hold | None = None
 
-    def take(self, step: Step, result: TransformResult) -> None:
+    def take(self, step: OpenStep, result: TransformResult) -> None:
         """Note what one step said, and what follows from it."""
         match result:
             case Pass(once=key, window_ms=window, no_key=why):
@@ -64,7 +64,7 @@ class Chain:
             case _:
                 assert_never(result)
 
-    def _change(self, step: Step, document: Mapping[str, Any]) -> None:
+    def _change(self, step: OpenStep, document: Mapping[str, Any]) -> None:
         try:
             self.event = self.event.changed_by(document)
         except ValueError as exc:
@@ -74,7 +74,7 @@ class Chain:
         self.changed = True
         self.note(step.spec.name, StepResult.CHANGE)
 
-    def _fail(self, step: Step, reason: str) -> None:
+    def _fail(self, step: OpenStep, reason: str) -> None:
         self.note(step.spec.name, StepResult.ERROR, reason, on_error=step.spec.on_error)
         detail = f"{step.spec.name}: {reason}"
         match step.spec.on_error:
@@ -96,16 +96,16 @@ class Chain:
 class Preparation:
     """What prepare came to, in the shape in which the journal takes it."""
 
-    happening: Ready | Drop | Hold
+    transition: Ready | Drop | Hold
     key: str | None
     once: Sequence[tuple[str, int]]
     document: bytes | None
     steps: Sequence[Mapping[str, Any]]
 
 
-def prepare_now(route: Route, event: Event, document: Mapping[str, Any]) -> Preparation:
+def prepare_now(route: OpenRoute, event: Event, document: Mapping[str, Any]) -> Preparation:
     """Prepare a delivery of a bounded route."""
-    chain = Chain(event, document)
+    chain = StepChain(event, document)
     if route.steps:
         scope = scope_of(route, event)
         for step in route.steps:
@@ -115,10 +115,10 @@ def prepare_now(route: Route, event: Event, document: Mapping[str, Any]) -> Prep
     return finish(route, chain, document)
 
 
-async def prepare_later(route: Route, event: Event, at: int) -> Preparation:
+async def prepare_later(route: OpenRoute, event: Event, at: int) -> Preparation:
     """Prepare a delivery of a route with steps that take their time, beginning at `at` (ms since 1970)."""
     document = event.document()
-    chain = Chain(event, document, at)
+    chain = StepChain(event, document, at)
     scope = scope_of(route, event)
     for step in route.steps:
         if step.transform.bounded:
@@ -131,22 +131,22 @@ async def prepare_later(route: Route, event: Event, at: int) -> Preparation:
     return finish(route, chain, document)
 
 
-def _apply_now(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+def _apply_now(step: OpenStep, document: Mapping[str, Any], scope: Scope) -> TransformResult:
     try:
         return _checked(step.transform.apply_now(document, scope))
     except FAULTS as exc:
-        return Failure(reason=said(exc))
+        return Failure(reason=error_text(exc))
 
 
-async def _apply(step: Step, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+async def _apply(step: OpenStep, document: Mapping[str, Any], scope: Scope) -> TransformResult:
     try:
         return _checked(await step.transform.apply(document, scope))
     except asyncio.CancelledError as exc:
         if is_cancelled():
             raise
-        return Failure(reason=said(exc))
+        return Failure(reason=error_text(exc))
     except FAULTS as exc:
-        return Failure(reason=said(exc))
+        return Failure(reason=error_text(exc))
 
 
 def _checked(result: Any) -> TransformResult:
@@ -170,33 +170,33 @@ def _checked(result: Any) -> TransformResult:
             return Failure(reason=f"it returned a {type(result).__name__}")
 
 
-def finish(route: Route, chain: Chain, came: Mapping[str, Any]) -> Preparation:
+def finish(route: OpenRoute, chain: StepChain, came: Mapping[str, Any]) -> Preparation:
     """The chain's end: what was decided, or trust and key of what passed. `came` is the event before it."""
-    happening: Ready | Drop | Hold = chain.end or Ready()
+    transition: Ready | Drop | Hold = chain.end or Ready()
     changed = None
     if chain.changed:
         try:
             changed = dump(chain.event.document())
         except Refused as exc:
-            happening = Hold(reason=HoldReason.TRANSFORM, detail=exc.message)
+            transition = Hold(reason=HoldReason.TRANSFORM, detail=exc.message)
             chain.document = came
-    if isinstance(happening, Ready) and route.spec.trust == "team":
+    if isinstance(transition, Ready) and route.spec.trust == "team":
         author = _AUTHOR.get(chain.document)
         if not isinstance(author, str) or author not in TEAM:
-            said = "nobody" if author is MISSING else f"author_type {author}"
-            detail = f"{said}; the route demands trust: team"
-            happening = Hold(reason=HoldReason.UNTRUSTED, detail=detail)
+            writer = "nobody" if author is MISSING else f"author_type {author}"
+            detail = f"{writer}; the route demands trust: team"
+            transition = Hold(reason=HoldReason.UNTRUSTED, detail=detail)
             chain.note(HoldReason.UNTRUSTED, StepResult.HOLD, detail)
     if (
-        isinstance(happening, Ready)
+        isinstance(transition, Ready)
         and _RUN_ACTOR.get(chain.document) == route.spec.actor
         and not _asks(route)
     ):
         detail = f"{route.spec.actor} did this itself, in {as_text(_RUN.get(chain.document))}"
-        happening = Drop(reason=DropReason.OWN_WORDS, detail=detail)
+        transition = Drop(reason=DropReason.OWN_WORDS, detail=detail)
         chain.note(DropReason.OWN_WORDS, StepResult.DROP, detail)
     return Preparation(
-        happening=happening,
+        transition=transition,
         key=_session_key(route, chain),
         once=chain.once,
         document=changed,
@@ -204,12 +204,12 @@ def finish(route: Route, chain: Chain, came: Mapping[str, Any]) -> Preparation:
     )
 
 
-def _asks(route: Route) -> bool:
+def _asks(route: OpenRoute) -> bool:
     """Whether the route says itself what it does with what its own actor did."""
     return any(line.path in (_AUTHOR, _RUN_ACTOR) for line in route.spec.when.filter)
 
 
-def _session_key(route: Route, chain: Chain) -> str | None:
+def _session_key(route: OpenRoute, chain: StepChain) -> str | None:
     """None for a session of its own: the route has no key, or a part of it has no value."""
     template = route.session_key
     if template is None:
@@ -220,7 +220,7 @@ def _session_key(route: Route, chain: Chain) -> str | None:
     return key
 
 
-def scope_of(route: Route, event: Event) -> Scope:
+def scope_of(route: OpenRoute, event: Event) -> Scope:
     """What a step may know about where it runs."""
     return Scope(
         route=route.name,
@@ -231,6 +231,6 @@ def scope_of(route: Route, event: Event) -> Scope:
     )
 
 
-def _once_key(step: Step, key: str) -> str:
+def _once_key(step: OpenStep, key: str) -> str:
     """Two dedup steps of one route do not share their memory."""
     return hashlib.sha256(f"{step.spec.name}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()

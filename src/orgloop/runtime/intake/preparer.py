@@ -17,7 +17,7 @@ from orgloop.plugin import Clock
 from orgloop.runtime.intake.prepare import prepare_later
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.support.supervisor import Supervisor
-from orgloop.runtime.wiring import Route
+from orgloop.runtime.wiring import OpenRoute
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +35,15 @@ CLOSE_TIMEOUT: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Desk:
+class _RouteQueue:
     """Where one route's work is announced, and how much of it goes on at once."""
 
-    route: Route
+    route: OpenRoute
     work: asyncio.Event = field(default_factory=asyncio.Event)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
 
-_Worker = tuple[_Desk, asyncio.Task[None]]
+_Worker = tuple[_RouteQueue, asyncio.Task[None]]
 
 
 class Preparer:
@@ -61,10 +61,10 @@ class Preparer:
         self._supervisor = supervisor
         self._on_prepared = on_prepared
         self._all_slots = asyncio.Semaphore(ALL_AT_ONCE)
-        self._routes: Mapping[str, Route] = {}
+        self._routes: Mapping[str, OpenRoute] = {}
         self._workers: dict[str, _Worker] = {}
 
-    async def use(self, routes: Mapping[str, Route]) -> None:
+    async def use(self, routes: Mapping[str, OpenRoute]) -> None:
         """Work for these routes from now on. Returns once what is not used any more has ended."""
         old, self._routes = self._routes, routes
         await self._end([one for name, one in self._workers.items() if routes.get(name) is not one[0].route])
@@ -77,9 +77,9 @@ class Preparer:
             return
         if name not in self._workers:
             # Also a route that prepares within the accept transaction comes here, once it was changed.
-            desk = _Desk(route)
-            loop = self._supervisor.keep(f"prepare {name}", partial(self._run, desk))
-            self._workers[name] = (desk, asyncio.create_task(loop, name=f"prepare {name}"))
+            queue = _RouteQueue(route)
+            loop = self._supervisor.keep(f"prepare {name}", partial(self._run, queue))
+            self._workers[name] = (queue, asyncio.create_task(loop, name=f"prepare {name}"))
         self._workers[name][0].work.set()
 
     async def close(self) -> None:
@@ -89,47 +89,49 @@ class Preparer:
         await close_steps(routes.values())
 
     async def _end(self, workers: Sequence[_Worker]) -> None:
-        for desk, task in workers:
+        for queue, task in workers:
             task.cancel()
-            del self._workers[desk.route.name]
+            del self._workers[queue.route.name]
         await asyncio.gather(*(task for _, task in workers), return_exceptions=True)
 
-    async def _run(self, desk: _Desk) -> None:
-        desk.work.set()
+    async def _run(self, queue: _RouteQueue) -> None:
+        queue.work.set()
         while True:
-            await desk.work.wait()
+            await queue.work.wait()
             try:
-                await self._work_off(desk)
+                await self._work_off(queue)
             except JournalUnavailable as exc:
-                log.warning("transforms of route %s wait: %s", desk.route.name, exc.message)
+                log.warning("transforms of route %s wait: %s", queue.route.name, exc.message)
                 await self._clock.sleep(1)
-                desk.work.set()
+                queue.work.set()
 
-    async def _work_off(self, desk: _Desk) -> None:
+    async def _work_off(self, queue: _RouteQueue) -> None:
         """Prepare the oldest ones, and what comes meanwhile; returns when there is nothing to do."""
         tasks: dict[str, tuple[ToPrepare, asyncio.Task[Prepared]]] = {}
         try:
             while True:
-                if desk.work.is_set() and len(tasks) < AT_ONCE:
-                    desk.work.clear()
-                    for item in await self._journal.to_prepare(desk.route.name, PAGE):
+                if queue.work.is_set() and len(tasks) < AT_ONCE:
+                    queue.work.clear()
+                    for item in await self._journal.to_prepare(queue.route.name, PAGE):
                         if item.id not in tasks:
-                            tasks[item.id] = (item, asyncio.create_task(self._prepare(desk, item)))
+                            tasks[item.id] = (item, asyncio.create_task(self._prepare(queue, item)))
                 if not tasks:
                     return
-                await self._until_something_can_be_done(desk, [task for _, task in tasks.values()])
+                await self._until_something_can_be_done(queue, [task for _, task in tasks.values()])
                 await self._commit_done(tasks)
                 if not tasks:
                     # A page has no room for all there is.
-                    desk.work.set()
+                    queue.work.set()
         finally:
             for _, task in tasks.values():
                 task.cancel()
             await asyncio.gather(*(task for _, task in tasks.values()), return_exceptions=True)
 
-    async def _until_something_can_be_done(self, desk: _Desk, tasks: list[asyncio.Task[Prepared]]) -> None:
+    async def _until_something_can_be_done(
+        self, queue: _RouteQueue, tasks: list[asyncio.Task[Prepared]]
+    ) -> None:
         """The first is done, since results commit in order; or there is room for more, and more has come."""
-        news = asyncio.create_task(desk.work.wait())
+        news = asyncio.create_task(queue.work.wait())
         try:
             room = {news} if len(tasks) < AT_ONCE else set()
             await asyncio.wait({tasks[0], *room}, return_when=asyncio.FIRST_COMPLETED)
@@ -145,12 +147,12 @@ class Preparer:
         for item, _ in done:
             del tasks[item.id]
 
-    async def _prepare(self, desk: _Desk, item: ToPrepare) -> Prepared:
-        async with desk.slots, self._all_slots:
-            result = await prepare_later(desk.route, load(item.document), self._clock.now())
+    async def _prepare(self, queue: _RouteQueue, item: ToPrepare) -> Prepared:
+        async with queue.slots, self._all_slots:
+            result = await prepare_later(queue.route, load(item.document), self._clock.now())
         return Prepared(
             id=item.id,
-            happening=result.happening,
+            transition=result.transition,
             key=result.key,
             once=result.once,
             document=result.document,
@@ -158,7 +160,7 @@ class Preparer:
         )
 
 
-async def close_steps(routes: Iterable[Route]) -> None:
+async def close_steps(routes: Iterable[OpenRoute]) -> None:
     """Close the transforms of routes that nobody uses any more."""
     for route in routes:
         for step in route.steps:

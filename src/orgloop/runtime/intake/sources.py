@@ -16,9 +16,9 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Context, Listener, Poller, TryLater
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.support.backoff import Pauses
-from orgloop.runtime.support.counters import Tally
+from orgloop.runtime.support.counters import Counters
 from orgloop.runtime.support.sanitize import duration, text
-from orgloop.runtime.support.supervisor import Supervisor, is_cancelled, said
+from orgloop.runtime.support.supervisor import Supervisor, error_text, is_cancelled
 from orgloop.runtime.wiring import SourcePart, Wiring
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Sources:
         lend: Callable[[str], Context],
         supervisor: Supervisor,
         on_health: Callable[[str, str], None],
-        tally: Tally,
+        counters: Counters,
     ) -> None:
         self._journal = journal
         self._clock = clock
@@ -72,7 +72,7 @@ class Sources:
         self._lend = lend
         self._supervisor = supervisor
         self._on_health = on_health
-        self._tally = tally
+        self._counters = counters
         self._tasks: dict[str, tuple[SourcePart, asyncio.Task[None]]] = {}
         self._opened: dict[str, tuple[SourcePart, asyncio.Event]] = {}
         self._failing: set[str] = set()
@@ -196,7 +196,7 @@ class Sources:
             except asyncio.CancelledError as exc:
                 if is_cancelled():
                     raise
-                error = said(exc)
+                error = error_text(exc)
             except TimeoutError as exc:
                 error = str(exc) or "a poll did not come to its end in time"
             except FAULTS as exc:
@@ -235,7 +235,7 @@ class Sources:
             except asyncio.CancelledError as exc:
                 if is_cancelled():
                     raise
-                error = said(exc)
+                error = error_text(exc)
             except Exception as exc:
                 error = _said(exc)
             await self._failed(part, error)
@@ -266,13 +266,13 @@ class Sources:
         finally:
             del self._next[part.spec.id]
 
-    async def _told(self, part: SourcePart, told: TryLater) -> None:
+    async def _told(self, part: SourcePart, asked: TryLater) -> None:
         """Wait as long as the other side said, at least the usual first pause of a failure."""
         now = self._clock.now()
         # A plugin may have made the time of anything.
-        wanted = duration(told.until) if not isinstance(told.until, bool) else None
+        wanted = duration(asked.until) if not isinstance(asked.until, bool) else None
         until = min(max(wanted or 0, now + LEAST_LATER_MS), now + MAX_DURATION)
-        self._later[part.spec.id] = Later(until=until, reason=text(told.reason))
+        self._later[part.spec.id] = Later(until=until, reason=text(asked.reason))
         try:
             await self._sleep(until)
         finally:
@@ -290,7 +290,7 @@ class Sources:
         return int(LONGEST_SLEEP * 1000) if interval is None else max(interval, SHORTEST_MS)
 
     async def _failed(self, part: SourcePart, error: str) -> None:
-        self._tally.poll_failed(part.spec.id)
+        self._counters.poll_failed(part.spec.id)
         if part.spec.id not in self._failing:
             self._failing.add(part.spec.id)
             self._on_health(part.spec.id, error)
@@ -321,4 +321,4 @@ async def _listening(source: Listener, ctx: Context) -> None:
 
 
 def _said(exc: BaseException) -> str:
-    return exc.message if isinstance(exc, OrgLoopError) else said(exc)
+    return exc.message if isinstance(exc, OrgLoopError) else error_text(exc)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orgloop.core.delivery import DeliveryPolicy, Facts, State, move
-from orgloop.core.happening import Started
+from orgloop.core.transition import Started
 from orgloop.journal.model import Acceptance, ClaimedWake, RunStart, Settlement
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import LiveRun
@@ -38,13 +38,13 @@ async def commit(
 ) -> RunStart | None:
     """What was written, or None if the wake is no longer ours."""
     claimed, session = start.claimed, start.wake.session
-    happening = Started(run_id=live.run_id)
+    transition = Started(run_id=live.run_id)
     row = RunStart(
         run_id=live.run_id,
         settlement=Settlement(
             wake=claimed,
-            happening=happening,
-            move=move(claimed.facts, happening, DeliveryPolicy(), live.started_at, 0.0),
+            transition=transition,
+            move=move(claimed.facts, transition, DeliveryPolicy(), live.started_at, 0.0),
             at=live.started_at,
             tried=start.tried,
         ),

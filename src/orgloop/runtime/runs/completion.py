@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from orgloop.core.ending import TEXT_LIMIT, failed, last_words
 from orgloop.core.event import AuthorType
 from orgloop.core.lifecycle import (
     LOST,
@@ -20,6 +19,7 @@ from orgloop.core.lifecycle import (
     lifecycle_key,
     platform_event,
 )
+from orgloop.core.run_failure import TEXT_LIMIT, failed, last_words
 from orgloop.plugin import Completion, Draft, ExitInfo
 
 

@@ -10,10 +10,12 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.core import ending as endings
+from orgloop.core import run_failure
 from orgloop.core.delivery import move as moved
 from orgloop.core.delivery import pause_delay
-from orgloop.core.happening import (
+from orgloop.core.lifecycle import RunOutcome
+from orgloop.core.record import timestamp
+from orgloop.core.transition import (
     Interrupted,
     Limited,
     NotStarted,
@@ -23,8 +25,6 @@ from orgloop.core.happening import (
     Throttled,
     Unavailable,
 )
-from orgloop.core.lifecycle import RunOutcome
-from orgloop.core.record import timestamp
 from orgloop.journal.model import RunEnd
 from orgloop.plugin import Clock, Completion, Delivered, ExitInfo, NotBegun, Skipped
 from orgloop.runtime.intake.intake import Intake
@@ -84,11 +84,11 @@ class Ender:
         if live.fresh_because:
             more["fresh_session"] = live.fresh_because
         draft = completion.stopped(live.about, result, exit, timestamp(ended_at), finish.changes, more)
-        happening = RunEnded(detail=one_line(_detail(result, ended_at - live.started_at)))
+        transition = RunEnded(detail=one_line(_detail(result, ended_at - live.started_at)))
         return RunEnd(
             run_id=live.run_id,
-            happening=happening,
-            move=moved(live.facts, happening, wiring.policy(live.route), now, random.random()),
+            transition=transition,
+            move=moved(live.facts, transition, wiring.policy(live.route), now, random.random()),
             at=now,
             outcome=result.outcome,
             reason=result.reason,
@@ -109,11 +109,11 @@ class Ender:
         self, live: LiveRun, result: Delivered | Skipped, finish: Finish, wiring: Wiring
     ) -> RunEnd:
         """There is no result to tell of: no `actor.stopped`, as if it had been handed over at once."""
-        happening, now = storable(result), self._clock.now()
-        move = moved(live.facts, happening, wiring.policy(live.route), now, random.random())
+        transition, now = storable(result), self._clock.now()
+        move = moved(live.facts, transition, wiring.policy(live.route), now, random.random())
         return RunEnd(
             run_id=live.run_id,
-            happening=happening,
+            transition=transition,
             move=move,
             at=now,
             outcome="",
@@ -136,21 +136,21 @@ class Ender:
     def _not_started(
         self,
         live: LiveRun,
-        happening: NotStarted,
+        transition: NotStarted,
         exit: ExitInfo,
         wiring: Wiring,
         *,
         forget_session: bool = False,
     ) -> RunEnd:
-        outcome, now = storable(happening.outcome), self._clock.now()
+        outcome, now = storable(transition.outcome), self._clock.now()
         if not isinstance(outcome, Retry | Unavailable | Throttled | Limited | Rejected | Interrupted):
             raise TypeError(f"{type(outcome).__name__} does not say why nothing began")
-        happening = NotStarted(outcome=outcome)
-        move = moved(live.facts, happening, wiring.policy(live.route), now, random.random())
+        transition = NotStarted(outcome=outcome)
+        move = moved(live.facts, transition, wiring.policy(live.route), now, random.random())
         pause = pause_delay(live.pause_tries + 1, random.random()) if move.pause_actor else None
         return RunEnd(
             run_id=live.run_id,
-            happening=happening,
+            transition=transition,
             move=move,
             at=now,
             outcome="",
@@ -200,10 +200,10 @@ def _cost(live: LiveRun, result: Completion) -> _Cost:
 
 def _detail(result: Completion, lasted_ms: int) -> str:
     """What its delivery says of it: what it said, or if it failed, why it ended and its last line."""
-    if not endings.failed(result.outcome):
+    if not run_failure.failed(result.outcome):
         return result.text.strip() or result.reason
-    why = endings.why(result.reason, lasted_ms)
-    return ": ".join(filter(None, (why, *endings.lines_of(result.text)[-1:])))
+    why = run_failure.why(result.reason, lasted_ms)
+    return ": ".join(filter(None, (why, *run_failure.lines_of(result.text)[-1:])))
 
 
 def _tokens(result: Completion) -> int | None:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from orgloop.core.delivery import Facts
 from orgloop.core.event import Event
-from orgloop.core.happening import NotStarted
 from orgloop.core.record import timestamp
+from orgloop.core.transition import NotStarted
 from orgloop.plugin import Actor, Completion, Delivered, ExitInfo, NotBegun, Progress, Skipped
 from orgloop.runtime.runs.completion import RunFacts
 from orgloop.runtime.support.sanitize import text
@@ -63,7 +63,7 @@ class LiveRun:
     """Why it began a session of its own, though its key led to one."""
     pause_tries: int = 0
     """How often nobody had answered before it was started."""
-    works: bool = False
+    alive: bool = False
     """It has shown that its actor is there."""
 
     @property
@@ -89,8 +89,8 @@ class LiveRun:
         """What it has said is kept for people, and for its end."""
         if progress.session_id:
             self.session_id = text(progress.session_id)
-        self.works |= progress.works
-        self.answered |= progress.works
+        self.alive |= progress.alive
+        self.answered |= progress.alive
         if isinstance(progress.cost_usd, int | float):
             self.cost_usd = progress.cost_usd
         if progress.spent is not None:

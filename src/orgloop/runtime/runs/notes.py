@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 NOTE: Final = 2.0
 """Seconds between two notes of its last line in the journal."""
 
-WORKS: Final = 30.0
+ALIVE_AFTER: Final = 30.0
 """Seconds after which a run that goes on shows that its actor is there, whatever it says."""
 
 
@@ -23,12 +23,12 @@ class Notes:
     """Notes of one run. `works_after`: seconds after which it counts as work that it is there at all."""
 
     def __init__(
-        self, live: LiveRun, journal: Journal, clock: Clock, *, works_after: float | None = None
+        self, live: LiveRun, journal: Journal, clock: Clock, *, alive_after: float | None = None
     ) -> None:
         self._live = live
         self._journal = journal
         self._clock = clock
-        self._works_after = works_after
+        self._alive_after = alive_after
         self._noted = self._began = clock.monotonic()
         self._shown = False
 
@@ -42,10 +42,10 @@ class Notes:
         now = self._clock.monotonic()
         if news and now - self._noted >= NOTE:
             await self.write()
-        lasts = self._works_after is not None and now - self._began >= self._works_after
-        if not self._shown and (self._live.works or lasts):
-            # That ends the pause of an actor that was not there, whichever daemon knocked.
-            self._shown = self._live.works = True
+        lasts = self._alive_after is not None and now - self._began >= self._alive_after
+        if not self._shown and (self._live.alive or lasts):
+            # That ends the pause of an actor that was not there, whichever daemon probed.
+            self._shown = self._live.alive = True
             await self.write()
 
     async def write(self) -> None:
@@ -60,7 +60,7 @@ class Notes:
                 at=self._clock.now(),
                 session_id=live.session_id,
                 cost_usd=live.known_cost,
-                works=live.works,
+                alive=live.alive,
                 answered=live.answered,
             )
         except JournalUnavailable:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.happening import Outcome
+from orgloop.core.transition import Outcome
 from orgloop.errors import NotFound
 from orgloop.journal.model import ClaimedWake, RunEnd, Try
 from orgloop.plugin import Actor, Inbound, Wake

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
-from orgloop.core.happening import Happening, NotStarted, Rejected, Retry, Unavailable
+from orgloop.core.transition import NotStarted, Rejected, Retry, Transition, Unavailable
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds; what took longer is beyond the last."""
@@ -39,7 +39,7 @@ class Refusals:
     reason: str
 
 
-class Tally:
+class Counters:
     """`tries` by route, from claim to outcome; `errors` by source and actor; runs by actor and outcome.
 
     `refusals` by source: what nobody else keeps, since a request that is refused leaves nothing.
@@ -52,15 +52,15 @@ class Tally:
         self.runs: Counter[tuple[str, str]] = Counter()
         self.cost_usd: defaultdict[str, float] = defaultdict(float)
 
-    def tried(self, route: str, actor: str, happening: Happening, seconds: float) -> None:
+    def tried(self, route: str, actor: str, transition: Transition, seconds: float) -> None:
         """A try at waking an actor has ended."""
         self.tries[route].add(max(0.0, seconds))
-        if isinstance(happening, Retry | Rejected | Unavailable):
+        if isinstance(transition, Retry | Rejected | Unavailable):
             self.errors[actor] += 1
 
-    def run_ended(self, actor: str, happening: Happening, outcome: str, cost_usd: float | None) -> None:
+    def run_ended(self, actor: str, transition: Transition, outcome: str, cost_usd: float | None) -> None:
         """A run has ended, or turned out never to have begun."""
-        if isinstance(happening, NotStarted):
+        if isinstance(transition, NotStarted):
             self.errors[actor] += 1
             return
         self.runs[actor, outcome] += 1

@@ -60,6 +60,6 @@ class Marker:
 
     def _written(self, mark: Mark) -> str:
         texts = (mark.run_id, mark.event_id, mark.trace_id, str(mark.hops), mark.actor)
-        told = ":".join(quote(text, safe="", errors="replace") for text in texts)
+        joined = ":".join(quote(text, safe="", errors="replace") for text in texts)
         key = self._secret().encode()
-        return f"{told}:{hmac.new(key, b'mark ' + told.encode(), hashlib.sha256).hexdigest()[:32]}"
+        return f"{joined}:{hmac.new(key, b'mark ' + joined.encode(), hashlib.sha256).hexdigest()[:32]}"

@@ -14,7 +14,7 @@ from orgloop.core.record import Record
 from orgloop.errors import FAULTS, JournalError, PluginError
 from orgloop.journal.follow import Follower
 from orgloop.plugin import Logger
-from orgloop.runtime.support.supervisor import said
+from orgloop.runtime.support.supervisor import error_text
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class LogThread:
 
     def _failed(self, exc: BaseException) -> None:
         self.failures += 1
-        self.last_error = said(exc)
+        self.last_error = error_text(exc)
         if self.failures == 1:
             log.error("logger %s fails", self.spec.name, exc_info=exc)
 
@@ -155,6 +155,6 @@ class Observer:
             ) from exc
         except FAULTS as exc:
             raise PluginError(
-                f"logger {spec.name!r} cannot be opened: {said(exc)}", hint="report this to its author"
+                f"logger {spec.name!r} cannot be opened: {error_text(exc)}", hint="report this to its author"
             ) from exc
         return LogThread(spec, logger, self._follow())

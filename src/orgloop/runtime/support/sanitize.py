@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from orgloop.core.happening import Interrupted, Outcome
+from orgloop.core.transition import Interrupted, Outcome
 from orgloop.core.units import MAX_DURATION
 from orgloop.plugin import Delivered, Limited, Rejected, Retry, Skipped, Throttled, Unavailable
-from orgloop.runtime.support.supervisor import MOST_SAID, said
+from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, error_text
 
 
 def text(value: object) -> str:
     """As bounded text; what is no Unicode becomes question marks."""
     if isinstance(value, BaseException):
-        return said(value)
-    return str(value)[:MOST_SAID].encode("utf-8", "replace").decode()
+        return error_text(value)
+    return str(value)[:MAX_ERROR_TEXT].encode("utf-8", "replace").decode()
 
 
 def duration(value: object) -> int | None:

@@ -18,7 +18,7 @@ STEADY: Final = 60.0
 """Seconds of work after which an earlier break is forgotten, and the next pause is short again."""
 
 
-MOST_SAID: Final = 2000
+MAX_ERROR_TEXT: Final = 2000
 """Characters of an error that are kept: some libraries put whole pages into theirs."""
 
 
@@ -51,7 +51,7 @@ class Supervisor:
         """Log and remember that `what` broke."""
         known = self._troubles.get(what)
         self._troubles[what] = Trouble(
-            at=self._clock.now(), times=known.times + 1 if known else 1, error=said(exc)
+            at=self._clock.now(), times=known.times + 1 if known else 1, error=error_text(exc)
         )
         log.error("%s broke", what, exc_info=exc)
         self._on_broken(what, self._troubles[what].error)
@@ -114,13 +114,13 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def said(exc: BaseException) -> str:
+def error_text(exc: BaseException) -> str:
     """An error on one bounded line that can be stored, whatever a plugin put into it."""
     try:
         text = str(exc).encode("utf-8", "replace").decode()
     except Exception:
         text = ""
-    line = " ".join(text[: 2 * MOST_SAID].split())
-    if len(line) > MOST_SAID:
-        line = f"{line[:MOST_SAID]}…"
+    line = " ".join(text[: 2 * MAX_ERROR_TEXT].split())
+    if len(line) > MAX_ERROR_TEXT:
+        line = f"{line[:MAX_ERROR_TEXT]}…"
     return f"{type(exc).__name__}: {line}" if line else type(exc).__name__

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from orgloop.core.happening import Rejected, Retry, Throttled, Unavailable
+from orgloop.core.transition import Rejected, Retry, Throttled, Unavailable
 from orgloop.core.work_tree import branch_name
 from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support.git import Said, git

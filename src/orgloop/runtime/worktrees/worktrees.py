@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.core.happening import Throttled, Unavailable
+from orgloop.core.transition import Throttled, Unavailable
 from orgloop.core.work_tree import tree_name
 from orgloop.plugin import Clock
 from orgloop.plugin.work_tree import Worktree

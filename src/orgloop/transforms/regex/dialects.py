@@ -17,10 +17,10 @@ from typing import Final, assert_never
 from orgloop.transforms.regex.charset import LAST, LINE_ENDS, SURROGATES, CharSet, units
 from orgloop.transforms.regex.cursor import RegexError
 from orgloop.transforms.regex.tree import (
+    Alternation,
+    Anchor,
     Back,
     Chars,
-    Choice,
-    Edge,
     Group,
     Look,
     Node,
@@ -48,7 +48,7 @@ class NotLinear(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class TextModel:
     """How an engine sees text: in characters or (not `whole`) in units, with wrapped ends of lines or not.
 
     `folded`: the two letters beyond ASCII that are letters of a word with the flags iu are those of ASCII.
@@ -72,10 +72,10 @@ class Shape:
         return text
 
 
-def for_re2(regex: Regex) -> tuple[str, Shape, bool]:
+def for_re2(regex: Regex) -> tuple[str, TextModel, bool]:
     """As RE2 writes it, and whether it is for the beginning of the text only. Raises NotLinear."""
-    shape = Shape(
-        whole=regex.whole, wrapped=_has(regex, Edge(True, True), Edge(False, True)), folded=_folds(regex)
+    shape = TextModel(
+        whole=regex.whole, wrapped=_has(regex, Anchor(True, True), Anchor(False, True)), folded=_folds(regex)
     )
     body = _Re2(shape).write(regex.root)
     if regex.sticky or not (shape.wrapped or _has(regex, WordEdge(True))):
@@ -86,14 +86,14 @@ def for_re2(regex: Regex) -> tuple[str, Shape, bool]:
     return f"{before}(?:{body})", shape, True
 
 
-def for_re(regex: Regex) -> tuple[str, Shape]:
+def for_re(regex: Regex) -> tuple[str, TextModel]:
     """As Python's `re` writes it. Raises RegexError for what `re` cannot do."""
-    shape = Shape(whole=regex.whole, wrapped=False, folded=_folds(regex))
+    shape = TextModel(whole=regex.whole, wrapped=False, folded=_folds(regex))
     return _Re(shape, _named_by(regex.root)).write(regex.root), shape
 
 
 class _Re2:
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: TextModel) -> None:
         self._shape = shape
 
     def write(self, node: Node) -> str:
@@ -102,13 +102,13 @@ class _Re2:
                 return self._chars(chars)
             case Sequence(parts):
                 return "".join(map(self._unit, parts))
-            case Choice(parts):
+            case Alternation(parts):
                 return "|".join(map(self.write, parts))
             case Repeat(part, least, most):
                 return f"(?:{self.write(part)}){_times(least, most)}"
             case Group(part):
                 return f"(?:{self.write(part)})"
-            case Edge(begins, lines):
+            case Anchor(begins, lines):
                 return ("(?m:^)" if begins else "(?m:$)") if lines else (r"\A" if begins else r"\z")
             case WordEdge(negated):
                 return r"\B" if negated else r"\b"
@@ -118,7 +118,7 @@ class _Re2:
                 assert_never(node)
 
     def _unit(self, node: Node) -> str:
-        return f"(?:{self.write(node)})" if isinstance(node, Choice) else self.write(node)
+        return f"(?:{self.write(node)})" if isinstance(node, Alternation) else self.write(node)
 
     def _chars(self, chars: CharSet) -> str:
         if not self._shape.wrapped:
@@ -129,7 +129,7 @@ class _Re2:
 
 
 class _Re:
-    def __init__(self, shape: Shape, named: frozenset[int]) -> None:
+    def __init__(self, shape: TextModel, named: frozenset[int]) -> None:
         self._shape = shape
         self._named = named
 
@@ -139,7 +139,7 @@ class _Re:
                 return self._chars(chars)
             case Sequence(parts):
                 return "".join(map(self._unit, parts))
-            case Choice(parts):
+            case Alternation(parts):
                 return "|".join(map(self.write, parts))
             case Repeat(Look() as part, least):
                 return self.write(part) if least else ""
@@ -154,7 +154,7 @@ class _Re:
             case Back(number, any_case):
                 again = f"(?P=g{number})"
                 return f"(?(g{number}){f'(?i:{again})' if any_case else again})"
-            case Edge(begins, lines):
+            case Anchor(begins, lines):
                 return _edge(begins, lines)
             case WordEdge(negated):
                 return _word_edge(negated)
@@ -162,7 +162,7 @@ class _Re:
                 assert_never(node)
 
     def _unit(self, node: Node) -> str:
-        return f"(?:{self.write(node)})" if isinstance(node, Choice) else self.write(node)
+        return f"(?:{self.write(node)})" if isinstance(node, Alternation) else self.write(node)
 
     def _chars(self, chars: CharSet) -> str:
         return _bracketed(_apart(chars, self._shape), _RE_CODE)
@@ -183,7 +183,7 @@ class _Re:
                 for part in parts:
                     found = _joined(found, self._widths(part))
                 return found
-            case Choice(parts):
+            case Alternation(parts):
                 return _either([self._widths(part) for part in parts])
             case Repeat(part, least, most):
                 return self._repeated(self._widths(part), least, most)
@@ -191,7 +191,7 @@ class _Re:
                 if number in self._named:
                     raise RegexError("a back-reference to a group within a lookbehind is not supported")
                 return self._widths(part)
-            case Look() | Back() | Edge() | WordEdge():
+            case Look() | Back() | Anchor() | WordEdge():
                 return {0: self.write(node)}
             case _:
                 assert_never(node)
@@ -240,7 +240,7 @@ def _word_edge(negated: bool) -> str:
     return f"(?:(?<={_WORD})(?{out_of}{_WORD})|(?<!{_WORD})(?{into}{_WORD}))"
 
 
-def _apart(chars: CharSet, shape: Shape) -> CharSet:
+def _apart(chars: CharSet, shape: TextModel) -> CharSet:
     """With the halves of surrogate pairs where `Shape.encoded` puts them."""
     if shape.whole:
         return chars
@@ -266,7 +266,7 @@ def _times(least: int, most: int | None) -> str:
 
 
 def _has(regex: Regex, *nodes: Node) -> bool:
-    return any(one in nodes for one in _walk(regex.root) if isinstance(one, Edge | WordEdge))
+    return any(one in nodes for one in _walk(regex.root) if isinstance(one, Anchor | WordEdge))
 
 
 def _folds(regex: Regex) -> bool:
@@ -283,7 +283,7 @@ def _walk(node: Node) -> list[Node]:
         node = todo.pop()
         found.append(node)
         match node:
-            case Sequence(parts) | Choice(parts):
+            case Sequence(parts) | Alternation(parts):
                 todo.extend(parts)
             case Repeat(part) | Group(part) | Look(part):
                 todo.append(part)

@@ -24,10 +24,10 @@ from orgloop.transforms.regex.charset import (
 )
 from orgloop.transforms.regex.cursor import Cursor, RegexError
 from orgloop.transforms.regex.tree import (
+    Alternation,
+    Anchor,
     Back,
     Chars,
-    Choice,
-    Edge,
     Group,
     Look,
     Node,
@@ -117,7 +117,7 @@ class _Reader(Cursor):
         parts = [self._sequence(mode)]
         while self._take("|"):
             parts.append(self._sequence(mode))
-        return parts[0] if len(parts) == 1 else Choice(tuple(parts))
+        return parts[0] if len(parts) == 1 else Alternation(tuple(parts))
 
     def _sequence(self, mode: _Mode) -> Node:
         parts: list[Node] = []
@@ -131,7 +131,7 @@ class _Reader(Cursor):
         if bounds is None:
             return part
         match part:
-            case Edge() | WordEdge() | Look(ahead=False):
+            case Anchor() | WordEdge() | Look(ahead=False):
                 raise self._wrong("nothing to repeat", begin)
             case Look() if self._whole:
                 raise self._wrong("nothing to repeat", begin)
@@ -163,7 +163,7 @@ class _Reader(Cursor):
         self._at += 1
         match char:
             case "^" | "$":
-                return Edge(char == "^", mode.lines)
+                return Anchor(char == "^", mode.lines)
             case "(":
                 return self._group(mode)
             case ".":

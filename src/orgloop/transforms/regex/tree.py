@@ -22,7 +22,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Alternation:
     """One of these."""
 
     parts: tuple[Node, ...]
@@ -64,7 +64,7 @@ class Back:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class Anchor:
     """`^` or `$`; `lines`: of each line."""
 
     begins: bool
@@ -78,7 +78,7 @@ class WordEdge:
     negated: bool
 
 
-Node = Chars | Sequence | Choice | Repeat | Group | Look | Back | Edge | WordEdge
+Node = Chars | Sequence | Alternation | Repeat | Group | Look | Back | Anchor | WordEdge
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

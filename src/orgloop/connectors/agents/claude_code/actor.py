@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from orgloop.connectors.agents import program
-from orgloop.connectors.agents.claude_code.ending import Cli, judge
+from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_exit
 from orgloop.connectors.agents.claude_code.environment import account
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.claude_code.stream import TURNS, progress, version_of
@@ -114,7 +114,7 @@ class ClaudeCodeActor:
         return progress(line)
 
     def finish(self, exit: ExitInfo) -> Completion | NotBegun:
-        end = judge(exit, self._cli)
+        end = classify_exit(exit, self._cli)
         if isinstance(end, Completion) and exit.resumed and self._keeps_prompt:
             return replace(end, details={**end.details, "notes": [KEPT_PROMPT]})
         return end

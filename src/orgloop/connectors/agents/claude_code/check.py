@@ -56,10 +56,10 @@ async def _version(path: str, environment: Mapping[str, str], directory: str) ->
         return _cli(status=CheckStatus.ERROR, detail=f"{path} cannot be run: {reason}", hint=INSTALL)
     found = _VERSION.search(answer.stdout)
     if answer.status != 0 or found is None:
-        said = last_line(answer.stderr) or last_line(answer.stdout) or "nothing"
+        login = last_line(answer.stderr) or last_line(answer.stdout) or "nothing"
         return _cli(
             status=CheckStatus.ERROR,
-            detail=f"{path} does not tell its version: {said}",
+            detail=f"{path} does not tell its version: {login}",
             hint=INSTALL,
         )
     number = tuple(int(group) for group in found.groups())
@@ -78,37 +78,37 @@ async def _login(path: str, environment: Mapping[str, str], directory: str) -> C
         answer = await program.ask([path, "auth", "status"], environment, directory)
     except OSError as exc:
         return _login_is(status=CheckStatus.ERROR, detail=exc.strerror or str(exc), hint=INSTALL)
-    said = parse(" ".join(answer.stdout.split()))
-    if said is None:
+    login = parse(" ".join(answer.stdout.split()))
+    if login is None:
         return _login_is(
             status=CheckStatus.WARNING,
             detail="this version does not tell who is logged in",
             hint="update it: claude update",
         )
-    if said.get("loggedIn") is not True:
+    if login.get("loggedIn") is not True:
         return _login_is(
             status=CheckStatus.MISSING,
             detail="a run of this actor would not be logged in",
             hint="type `claude auth login`, or set CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY",
         )
-    return _login_is(status=CheckStatus.OK, detail=_method(said), identity=text(said, "email"))
+    return _login_is(status=CheckStatus.OK, detail=_method(login), identity=text(login, "email"))
 
 
-def _method(said: Json) -> str:
-    match text(said, "authMethod"):
+def _method(login: Json) -> str:
+    match text(login, "authMethod"):
         case "claude.ai":
-            plan = text(said, "subscriptionType")
+            plan = text(login, "subscriptionType")
             return f"a claude.ai login{f' ({plan})' if plan else ''}"
         case "api_key":
             return (
-                f"the API key of {text(said, 'apiKeySource') or 'ANTHROPIC_API_KEY'}; runs bill that account"
+                f"the API key of {text(login, 'apiKeySource') or 'ANTHROPIC_API_KEY'}; runs bill that account"
             )
         case "oauth_token":
             return "a token of the environment"
         case "api_key_helper":
             return "the API key of apiKeyHelper; runs bill that account"
         case "third_party":
-            return f"the cloud {text(said, 'apiProvider')}"
+            return f"the cloud {text(login, 'apiProvider')}"
         case other:
             return other or "logged in"
 

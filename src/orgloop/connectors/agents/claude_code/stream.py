@@ -63,7 +63,7 @@ _TRIES: Final = 8
 class Transcript:
     """A run's output as far as its end needs it.
 
-    `lines` counts those that were JSON objects; `said` is what the agent said last, `error` the kind
+    `lines` counts those that were JSON objects; `spoken` is what the agent said last, `error` the kind
     of the last failed request; `result` is the last result line, `results` are all, and `turns` is their sum.
     `open`: the agent worked on after the last. `begun`: it has greeted. `answered`: a model has answered.
     `limit` is what the last limit line said of itself, `retry_ms` how long the service asked to wait.
@@ -74,7 +74,7 @@ class Transcript:
     lines: int = 0
     session_id: str | None = None
     version: tuple[int, ...] | None = None
-    said: str = ""
+    spoken: str = ""
     error: str = ""
     result: Json = field(default_factory=dict)
     results: list[Json] = field(default_factory=list)
@@ -117,7 +117,7 @@ class Transcript:
         if line.get("parent_tool_use_id") is None:
             words = "\n".join(text(block, "text") for block in blocks if block.get("type") == "text")
             if words.strip():
-                self.said = words
+                self.spoken = words
             for block in blocks:
                 if block.get("type") == "tool_use":
                     self.asked = _question(block)
@@ -171,16 +171,16 @@ def progress(raw: str) -> Progress | None:
     line = parse(raw)
     if line is None:
         return None
-    said, works = _said(line), _works(line)
+    spoken, alive = _said(line), _alive(line)
     session_id = text(line, "session_id") or None
     if line.get("type") == "result":
         since = cost_since(line)
-        told = since if since is not None else cost(line)
-        return Progress(text=said, session_id=session_id, cost_usd=told, works=works, result=True)
+        total = since if since is not None else cost(line)
+        return Progress(text=spoken, session_id=session_id, cost_usd=total, alive=alive, result=True)
     if line.get("type") == "system" and line.get("subtype") == "init":
-        return Progress(text=said, session_id=session_id, works=works)
+        return Progress(text=spoken, session_id=session_id, alive=alive)
     spent = _spent(line)
-    return Progress(text=said, works=works, spent=spent) if said or spent else None
+    return Progress(text=spoken, alive=alive, spent=spent) if spoken or spent else None
 
 
 def parse(raw: str) -> Json | None:
@@ -244,7 +244,7 @@ def denied(result: Json) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for call in calls if (name := text(call, "tool_name"))))
 
 
-def _works(line: Json) -> bool:
+def _alive(line: Json) -> bool:
     """Whether a model answered: what the CLI says by itself, it says without a login, too."""
     match line.get("type"):
         case "assistant":
@@ -297,12 +297,8 @@ def _said(line: Json) -> str | None:
             return "the usage limit is reached"
         case "result", _:
             refused = denied(line)
-            words_said = one_line(text(line, "result")) or text(line, "subtype").replace("_", " ")
-            return (
-                one_line(f"{words_said} (not allowed: {', '.join(refused)})")
-                if refused
-                else words_said or None
-            )
+            summary = one_line(text(line, "result")) or text(line, "subtype").replace("_", " ")
+            return one_line(f"{summary} (not allowed: {', '.join(refused)})") if refused else summary or None
         case _:
             return None
 

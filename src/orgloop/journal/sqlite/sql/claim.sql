@@ -48,7 +48,7 @@ SELECT due FROM deliveries
 WHERE actor = ? AND state = 'pending' AND head = 1 AND due > ?
 ORDER BY due LIMIT 1;
 
--- name: knocking
+-- name: probing
 -- Whether a wake of this actor is on its way that began since its pause was over, and has not ended it.
 SELECT EXISTS (
     SELECT 1 FROM deliveries d LEFT JOIN runs r ON r.id = d.run_id

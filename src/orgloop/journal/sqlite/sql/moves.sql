@@ -64,7 +64,7 @@ SELECT id, route, once FROM deliveries WHERE seq = ? AND once IS NOT NULL;
 -- name: insert_step
 -- One thing that happened to a delivery.
 INSERT INTO steps
-    (seq, at, delivery_seq, happening, state, attempt, began, reason, detail, sop_hash, sop_file, run_id)
+    (seq, at, delivery_seq, transition, state, attempt, began, reason, detail, sop_hash, sop_file, run_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: keep_sop

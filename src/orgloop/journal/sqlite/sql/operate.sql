@@ -8,7 +8,7 @@ WHERE state IN ('running', 'started') AND state = 'running'
 
 -- name: recover_steps
 -- One step for each of them. `?2` is the first's seq, `?3` how many crashes hold it.
-INSERT INTO steps (seq, at, delivery_seq, happening, state, attempt, reason, detail)
+INSERT INTO steps (seq, at, delivery_seq, transition, state, attempt, reason, detail)
 SELECT ?2 - 1 + row_number() OVER (ORDER BY seq), ?1, seq, 'interrupted',
        iif(crashes + 1 >= ?3, 'held', 'pending'), attempts,
        iif(crashes + 1 >= ?3, 'crashes', ''),

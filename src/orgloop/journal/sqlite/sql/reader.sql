@@ -41,11 +41,11 @@ FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: steps
 -- Steps, with their delivery's and event's names, and how a run came out that ended.
-SELECT s.seq, s.at, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, s.happening, s.state, s.attempt,
+SELECT s.seq, s.at, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, s.transition, s.state, s.attempt,
        s.began, s.reason, s.detail, s.sop_hash, s.sop_file, s.run_id, coalesce(r.outcome, ''),
        e.platform_event
 FROM steps s JOIN deliveries d ON d.seq = s.delivery_seq JOIN events e ON e.seq = d.event_seq
-LEFT JOIN runs r ON r.id = s.run_id AND s.happening = 'run_ended'
+LEFT JOIN runs r ON r.id = s.run_id AND s.transition = 'run_ended'
 
 -- name: runs
 -- Runs, with their delivery's and event's names.

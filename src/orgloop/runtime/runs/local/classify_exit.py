@@ -6,19 +6,19 @@ import errno
 import logging
 
 from orgloop import runner
-from orgloop.core.happening import Interrupted, NotStarted
 from orgloop.core.lifecycle import LOST
+from orgloop.core.transition import Interrupted, NotStarted
 from orgloop.errors import FAULTS
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Rejected, Unavailable
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.local import run_directory
 from orgloop.runtime.runs.local.local_run import LocalRun
-from orgloop.runtime.runs.local.local_runner import Ending, Fate
+from orgloop.runtime.runs.local.local_runner import Fate, RunnerExit
 
 log = logging.getLogger(__name__)
 
 
-def exit_info(live: LocalRun, ending: Ending, now: int) -> ExitInfo:
+def exit_info(live: LocalRun, ending: RunnerExit, now: int) -> ExitInfo:
     """How it ended, with the output that its actor understands. Reads files: not for the event loop."""
     record = ending.record
     return ExitInfo(
@@ -34,7 +34,7 @@ def exit_info(live: LocalRun, ending: Ending, now: int) -> ExitInfo:
     )
 
 
-def classify(live: LocalRun, ending: Ending, exit: ExitInfo) -> Completion | NotBegun | NotStarted:
+def classify(live: LocalRun, ending: RunnerExit, exit: ExitInfo) -> Completion | NotBegun | NotStarted:
     """What the run came to, by its directory and its actor."""
     match ending.fate:
         case Fate.NEVER_STARTED:

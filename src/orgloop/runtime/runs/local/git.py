@@ -19,9 +19,9 @@ class Head:
     commit: str
 
     @classmethod
-    def of(cls, said: Mapping[str, str] | None) -> Head | None:
+    def of(cls, stored: Mapping[str, str] | None) -> Head | None:
         """From `as_json`."""
-        return cls(branch=said["branch"], commit=said["commit"]) if said else None
+        return cls(branch=stored["branch"], commit=stored["commit"]) if stored else None
 
     def as_json(self) -> dict[str, str]:
         """For the journal: a daemon that takes the run over goes on from here."""

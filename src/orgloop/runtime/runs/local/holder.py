@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from orgloop.core.environment import child_environment
-from orgloop.core.happening import Outcome
 from orgloop.core.ids import RUN
+from orgloop.core.transition import Outcome
 from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import OpenRun, RunStart, SessionRow
 from orgloop.plugin import (
@@ -33,7 +33,7 @@ from orgloop.runtime.runs.local import git, local_runner, run_directory
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
 from orgloop.runtime.runs.local.ready import Ready, branch_of, place_of, planned, require_passable
-from orgloop.runtime.runs.notes import WORKS, Notes
+from orgloop.runtime.runs.notes import ALIVE_AFTER, Notes
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.wiring import Wiring
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
@@ -197,7 +197,7 @@ class LocalRuns:
 
     async def follow(self, live: LocalRun) -> Finish:
         """Follow the output until the runner is gone, then read what it left."""
-        notes = Notes(live, self._engine.journal, self._engine.clock, works_after=WORKS)
+        notes = Notes(live, self._engine.journal, self._engine.clock, alive_after=ALIVE_AFTER)
         while True:
             gone = asyncio.create_task(local_runner.until_gone(live.directory, live.process))
             try:
@@ -223,7 +223,7 @@ class LocalRuns:
         if live.process is not None:
             local_runner.let_go(live.process)
 
-    async def _finish(self, live: LocalRun, ending: local_runner.Ending) -> Finish:
+    async def _finish(self, live: LocalRun, ending: local_runner.RunnerExit) -> Finish:
         now = self._engine.clock.now()
         exit = await asyncio.to_thread(exit_info, live, ending, now)
         try:

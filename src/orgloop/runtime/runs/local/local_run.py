@@ -115,6 +115,6 @@ class LocalRun(LiveRun):
         self.take(progress)
         if progress.result:
             self.resulted = True
-        elif progress.works:
+        elif progress.alive:
             self.resulted = False
         return True

@@ -46,7 +46,7 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ending:
+class RunnerExit:
     """A run's fate; `record` is the exit record if there is one."""
 
     fate: Fate
@@ -135,7 +135,7 @@ def seems_alive(directory: Path) -> bool:
     return child is not None and _same_boot(child.boot_id) and psutil.pid_exists(child.runner_pid)
 
 
-async def conclude(directory: Path, spawned: subprocess.Popen[bytes] | None = None) -> Ending | None:
+async def conclude(directory: Path, spawned: subprocess.Popen[bytes] | None = None) -> RunnerExit | None:
     """The fate of a run whose runner is gone; None if one is alive after all.
 
     A run that never started is cancelled for good, under the lock, so that a late runner does
@@ -151,13 +151,13 @@ async def conclude(directory: Path, spawned: subprocess.Popen[bytes] | None = No
             if spawned is None or spawned.returncode != runner.ENDED:
                 # The run may have written that itself and killed its runner: nobody has ended it then.
                 await _end_leftovers(directory)
-            return Ending(fate=Fate.ENDED, record=record)
+            return RunnerExit(fate=Fate.ENDED, record=record)
         if not (directory / runner.STARTED).exists() and (directory / runner.STDIN).exists():
             run_directory.cancel(directory)
-            return Ending(fate=Fate.NEVER_STARTED)
+            return RunnerExit(fate=Fate.NEVER_STARTED)
         await _end_leftovers(directory)
         (directory / runner.SPEC).unlink(missing_ok=True)
-        return Ending(fate=Fate.LOST)
+        return RunnerExit(fate=Fate.LOST)
     finally:
         os.close(lock)
 

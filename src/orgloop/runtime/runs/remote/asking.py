@@ -23,12 +23,12 @@ from orgloop.plugin import (
 )
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.holder import Engine
-from orgloop.runtime.runs.remote.ends import NoEnd, checked, checked_ref, unknown
+from orgloop.runtime.runs.remote.job_end import NoEnd, checked, checked_ref, unknown
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.support.sanitize import text
-from orgloop.runtime.support.supervisor import STEADY, is_cancelled, said
+from orgloop.runtime.support.supervisor import STEADY, error_text, is_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ async def called(call: Awaitable[T]) -> T:
     except asyncio.CancelledError as exc:
         if is_cancelled():
             raise
-        raise Failed(said(exc), sent=True) from exc
+        raise Failed(error_text(exc), sent=True) from exc
     except FAULTS as exc:
-        raise Failed(said(exc), sent=True) from exc
+        raise Failed(error_text(exc), sent=True) from exc
 
 
 class Asking:
@@ -152,7 +152,7 @@ class Asking:
             self._engine.clock, f"the ref of run {live.run_id}", lambda: self._engine.journal.run_begun(begun)
         )
         if written:
-            live.works = True
+            live.alive = True
             self._engine.intake.committed(begun.follow_up)
 
     async def _followed(self, live: RemoteJob, actor: Remote) -> RemoteEnd:

@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from orgloop.core.happening import Outcome
 from orgloop.core.ids import RUN
 from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.transition import Outcome
 from orgloop.errors import FAULTS, NotFound, OrgLoopError, Overloaded, PluginError, Refused
 from orgloop.journal.model import OpenRun
 from orgloop.plugin import (
@@ -32,11 +32,11 @@ from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.notes import NOTE, Notes
 from orgloop.runtime.runs.remote.asking import Asking, Failed, called
 from orgloop.runtime.runs.remote.callbacks import Callbacks
-from orgloop.runtime.runs.remote.ends import DEADLINE, NoEnd, checked, from_bytes, to_bytes, unknown
+from orgloop.runtime.runs.remote.job_end import DEADLINE, NoEnd, checked, from_bytes, to_bytes, unknown
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.documents import load
-from orgloop.runtime.support.supervisor import said
+from orgloop.runtime.support.supervisor import error_text
 from orgloop.runtime.wiring import ActorPart, Current, Wiring
 
 log = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ class RemoteRuns:
         except FAULTS as exc:
             log.exception("a report on run %s of %s cannot be read", live.run_id, live.actor_id)
             raise OrgLoopError(
-                f"this report cannot be read: {said(exc)}", hint="the daemon's log has the details"
+                f"this report cannot be read: {error_text(exc)}", hint="the daemon's log has the details"
             ) from exc
         if isinstance(answer, Progress):
             live.take(answer)
@@ -226,13 +226,13 @@ class RemoteRuns:
         """The end of a run that somebody asked to end, if its own does not come."""
         await live.stopping.wait()
         clock, pauses = self._engine.clock, Pauses()
-        began, told = clock.monotonic(), False
-        while not told and clock.monotonic() - began < STOP:
-            told = await self._tell_to_stop(live)
-            if not told:
+        began, reached = clock.monotonic(), False
+        while not reached and clock.monotonic() - began < STOP:
+            reached = await self._tell_to_stop(live)
+            if not reached:
                 await clock.sleep(pauses.next())
         await clock.sleep(GRACE)
-        outcome = RunOutcome.CANCELLED if told else RunOutcome.UNKNOWN
+        outcome = RunOutcome.CANCELLED if reached else RunOutcome.UNKNOWN
         return Completion(phase=Phase.STOPPED, outcome=outcome, reason="requested")
 
     async def _due(self, live: RemoteJob) -> RemoteEnd:

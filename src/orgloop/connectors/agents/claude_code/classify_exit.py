@@ -94,7 +94,7 @@ class Cli:
     version: tuple[int, ...] | None = None
 
 
-def judge(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
+def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
     """The run's completion; NotBegun where it is certain that no paid work was done.
 
     Its own result decides, then what stopped it, then its exit status, then what it complained of.
@@ -152,7 +152,7 @@ def _is_aborted(result: Json) -> bool:
 
 def _unpaid(exit: ExitInfo, found: Transcript, cli: Cli) -> NotBegun | None:
     """Why a run that cost nothing may be tried again; None if it may not."""
-    result, said = found.result, one_line(text(found.result, "result"))
+    result, message = found.result, one_line(text(found.result, "result"))
     if _errors(result).startswith(_GONE):
         gone = f"the session {exit.session_id or ''} is gone; the next try begins a new one".replace(
             "  ", " "
@@ -160,18 +160,18 @@ def _unpaid(exit: ExitInfo, found: Transcript, cli: Cli) -> NotBegun | None:
         return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
     status = int(number(result, "api_error_status") or 0)
     if _is_limit(found) or (status == 429 and found.retry_ms is not None):
-        return _not_begun(exit, Limited(account=cli.account, until=_free_at(exit, found), reason=said))
+        return _not_begun(exit, Limited(account=cli.account, until=_free_at(exit, found), reason=message))
     remedy = _NEEDS_A_PERSON.get(found.error)
-    if remedy is None and _ORGANIZATION.search(said):
+    if remedy is None and _ORGANIZATION.search(message):
         remedy = _NEEDS_A_PERSON["oauth_org_not_allowed"]
     if remedy is not None:
         kind = f"{found.error.replace('_', ' ')}: " if found.error in _NEEDS_A_PERSON else ""
-        return _not_begun(exit, Unavailable(reason=f"{kind}{said}. To go on, {remedy}"))
+        return _not_begun(exit, Unavailable(reason=f"{kind}{message}. To go on, {remedy}"))
     if found.error in ("server_error", "overloaded", "rate_limit"):
-        if _NOBODY_THERE.search(said):
-            return _not_begun(exit, Unavailable(reason=said))
+        if _NOBODY_THERE.search(message):
+            return _not_begun(exit, Unavailable(reason=message))
         if status:
-            return replace(_not_begun(exit, Retry(reason=said)), session_fault=False)
+            return replace(_not_begun(exit, Retry(reason=message)), session_fault=False)
     return None
 
 
@@ -185,19 +185,19 @@ def _completion(
 ) -> Completion:
     phase, outcome, reason = how
     result = found.result
-    said = text(result, "result") or found.said
+    message = text(result, "result") or found.spoken
     if outcome is not RunOutcome.SUCCESS and not result:
-        said = last_words(said, exit.stderr)
-    elif not said and outcome is not RunOutcome.SUCCESS:
-        said = _errors(result) or last_words("", exit.stderr)
+        message = last_words(message, exit.stderr)
+    elif not message and outcome is not RunOutcome.SUCCESS:
+        message = _errors(result) or last_words("", exit.stderr)
     structured = result.get("structured_output")
-    block = last_json(said)
+    block = last_json(message)
     own, session = _costs(exit, found, cli)
     return Completion(
         phase=phase,
         outcome=outcome,
         reason=reason,
-        text=last_part(said),
+        text=last_part(message),
         json=structured if structured is not None else block.json,
         session_id=found.session_id or exit.session_id,
         cost_usd=own,

@@ -34,8 +34,8 @@ def last_words(stdout: str, stderr: str) -> str:
     if len(complaint) > ERROR_LIMIT:
         part = complaint[-ERROR_LIMIT:]
         complaint = part.partition("\n")[2] or part
-    said = stdout.strip()[-(TEXT_LIMIT - len(complaint) - 1) :].lstrip()
-    return "\n".join(filter(None, (said, complaint)))
+    words = stdout.strip()[-(TEXT_LIMIT - len(complaint) - 1) :].lstrip()
+    return "\n".join(filter(None, (words, complaint)))
 
 
 def why(reason: str, lasted_ms: int) -> str:

@@ -12,7 +12,7 @@ from orgloop.web.readings import Readings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Hands:
+class ProcessControl:
     """What the daemon's process does when it is asked to.
 
     `shutdown` is called once the answer is on its way. `reload` reads the project again and applies
@@ -26,12 +26,12 @@ class Hands:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Desk:
+class DaemonApi:
     """One server's view of the daemon. `port` is the one it listens on."""
 
     runtime: Runtime
     readings: Readings
-    hands: Hands
+    process: ProcessControl
     port: int
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     examining: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -60,9 +60,9 @@ class Desk:
     async def reload(self) -> Mapping[str, int]:
         """Read the project again and apply it, one at a time. Raises ConfigError or PluginError."""
         async with self.applying:
-            return await self.hands.reload()
+            return await self.process.reload()
 
     async def doctor(self) -> Mapping[str, Any]:
         """The doctor's report, one at a time: it asks other systems."""
         async with self.examining:
-            return await self.hands.doctor()
+            return await self.process.doctor()

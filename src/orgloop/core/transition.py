@@ -188,7 +188,7 @@ class Discarded:
     detail: str = ""
 
 
-Happening = (
+Transition = (
     Outcome
     | Started
     | Ready

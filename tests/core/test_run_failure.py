@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orgloop.core.ending import ERROR_LIMIT, TEXT_LIMIT, last_words, why
+from orgloop.core.run_failure import ERROR_LIMIT, TEXT_LIMIT, last_words, why
 from orgloop.core.units import MINUTE
 
 

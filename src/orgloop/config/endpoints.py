@@ -31,7 +31,7 @@ _NAME: Final = re.compile(r"\S(?:[^\x00-\x1f\x7f]{0,198}\S)?")
 class SourceEnd:
     """A source: its entry, its kind if its connector is known, its spec if it is sound."""
 
-    entry: Entry[schema.Source]
+    entry: Entry[schema.SourceConfig]
     kind: SourceKind | None
     spec: SourceSpec | None
 
@@ -43,7 +43,7 @@ class ActorEnd:
     `has_runs` is None if its connector is not known, and what may be if its settings are wrong.
     """
 
-    entry: Entry[schema.Actor]
+    entry: Entry[schema.ActorConfig]
     kind: ActorKind | None
     has_runs: bool | None
     spec: ActorSpec | None
@@ -80,7 +80,7 @@ class Ends:
         self._defaults = defaults
         self._report = report
 
-    def source(self, entry: Entry[schema.Source]) -> SourceEnd:
+    def source(self, entry: Entry[schema.SourceConfig]) -> SourceEnd:
         """One source, with its findings."""
         part, spot = entry.part, entry.spot
         connector = self._connector(part.connector, spot)
@@ -100,7 +100,7 @@ class Ends:
             hint = kind.settings.meanwhile().get("poll", "remove it")
             self._report.warn(Code.NO_EFFECT, spot.where(*at, key=True), message, hint)
         interval = (own or self._defaults.poll_interval_ms) if polled else None
-        if settings is None or not self._plugins.works(
+        if settings is None or not self._plugins.succeeds(
             lambda: kind.open(entry.name, settings), spot, ("config",)
         ):
             return SourceEnd(entry=entry, kind=kind, spec=None)
@@ -125,16 +125,16 @@ class Ends:
         if poll is not None and poll.interval is not None:
             return poll.interval, ("poll", "interval")
         try:
-            said = schema.PollInConfig.model_validate(inside)
+            polling = schema.PollInConfig.model_validate(inside)
         except ValidationError as exc:
             errors = exc.errors(include_url=False, include_input=False)
             explain(schema.PollInConfig, inside, errors, spot, self._report, ("config",))
             return None, ()
-        if said.poll is not None and said.poll.interval is not None:
-            return said.poll.interval, ("config", "poll", "interval")
-        return said.poll_interval, ("config", "poll_interval")
+        if polling.poll is not None and polling.poll.interval is not None:
+            return polling.poll.interval, ("config", "poll", "interval")
+        return polling.poll_interval, ("config", "poll_interval")
 
-    def actor(self, entry: Entry[schema.Actor]) -> ActorEnd:
+    def actor(self, entry: Entry[schema.ActorConfig]) -> ActorEnd:
         """One actor, with its findings."""
         part, spot = entry.part, entry.spot
         connector = self._connector(part.connector, spot)
@@ -152,7 +152,7 @@ class Ends:
         if runs is not None and not has_runs:
             message = f"{spot.label}: `limits.runs` has no effect: its actor has no runs"
             self._report.warn(Code.NO_EFFECT, spot.where("limits", "runs", key=True), message, "remove it")
-        if settings is None or not self._plugins.works(
+        if settings is None or not self._plugins.succeeds(
             lambda: kind.open(entry.name, settings), spot, ("config",)
         ):
             return ActorEnd(entry=entry, kind=kind, has_runs=has_runs, spec=None)
@@ -183,10 +183,10 @@ class Ends:
             with suppress(*FAULTS):
                 ask()
         elif settings is not None:
-            self._plugins.works(ask, spot, ("config",))
+            self._plugins.succeeds(ask, spot, ("config",))
         return found[0] if found else True
 
-    def logger(self, entry: Entry[schema.Logger]) -> LoggerSpec | None:
+    def logger(self, entry: Entry[schema.LoggerConfig]) -> LoggerSpec | None:
         """One logger, with its findings."""
         part, spot = entry.part, entry.spot
         if not part.type or spot.lacks_variable("type"):

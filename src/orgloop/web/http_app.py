@@ -15,7 +15,7 @@ from orgloop.web import callback, webhook
 from orgloop.web.answers import MethodRefused, error_answer, json_answer
 from orgloop.web.body import Bodies, BodyBounds, stopping
 from orgloop.web.connection import Misdirected
-from orgloop.web.desk import Desk
+from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 from orgloop.web.endpoints import table
 from orgloop.web.guards import TokenGuard, require_operator
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 PLACES: Final = "there are /webhook/<source>, /api/status and more of /api, /control"
 
 
-class Face:
+class HttpApp:
     """Answers requests. From `close` on, each new one hears 503."""
 
-    def __init__(self, desk: Desk, token: str, bounds: BodyBounds) -> None:
-        self._desk = desk
+    def __init__(self, daemon: DaemonApi, token: str, bounds: BodyBounds) -> None:
+        self._daemon = daemon
         self._token = TokenGuard(token)
         self._bodies = Bodies(bounds)
-        self._table = table(desk)
+        self._table = table(daemon)
         self._closing = False
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -76,9 +76,9 @@ class Face:
         if path[:1] != "/" or isinstance(request, Misdirected):
             raise Refused("the request's target is not a path", hint="send `GET /api/status HTTP/1.1`")
         if path.startswith("/webhook/"):
-            return await webhook.receive(self._desk.runtime.doorway, request, path, self._bodies)
+            return await webhook.receive(self._daemon.runtime.inbound, request, path, self._bodies)
         if path.startswith(f"{PATH}/"):
-            return await callback.receive(self._desk.runtime.runs, request, path, self._bodies)
+            return await callback.receive(self._daemon.runtime.runs, request, path, self._bodies)
         if path.startswith(("/api/", "/control/")):
             return await self._operate(request, path)
         raise NotFound(f"Not found: {path}", hint=PLACES)

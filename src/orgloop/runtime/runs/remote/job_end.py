@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.core.happening import Limited, Rejected, Retry, Throttled, Unavailable
 from orgloop.core.json_text import dump_json, load_json
 from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.transition import Limited, Rejected, Retry, Throttled, Unavailable
 from orgloop.plugin import TEXT_LIMIT, Completion, Delivered, NotBegun, Ref, RemoteEnd, Skipped
 from orgloop.runtime.support.sanitize import storable, text
 
