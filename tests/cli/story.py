@@ -176,6 +176,7 @@ class Story:
         says: str = "",
         line: str = "",
         session: tuple[str, str] | None = None,
+        spec: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> str:
         """A run of `engineer` that began then; it goes on unless it `lasted` so long. Its id.
@@ -187,7 +188,8 @@ class Story:
         id = f"run_{delivery[4:]}"
         directory = self.home / "runs" / id
         directory.mkdir(parents=True)
-        start = replace(run_start(wake, id, at=self.now - began, session=session), run_dir=str(directory))
+        start = run_start(wake, id, at=self.now - began, session=session)
+        start = replace(start, run_dir=str(directory), spec={**start.spec, **(spec or {})})
         assert await self.journal.start_run(start)
         if line:
             await self.journal.note_run(id, last_line=line, offset=0, at=self.now - began)

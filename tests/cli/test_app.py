@@ -169,12 +169,42 @@ def test_the_word_of_another_tool_leads_to_a_command_that_there_is(typed: str, o
     assert typed not in NAMES
     said = orgloop(typed)
     assert said.code == Exit.FAILED
-    named = re.findall(r"`orgloop (\S+?)( \S+)?`", said.err)
+    named = re.findall(r"orgloop ([\w-]+)(?: ([a-z]+)\b)?", said.err)
     assert named
     for command, subcommand in named:
         assert command == "--help" or command in NAMES
         if subcommand:
-            assert orgloop(command, subcommand.strip(), "--help").code == 0
+            assert orgloop(command, subcommand, "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("help", ["--help"]),
+        ("ps", ["runs"]),
+        ("reload", ["start"]),
+        ("apply", ["start"]),
+        ("retry", ["dead retry"]),
+        ("dead-letter", ["dead"]),
+        ("kill", ["runs stop ID", "stop"]),
+        ("replay", ["dead retry", "emit -"]),
+        ("show", ["inspect"]),
+        ("list", ["events"]),
+        ("runs kill", ["runs stop"]),
+        ("runs logs", ["runs tail"]),
+        ("held approve", ["held release"]),
+        ("dead replay", ["dead retry"]),
+        ("held retry", ["held release"]),
+        ("dead release", ["dead retry"]),
+        ("sessions rm", ["sessions forget"]),
+        ("service disable", ["service uninstall"]),
+    ],
+)
+def test_a_word_leads_to_what_it_means_here(typed: str, meant: list[str], orgloop: Orgloop) -> None:
+    said = orgloop(*typed.split())
+    assert said.code == Exit.FAILED
+    for command in meant:
+        assert f"orgloop {command}`" in said.err
 
 
 @pytest.mark.parametrize("typed", ["sops", "restrat-all", "x", "hepl"])

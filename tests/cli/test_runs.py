@@ -64,6 +64,40 @@ def test_an_ended_run_is_shown_with_what_came_of_it(acme: Path, orgloop: Orgloop
     assert "runs stop" not in said
 
 
+def test_the_question_of_an_agent_needs_you_until_its_session_goes_on(
+    acme: Path, home: Path, orgloop: Orgloop
+) -> None:
+    asked = {"needs_you": True, "asked": "Which\nbranch?"}
+    spec = {"cwd": "/srv/my app", "take_over": ["claude", "--resume", "s-1"]}
+
+    async def ask(story: Story) -> None:
+        story.count = 100
+        for key, began in (("pr:7", 60 * HOUR), ("pr:8", HOUR)):
+            await story.run(
+                began=began, lasted=MINUTE, session=(key, f"s-{key}"), completion=asked, spec=spec
+            )
+
+    tell(home, ask)
+    command = "cd '/srv/my app' && claude --resume s-1"
+    items = [one for one in orgloop("status", "--json").json["attention"] if one["kind"] == "asked"]
+    assert [(one["id"], one["command"]) for one in items] == [
+        ("asked:run_0000000000000066", command),
+        ("asked:run_0000000000000065", command),
+    ]
+    assert "engineer (pr-review) asked you something 59m ago: Which branch?" in orgloop("status").out
+    for show in (("runs", "show", "run_0000000000000066"), ("sessions", "show", "s-pr:8")):
+        assert command in orgloop(*show).out
+
+    async def go_on(story: Story) -> None:
+        story.count = 200
+        await story.run(began=MINUTE, session=("pr:7", "s-pr:7"), spec=spec)
+
+    tell(home, go_on)
+    assert command not in orgloop("runs", "show", "run_00000000000000c9").out  # It is at work.
+    assert orgloop("dismiss", "asked:run_0000000000000066").code == 0
+    assert "asked you" not in orgloop("status").out
+
+
 def test_a_success_names_the_tools_that_it_was_not_allowed_to_use(
     acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -488,6 +488,7 @@ def test_a_daemon_is_found_and_ended_without_the_files_that_tell_of_it(left: str
     assert acme.command("stop").stdout == f"✓ acme has stopped (pid {info.pid})\n"
     assert is_gone(info.pid)
     wait_for("its supervisor to go", lambda: is_gone(supervisor))
+    acme.home.daemon_file.unlink(missing_ok=True)
 
 
 def test_ctrl_c_ends_a_supervised_daemon_softly(acme: Organization) -> None:

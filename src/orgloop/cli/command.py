@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import click
 
@@ -43,6 +43,26 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return nearest_name(name, known) or ""
 
 
+OTHER_WORDS: Final[Mapping[str, Sequence[str]]] = {
+    "stop": ("kill", "cancel", "end", "abort", "terminate"),
+    "tail": ("logs", "log", "follow", "watch", "attach", "output"),
+    "release": ("approve", "resume", "continue", "accept", "retry"),
+    "retry": ("release", "replay", "requeue", "redeliver", "resend"),
+    "discard": ("drop", "delete", "remove", "rm", "reject"),
+    "forget": ("delete", "remove", "rm", "drop", "retire", "reset"),
+    "show": ("inspect", "view", "get", "info", "describe"),
+    "list": ("ls", "all"),
+    "check": ("validate", "verify", "test"),
+    "uninstall": ("remove", "delete", "disable"),
+}
+"""Subcommands, and what else they are called: each group means those of its own."""
+
+
+def _same_as(name: str, known: Iterable[str]) -> str:
+    """The known subcommand that this is another word for; empty if there is none."""
+    return next((one for one in known if name.lower() in OTHER_WORDS.get(one, ())), "")
+
+
 class HelpMixin(click.Command):
     """One look of help."""
 
@@ -77,7 +97,7 @@ class CommandGroup(HelpMixin, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.commands:
-            near = nearest(args[0], self.commands)
+            near = nearest(args[0], self.commands) or _same_as(args[0], self.commands)
             known = f"There are: {', '.join(self.commands)}."
             hint = f"Did you mean `{ctx.command_path} {near}`?" if near else known
             raise click.UsageError(f"`{ctx.command_path}` has no `{args[0]}`. {hint}", ctx)

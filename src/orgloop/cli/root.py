@@ -103,26 +103,45 @@ INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("ps", "top", "agents"), "`orgloop runs` lists active runs"),
     **dict.fromkeys(("reload", "apply", "deploy", "update"), "`orgloop start` applies changes"),
     **dict.fromkeys(("run", "up", "serve", "daemon"), "`orgloop start` runs the project"),
-    **dict.fromkeys(("down", "kill", "quit", "exit"), "`orgloop stop` stops it"),
+    **dict.fromkeys(("down", "quit", "exit", "halt"), "`orgloop stop` stops the daemon"),
     **dict.fromkeys(
-        ("retry", "requeue", "redeliver", "replay"), "`orgloop dead retry` retries failed deliveries"
+        ("kill", "cancel", "abort", "terminate"),
+        "`orgloop runs stop ID` ends a run, `orgloop stop` the daemon",
+    ),
+    **dict.fromkeys(("retry", "requeue", "redeliver"), "`orgloop dead retry` retries failed deliveries"),
+    **dict.fromkeys(
+        ("replay", "resend", "repeat"),
+        "`orgloop dead retry` retries failed deliveries; "
+        "`orgloop inspect EVENT --json | orgloop emit -` sends an event again",
     ),
     **dict.fromkeys(
         ("dead-letter", "dead-letters", "dlq", "failed", "failures"),
         "`orgloop dead` lists failed deliveries",
     ),
-    **dict.fromkeys(
-        ("release", "approve", "hold", "paused"), "`orgloop held` lists deliveries that wait for a person"
-    ),
+    **dict.fromkeys(("release", "approve"), "`orgloop held release` releases what waits for a person"),
+    **dict.fromkeys(("hold", "paused"), "`orgloop held` lists deliveries that wait for a person"),
     **dict.fromkeys(("discard", "drop"), "`orgloop dead discard` or `orgloop held discard` does that"),
-    **dict.fromkeys(("log", "tail", "follow", "watch"), "`orgloop logs` follows the log"),
-    **dict.fromkeys(("list", "ls", "graph", "show"), "`orgloop routes` draws the routes"),
+    **dict.fromkeys(("log", "follow", "watch"), "`orgloop logs` follows the log"),
+    "tail": "`orgloop runs tail` follows the output of a run, `orgloop logs` the log",
+    **dict.fromkeys(
+        ("attach", "resume", "takeover", "take-over"),
+        "`orgloop runs show` prints the command that continues an agent's session",
+    ),
+    **dict.fromkeys(("graph", "draw"), "`orgloop routes` draws the routes"),
+    **dict.fromkeys(
+        ("list", "ls"), "`orgloop events`, `deliveries`, `runs`, `sessions` and `routes` are lists"
+    ),
+    **dict.fromkeys(
+        ("show", "describe", "get", "view"),
+        "`orgloop inspect` shows one source, actor, route, event, delivery or run",
+    ),
     **dict.fromkeys(("check", "lint", "verify"), "`orgloop validate` checks the project"),
     **dict.fromkeys(("diff", "changes"), "`orgloop plan` shows what a start would change"),
     **dict.fromkeys(("new", "create", "setup"), "`orgloop init` creates a project"),
     **dict.fromkeys(("send", "trigger", "fire", "publish"), "`orgloop emit` sends an event"),
     **dict.fromkeys(("dry-run", "simulate", "try"), "`orgloop test` shows what an event would do"),
     **dict.fromkeys(("queue", "queues", "jobs", "wakes"), "`orgloop deliveries` lists deliveries"),
+    **dict.fromkeys(("vars", "variables", "secrets"), "`orgloop env` lists the project's variables"),
     **dict.fromkeys(("health", "info", "stats"), "`orgloop status` shows the state of everything"),
 }
 """What other tools call a command of ours, and what ours does."""

@@ -124,7 +124,8 @@ class RunSpec:
     `env` is what the actor adds to the child's allow-listed environment, `env_pass` the names
     that it takes over from the daemon's. `stdin` is the prompt or empty. `session_id` is
     remembered for the wake's session key as soon as the run is committed. `account` names the login that
-    the session belongs to: a wake with another one begins a session of its own.
+    the session belongs to: a wake with another one begins a session of its own. `take_over` is the command
+    with which a person goes on in this session, in `cwd`.
     """
 
     argv: Sequence[str]
@@ -136,6 +137,7 @@ class RunSpec:
     session_id: str | None = None
     account: str = ""
     turns: Turns | None = None
+    take_over: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -77,6 +77,7 @@ def test_a_known_session_is_resumed() -> None:
     assert after(spec.argv, "--resume") == spec.session_id == known.id
     assert "--session-id" not in spec.argv
     assert spec.env["ORGLOOP_SESSION_KEY"] == "pr:7"
+    assert spec.take_over == ["claude", "--resume", known.id]
 
 
 def test_every_setting_reaches_the_cli() -> None:

@@ -16,7 +16,7 @@ from orgloop.errors import NotFound, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orgloop.journal.model import SessionRow
+    from orgloop.journal.model import RunRow, SessionRow
 
 FORGOTTEN = "a person forgot it"
 
@@ -84,7 +84,9 @@ def show(app: App, id: str, actor: str) -> None:
             ("last used", ago(row.changed_at, now)),
         ],
     )
-    print_next(app.out, list(_next(row)))
+    with app.journal() as reader:
+        last = reader.run(row.run_id)
+    print_next(app.out, list(_next(row, last)))
 
 
 @command.subcommand("forget", examples=["orgloop sessions forget SESSION"])
@@ -180,9 +182,10 @@ def _cost(row: SessionRow) -> str:
     return f"${row.total_usd:.4f} in {row.runs} run{'' if row.runs == 1 else 's'}"
 
 
-def _next(row: SessionRow) -> Iterator[tuple[str, str]]:
-    if row.harness == "claude-code":
-        place = f"cd {shlex.quote(row.work_dir)} && " if row.work_dir else ""
-        yield f"{place}claude --resume {shlex.quote(row.id)}", "take it over"
+def _next(row: SessionRow, last: RunRow | None) -> Iterator[tuple[str, str]]:
+    from orgloop.operations.status.attention import take_over
+
+    if last is not None and (command := take_over(last)):
+        yield command, "go on in it yourself"
     if row.active:
         yield f"orgloop sessions forget {shlex.quote(row.id)}", "begin a new one with the next run"

@@ -21,6 +21,7 @@ from orgloop.cli.screen.words import (
     why_ended,
 )
 from orgloop.core.units import humanize
+from orgloop.operations.status.attention import take_over
 from orgloop.operations.status.stuck import last_sign
 from orgloop.operations.words import age, ago, dollars, moment, one_line
 from orgloop.project.home import open_file
@@ -150,6 +151,8 @@ def _next(run: RunRow, *, goes_on: bool) -> Iterator[tuple[str, str]]:
         yield f"orgloop runs stop {run.id}", "end it softly"
     else:
         yield f"orgloop runs tail {run.id}", "what it did, line by line"
+        if command := take_over(run):
+            yield command, "go on in its session yourself"
     yield f"orgloop trace {run.id}", "its whole chain"
 
 

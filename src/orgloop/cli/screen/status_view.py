@@ -211,8 +211,7 @@ class StatusView:
         shown = [*seen.failed_runs[:MOST], *done[:MOST]]
         self._grid(columns, [self._ended(run) for run in shown])
         self._rest(total - len(shown), "run", f"orgloop runs --all --since {self._since}")
-        for item in unheard(seen):
-            self._item(item)
+        self._some_of(list(unheard(seen)))
 
     def _sum(self, total: int, failed: int) -> str:
         if not total:
@@ -244,8 +243,16 @@ class StatusView:
             out.ok("Nothing needs you.")
             return
         out.line(out.style("Needs you", "bold"))
-        for item in self._items:
+        kinds = list(dict.fromkeys((item.urgent, item.kind) for item in self._items))
+        for kind in kinds:
+            self._some_of([item for item in self._items if (item.urgent, item.kind) == kind])
+
+    def _some_of(self, alike: Sequence[Item]) -> None:
+        """Things of one kind: the first of many, unless all are asked for."""
+        shown = alike if self._out.verbose else alike[:MOST]
+        for item in shown:
             self._item(item)
+        self._rest(len(alike) - len(shown), "such problem", "orgloop status --verbose")
 
     def _item(self, item: Item) -> None:
         out = self._out

@@ -43,6 +43,7 @@ def attention(seen: Status) -> list[Item]:
         *_actors(seen),
         *_delayed(seen),
         *_decisions(seen),
+        *_asking(seen),
         *stuck.runs(seen),
         *stuck.waiting(seen),
         *_gaps(seen),
@@ -200,6 +201,31 @@ def _decisions(seen: Status) -> Iterator[Item]:
             since=row.since,
             count=row.count,
         )
+
+
+def _asking(seen: Status) -> Iterator[Item]:
+    """Agents that asked their user, whom they do not have."""
+    for run in seen.asking:
+        asked = one_line(str(run.completion.get("asked") or ""))
+        ended = run.ended_at or run.started_at
+        yield Item(
+            kind="asked",
+            name=run.id,
+            text=f"{run.actor} ({run.route}) asked you something {ago(ended, seen.now)}: {asked}".rstrip(
+                ": "
+            ),
+            command=take_over(run) or f"orgloop runs show {run.id}",
+            since=ended,
+            last=ended,
+        )
+
+
+def take_over(run: RunRow) -> str:
+    """The command with which a person goes on in the session of a run that has ended; empty if none does."""
+    words, directory = run.spec.get("take_over"), run.spec.get("cwd")
+    if not words or not directory or run.ended_at is None:
+        return ""
+    return f"cd {shlex.quote(str(directory))} && {shlex.join(str(word) for word in words)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MOST_RUNS: Final = 1_000
 """Runs that are looked at, the newest first."""
 
+ASKED_FOR: Final = 7 * DAY
+"""How long it is told that an agent asked something, in milliseconds."""
+
 LONGEST_RUN: Final = 2 * DAY
 """A run that ended since some time began at most this much earlier, in milliseconds."""
 
@@ -107,7 +110,8 @@ class Status:
     `fault` says why; `holder` says who holds the journal though there is no daemon. `applied` is None if
     nothing has ever run here. `gone` are those of `open_runs` whose process has ended, which only a daemon
     takes note of. `room` is how many bytes are left on the home's disk, `dismissed` when a person saw what,
-    by the ids of items.
+    by the ids of items. `asking` are ended runs whose agent asked something, and has not been at work in
+    that session since.
     """
 
     now: int
@@ -126,6 +130,7 @@ class Status:
     open_runs: Sequence[RunRow] = ()
     gone: Collection[str] = ()
     ended_runs: Sequence[RunRow] = ()
+    asking: Sequence[RunRow] = ()
     examples: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
     room: int | None = None
     dismissed: Mapping[str, int] = field(default_factory=dict)
@@ -242,8 +247,19 @@ def _of_journal(reader: Reader, since: int, live: Live | None, now: int, *, serv
         "open_runs": open_runs,
         "gone": gone,
         "ended_runs": sorted(ended, key=lambda run: run.ended_at or 0, reverse=True),
+        "asking": _asking(reader.runs(Query(since=now - ASKED_FOR, limit=MOST_RUNS))),
         "examples": _examples(reader, backlog),
     }
+
+
+def _asking(newest_first: Iterable[RunRow]) -> list[RunRow]:
+    found, later = [], set()
+    for run in newest_first:
+        session = (run.actor, run.session_id or run.id)
+        if session not in later and run.ended_at is not None and run.completion.get("needs_you") is True:
+            found.append(run)
+        later.add(session)
+    return found
 
 
 def _sources(reader: Reader, graph: Topology | None, live: Live | None, *, heard: bool) -> list[SourceStatus]:

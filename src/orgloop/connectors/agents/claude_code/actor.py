@@ -58,12 +58,15 @@ class ClaudeCodeActor:
         self._settings = settings
         self._passed = settings.passed({})
         self._cli = Cli()
+        self._sessions_of: tuple[str, ...] = ()
 
     async def open(self, ctx: Context) -> None:
         """Learn which login and which cloud the CLI uses, and its version: options differ."""
         settings = self._settings
         self._passed = settings.passed(ctx.environment)
         environment = settings.child(ctx.environment, self._passed)
+        if directory := environment.get("CLAUDE_CONFIG_DIR"):
+            self._sessions_of = ("env", f"CLAUDE_CONFIG_DIR={directory}")
         self._cli = Cli(account=account(environment), version=await _version(settings, environment))
 
     async def close(self) -> None:
@@ -102,6 +105,7 @@ class ClaudeCodeActor:
             session_id=session_id,
             account=self._cli.account,
             turns=TURNS,
+            take_over=[*self._sessions_of, settings.binary, "--resume", session_id],
         )
 
     def _fresh_prompt(self) -> list[str]:

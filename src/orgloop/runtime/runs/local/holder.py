@@ -281,6 +281,7 @@ class LocalRuns:
                 "head": live.before.as_json() if live.before else None,
                 **({"tree": live.tree} if live.tree else {}),
                 **({"fresh": live.fresh_because} if live.fresh_because else {}),
+                **({"take_over": list(spec.take_over)} if spec.take_over else {}),
             },
             account=spec.account,
             limits={"timeout_s": spec.limits.total_s, "silence_s": spec.limits.silence_s},
