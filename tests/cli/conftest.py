@@ -18,6 +18,7 @@ from orgloop.cli.output import ENDLESS
 from orgloop.cli.root import main
 from orgloop.daemon.background import stop_daemon
 from orgloop.project.home import Home
+from tests.cli.small import FILES
 from tests.e2e.organization import Organization
 
 
@@ -83,6 +84,13 @@ def organization(tmp_path: Path) -> Iterator[Organization]:
     yield made
     stop_daemon(made.home, force=True)
     made.kill()
+
+
+@pytest.fixture
+def acme(organization: Organization) -> Organization:
+    """A small, sound project; nothing runs yet."""
+    organization.write(FILES)
+    return organization
 
 
 def free_port() -> int:

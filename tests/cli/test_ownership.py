@@ -100,7 +100,7 @@ def said_by_runs(home: Home) -> list[str]:
 
 
 def test_a_project_does_not_start_on_the_unfinished_work_of_another(
-    acme: Organization, other: Organization, gate: Path
+    acme: Organization, other: Organization, gate: Path, tmp_path: Path
 ) -> None:
     leave_work(acme)
     for words in STARTS:
@@ -112,13 +112,17 @@ def test_a_project_does_not_start_on_the_unfinished_work_of_another(
         assert "ORGLOOP_HOME=~/.orgloop-other ORGLOOP_PORT=4801 orgloop start\n" in said.stderr
         assert "orgloop start --take-over\n" in said.stderr
         assert running_daemon(acme.home) is None
+    # Moved, it is the same project.
+    acme.root = acme.root.rename(tmp_path / "moved")
     gate.touch()
-    acme.command("start", "--daemon")
+    assert acme.command("start", "--daemon").stderr == ""
     wait_for("the end of both", lambda: states(acme.home) == ["delivered", "delivered"])
     assert said_by_runs(acme.home) == ["acme was here", "acme was here"]
 
 
-def test_whoever_means_it_takes_the_work_over(acme: Organization, other: Organization, gate: Path) -> None:
+def test_whoever_means_it_takes_the_work_over_and_leaves_a_free_home(
+    acme: Organization, other: Organization, gate: Path
+) -> None:
     leave_work(acme)
     said = other.command("start", "--daemon", "--supervised", "--take-over")
     assert "other takes over what acme has not finished: 1 pending, 1 started" in said.stderr
@@ -126,24 +130,12 @@ def test_whoever_means_it_takes_the_work_over(acme: Organization, other: Organiz
     wait_for("the end of both", lambda: states(acme.home) == ["delivered", "delivered"])
     assert sorted(said_by_runs(acme.home)) == ["acme was here", "other was here"]
     assert "before" not in other.command("restart").stderr
-
-
-def test_a_home_without_unfinished_work_is_free_and_says_who_was_there(
-    acme: Organization, other: Organization
-) -> None:
-    acme.command("start", "--daemon")
-    acme.command("stop")
-    said = other.command("start", "--daemon")
-    assert said.stderr == f"! this home ran acme in {acme.root} before; its history stays\n"
     other.command("stop")
-    assert other.command("start", "--daemon").stderr == ""
-
-
-def test_a_project_that_was_moved_is_the_same_project(acme: Organization, tmp_path: Path) -> None:
-    leave_work(acme)
-    moved = Organization(root=acme.root.rename(tmp_path / "moved"), home=acme.home)
-    acme.root = moved.root
-    assert moved.command("start", "--daemon").stderr == ""
+    # Without unfinished work the home is free, and says who was there.
+    said = acme.command("start", "--daemon")
+    assert said.stderr == f"! this home ran other in {other.root} before; its history stays\n"
+    acme.command("stop")
+    assert acme.command("start", "--daemon").stderr == ""
 
 
 def test_a_journal_that_cannot_be_read_is_left_to_the_daemon(home: Path, tmp_path: Path) -> None:

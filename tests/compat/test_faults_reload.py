@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,18 @@ def begin(organization: Organization, sink: Sink) -> None:
     organization.environ["SINK"] = sink.url
     organization.write({"orgloop.yaml": PROJECT, "routes/a.yaml": ROUTE})
     organization.start()
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organization]:
+    """One that runs, and is as it was after each test."""
+    folder = tmp_path_factory.mktemp("steady")
+    (root := folder / "org").mkdir()
+    made = Organization(root=root, home=Home(folder / "home"))
+    with Sink() as sink:
+        begin(made, sink)
+        yield made
+        made.kill()
 
 
 def ping(organization: Organization, **more: Any) -> dict[str, tuple[State, str]]:
@@ -110,15 +123,15 @@ def test_a_reverted_commit_gives_the_old_behaviour_back(organization: Organizati
         'routes:\n  - {name: r, when: {source: hooks, events: ["${NOT_SET}"]}, then: {actor: one}}\n',
     ],
 )
-def test_a_broken_file_takes_no_route_away_from_what_runs(
-    organization: Organization, sink: Sink, broken: str
-) -> None:
-    begin(organization, sink)
-    organization.write({"routes/b.yaml": broken})
-    refused = organization.command("start", check=False)
+def test_a_broken_file_takes_no_route_away_from_what_runs(steady: Organization, broken: str) -> None:
+    steady.write({"routes/b.yaml": broken})
+    try:
+        refused = steady.command("start", check=False)
+    finally:
+        (steady.root / "routes/b.yaml").unlink()
     assert refused.returncode != 0
     assert "routes/b.yaml:" in refused.stdout + refused.stderr
-    assert ping(organization) == {"r": (State.DELIVERED, "one")}
+    assert ping(steady) == {"r": (State.DELIVERED, "one")}
 
 
 def test_a_broken_file_is_no_reason_to_start_without_its_routes(
@@ -177,26 +190,20 @@ def test_two_projects_have_their_own_variables_and_their_own_daemons(
         other.kill()
 
 
-def test_a_start_that_fails_leaves_the_daemon_that_runs_alone(
-    organization: Organization, sink: Sink, tmp_path: Path
-) -> None:
-    begin(organization, sink)
-    before = running_daemon(organization.home)
-    other = Organization(root=tmp_path / "other", home=organization.home, environ=dict(organization.environ))
+def test_a_start_that_fails_leaves_the_daemon_that_runs_alone(steady: Organization, tmp_path: Path) -> None:
+    before = running_daemon(steady.home)
+    other = Organization(root=tmp_path / "other", home=steady.home, environ=dict(steady.environ))
     other.root.mkdir()
     other.write({"orgloop.yaml": "metadata: {name: other}\n"})
     refused = other.command("start", check=False)
     assert refused.returncode != 0
     assert "runs the project changing" in refused.stdout + refused.stderr
-    assert running_daemon(organization.home) == before
-    assert ping(organization) == {"r": (State.DELIVERED, "one")}
+    assert running_daemon(steady.home) == before
+    assert ping(steady) == {"r": (State.DELIVERED, "one")}
 
 
-def test_a_taken_port_is_told_and_leaves_no_trace_of_a_daemon(
-    organization: Organization, sink: Sink, tmp_path: Path
-) -> None:
-    begin(organization, sink)
-    taken = str(organization.port)
+def test_a_taken_port_is_told_and_leaves_no_trace_of_a_daemon(steady: Organization, tmp_path: Path) -> None:
+    taken = str(steady.port)
     other = Organization(root=tmp_path / "other", home=Home(tmp_path / "other-home"))
     other.root.mkdir()
     other.environ["ORGLOOP_PORT"] = taken
@@ -205,18 +212,15 @@ def test_a_taken_port_is_told_and_leaves_no_trace_of_a_daemon(
     assert refused.returncode != 0
     assert taken in refused.stdout + refused.stderr
     assert running_daemon(other.home) is None
-    assert ping(organization) == {"r": (State.DELIVERED, "one")}
+    assert ping(steady) == {"r": (State.DELIVERED, "one")}
 
 
-def test_a_stop_in_another_projects_directory_stops_nothing(
-    organization: Organization, sink: Sink, tmp_path: Path
-) -> None:
-    begin(organization, sink)
-    other = Organization(root=tmp_path / "other", home=organization.home)
+def test_a_stop_in_another_projects_directory_stops_nothing(steady: Organization, tmp_path: Path) -> None:
+    other = Organization(root=tmp_path / "other", home=steady.home)
     other.root.mkdir()
     other.write({"orgloop.yaml": "metadata: {name: other}\n"})
     assert other.command("stop", check=False).returncode != 0
-    assert ping(organization) == {"r": (State.DELIVERED, "one")}
+    assert ping(steady) == {"r": (State.DELIVERED, "one")}
 
 
 def test_a_stop_ends_the_daemon_by_itself_and_quickly(organization: Organization, sink: Sink) -> None:
