@@ -165,19 +165,6 @@ def test_the_last_route_goes_only_if_that_is_said(running: Organization) -> None
     assert "Applied: 0 added, 0 changed, 0 removed." in running.command("start").stdout
 
 
-def test_a_start_that_fails_leaves_the_other_daemon_alone(running: Organization) -> None:
-    info = daemon_of(running)
-    content = running.home.daemon_file.read_bytes()
-    running.home.daemon_file.unlink()
-    try:
-        said = running.command("start", "--daemon", check=False)
-    finally:
-        running.home.daemon_file.write_bytes(content)
-    assert f"in use by the daemon of {running.root} (process {info.pid})" in said.stderr
-    assert daemon_of(running) == info
-    assert running.post("hook", {"type": "work"})[0] == 200
-
-
 def test_another_project_is_refused_with_how_to_run_both(running: Organization, tmp_path: Path) -> None:
     info = daemon_of(running)
     other = Organization(root=tmp_path / "other", home=running.home)
