@@ -11,8 +11,9 @@ import pytest
 from orgloop.config.findings import Code, Finding, Severity
 from orgloop.config.load import load_project
 from orgloop.connectors.github import connector as github
-from orgloop.connectors.github.fields import SHAPES
+from orgloop.connectors.github.fields import shapes_for
 from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.github.settings import GithubSettings
 from orgloop.core.event import event_names
 from orgloop.core.event_shape import RUN_SHAPES, EventShape, shapes_of
 from orgloop.core.fields import Path as FieldPath
@@ -176,14 +177,14 @@ def undeclared(draft: Draft, shapes: Sequence[EventShape]) -> list[str]:
 @pytest.mark.parametrize("name", DELIVERIES)
 def test_every_event_of_github_has_the_fields_that_are_declared(name: str) -> None:
     event, body = DELIVERIES[name]
-    assert undeclared(normalize(event, body), SHAPES) == []
+    assert undeclared(normalize(event, body), shapes_for(GithubSettings())) == []
 
 
 def test_the_example_of_github_has_the_fields_that_are_declared() -> None:
     assert github.source is not None
     example = github.source.example or {}
     draft = Draft(provenance=example["provenance"], payload=example["payload"], type=example["type"])
-    assert undeclared(draft, SHAPES) == []
+    assert undeclared(draft, shapes_for(GithubSettings())) == []
 
 
 def test_the_events_of_a_run_have_the_fields_that_are_declared() -> None:

@@ -6,6 +6,7 @@ GitHub would send of it.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
 import json
@@ -30,7 +31,10 @@ def iso(at: int) -> str:
 
 
 class GithubServer:
-    """`now` is its time in seconds; `faults` are answers that come before its own, one for each request."""
+    """`now` is its time in seconds; `faults` are answers that come before its own, one for each request.
+
+    `silent`: it takes requests and does not answer.
+    """
 
     def __init__(self, now: int) -> None:
         self.now = now
@@ -45,15 +49,19 @@ class GithubServer:
         self.review_comments: dict[int, Body] = {}
         self.deeds: list[Body] = []
         self.runs: dict[int, Body] = {}
+        self.jobs: dict[int, list[Body]] = {}
+        self.logs: dict[int, bytes] = {}
         self.activity: list[Body] = []
         self.commits: dict[str, Body] = {}
         self.releases: list[Body] = []
         self.deployments: dict[int, Body] = {}
         self.statuses: dict[int, list[Body]] = {}
         self.checks: dict[str, dict[str, list[Body]]] = {}
+        self.silent = False
         self._ids = 1000
 
     async def __aenter__(self) -> Self:
+        self._forever = asyncio.Event()
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         self._runner = web.AppRunner(app)
@@ -65,6 +73,7 @@ class GithubServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._forever.set()
         await self._runner.cleanup()
 
     # What happens.
@@ -330,15 +339,23 @@ class GithubServer:
     # How it is told.
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.silent:
+            await self._forever.wait()
         fault = self.faults.popleft() if self.faults else None
         answer = fault(request) if fault is not None else self._own(request)
         answer.headers.setdefault("date", formatdate(self.now, usegmt=True))
         self.asked.append((request.path_qs, answer.status))
         return answer
 
-    def _own(self, request: web.Request) -> web.Response:
+    def _own(self, request: web.Request) -> web.StreamResponse:
+        if request.path.startswith("/logs/"):
+            return self._log(request)
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return failing(401, "Bad credentials")
+        if request.path.startswith(f"{REPO}/actions/jobs/"):
+            id = int(request.path.split("/")[-2])
+            place = {"location": f"{self.url}/logs/{id}"}
+            return web.Response(status=302, headers=place) if id in self.logs else failing(410, "Gone")
         found = self._find(request)
         if found is None:
             return failing(404, "Not Found")
@@ -349,6 +366,16 @@ class GithubServer:
         if request.headers.get("if-none-match") == etag:
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, content_type="application/json", headers=headers)
+
+    def _log(self, request: web.Request) -> web.StreamResponse:
+        """Where logs lie: at a place that is not GitHub's, and must not see the token."""
+        if "authorization" in request.headers:
+            return failing(400, "InvalidAuthenticationInfo")
+        log = self.logs[int(request.path.rpartition("/")[2])]
+        asked = request.http_range
+        if asked.start is None:
+            return web.Response(body=log)
+        return web.Response(status=206, body=log[asked.start : asked.stop])
 
     def _find(self, request: web.Request) -> tuple[Any, Mapping[str, str]] | None:
         path = request.path
@@ -371,6 +398,11 @@ class GithubServer:
             case ["compare", between]:
                 after = between.rpartition("...")[2]
                 return ({"commits": [self.commits[after]]}, {}) if after in self.commits else None
+            case ["commits", sha, "pulls"]:
+                return [pull for pull in self.pulls.values() if pull["head"]["sha"] == sha], {}
+            case ["actions", "runs", id, "attempts", attempt, "jobs"]:
+                jobs = [one for one in self.jobs.get(int(id), []) if one["run_attempt"] == int(attempt)]
+                return {"total_count": len(jobs), "jobs": jobs}, {}
             case ["commits", sha]:
                 return (self.commits[sha], {}) if sha in self.commits else None
             case ["commits", ref, ("check-suites" | "check-runs") as kind]:

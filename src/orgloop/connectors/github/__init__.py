@@ -6,7 +6,7 @@ from typing import Final
 
 from orgloop.connectors.github.check import check
 from orgloop.connectors.github.example import EXAMPLE
-from orgloop.connectors.github.fields import SHAPES
+from orgloop.connectors.github.fields import shapes_for
 from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.poll import open_source
 from orgloop.connectors.github.settings import GithubSettings
@@ -27,7 +27,7 @@ connector: Final = Connector(
         polled=lambda settings: settings.polls,
         team_only=True,
         names=lambda _: NAMES,
-        shapes=lambda _: SHAPES,
+        shapes=shapes_for,
         scaffold={"secret": "${GITHUB_WEBHOOK_SECRET}"},
         example=EXAMPLE,
     ),

@@ -17,14 +17,17 @@ from urllib.parse import urlencode, urlsplit
 
 from orgloop.connectors.github.credential import Credential
 from orgloop.connectors.github.reading import text
+from orgloop.connectors.github.settings import ApiSettings
 from orgloop.plugin import (
     Clock,
+    Context,
     Http,
     HttpFailed,
     HttpReply,
     NotJson,
     PluginError,
     TryLater,
+    dump_json,
     load_json,
 )
 
@@ -38,6 +41,12 @@ MOST_BYTES: Final = 16 * 1024 * 1024
 
 IN_THREAD: Final = 128 * 1024
 """Larger answers are read in a thread, not in the event loop."""
+
+TEXT_BYTES: Final = 1024 * 1024
+"""A text that is longer is read from its end."""
+
+END_BYTES: Final = 64 * 1024
+"""How much of the end of a text is read."""
 
 KEPT_BYTES: Final = 8 * 1024 * 1024
 """How much of GitHub's answers is kept, to be used again while they did not change."""
@@ -55,7 +64,23 @@ class TooLarge(PluginError):
     """The answer is longer than may be read."""
 
 
-class Missing(PluginError):
+class Unreachable(PluginError):
+    """No answer came. `sent`: GitHub may have done all the same what it was asked."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Denied(PluginError):
+    """GitHub does not do it: the login is refused or lacks a right, or the request makes no sense to it."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Missing(Denied):
     """It is not there, or the token may not know of it."""
 
 
@@ -77,7 +102,7 @@ class _Kept:
 
 
 class Api:
-    """Reads from GitHub. Whatever GitHub refuses is an error that says what to do, or `TryLater`."""
+    """Asks GitHub. Whatever GitHub refuses is an error that says what to do, or `TryLater`."""
 
     def __init__(self, url: str, credential: Credential, clock: Clock, http: Http) -> None:
         self._url = url.rstrip("/")
@@ -97,6 +122,47 @@ class Api:
         assert answer.next is not None
         return await self._read(answer.next)
 
+    async def send(self, method: str, path: str, content: Any) -> Response:
+        """The answer to a request that changes something. It is sent once."""
+        url, body = f"{self._url}{path}", dump_json(content)
+        reply = await self._asked(url, method, body)
+        if reply.status == 401 and self._credential.forget():
+            reply = await self._asked(url, method, body)
+        self._refuse(reply, url, "write")
+        # What was done is done, whatever GitHub says of it.
+        data = await _parsed(reply.body, url) if reply.body and not reply.truncated else None
+        return Response(data=data, at=self._time(reply), headers=reply.headers)
+
+    async def end_of_text(self, path: str) -> str:
+        """The end of a text that lies where `GET path` leads; empty if it is not there any longer."""
+        url = f"{self._url}{path}"
+        reply = await self._asked(url, follow=False)
+        try:
+            if not 300 <= reply.status < 400:
+                self._refuse(reply, url)
+        except Missing:
+            return ""
+        place = reply.headers.get("location", "")
+        if self._is_safe(place):
+            # A signed address, at another place: the token does not go there.
+            reply = await self._plain(place, {})
+            size = reply.headers.get("content-length", "")
+            if reply.truncated and size.isascii() and size.isdigit():
+                end = int(size[:15])
+                reply = await self._plain(place, {"range": f"bytes={max(end - END_BYTES, 0)}-{end - 1}"})
+        return reply.body[-END_BYTES:].decode("utf-8", "replace") if 200 <= reply.status < 300 else ""
+
+    async def _plain(self, url: str, headers: Mapping[str, str]) -> HttpReply:
+        try:
+            asked = {"accept-encoding": "identity", "user-agent": "orgloop", **headers}
+            return await self._http.request("GET", url, headers=asked, timeout=SECONDS, max_bytes=TEXT_BYTES)
+        except HttpFailed as exc:
+            raise Unreachable(f"a log of GitHub cannot be read: {exc.reason}", sent=False) from exc
+
+    def _is_safe(self, url: str) -> bool:
+        here, there = urlsplit(self._url), urlsplit(url)
+        return there.scheme == "https" or (there.scheme, there.netloc) == (here.scheme, here.netloc)
+
     async def _read(self, url: str) -> Response:
         reply = await self._asked(url)
         if reply.status == 401 and self._credential.forget():
@@ -105,7 +171,7 @@ class Api:
         if reply.status == 304 and kept is not None:
             self._kept.move_to_end(url)
             return replace(kept.answer, at=at)
-        self._refuse(reply, url, at)
+        self._refuse(reply, url)
         if reply.truncated:
             raise TooLarge(
                 f"GitHub's answer to {_path(url)} is larger than {MOST_BYTES >> 20} MB, or broke off"
@@ -115,34 +181,43 @@ class Api:
         self._keep(url, answer, reply)
         return answer
 
-    async def _asked(self, url: str) -> HttpReply:
+    async def _asked(
+        self, url: str, method: str = "GET", body: bytes | None = None, *, follow: bool = True
+    ) -> HttpReply:
         if self._blocked is not None:
             until, reason = self._blocked
             if self._clock.now() < until:
                 raise TryLater(until, reason)
             self._blocked = None
-        kept = self._kept.get(url)
+        kept = self._kept.get(url) if method == "GET" else None
         headers = {
             "accept": "application/vnd.github+json",
             "authorization": f"Bearer {await self._credential.value()}",
             "user-agent": "orgloop",
             "x-github-api-version": VERSION,
             **(kept.condition if kept is not None else {}),
+            **({"content-type": "application/json"} if body is not None else {}),
         }
         try:
             reply = await self._http.request(
-                "GET", url, headers=headers, timeout=SECONDS, follow_redirects=True, max_bytes=MOST_BYTES
+                method,
+                url,
+                headers=headers,
+                body=body,
+                timeout=SECONDS,
+                follow_redirects=follow and method == "GET",
+                max_bytes=MOST_BYTES,
             )
         except HttpFailed as exc:
-            raise PluginError(f"GitHub cannot be reached: {exc.reason}") from exc
+            raise Unreachable(f"GitHub cannot be reached: {exc.reason}", sent=exc.sent) from exc
         if reply.status < 400:
             self._slowed = 0
             if reply.headers.get("x-ratelimit-remaining") == "0" and reply.status != 304:
                 self._block(self._reset(reply), "rate limit of GitHub's API")
         return reply
 
-    def _refuse(self, reply: HttpReply, url: str, at: int) -> None:
-        """Raises for everything but a success."""
+    def _refuse(self, reply: HttpReply, url: str, need: str = "read") -> None:
+        """Raises for everything but a success. `need`: the kind of access that it takes."""
         status, message = reply.status, _message(reply)
         if status in (403, 429):
             self._limited(reply, message)
@@ -150,21 +225,27 @@ class Api:
             return
         origin, path = self._credential.origin, _path(url)
         if status == 401:
-            raise PluginError(
+            raise Denied(
                 f"GitHub does not take {origin}: it is wrong, expired or revoked. "
-                "Create a new one at https://github.com/settings/tokens"
+                "Create a new one at https://github.com/settings/tokens",
+                status=status,
             )
         if status == 403:
-            raise PluginError(
-                f"GitHub refuses {path} to {origin} ({message}): give it read access to that, "
-                "or leave its kind out of `events`"
+            raise Denied(
+                f"GitHub refuses {path} to {origin} ({message}): give it {need} access to that"
+                + (", or leave its kind out of `events`" if need == "read" else ""),
+                status=status,
             )
         if status in (404, 410, 451):
             raise Missing(
                 f"GitHub has no {path} ({status}), or hides it from {origin}: check `repo`, "
-                "and give the token read access to it"
+                f"and give the token {need} access to it",
+                status=status,
             )
-        raise PluginError(f"GitHub answered {status} to {path}{f': {message}' if message else ''}")
+        what = f"GitHub answered {status} to {path}{f': {message}' if message else ''}"
+        if status < 500:
+            raise Denied(what, status=status)
+        raise PluginError(what)
 
     def _limited(self, reply: HttpReply, message: str) -> None:
         """Raises TryLater if a limit is why GitHub refused."""
@@ -218,6 +299,12 @@ class Api:
         self._kept[url] = _Kept(answer=answer, condition=condition, size=len(reply.body))
         while sum(one.size for one in self._kept.values()) > KEPT_BYTES:
             self._kept.popitem(last=False)
+
+
+def api_of(settings: ApiSettings, ctx: Context) -> Api:
+    """GitHub's API with the settings' login."""
+    credential = Credential(settings.token, settings.token_command, ctx.environment)
+    return Api(settings.api_url or ORIGIN, credential, ctx.clock, ctx.http)
 
 
 async def _parsed(body: bytes, url: str) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orgloop.connectors.github.api import Api, Response
-from orgloop.connectors.github.poll import api_of
+from orgloop.connectors.github.api import Api, Response, api_of
 from orgloop.connectors.github.reading import number, part, text
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from orgloop.connectors.github.names import NAMES
+from orgloop.connectors.github.settings import Enrichment, GithubSettings
 from orgloop.plugin import ANYTHING, FLAG, NUMBER, TEXT, EventShape, EventType, Values
 
 Fields = Mapping[str, Values]
@@ -64,6 +65,15 @@ _ISSUE: Final[Fields] = {
     "payload.label": TEXT,
     "payload.assignee": TEXT,
 }
+_CHECKED: Final[Fields] = {
+    **_PULL,
+    "payload.pr_title": TEXT,
+    "payload.pr_url": TEXT,
+    "payload.head_ref": TEXT,
+    "payload.base_ref": TEXT,
+}
+_FAILED: Final[Fields] = {"payload.failed_jobs.*": ANYTHING}
+_NOT_ENRICHED: Final[Fields] = {"payload.not_enriched": TEXT}
 _WHOLE_BODY: Final[Fields] = {
     **_PULL,
     "provenance.issue_number": NUMBER,
@@ -155,12 +165,23 @@ _TOLD: Final = (
 _OWN_FORM: Final = frozenset(name for shape in _TOLD for name in shape.names if "." in name) | {
     *("pull_request_review", "pull_request_review_comment", "issue_comment"),
 }
-
-SHAPES: Final = (
-    *_TOLD,
-    EventShape(
-        names=(EventType.RESOURCE_CHANGED, *(name for name in NAMES if name not in _OWN_FORM)),
-        fields={**_EVERY, **_WHOLE_BODY},
-    ),
+_OTHERS: Final = EventShape(
+    names=(EventType.RESOURCE_CHANGED, *(name for name in NAMES if name not in _OWN_FORM)),
+    fields={**_EVERY, **_WHOLE_BODY},
 )
-"""Events with a form of their own, and the others, which have their whole body as payload."""
+
+
+def shapes_for(settings: GithubSettings) -> Sequence[EventShape]:
+    """Events with a form of their own, and the others, which have their whole body as payload."""
+    joined = _CHECKED if Enrichment.PULL_REQUEST in settings.enrich else {}
+    failed = _FAILED if Enrichment.FAILURES in settings.enrich else {}
+    more = {
+        "workflow_run.completed": {**joined, **failed, **_NOT_ENRICHED},
+        "check_suite.completed": {**joined, **_NOT_ENRICHED},
+    }
+    if not settings.enrich:
+        return (*_TOLD, _OTHERS)
+    told = [
+        EventShape(names=one.names, fields={**one.fields, **more.get(one.names[-1], {})}) for one in _TOLD
+    ]
+    return (*told, _OTHERS)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orgloop.connectors.github.api import ORIGIN, Api
 from orgloop.connectors.github.bodies import ReportedFact
 from orgloop.connectors.github.checkpoint import ReadProgress, dump, load
-from orgloop.connectors.github.credential import Credential
+from orgloop.connectors.github.enrich import IN_POLL, MOST_ENRICHED
 from orgloop.connectors.github.pairs import Pairs, Way
 from orgloop.connectors.github.repository import Repository
 from orgloop.connectors.github.settings import GithubSettings
@@ -30,8 +29,8 @@ class GithubPoller:
 
     async def open(self, ctx: Context) -> None:
         """Asks nothing yet: a token that is refused is a poll that failed, and is told as such."""
-        self._intake.open(ctx)
-        api = api_of(self._settings, ctx)
+        api = self._intake.open(ctx)
+        assert api is not None
         self._repositories = {
             repo: Repository(repo, api, self._settings.events) for repo in self._settings.repo
         }
@@ -61,7 +60,7 @@ class GithubPoller:
         # What failed is told by the next poll, which has nothing else to tell.
         if failure is not None and after == before:
             raise failure
-        events = self._drafts(facts)
+        events = await self._drafts(facts)
         return Page(events=events, checkpoint=dump(after), more=more or failure is not None)
 
     async def _step(self, repository: Repository, known: ReadProgress | None) -> ReadStep:
@@ -70,9 +69,16 @@ class GithubPoller:
             return await repository.begin(lookback)
         return await repository.step(known)
 
-    def _drafts(self, facts: list[ReportedFact]) -> list[Draft]:
-        read = (self._intake.read(one.event, one.body, one.words) for one in sorted(facts, key=_when))
-        return [draft for draft, left_out in read if not left_out]
+    async def _drafts(self, facts: list[ReportedFact]) -> list[Draft]:
+        drafts, asked = [], 0
+        for one in sorted(facts, key=_when):
+            draft, left_out = self._intake.read(one.event, one.body, one.words)
+            if left_out:
+                continue
+            asked += self._intake.asks(one.event, one.body)
+            within = IN_POLL if asked <= MOST_ENRICHED else 0
+            drafts.append(await self._intake.enriched(one.event, one.body, draft, within))
+        return drafts
 
 
 class GithubBoth(GithubSource):
@@ -102,11 +108,5 @@ def open_source(id: str, settings: GithubSettings) -> GithubSource | GithubPolle
     return GithubPoller(id, settings) if settings.secret is None else GithubBoth(id, settings)
 
 
-def api_of(settings: GithubSettings, ctx: Context) -> Api:
-    """GitHub's API with the settings' token."""
-    credential = Credential(settings.token, settings.token_command, ctx.environment)
-    return Api(settings.api_url or ORIGIN, credential, ctx.clock, ctx.http)
-
-
-def _when(facts: ReportedFact) -> int:
-    return facts.at
+def _when(fact: ReportedFact) -> int:
+    return fact.at

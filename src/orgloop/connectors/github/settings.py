@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -69,23 +70,51 @@ Word = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1)]
 
 
-class GithubSettings(Settings):
-    """A source that takes GitHub's webhook deliveries at `/webhook/<source id>`, polls its API, or both."""
+class Enrichment(StrEnum):
+    """What is asked of the API for runs and checks."""
 
-    secret: Secrets | None = None
-    """The webhook's secret; of a list any is taken. With neither it nor a token, this machine may send."""
+    FAILURES = "failures"
+    PULL_REQUEST = "pull_request"
+
+
+class ApiSettings(Settings):
+    """How GitHub's API is logged in to."""
+
     token: Annotated[SecretStr, AfterValidator(_some_token)] | None = None
-    """A token that may read `repo`: its API is polled. Without a `secret`, no webhooks are taken then."""
+    """A token for GitHub's API."""
     token_command: Annotated[
         tuple[Word, ...], BeforeValidator(_command, json_schema_input_type=str | list[str])
     ] = ()
     """Instead of `token`: a program that prints it, such as `gh auth token`."""
+    api_url: Annotated[str, AfterValidator(_url)] | None = None
+    """Where the API is, for GitHub Enterprise: `https://HOST/api/v3`."""
+
+    @property
+    def has_login(self) -> bool:
+        """Whether there is one."""
+        return self.token is not None or bool(self.token_command)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.token is not None and self.token_command:
+            raise ValueError("`token` and `token_command` say the same: leave one of them out")
+        return self
+
+
+class GithubSettings(ApiSettings):
+    """A source that takes GitHub's webhook deliveries at `/webhook/<source id>`, polls its API, or both."""
+
+    secret: Secrets | None = None
+    """The webhook's secret; of a list any is taken. With neither it nor a token, this machine may send."""
     repo: Annotated[tuple[Repo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = ()
     """`owner/name`, one or several: they are polled, and events of others, or of none, are left out."""
     initial_lookback: Duration | None = None
     """How far back the first poll looks; without it, only what happens from then on is told."""
-    api_url: Annotated[str, AfterValidator(_url)] | None = None
-    """Where the API is, for GitHub Enterprise: `https://HOST/api/v3`."""
+    enrich: Annotated[
+        tuple[Enrichment, ...],
+        BeforeValidator(_listed, json_schema_input_type=Enrichment | list[Enrichment]),
+    ] = ()
+    """What is asked of the API for each completed run or check: `failures`, `pull_request`, or both."""
     events: tuple[Name, ...] = ()
     """Names or globs of the events to take, ours or GitHub's; all if empty."""
     authors: tuple[Name, ...] = ()
@@ -114,12 +143,12 @@ class GithubSettings(Settings):
     @property
     def polls(self) -> bool:
         """Whether GitHub's API is polled."""
-        return bool(self.repo) and (self.token is not None or bool(self.token_command))
+        return bool(self.repo) and self.has_login
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.token is not None and self.token_command:
-            raise ValueError("`token` and `token_command` say the same: leave one of them out")
+    def _needs_login(self) -> Self:
+        if self.enrich and not self.has_login:
+            raise ValueError("`enrich` asks GitHub's API: add a `token` or `token_command`")
         return self
 
     def warnings(self) -> Mapping[str, str]:
@@ -130,7 +159,7 @@ class GithubSettings(Settings):
         return {**self._unheard(), **slip, **padded(self.secret)}
 
     def _unheard(self) -> Mapping[str, str]:
-        if not self.repo and (self.token is not None or self.token_command):
+        if not self.repo and self.has_login and not self.enrich:
             key = "token" if self.token is not None else "token_command"
             return {key: "is not used: `repo` must say what is polled, such as owner/name"}
         if not self.polls and self.initial_lookback is not None:

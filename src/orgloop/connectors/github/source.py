@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from orgloop.connectors.github.api import Api, api_of
+from orgloop.connectors.github.enrich import IN_WEBHOOK, Enricher
 from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.own import marked, words_of
 from orgloop.connectors.github.pairs import Pairs, Way
@@ -21,6 +23,7 @@ from orgloop.plugin import (
     Received,
     Refused,
     Reply,
+    TryLater,
     event_names,
     names_match,
     parse_json,
@@ -48,14 +51,30 @@ class GithubIntake:
         self._authors = frozenset(name.casefold() for name in settings.authors)
         self._team = frozenset(name.casefold() for name in settings.team)
         self._pairs: tuple[Pairs, Way] | None = None
+        self._enricher: Enricher | None = None
 
     def pair(self, pairs: Pairs, way: Way) -> None:
         """Facts come another way, too."""
         self._pairs = pairs, way
 
-    def open(self, ctx: Context) -> None:
-        """Keep the context, which knows the marks of this home's runs."""
+    def open(self, ctx: Context) -> Api | None:
+        """Keep the context, which knows the marks of this home's runs. The API, if there is a login."""
         self._ctx = ctx
+        if not self._settings.has_login:
+            return None
+        api = api_of(self._settings, ctx)
+        if self._settings.enrich:
+            self._enricher = Enricher(api, self._settings.enrich)
+        return api
+
+    def asks(self, event: str, body: Mapping[str, Any]) -> bool:
+        """Whether `enrich` asks something for this event."""
+        return self._enricher is not None and self._enricher.asks(event, body)
+
+    async def enriched(self, event: str, body: Mapping[str, Any], draft: Draft, within: float) -> Draft:
+        """The event with what `enrich` asks for. Raises TryLater."""
+        enricher = self._enricher
+        return draft if enricher is None else await enricher.enrich(event, body, draft, within)
 
     def read(self, event: str, body: Mapping[str, Any], words: str | None = None) -> tuple[Draft, str]:
         """The event, and the setting that leaves it out, or nothing.
@@ -128,6 +147,10 @@ class GithubSource:
         if left_out:
             # Without its id: once the settings ask for it, a redelivery is no duplicate.
             return Received(reply=Reply(body={"ok": True, "filtered": True, "reason": left_out}))
+        try:
+            draft = await self._intake.enriched(event, body, draft, IN_WEBHOOK)
+        except TryLater as exc:
+            draft = replace(draft, payload={**draft.payload, "not_enriched": exc.reason})
         return Received(events=(draft,), request=delivery)
 
 
