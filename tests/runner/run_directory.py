@@ -16,22 +16,21 @@ from typing import Any
 from orgloop import runner
 from tests.runner.waiting import DEADLINE_S, alive, until
 
-RUNNER = Path(runner.__file__)
+RUNNER = Path(runner.__file__).with_name("start.py")
 LIMITS = ("start_s", "silence_s", "total_s", "output_bytes")
 ENV = {"PATH": "/usr/bin:/bin"}
 FULL = "full."
 ON_A_FULL_DISK = f"""
-import errno, importlib.util, os, sys
-spec = importlib.util.spec_from_file_location("runner", sys.argv[1])
-runner = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(runner)
-write = runner.write_json
+import errno, os, sys
+sys.path.append(os.path.dirname(os.path.dirname(sys.argv[1])))
+from runner import hold, program
+write = hold.write_json
 def full(name, *record, **how):
     if os.path.exists({FULL!r} + name):
         raise OSError(errno.ENOSPC, "the disk is full")
     write(name, *record, **how)
-runner.write_json = full
-sys.exit(runner.main(sys.argv[2]))
+hold.write_json = program.write_json = full
+sys.exit(hold.main(sys.argv[2]))
 """
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.runner import encode, from_json, to_json
+from orgloop.runner.files import encode, from_json, to_json
 
 NUMBERS = st.integers(min_value=0) | st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 SCALARS = st.none() | st.booleans() | NUMBERS | st.text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orgloop import runner
+from orgloop.runner.spec import TICK_S
 from tests.runner.run_directory import RunDirectory, shell
 
 SILENT = "exec sleep 1000"
@@ -34,7 +35,7 @@ def test_a_broken_limit_stops_the_run_and_is_named(
     end = run.prepare(shell(script), limits=limits).hold()
     assert (end["stopped"], end["status"], end["signal"]) == (stopped, 128 + 15, 15)
     broken = limits.get(f"{stopped}_s", 0)
-    assert broken <= end["duration_s"] <= broken + runner.TICK_S + 2
+    assert broken <= end["duration_s"] <= broken + TICK_S + 2
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgloop import runner
-from orgloop.runner import members_of
+from orgloop.runner.turns import members_of
 from tests.runner.run_directory import RunDirectory, python, shell
 
 TURNS = {

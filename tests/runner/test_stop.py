@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from orgloop import runner
+from orgloop.runner.spec import TICK_S
 from tests.runner.run_directory import RunDirectory, shell
 from tests.runner.waiting import alive, session, until
 
@@ -37,7 +38,7 @@ def test_a_stop_file_that_is_there_before_stops_the_program_at_once(run: RunDire
     run.prepare(shell("exec sleep 1000")).write(runner.STOP, b"")
     end = run.hold()
     assert (end["stopped"], end["signal"]) == ("requested", 15)
-    assert end["duration_s"] < runner.TICK_S
+    assert end["duration_s"] < TICK_S
 
 
 def test_a_stubborn_program_is_killed_after_the_grace(run: RunDirectory) -> None:

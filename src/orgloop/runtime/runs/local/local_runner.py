@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from importlib.util import cache_from_source
 from pathlib import Path
 from threading import Thread
 from typing import Final
@@ -23,6 +22,8 @@ import psutil
 
 from orgloop import runner
 from orgloop.runtime.runs.local import run_directory
+
+PROGRAM: Final = str(Path(runner.__file__).with_name("start.py"))
 
 POLL: Final = 0.25
 """Seconds between two looks at a runner, where the system cannot tell of its end."""
@@ -59,7 +60,7 @@ def spawn(directory: Path, lock: int | None = None) -> subprocess.Popen[bytes]:
     If an agent started this daemon, the runner must not pass for a part of that agent's run.
     """
     return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_program()), str(directory)],
+        [sys.executable, "-I", "-S", PROGRAM, str(directory)],
         stdin=subprocess.DEVNULL if lock is None else lock,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -75,17 +76,6 @@ def let_go(runner: subprocess.Popen[bytes]) -> None:
     """
     if runner.poll() is None:
         Thread(target=runner.wait, name=f"runner {runner.pid}", daemon=True).start()
-
-
-def _program() -> Path:
-    """The runner, compiled if that is at hand: what is started by its path is compiled each time."""
-    source = Path(runner.__file__)
-    compiled = Path(cache_from_source(runner.__file__))
-    try:
-        fresh = compiled.stat().st_mtime >= source.stat().st_mtime
-    except OSError:
-        fresh = False
-    return compiled if fresh else source
 
 
 async def until_gone(directory: Path, spawned: subprocess.Popen[bytes] | None) -> None:

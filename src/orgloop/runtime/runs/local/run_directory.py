@@ -1,4 +1,4 @@
-"""Run directories: what the daemon writes for the runner and reads back. `runner.py` has the format.
+"""Run directories: what the daemon writes for the runner and reads back. `orgloop.runner` has the format.
 
 The agent can change whatever lies there. So what is read back is a plain file, of a bounded size, with
 values that are checked: anything else counts as not there.
