@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from orgloop.journal.model import Lease
 from orgloop.journal.protocols import Journal, Reader
@@ -23,6 +23,8 @@ from orgloop.journal.sqlite.store import Store as SqliteStore
 from orgloop.journal.sqlite.writer import WriterSettings
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction
+
+T = TypeVar("T")
 
 
 class Opened(Protocol):
@@ -39,6 +41,10 @@ class Opened(Protocol):
 
     def reader(self) -> Reader:
         """What can be seen of it, until it is closed or restarted. Whoever asked closes the reader."""
+        ...
+
+    async def run(self, work: Callable[[Transaction], T]) -> T:
+        """What a function of `journal/verbs` answers in a transaction of its own."""
         ...
 
     async def join(self, lead: str, member: str, at: int) -> bool:
@@ -80,6 +86,9 @@ class _Sqlite:
     def reader(self) -> SqliteReader:
         return self.journal.reader()
 
+    async def run(self, work: Callable[[Transaction], T]) -> T:
+        return await self.journal._run(work)
+
     async def join(self, lead: str, member: str, at: int) -> bool:
         def work(tx: Transaction) -> bool:
             one, other = moves.find(tx, lead), moves.find(tx, member)
@@ -87,7 +96,7 @@ class _Sqlite:
             assert other is not None
             return moves.join(tx, one, other, at)
 
-        return await self.journal._run(work)
+        return await self.run(work)
 
     async def restart(self) -> None:
         await self.journal.close()
@@ -151,4 +160,8 @@ def _named(name: str) -> Store:
 
 FILE = Store(name="file", open=_file, leads_everywhere=True)
 MEMORY = Store(name="memory", open=_memory, leads_everywhere=True)
-STORES = (_named(os.environ["ORGLOOP_STORE"]),) if os.environ.get("ORGLOOP_STORE") else (FILE, MEMORY)
+STORES: Sequence[Store] = (
+    (_named(os.environ["ORGLOOP_STORE"]),) if os.environ.get("ORGLOOP_STORE") else (FILE, MEMORY)
+)
+QUICKEST = STORES[-1]
+"""For properties, each example of which needs a journal of its own."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -27,8 +29,8 @@ from orgloop.core.transition import (
 )
 from orgloop.journal.model import ClaimWant, Prepared, Query
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.sqlite.journal import memory_journal
 from tests.journal.build import applied, claim_one, enter, row, run_end, run_start, settle
+from tests.journal.stores import QUICKEST
 
 ONCE = [("k", 100)]
 
@@ -244,35 +246,36 @@ async def test_what_a_transform_held_may_skip_it(journal: Journal, reader: Reade
 ENDS = st.sampled_from(["pass", "untrusted", "drop", "die", "discard"])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(events=st.lists(st.tuples(st.integers(0, 60), ENDS), min_size=1, max_size=8))
 async def test_one_passes_in_each_window_whatever_becomes_of_the_others(
     events: list[tuple[int, str]],
 ) -> None:
     """Against a model: the owner is the last one that passed and that something may come of."""
-    journal: Any = await memory_journal(project="p", clock=lambda: 0)
-    reader = journal.reader()
-    try:
-        now, owner = 0, None
-        for number, (later, end) in enumerate(events):
-            now += later
-            name = str(number)
-            state = {"untrusted": State.HELD, "drop": State.DROPPED}.get(end, State.PENDING)
-            reason = "" if state is State.PENDING else "untrusted"
-            await enter(journal, name, at=now, state=state, reason=reason, once=ONCE)
-            duplicate = owner is not None and now - owner < 100
-            assert (row(reader, name).reason == "duplicate") == duplicate
-            if duplicate or state is not State.PENDING:
-                continue
-            wake = await claim_one(journal, now=now)
-            if end == "pass":
-                owner = now
-                await settle(journal, wake, Delivered(), at=now)
-            else:
-                owner = None
-                await settle(journal, wake, Rejected(reason="x"), at=now)
-                if end == "discard":
-                    await journal.operate(f"dlv_{name}", Discarded(), now)
-    finally:
-        reader.close()
-        await journal.close()
+    with TemporaryDirectory() as directory:
+        async with QUICKEST.open(Path(directory)) as opened:
+            with closing(opened.reader()) as reader:
+                await one_passes(opened.journal, reader, events)
+
+
+async def one_passes(journal: Journal, reader: Reader, events: Sequence[tuple[int, str]]) -> None:
+    now, owner = 0, None
+    for number, (later, end) in enumerate(events):
+        now += later
+        name = str(number)
+        state = {"untrusted": State.HELD, "drop": State.DROPPED}.get(end, State.PENDING)
+        reason = "" if state is State.PENDING else "untrusted"
+        await enter(journal, name, at=now, state=state, reason=reason, once=ONCE)
+        duplicate = owner is not None and now - owner < 100
+        assert (row(reader, name).reason == "duplicate") == duplicate
+        if duplicate or state is not State.PENDING:
+            continue
+        wake = await claim_one(journal, now=now)
+        if end == "pass":
+            owner = now
+            await settle(journal, wake, Delivered(), at=now)
+        else:
+            owner = None
+            await settle(journal, wake, Rejected(reason="x"), at=now)
+            if end == "discard":
+                await journal.operate(f"dlv_{name}", Discarded(), now)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
@@ -32,8 +34,6 @@ from orgloop.core.delivery import State
 from orgloop.core.transition import Interrupted, Unavailable
 from orgloop.journal.model import Claims, ClaimWant
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.sqlite.connection import memory_place, open_writing, shut
-from orgloop.journal.sqlite.store import Store
 from orgloop.journal.verbs import ledger
 from orgloop.journal.verbs.ledger import Books, Spent
 from orgloop.journal.verbs.transaction import Transaction
@@ -50,6 +50,7 @@ from tests.journal.build import (
     run_start,
     settle,
 )
+from tests.journal.stores import QUICKEST
 
 T = TypeVar("T")
 
@@ -66,23 +67,12 @@ class Run:
     amounts: dict[Unit, int]
 
 
-@contextmanager
-def books() -> Iterator[Callable[[Callable[[Transaction], T]], T]]:
+@asynccontextmanager
+async def books() -> AsyncGenerator[Callable[[Callable[[Transaction], T]], Awaitable[T]]]:
     """A journal's transactions, one after the other."""
-    place = memory_place(next(NUMBERS))
-    anchor = open_writing(place)
-    store = Store(place, "p", checkpoint_pages=50)
-    store.open()
-
-    def run(work: Callable[[Transaction], Any]) -> Any:
-        (answer,) = store.run([work])
-        if answer.error is not None:
-            raise answer.error
-        return answer.value
-
-    yield run
-    store.close()
-    shut(anchor)
+    with TemporaryDirectory() as directory:
+        async with QUICKEST.open(Path(directory)) as opened:
+            yield opened.run
 
 
 def reserve(want: Want, number: int, at: int, tx: Transaction) -> None:
@@ -142,7 +132,7 @@ def naive_room(
     return Room(used=used, free_at=NEVER)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     lives=st.lists(LIVES, max_size=8),
     now=st.sampled_from([16 * STEP, DAY, DAY + 5 * STEP]),
@@ -150,23 +140,23 @@ def naive_room(
     limit=st.integers(0, 12),
     prune=st.booleans(),
 )
-def test_it_agrees_with_one_that_looks_at_every_charge(
+async def test_it_agrees_with_one_that_looks_at_every_charge(
     lives: Sequence[Any], now: int, need: int, limit: int, prune: bool
 ) -> None:
     runs: list[Run] = []
-    with books() as run:
+    async with books() as run:
         for number, (want, at, end) in enumerate(lives):
             began = at * STEP
-            run(partial(reserve, want, number, began))
+            await run(partial(reserve, want, number, began))
             amounts = {Unit.RUNS: 1, **want.needs}
             if end is None:
                 runs.append(Run(want, began, None, amounts))
                 continue
             ended_at, spent = began + end[0] * STEP, end[1]
             if spent is None:
-                run(partial(ledger.refund, delivery=number, at=ended_at))
+                await run(partial(ledger.refund, delivery=number, at=ended_at))
                 continue
-            run(partial(ledger.spend, delivery=number, at=ended_at, spent=spent))
+            await run(partial(ledger.spend, delivery=number, at=ended_at, spent=spent))
             for unit, used in (
                 (Unit.USD, spent.usd),
                 (Unit.TOKENS, spent.tokens),
@@ -176,7 +166,7 @@ def test_it_agrees_with_one_that_looks_at_every_charge(
             runs.append(Run(want, began, ended_at, amounts))
         if prune:
             # Two days later nothing that a window reaches may be gone.
-            run(lambda tx: ledger.prune(tx, now - DAY, 100))
+            await run(lambda tx: ledger.prune(tx, now - DAY, 100))
 
         def compare(tx: Transaction) -> None:
             mine = Books(tx, now)
@@ -187,7 +177,7 @@ def test_it_agrees_with_one_that_looks_at_every_charge(
                 found = mine.room(scope, unit, window, need, limit)
                 assert replace(found, reserved=0) == expected, (scope, unit, window)
 
-        run(compare)
+        await run(compare)
 
 
 def asked(wants: Sequence[Want]) -> set[tuple[LimitScope, Unit, Window]]:
@@ -203,10 +193,12 @@ def asked(wants: Sequence[Want]) -> set[tuple[LimitScope, Unit, Window]]:
 
 
 @given(data=st.data())
-@settings(max_examples=50, deadline=None)
-def test_what_one_claim_adds_counts_for_the_next_question_of_the_same_claim(data: st.DataObject) -> None:
+@settings(max_examples=30, deadline=None)
+async def test_what_one_claim_adds_counts_for_the_next_question_of_the_same_claim(
+    data: st.DataObject,
+) -> None:
     wants = data.draw(st.lists(WANTS, min_size=1, max_size=5))
-    with books() as run:
+    async with books() as run:
 
         def work(tx: Transaction) -> None:
             mine = Books(tx, 100)
@@ -219,10 +211,10 @@ def test_what_one_claim_adds_counts_for_the_next_question_of_the_same_claim(data
                 mine.reserve(want, number)
                 runs.append(Run(want, 100, None, {Unit.RUNS: 1, **want.needs}))
 
-        run(work)
+        await run(work)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     spans=st.lists(
         st.tuples(
@@ -232,7 +224,7 @@ def test_what_one_claim_adds_counts_for_the_next_question_of_the_same_claim(data
     ),
     since=st.integers(0, 60),
 )
-def test_age_leaves_out_each_moment_in_which_something_was_full_once(
+async def test_age_leaves_out_each_moment_in_which_something_was_full_once(
     spans: Sequence[tuple[str, int, int]], since: int
 ) -> None:
     scopes = {
@@ -243,11 +235,11 @@ def test_age_leaves_out_each_moment_in_which_something_was_full_once(
     }
     minute = 60_000
     mine = [scopes["route r"], scopes["actor a"], scopes["node"]]
-    with books() as run:
+    async with books() as run:
         for name, begins, lasts in sorted(spans, key=lambda span: span[1] + span[2]):
             since_then, until = begins * minute, (begins + lasts) * minute
-            run(partial(ledger.note_waited, scope=scopes[name], since=since_then, until=until))
-        waited = run(lambda tx: Books(tx, 100 * minute).waited(mine, since * minute))
+            await run(partial(ledger.note_waited, scope=scopes[name], since=since_then, until=until))
+        waited = await run(lambda tx: Books(tx, 100 * minute).waited(mine, since * minute))
     full = {m for name, begins, lasts in spans if name != "other" for m in range(begins, begins + lasts)}
     assert waited == len({m for m in full if m >= since}) * minute
 

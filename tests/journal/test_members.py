@@ -27,11 +27,7 @@ from orgloop.core.transition import (
 )
 from orgloop.errors import Conflict
 from orgloop.journal.model import START, ClaimWant, Query
-from orgloop.journal.protocols import Reader
-from orgloop.journal.sqlite.journal import SqliteJournal
-from orgloop.journal.sqlite.reader import SqliteReader
-from orgloop.journal.verbs import moves
-from orgloop.journal.verbs.transaction import Transaction
+from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import (
     accept,
     applied,
@@ -45,28 +41,21 @@ from tests.journal.build import (
     run_start,
     settle,
 )
+from tests.journal.stores import Opened
 
 NAMES = "123"
 ALL = ("dlv_1", "dlv_2", "dlv_3")
 
 
-async def join(journal: SqliteJournal, lead: str, *names: str) -> list[bool]:
-    def work(tx: Transaction) -> list[bool]:
-        done = []
-        for name in names:
-            first, other = moves.find(tx, f"dlv_{lead}"), moves.find(tx, f"dlv_{name}")
-            assert first is not None
-            assert other is not None
-            done.append(moves.join(tx, first, other, 0))
-        return done
-
-    return await journal._run(work)
+async def join(opened: Opened, lead: str, *names: str) -> list[bool]:
+    return [await opened.join(f"dlv_{lead}", f"dlv_{name}", 0) for name in names]
 
 
-async def three(journal: SqliteJournal, *, key: str | None = "k", runs: bool = False) -> None:
+async def three(opened: Opened, *, key: str | None = "k", runs: bool = False) -> None:
     for number, name in enumerate(NAMES):
-        await accept(journal, event(name, delivery(name, key=key, runs=runs), trace=f"t{name}", hops=number))
-    assert await join(journal, "1", "2", "3") == [True, True]
+        one = event(name, delivery(name, key=key, runs=runs), trace=f"t{name}", hops=number)
+        await accept(opened.journal, one)
+    assert await join(opened, "1", "2", "3") == [True, True]
 
 
 def states(reader: Reader, names: str = NAMES) -> list[str]:
@@ -77,8 +66,8 @@ def heads(reader: Reader, names: str = NAMES) -> list[bool]:
     return [row(reader, name).head for name in names]
 
 
-async def test_a_claim_gives_a_lead_and_its_members(journal: SqliteJournal, reader: SqliteReader) -> None:
-    await three(journal)
+async def test_a_claim_gives_a_lead_and_its_members(opened: Opened, journal: Journal, reader: Reader) -> None:
+    await three(opened)
     (wake,) = await claim(journal)
     assert (wake.id, [other.id for other in wake.others]) == ("dlv_1", ["dlv_2", "dlv_3"])
     assert [(other.event_id, other.document) for other in wake.others] == [
@@ -92,9 +81,9 @@ async def test_a_claim_gives_a_lead_and_its_members(journal: SqliteJournal, read
 
 @pytest.mark.parametrize("key", ["k", None])
 async def test_members_have_no_place_and_the_lead_keeps_its_own(
-    journal: SqliteJournal, reader: SqliteReader, key: str | None
+    opened: Opened, journal: Journal, reader: Reader, key: str | None
 ) -> None:
-    await three(journal, key=key)
+    await three(opened, key=key)
     await enter(journal, "4", key="k")
     assert heads(reader, "1234") == [True, False, False, key is None]
     assert [row(reader, name).key for name in NAMES] == [key, None, None]
@@ -117,9 +106,9 @@ async def test_members_have_no_place_and_the_lead_keeps_its_own(
     ids=lambda one: type(one).__name__,
 )
 async def test_a_settlement_covers_all(
-    journal: SqliteJournal, reader: SqliteReader, transition: Transition
+    opened: Opened, journal: Journal, reader: Reader, transition: Transition
 ) -> None:
-    await three(journal)
+    await three(opened)
     await settle(journal, await claim_one(journal), transition, at=7, pause_until=9)
     lead, *rest = [row(reader, name) for name in NAMES]
     for other in rest:
@@ -137,9 +126,9 @@ async def test_a_settlement_covers_all(
 
 
 async def test_only_the_lead_has_a_guard_and_who_lost_it_moves_none(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
-    await three(journal)
+    await three(opened)
     wake = await claim_one(journal)
     await settle(journal, wake, Retry(reason="500", after_ms=0))
     again = await claim_one(journal)
@@ -150,9 +139,9 @@ async def test_only_the_lead_has_a_guard_and_who_lost_it_moves_none(
 
 
 async def test_a_run_belongs_to_all_and_is_in_the_chain_of_each(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
-    await three(journal, runs=True)
+    await three(opened, runs=True)
     wake = await claim_one(journal)
     await journal.start_run(run_start(wake, "run_1"))
     assert states(reader) == ["started"] * 3
@@ -165,8 +154,10 @@ async def test_a_run_belongs_to_all_and_is_in_the_chain_of_each(
         assert [step.transition for step in steps] == ["started", "run_ended"]
 
 
-async def test_a_run_that_never_began_gives_all_back(journal: SqliteJournal, reader: SqliteReader) -> None:
-    await three(journal, runs=True)
+async def test_a_run_that_never_began_gives_all_back(
+    opened: Opened, journal: Journal, reader: Reader
+) -> None:
+    await three(opened, runs=True)
     wake = await claim_one(journal)
     await journal.start_run(run_start(wake, "run_1"))
     nothing = NotStarted(outcome=Retry(reason="75", after_ms=0))
@@ -176,9 +167,9 @@ async def test_a_run_that_never_began_gives_all_back(journal: SqliteJournal, rea
 
 
 async def test_a_guard_asks_with_the_most_hops_and_holds_all(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
-    await three(journal, runs=True)
+    await three(opened, runs=True)
     asked: list[int] = []
 
     def hold(want: Want, _: Ledger) -> Verdict:
@@ -192,8 +183,8 @@ async def test_a_guard_asks_with_the_most_hops_and_holds_all(
     assert row(reader, "2").waived == ("hops",)
 
 
-async def test_a_death_covers_all(journal: SqliteJournal, reader: SqliteReader) -> None:
-    await three(journal)
+async def test_a_death_covers_all(opened: Opened, journal: Journal, reader: Reader) -> None:
+    await three(opened)
     for crash in range(3):
         await claim_one(journal, now=crash)
         await journal.recover(crash)
@@ -204,9 +195,9 @@ async def test_a_death_covers_all(journal: SqliteJournal, reader: SqliteReader) 
 @pytest.mark.parametrize("gone", NAMES)
 @pytest.mark.parametrize("key", ["k", None])
 async def test_before_the_claim_one_may_be_discarded_and_the_next_one_leads(
-    journal: SqliteJournal, reader: SqliteReader, gone: str, key: str | None
+    opened: Opened, journal: Journal, reader: Reader, gone: str, key: str | None
 ) -> None:
-    await three(journal, key=key)
+    await three(opened, key=key)
     await enter(journal, "4", key=key)
     assert (await journal.operate(f"dlv_{gone}", Discarded(), 5)).state is State.DISCARDED
     left = [name for name in NAMES if name != gone]
@@ -217,9 +208,9 @@ async def test_before_the_claim_one_may_be_discarded_and_the_next_one_leads(
 
 
 async def test_the_last_one_that_is_left_is_as_any_other(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
-    await three(journal)
+    await three(opened)
     await journal.operate("dlv_1", Discarded(), 5)
     await journal.operate("dlv_3", Discarded(), 5)
     assert (row(reader, "2").members, row(reader, "2").key, row(reader, "2").head) == ((), "k", True)
@@ -229,8 +220,8 @@ async def test_the_last_one_that_is_left_is_as_any_other(
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_after_the_claim_none_may_be_discarded(journal: SqliteJournal, name: str) -> None:
-    await three(journal)
+async def test_after_the_claim_none_may_be_discarded(opened: Opened, journal: Journal, name: str) -> None:
+    await three(opened)
     await claim_one(journal)
     with pytest.raises(Conflict):
         await journal.operate(f"dlv_{name}", Discarded(), 5)
@@ -238,9 +229,9 @@ async def test_after_the_claim_none_may_be_discarded(journal: SqliteJournal, nam
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_held_or_dead_wake_goes_on_as_one_whichever_member_is_named(
-    journal: SqliteJournal, reader: SqliteReader, name: str
+    opened: Opened, journal: Journal, reader: Reader, name: str
 ) -> None:
-    await three(journal)
+    await three(opened)
     await settle(journal, await claim_one(journal), Rejected(reason="404"))
     await journal.operate(f"dlv_{name}", Retried(), 5)
     assert states(reader) == ["pending"] * 3
@@ -248,8 +239,8 @@ async def test_a_held_or_dead_wake_goes_on_as_one_whichever_member_is_named(
     assert (wake.id, wake.key, len(wake.others)) == ("dlv_1", "k", 2)
 
 
-async def test_of_a_dead_wake_one_may_be_discarded(journal: SqliteJournal, reader: SqliteReader) -> None:
-    await three(journal)
+async def test_of_a_dead_wake_one_may_be_discarded(opened: Opened, journal: Journal, reader: Reader) -> None:
+    await three(opened)
     await settle(journal, await claim_one(journal), Rejected(reason="404"))
     await journal.operate("dlv_1", Discarded(), 5)
     assert states(reader) == ["discarded", "dead", "dead"]
@@ -258,9 +249,9 @@ async def test_of_a_dead_wake_one_may_be_discarded(journal: SqliteJournal, reade
 
 
 async def test_what_waited_too_long_expires_as_one_in_pages_of_any_size(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
-    await three(journal)
+    await three(opened)
     await settle(journal, await claim_one(journal), Hold(reason=HoldReason.NO_SOP))
     while await journal.expire(9, held_before=9):
         pass
@@ -268,11 +259,11 @@ async def test_what_waited_too_long_expires_as_one_in_pages_of_any_size(
 
 
 async def test_a_duplicate_among_them_is_dropped_alone_when_they_go_on(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
     for name in NAMES:
         await enter(journal, name, once=[(f"k{name}", 100)])
-    await join(journal, "1", "2", "3")
+    await join(opened, "1", "2", "3")
     await settle(journal, await claim_one(journal), Rejected(reason="404"))
     await enter(journal, "4", at=10, once=[("k1", 100)])
     await journal.operate("dlv_2", Retried(), 20)
@@ -282,22 +273,22 @@ async def test_a_duplicate_among_them_is_dropped_alone_when_they_go_on(
     assert wakes == {"dlv_4": 0, "dlv_2": 1}
 
 
-async def apply(journal: SqliteJournal, routes: dict[str, str], *changed: str) -> None:
+async def apply(journal: Journal, routes: dict[str, str], *changed: str) -> None:
     actors = {"actor": False, "new": True}
     await journal.apply(applied(), routes, 5, actors=actors, changed=set(changed))
 
 
-async def test_a_changed_route_dissolves_it(journal: SqliteJournal, reader: SqliteReader) -> None:
-    await three(journal)
+async def test_a_changed_route_dissolves_it(opened: Opened, journal: Journal, reader: Reader) -> None:
+    await three(opened)
     await apply(journal, {"route": "actor"}, "route")
     assert (states(reader), [row(reader, name).members for name in NAMES]) == (["preparing"] * 3, [()] * 3)
     assert [one.id for one in await journal.to_prepare("route", 9)] == list(ALL)
 
 
 async def test_another_actor_takes_all_and_a_route_that_is_gone_holds_all(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
-    await three(journal)
+    await three(opened)
     await apply(journal, {"route": "new"})
     assert [(row(reader, name).actor, row(reader, name).runs) for name in NAMES] == [("new", True)] * 3
     await apply(journal, {})
@@ -306,30 +297,32 @@ async def test_another_actor_takes_all_and_a_route_that_is_gone_holds_all(
     assert (states(reader), [row(reader, name).members for name in NAMES]) == (["preparing"] * 3, [()] * 3)
 
 
-async def refused(journal: SqliteJournal, lead: str, name: str) -> bool:
-    return await join(journal, lead, name) == [False]
+async def refused(opened: Opened, lead: str, name: str) -> bool:
+    return await join(opened, lead, name) == [False]
 
 
-async def test_who_was_claimed_or_tried_or_is_elsewhere_joins_nothing(journal: SqliteJournal) -> None:
-    await three(journal)
+async def test_who_was_claimed_or_tried_or_is_elsewhere_joins_nothing(
+    opened: Opened, journal: Journal
+) -> None:
+    await three(opened)
     await enter(journal, "4")
     await enter(journal, "5", route="other")
     await enter(journal, "6", actor="other")
-    assert await refused(journal, "1", "1")
-    assert await refused(journal, "2", "4"), "a member leads nobody"
-    assert await refused(journal, "4", "1"), "who has members joins nobody"
-    assert await refused(journal, "4", "2"), "nor does a member join another wake"
-    assert await refused(journal, "1", "5")
-    assert await refused(journal, "1", "6")
+    assert await refused(opened, "1", "1")
+    assert await refused(opened, "2", "4"), "a member leads nobody"
+    assert await refused(opened, "4", "1"), "who has members joins nobody"
+    assert await refused(opened, "4", "2"), "nor does a member join another wake"
+    assert await refused(opened, "1", "5")
+    assert await refused(opened, "1", "6")
     for wake in await claim(journal):
         await settle(journal, wake, Interrupted(crash=False))
-    assert await refused(journal, "1", "4")
+    assert await refused(opened, "1", "4")
 
 
 async def test_finished_members_are_forgotten_with_their_events(
-    journal: SqliteJournal, reader: SqliteReader
+    opened: Opened, journal: Journal, reader: Reader
 ) -> None:
-    await three(journal)
+    await three(opened)
     await settle(journal, await claim_one(journal), Delivered(), at=5)
     for left in (2, 1, 0):
         assert await journal.prune(100, 100, 1) == 1
@@ -337,13 +330,11 @@ async def test_finished_members_are_forgotten_with_their_events(
     assert reader.counts()["total"]["delivered"] == 3
 
 
-def _all(reader: SqliteReader) -> Sequence[str]:
+def _all(reader: Reader) -> Sequence[str]:
     return [one.id for one in reader.deliveries(Query(after=START))]
 
 
-async def test_an_event_names_the_thing_that_it_is_about(
-    journal: SqliteJournal, reader: SqliteReader
-) -> None:
+async def test_an_event_names_the_thing_that_it_is_about(journal: Journal, reader: Reader) -> None:
     await accept(journal, replace(event("1"), entity="comment-17"))
     found = reader.event("evt_1")
     assert found is not None

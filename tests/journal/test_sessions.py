@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import apsw
-
 from orgloop.core.transition import NotStarted, Rejected
 from orgloop.journal.model import SessionRow
 from orgloop.journal.protocols import Journal, Reader
-from orgloop.journal.sqlite import statements
 from tests.journal.build import claim_one, enter, run_end, run_start
 from tests.journal.test_runs import begin
 
@@ -104,16 +101,3 @@ async def test_old_sessions_are_forgotten_but_for_those_at_work(journal: Journal
     assert await journal.start_run(run_start(wake, "run_3", at=5, session=("other", "working")))
     await journal.prune(10, 10, 100)
     assert {row.id for row in reader.sessions()} == {"new", "working"}
-
-
-def test_sessions_of_an_earlier_version_are_kept() -> None:
-    connection = apsw.Connection(":memory:")
-    for file in ("0001_initial.sql",):
-        connection.execute(statements.read_sql(file))
-    connection.execute(
-        "INSERT INTO sessions VALUES ('a', 'k1', 's1', 'run_1', 1), ('a', 'k2', 's1', 'run_2', 2), "
-        "('a', 'k3', 's3', 'run_3', 3)"
-    )
-    connection.execute(statements.read_sql("0007_sessions.sql"))
-    kept = list(connection.execute("SELECT key, id, active FROM agent_sessions ORDER BY key"))
-    assert kept == [("k2", "s1", 1), ("k3", "s3", 1)]

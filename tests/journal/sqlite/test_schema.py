@@ -204,3 +204,14 @@ def _blanks(query: str) -> list[None]:
 def _plan(connection: apsw.Connection, query: str) -> str:
     rows = connection.execute("EXPLAIN QUERY PLAN " + query, _blanks(query)).fetchall()
     return "\n".join(str(found[3]) for found in rows)
+
+
+def test_sessions_of_an_earlier_version_are_kept(connection: apsw.Connection) -> None:
+    connection.execute(statements.read_sql("0001_initial.sql"))
+    connection.execute(
+        "INSERT INTO sessions VALUES ('a', 'k1', 's1', 'run_1', 1), ('a', 'k2', 's1', 'run_2', 2), "
+        "('a', 'k3', 's3', 'run_3', 3)"
+    )
+    connection.execute(statements.read_sql("0007_sessions.sql"))
+    kept = list(connection.execute("SELECT key, id, active FROM agent_sessions ORDER BY key"))
+    assert kept == [("k2", "s1", 1), ("k3", "s3", 1)]
