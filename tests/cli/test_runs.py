@@ -14,6 +14,7 @@ from orgloop import runner
 from orgloop.cli.screen.run_tail import lines_of
 from orgloop.core.transition import NotStarted, Unavailable
 from orgloop.core.units import HOUR, MINUTE
+from orgloop.runtime.runs.local.run_directory import SETUP_LOG
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 
@@ -180,6 +181,13 @@ def test_an_unknown_run_is_not_found(words: list[str], acme: Path, orgloop: Orgl
 
 def test_tail_shows_the_output_as_its_actor_understands_it(working: str, orgloop: Orgloop) -> None:
     assert orgloop("runs", "tail", working, "--no-follow").out == "one\ntwo\n"
+
+
+def test_tail_shows_first_what_the_setup_of_its_work_tree_wrote(
+    working: str, home: Path, orgloop: Orgloop
+) -> None:
+    (home / "runs" / working / SETUP_LOG).write_text("installing\n")
+    assert orgloop("runs", "tail", working, "--no-follow").out == "setup: installing\none\ntwo\n"
 
 
 def test_tail_shows_the_output_raw_but_tamed(working: str, orgloop: Orgloop) -> None:

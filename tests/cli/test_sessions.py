@@ -50,6 +50,21 @@ def test_a_session_is_shown_with_what_to_type_next(acme: Path, orgloop: Orgloop)
     assert "there is no session nothing" in failed.err
 
 
+def test_a_session_whose_directory_is_gone_does_not_go_on(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    """As when its work tree was removed."""
+    gone = acme / "gone"
+
+    async def write(story: Story) -> None:
+        story.count = 200
+        await story.run(began=MINUTE, lasted=MINUTE, session=("pr:8", "s-gone"), spec={"cwd": str(gone)})
+
+    gone.mkdir()
+    tell(home, write)
+    assert "in the next run of its key" in orgloop("sessions", "show", "s-gone").out
+    gone.rmdir()
+    assert f"{gone} was removed" in orgloop("sessions", "show", "s-gone").out
+
+
 def test_a_session_is_forgotten_without_a_daemon(acme: Path, orgloop: Orgloop) -> None:
     orgloop("sessions", "forget", "s-now")
     assert json.loads(orgloop("sessions", "list", "--json").out) == []

@@ -84,6 +84,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("deliveries", "deliveries", "List deliveries and their results"),
         ("runs", "runs", "The agents at work"),
         ("sessions", "sessions", "The sessions of agents: what they cost, and forgetting one"),
+        ("worktrees", "worktrees", "The work trees of runs: what is in them, and removing them"),
         ("inspect", "inspect", "Show one source, actor, route, event or run in detail"),
     ),
     "Act": (
@@ -142,6 +143,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("dry-run", "simulate", "try"), "`orgloop test` shows what an event would do"),
     **dict.fromkeys(("queue", "queues", "jobs", "wakes"), "`orgloop deliveries` lists deliveries"),
     **dict.fromkeys(("vars", "variables", "secrets"), "`orgloop env` lists the project's variables"),
+    **dict.fromkeys(("worktree", "trees"), "`orgloop worktrees` lists the work trees of runs"),
     **dict.fromkeys(("health", "info", "stats"), "`orgloop status` shows the state of everything"),
 }
 """What other tools call a command of ours, and what ours does."""

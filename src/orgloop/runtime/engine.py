@@ -100,6 +100,7 @@ class Runtime:
         self.actors = Actors(self.clock, self._lend, self._actor_opened)
         is_open, settled = self.actors.is_open, self._settled
         self._marker = Marker(home.make_token)
+        self.worktrees = Worktrees(home.path, self.clock)
         engine = Engine(
             marker=self._marker,
             journal=journal,
@@ -107,7 +108,7 @@ class Runtime:
             ids=ids,
             intake=self.intake,
             home=home.path,
-            worktrees=Worktrees(home.path, self.clock),
+            worktrees=self.worktrees,
             on_settled=settled,
         )
         callbacks = Callbacks(home.make_token, self._address)
@@ -167,6 +168,7 @@ class Runtime:
                 asyncio.create_task(keep("the dispatcher", self.dispatcher.run), name="dispatcher"),
                 asyncio.create_task(keep("housekeeping", self._janitor.run), name="janitor"),
                 asyncio.create_task(keep("the chronicle", self.chronicle.run), name="chronicle"),
+                asyncio.create_task(keep("the work trees", self._clean_worktrees), name="work trees"),
             ]
 
     async def apply(self, organization: Organization) -> Mapping[str, int]:
@@ -314,6 +316,9 @@ class Runtime:
         """Where other systems reach this daemon; None while it listens nowhere."""
         configured = self.organization.environment.get(URL)
         return configured or (f"http://127.0.0.1:{self.port}" if self.port is not None else None)
+
+    async def _clean_worktrees(self) -> None:
+        await self.worktrees.run(lambda: self.wiring.keeps, lambda: self.runs.directories)
 
     def _retention(self) -> int:
         return self.organization.defaults.event_retention_ms

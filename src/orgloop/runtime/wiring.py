@@ -138,6 +138,11 @@ class Wiring:
         found = self.routes.get(route)
         return found.spec.policy if found is not None else DeliveryPolicy()
 
+    @property
+    def keeps(self) -> Mapping[str, int]:
+        """For how many ms each actor that has work trees keeps them."""
+        return {id: part.worktree.keep for id, part in self.actors.items() if part.worktree is not None}
+
     def takes(self, route: str, actor: str) -> bool:
         """Whether a delivery of this route to this actor will be worked on."""
         return route in self.routes and actor in self.actors

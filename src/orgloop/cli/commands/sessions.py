@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import time
 from typing import TYPE_CHECKING
@@ -66,13 +67,15 @@ def show(app: App, id: str, actor: str) -> None:
 
     now = int(time.time() * 1000)
     app.out.line(app.out.style(row.id, "bold"))
+    goes_on = _goes_on(row)
+    why = row.why if not row.active else f"its directory {row.work_dir} was removed"
     vain = f"{row.failed} of its last runs heard nothing of the agent: {row.why}"
     print_facts(
         app.out,
         [
             ("actor", f"{row.actor} ({row.harness})"),
             ("key", row.key),
-            ("goes on", "in the next run of its key" if row.active else f"no more. {row.why}".rstrip(". ")),
+            ("goes on", "in the next run of its key" if goes_on else f"no more. {why}".rstrip(". ")),
             ("directory", row.work_dir),
             ("login", row.account),
             ("machine", row.machine),
@@ -168,7 +171,7 @@ def _table(app: App, found: Sequence[SessionRow]) -> None:
             row.id,
             row.actor,
             row.key,
-            "yes" if row.active else "no",
+            "yes" if _goes_on(row) else "no",
             str(row.runs),
             f"${row.total_usd:.4f}",
             ago(row.changed_at, now),
@@ -176,6 +179,11 @@ def _table(app: App, found: Sequence[SessionRow]) -> None:
         for row in found
     ]
     print_grid(app.out, columns, rows)
+
+
+def _goes_on(row: SessionRow) -> bool:
+    """Whether the next run of its key takes it up: not if its directory, such as a work tree, was removed."""
+    return row.active and (not row.work_dir or os.path.isdir(row.work_dir))  # noqa: PTH112
 
 
 def _cost(row: SessionRow) -> str:

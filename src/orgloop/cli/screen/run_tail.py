@@ -34,6 +34,11 @@ def follow_run(app: App, reader: Reader, run: RunRow, *, raw: bool, follow: bool
     """Show what the run wrote so far, and with `follow` what it writes until it has ended."""
     read = None if raw or run.is_remote else reading(app, reader, run)
     show = _shower(app, read)
+    from orgloop.runtime.runs.local.run_directory import SETUP_LOG
+
+    for line in lines_of(Path(run.run_dir) / SETUP_LOG, lambda: False):
+        # What made its work tree ready is no output of its agent.
+        _write_json(line, None) if app.out.json else app.out.line(f"setup: {printable(line)}")
     output = Path(run.run_dir) / runner.STDOUT
     for line in (
         _heard_of(reader, run.id, follow=follow)

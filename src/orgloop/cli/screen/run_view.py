@@ -108,8 +108,9 @@ def _git(changes: Any) -> str:
         return ""
     commits = changes.get("commits")
     many = len(commits) if isinstance(commits, list) else commits or 0
+    unpushed = f", {changes['unpushed']} not pushed" if changes.get("unpushed") else ""
     dirty = ", and left changes uncommitted" if changes.get("dirty") else ""
-    return f"{many} commits on {changes.get('branch') or 'no branch'}{dirty}"
+    return f"{many} commits on {changes.get('branch') or 'no branch'}{unpushed}{dirty}"
 
 
 def _show_result(app: App, run: RunRow) -> None:

@@ -46,6 +46,7 @@ def attention(seen: Status) -> list[Item]:
         *_asking(seen),
         *stuck.runs(seen),
         *stuck.waiting(seen),
+        *_kept_trees(seen),
         *_gaps(seen),
         *_loggers(seen),
         *_troubles(seen),
@@ -226,6 +227,28 @@ def take_over(run: RunRow) -> str:
     if not words or not directory or run.ended_at is None:
         return ""
     return f"cd {shlex.quote(str(directory))} && {shlex.join(str(word) for word in words)}"
+
+
+def _kept_trees(seen: Status) -> Iterator[Item]:
+    """Work that nobody has pushed, in trees that would be gone by now."""
+    trees = seen.kept_trees
+    if len(trees) > FEW:
+        yield Item(
+            kind="work-trees",
+            text=f"{len(trees)} work trees are kept: what is in them is not committed or not pushed",
+            command="orgloop worktrees",
+            since=min(tree.used_at for tree in trees),
+            count=len(trees),
+        )
+        return
+    for tree in trees:
+        yield Item(
+            kind="work-tree",
+            name=tree.name,
+            text=f"the work tree of {tree.actor} for {one_line(tree.key)} is kept: {one_line(tree.kept)}",
+            command=f"git -C {shlex.quote(tree.path)} status",
+            since=tree.used_at,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from orgloop.journal.protocols import Reader
     from orgloop.operations.topology import Topology
+    from orgloop.runtime.worktrees.shelf import TreeRecord
 
 MOST_RUNS: Final = 1_000
 """Runs that are looked at, the newest first."""
@@ -111,7 +112,8 @@ class Status:
     nothing has ever run here. `gone` are those of `open_runs` whose process has ended, which only a daemon
     takes note of. `room` is how many bytes are left on the home's disk, `dismissed` when a person saw what,
     by the ids of items. `asking` are ended runs whose agent asked something, and has not been at work in
-    that session since.
+    that session since. `kept_trees` are the work trees whose time is over, and which have work that is
+    nowhere else.
     """
 
     now: int
@@ -134,6 +136,7 @@ class Status:
     examples: Mapping[tuple[str, str, str, str], str] = field(default_factory=dict)
     room: int | None = None
     dismissed: Mapping[str, int] = field(default_factory=dict)
+    kept_trees: Sequence[TreeRecord] = ()
 
     @property
     def project(self) -> str:
@@ -197,6 +200,8 @@ def status(
 
     Raises JournalError if its journal cannot be read.
     """
+    from orgloop.runtime.worktrees.shelf import Shelf
+
     now = int(time.time() * 1000) if now is None else now
     known: dict[str, Any] = {
         "now": now,
@@ -208,6 +213,7 @@ def status(
         "holder": holder_of(home) if daemon is None else "",
         "room": home.room,
         "dismissed": dismissed(home),
+        "kept_trees": [record for record in Shelf(home.path).all() if record.kept],
     }
     if reader is None:
         return Status(**known)

@@ -60,6 +60,11 @@ class Runs:
         """Runs that go on, by id."""
         return self._live
 
+    @property
+    def directories(self) -> Collection[str]:
+        """Where the runs that go on work."""
+        return [live.cwd for live in self._live.values() if live.cwd is not None]
+
     async def start(self, claimed: ClaimedWake, part: ActorPart, wake: Wake, tried: Try) -> Outcome | None:
         """Commit a run, then begin it. None: the run owns the delivery; else why it does not."""
         start, wiring = Start(claimed=claimed, part=part, wake=wake, tried=tried), self._current.wiring

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from orgloop.core.transition import Rejected, Retry, Throttled, Unavailable
-from orgloop.core.work_tree import branch_name
+from orgloop.core.work_tree import branch_name, why_kept
 from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support.git import Said, git
 from orgloop.runtime.worktrees import repository as repositories
@@ -71,11 +71,13 @@ class Maker:
 
     async def make(self, wanted: Wanted, record: TreeRecord | None, now: int) -> TreeRecord:
         """A tree that is there with nothing missing but its setup. Raises NoTree."""
-        if record is not None and record.stage is Stage.ADDING:
+        if record is not None and await self._is_half(record, wanted.env):
             await self._undo(wanted, record)
         elif await asyncio.to_thread(_is_full, wanted.path):
             await self._require_ours(wanted)
-            return record if record is not None else await self._adopted(wanted, now)
+            if record is None:
+                return await self._adopted(wanted, now)
+            return record if record.stage is not Stage.REMOVING else replace(record, stage=Stage.READY)
         async with self._adds.setdefault(wanted.repository.common, asyncio.Lock()):
             return await self._add(wanted, record, now)
 
@@ -150,7 +152,8 @@ class Maker:
                 )
             )
         exists = await repositories.commit_of(root, f"refs/heads/{branch}", env) is not None
-        await self._clear_place(wanted)
+        await repositories.save_loose_commits(root, str(wanted.path), wanted.own_branch, env)
+        await repositories.unregister(root, str(wanted.path), env)
         known = record.own_branch if record is not None else False
         made = self._write(
             _record(wanted, now, base, stage=Stage.ADDING, branch=branch, own_branch=known or not exists)
@@ -176,22 +179,6 @@ class Maker:
             words = ["--no-track", "-b", branch, path, base.commit]
         env = {**wanted.env, setup.MAKES: path}
         return await git(root, "worktree", "add", "--quiet", *words, timeout=ADD, env=env, writes=True)
-
-    async def _clear_place(self, wanted: Wanted) -> None:
-        """Take back the registration of a tree whose directory somebody has deleted.
-
-        Commits that nothing else leads to get a branch first.
-        """
-        root, path, env = wanted.repository.root, str(wanted.path), wanted.env
-        found = await repositories.registered(root, path, env)
-        if found is None:
-            return
-        if not found.branch and found.commit:
-            alone = ("rev-list", "--count", "--max-count=1", found.commit, "--not", "--branches", "--remotes")
-            if (await git(root, *alone, env=env)).out.strip() != "0":
-                name = f"{wanted.own_branch}-{found.commit[:12]}"
-                await git(root, "branch", name, found.commit, env=env, writes=True)
-        await repositories.unregister(root, path, env)
 
     async def _adopted(self, wanted: Wanted, now: int) -> TreeRecord:
         """A tree of the repository that is there, though nothing is written down about it."""
@@ -223,6 +210,15 @@ class Maker:
                 )
             )
         return branch
+
+    async def _is_half(self, record: TreeRecord, env: Env) -> bool:
+        """Whether git was interrupted while it made or removed a tree, so that nobody's work is in it."""
+        if record.stage is not Stage.REMOVING:
+            return record.stage is Stage.ADDING
+        if not await repositories.is_tree_of(record.path, record.repository, env):
+            return True
+        found = await repositories.contents(record.path, record.base, env, deleted=False)
+        return not why_kept(found)
 
     async def _undo(self, wanted: Wanted, record: TreeRecord) -> None:
         """Remove a tree that git has not finished: nobody has worked in it. Its branch stays."""

@@ -143,6 +143,7 @@ class Registered:
     path: str
     commit: str = ""
     branch: str = ""
+    locked: bool = False
 
 
 async def trees(root: str, env: Env) -> list[Registered]:
@@ -157,6 +158,8 @@ async def trees(root: str, env: Env) -> list[Registered]:
                 found[-1] = replace(found[-1], commit=rest)
             case "branch":
                 found[-1] = replace(found[-1], branch=rest.removeprefix("refs/heads/"))
+            case "locked":
+                found[-1] = replace(found[-1], locked=True)
             case _:
                 pass
     return found
@@ -187,9 +190,28 @@ async def is_tree_of(path: str, common: str, env: Env) -> bool:
     return await _real(path, found) == common and await _real(root) == await _real(path)
 
 
-async def contents(path: str, base: str, env: Env) -> TreeContents:
-    """What lies in a tree and nowhere else, with its submodules."""
-    found = await _own_contents(path, base, env)
+async def save_loose_commits(root: str, path: str, branch: str, env: Env) -> None:
+    """Give commits a branch that only a tree led to whose directory somebody has deleted."""
+    found = await registered(root, path, env)
+    if found is not None and not found.branch and found.commit:
+        alone = ("rev-list", "--count", "--max-count=1", found.commit, "--not", "--branches", "--remotes")
+        if (await git(root, *alone, env=env)).out.strip() != "0":
+            name = f"{branch}-{found.commit[:12]}"
+            await git(root, "branch", name, found.commit, env=env, writes=True)
+
+
+async def alone(directory: str, tip: str, base: str, env: Env) -> int | None:
+    """How many commits up to this one neither a remote-tracking branch has nor the base; None: git fails."""
+    beside = [base] if base and await commit_of(directory, base, env) is not None else []
+    said = await git(
+        directory, "rev-list", "--count", tip, "--not", "--remotes", *beside, timeout=LOOK, env=env
+    )
+    return int(said.out) if said.ok else None
+
+
+async def contents(path: str, base: str, env: Env, *, deleted: bool = True) -> TreeContents:
+    """What lies in a tree and nowhere else, with its submodules. `deleted`: missing files count, too."""
+    found = await _own_contents(path, base, env, deleted=deleted)
     inside = await _submodules(path, env)
     if inside is None:
         return replace(found, unknown="submodules that git does not list")
@@ -205,7 +227,7 @@ async def contents(path: str, base: str, env: Env) -> TreeContents:
     return found
 
 
-async def _own_contents(path: str, base: str, env: Env) -> TreeContents:
+async def _own_contents(path: str, base: str, env: Env, *, deleted: bool = True) -> TreeContents:
     status = await git(
         path,
         *("status", "--porcelain", "-z", "--untracked-files=normal", "--ignored", "--ignore-submodules=none"),
@@ -215,21 +237,20 @@ async def _own_contents(path: str, base: str, env: Env) -> TreeContents:
     if not status.ok:
         return TreeContents(unknown=f"what git does not look through: {status.why}")
     entries = [entry for entry in status.out.split("\0") if len(entry) > 3 and entry[2] == " "]
+    if not deleted:
+        entries = [entry for entry in entries if not entry.startswith(" D ")]
     ignored = [entry[3:] for entry in entries if entry.startswith("!!")]
     found = TreeContents(
         uncommitted=len(entries) - len(ignored),
         unfinished=_unfinished(path),
         nested=next((one for one in ignored if _holds_repository(Path(path, one))), ""),
     )
-    beside = [base] if base.startswith("refs/heads/") else []
     if await commit_of(path, "HEAD", env) is None:
         return found
-    count = await git(
-        path, "rev-list", "--count", "HEAD", "--not", "--remotes", *beside, timeout=LOOK, env=env
-    )
-    if not count.ok:
-        return replace(found, unknown=f"commits that git does not count: {count.why}")
-    return replace(found, unpushed=int(count.out))
+    count = await alone(path, "HEAD", base, env)
+    if count is None:
+        return replace(found, unknown="commits that git does not count")
+    return replace(found, unpushed=count)
 
 
 def _unfinished(path: str) -> str:

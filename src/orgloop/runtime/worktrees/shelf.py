@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +34,8 @@ class Stage(StrEnum):
     """It is there; its `setup` has not succeeded yet."""
     READY = "ready"
     """Runs work in it."""
+    REMOVING = "removing"
+    """It is being removed: nothing of it would be lost, or a person wants that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,10 +106,6 @@ class Shelf:
         """Nothing is written down about it any more. Call it under its lock. Raises OSError."""
         for suffix in ("log", "json", "lock"):
             (self._records / f"{name}.{suffix}").unlink(missing_ok=True)
-        with suppress(OSError):
-            for place in self.trees.iterdir():
-                if place.name != _RECORDS:
-                    place.rmdir()
 
     def lock(self, name: str) -> int | None:
         """Take the lock of a tree; None if somebody has it. Raises OSError.

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from orgloop.core.transition import Throttled, Unavailable
-from orgloop.core.work_tree import tree_name
+from orgloop.core.work_tree import is_due, tree_name
 from orgloop.plugin import Clock
 from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support import git
 from orgloop.runtime.worktrees import repository as repositories
+from orgloop.runtime.worktrees.clean import Cleaner
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
 from orgloop.runtime.worktrees.make import Maker, NoTree, Wanted
 from orgloop.runtime.worktrees.repository import NoRepository, Repository
@@ -23,6 +24,10 @@ from orgloop.runtime.worktrees.setup import MAKES
 from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
 
 log = logging.getLogger(__name__)
+
+FIRST_SWEEP: Final = 60.0
+SWEEP: Final = 3600.0
+"""Seconds until trees are looked at for the first time, and between two looks."""
 
 BUSY_MS: Final = 5_000
 """How long a wake waits for a tree that somebody is in, before it is tried again."""
@@ -114,6 +119,33 @@ class Worktrees:
             await asyncio.to_thread(self._note, name, now)
         except OSError as exc:
             log.warning("the work tree %s: its use is not noted: %s", name, exc.strerror or exc)
+
+    async def run(self, keeps: Callable[[], Mapping[str, int]], busy: Callable[[], Collection[str]]) -> None:
+        """Remove what has been kept long enough, again and again. Until cancelled; may be begun again.
+
+        `keeps` says for how many ms each actor keeps its trees; `busy` names directories in which runs go on.
+        """
+        pause = FIRST_SWEEP
+        while True:
+            await self._clock.sleep(pause)
+            await self.sweep(keeps(), busy)
+            pause = SWEEP
+
+    async def sweep(self, keeps: Mapping[str, int], busy: Callable[[], Collection[str]] = tuple) -> None:
+        """Remove what has been kept long enough and is committed and pushed."""
+        cleaner = Cleaner(self.shelf, git.environment(os.environ), busy)
+        for record in await asyncio.to_thread(self.shelf.all):
+            if not is_due(record.used_at, keeps.get(record.actor, record.keep_ms), self._clock.now()):
+                continue
+            try:
+                cleaned = await cleaner.clean(record)
+            except OSError as exc:
+                log.warning("the work tree %s is not removed: %s", record.path, exc.strerror or exc)
+                continue
+            if cleaned.why:
+                log.info("the work tree %s is kept: %s", record.path, cleaned.why)
+            else:
+                log.info("the work tree %s is removed", record.path)
 
     def _note(self, name: str, now: int) -> None:
         record = self.shelf.read(name)

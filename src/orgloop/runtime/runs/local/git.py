@@ -40,7 +40,7 @@ async def head(directory: str) -> Head | None:
 async def changes(directory: str, before: Head | None, base: str = "") -> dict[str, Any] | None:
     """`{branch, before, after, commits, dirty, unpushed}` for `actor.stopped`; None outside of git.
 
-    `unpushed` is None where there is nothing to compare with: no remote, and no local `base`.
+    `unpushed` is None where there is nothing to compare with: no remote, and no `base`.
     """
     after = await head(directory)
     if after is None:
@@ -60,10 +60,10 @@ async def changes(directory: str, before: Head | None, base: str = "") -> dict[s
 
 
 async def unpushed(directory: str, base: str = "") -> int | None:
-    """How many commits of the tree neither a remote-tracking branch has, nor the local branch `base`."""
+    """How many commits of the tree neither a remote-tracking branch has, nor what it is based on."""
     if not base and not await _say(directory, "for-each-ref", "--count=1", "refs/remotes"):
         return None
-    beside = [base] if base.startswith("refs/heads/") else []
+    beside = [base] if base and await _say(directory, "rev-parse", "--verify", f"{base}^{{commit}}") else []
     count = await _say(directory, "rev-list", "--count", "HEAD", "--not", "--remotes", *beside)
     return int(count) if count is not None and count.isdigit() else None
 

@@ -1,0 +1,162 @@
+"""The work trees of a home: how each is, and removing those that nobody needs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orgloop.errors import NotFound, OrgLoopError
+
+if TYPE_CHECKING:
+    from orgloop.journal.protocols import Reader
+    from orgloop.project.home import Home
+    from orgloop.runtime.worktrees.clean import Cleaned, Cleaner, Look
+    from orgloop.runtime.worktrees.shelf import TreeRecord
+
+AT_ONCE: Final = 4
+"""Trees that are looked at together."""
+
+MOST_RUNS: Final = 1_000
+
+
+def records(home: Home) -> list[TreeRecord]:
+    """What is written down about every tree of the home."""
+    from orgloop.runtime.worktrees.shelf import Shelf
+
+    return Shelf(Path(os.path.realpath(home.path))).all()
+
+
+def looks(home: Home, reader: Reader | None, actor: str = "") -> list[Look]:
+    """How every tree of the home is now, or every tree of one actor. Asks git about each."""
+    cleaner, found = _cleaner(home, reader), [one for one in records(home) if actor in ("", one.actor)]
+
+    async def look() -> list[Look]:
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(record: TreeRecord) -> Look:
+            async with slots:
+                return await cleaner.look(record)
+
+        return list(await asyncio.gather(*(one(record) for record in found)))
+
+    return asyncio.run(look())
+
+
+def clean(
+    home: Home,
+    reader: Reader | None,
+    chosen: Sequence[TreeRecord],
+    *,
+    forced: Collection[str] = (),
+    dry_run: bool = False,
+) -> list[Cleaned]:
+    """Remove these trees; those whose names are `forced` with whatever is in them.
+
+    Raises OrgLoopError if what is written down about one cannot be changed.
+    """
+    cleaner = _cleaner(home, reader)
+
+    async def each() -> list[Cleaned]:
+        return [
+            await cleaner.clean(record, force=record.name in forced, dry_run=dry_run) for record in chosen
+        ]
+
+    try:
+        return asyncio.run(each())
+    except OSError as exc:
+        raise OrgLoopError(
+            f"the work trees in {home.path} cannot be changed: {exc.strerror or exc}",
+            hint="make the directory writable, and free some space",
+        ) from exc
+
+
+def due(found: Sequence[TreeRecord]) -> list[TreeRecord]:
+    """Those that have been kept long enough."""
+    from orgloop.core.work_tree import is_due
+
+    now = int(time.time() * 1000)
+    return [one for one in found if is_due(one.used_at, one.keep_ms, now)]
+
+
+def named(found: Sequence[TreeRecord], names: Sequence[str]) -> list[TreeRecord]:
+    """The trees at these paths, or of these names. Raises NotFound."""
+    chosen = []
+    for name in names:
+        real = os.path.realpath(name)
+        match = next((one for one in found if name == one.name or real == one.path), None)
+        if match is None:
+            raise NotFound(f"there is no work tree {name}", hint="orgloop worktrees lists them")
+        chosen.append(match)
+    return chosen
+
+
+def state(look: Look) -> str:
+    """How a tree is, in words."""
+    from orgloop.runtime.worktrees.shelf import Stage
+
+    if look.busy:
+        return look.busy
+    if look.gone:
+        return "its directory was deleted"
+    match look.record.stage:
+        case Stage.ADDING:
+            return "not made yet"
+        case Stage.SETUP:
+            return f"not set up yet{_and(look.why)}"
+        case Stage.REMOVING:
+            return f"not removed yet{_and(look.why)}"
+        case Stage.READY:
+            return look.why or "clean and pushed"
+
+
+def document(look: Look) -> Mapping[str, Any]:
+    """A tree, for programs."""
+    return {
+        **described(look.record),
+        "state": state(look),
+        "busy": bool(look.busy),
+        "uncommitted": look.contents.uncommitted,
+        "unpushed": look.contents.unpushed,
+        "removable": not look.why,
+    }
+
+
+def described(record: TreeRecord) -> Mapping[str, Any]:
+    """What is written down about a tree, for programs."""
+    from orgloop.operations.shapes import when
+
+    return {
+        "name": record.name,
+        "path": record.path,
+        "repository": record.root,
+        "actor": record.actor,
+        "key": record.key.encode("utf-8", "replace").decode(),
+        "branch": record.branch,
+        "base": record.base,
+        "stage": record.stage.value,
+        "made_at": when(record.made_at),
+        "used_at": when(record.used_at),
+        "keep_ms": record.keep_ms,
+        "kept": record.kept,
+    }
+
+
+def _and(why: str) -> str:
+    return f", {why}" if why else ""
+
+
+def _cleaner(home: Home, reader: Reader | None) -> Cleaner:
+    from orgloop.journal.model import Query
+    from orgloop.runtime.support.git import environment
+    from orgloop.runtime.worktrees.clean import Cleaner
+    from orgloop.runtime.worktrees.shelf import Shelf
+
+    def busy() -> list[str]:
+        runs = reader.runs(Query(limit=MOST_RUNS), open_only=True) if reader is not None else ()
+        return [run.spec["cwd"] for run in runs if run.spec.get("cwd")]
+
+    return Cleaner(Shelf(Path(os.path.realpath(home.path))), environment(os.environ), busy)

@@ -1,0 +1,200 @@
+"""Removing work trees: only what is committed and pushed, or what a person has named and wants gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from orgloop.core.work_tree import TreeContents, why_kept
+from orgloop.runtime.support.git import Said, git
+from orgloop.runtime.worktrees import repository as repositories
+from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
+from orgloop.runtime.worktrees.repository import Env
+from orgloop.runtime.worktrees.setup import end_leftovers
+from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
+
+REMOVE: Final = 600.0
+"""Seconds in which git has to delete all files of a tree."""
+
+AT_WORK: Final = "a run works in it"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What was found of a tree. `busy` says who is in it; `gone`: it is not there any more."""
+
+    record: TreeRecord
+    contents: TreeContents = field(default_factory=TreeContents)
+    busy: str = ""
+    gone: bool = False
+
+    @property
+    def why(self) -> str:
+        """Why it is kept; empty if it may go."""
+        return self.busy or why_kept(self.contents)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleaned:
+    """What became of a tree. `why` says what keeps it; it is empty if it was removed, or would have been.
+
+    `branch` is the branch that went with it, `commit` what it had checked out: that leads back to its work.
+    """
+
+    record: TreeRecord
+    why: str = ""
+    branch: str = ""
+    commit: str = ""
+
+
+class Cleaner:
+    """Looks at trees and removes them. `busy` gives directories in which runs go on."""
+
+    def __init__(self, shelf: Shelf, env: Env, busy: Callable[[], Collection[str]] = tuple) -> None:
+        self._shelf = shelf
+        self._env = env
+        self._busy = busy
+
+    async def look(self, record: TreeRecord) -> Look:
+        """What lies in a tree. Nothing is changed, and nobody is kept out meanwhile."""
+        lock = await taken(lambda: self._shelf.lock(record.name))
+        if lock is None:
+            return Look(record=record, busy="it is being made or removed")
+        os.close(lock)
+        held = await self._hold(record)
+        if isinstance(held, Look):
+            return held
+        _give_back(held)
+        return await self._look(record)
+
+    async def clean(self, record: TreeRecord, *, force: bool = False, dry_run: bool = False) -> Cleaned:
+        """Remove a tree if nothing is lost with it, or by `force`; never while a run is in it.
+
+        Raises OSError if what is written down about it cannot be changed.
+        """
+        lock = await taken(lambda: self._shelf.lock(record.name))
+        if lock is None:
+            return Cleaned(record=record, why="it is being made or removed")
+        try:
+            found = await asyncio.to_thread(self._shelf.read, record.name)
+            return await self._clean(found, force, dry_run) if found is not None else Cleaned(record=record)
+        finally:
+            os.close(lock)
+
+    async def _clean(self, record: TreeRecord, force: bool, dry_run: bool) -> Cleaned:
+        held = await self._hold(record)
+        if isinstance(held, Look):
+            return Cleaned(record=record, why=held.busy)
+        try:
+            found = await self._look(record)
+            if found.why and not force:
+                if not dry_run:
+                    self._shelf.write(replace(record, kept=found.why))
+                return Cleaned(record=record, why=found.why)
+            commit = await repositories.commit_of(record.path, "HEAD", self._env) if not found.gone else ""
+            if dry_run:
+                return Cleaned(record=record, commit=commit or "")
+            return replace(await self._remove(record, found), commit=commit or "")
+        finally:
+            _give_back(held)
+
+    async def _hold(self, record: TreeRecord) -> int | Look | None:
+        """The lock of a tree, if it has one; or who is in there."""
+        if any(Path(place).is_relative_to(record.path) for place in self._busy()):
+            return Look(record=record, busy=AT_WORK)
+        if not await asyncio.to_thread(os.path.lexists, os.path.join(record.path, ".git")):  # noqa: PTH118
+            return None
+        try:
+            return await taken(lambda: hold(record.path))
+        except TreeBusy:
+            return Look(record=record, busy=AT_WORK)
+
+    async def _look(self, record: TreeRecord) -> Look:
+        if record.stage is Stage.ADDING:
+            return Look(record=record)
+        if not await asyncio.to_thread(os.path.lexists, record.path):
+            return Look(record=record, gone=True)
+        removing = record.stage is Stage.REMOVING
+        if not await repositories.is_tree_of(record.path, record.repository, self._env):
+            what = f"which is no work tree of {record.root} any more"
+            return Look(record=record, contents=TreeContents() if removing else TreeContents(unknown=what))
+        known = await repositories.registered(record.repository, record.path, self._env)
+        if known is not None and known.locked and not removing:
+            return Look(
+                record=record, busy=f"it is locked; type `git worktree unlock {shlex.quote(record.path)}`"
+            )
+        found = await repositories.contents(record.path, record.base, self._env, deleted=not removing)
+        return Look(record=record, contents=found)
+
+    async def _remove(self, record: TreeRecord, found: Look) -> Cleaned:
+        """Remove it. From here on nobody's work is in it: whoever finds it half removed may go on."""
+        path, common = record.path, record.repository
+        self._shelf.write(replace(record, stage=Stage.REMOVING, kept=""))
+        if record.stage is not Stage.READY:
+            await asyncio.to_thread(end_leftovers, path)
+        problem = ""
+        whole = await repositories.is_tree_of(path, common, self._env)
+        if not whole:
+            await repositories.save_loose_commits(common, path, record.branch, self._env)
+            problem = await asyncio.to_thread(_delete, path)
+        said = await self._unregister(record, forced=bool(found.why))
+        if whole:
+            problem = await asyncio.to_thread(_delete, path) if said.ok else said.why
+        if problem:
+            self._shelf.write(replace(record, stage=Stage.REMOVING, kept=problem))
+            return Cleaned(record=record, why=problem)
+        branch = await self._drop_branch(record)
+        self._shelf.forget(record.name)
+        return Cleaned(record=record, branch=branch)
+
+    async def _unregister(self, record: TreeRecord, *, forced: bool) -> Said:
+        common, path = record.repository, record.path
+        if not await asyncio.to_thread(os.path.isdir, common):
+            return Said(status=0)
+        if await repositories.registered(common, path, self._env) is None:
+            return Said(status=0)
+        forced |= await asyncio.to_thread(repositories.has_submodules, path)
+        # Twice: a tree that git had not finished is locked.
+        half = record.stage in (Stage.ADDING, Stage.REMOVING)
+        force = ("--force", "--force") if half else ("--force",) if forced else ()
+        arguments = ("worktree", "remove", *force, path)
+        return await git(common, *arguments, timeout=REMOVE, env=self._env, writes=True)
+
+    async def _drop_branch(self, record: TreeRecord) -> str:
+        """Remove the branch that was made with the tree, if its commits are elsewhere, too; which one."""
+        common, name = record.repository, f"refs/heads/{record.branch}"
+        if not record.own_branch or not await asyncio.to_thread(os.path.isdir, common):
+            return ""
+        tip = await repositories.commit_of(common, name, self._env)
+        if tip is None or await repositories.place_of_branch(common, record.branch, self._env) is not None:
+            return ""
+        base = record.base if record.base.startswith("refs/") else ""
+        if await repositories.alone(common, tip, base, self._env) != 0:
+            return ""
+        if not (await git(common, "update-ref", "-d", name, tip, env=self._env, writes=True)).ok:
+            return ""
+        settings = ("config", "--remove-section", f"branch.{record.branch}")
+        await git(common, *settings, env=self._env, writes=True)
+        return record.branch
+
+
+def _delete(path: str) -> str:
+    """Delete what is left of a tree; why that did not work."""
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return ""
+    except OSError as exc:
+        return f"files that cannot be deleted: {exc.strerror or exc}"
+    return ""
+
+
+def _give_back(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
