@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from orgloop.journal.model import ClaimWant
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, Errands, Supervisor, error_text
 from tests.runtime.engine import NOON, HandClock, engine, turn, until
 from tests.runtime.fakes import Stage
@@ -47,7 +49,7 @@ async def test_a_loop_that_ends_is_told_of_and_begun_again_after_a_growing_pause
     end: BaseException | None,
 ) -> None:
     clock = HandClock()
-    supervisor = Supervisor(clock)
+    supervisor = Supervisor(clock, Mock(spec=EngineEvents))
     calls = []
 
     async def loop() -> None:
@@ -73,7 +75,7 @@ async def test_a_loop_that_worked_for_long_gets_a_short_pause_again() -> None:
         clock.ms += 61_000
         raise RuntimeError("boom")
 
-    task = asyncio.create_task(Supervisor(clock).keep("the loop", loop))
+    task = asyncio.create_task(Supervisor(clock, Mock(spec=EngineEvents)).keep("the loop", loop))
     for _ in range(3):
         await until(lambda: clock.waits == [1.0], "a pause of a second")
         clock.advance(1)
@@ -82,7 +84,7 @@ async def test_a_loop_that_worked_for_long_gets_a_short_pause_again() -> None:
 
 
 async def test_an_errand_that_breaks_is_told_of() -> None:
-    supervisor = Supervisor(HandClock())
+    supervisor = Supervisor(HandClock(), Mock(spec=EngineEvents))
     errands = Errands(supervisor)
 
     async def fail() -> None:

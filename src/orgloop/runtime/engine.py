@@ -92,13 +92,13 @@ class Runtime:
         self._ended = False
         self._http = HttpClient()
         self.counters = Counters()
-        self.supervisor = Supervisor(self.clock, self._broke)
+        self.supervisor = Supervisor(self.clock, self)
         self._errands = Errands(self.supervisor)
         self.chronicle = Chronicle(journal, self.clock, self._errands)
         ids = IdSequence(random.getrandbits(20))
-        self.intake = Intake(journal, self.clock, ids, self._current, self._accepted)
-        self.actors = Actors(self.clock, self._lend, self._actor_opened)
-        is_open, settled = self.actors.is_open, self._settled
+        self.intake = Intake(journal, self.clock, ids, self._current, self)
+        self.actors = Actors(self.clock, self._lend, self)
+        is_open = self.actors.is_open
         self._marker = Marker(home.make_token)
         self.worktrees = Worktrees(home.path, self.clock)
         engine = Engine(
@@ -109,20 +109,18 @@ class Runtime:
             intake=self.intake,
             home=home.path,
             worktrees=self.worktrees,
-            on_settled=settled,
+            events=self,
         )
         callbacks = Callbacks(home.make_token, self._address)
-        self.runs = Runs(engine, callbacks, self._current, is_open, self.supervisor, self._run_ended)
+        self.runs = Runs(engine, callbacks, self._current, is_open, self.supervisor)
         self.observer = Observer(lambda: Follower.at_end(read()))
-        self.executor = Executor(journal, self.clock, self._current, self.runs, is_open, settled)
-        self.dispatcher = Dispatcher(
-            journal, self.clock, self._current, self.executor.execute, is_open, self.observer.poke
-        )
-        self.preparer = Preparer(journal, self.clock, self.supervisor, self._prepared)
+        self.executor = Executor(journal, self.clock, self._current, self.runs, is_open, self)
+        self.dispatcher = Dispatcher(journal, self.clock, self._current, self.executor.execute, is_open, self)
+        self.preparer = Preparer(journal, self.clock, self.supervisor, self)
         self.sources = Sources(
-            journal, self.clock, self.intake, self._lend, self.supervisor, self._source_health, self.counters
+            journal, self.clock, self.intake, self._lend, self.supervisor, self, self.counters
         )
-        self.inbound = InboundIntake(self.intake, self._current, self.sources.until_open, self._refused)
+        self.inbound = InboundIntake(self.intake, self._current, self.sources.until_open, self)
         self._janitor = Janitor(journal, read, self.clock, self.life, self._retention, home.runs)
         self._loops: list[asyncio.Task[None]] = []
         self._applied = Applied(journal, read, self.clock)
@@ -323,13 +321,13 @@ class Runtime:
     def _retention(self) -> int:
         return self.organization.defaults.event_retention_ms
 
-    # --- what follows from commits ----------------------------------------------------------------
+    # --- EngineEvents: what follows from commits ---------------------------------------------------
 
-    def _broke(self, part: str, error: str) -> None:
+    def part_broke(self, part: str, error: str) -> None:
         self.chronicle.note(RecordPhase.SYSTEM_ERROR, part, detail=error)
         self.observer.poke()
 
-    def _accepted(self, acceptance: Acceptance, accepted: Sequence[Accepted]) -> None:
+    def accepted(self, acceptance: Acceptance, accepted: Sequence[Accepted]) -> None:
         for one in accepted:
             if one.duplicate:
                 self.chronicle.note(RecordPhase.SOURCE_DUPLICATE, acceptance.source, event_id=one.event_id)
@@ -346,12 +344,15 @@ class Runtime:
                     self._rebind()
         self.observer.poke()
 
-    def _prepared(self, actors: Sequence[str]) -> None:
+    def claims_wait(self) -> None:
+        self.observer.poke()
+
+    def prepared(self, actors: Sequence[str]) -> None:
         for actor in actors:
             self.dispatcher.wake(actor)
         self.observer.poke()
 
-    def _settled(self, claimed: ClaimedWake, settlement: Settlement) -> None:
+    def settled(self, claimed: ClaimedWake, settlement: Settlement) -> None:
         seconds = (settlement.at - settlement.tried.began) / 1000
         self.counters.tried(claimed.route, claimed.actor, settlement.transition, seconds)
         self._moved(claimed.route, claimed.actor, settlement.move, settlement.pause_until)
@@ -361,7 +362,7 @@ class Runtime:
             self.dispatcher.wake_all()
         self.observer.poke()
 
-    def _run_ended(self, route: str, actor: str, end: RunEnd) -> None:
+    def run_ended(self, route: str, actor: str, end: RunEnd) -> None:
         self.counters.run_ended(actor, end.transition, end.outcome or end.reason, end.cost_usd)
         self._moved(route, actor, end.move, end.pause_until)
         # A slot, a directory or a key may be free now, for any actor with runs.
@@ -377,16 +378,16 @@ class Runtime:
             # It was claimed for an actor that is gone since: its route may have another.
             self._rebind()
 
-    def _actor_opened(self, actor: str) -> None:
+    def actor_opened(self, actor: str) -> None:
         self.dispatcher.wake(actor)
         self.runs.actors_changed()
 
-    def _refused(self, source: str, refused: Refused) -> None:
+    def request_refused(self, source: str, refused: Refused) -> None:
         news = self.counters.refused(source, refused.message, self.clock.now())
         if news and refused.status in (401, 403):
             log.warning("source %s refuses a request: %s", source, refused.message)
 
-    def _source_health(self, source: str, error: str) -> None:
+    def source_changed(self, source: str, error: str) -> None:
         if error:
             log.warning("source %s: %s", source, error)
             self.chronicle.note(RecordPhase.SOURCE_FAILED, source, detail=error)

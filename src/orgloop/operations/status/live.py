@@ -21,7 +21,7 @@ class Occurrences:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Later:
+class Postponed:
     """A source waits until `until` (ms since 1970): its other side told it to come later."""
 
     until: int
@@ -42,7 +42,7 @@ class Live:
     """It, by ids of sources, actors and loops. `journal_fault` says why nothing can be committed, if so."""
 
     next_polls: Mapping[str, int] = field(default_factory=dict)
-    later: Mapping[str, Later] = field(default_factory=dict)
+    later: Mapping[str, Postponed] = field(default_factory=dict)
     refused: Mapping[str, Occurrences] = field(default_factory=dict)
     loggers: Sequence[LoggerState] = ()
     not_open: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ def live_of(runtime: Runtime, journal_fault: str) -> Live:
     sources = runtime.sources
     return Live(
         next_polls=dict(sources.next_polls),
-        later={id: Later(until=one.until, reason=one.reason) for id, one in sources.later.items()},
+        later={id: Postponed(until=one.until, reason=one.reason) for id, one in sources.later.items()},
         refused={
             id: Occurrences(times=one.times, at=one.at, why=one.reason)
             for id, one in runtime.counters.refusals.items()
@@ -82,7 +82,7 @@ def live_of_document(document: Mapping[str, Any]) -> Live:
     return Live(
         next_polls={id: at for id, at in polls.items() if at is not None},
         later={
-            one["id"]: Later(until=_moment(waits["until"]) or 0, reason=str(waits["reason"]))
+            one["id"]: Postponed(until=_moment(waits["until"]) or 0, reason=str(waits["reason"]))
             for one in sources
             if (waits := one.get("later"))
         },

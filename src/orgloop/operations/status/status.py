@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from orgloop.core.units import DAY
 from orgloop.operations.health import Health, SourceHealth, source_health
 from orgloop.operations.status.dismissed import dismissed
-from orgloop.operations.status.live import Later, Live
+from orgloop.operations.status.live import Live, Postponed
 from orgloop.operations.waits import text, waits_of
 from orgloop.operations.words import one_line, short_moment
 from orgloop.project.home import DaemonInfo, Home, holder_of
@@ -52,7 +52,7 @@ class SourceStatus:
     connector: str
     row: SourceRow | None
     next_poll: int | None = None
-    later: Later | None = None
+    later: Postponed | None = None
     heard: bool = True
 
     @property

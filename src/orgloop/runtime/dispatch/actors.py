@@ -10,6 +10,7 @@ from typing import Final
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock, Context
 from orgloop.runtime.support.backoff import Pauses
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.support.supervisor import error_text, is_cancelled
 from orgloop.runtime.wiring import ActorPart, Wiring
 
@@ -26,10 +27,10 @@ CLOSE_TIMEOUT: Final = 2.0
 class Actors:
     """Which actors are open. `on_open` hears of each."""
 
-    def __init__(self, clock: Clock, lend: Callable[[str], Context], on_open: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, lend: Callable[[str], Context], events: EngineEvents) -> None:
         self._clock = clock
         self._lend = lend
-        self._on_open = on_open
+        self._events = events
         self._open: dict[str, ActorPart] = {}
         self._opening: dict[str, tuple[ActorPart, asyncio.Task[None]]] = {}
         self._failing: dict[str, str] = {}
@@ -97,7 +98,7 @@ class Actors:
         self._failing.pop(id, None)
         self._open[id] = part
         self._opening.pop(id, None)
-        self._on_open(id)
+        self._events.actor_opened(id)
 
 
 def _is_replaced(part: ActorPart, wiring: Wiring) -> bool:

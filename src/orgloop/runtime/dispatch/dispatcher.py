@@ -14,6 +14,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.guards import admission, reserves
 from orgloop.runtime.dispatch.work_trees import WorkTrees
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.wiring import ActorPart, Current
 
 log = logging.getLogger(__name__)
@@ -44,14 +45,14 @@ class Dispatcher:
         current: Current,
         execute: Callable[[ClaimedWake, Callable[[], None]], Coroutine[Any, Any, None]],
         is_open: Callable[[ActorPart], bool],
-        on_held: Callable[[], None],
+        events: EngineEvents,
     ) -> None:
         """`execute` calls its second argument once the actor is done with the wake; then it settles."""
         self._journal = journal
         self._clock = clock
         self._execute = execute
         self._is_open = is_open
-        self._on_held = on_held
+        self._events = events
         self._current = current
         self._ready: set[str] = set(current.wiring.actors)
         self._due: int | None = None
@@ -180,7 +181,7 @@ class Dispatcher:
         for wake in claims.wakes:
             self._launch(wake)
         if claims.held:
-            self._on_held()
+            self._events.claims_wait()
             self._ready.update(want.actor for want in wants)
             self._changed.set()
         if claims.next_due is not None:

@@ -33,6 +33,7 @@ from orgloop.plugin import (
 from orgloop.runtime.dispatch.prompt import Sop, SopMissing, SopShelf, compose
 from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.documents import load
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.support.sanitize import storable, text
 from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, error_text, is_cancelled
@@ -62,7 +63,7 @@ class Attempt:
 
 
 class Executor:
-    """Executes claimed wakes; `on_settled` hears of each settlement after its commit."""
+    """Executes claimed wakes, and reports each settlement."""
 
     def __init__(
         self,
@@ -71,14 +72,14 @@ class Executor:
         current: Current,
         runs: Runs,
         is_open: Callable[[ActorPart], bool],
-        on_settled: Callable[[ClaimedWake, Settlement], None],
+        events: EngineEvents,
     ) -> None:
         self._current = current
         self._journal = journal
         self._clock = clock
         self._runs = runs
         self._is_open = is_open
-        self._on_settled = on_settled
+        self._events = events
         self._sops = SopShelf()
 
     async def execute(self, claimed: ClaimedWake, on_answer: Callable[[], None]) -> None:
@@ -147,7 +148,7 @@ class Executor:
             settlement = self._settlement(claimed, _storable(transition), Try(began=tried.began))
             written = await write(settlement)
         if written:
-            self._on_settled(claimed, settlement)
+            self._events.settled(claimed, settlement)
 
     def _settlement(self, claimed: ClaimedWake, transition: Outcome | Hold, tried: Try) -> Settlement:
         now = self._clock.now()

@@ -10,6 +10,7 @@ from orgloop.errors import NotFound, Overloaded, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import Inbound, Received, Receiver, Reply
 from orgloop.runtime.intake.intake import Intake
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.wiring import Current, SourcePart, Wiring
 
 OPENS: Final = 2.0
@@ -27,13 +28,12 @@ class InboundIntake:
         intake: Intake,
         current: Current,
         until_open: Callable[[SourcePart, float], Awaitable[bool]],
-        on_refused: Callable[[str, Refused], None],
+        events: EngineEvents,
     ) -> None:
-        """`on_refused` hears of each request that a source refuses, and why."""
         self._intake = intake
         self._current = current
         self._until_open = until_open
-        self.refused = on_refused
+        self.refused = events.request_refused
 
     def receiver(self, source: str) -> Receiver:
         """The source that takes requests under this id. Raises NotFound naming those that do."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Draft
 from orgloop.runtime.intake.prepare import Preparation, prepare_now
 from orgloop.runtime.support.documents import dump
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.wiring import Current, OpenRoute
 
 
@@ -36,7 +37,7 @@ RECENT: Final = 60_000
 
 
 class Intake:
-    """The one way in. `on_accepted` hears of every commit, with what it holds."""
+    """The one way in. Reports every commit."""
 
     def __init__(
         self,
@@ -44,13 +45,13 @@ class Intake:
         clock: Clock,
         ids: IdSequence,
         current: Current,
-        on_accepted: Callable[[Acceptance, Sequence[Accepted]], None],
+        events: EngineEvents,
     ) -> None:
         self._current = current
         self._journal = journal
         self._clock = clock
         self._ids = ids
-        self._on_accepted = on_accepted
+        self._events = events
         self._refused: tuple[int, str] | None = None
 
     @property
@@ -80,18 +81,18 @@ class Intake:
             accepted = await self._journal.accept(acceptance)
         except asyncio.CancelledError:
             # It may be on the disk all the same, or soon: whoever looks for it now looks after that.
-            self._on_accepted(acceptance, ())
+            self._events.accepted(acceptance, ())
             raise
         except JournalUnavailable as exc:
             self._refused = (self._clock.now(), exc.message)
             raise
         self._refused = None
-        self._on_accepted(acceptance, accepted)
+        self._events.accepted(acceptance, accepted)
         return accepted
 
     def committed(self, acceptance: Acceptance) -> None:
         """An acceptance was committed as part of something else."""
-        self._on_accepted(
+        self._events.accepted(
             acceptance, [Accepted(event_id=event.id, duplicate=False) for event in acceptance.events]
         )
 

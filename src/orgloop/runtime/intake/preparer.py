@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -16,6 +16,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
 from orgloop.runtime.intake.prepare import prepare_later
 from orgloop.runtime.support.documents import load
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.support.supervisor import Supervisor
 from orgloop.runtime.wiring import OpenRoute
 
@@ -54,12 +55,12 @@ class Preparer:
         journal: Journal,
         clock: Clock,
         supervisor: Supervisor,
-        on_prepared: Callable[[Sequence[str]], None],
+        events: EngineEvents,
     ) -> None:
         self._journal = journal
         self._clock = clock
         self._supervisor = supervisor
-        self._on_prepared = on_prepared
+        self._events = events
         self._all_slots = asyncio.Semaphore(ALL_AT_ONCE)
         self._routes: Mapping[str, OpenRoute] = {}
         self._workers: dict[str, _Worker] = {}
@@ -143,7 +144,7 @@ class Preparer:
         if not done:
             return
         await self._journal.prepared([task.result() for _, task in done], self._clock.now())
-        self._on_prepared([item.actor for item, _ in done])
+        self._events.prepared([item.actor for item, _ in done])
         for item, _ in done:
             del tasks[item.id]
 

@@ -17,6 +17,7 @@ from orgloop.plugin import Clock, Context, Listener, Poller, TryLater
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.counters import Counters
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.support.sanitize import duration, text
 from orgloop.runtime.support.supervisor import Supervisor, error_text, is_cancelled
 from orgloop.runtime.wiring import SourcePart, Wiring
@@ -54,7 +55,7 @@ class Later:
 
 
 class Sources:
-    """All sources, each with a task of its own. `on_health(source, error)` hears of each change."""
+    """All sources, each with a task of its own. Reports each that fails or recovers."""
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class Sources:
         intake: Intake,
         lend: Callable[[str], Context],
         supervisor: Supervisor,
-        on_health: Callable[[str, str], None],
+        events: EngineEvents,
         counters: Counters,
     ) -> None:
         self._journal = journal
@@ -71,7 +72,7 @@ class Sources:
         self._intake = intake
         self._lend = lend
         self._supervisor = supervisor
-        self._on_health = on_health
+        self._events = events
         self._counters = counters
         self._tasks: dict[str, tuple[SourcePart, asyncio.Task[None]]] = {}
         self._opened: dict[str, tuple[SourcePart, asyncio.Event]] = {}
@@ -293,7 +294,7 @@ class Sources:
         self._counters.poll_failed(part.spec.id)
         if part.spec.id not in self._failing:
             self._failing.add(part.spec.id)
-            self._on_health(part.spec.id, error)
+            self._events.source_changed(part.spec.id, error)
         try:
             await self._journal.polled(part.spec.id, self._clock.now(), error)
         except JournalError as exc:
@@ -309,7 +310,7 @@ class Sources:
     def _recovered(self, part: SourcePart) -> None:
         if part.spec.id in self._failing:
             self._failing.discard(part.spec.id)
-            self._on_health(part.spec.id, "")
+            self._events.source_changed(part.spec.id, "")
 
 
 async def _listening(source: Listener, ctx: Context) -> None:

@@ -10,11 +10,12 @@ from typing import Protocol, TypeVar
 
 from orgloop.core.ids import IdSequence
 from orgloop.core.transition import Outcome
-from orgloop.journal.model import ClaimedWake, OpenRun, Settlement, Try
+from orgloop.journal.model import ClaimedWake, OpenRun, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Mark, Wake
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.runs.live_run import Finish, LiveRun
+from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.wiring import ActorPart, Wiring
 from orgloop.runtime.worktrees.worktrees import Worktrees
@@ -34,7 +35,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
-    """What holders work with. `on_settled` hears of the commit of each run."""
+    """What holders work with."""
 
     journal: Journal
     clock: Clock
@@ -43,7 +44,7 @@ class Engine:
     home: Path
     marker: Marker
     worktrees: Worktrees
-    on_settled: Callable[[ClaimedWake, Settlement], None]
+    events: EngineEvents
 
 
 def mark_of(wake: Wake) -> Mark:

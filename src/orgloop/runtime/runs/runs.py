@@ -9,7 +9,7 @@ from typing import Any
 
 from orgloop.core.transition import Outcome
 from orgloop.errors import NotFound
-from orgloop.journal.model import ClaimedWake, RunEnd, Try
+from orgloop.journal.model import ClaimedWake, Try
 from orgloop.plugin import Actor, Inbound, Wake
 from orgloop.runtime.runs.end import Ender
 from orgloop.runtime.runs.holder import Engine, Holder, R, Start, to_its_end
@@ -33,7 +33,7 @@ class _Held:
 
 
 class Runs:
-    """All runs of this home. `on_ended(route, actor, end)` hears of the commit of each end."""
+    """All runs of this home. Reports each end."""
 
     def __init__(
         self,
@@ -42,12 +42,10 @@ class Runs:
         current: Current,
         is_open: Callable[[ActorPart], bool],
         supervisor: Supervisor,
-        on_ended: Callable[[str, str, RunEnd], None],
     ) -> None:
         self._current = current
         self._engine = engine
         self._supervisor = supervisor
-        self._on_ended = on_ended
         self._local = LocalRuns(engine)
         self._remote = RemoteRuns(engine, callbacks, current, is_open)
         self._ender = Ender(engine.clock, engine.intake)
@@ -151,6 +149,6 @@ class Runs:
             self._engine.clock, f"the end of run {live.run_id}", lambda: self._engine.journal.end_run(end)
         )
         if settled:
-            self._on_ended(live.route, live.actor_id, end)
+            self._engine.events.run_ended(live.route, live.actor_id, end)
             if end.follow_up is not None:
                 self._engine.intake.committed(end.follow_up)

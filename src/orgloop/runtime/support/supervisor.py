@@ -11,6 +11,7 @@ from typing import Any, Final
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock
 from orgloop.runtime.support.backoff import Pauses
+from orgloop.runtime.support.engine_events import EngineEvents
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +35,9 @@ class Trouble:
 class Supervisor:
     """Keeps loops going and remembers which of them broke."""
 
-    def __init__(
-        self, clock: Clock, on_broken: Callable[[str, str], None] = lambda _part, _error: None
-    ) -> None:
-        """`on_broken` hears of each break: the part's name, and the error on one line."""
+    def __init__(self, clock: Clock, events: EngineEvents) -> None:
         self._clock = clock
-        self._on_broken = on_broken
+        self._events = events
         self._troubles: dict[str, Trouble] = {}
 
     @property
@@ -54,7 +52,7 @@ class Supervisor:
             at=self._clock.now(), times=known.times + 1 if known else 1, error=error_text(exc)
         )
         log.error("%s broke", what, exc_info=exc)
-        self._on_broken(what, self._troubles[what].error)
+        self._events.part_broke(what, self._troubles[what].error)
 
     async def keep(self, what: str, loop: Callable[[], Awaitable[None]]) -> None:
         """Run `loop` until cancelled; whenever it ends or raises, again after a growing pause."""

@@ -153,7 +153,7 @@ class LocalRuns:
             log.exception("the runner of %s cannot be started", wake.run_id)
             live.no_runner = exc.strerror or str(exc)
         on_live(live)
-        self._engine.on_settled(start.claimed, committed.settlement)
+        self._engine.events.settled(start.claimed, committed.settlement)
         if committed.follow_up is not None:
             self._engine.intake.committed(committed.follow_up)
         return None

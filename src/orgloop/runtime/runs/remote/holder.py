@@ -114,7 +114,7 @@ class RemoteRuns:
         )
         if committed is not None:
             on_live(live)
-            self._engine.on_settled(start.claimed, committed.settlement)
+            self._engine.events.settled(start.claimed, committed.settlement)
         return None
 
     def adopt(self, row: OpenRun, wiring: Wiring) -> RemoteJob:
