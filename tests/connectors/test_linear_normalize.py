@@ -96,7 +96,7 @@ def test_old_names_are_told_where_linear_names_them() -> None:
 
 def test_labels_that_were_added_and_removed_are_told_apart() -> None:
     payload = only(updated({"labelIds": ["label-backend", "label-gone"]}, labels=[BACKEND, BUG])).payload
-    assert payload["previous_labels"] == ["backend", "Unknown"]
+    assert payload["previous_labels"] == ["Unknown", "backend"]
     assert payload["new_labels"] == ["backend", "bug"]
     assert (payload["added_labels"], payload["added_label_ids"]) == (["bug"], ["label-bug"])
     assert (payload["removed_labels"], payload["removed_label_ids"]) == (["Unknown"], ["label-gone"])
@@ -190,7 +190,8 @@ def test_who_changed_an_issue_is_its_author_not_who_it_is_assigned_to() -> None:
 
 
 def test_a_fact_has_one_key_however_it_is_sent() -> None:
-    for name, body in DELIVERIES.items():
+    revoked = {"type": "OAuthApp", "action": "revoked", "organizationId": "a", "webhookTimestamp": 2}
+    for name, body in {**DELIVERIES, "oauthapp.revoked": revoked}.items():
         again = copy.deepcopy(body) | {"webhookTimestamp": 1, "webhookId": "another"}
         assert only(again).key == only(body).key, name
 

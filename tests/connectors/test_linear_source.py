@@ -103,9 +103,10 @@ async def test_a_body_that_was_signed_long_ago_is_refused(age: int) -> None:
     assert (refusal.value.status, "7h 15m" in refusal.value.message) == (401, True)
 
 
-@pytest.mark.parametrize("stamp", [None, "now", True, [], 10**40])
+@pytest.mark.parametrize("stamp", [None, "now", True, []])
 async def test_a_signed_body_must_have_its_time(stamp: Any) -> None:
-    assert (await refused(sent(created() | {"webhookTimestamp": stamp})))[0] in (400, 401)
+    missing = (400, "Missing webhookTimestamp field")
+    assert await refused(sent(created() | {"webhookTimestamp": stamp})) == missing
 
 
 async def test_without_a_secret_neither_signature_nor_time_is_needed() -> None:

@@ -8,8 +8,8 @@ from orgloop.connectors.linear.check import check
 from orgloop.connectors.linear.example import EXAMPLE
 from orgloop.connectors.linear.fields import SHAPES
 from orgloop.connectors.linear.names import NAMES
+from orgloop.connectors.linear.poll import open_source
 from orgloop.connectors.linear.settings import LinearSettings
-from orgloop.connectors.linear.source import LinearSource
 from orgloop.plugin import Connector, Setup, SourceKind, Variable
 
 connector: Final = Connector(
@@ -18,15 +18,25 @@ connector: Final = Connector(
     aliases=("linear-webhook",),
     source=SourceKind(
         settings=LinearSettings,
-        open=LinearSource,
+        open=open_source,
+        polled=lambda settings: settings.has_key,
         team_only=True,
         names=lambda _: NAMES,
         shapes=lambda _: SHAPES,
-        scaffold={"secret": "${LINEAR_WEBHOOK_SECRET}"},
+        scaffold={"team": "${LINEAR_TEAM_KEY}", "api_key": "${LINEAR_API_KEY}"},
         example=EXAMPLE,
     ),
     setup=Setup(
         variables=(
+            Variable(
+                name="LINEAR_API_KEY",
+                description="a personal API key of Linear",
+                help_url="https://linear.app/settings/api",
+            ),
+            Variable(
+                name="LINEAR_TEAM_KEY",
+                description="the key of the team that is polled: ENG, if its issues are called ENG-42",
+            ),
             Variable(
                 name="LINEAR_WEBHOOK_SECRET",
                 description="the signing secret that Linear shows for the webhook",

@@ -79,7 +79,7 @@ def _labels(data: Body, before: Body) -> Change:
     names = {
         text(one, "id"): text(one, "name") for one in (*objects(before, "labels"), *objects(data, "labels"))
     }
-    old, new = label_ids(before), label_ids(data)
+    old, new = (sorted(label_ids(one), key=lambda id: (names.get(id, ""), id)) for one in (before, data))
     added, removed = [id for id in new if id not in old], [id for id in old if id not in new]
 
     def named(ids: list[str]) -> list[str]:

@@ -119,7 +119,7 @@ def _issue(body: Body, data: Body) -> dict[str, Any]:
         "assignee": name_of(data, "assignee"),
         "delegate": name_of(data, "delegate"),
         "project": name_of(data, "project"),
-        "labels": [name for one in objects(data, "labels") if (name := text(one, "name"))],
+        "labels": sorted(name for one in objects(data, "labels") if (name := text(one, "name"))),
     }
 
 

@@ -3,29 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from orgloop.connectors.linear.names import NAMES
-from orgloop.plugin import EventType, ProjectPath, Secrets, Settings, Size, is_glob, near_miss, padded
+from orgloop.connectors.linear.api import URL, Credential
+from orgloop.connectors.linear.names import NAMES, is_polled
+from orgloop.plugin import (
+    Duration,
+    EventType,
+    ProjectPath,
+    Secrets,
+    SecretStr,
+    Settings,
+    Size,
+    is_glob,
+    near_miss,
+    padded,
+)
+
+
+def _some_key(value: SecretStr) -> SecretStr:
+    key = value.get_secret_value().strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("is not a key: it must be of letters, digits and signs, without spaces")
+    return value
+
+
+def _url(value: str) -> str:
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        raise ValueError(f"{value!r} is not the URL of an API: write https://HOST/graphql")
+    if url.scheme == "http" and url.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("must begin with https://: the key goes there")
+    return value
+
 
 Name = Annotated[str, Field(min_length=1)]
+Key = Annotated[SecretStr, AfterValidator(_some_key)]
+Url = Annotated[str, AfterValidator(_url)]
 
 NO_EFFECT: Final = frozenset({"cache_dir", "path", "buffer_dir", "max_buffer_size"})
 
 
-class LinearSettings(Settings):
-    """A source that takes Linear's webhooks at `/webhook/<source id>`."""
+class Access(Settings):
+    """How Linear's API is asked."""
+
+    api_key: Key | None = None
+    """A personal API key. Linear's API is asked with it."""
+    token: Key | None = None
+    """Instead of `api_key`: an OAuth access token, such as that of an app."""
+    api_url: Url | None = None
+    """Where the API is; Linear's own address if it is not set."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether the API can be asked."""
+        return self.api_key is not None or self.token is not None
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return self.api_url or URL
+
+    def credential(self, environment: Mapping[str, str]) -> Credential:
+        """What is shown to Linear. Call it only with a key or a token."""
+        name, secret = ("token", self.token) if self.token is not None else ("api_key", self.api_key)
+        assert secret is not None
+        value = secret.get_secret_value().strip()
+        names = [key for key, one in environment.items() if one.strip() == value]
+        kind = "token" if name == "token" else "key"
+        return Credential(
+            header=f"Bearer {value}" if name == "token" else value,
+            origin=f"the {kind} in ${min(names)}" if names else f"the {kind} in `{name}`",
+        )
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if self.api_key is not None and self.token is not None:
+            raise ValueError("`api_key` and `token` say the same: leave one of them out")
+        return self
+
+
+class LinearSettings(Access):
+    """A source that takes Linear's webhooks at `/webhook/<source id>`, polls its API, or both."""
 
     secret: Secrets | None = None
-    """The webhook's signing secret; of a list any is taken. Without it, only this machine may send."""
+    """The webhook's signing secret; of a list any is taken. Without it and a key, this machine may send."""
     team: Name | None = None
     """The key (`ENG`) or id of a team: events of other teams are left out."""
     project: Name | None = None
     """The name or id of a project: issues outside it are left out."""
     events: tuple[Name, ...] = ()
     """Names or globs of the events to take, ours or Linear's (`Issue`, `Comment`); all if empty."""
+    initial_lookback: Duration | None = None
+    """How far back the first poll looks; without it, only what happens from then on is told."""
     cache_dir: ProjectPath | None = None
     """No effect: how far a poll came is in the journal."""
     path: str | None = None
@@ -36,11 +109,25 @@ class LinearSettings(Settings):
     """No effect, as `buffer_dir`."""
 
     def warnings(self) -> Mapping[str, str]:
-        """Names of events that are nearly one of Linear's."""
+        """Names of events that are nearly one of Linear's, and what will never come."""
         slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
         told = [f"`{name}` is not a known event; write `{meant}`" for name, meant in slips if meant]
         slip = {"events": f"has a slip: {told[0]}"} if told else {}
-        return {**slip, **padded(self.secret)}
+        return {**self._unheard(), **slip, **padded(self.secret)}
+
+    def _unheard(self) -> Mapping[str, str]:
+        if not self.has_key and self.initial_lookback is not None:
+            return {"initial_lookback": "has no effect without `api_key`: nothing is polled"}
+        never = [name for name in self.events if not is_polled(name)]
+        if self.has_key and self.secret is None and never:
+            return {
+                "events": f"has `{never[0]}`, which polls cannot tell of: set up a webhook, and its `secret`"
+            }
+        return {}
+
+    @classmethod
+    def meanwhile(cls) -> Mapping[str, str]:
+        return {"poll": "Linear is polled with an `api_key`: add it, or remove `poll`"}
 
     @classmethod
     def without_effect(cls) -> frozenset[str]:

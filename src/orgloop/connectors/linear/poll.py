@@ -1,0 +1,174 @@
+"""Polls Linear's API, and asks it what a webhook tells of where both ways are set up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from orgloop.connectors.linear.api import Api
+from orgloop.connectors.linear.bodies import Told
+from orgloop.connectors.linear.changes import FIELDS
+from orgloop.connectors.linear.checkpoint import Progress, dump, load, millis, short
+from orgloop.connectors.linear.names import wants
+from orgloop.connectors.linear.reader import KINDS, Reader, first
+from orgloop.connectors.linear.reading import Body, part, text
+from orgloop.connectors.linear.settings import Access, LinearSettings
+from orgloop.connectors.linear.source import LinearIntake, LinearSource
+from orgloop.plugin import SECOND, Context, Draft, Page, PluginError, Received, Reply, TryLater
+
+ANSWERED: Final = 4.0
+"""Seconds after which a webhook is answered: Linear waits five."""
+
+AGAIN: Final = 1.0
+"""Seconds after which a history is asked again that does not have the change yet."""
+
+AROUND: Final = 10 * SECOND
+"""How far the entry of a change may be from the time of its webhook (ms)."""
+
+
+class LinearPoller:
+    """One poll is one step through issues and comments, with what is new in the order of its times."""
+
+    def __init__(self, id: str, settings: LinearSettings) -> None:
+        self._settings = settings
+        self._intake = LinearIntake(settings)
+        self._kinds = [kind for kind in KINDS if wants(settings.events, kind)]
+        self._reader: Reader | None = None
+
+    async def open(self, ctx: Context) -> None:
+        """Asks nothing yet: a key that is refused is a poll that failed, and is told as such."""
+        self._intake.open(ctx)
+        self._reader = Reader(api_of(self._settings, ctx), self._settings.team, self._settings.project)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    @property
+    def reader(self) -> Reader:
+        """Asks Linear; there once the source is open."""
+        assert self._reader is not None, "the source is not open"
+        return self._reader
+
+    async def poll(self, checkpoint: str | None) -> Page:
+        """What is new. What was read before a failure counts; the failure is told by the next poll."""
+        before = load(checkpoint)
+        after = dict(before)
+        if missing := [kind for kind in self._kinds if kind not in before]:
+            lookback = self._settings.initial_lookback or 0
+            began = await self.reader.now() - (lookback if not before else 0)
+            after |= {kind: first(began) for kind in missing}
+            return Page(checkpoint=dump(after), more=bool(before) or lookback > 0)
+        failure: PluginError | TryLater | None = None
+        found: list[tuple[int, Draft]] = []
+        more = False
+        for kind in self._kinds:
+            try:
+                step = await self.reader.step(kind, before[kind])
+            except (PluginError, TryLater) as exc:
+                failure = failure or exc
+                continue
+            fresh = self._fresh(step.told, before[kind])
+            after[kind] = step.progress.reached(
+                step.progress.at, ended=False, facts=[draft.key for _, draft in fresh if draft.key]
+            )
+            found += fresh
+            more = more or step.more
+        if failure is not None and after == before:
+            raise failure
+        events = [draft for _, draft in sorted(found, key=lambda one: one[0])]
+        return Page(events=events, checkpoint=dump(after), more=more or failure is not None)
+
+    def _fresh(self, told: Sequence[Told], known: Progress) -> list[tuple[int, Draft]]:
+        """The wanted events of these facts that were not told before, each with its time."""
+        drafts = [(one.at, draft) for one in told for draft in self.drafts(one)]
+        return [(at, draft) for at, draft in drafts if short(draft.key or "") not in known.seen]
+
+    def drafts(self, told: Told) -> Sequence[Draft]:
+        """The wanted events of one fact."""
+        return self._intake.read(told.body, told.entry)[0]
+
+
+class LinearBoth(LinearSource):
+    """Takes webhooks and polls. A webhook says where to look; what is there, the API says to both.
+
+    So a fact has one name, one key and the same fields whichever way it was learned.
+    """
+
+    def __init__(self, id: str, settings: LinearSettings) -> None:
+        super().__init__(id, settings)
+        self._poller = LinearPoller(id, settings)
+
+    async def open(self, ctx: Context) -> None:
+        """Both ways."""
+        await super().open(ctx)
+        self._sleep = ctx.clock.sleep
+        await self._poller.open(ctx)
+
+    async def poll(self, checkpoint: str | None) -> Page:
+        """See `LinearPoller.poll`."""
+        return await self._poller.poll(checkpoint)
+
+    async def events(self, body: Body, delivery: str) -> Received:
+        """What the API says of it. What it does not say in time, the next poll tells."""
+        received = await super().events(body, delivery)
+        if not received.events or not _is_polled(body):
+            return received
+        try:
+            async with asyncio.timeout(ANSWERED):
+                drafts = await self._asked(body, received.events)
+        except (PluginError, TryLater, TimeoutError):
+            drafts = ()
+        if not drafts:
+            return Received(reply=Reply(body={"ok": True, "polled": True}))
+        return Received(events=drafts, request=delivery)
+
+    async def _asked(self, body: Body, pushed: Sequence[Draft]) -> Sequence[Draft]:
+        reader, data = self._poller.reader, part(body, "data")
+        if text(body, "type") == "Comment":
+            return self._drafts(await reader.comment(text(data, "id")))
+        since = (millis(data.get("updatedAt")) or 0) - AROUND
+        drafts = self._drafts(await reader.issue(text(data, "id"), since))
+        if not {_outcome(one) for one in pushed} <= {_outcome(one) for one in drafts}:
+            await self._sleep(AGAIN)
+            drafts = self._drafts(await reader.issue(text(data, "id"), since))
+        return drafts
+
+    def _drafts(self, told: Sequence[Told]) -> Sequence[Draft]:
+        return [draft for one in told for draft in self._poller.drafts(one)]
+
+
+def open_source(id: str, settings: LinearSettings) -> LinearSource | LinearPoller:
+    """The ways in that the settings ask for."""
+    if not settings.has_key:
+        return LinearSource(id, settings)
+    return LinearPoller(id, settings) if settings.secret is None else LinearBoth(id, settings)
+
+
+def api_of(settings: Access, ctx: Context) -> Api:
+    """Linear's API with the settings' key."""
+    return Api(settings.url, settings.credential(ctx.environment), ctx.clock, ctx.http)
+
+
+def _outcome(draft: Draft) -> str:
+    """What changed, and into what: a history may sum up several changes of one field."""
+    name = str(draft.provenance["platform_event"])
+    what = name.removeprefix("issue.").removesuffix("_changed")
+    new = draft.payload.get(f"new_{what}_id", draft.payload.get(f"new_{what}"))
+    return f"{name}:{new}"
+
+
+def _is_polled(body: Body) -> bool:
+    """Whether the API tells of this, too."""
+    data, before = part(body, "data"), part(body, "updatedFrom")
+    if not text(data, "id"):
+        return False
+    match text(body, "type"), text(body, "action"):
+        case "Issue", "create":
+            return True
+        case "Issue", "update":
+            return bool(before.keys() & FIELDS)
+        case "Comment", "create":
+            return bool(part(data, "issue"))
+        case _:
+            return False
