@@ -65,6 +65,7 @@ def test_help_is_quick_because_it_imports_nothing_heavy(arguments: tuple[str, ..
         "orgloop.cli",
         "orgloop.cli.app",
         "orgloop.cli.command",
+        "orgloop.cli.completion",
         "orgloop.cli.exits",
         "orgloop.cli.failures",
         "orgloop.cli.help",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from orgloop.cli.app import SHARED, app_of
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Body = Callable[..., int | None]
 """A command's function: `(app, **options) -> exit code`."""
@@ -28,7 +31,13 @@ def GLOBAL_OPTIONS() -> list[click.Parameter]:
         return click.Option(names, expose_value=False, callback=_remember, **more)
 
     return [
-        option("-c", "--config", metavar="PATH", help="The project: its orgloop.yaml, or the directory."),
+        option(
+            "-c",
+            "--config",
+            metavar="PATH",
+            type=click.Path(),
+            help="The project: its orgloop.yaml, or the directory.",
+        ),
         option("--json", is_flag=True, help="Print one JSON document, for programs."),
         option("-v", "--verbose", is_flag=True, help="Print more; show details of internal errors."),
         option("-q", "--quiet", is_flag=True, help="Print only errors."),
@@ -96,7 +105,7 @@ class CommandGroup(HelpMixin, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
             near = nearest(args[0], self.commands) or _same_as(args[0], self.commands)
             known = f"There are: {', '.join(self.commands)}."
             hint = f"Did you mean `{ctx.command_path} {near}`?" if near else known
@@ -125,10 +134,15 @@ class _DefaultGroup(CommandGroup):
         super().__init__(help=help, params=GLOBAL_OPTIONS(), subcommand_metavar="[COMMAND] [ARGS]...")
         self._default = default
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options that stand alone are the default's."""
+        default = self.commands[self._default].shell_complete(ctx, incomplete)
+        return [*super().shell_complete(ctx, incomplete), *(default if incomplete.startswith("-") else ())]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default's name in front of options that stand alone."""
         named = any(arg in self.commands or arg in ("-h", "--help") for arg in args)
-        if not named and (not args or args[0].startswith("-")):
+        if not named and (args[0].startswith("-") if args else not ctx.resilient_parsing):
             args = [self._default, *args]
         return super().parse_args(ctx, args)
 

@@ -49,6 +49,7 @@ import click
 
 from orgloop.cli import failures
 from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin, nearest
+from orgloop.cli.completion import is_asked
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import wants_color
 from orgloop.cli.time_limit import time_limit
@@ -94,7 +95,10 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("dismiss", "dismiss", "Remove past problems from the list of status"),
         ("hook", "hook", "Send the data of an agent's hook to a source"),
     ),
-    "": (("version", "version", "Print versions"),),
+    "": (
+        ("completion", "completion", "Let bash, zsh or fish complete commands, names and ids"),
+        ("version", "version", "Print versions"),
+    ),
 }
 """Headings, and under each: the command's name, its module, its line in the help."""
 
@@ -149,10 +153,6 @@ INSTEAD: Final[Mapping[str, str]] = {
 """What other tools call a command of ours, and what ours does."""
 
 
-COMPLETION: Final = "_ORGLOOP_COMPLETE"
-"""Set by a shell that wants to complete a command line."""
-
-
 class Root(HelpMixin, click.Group):
     """Imports a command's module when the command is called."""
 
@@ -171,7 +171,7 @@ class Root(HelpMixin, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in _modules():
+        if args[0] not in _modules() and not ctx.resilient_parsing:
             known = INSTEAD.get(args[0].lower().replace("_", "-"))
             near = nearest(args[0], _modules())
             hint = f"Did you mean `orgloop {near}`?" if near else "Type `orgloop --help` for the list."
@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: list[str]) -> Any:
-    if COMPLETION in os.environ:
+    if is_asked():
         return root.main(args, prog_name="orgloop")
     try:
         # Not `root.main`: it has ideas of its own about Ctrl-C and closed pipes.

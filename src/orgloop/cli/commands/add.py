@@ -10,6 +10,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
+from orgloop.cli.completion import ACTOR, SOURCE
 from orgloop.cli.screen.setting_keys import print_keys
 from orgloop.errors import Conflict, NotFound, Refused
 
@@ -116,8 +117,8 @@ def add_actor(
     ],
 )
 @click.argument("name")
-@click.option("--source", metavar="ID", help="The source of its events; optional if there is only one.")
-@click.option("--actor", metavar="ID", help="The actor that it wakes; optional if there is only one.")
+@click.option("--source", metavar="ID", type=SOURCE, help="The source of its events, if there are several.")
+@click.option("--actor", metavar="ID", type=ACTOR, help="The actor that it wakes, if there are several.")
 @click.option("--events", metavar="A,B", help="Names of events, or globs; the connector suggests a default.")
 @click.option("--filter", "filters", multiple=True, metavar="PATH=VALUE", help="A condition. Repeatable.")
 @click.option("--transforms", metavar="A,B", help="Transforms, in order.")

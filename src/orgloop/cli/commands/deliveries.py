@@ -8,6 +8,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import ACTOR, EVENT, ROUTE, SOURCE
 from orgloop.cli.screen.delivery_list import failures, older, print_deliveries
 from orgloop.cli.screen.words import STATE_STYLES
 
@@ -28,11 +29,11 @@ from orgloop.cli.screen.words import STATE_STYLES
     type=click.Choice(list(STATE_STYLES)),
     help=f"Only in this state; repeatable. {', '.join(STATE_STYLES)}.",
 )
-@click.option("--route", metavar="NAME", default="", help="Only of this route.")
-@click.option("--actor", metavar="ID", default="", help="Only for this actor.")
-@click.option("--source", metavar="ID", default="", help="Only of events from this source or actor.")
+@click.option("--route", metavar="NAME", type=ROUTE, default="", help="Only of this route.")
+@click.option("--actor", metavar="ID", type=ACTOR, default="", help="Only for this actor.")
+@click.option("--source", metavar="ID", type=SOURCE, default="", help="Only of events from there.")
 @click.option("--reason", metavar="WORD", default="", help="Only with this reason: untrusted, duplicate, ...")
-@click.option("--event", metavar="ID", default="", help="Only of this event.")
+@click.option("--event", metavar="ID", type=EVENT, default="", help="Only of this event.")
 @click.option("--since", metavar="DURATION", help="Only deliveries accepted since then: 2h, 3d, or a date.")
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def command(

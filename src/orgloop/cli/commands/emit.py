@@ -10,6 +10,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import SOURCE
 from orgloop.cli.output import WARN
 from orgloop.cli.time_limit import no_limit
 from orgloop.errors import DaemonError, Refused
@@ -23,7 +24,7 @@ from orgloop.errors import DaemonError, Refused
     ]
 )
 @click.argument("file", required=False, metavar="[FILE|-]")
-@click.option("--source", metavar="ID", help="The source or actor that it comes from.")
+@click.option("--source", metavar="ID", type=SOURCE, help="The source or actor that it comes from.")
 @click.option(
     "--type",
     "kind",

@@ -9,6 +9,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import CHAIN, ROUTE, SOURCE
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     ],
     read_only=True,
 )
-@click.option("--source", metavar="ID", default="", help="Only events from this source or actor.")
-@click.option("--route", metavar="NAME", default="", help="Only events that this route matched.")
-@click.option("--trace", metavar="ID", default="", help="Only this trace.")
+@click.option("--source", metavar="ID", type=SOURCE, default="", help="Only events from this source.")
+@click.option("--route", metavar="NAME", type=ROUTE, default="", help="Only events that this route matched.")
+@click.option("--trace", metavar="ID", type=CHAIN, default="", help="Only this trace.")
 @click.option("--since", metavar="DURATION", help="Only since then: 2h, 3d, or a date.")
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def command(app: App, source: str, route: str, trace: str, since: str | None, limit: int) -> None:

@@ -13,6 +13,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import SOURCE
 from orgloop.cli.time_limit import no_limit
 from orgloop.errors import DaemonError, JournalError, OrgLoopError, Refused
 from orgloop.operations.signing import SIGNATURE, secret_of, signature
@@ -33,7 +34,7 @@ PATIENCE: Final = 5.0
 )
 @click.argument("name", metavar="NAME")
 @click.argument("payload", metavar="[JSON]", required=False)
-@click.option("--source", metavar="ID", help="The source that it is for. Without it: NAME without -stop.")
+@click.option("--source", metavar="ID", type=SOURCE, help="The source; by default NAME without -stop.")
 @click.option("--secret-env", metavar="VARIABLE", help="The variable that holds the source's secret.")
 @click.option("--port", metavar="NUMBER", type=int, help="Not needed: the daemon's own port is found.")
 def command(

@@ -10,6 +10,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import PartOrId
 from orgloop.errors import Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _PARTS: Final = ("source", "actor", "route", "transform", "logger")
     ],
     read_only=True,
 )
-@click.argument("words", metavar="[KIND] [NAME]", nargs=-1)
+@click.argument("words", metavar="[KIND] [NAME]", type=PartOrId(), nargs=-1)
 @click.option("--prompt", is_flag=True, help="Of a delivery: show the whole prompt.")
 def command(app: App, words: tuple[str, ...], prompt: bool) -> None:
     """Show one thing in detail: its configuration, its statistics, its last work.

@@ -12,6 +12,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import ACTOR, CHAIN, ROUTE, SOURCE
 from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Refused
 
@@ -68,16 +69,16 @@ def _is(wanted: str | None, found: str) -> bool:
     ],
     read_only=True,
 )
-@click.option("--source", metavar="ID", help="Only records of this source.")
-@click.option("--route", metavar="NAME", help="Only this route.")
-@click.option("--actor", metavar="ID", help="Only this actor.")
+@click.option("--source", metavar="ID", type=SOURCE, help="Only records of this source.")
+@click.option("--route", metavar="NAME", type=ROUTE, help="Only this route.")
+@click.option("--actor", metavar="ID", type=ACTOR, help="Only this actor.")
 @click.option(
     "--event",
     "id",
     metavar="ID",
     help="Only this event (a delivery's, run's or trace's id works, too). Does not follow.",
 )
-@click.option("--trace", metavar="ID", help="Only this trace.")
+@click.option("--trace", metavar="ID", type=CHAIN, help="Only this trace.")
 @click.option("--event-type", metavar="TYPE", help="Only events of this type or name.")
 @click.option("--result", metavar="WORD", help="Only this result: delivered, drop, retry, held, dead, ...")
 @click.option("--since", metavar="DURATION", help="Since then: 30m, 2d, or a date.")

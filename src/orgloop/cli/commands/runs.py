@@ -11,6 +11,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
+from orgloop.cli.completion import ACTOR, OPEN_RUN, ROUTE, RUN
 from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, DaemonError, NotFound
 
@@ -39,8 +40,8 @@ command = new_group(
     examples=["orgloop runs", "orgloop runs --all --since 1d", "orgloop runs list --actor engineer"],
 )
 @click.option("--all", "ended", is_flag=True, help="Include ended runs.")
-@click.option("--actor", metavar="ID", default="", help="Only of this actor.")
-@click.option("--route", metavar="NAME", default="", help="Only those that this route started.")
+@click.option("--actor", metavar="ID", type=ACTOR, default="", help="Only of this actor.")
+@click.option("--route", metavar="NAME", type=ROUTE, default="", help="Only those that this route started.")
 @click.option("--since", metavar="DURATION", help="Only runs started since then: 2h, 3d, or a date.")
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, limit: int) -> None:
@@ -75,7 +76,7 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
 
 
 @command.subcommand("show", read_only=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
-@click.argument("id", metavar="[ID]", required=False)
+@click.argument("id", metavar="[ID]", type=RUN, required=False)
 def show(app: App, id: str | None) -> None:
     """Show one run: why it began, what it does or did, what came of it."""
     from orgloop.cli.screen.run_view import document, show_run
@@ -93,7 +94,7 @@ def show(app: App, id: str | None) -> None:
     read_only=True,
     examples=["orgloop runs tail run_19b5a1c2d3e4f506", "orgloop runs tail run_19b5a1c2d3e4f506 --raw"],
 )
-@click.argument("id", metavar="[ID]", required=False)
+@click.argument("id", metavar="[ID]", type=RUN, required=False)
 @click.option("--raw", is_flag=True, help="The unparsed output.")
 @click.option(
     "-f", "-F", "--follow/--no-follow", default=True, help="Until the run ends, or only the output so far."
@@ -112,7 +113,7 @@ def tail(app: App, id: str | None, raw: bool, follow: bool) -> None:
 
 
 @command.subcommand("stop", examples=["orgloop runs stop run_19b5a1c2d3e4f506"])
-@click.argument("id", metavar="ID")
+@click.argument("id", metavar="ID", type=OPEN_RUN)
 def stop(app: App, id: str) -> None:
     """End a run softly: its program is asked to end, and killed some seconds later.
 

@@ -12,6 +12,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
+from orgloop.cli.completion import ACTOR, SESSION
 from orgloop.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ command = new_group(
     "list", read_only=True, examples=["orgloop sessions", "orgloop sessions list --actor engineer --all"]
 )
 @click.option("--all", "left", is_flag=True, help="Those that no key leads to any more, too.")
-@click.option("--actor", metavar="ID", default="", help="Only of this actor.")
+@click.option("--actor", metavar="ID", type=ACTOR, default="", help="Only of this actor.")
 @click.option("--key", metavar="KEY", default="", help="Only of this session key.")
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> None:
@@ -52,8 +53,8 @@ def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> Non
 
 
 @command.subcommand("show", read_only=True, examples=["orgloop sessions show SESSION"])
-@click.argument("id", metavar="SESSION")
-@click.option("--actor", metavar="ID", default="", help="The actor, if several have a session of that name.")
+@click.argument("id", metavar="SESSION", type=SESSION)
+@click.option("--actor", metavar="ID", type=ACTOR, default="", help="The actor, if several have it.")
 def show(app: App, id: str, actor: str) -> None:
     """Show a session: where it belongs, what it has cost, and how to take it over."""
     row = _session(app, id, actor)
@@ -93,8 +94,8 @@ def show(app: App, id: str, actor: str) -> None:
 
 
 @command.subcommand("forget", examples=["orgloop sessions forget SESSION"])
-@click.argument("id", metavar="SESSION")
-@click.option("--actor", metavar="ID", default="", help="The actor, if several have a session of that name.")
+@click.argument("id", metavar="SESSION", type=SESSION)
+@click.option("--actor", metavar="ID", type=ACTOR, default="", help="The actor, if several have it.")
 def forget(app: App, id: str, actor: str) -> None:
     """Let no key lead to this session any more: the next run of its key begins a new one.
 

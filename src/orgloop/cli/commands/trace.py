@@ -9,6 +9,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import CHAIN
 
 if TYPE_CHECKING:
     from orgloop.operations.chain import Chain
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     ],
     read_only=True,
 )
-@click.argument("id", metavar="[ID]", required=False)
+@click.argument("id", metavar="[ID]", type=CHAIN, required=False)
 @click.option("--prompts", is_flag=True, help="Show each prompt file whole, as it was when it was used.")
 @click.option("--all", "show_all", is_flag=True, help="Also show events that woke no actor.")
 def command(app: App, id: str | None, prompts: bool, show_all: bool) -> None:

@@ -12,6 +12,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
+from orgloop.cli.completion import ROUTE, SOURCE
 from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.screen.grid import print_block
 from orgloop.cli.time_limit import no_limit
@@ -45,10 +46,10 @@ _HEADER_HELP: Final = "A header of that request. Repeatable."
     ]
 )
 @click.argument("file", required=False, metavar="[FILE|ID|-]")
-@click.option("--source", metavar="ID", help="FILE is the body of a request to this source, not an event.")
+@click.option("--source", metavar="ID", type=SOURCE, help="FILE is the body of a request to this source.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help=_HEADER_HELP)
 @click.option("--generate", metavar="CONNECTOR", help="Print an example event of this connector instead.")
-@click.option("--route", metavar="NAME", help="Look at this route only.")
+@click.option("--route", metavar="NAME", type=ROUTE, help="Look at this route only.")
 @click.option("--prompt", is_flag=True, help="Show the whole prompt that an agent would read.")
 def command(
     app: App,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from orgloop.cli.app import App
+from orgloop.cli.completion import ACTOR, ROUTE, Named
 from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, NotFound, OrgLoopError, Refused
 from orgloop.operations.words import counted
@@ -54,10 +55,10 @@ class Selection:
 def choosing(state: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """The options with which a command's deliveries are chosen."""
     options = [
-        click.argument("ids", metavar="[ID]...", nargs=-1),
+        click.argument("ids", metavar="[ID]...", type=Named(state), nargs=-1),
         click.option("--all", "everything", is_flag=True, help=f"Everything that is {state}."),
-        click.option("--route", metavar="NAME", default="", help="All of this route."),
-        click.option("--actor", metavar="ID", default="", help="All for this actor."),
+        click.option("--route", metavar="NAME", type=ROUTE, default="", help="All of this route."),
+        click.option("--actor", metavar="ID", type=ACTOR, default="", help="All for this actor."),
         click.option("--reason", metavar="WORD", default="", help="All with this reason."),
         click.option("--since", metavar="DURATION", help="All that came since then: 2h, 3d, or a date."),
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),

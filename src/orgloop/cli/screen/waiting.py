@@ -11,6 +11,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import CommandGroup
+from orgloop.cli.completion import ACTOR, ROUTE, Named
 from orgloop.cli.screen.decide import Selection, choosing, decide, find_delivery
 from orgloop.cli.screen.delivery_list import older, print_deliveries
 from orgloop.cli.screen.grid import print_next
@@ -35,8 +36,8 @@ def add_list_and_show(group: CommandGroup, state: str, *, reason: str) -> None:
         read_only=True,
         examples=[f"orgloop {state}", f"orgloop {state} list --reason {reason} --since 1d"],
     )
-    @click.option("--route", metavar="NAME", default="", help="Only of this route.")
-    @click.option("--actor", metavar="ID", default="", help="Only for this actor.")
+    @click.option("--route", metavar="NAME", type=ROUTE, default="", help="Only of this route.")
+    @click.option("--actor", metavar="ID", type=ACTOR, default="", help="Only for this actor.")
     @click.option("--reason", metavar="WORD", default="", help=f"Only with this reason, such as {reason}.")
     @click.option("--since", metavar="DURATION", help="Only since then: 2h, 3d, or a date.")
     @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
@@ -49,7 +50,7 @@ def add_list_and_show(group: CommandGroup, state: str, *, reason: str) -> None:
         read_only=True,
         examples=[f"orgloop {state} show {_ID}", f"orgloop {state} show {_ID} --prompt"],
     )
-    @click.argument("id", metavar="ID")
+    @click.argument("id", metavar="ID", type=Named(state))
     @click.option("--prompt", is_flag=True, help="Show the whole prompt.")
     def show(app: App, id: str, prompt: bool) -> None:
         """Show one: what happened, its event, the prompt that its agent would get, what to type next."""
