@@ -10,14 +10,16 @@ import click
 import pytest
 
 from orgloop.cli.screen import decide
+from orgloop.core.batch import Batching, BatchPolicy
 from orgloop.core.delivery import State
-from orgloop.core.transition import HoldReason, Released
+from orgloop.core.transition import Hold, HoldReason, Rejected, Released, Transition
 from orgloop.core.units import HOUR, MINUTE
 from orgloop.daemon.client import Client
 from orgloop.journal.model import START, DeliveryRow, Query
 from orgloop.journal.sqlite import open_journal, open_reader
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
+from tests.journal.build import accept, claim_one, delivery, event, settle
 
 
 async def waiting(story: Story, root: Path) -> None:
@@ -354,3 +356,39 @@ def test_what_a_transform_held_is_prepared_again_unless_that_is_skipped(
     tell(home, broken)
     assert orgloop("held", "release", "dlv_0000000000000001", *skip).code == 0
     assert states(home) == {"dlv_0000000000000001": state}
+
+
+async def together(story: Story, root: Path) -> None:
+    """Three that are woken for together, held and dead."""
+    await story.apply(root)
+    one = Batching(key="k", policy=BatchPolicy(window_ms=1))
+    ends: list[Transition] = [Hold(reason=HoldReason.NO_SOP), Rejected(reason="404")]
+    for number, end in enumerate(ends):
+        for name in "abc":
+            made = delivery(f"{name}{number}", route="notify", actor="notify", batch=one)
+            await accept(story.journal, event(f"{name}{number}", made))
+        await settle(story.journal, await claim_one(story.journal, now=1, actor="notify"), end)
+
+
+@pytest.mark.parametrize(
+    ("words", "number", "state", "steps"),
+    [
+        (["held", "release"], 0, "pending", 2),
+        (["held", "discard"], 0, "discarded", 2),
+        (["dead", "retry"], 1, "pending", 2),
+        (["dead", "discard"], 1, "discarded", 2),
+    ],
+    ids=str,
+)
+def test_what_is_woken_for_together_goes_on_once(
+    words: list[str], number: int, state: str, steps: int, place: Path, home: Path, orgloop: Orgloop
+) -> None:
+    write_project(place)
+    tell(home, partial(together, root=place))
+    said = orgloop(*words, "--all", "--yes")
+    assert (said.code, "3 deliveries" in said.out) == (0, True), said
+    ids = [f"dlv_{name}{number}" for name in "abc"]
+    assert {states(home)[id] for id in ids} == {state}
+    reader = open_reader(home)
+    assert [len(reader.steps(Query(delivery_id=id))) for id in ids] == [steps] * 3
+    reader.close()

@@ -8,6 +8,7 @@ import pytest
 
 from orgloop.config.findings import Code
 from orgloop.config.sop import MAX_BYTES
+from orgloop.core.batch import BatchPolicy
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound
 
 
@@ -72,7 +73,7 @@ def test_a_when_that_can_be_meant_is_not_doubted(when: str, tmp_path: Path) -> N
         ("{actor: github}", Code.UNKNOWN_ACTOR, "source only"),
         ("{}", Code.MISSING_KEY, "add `actor:`"),
         ("{actor: tell, confg: {}}", Code.UNKNOWN_KEY, "did you mean `config`?"),
-        ("{actor: tell, fnord: {}}", Code.UNKNOWN_KEY, "known keys: actor, config, delivery, limits"),
+        ("{actor: tell, fnord: {}}", Code.UNKNOWN_KEY, "known keys: actor, batch, config, delivery, limits"),
         ("{actor: tell, limits: {runs: 1}}", Code.NO_EFFECT, "remove it"),
         ("{actor: agent, limits: {runs: true}}", Code.BAD_VALUE, ""),
         ("{actor: agent, config: {session_key: pr}}", Code.CONSTANT_KEY, "{{provenance.pr_number}}"),
@@ -85,6 +86,17 @@ def test_a_when_that_can_be_meant_is_not_doubted(when: str, tmp_path: Path) -> N
         ("{actor: tell, delivery: {max_age: 5 m}}", Code.BAD_VALUE, "without a space"),
         ("{actor: tell, delivery: {retry: {backoff: exponental}}}", Code.BAD_VALUE, "`exponential`"),
         ("{actor: tell, delivery: {retry: {max_delay: 1s}}}", Code.BAD_VALUE, "raise `max_delay`"),
+        ("{actor: tell, batch: {}}", Code.MISSING_KEY, "{{provenance.pr_number}}"),
+        ("{actor: tell, batch: {key: ''}}", Code.BAD_VALUE, ""),
+        ("{actor: tell, batch: {key: '{{}}'}}", Code.BAD_TEMPLATE, ""),
+        ("{actor: tell, batch: {key: k, window: 0s}}", Code.BAD_VALUE, ""),
+        ("{actor: tell, batch: {key: k, window: 5}}", Code.BAD_VALUE, ""),
+        ("{actor: tell, batch: {key: k, window: 2m, max_wait: 1m}}", Code.BAD_VALUE, "raise `max_wait`"),
+        ("{actor: tell, batch: {key: k, max_events: 1}}", Code.BAD_VALUE, ""),
+        ("{actor: tell, batch: {key: k, max_events: 501}}", Code.BAD_VALUE, ""),
+        ("{actor: tell, batch: {key: k, debounce: 5s}}", Code.UNKNOWN_KEY, "`window`"),
+        ("{actor: agent, batch: {key: k, max_wait: 24h}}", Code.BAD_VALUE, "lower `max_wait`"),
+        ("{actor: agent, batch: {key: k, window: 5h}}", Code.BAD_VALUE, "lower `max_wait`"),
     ],
 )
 def test_a_then_that_cannot_be_meant_is_told(then: str, code: Code, hint: str, tmp_path: Path) -> None:
@@ -95,6 +107,47 @@ def test_a_then_that_cannot_be_meant_is_told(then: str, code: Code, hint: str, t
 
 
 @pytest.mark.parametrize(
+    ("then", "key", "policy"),
+    [
+        ("batch: {key: '{{payload.pr}}'}", "{{payload.pr}}", BatchPolicy()),
+        ("config: {session_key: '{{payload.pr}}'}, batch: {}", "{{payload.pr}}", BatchPolicy()),
+        (
+            "config: {session_key: '{{payload.x}}'}, batch: {key: all, window: 10s, max_events: 7}",
+            "all",
+            BatchPolicy(window_ms=10_000, max_wait_ms=50_000, max_events=7),
+        ),
+        (
+            "batch: {key: k, window: 10s, max_wait: 10s}",
+            "k",
+            BatchPolicy(window_ms=10_000, max_wait_ms=10_000),
+        ),
+    ],
+)
+def test_a_batch_has_the_key_of_its_route_unless_it_names_its_own(
+    then: str, key: str, policy: BatchPolicy, tmp_path: Path
+) -> None:
+    text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{actor: agent, {then}}}}}\n"
+    loaded = load(tmp_path, route(text))
+    assert loaded.sound is not None
+    *others, spec = loaded.sound.routes
+    assert (spec.batch_key, spec.batch) == (key, policy)
+    assert {other.batch for other in others} == {None}
+
+
+def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> None:
+    def mark(batch: str) -> str:
+        then = f"{{actor: agent, batch: {batch}}}"
+        text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {then}}}\n"
+        loaded = load(tmp_path, route(text))
+        assert loaded.sound is not None
+        return loaded.sound.routes[-1].fingerprint
+
+    others = ["{key: j}", "{key: k, window: 1m}", "{key: k, max_wait: 20m}", "{key: k, max_events: 5}"]
+    assert mark("{key: k}") == mark("{key: k, window: 2m}")
+    assert len({mark(batch) for batch in ["{key: k}", *others]}) == 5
+
+
+@pytest.mark.parametrize(
     "then",
     [
         *(
@@ -102,7 +155,6 @@ def test_a_then_that_cannot_be_meant_is_told(then: str, code: Code, hint: str, t
             "on_busy: queue",
             "on_lost: end",
             "budget: {day_usd: 1}",
-            "batch: {}",
             "approve: {}",
         ),
         *("delivery: {order: strict}", "delivery: {max_rate: 100/s}", "delivery: {queue_depth: 5}"),
@@ -314,7 +366,7 @@ def test_a_route_needs_all_its_parts_and_each_missing_one_is_told(tmp_path: Path
         (
             "when: {source: hooks, events: [a]}, then: tell",
             "then",
-            "its keys: actor, config, delivery, limits",
+            "its keys: actor, batch, config, delivery, limits",
         ),
         (
             "when: {source: hooks, events: [a]}, then: {actor: tell}, with: x.md",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orgloop.core.delivery import CRASHES_BEFORE_HOLD, State
 from orgloop.core.transition import HoldReason
-from orgloop.journal.model import EventRow, Query
+from orgloop.journal.model import DeliveryRow, EventRow, Query
 from orgloop.journal.protocols import Reader
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
@@ -36,10 +36,14 @@ actors:
     connector: process
     config: {command: [./bin/agent], overlap: true}
   - {id: ended, connector: webhook, config: {url: "${SINK}/ok"}}
+  - {id: many, connector: webhook, config: {url: "${SINK}/many"}}
 routes:
   - name: to-slow
     when: {source: hook, events: [work, agent-work]}
     then: {actor: slow, config: {session_key: "{{payload.key}}"}}
+  - name: to-many
+    when: {source: hook, events: [work, agent-work]}
+    then: {actor: many, batch: {key: "{{payload.key}}", window: 100ms, max_wait: 1s, max_events: 20}}
   - {name: to-flaky, when: {source: hook, events: [work]}, then: {actor: flaky}}
   - {name: to-agent, when: {source: hook, events: [agent-work]}, then: {actor: agent}}
   - {name: when-ended, when: {source: agent, events: [actor.stopped]}, then: {actor: ended}}
@@ -111,11 +115,13 @@ def test_whatever_got_its_200_survives_every_kill(
     released = _until_all_is_done(organization)
     with organization.reader() as reader:
         order = _nothing_is_lost(reader, load.accepted)
+        batches = reader.deliveries(Query(route="to-many", limit=100_000))
         runs = reader.runs(Query(limit=100_000))
         stopped = [event for event in reader.events(Query(source="agent", limit=100_000)) if _is_stop(event)]
     assert organization.stop() == 0
     _each_delivery_was_taken(sink)
     _keys_kept_their_order(sink, order, released)
+    _each_batch_was_one_wake(sink, batches)
     # Agents outlived the daemon, each ran once, and the end of each is known once.
     started = Counter(begun.read_text().split())
     assert set(started.values()) == {1}
@@ -159,7 +165,7 @@ def _nothing_is_lost(reader: Reader, accepted: Mapping[tuple[int, int], str]) ->
     assert len(set(accepted.values())) == len(accepted)
     deliveries = reader.deliveries(Query(source="hook", limit=100_000))
     assert Counter(one.event_id for one in deliveries) == {one.id: one.routes for one in events}
-    assert {one.routes for one in events} == {2}
+    assert {one.routes for one in events} == {3}
     assert {one.state for one in deliveries} == {State.DELIVERED}
     return [one.id for one in sorted(deliveries, key=lambda one: int(one.cursor))]
 
@@ -172,6 +178,23 @@ def _each_delivery_was_taken(sink: Sink) -> None:
     """At least once; a kill between an answer and its commit may repeat what was in flight, no more."""
     again = sum(times - 1 for times in sink.taken.values())
     assert again <= KILLS * 64
+
+
+def _each_batch_was_one_wake(sink: Sink, rows: Sequence[DeliveryRow]) -> None:
+    """Each event was in one wake, with the same others however often that was tried, and in order."""
+    event_of = {row.id: row.event_id for row in rows}
+    members = {row.lead: [event_of[id] for id in row.members or [row.id]] for row in rows}
+    assert sum(map(len, members.values())) == len(rows)
+    assert max(map(len, members.values())) > 1
+    seen: dict[str, list[str]] = {}
+    for path, headers, body in sink.bodies:
+        if path == "/many":
+            events = [event["id"] for event in body.get("events", [body["event"]])]
+            assert len({event["payload"]["key"] for event in body.get("events", [body["event"]])}) == 1
+            assert seen.setdefault(headers["x-orgloop-delivery"], events) == events
+    assert seen == members
+    places = {row.event_id: int(row.cursor) for row in rows}
+    assert all(sorted(events, key=places.__getitem__) == events for events in seen.values())
 
 
 def _keys_kept_their_order(sink: Sink, order: Sequence[str], released: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from orgloop.core.batch import Batching
 from orgloop.core.delivery import DeliveryPolicy, RetryPolicy, State, move
 from orgloop.core.transition import RunEnded, Started, Transition
 from orgloop.journal.model import (
@@ -44,6 +45,7 @@ def delivery(
     once: Sequence[tuple[str, int]] = (),
     document: Mapping[str, Any] | None = None,
     steps: Sequence[Mapping[str, Any]] = (),
+    batch: Batching | None = None,
 ) -> NewDelivery:
     return NewDelivery(
         id=f"dlv_{name}",
@@ -56,6 +58,7 @@ def delivery(
         once=once,
         document=None if document is None else orjson.dumps(document),
         steps=steps,
+        batch=batch,
     )
 
 

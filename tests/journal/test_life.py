@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,7 @@ from orgloop.core.admission import (
     Want,
     Window,
 )
+from orgloop.core.batch import Batching, BatchPolicy
 from orgloop.core.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
 from orgloop.core.transition import (
     Delivered,
@@ -68,6 +70,20 @@ T = TypeVar("T")
 ACTORS = ("one", "two")
 ROUTES = ("first", "second")
 KEYS = st.sampled_from([None, "a", "b"])
+BATCHES = st.sampled_from(
+    [
+        None,
+        None,
+        *(
+            Batching(key=key, policy=BatchPolicy(window_ms=4, max_wait_ms=10, max_events=most), thing=thing)
+            for key in "ab"
+            for most in (2, 4)
+            for thing in (None, "comment")
+        ),
+    ]
+)
+"""How a delivery is collected. The engine puts the session key into the key of a batch: see `collected`."""
+
 ONCE = st.sampled_from([(), (("x", 5),), (("x", 5), ("y", 50))])
 PATIENCE = 30
 
@@ -143,6 +159,8 @@ class Life(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "look"):
+            if sys.exc_info()[0] is None:
+                self.all_comes_to_an_end()
             self.look.close()
             self.do(self.stack.aclose())
             self.loop.close()
@@ -159,6 +177,34 @@ class Life(RuleBasedStateMachine):
                 self.places[row.id] = self.number
             self.states[row.id] = row.state
         return {row.id: row for row in rows}
+
+    def all_comes_to_an_end(self) -> None:
+        """Whatever happened: all routes are there, what is held or dead goes on, every wake goes well."""
+        for run_id, wake in self.runs.items():
+            self.do(self.journal.end_run(run_end(wake, run_id, at=self.now)))
+        for wake in self.awake:
+            self.do(self.journal.settle(settlement(wake, Delivered(), at=self.now)))
+        actors = dict.fromkeys(ACTORS, True)
+        routes = dict(zip(ROUTES, ACTORS, strict=True))
+        self.do(self.journal.apply(applied(self.now), routes, self.now, actors=actors))
+        for row in self.rows().values():
+            again: Transition = Retried() if row.state is State.DEAD else Released()
+            with suppress(Conflict):
+                self.do(self.journal.operate(row.id, again, self.now))
+        self.now += 10_000
+        seen: list[str] = []
+        while any(row.state not in FINISHED for row in self.rows().values()):
+            for route in ROUTES:
+                found = self.do(self.journal.to_prepare(route, 1_000))
+                ready = [Prepared(id=one.id, transition=Ready(), key="a") for one in found]
+                self.do(self.journal.prepared(ready, self.now))
+            wants = [ClaimWant(actor=actor, slots=100) for actor in ACTORS]
+            wakes = self.do(self.journal.claim(wants, self.now)).wakes
+            seen += [id_ for wake in wakes for id_ in (wake.id, *(other.id for other in wake.others))]
+            for wake in wakes:
+                assert self.do(self.journal.settle(settlement(wake, Delivered(), at=self.now)))
+            self.now += 1_000
+        assert len(seen) == len(set(seen))
 
     # what can happen
 
@@ -183,6 +229,7 @@ class Life(RuleBasedStateMachine):
                         [State.PENDING, State.PENDING, State.PREPARING, State.HELD, State.DROPPED]
                     )
                 )
+                key = data.draw(KEYS)
                 made.append(
                     delivery(
                         str(self.number),
@@ -191,8 +238,9 @@ class Life(RuleBasedStateMachine):
                         runs=True,
                         state=state,
                         reason="" if state in BLOCKING else "untrusted",
-                        key=data.draw(KEYS),
+                        key=key,
                         once=data.draw(ONCE),
+                        batch=collected(data.draw(BATCHES), key),
                     )
                 )
             self.number += 1
@@ -284,6 +332,8 @@ class Life(RuleBasedStateMachine):
 
     def check_claim(self, wake: ClaimedWake, before: dict[str, DeliveryRow], held: set[str]) -> None:
         row = before[wake.id]
+        assert [other.id for other in wake.others] == list(row.members[1:])
+        assert [other.seq for other in wake.others] == sorted(other.seq for other in wake.others)
         assert (row.state, row.due <= self.now) == (State.PENDING, True)
         assert wake.facts == replace(
             wake.facts, attempts=row.attempts, crashes=row.crashes, state=State.RUNNING
@@ -337,10 +387,18 @@ class Life(RuleBasedStateMachine):
     @rule(route=st.sampled_from(ROUTES), data=st.data(), limit=st.integers(1, 3))
     def transforms_run(self, route: str, data: st.DataObject, limit: int) -> None:
         found = self.do(self.journal.to_prepare(route, limit))
-        results = [
-            Prepared(id=one.id, transition=data.draw(PREPARED), key=data.draw(KEYS), once=data.draw(ONCE))
-            for one in found
-        ]
+        results = []
+        for one in found:
+            key = data.draw(KEYS)
+            results.append(
+                Prepared(
+                    id=one.id,
+                    transition=data.draw(PREPARED),
+                    key=key,
+                    once=data.draw(ONCE),
+                    batch=collected(data.draw(BATCHES), key),
+                )
+            )
         self.do(self.journal.prepared(results, self.now))
         states = self.rows()
         assert all(states[one.id].state is not State.PREPARING for one in found)
@@ -349,8 +407,9 @@ class Life(RuleBasedStateMachine):
     @rule(data=st.data(), transition=HANDS)
     def a_person_decides(self, data: st.DataObject, transition: Transition) -> None:
         row = self.rows()[data.draw(st.sampled_from(sorted(self.accepted)))]
+        fixed = row.id in self.taken
         try:
-            expected = move(facts(row), transition, POLICY, self.now, 0.0)
+            expected = move(facts(row, fixed=fixed), transition, POLICY, self.now, 0.0)
         except IllegalMove:
             expected = None
         try:
@@ -487,6 +546,14 @@ class Life(RuleBasedStateMachine):
                 assert row.members == lead.members
 
     @invariant()
+    def what_collects_has_never_been_claimed_and_is_not_full(self) -> None:
+        for row in self.rows().values():
+            if row.batch_until is not None:
+                assert (row.state, row.lead, row.id in self.taken) == (State.PENDING, row.id, False)
+                assert len(row.members) < 4
+                assert row.due <= max(row.batch_until, self.now)
+
+    @invariant()
     def what_runs_is_in_somebodys_hands(self) -> None:
         rows = self.rows()
         assert {id_ for id_, row in rows.items() if row.state is State.RUNNING} == everybody(self.awake)
@@ -534,7 +601,13 @@ def everybody(wakes: Iterable[ClaimedWake]) -> set[str]:
     return {id_ for wake in wakes for id_ in (wake.id, *(other.id for other in wake.others))}
 
 
-def facts(row: DeliveryRow) -> Facts:
+def collected(batch: Batching | None, key: str | None) -> Batching | None:
+    """Never two session keys in one batch."""
+    return batch and replace(batch, key=f"{batch.key} {key}")
+
+
+def facts(row: DeliveryRow, *, fixed: bool = False) -> Facts:
+    """`fixed`: it was claimed before, so who is in its wake stays."""
     return Facts(
         state=row.state,
         accepted_at=row.accepted_at,
@@ -543,7 +616,7 @@ def facts(row: DeliveryRow) -> Facts:
         failures=row.failures,
         crashes=row.crashes,
         reason=row.reason,
-        members=len(row.members) or 1,
+        members=1 if fixed else len(row.members) or 1,
     )
 
 

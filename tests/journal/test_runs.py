@@ -9,7 +9,7 @@ import pytest
 
 from orgloop.core.delivery import State
 from orgloop.core.transition import Delivered, NotStarted, Rejected, Retry, RunEnded, Transition, Unavailable
-from orgloop.journal.model import Acceptance, ClaimedWake, Query
+from orgloop.journal.model import Acceptance, Cause, ClaimedWake, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import claim, claim_one, delivery, enter, event, row, run_end, run_start, settle
 
@@ -160,7 +160,7 @@ async def test_a_starting_daemon_finds_the_runs_that_go_on(journal: Journal) -> 
     )
     assert (found.route, found.harness, found.run_dir, found.key) == ("route", "process", "/runs/run_1", "k")
     assert (found.session_id, found.resumed, found.started_at, found.offset) == ("s1", False, 0, 0)
-    assert (found.trace_id, found.hops, found.document) == ("trc_1", 0, b'{"changed":1}')
+    assert found.causes == [Cause(id="evt_1", trace_id="trc_1", hops=0)]
     assert (found.limits, found.directory) == ({"total_ms": 1_000}, None)
     assert (found.facts.state, found.facts.attempts) == (State.STARTED, 1)
 
@@ -301,9 +301,9 @@ async def again(journal: Journal, name: str) -> ClaimedWake:
         actor=found.actor,
         facts=facts,
         key=found.key,
-        document=found.document,
-        trace_id=found.trace_id,
-        hops=found.hops,
+        document=b"{}",
+        trace_id=found.causes[0].trace_id,
+        hops=found.causes[0].hops,
     )
 
 

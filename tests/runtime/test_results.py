@@ -129,7 +129,7 @@ async def test_a_later_daemon_knows_of_a_result_that_it_did_not_see(tmp_path: Pa
             directory=before.directory,
             actor=before.actor,
             facts=before.facts,
-            event=before.event,
+            lineage=before.lineage,
             delivery_id="",
             route="",
             actor_id="",

@@ -60,7 +60,7 @@ def begun(directory: Path) -> LocalRun:
         run_id="run_1",
         directory=directory,
         facts=Facts(state=State.STARTED, accepted_at=0, age_from=0),
-        event=None,  # type: ignore[arg-type]
+        lineage=None,  # type: ignore[arg-type]
         delivery_id="dlv_1",
         route="work",
         actor_id="agent",

@@ -358,7 +358,7 @@ async def test_deliveries_have_their_fields_and_filters(acme: Daemon) -> None:
     await acme.settled("dead", "delivered")
     _, body = await acme.get("/api/deliveries?state=held,dead")
     (one,) = body
-    assert types(one) | {"key": None, "run_id": None, "due": None} == {
+    assert types(one) | {"key": None, "run_id": None, "due": None, "batch_until": None} == {
         "id": "str",
         "event_id": "str",
         "trace_id": "str",
@@ -379,6 +379,7 @@ async def test_deliveries_have_their_fields_and_filters(acme: Daemon) -> None:
         "due": None,
         "lead": "str",
         "members": "list",
+        "batch_until": None,
     }
     assert (one["lead"], one["members"]) == (one["id"], [one["id"]])
     assert (one["event_id"], one["state"], one["reason"], one["detail"]) == (

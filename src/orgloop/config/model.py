@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.match import When
 from orgloop.plugin.connector import ActorKind, SourceKind
@@ -64,7 +65,10 @@ class StepSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouteSpec:
-    """One route. `config` is `then.config` with its placeholders; `prompt_file` is absolute."""
+    """One route. `config` is `then.config` with its placeholders; `prompt_file` is absolute.
+
+    `batch`: its events are collected, those with one `batch_key` (a template) together.
+    """
 
     name: str
     when: When
@@ -75,6 +79,8 @@ class RouteSpec:
     session_key: str | None = None
     prompt_file: Path | None = None
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    batch: BatchPolicy | None = None
+    batch_key: str = ""
     max_runs: int | None = None
     description: str = ""
     fingerprint: str = ""

@@ -10,7 +10,9 @@ from orgloop.config.documents import Spot
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import Defaults
+from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
+from orgloop.core.units import humanize
 
 
 def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
@@ -31,6 +33,30 @@ def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
         if "runs_per_hour" in budget.model_fields_set:
             result = replace(result, runs_per_hour=budget.runs_per_hour)
     return result
+
+
+def batch_of(
+    part: schema.Batch | None, policy: DeliveryPolicy, *, ages: bool, spot: Spot, report: Report
+) -> BatchPolicy | None:
+    """A `then.batch`, as far as it is set. `ages`: its wakes are held once they are older than `max_age`."""
+    if part is None:
+        return None
+    below = BatchPolicy()
+    window = part.window or below.window_ms
+    # As many windows as the defaults have.
+    longest = part.max_wait or window * (below.max_wait_ms // below.window_ms)
+    key = "max_wait" if part.max_wait else "window"
+    where = spot.where("then", "batch", key)
+    if longest < window:
+        message = f"{spot.label}: in `then.batch`, `max_wait` is shorter than `window`"
+        report.error(Code.BAD_VALUE, where, message, "raise `max_wait`, or lower `window`")
+    if ages and longest >= policy.max_age_ms:
+        message = (
+            f"{spot.label}: a batch may wait {humanize(longest)}, and what is as old as "
+            f"{humanize(policy.max_age_ms)} is held (`delivery.max_age`)"
+        )
+        report.error(Code.BAD_VALUE, where, message, "lower `max_wait`, or raise `max_age`")
+    return BatchPolicy(window_ms=window, max_wait_ms=longest, max_events=part.max_events or below.max_events)
 
 
 def policy_of(

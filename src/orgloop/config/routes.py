@@ -16,10 +16,11 @@ from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
 from orgloop.config.model import RouteSpec, Trust
 from orgloop.config.plugins import REPORT_IT
-from orgloop.config.policy import policy_of
+from orgloop.config.policy import batch_of, policy_of
 from orgloop.config.prompts import Prompts
 from orgloop.config.steps import Steps
 from orgloop.config.trials import try_steps
+from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.event import ENVELOPE
 from orgloop.core.fields import Path as FieldPath
@@ -81,7 +82,8 @@ class Routes:
         prompt = self.prompts.find(part.with_.prompt_file, spot) if part.with_ else None
         has_prompt = prompt is not None or not _names_prompt(spot)
         policy = policy_of(part.then.delivery, self._policy, spot, ("then", "delivery"), self._report)
-        if not (found and has_prompt) or when is None or None in steps or config is None:
+        batch, batch_key = self._batch(part, policy, spot)
+        if not (found and has_prompt) or when is None or None in steps or config is None or batch_key is None:
             return RouteEnd(entry=entry, spec=None)
         sound = [step for step in steps if step is not None]
         trust = part.when.trust or self._trust(part)
@@ -96,9 +98,13 @@ class Routes:
             session_key=key,
             prompt_file=prompt,
             policy=policy,
+            batch=batch,
+            batch_key=batch_key,
             max_runs=self._max_runs(part, spot),
             description=part.description or "",
-            fingerprint=fingerprint(part.then.actor, trust, key, self._steps.marks(part)),
+            fingerprint=fingerprint(
+                part.then.actor, trust, key, self._steps.marks(part), batch_key, repr(batch)
+            ),
         )
         try_steps(spec, self._sources.get(part.when.source), spot, self._report)
         return RouteEnd(entry=entry, spec=spec)
@@ -144,6 +150,29 @@ class Routes:
             if doubtful and actor is not None and actor.kind is not None and actor.kind.wakes_agent
             else "any"
         )
+
+    def _batch(
+        self, part: schema.RouteConfig, policy: DeliveryPolicy, spot: Spot
+    ) -> tuple[BatchPolicy | None, str | None]:
+        """How its events are collected, and the template of their key; the key is None if it is not sound."""
+        said, actor = part.then.batch, self._actors.get(part.then.actor)
+        ages = (
+            actor is not None and actor.kind is not None and (actor.kind.wakes_agent or bool(actor.has_runs))
+        )
+        batch = batch_of(said, policy, ages=ages, spot=spot, report=self._report)
+        if said is None:
+            return batch, ""
+        if said.key is None:
+            key = (part.then.config or {}).get("session_key")
+            if not key and spot.get("then", "batch", "key") is None:
+                message = f"{spot.label}: `then.batch` needs a `key`: this route has no `session_key`"
+                hint = 'name what its events are about, such as "{{provenance.pr_number}}"'
+                self._report.error(Code.MISSING_KEY, spot.where("then", "batch", key=True), message, hint)
+            return batch, key if isinstance(key, str) and key else None
+        path = ("then", "batch", "key")
+        if not self._template(said.key, path, spot, transformed=bool(part.transforms)):
+            return batch, None
+        return batch, said.key
 
     def _max_runs(self, part: schema.RouteConfig, spot: Spot) -> int | None:
         runs = part.then.limits.runs if part.then.limits else None

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from orgloop.core.units import parse_duration
+from orgloop.config.values import Count, Dollars, Milliseconds, no_bool
+from orgloop.core.batch import MOST_EVENTS
 
 API_VERSION: Final = "orgloop/v1alpha1"
 
@@ -23,29 +24,6 @@ _IN_CONFIG: Final = "it belongs under `then.config`"
 _IN_WITH: Final = "it belongs under `with`, as `prompt_file`"
 _CONFIG_KEYS: Final = ("session_key", "thread_id", "session", "prompt_text", "args", "message", "model")
 _SOP_KEYS: Final = ("prompt", "prompt_file", "prompts", "sop", "sops", "sop_file", "instructions")
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f"{value} has no unit: write one of ms, s, m, h, d behind it, such as {value}s")
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-_DURATION_JSON: Final = WithJsonSchema({"type": "string", "examples": ["30s", "5m", "24h", "7d"]})
-Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_duration), _DURATION_JSON]
-"""A duration such as `5m`, above zero, in milliseconds."""
-
-Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(_no_bool)]
-"""A whole number from 1."""
-
-Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_bool)]
-"""US dollars, above zero."""
 
 
 class ConfigPart(BaseModel):
@@ -73,7 +51,7 @@ class HomeLimits(RunsLimit):
 
     runs: Count | None = None
     """How many runs this home may have at once."""
-    max_hops: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(_no_bool)] | None = None
+    max_hops: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(no_bool)] | None = None
     """How many runs caused by runs may follow one event from outside."""
 
 
@@ -250,16 +228,34 @@ class WhenConfig(ConfigPart):
     trust: Literal["team", "any"] | None = None
 
 
+class Batch(ConfigPart):
+    """`then.batch`: its events wake the actor together."""
+
+    ELSEWHERE = {
+        **dict.fromkeys(("debounce", "delay", "interval", "wait", "timeout"), "write it as `window`"),
+        **dict.fromkeys(("max", "size", "max_size", "max_batch", "limit"), "write it as `max_events`"),
+        "session_key": _IN_CONFIG,
+    }
+
+    key: Annotated[str, Field(min_length=1)] | None = None
+    """Events with one key are collected together; the route's `session_key` if it is not set."""
+    window: Milliseconds | None = None
+    """How long after its last event a batch is due."""
+    max_wait: Milliseconds | None = None
+    """How long after its first event a batch is due at the latest."""
+    max_events: Annotated[int, Field(ge=2, le=MOST_EVENTS), BeforeValidator(no_bool)] | None = None
+    """With so many events it is due at once."""
+
+
 class Then(ConfigPart):
     """`then:` of a route."""
 
-    NOT_YET = frozenset({"session", "on_busy", "on_lost", "budget", "batch", "approve"})
+    NOT_YET = frozenset({"session", "on_busy", "on_lost", "budget", "approve"})
     MEANWHILE = {
         "session": "share a session with `then.config.session_key` meanwhile",
         "on_busy": "give the route a `session_key` meanwhile: then wakes come one at a time",
         "on_lost": "route `actor.stopped` with `payload.lifecycle.outcome: unknown` meanwhile",
         "budget": "bound runs with `defaults.budget` meanwhile",
-        "batch": "drop repeated events with the transform `dedup` meanwhile",
         "approve": "demand `when.trust: team` meanwhile",
     }
     ELSEWHERE = {
@@ -277,6 +273,7 @@ class Then(ConfigPart):
     config: dict[str, Any] | None = None
     delivery: Delivery | None = None
     limits: RunsLimit | None = None
+    batch: Batch | None = None
 
 
 class With(ConfigPart):
@@ -298,8 +295,8 @@ class RouteConfig(ConfigPart):
     model_config = ConfigDict(validate_by_alias=True, validate_by_name=False)
 
     NO_EFFECT = frozenset({"labels"})
-    NOT_YET = frozenset({"renamed_from", "batch", "approve"})
-    MEANWHILE = {key: Then.MEANWHILE[key] for key in ("batch", "approve")}
+    NOT_YET = frozenset({"renamed_from", "approve"})
+    MEANWHILE = {"approve": Then.MEANWHILE["approve"]}
     ELSEWHERE = {
         **dict.fromkeys(("on", "trigger", "triggers", "source", "event", "events", "from"), _IN_WHEN),
         **dict.fromkeys(("filter", "filters", "if", "match", "condition", "conditions"), _IN_FILTER),
@@ -307,6 +304,7 @@ class RouteConfig(ConfigPart):
         **dict.fromkeys(("session_key", "thread_id", "session"), _IN_CONFIG),
         **dict.fromkeys(_SOP_KEYS, _IN_WITH),
         "config": "it belongs under `then`, as `config`",
+        "batch": "it belongs under `then`, as `batch`",
         "delivery": "it belongs under `then`, as `delivery`",
         "limits": "it belongs under `then`, as `limits`",
         "trust": "it belongs under `when`, as `trust`",

@@ -94,7 +94,7 @@ class DeliveryPolicy:
 class Facts:
     """What a move depends on. `attempts` counts tries that count, `failures` those known to have failed.
 
-    `members` is how many deliveries its wake has.
+    `members` is how many deliveries its wake has, while it may still have others.
     """
 
     state: State
@@ -203,6 +203,8 @@ def _from_pending(facts: Facts, transition: Transition, now: int) -> Move:
             return _stay(facts, State.HELD, reason=reason, detail=detail)
         case Prepare() if facts.attempts == 0:
             return _stay(facts, State.PREPARING)
+        case Drop(reason=DropReason.SUPERSEDED as dropped, detail=detail):
+            return _stay(facts, State.DROPPED, reason=dropped, detail=detail)
         case Discarded(detail=detail) if facts.members > 1:
             return _stay(facts, State.DISCARDED, detail=detail)
         case _:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, assert_never
 from orgloop.core.delivery import State
 from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.record import Record, RecordPhase
-from orgloop.core.steps import SESSION_KEY, StepResult
+from orgloop.core.steps import BATCH_KEY, SESSION_KEY, StepResult
 from orgloop.core.transition import DropReason, HoldReason
 
 IN_STEPS: Final = frozenset(
@@ -51,7 +51,15 @@ class Happened(StrEnum):
 RESULTS: Final[frozenset[str]] = frozenset(
     {
         *(set(StepResult) - {StepResult.ONCE, StepResult.NO_KEY, StepResult.HOLD}),
-        *(State.HELD, State.DEAD, DropReason.EXPIRED, Happened.DELIVERED, Happened.STARTED, Happened.SKIPPED),
+        *(
+            State.HELD,
+            State.DEAD,
+            DropReason.EXPIRED,
+            DropReason.SUPERSEDED,
+            Happened.DELIVERED,
+            Happened.STARTED,
+            Happened.SKIPPED,
+        ),
         *(Happened.RETRY, Happened.THROTTLED, Happened.UNAVAILABLE, Happened.LIMITED, Happened.INTERRUPTED),
         *(Happened.RELEASED, Happened.RETRIED, Happened.DISCARDED),
         *RunOutcome,
@@ -222,7 +230,9 @@ def _of_transition(step: StepFacts, happened: Happened) -> Record | None:
         case Happened.THROTTLED | Happened.UNAVAILABLE | Happened.LIMITED | Happened.INTERRUPTED:
             return _unfinished(step, RecordPhase.DELIVER_WAIT, happened)
         case Happened.DROP:
-            return _told(step, RecordPhase.DELIVER_EXPIRED, step.reason, reason=step.detail)
+            expired = step.reason == DropReason.EXPIRED
+            phase = RecordPhase.DELIVER_EXPIRED if expired else RecordPhase.DELIVER_SKIPPED
+            return _told(step, phase, step.reason, reason=step.detail)
         case Happened.HOLD:
             return _unfinished(step, RecordPhase.DELIVER_HELD, State.HELD)
         case Happened.RELEASED | Happened.RETRIED:
@@ -296,7 +306,7 @@ def _of_entries(
 ) -> list[Record]:
     records: list[Record] = []
     for entry in entries:
-        if entry["name"] == SESSION_KEY and entry["result"] == StepResult.NO_KEY:
+        if entry["name"] in (SESSION_KEY, BATCH_KEY) and entry["result"] == StepResult.NO_KEY:
             continue
         ended = delivery.reason == DropReason.DUPLICATE and entry["result"] == StepResult.ONCE
         result = StepResult.DROP if ended else StepResult(entry["result"])

@@ -4,8 +4,8 @@
 
     {"name": "drop-bot-noise", "result": "error", "reason": "…", "on_error": "drop", "ms": 0.02}
 
-`name` (of the transform, or for `hold` the hold reason; SESSION_KEY) and `result` (a StepResult) are always
-there, the rest only if there is something to say: `reason` for people; `on_error`, the policy that
+`name` (of the transform, or for `hold` the hold reason; SESSION_KEY, BATCH_KEY) and `result` (a StepResult)
+are always there, the rest only if there is something to say: `reason` for people; `on_error`, the policy that
 was applied, for `error`; `ms`, how long the step took; `at` (ms since 1970), when it ran, if that
 was after its event was accepted.
 """
@@ -17,6 +17,10 @@ from typing import Any
 
 SESSION_KEY = "session_key"
 """The entry that says why a wake has no session, though its route has a session key."""
+
+
+BATCH_KEY = "batch.key"
+"""The entry that says why a wake is collected with no other, though its route has batches."""
 
 
 class StepResult(StrEnum):

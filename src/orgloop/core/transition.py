@@ -37,6 +37,8 @@ class DropReason(StrEnum):
     SKIPPED = "skipped"
     EXPIRED = "expired"
     OWN_WORDS = "own_words"
+    SUPERSEDED = "superseded"
+    """A later version of the same thing takes its place in its batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -108,6 +108,10 @@ def read_chain(reader: Reader, trace_id: str, waits: Waits | None = None) -> Cha
             by_delivery[step.delivery_id].steps.append(step)
     # What did not start is no run here, but its `session.started` belongs to its delivery all the same.
     by_run = {run.id: by_delivery[run.delivery_id] for run in runs if run.delivery_id in by_delivery}
+    for node in by_delivery.values():
+        # The delivery that leads its wake may be in another chain.
+        if node.run is not None:
+            by_run.setdefault(node.run.id, node)
     roots = list(_attach(nodes, by_run))
     costs = [run.cost_usd for run in runs if run.cost_usd is not None]
     ends = [row.at for row in events] + [step.at for step in steps]

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orgloop.config.model import Organization
+from orgloop.core.batch import Batching
 from orgloop.core.event import Event, event_names
 from orgloop.core.event_document import ParsedEvent, parse_event
 from orgloop.core.fields import MISSING
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
+from orgloop.core.json_text import load_json
 from orgloop.core.match import explain
 from orgloop.core.record import timestamp
 from orgloop.core.transition import Drop, Hold, Ready
@@ -59,6 +61,7 @@ class RouteTrial:
     steps: Sequence[Mapping[str, Any]] = ()
     once: Sequence[int] = ()
     key: str | None = None
+    batch: Batching | None = None
     changed: Mapping[str, Any] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     sop_file: str = ""
@@ -84,6 +87,7 @@ class RouteTrial:
                 "transforms": list(self.steps),
                 "once_within_ms": list(self.once),
                 "key": self.key,
+                "batch": _batch(self.batch),
                 "changed": self.changed,
                 "config": dict(self.config),
                 "sop_file": self.sop_file,
@@ -169,11 +173,24 @@ async def _try_route(wiring: Wiring, route: OpenRoute, event: Event, clock: Cloc
         steps=prepared.steps,
         once=[window for _, window in prepared.once],
         key=prepared.key,
+        batch=prepared.batch,
         changed=after.document() if prepared.document is not None else None,
         config=route.config_for(after.document()) if end == "wake" else {},
         sop_file=sop_file,
         prompt=prompt,
     )
+
+
+def _batch(batching: Batching | None) -> dict[str, Any] | None:
+    if batching is None:
+        return None
+    policy = batching.policy
+    return {
+        "key": load_json(batching.key)[0],
+        "window_ms": policy.window_ms,
+        "max_wait_ms": policy.max_wait_ms,
+        "max_events": policy.max_events,
+    }
 
 
 def _lines(route: OpenRoute, event: Event) -> list[Line]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orgloop.config.load import Loaded
@@ -45,6 +45,8 @@ def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: 
     if route is None or actor is None:
         missing = f"route {row.route}" if route is None else f"actor {row.actor}"
         return Preview(fault="; ".join([f"the project has no sound {missing}", *wrong]))
+    if row.lead != row.id:
+        return Preview(fault=f"it is woken for together with {row.lead}, which has the prompt")
     event = reader.event(row.event_id)
     document = row.document or (event.document if event is not None else None)
     if document is None:
@@ -57,4 +59,15 @@ def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: 
     except SopMissing as exc:
         return Preview(file=file, fault=str(exc))
     body = sop.rendered(document) if sop is not None else None
-    return Preview(text=compose(body, (load(dump_json(document)),), row.id), file=file)
+    documents = [document, *_others(reader, row)]
+    events = [load(dump_json(one)) for one in documents]
+    return Preview(text=compose(body, events, row.id), file=file)
+
+
+def _others(reader: Reader, row: DeliveryRow) -> Iterator[Mapping[str, Any]]:
+    """The events of the deliveries that it leads."""
+    for id in row.members[1:]:
+        other = reader.delivery(id)
+        event = reader.event(other.event_id) if other is not None else None
+        if other is not None and event is not None:
+            yield other.document or event.document

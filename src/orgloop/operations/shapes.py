@@ -107,6 +107,7 @@ def delivery(row: DeliveryRow) -> dict[str, Any]:
         "due": when(row.due) if row.state is State.PENDING else None,
         "lead": row.lead,
         "members": list(row.members) or [row.id],
+        "batch_until": when(row.batch_until),
     }
 
 

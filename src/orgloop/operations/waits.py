@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from orgloop.core.admission import NEVER, LimitScope, ScopeLevel, sentence
 from orgloop.core.delivery import State
 from orgloop.core.units import humanize
-from orgloop.operations.words import one_line, short_moment
+from orgloop.operations.words import counted, one_line, short_moment
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DeliveryRow, PauseRow, WaitRow
@@ -40,6 +40,8 @@ class Waits:
             return "no daemon runs: it continues after `orgloop start`"
         if row.state is State.PREPARING:
             return "its transforms are running"
+        if row.lead != row.id:
+            return f"it will be woken for together with {row.lead}"
         if not row.head:
             return self._behind(row)
         return " ".join(self._reasons(row))
@@ -50,6 +52,13 @@ class Waits:
             again = f", tried again in {humanize(pause.until - self._now)}" if pause.until > self._now else ""
             reason = f": {one_line(pause.reason)}" if not row.detail else ""
             yield f"{row.actor} is unavailable{again}{reason}"
+        elif row.due > self._now and row.batch_until is not None:
+            so_far = counted(len(row.members) or 1, "event")
+            due, most = humanize(row.due - self._now), humanize(row.batch_until - self._now)
+            yield (
+                f"it collects events, {so_far} so far: it wakes {row.actor} in {due}, or later if "
+                f"others come, but within {most}"
+            )
         elif row.due > self._now:
             yield f"tried again in {humanize(row.due - self._now)}"
         for wait in waits_of(row, self._full):

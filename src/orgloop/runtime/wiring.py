@@ -37,6 +37,7 @@ class OpenRoute:
     spec: RouteSpec
     steps: Sequence[OpenStep]
     session_key: Template | None
+    batch_key: Template | None
     config: Mapping[str, Template | TreeTemplate]
     has_runs: bool
     bounded: bool
@@ -215,6 +216,7 @@ def _open_route(spec: RouteSpec, *, has_runs: bool) -> OpenRoute:
         spec=spec,
         steps=steps,
         session_key=Template.parse(spec.session_key) if spec.session_key is not None else None,
+        batch_key=Template.parse(spec.batch_key) if spec.batch is not None else None,
         config={key: _open_value(key, value) for key, value in spec.config.items()},
         has_runs=has_runs,
         bounded=all(step.transform.bounded for step in steps),

@@ -232,9 +232,15 @@ def _show_matched(app: App, one: RouteTrial, *, prompt: bool) -> None:
 
 
 def _show_wake(app: App, one: RouteTrial, *, prompt: bool) -> None:
+    from orgloop.core.units import humanize
+
     out = app.out
     if one.key is not None:
         out.fold(f"    key     {one.key}", 12)
+    if one.batch is not None:
+        policy = one.batch.policy
+        most = f"{humanize(policy.max_wait_ms)} after the first, or with {policy.max_events}"
+        out.fold(f"    batch   {humanize(policy.window_ms)} after the last event, at most {most}", 12)
     for name, value in one.config.items():
         if name != "session_key":
             out.fold(f"    config  {name}: {_value(out, value)}", 12)

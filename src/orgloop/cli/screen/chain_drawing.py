@@ -159,6 +159,10 @@ class ChainDrawing:
     def _details(self, node: DeliveryNode) -> Iterator[_Row]:
         if node.row.key is not None:
             yield _Row(text=f"{self._dim('key')}    {one_line(node.row.key)}", indent=_DETAIL)
+        if node.row.members:
+            others = counted(len(node.row.members) - 1, "other event")
+            led = "" if node.row.lead == node.row.id else f", led by {node.row.lead}"
+            yield _Row(text=f"{self._dim('with')}   {others}{led}", indent=_DETAIL)
         for entry in node.row.steps:
             if entry.get("result") not in ("pass", "once"):
                 reason = f": {entry['reason']}" if entry.get("reason") else ""

@@ -92,7 +92,9 @@ def decide(
     no_limit()
     if (choice.is_filtered or rivals) and not yes:
         _confirm(app, verb, choice, rows)
-    failed = _carry_out(app, verb, [row.id for row in rows], note, skip=skip)
+    by = _moved_by(rows, rivals) if verb != "discard" else {row.id: row.id for row in rows}
+    refused = _carry_out(app, verb, list(dict.fromkeys(by.values())), note, skip=skip)
+    failed = {id: refused[one] for id, one in by.items() if one in refused}
     done = [row for row in rows if row.id not in failed]
     became = _became(app, done) if verb != "discard" else {}
     failed |= {row.id: _as_error(row, DONE[verb]) for row in became.values() if row.state == choice.state}
@@ -147,6 +149,18 @@ def _rivals(app: App, rows: Sequence[DeliveryRow]) -> dict[str, str]:
     """By delivery the one that owns its dedup key by now."""
     with app.journal() as reader:
         return {row.id: rival for row in rows if (rival := reader.rival(row.id))}
+
+
+def _moved_by(rows: Sequence[DeliveryRow], rivals: Mapping[str, str]) -> Mapping[str, str]:
+    """By delivery the one that it goes on with: what is woken for together goes on with the first of it."""
+    by: dict[str, str] = {}
+    chosen = {row.id for row in rows}
+    for row in rows:
+        by.setdefault(row.id, row.id)
+        # What will be dropped lets nothing else go on.
+        if by[row.id] == row.id and row.id not in rivals:
+            by.update((id, row.id) for id in row.members if id in chosen and id not in by)
+    return by
 
 
 def _dropped(app: App, ids: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ from orgloop.journal.model.looking import (
     SystemRow,
     WaitRow,
 )
-from orgloop.journal.model.running import OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
+from orgloop.journal.model.running import Cause, OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
 from orgloop.journal.model.waking import (
     ClaimedWake,
     Claims,
@@ -45,6 +45,7 @@ __all__ = [
     "BacklogRow",
     "ClaimWant",
     "ClaimedWake",
+    "Cause",
     "Claims",
     "Cursor",
     "Lease",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from orgloop.core.batch import Batching
 from orgloop.core.delivery import State
 
 
@@ -16,7 +17,8 @@ class NewDelivery:
     `state` is preparing, pending, held or dropped, with its `reason` and `detail`.
     `once` are (key hash, window in ms): unless this delivery owns each of them for its route, it is
     inserted as dropped(duplicate). `document` is set only if the transforms changed the event.
-    `steps` says what each transform did: name, result, and a reason.
+    `steps` says what each transform did: name, result, and a reason. `batch`: if it is pending, it is
+    collected with others.
     """
 
     id: str
@@ -30,6 +32,7 @@ class NewDelivery:
     once: Sequence[tuple[str, int]] = ()
     document: bytes | None = None
     steps: Sequence[Mapping[str, Any]] = ()
+    batch: Batching | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,6 +39,7 @@ class DeliveryRow:
     """A delivery as it stands. `document` is set if transforms changed the event.
 
     `members` are the ids of all deliveries of its wake, the one that leads first; empty if it is alone.
+    `batch_until` is set while its wake collects others, with when that ends at the latest.
     """
 
     cursor: Cursor
@@ -67,6 +68,7 @@ class DeliveryRow:
     steps: Sequence[Mapping[str, Any]]
     document: Mapping[str, Any] | None
     members: Sequence[str] = ()
+    batch_until: int | None = None
 
     @property
     def lead(self) -> str:

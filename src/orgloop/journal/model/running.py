@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,13 +94,23 @@ class OpenRemote:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """An event that woke a run, with its chain."""
+
+    id: str
+    trace_id: str
+    hops: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenRun:
     """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
 
     `limits`, `spec` and `directory` are those that it started with; `cost_usd` is what it told so far.
     `last_seen` is when it was noted last, in ms since 1970.
     `answered`: its agent has said something. `session_usd` is what its session had cost before it.
-    `remote` is there if it is a run of another system.
+    `remote` is there if it is a run of another system. `causes` are the events that woke it, that of the
+    delivery that leads first.
     """
 
     run_id: str
@@ -114,9 +124,7 @@ class OpenRun:
     session_id: str | None
     resumed: bool
     started_at: int
-    trace_id: str
-    hops: int
-    document: bytes
+    causes: Sequence[Cause]
     facts: Facts
     directory: str | None
     limits: Mapping[str, Any]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orgloop.core.admission import Ledger, Unit, Verdict, Want
+from orgloop.core.batch import Batching
 from orgloop.core.delivery import Facts, Move
 from orgloop.core.transition import Transition
 
@@ -91,7 +92,8 @@ class Claims:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ToPrepare:
-    """A delivery in `preparing`, in acceptance order. `document` is the event as accepted."""
+    """A delivery in `preparing`, in acceptance order. `document` is the event as accepted, `entity` the thing
+    that it is about."""
 
     id: str
     seq: int
@@ -99,11 +101,12 @@ class ToPrepare:
     route: str
     actor: str
     document: bytes
+    entity: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """The result of the transforms: `transition` is Ready, Drop or Hold. `once` as in NewDelivery."""
+    """What the transforms say: `transition` is Ready, Drop or Hold. `once`, `batch` as in NewDelivery."""
 
     id: str
     transition: Transition
@@ -111,6 +114,7 @@ class Prepared:
     once: Sequence[tuple[str, int]] = ()
     document: bytes | None = None
     steps: Sequence[Mapping[str, Any]] = ()
+    batch: Batching | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

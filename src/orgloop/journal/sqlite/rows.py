@@ -78,6 +78,7 @@ def delivery_row(raw: Raw) -> DeliveryRow:
         steps=() if raw[23] is None else load_json(raw[23]),
         document=None if raw[24] is None else load_json(raw[24]),
         members=() if raw[25] is None else load_json(raw[25]),
+        batch_until=raw[26],
     )
 
 

@@ -41,6 +41,7 @@ VERBS: Final = MappingProxyType(
         name: query
         for file in (
             "accept.sql",
+            "batches.sql",
             "claim.sql",
             "ledger.sql",
             "members.sql",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Sequence as Seq
-from typing import Any
+from collections.abc import Sequence
 
 from orgloop.core.delivery import BLOCKING, FINISHED, State
-from orgloop.core.json_text import dump_json, load_json
 from orgloop.core.transition import DropReason
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
+from orgloop.journal.verbs import batches
+from orgloop.journal.verbs.keys import claim_keys, once_json, steps_json
 from orgloop.journal.verbs.transaction import Transaction
 
 
-def accept(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
+def accept(tx: Transaction, acceptance: Acceptance) -> Sequence[Accepted]:
     """Insert what is new, answer for what is not, move the checkpoint."""
-    answers = _answers(tx, acceptance)
+    collected: list[batches.Collected] = []
+    answers = _answers(tx, acceptance, collected)
+    if collected:
+        tx.flush()
+        for one in collected:
+            batches.place(tx, one, acceptance.at)
     if acceptance.checkpoint is not None:
         tx.change("set_checkpoint", (acceptance.source, acceptance.checkpoint, acceptance.at))
     return answers
@@ -35,68 +39,24 @@ def polled(tx: Transaction, source: str, at: int, error: str) -> None:
         tx.change("polled", (source, at))
 
 
-def claim_keys(
-    tx: Transaction,
-    route: str,
-    delivery: str,
-    at: int,
-    once: Iterable[tuple[str, int]],
-    *,
-    passes: bool = True,
-) -> str:
-    """Make the delivery the owner of its keys, or return the id of the one that owns one of them already.
-
-    `at` is when the delivery was accepted. A window that has passed to the millisecond is over. Only what
-    `passes` owns anything: what is turned away or held would keep others out, although no actor saw it. One
-    that is prepared again may find a later owner: it takes nothing from that one.
-    """
-    taken = []
-    for key, window in once:
-        owner, since = tx.one("owner", (route, key)) or ("", at)
-        if owner not in ("", delivery) and abs(at - since) < window:
-            return str(owner)
-        if not owner or (owner != delivery and since < at):
-            taken.append((route, key, at, at + window, delivery))
-    if passes:
-        tx.change_each("own", taken)
-    return ""
-
-
-def free_keys(tx: Transaction, route: str, delivery: str, once: str | None) -> None:
-    """The delivery owns none of its keys any more."""
-    tx.change_each("disown", [(route, key, delivery) for key, _ in keys_of(once)])
-
-
-def keys_of(once: str | None) -> Seq[tuple[str, int]]:
-    """The keys of a delivery and their windows, from how they are stored."""
-    found: Seq[tuple[str, int]] = load_json(once) if once is not None else ()
-    return found
-
-
-def once_json(once: Seq[tuple[str, int]]) -> str | None:
-    """The same, as it is stored."""
-    return dump_json(once).decode() if once else None
-
-
-def steps_json(steps: Seq[Mapping[str, Any]]) -> str | None:
-    """What the transforms did, as it is stored."""
-    return dump_json(steps).decode() if steps else None
-
-
-def _answers(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
+def _answers(
+    tx: Transaction, acceptance: Acceptance, collected: list[batches.Collected]
+) -> Sequence[Accepted]:
     source, at, events, request = acceptance.source, acceptance.at, acceptance.events, acceptance.request
     if request is None or not events:
-        return _insert_new(tx, acceptance)
+        return _insert_new(tx, acceptance, collected)
     first = _first(tx, source, "request", request, events[0].id, at)
     if first is not None:
         return [Accepted(event_id=first, duplicate=True)] * len(events)
-    answers = _insert_new(tx, acceptance)
+    answers = _insert_new(tx, acceptance, collected)
     if answers[0].duplicate:
         tx.change("answer_request_with", (answers[0].event_id, source, request))
     return answers
 
 
-def _insert_new(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
+def _insert_new(
+    tx: Transaction, acceptance: Acceptance, collected: list[batches.Collected]
+) -> Sequence[Accepted]:
     source, at = acceptance.source, acceptance.at
     answers = []
     fresh = 0
@@ -110,7 +70,7 @@ def _insert_new(tx: Transaction, acceptance: Acceptance) -> Seq[Accepted]:
         if first is not None:
             answers.append(Accepted(event_id=first, duplicate=True))
             continue
-        _insert(tx, event, at)
+        collected += _insert(tx, event, at)
         fresh += 1
         answers.append(Accepted(event_id=event.id, duplicate=False))
     tx.arrived(source, at, fresh)
@@ -125,7 +85,8 @@ def _first(tx: Transaction, source: str, kind: str, key: str, event_id: str, at:
     return first
 
 
-def _insert(tx: Transaction, event: NewEvent, at: int) -> None:
+def _insert(tx: Transaction, event: NewEvent, at: int) -> list[batches.Collected]:
+    """What of it is to be collected in batches."""
     seq = tx.next()
     tx.add_event(
         (
@@ -143,11 +104,27 @@ def _insert(tx: Transaction, event: NewEvent, at: int) -> None:
             event.entity,
         )
     )
+    collected = []
     for delivery in event.deliveries:
-        _deliver(tx, seq, delivery, at)
+        number, state = _deliver(tx, seq, delivery, at)
+        if delivery.batch is not None and state is State.PENDING:
+            document = event.document if delivery.document is None else delivery.document
+            collected.append(
+                batches.Collected(
+                    seq=number,
+                    id=delivery.id,
+                    route=delivery.route,
+                    actor=delivery.actor,
+                    key=delivery.key,
+                    batch=delivery.batch,
+                    size=len(document),
+                )
+            )
+    return collected
 
 
-def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> None:
+def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> tuple[int, State]:
+    """Its number, and its state."""
     state, reason, detail = new.state, new.reason, new.detail
     owner = claim_keys(tx, new.route, new.id, at, new.once, passes=new.state is State.PENDING)
     if owner:
@@ -180,3 +157,4 @@ def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> None
         once_json(new.once),
     )
     tx.add_delivery(row, (new.actor, new.key) if waits and new.key is not None else None)
+    return seq, state

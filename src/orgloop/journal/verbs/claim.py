@@ -162,6 +162,7 @@ def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
             route=row[3],
             actor=row[4],
             document=row[5],
+            entity=row[6],
         )
         for row in tx.rows("to_prepare", (route, limit))
     ]

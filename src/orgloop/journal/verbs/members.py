@@ -13,7 +13,7 @@ from typing import Any
 from orgloop.core.delivery import FINISHED, Move, State
 from orgloop.core.transition import DropReason
 from orgloop.journal.model import Member
-from orgloop.journal.verbs.accept import free_keys
+from orgloop.journal.verbs.keys import free_keys
 from orgloop.journal.verbs.transaction import Transaction
 
 
@@ -65,10 +65,13 @@ def leave(tx: Transaction, seq: int, lead: int | None, members: int) -> None:
         tx.change("alone", (seq, 0))
         return
     following = others(tx, seq)[0].seq
+    batch = tx.one("batch_of", (seq,))
     tx.change("succeed", (following, members - 1, seq))
     tx.change("follow_next", (seq, following))
     tx.change("lose_place", (seq,))
     tx.change("alone", (seq, 0))
+    if batch is not None:
+        tx.change("reopen_batch", (following, *batch))
 
 
 def dissolve(tx: Transaction, lead: int) -> Sequence[int]:

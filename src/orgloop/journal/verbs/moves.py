@@ -19,7 +19,7 @@ from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Mov
 from orgloop.core.transition import Transition
 from orgloop.journal.model import PauseRow
 from orgloop.journal.verbs import ledger, members
-from orgloop.journal.verbs.accept import free_keys, steps_json
+from orgloop.journal.verbs.keys import free_keys, steps_json
 from orgloop.journal.verbs.transaction import Transaction
 
 WORDS: Final[Mapping[type, str]] = {
@@ -70,7 +70,8 @@ class Row:
             failures=self.failures,
             crashes=self.crashes,
             reason=self.reason,
-            members=2 if self.lead is not None else self.members,
+            # Who is in a wake is fixed with its first claim.
+            members=1 if self.token else 2 if self.lead is not None else self.members,
         )
 
     @property

@@ -12,7 +12,7 @@ from orgloop.core.transition import Discarded, Drop, DropReason, Released, Retri
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import DaemonRow, SystemEntry
 from orgloop.journal.verbs import ledger, members, moves
-from orgloop.journal.verbs.accept import claim_keys, keys_of
+from orgloop.journal.verbs.keys import claim_keys, keys_of
 from orgloop.journal.verbs.transaction import Transaction, listed
 
 _PAGE: Final = 256
@@ -114,7 +114,7 @@ def recover(tx: Transaction, now: int, worker: str) -> Mapping[str, int]:
 
 def set_back(tx: Transaction, now: int, by: int) -> None:
     """The clock was set back by so many ms and says `now`: nothing has to wait until it catches up."""
-    for query in ("set_back_heads", "set_back_others", "set_back_pauses"):
+    for query in ("set_back_heads", "set_back_others", "set_back_batches", "set_back_pauses"):
         tx.change(query, (now, by))
     ledger.set_back(tx, now, by)
     tx.forget_pauses()

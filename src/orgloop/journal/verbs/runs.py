@@ -10,7 +10,7 @@ from typing import Any, Final
 from orgloop.core.delivery import FINISHED, Facts, State
 from orgloop.core.json_text import dump_json, load_json
 from orgloop.core.transition import NotStarted
-from orgloop.journal.model import OpenRemote, OpenRun, RunEnd, RunStart
+from orgloop.journal.model import Cause, OpenRemote, OpenRun, RunEnd, RunStart
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.accept import accept
 from orgloop.journal.verbs.ledger import MOST_SPENT, Spent
@@ -167,9 +167,7 @@ def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
             session_id=row[8],
             resumed=bool(row[9]),
             started_at=row[10],
-            trace_id=row[11],
-            hops=row[12],
-            document=row[13],
+            causes=_causes(tx, row),
             directory=row[14],
             limits=load_json(row[15]),
             spec=load_json(row[22]),
@@ -190,6 +188,14 @@ def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
         )
         for row in tx.rows("open_runs", (worker,))
     ]
+
+
+def _causes(tx: Transaction, row: Sequence[Any]) -> Sequence[Cause]:
+    lead = Cause(id=row[2], trace_id=row[11], hops=row[12])
+    if row[31] == 1:
+        return [lead]
+    others = members.others(tx, row[13])
+    return [lead, *(Cause(id=one.event_id, trace_id=one.trace_id, hops=one.hops) for one in others)]
 
 
 def _remote(row: Sequence[Any]) -> OpenRemote | None:

@@ -32,8 +32,8 @@ from orgloop.core.transition import (
     Unavailable,
 )
 from orgloop.journal.model import Prepared, Settlement, Try
-from orgloop.journal.verbs import ledger, members, moves
-from orgloop.journal.verbs.accept import claim_keys, free_keys, once_json
+from orgloop.journal.verbs import batches, ledger, members, moves
+from orgloop.journal.verbs.keys import claim_keys, free_keys, once_json
 from orgloop.journal.verbs.transaction import Joint, Transaction
 
 
@@ -176,3 +176,18 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
             once=once_json(result.once),
         )
         moves.write(tx, row, transition, move, now, to=to)
+        if result.batch is not None and move.state is State.PENDING:
+            size = tx.value("document_size", (row.seq,))
+            batches.place(
+                tx,
+                batches.Collected(
+                    seq=row.seq,
+                    id=row.id,
+                    route=row.route,
+                    actor=row.actor,
+                    key=result.key,
+                    batch=result.batch,
+                    size=size,
+                ),
+                now,
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from orgloop.core.delivery import State
 from orgloop.core.event import Event
@@ -30,6 +30,24 @@ class Lineage:
     trace_id: str
     parents: tuple[str, ...]
     hops: int
+
+    @classmethod
+    def after(cls, causes: Sequence[Cause]) -> Lineage:
+        """What a run begins that these woke together: it continues the chain that has the most hops."""
+        longest = max(causes, key=lambda cause: cause.hops)
+        parents = tuple(cause.id for cause in causes)
+        return cls(trace_id=longest.trace_id, parents=parents, hops=longest.hops + 1)
+
+
+class Cause(Protocol):
+    """An event that woke a run."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def hops(self) -> int: ...
 
 
 RECENT: Final = 60_000
@@ -115,9 +133,8 @@ class Intake:
         ]
         return Acceptance(source=source, at=now, events=events, request=request, checkpoint=checkpoint)
 
-    def follow_up(self, source: str, draft: Draft, cause: Event) -> Acceptance:
-        """An event of a run that `cause` woke: it continues that trace, one hop further."""
-        lineage = Lineage(trace_id=cause.trace_id, parents=(cause.id,), hops=cause.hops + 1)
+    def follow_up(self, source: str, draft: Draft, lineage: Lineage) -> Acceptance:
+        """An event of a run."""
         return self.acceptance(source, [draft], lineage=lineage)
 
     def of_document(self, document: Mapping[str, Any], sources: Collection[str]) -> Acceptance:
@@ -164,20 +181,22 @@ class Intake:
             hops=event.hops,
             document=dump(document),
             deliveries=[
-                self._delivery(route, event, document, now)
+                self._delivery(route, event, document, entity, now)
                 for route in self._current.wiring.routes_for(document)
             ],
             identity=identity,
             entity=entity,
         )
 
-    def _delivery(self, route: OpenRoute, event: Event, document: Mapping[str, Any], now: int) -> NewDelivery:
+    def _delivery(
+        self, route: OpenRoute, event: Event, document: Mapping[str, Any], entity: str | None, now: int
+    ) -> NewDelivery:
         id = self._ids.next(DELIVERY, now)
         if not route.bounded:
             return NewDelivery(
                 id=id, route=route.name, actor=route.spec.actor, runs=route.has_runs, state=State.PREPARING
             )
-        prepared = prepare_now(route, event, document)
+        prepared = prepare_now(route, event, document, entity)
         state, reason, detail = _entry(prepared)
         return NewDelivery(
             id=id,
@@ -191,6 +210,7 @@ class Intake:
             once=prepared.once,
             document=prepared.document,
             steps=prepared.steps,
+            batch=prepared.batch,
         )
 
 

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
+from orgloop.core.batch import Batching, thing_of
 from orgloop.core.event import AuthorType, Event
 from orgloop.core.fields import MISSING, Path, as_text
+from orgloop.core.json_text import dump_json
 from orgloop.core.keys import no_value
-from orgloop.core.steps import SESSION_KEY, StepResult
+from orgloop.core.steps import BATCH_KEY, SESSION_KEY, StepResult
 from orgloop.core.steps import step as entry
 from orgloop.core.transition import Drop, DropReason, Hold, HoldReason, Ready
 from orgloop.errors import FAULTS, Refused
@@ -35,11 +37,15 @@ _RUN_ACTOR = Path.parse("provenance.run_actor")
 
 @dataclass(slots=True)
 class StepChain:
-    """One event's way through one route's steps, so far. `at`: when they run, if that is after the commit."""
+    """One event's way through one route's steps, so far. `at`: when they run, if that is after the commit.
+
+    `entity` is the thing that the event is about.
+    """
 
     event: Event
     document: Mapping[str, Any]
     at: int | None = None
+    entity: str | None = None
     changed: bool = False
     once: list[tuple[str, int]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -101,11 +107,14 @@ class Preparation:
     once: Sequence[tuple[str, int]]
     document: bytes | None
     steps: Sequence[Mapping[str, Any]]
+    batch: Batching | None = None
 
 
-def prepare_now(route: OpenRoute, event: Event, document: Mapping[str, Any]) -> Preparation:
+def prepare_now(
+    route: OpenRoute, event: Event, document: Mapping[str, Any], entity: str | None = None
+) -> Preparation:
     """Prepare a delivery of a bounded route."""
-    chain = StepChain(event, document)
+    chain = StepChain(event, document, entity=entity)
     if route.steps:
         scope = scope_of(route, event)
         for step in route.steps:
@@ -115,10 +124,10 @@ def prepare_now(route: OpenRoute, event: Event, document: Mapping[str, Any]) -> 
     return finish(route, chain, document)
 
 
-async def prepare_later(route: OpenRoute, event: Event, at: int) -> Preparation:
+async def prepare_later(route: OpenRoute, event: Event, at: int, entity: str | None = None) -> Preparation:
     """Prepare a delivery of a route with steps that take their time, beginning at `at` (ms since 1970)."""
     document = event.document()
-    chain = StepChain(event, document, at)
+    chain = StepChain(event, document, at, entity)
     scope = scope_of(route, event)
     for step in route.steps:
         if step.transform.bounded:
@@ -195,12 +204,15 @@ def finish(route: OpenRoute, chain: StepChain, came: Mapping[str, Any]) -> Prepa
         detail = f"{route.spec.actor} did this itself, in {as_text(_RUN.get(chain.document))}"
         transition = Drop(reason=DropReason.OWN_WORDS, detail=detail)
         chain.note(DropReason.OWN_WORDS, StepResult.DROP, detail)
+    key = _session_key(route, chain)
+    batch = _batching(route, chain, key) if isinstance(transition, Ready) else None
     return Preparation(
         transition=transition,
-        key=_session_key(route, chain),
+        key=key,
         once=chain.once,
         document=changed,
         steps=chain.steps,
+        batch=batch,
     )
 
 
@@ -218,6 +230,20 @@ def _session_key(route: OpenRoute, chain: StepChain) -> str | None:
     if key is None and chain.end is None:
         chain.note(SESSION_KEY, StepResult.NO_KEY, no_value(template.missing(chain.document)))
     return key
+
+
+def _batching(route: OpenRoute, chain: StepChain, key: str | None) -> Batching | None:
+    """How it is collected. None: its route has no batches, or a part of their key has no value."""
+    template, policy = route.batch_key, route.spec.batch
+    if template is None or policy is None:
+        return None
+    name = template.key(chain.document)
+    if name is None:
+        chain.note(BATCH_KEY, StepResult.NO_KEY, no_value(template.missing(chain.document)))
+        return None
+    # Never two session keys in one wake: it has one session, and one place in one queue.
+    both = dump_json([name, key]).decode()
+    return Batching(key=both, policy=policy, thing=thing_of(chain.entity, chain.document))
 
 
 def scope_of(route: OpenRoute, event: Event) -> Scope:

@@ -150,7 +150,7 @@ class Preparer:
 
     async def _prepare(self, queue: _RouteQueue, item: ToPrepare) -> Prepared:
         async with queue.slots, self._all_slots:
-            result = await prepare_later(queue.route, load(item.document), self._clock.now())
+            result = await prepare_later(queue.route, load(item.document), self._clock.now(), item.entity)
         return Prepared(
             id=item.id,
             transition=result.transition,
@@ -158,6 +158,7 @@ class Preparer:
             once=result.once,
             document=result.document,
             steps=result.steps,
+            batch=result.batch,
         )
 
 

@@ -102,7 +102,7 @@ class Ender:
             session_usd=cost.session_usd,
             heard=True if live.answered or result.outcome is RunOutcome.SUCCESS else None,
             ended_at=ended_at,
-            follow_up=self._intake.follow_up(live.actor_id, draft, live.event),
+            follow_up=self._intake.follow_up(live.actor_id, draft, live.lineage),
         )
 
     def _handed_over(

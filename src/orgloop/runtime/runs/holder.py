@@ -48,8 +48,8 @@ class Engine:
 
 
 def mark_of(wake: Wake) -> Mark:
-    """The mark of the run that this wake is."""
-    event = wake.event
+    """The mark of the run that this wake is. It continues the longest chain, as `Lineage.after` does."""
+    event = max(wake.events, key=lambda event: event.hops)
     return Mark(
         run_id=wake.run_id or "",
         actor=wake.actor,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orgloop.core.delivery import Facts
-from orgloop.core.event import Event
 from orgloop.core.record import timestamp
 from orgloop.core.transition import NotStarted
 from orgloop.plugin import Actor, Completion, Delivered, ExitInfo, NotBegun, Progress, Skipped
+from orgloop.runtime.intake.intake import Lineage
 from orgloop.runtime.runs.completion import RunFacts
 from orgloop.runtime.support.sanitize import text
 
@@ -37,7 +37,8 @@ class LiveRun:
 
     run_id: str
     facts: Facts
-    event: Event
+    lineage: Lineage
+    """What the events that it emits continue."""
     delivery_id: str
     route: str
     actor_id: str

@@ -36,10 +36,10 @@ WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2
 ORDER BY d.due, d.pos LIMIT ?3;
 
 -- name: take
--- Claims. The token fences off whoever held it before.
+-- Claims. The token fences off whoever held it before. An open batch is closed.
 UPDATE deliveries SET
     state = 'running', token = token + 1, due = ?2, changed_at = ?2, reason = '', detail = '',
-    worker = ?3, leased_until = ?4
+    worker = ?3, leased_until = ?4, batch = NULL
 WHERE seq IN (SELECT value FROM json_each(?1));
 
 -- name: later
@@ -57,7 +57,7 @@ SELECT EXISTS (
 
 -- name: to_prepare
 -- What of one route waits for its transforms, in acceptance order.
-SELECT d.id, d.seq, e.id, d.route, d.actor, e.document
+SELECT d.id, d.seq, e.id, d.route, d.actor, e.document, e.entity
 FROM deliveries d INDEXED BY deliveries_prepare
 CROSS JOIN events e ON e.seq = d.event_seq
 WHERE d.state = 'preparing' AND d.route = ?

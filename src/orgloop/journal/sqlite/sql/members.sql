@@ -10,8 +10,8 @@ WHERE seq = ?1;
 UPDATE deliveries SET members = members + ?2 WHERE seq = ?1;
 
 -- name: alone
--- A delivery is a wake of its own.
-UPDATE deliveries SET lead = NULL, members = 1, head = ?2 WHERE seq = ?1;
+-- A delivery is a wake of its own, and collects nothing.
+UPDATE deliveries SET lead = NULL, members = 1, head = ?2, batch = NULL WHERE seq = ?1;
 
 -- name: succeed
 -- The next member leads: it takes the key and the place of the one before.

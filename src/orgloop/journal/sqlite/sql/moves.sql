@@ -17,7 +17,7 @@ FROM deliveries WHERE seq = ?;
 UPDATE deliveries SET
     state = ?2, reason = ?3, detail = ?4, due = ?5, changed_at = ?6, age_from = ?7,
     attempts = ?8, failures = ?9, crashes = ?10, waived = ?11,
-    key = ?12, pos = ?13, document = ?14, steps = ?15, head = ?16, once = ?17
+    key = ?12, pos = ?13, document = ?14, steps = ?15, head = ?16, once = ?17, batch = iif(?2 = 'pending', batch, NULL)
 WHERE seq = ?1;
 
 -- name: repoint

@@ -22,7 +22,8 @@ SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs
                SELECT id FROM deliveries l WHERE l.seq = coalesce(d.lead, d.seq)
                UNION ALL
                SELECT id FROM (
-                   SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq))))
+                   SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq)))),
+       iif(d.batch IS NULL, NULL, d.batch_until)
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: deliveries_light
@@ -36,7 +37,8 @@ SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs
                SELECT id FROM deliveries l WHERE l.seq = coalesce(d.lead, d.seq)
                UNION ALL
                SELECT id FROM (
-                   SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq))))
+                   SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq)))),
+       iif(d.batch IS NULL, NULL, d.batch_until)
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: steps

@@ -38,10 +38,9 @@ RETURNING actor, key;
 -- name: open_runs
 -- Every run of a worker that has not ended, oldest first.
 SELECT r.id, d.id, e.id, r.actor, r.route, r.harness, r.run_dir, r.key, r.session_id, r.resumed, r.started_at,
-       r.trace_id, r.hops, coalesce(d.document, e.document), r.directory, r.limits, r.read_offset,
+       r.trace_id, r.hops, d.seq, r.directory, r.limits, r.read_offset,
        d.accepted_at, d.age_from, d.attempts, d.failures, d.crashes, r.spec, r.cost_usd,
-       m.request, m.ref, m.stop_at, b.result, r.answered, coalesce(s.total_usd, 0),
-       r.last_seen
+       m.request, m.ref, m.stop_at, b.result, r.answered, coalesce(s.total_usd, 0), r.last_seen, d.members
 FROM runs r INDEXED BY runs_open
 CROSS JOIN deliveries d ON d.seq = r.delivery_seq
 CROSS JOIN events e ON e.seq = d.event_seq

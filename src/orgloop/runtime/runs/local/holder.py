@@ -15,7 +15,7 @@ from orgloop.core.environment import child_environment
 from orgloop.core.ids import RUN
 from orgloop.core.transition import Outcome
 from orgloop.errors import PluginError, Refused
-from orgloop.journal.model import OpenRun, RunStart, SessionRow
+from orgloop.journal.model import ClaimedWake, OpenRun, RunStart, SessionRow
 from orgloop.plugin import (
     Completion,
     Rejected,
@@ -25,6 +25,7 @@ from orgloop.plugin import (
     Unavailable,
     Wake,
 )
+from orgloop.runtime.intake.intake import Lineage
 from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.commit import commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start, mark_of, to_its_end
@@ -34,7 +35,6 @@ from orgloop.runtime.runs.local.classify_exit import classify, exit_info
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
 from orgloop.runtime.runs.local.ready import Ready, branch_of, place_of, planned, require_passable
 from orgloop.runtime.runs.notes import ALIVE_AFTER, Notes
-from orgloop.runtime.support.documents import load
 from orgloop.runtime.wiring import Wiring
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
 from orgloop.runtime.worktrees.make import NoTree
@@ -129,7 +129,7 @@ class LocalRuns:
             environment = child_environment(
                 wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}
             )
-            run_directory.write(directory, spec, environment, start.claimed.document, wake.prompt)
+            run_directory.write(directory, spec, environment, event_file(start.claimed), wake.prompt)
             run_directory.keep_log(directory, ready.lease.log if ready.lease is not None else None)
             live = self._live(start, ready, await git.head(spec.cwd))
             committed = await self._commit(start, live, spec)
@@ -173,7 +173,7 @@ class LocalRuns:
             run_id=row.run_id,
             directory=Path(row.run_dir),
             facts=row.facts,
-            event=load(row.document),
+            lineage=Lineage.after(row.causes),
             delivery_id=row.delivery_id,
             route=row.route,
             actor_id=row.actor,
@@ -249,7 +249,7 @@ class LocalRuns:
             run_id=wake.run_id or "",
             directory=Path(wake.directory or ""),
             facts=started_facts(claimed),
-            event=wake.event,
+            lineage=Lineage.after(wake.events),
             delivery_id=claimed.id,
             route=claimed.route,
             actor_id=claimed.actor,
@@ -286,7 +286,7 @@ class LocalRuns:
             account=spec.account,
             limits={"timeout_s": spec.limits.total_s, "silence_s": spec.limits.silence_s},
             follow_up=self._engine.intake.follow_up(
-                live.actor_id, completion.started(live.about), live.event
+                live.actor_id, completion.started(live.about), live.lineage
             ),
         )
 
@@ -302,12 +302,22 @@ class LocalRuns:
             "ORGLOOP_PROMPT_FILE": str(directory / run_directory.PROMPT_FILE),
             "ORGLOOP_EVENT_ID": wake.event.id,
             "ORGLOOP_EVENT_TYPE": wake.event.type,
+            "ORGLOOP_EVENT_COUNT": str(len(wake.events)),
             "ORGLOOP_TRACE_ID": wake.event.trace_id,
             "ORGLOOP_DELIVERY_ID": wake.delivery_id,
             "ORGLOOP_SOURCE": wake.event.source,
             "ORGLOOP_ROUTE": wake.route,
             "ORGLOOP_ACTOR": wake.actor,
         }
+
+
+def event_file(claimed: ClaimedWake) -> bytes:
+    """The event that leads the wake, as JSON; with others, all of them are in its `events`, in order."""
+    first = claimed.document
+    if not claimed.others:
+        return first
+    documents = b",".join([first, *(other.document for other in claimed.others)])
+    return first.removesuffix(b"}") + b',"events":[' + documents + b"]}"
 
 
 async def _take_in(live: LocalRun) -> bool:

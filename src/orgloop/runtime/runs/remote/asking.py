@@ -145,7 +145,7 @@ class Asking:
             ref=dataclasses.asdict(ref),
             session_id=ref.session_id,
             follow_up=self._engine.intake.follow_up(
-                live.actor_id, completion.started(live.about), live.event
+                live.actor_id, completion.started(live.about), live.lineage
             ),
         )
         written = await until_written(

@@ -26,6 +26,7 @@ from orgloop.plugin import (
     RemoteEnd,
     RemoteRequest,
 )
+from orgloop.runtime.intake.intake import Lineage
 from orgloop.runtime.runs.commit import commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start, mark_of
 from orgloop.runtime.runs.live_run import Finish
@@ -35,7 +36,6 @@ from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.remote.job_end import DEADLINE, NoEnd, checked, from_bytes, to_bytes, unknown
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.backoff import Pauses
-from orgloop.runtime.support.documents import load
 from orgloop.runtime.support.supervisor import error_text
 from orgloop.runtime.wiring import ActorPart, Current, Wiring
 
@@ -126,7 +126,7 @@ class RemoteRuns:
         live = RemoteJob(
             run_id=row.run_id,
             facts=row.facts,
-            event=load(row.document),
+            lineage=Lineage.after(row.causes),
             delivery_id=row.delivery_id,
             route=row.route,
             actor_id=row.actor,
@@ -272,7 +272,7 @@ class RemoteRuns:
         return RemoteJob(
             run_id=run_id,
             facts=started_facts(claimed),
-            event=wake.event,
+            lineage=Lineage.after(wake.events),
             delivery_id=claimed.id,
             route=claimed.route,
             actor_id=claimed.actor,

@@ -1,0 +1,32 @@
+"""Kinds of values in the files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from orgloop.core.units import parse_duration
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no unit: write one of ms, s, m, h, d behind it, such as {value}s")
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+_DURATION_JSON: Final = WithJsonSchema({"type": "string", "examples": ["30s", "5m", "24h", "7d"]})
+Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_duration), _DURATION_JSON]
+"""A duration such as `5m`, above zero, in milliseconds."""
+
+Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(no_bool)]
+"""A whole number from 1."""
+
+Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(no_bool)]
+"""US dollars, above zero."""
