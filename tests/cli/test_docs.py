@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from orgloop.cli.exits import Exit
 from orgloop.cli.root import COMMANDS, root
+from tests.cli.conftest import Orgloop, Said
 from tests.support.markdown import examples, first_cells, section
 
 PAGE = "cli.md"
@@ -52,26 +54,34 @@ def test_a_commands_section_names_its_options(name: str) -> None:
     assert {option for option in options_of(command) if option not in text} == set()
 
 
-def test_the_examples_run_one_after_the_other(place: Path, home: Path) -> None:
+def test_the_examples_run_one_after_the_other(orgloop: Orgloop, place: Path, home: Path) -> None:
     """As they stand on the page, in one directory. `doctor` may find that this machine's port is taken."""
     lines = [line for block in examples(PAGE, "sh") for line in block.splitlines()]
     assert [name for name in OWN if not any(line.startswith(f"orgloop {name}") for line in lines)] == []
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": os.environ["HOME"],
-        "ORGLOOP_HOME": str(home),
-        "ORGLOOP_PORT": os.environ["ORGLOOP_PORT"],
-    }
     for line in lines:
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", line],
-            cwd=place,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        words = shlex.split(line)
+        if words[0] == "orgloop" and not {"|", ">"} & set(words):
+            said = orgloop(*words[1:])
+        else:
+            said = in_a_shell(line, place, home)
         allowed = {0, 1, 2} if line == "orgloop doctor" else {0}
-        assert done.returncode in allowed, f"{line}\n{done.stdout}{done.stderr}"
+        assert said.code in allowed, f"{line}\n{said.out}{said.err}"
+
+
+def in_a_shell(line: str, place: Path, home: Path) -> Said:
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=place,
+        env={
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": os.environ["HOME"],
+            "ORGLOOP_HOME": str(home),
+            "ORGLOOP_PORT": os.environ["ORGLOOP_PORT"],
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return Said(code=done.returncode, out=done.stdout, err=done.stderr)

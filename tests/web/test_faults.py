@@ -115,15 +115,14 @@ async def test_many_values_at_once_hold_nobody_up_nor_fill_the_memory(home: Path
     body = b'{"many": [' + b",".join([b"[]"] * 340_000) + b"]}"
     process = psutil.Process()
     async with daemon(home, with_routes([])) as acme:
-        before, slowest, start = process.memory_info().rss, 0.0, time.monotonic()
-        sending = asyncio.gather(*(acme.post("/webhook/hooks", body) for _ in range(8)))
+        before, others = process.memory_info().rss, 0
+        sending = asyncio.gather(*(acme.post("/webhook/hooks", body) for _ in range(6)))
         while not sending.done():
-            began = time.monotonic()
             assert await lives(acme)
-            slowest = max(slowest, time.monotonic() - began)
+            others += 1
         assert {status for status, _ in await sending} == {200}
-        assert process.memory_info().rss - before < 150 * MB, "two at once, not all"
-        assert slowest < (time.monotonic() - start) / 2
+        assert process.memory_info().rss - before < 110 * MB, "two at once, not all"
+        assert others > 2, "others are served between them"
 
 
 async def test_a_page_of_another_site_cannot_stop_the_daemon_nor_load_a_project(acme: Daemon) -> None:
