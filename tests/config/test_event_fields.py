@@ -110,37 +110,150 @@ def test_what_may_come_is_not_doubted(when: str, filter: str, tmp_path: Path) ->
     assert findings(tmp_path, f"when: {{{when}, filter: {{{filter}}}}}, then: {{actor: agent}}") == []
 
 
+OPENED = "source: github, events: [issues.opened]"
+MIXED = "source: github, events: [issues.opened, pull_request.opened]"
+ANY = "source: open, events: ['*']"
+
+
+def keyed(key: str) -> str:
+    return f"then: {{actor: agent, config: {{session_key: '{key}'}}}}"
+
+
+def deduped(key: str) -> str:
+    return f"transforms: [{{ref: dedup, config: {{key: {key}}}}}], then: {{actor: agent}}"
+
+
 @pytest.mark.parametrize(
-    ("more", "code", "severity"),
+    ("when", "more", "named"),
     [
-        (
-            "then: {actor: agent, config: {session_key: 'x:{{provenance.pr_nr}}'}}",
-            Code.UNKNOWN_PATH,
-            Severity.ERROR,
-        ),
-        (
-            "transforms: [{ref: dedup, config: {key: provenance.nope}}], then: {actor: agent}",
-            Code.UNKNOWN_PATH,
-            Severity.ERROR,
-        ),
-        # Other events of the source have it: this route's wakes are on their own, and that is told.
-        (
-            "then: {actor: agent, config: {session_key: 'x:{{provenance.pr_number}}'}}",
-            Code.UNKNOWN_PATH,
-            Severity.WARNING,
-        ),
-        (
-            "transforms: [{ref: filter, config: {match: {payload.issue.title: a}}}], then: {actor: agent}",
-            Code.UNKNOWN_PATH,
-            Severity.WARNING,
-        ),
+        # No event of the source has it.
+        (OPENED, keyed("x:{{provenance.pr_nr}}"), "provenance.pr_nr"),
+        (OPENED, "then: {actor: agent, config: {thread_id: '{{provenance.nope}}'}}", "thread_id"),
+        (OPENED, deduped("provenance.nope"), "provenance.nope"),
+        (OPENED, "then: {actor: agent, batch: {key: '{{provenance.nope}}'}}", "batch key"),
+        (OPENED, deduped("[id, provenance.nope]"), "provenance.nope"),
+        # Other events of the source have it, but none of the route's.
+        (OPENED, keyed("x:{{provenance.pr_number}}"), "issues.opened"),
+        (OPENED, deduped("provenance.pr_number"), "issues.opened"),
+        (OPENED, keyed("{{provenance.pr_number ?? provenance.pr_nr}}"), "session_key"),
+        (OPENED, keyed('{{provenance.pr_number ?? ""}}'), "session_key"),
+        (ENDED, keyed("{{provenance.pr_number}}"), "provenance.pr_number"),
+        (TICKED, keyed("{{payload.pr}}"), "payload.pr"),
+        (ANY, keyed("{{provenance.pr_number}}"), "provenance.pr_number"),
+        (ANY, keyed("{{pr_number}}"), "payload.pr_number"),
+        (ANY, deduped("pr_number"), "payload.pr_number"),
+        (ANY, deduped("payloads.id"), "payload.id"),
     ],
 )
-def test_a_key_that_never_has_a_value_is_refused(
-    more: str, code: Code, severity: Severity, tmp_path: Path
+def test_a_key_that_never_has_a_value_is_refused(when: str, more: str, named: str, tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, f"when: {{{when}}}, {more}")
+    assert (found.code, found.severity, found.line) == (Code.UNKNOWN_PATH, Severity.ERROR, 14)
+    assert named in f"{found.message} {found.hint}"
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [(keyed("x:{{provenance.pr_number}}"), "session_key"), (deduped("provenance.pr_number"), "key")],
+)
+def test_a_key_that_some_events_of_the_route_never_have_is_warned_of(
+    more: str, key: str, tmp_path: Path
 ) -> None:
-    (found,) = findings(tmp_path, f"when: {{source: github, events: [issues.opened]}}, {more}")
-    assert (found.code, found.severity) == (code, severity)
+    (found,) = findings(tmp_path, f"when: {{{MIXED}}}, {more}")
+    assert (found.code, found.severity) == (Code.UNKNOWN_PATH, Severity.WARNING)
+    assert f"no {key}" in found.message
+    assert "issues.opened" in found.message
+    assert "pull_request" not in found.message
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        f"when: {{{MIXED}}}, {keyed('{{provenance.pr_number ?? provenance.issue_number}}')}",
+        f"when: {{{OPENED}}}, {keyed('{{provenance.pr_number ?? provenance.issue_number}}')}",
+        f"when: {{{OPENED}}}, {keyed('{{provenance.issue_number}}')}",
+        f"when: {{{MIXED}, filter: {{provenance.pr_author: ada}}}}, {keyed('{{provenance.pr_number}}')}",
+        f"when: {{{ANY}}}, {keyed('{{payload.anything}}-{{id}}-{{provenance.platform_event}}')}",
+        f"when: {{{TICKED}}}, {keyed('{{payload.schedule}}')}",
+    ],
+)
+def test_a_key_that_all_events_may_have_is_not_doubted(route: str, tmp_path: Path) -> None:
+    assert [one for one in findings(tmp_path, route) if one.severity is Severity.ERROR] == []
+    assert "no session_key" not in str(findings(tmp_path, route))
+
+
+def filtered(rules: str) -> str:
+    return f"transforms: [{{ref: filter, config: {{{rules}}}}}], then: {{actor: agent}}"
+
+
+@pytest.mark.parametrize(
+    ("when", "rules", "code", "hint"),
+    [
+        (REVIEW, "match: {payload.review.state: approved}", Code.UNKNOWN_PATH, "payload.review_state"),
+        (REVIEW, "match: {payload.review_state: request_changes}", Code.UNKNOWN_VALUE, "changes_requested"),
+        (REVIEW, "match: {payload.review_state: 'approved, aproved'}", Code.UNKNOWN_VALUE, "approved"),
+        (REVIEW, "exclude: {provenance.author_type: [bot, human]}", Code.UNKNOWN_VALUE, "team_member"),
+        (REVIEW, "match_any: {payload.pr_number: '42'}", Code.UNKNOWN_VALUE, "without quotes"),
+        (REVIEW, "match: {payload.review_state: approved|commented}", Code.DOUBTFUL_VALUE, "[approved, comm"),
+        (REVIEW, "match: {payload.pr_title: '~fix'}", Code.DOUBTFUL_VALUE, "/fix/"),
+        (REVIEW, "match: {payload.pr_title: '^fix'}", Code.DOUBTFUL_VALUE, "/^fix/"),
+        (REVIEW, "match: {payload.pr_title: 'fix*'}", Code.DOUBTFUL_VALUE, "regular expression"),
+        (REVIEW, "exclude: {payload.pr_title: '!wip'}", Code.DOUBTFUL_VALUE, "without the sign"),
+        (REVIEW, "match: {payload.pr_title: “wip”}", Code.DOUBTFUL_VALUE, "straight quotes"),
+        (REVIEW, "match: {payload.pr_number: '> 3'}", Code.DOUBTFUL_VALUE, "jq"),
+        (TICKED, "match: {payload.schedule: dailly}", Code.UNKNOWN_VALUE, "daily"),
+        (ENDED, "match: {payload.lifecycle.outcome: failed}", Code.UNKNOWN_VALUE, "failure"),
+        (ANY, "match: {provenance.author_type: bot}", Code.UNKNOWN_VALUE, "unknown"),
+        (ANY, "match: {branch: main}", Code.UNKNOWN_PATH, "payload.branch"),
+        (OPENED, "match: {payload.issue.title: a}", Code.UNKNOWN_PATH, "payload.issue_title"),
+    ],
+)
+def test_the_values_of_a_filter_are_held_against_those_that_come(
+    when: str, rules: str, code: Code, hint: str, tmp_path: Path
+) -> None:
+    (found,) = findings(tmp_path, f"when: {{{when}}}, {filtered(rules)}")
+    assert (found.code, found.severity, found.line) == (code, Severity.WARNING, 14)
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "match: {payload.review_state: 'approved, commented', payload.pr_title: /^fix|wip$/i}",
+        "match: {payload.review_body: null}",
+        "exclude: {provenance.author_type: [bot, /^team/], payload.pr_number: 12345678901234567890123}",
+        "match: {payload.pr_title: 'a, b'}",
+    ],
+)
+def test_a_filter_on_what_may_come_is_not_doubted(rules: str, tmp_path: Path) -> None:
+    assert findings(tmp_path, f"when: {{{REVIEW}}}, {filtered(rules)}") == []
+
+
+def test_a_value_of_a_defined_transform_is_told_where_it_is_defined(tmp_path: Path) -> None:
+    text = f"""when: {{{REVIEW}}}, transforms: [mine], then: {{actor: agent}}}}
+transforms:
+  - name: mine
+    type: filter
+    config:
+      match:
+        payload.review_state: aproved
+#{{"""
+    (found,) = findings(tmp_path, text)
+    assert (found.code, found.line, found.column) == (Code.UNKNOWN_VALUE, 20, 31)
+
+
+def test_placeholders_of_prompts_and_of_what_an_actor_gets_are_held_against_the_fields(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sop.md").write_text("---\nrender: true\n---\n\n# {{id}}: {{ payload.review.state }}\n")
+    route = (
+        "then: {actor: agent, config: {text: '{{provenance.pr_nubmer ?? 0}}'}}, with: {prompt_file: sop.md}"
+    )
+    found = findings(tmp_path, f"when: {{{REVIEW}}}, {route}")
+    assert [(one.code, one.file, one.line) for one in found] == [
+        (Code.UNKNOWN_PATH, "orgloop.yaml", 14),
+        (Code.UNKNOWN_PATH, "sop.md", 5),
+    ]
+    assert (found[1].column, found[1].hint) == (11, "did you mean `payload.review_state`?")
 
 
 def test_what_a_step_may_have_changed_is_not_doubted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -50,6 +51,13 @@ def problems(text: str) -> list[tuple[Code, tuple[int, int]]]:
         ("1e3", 1000.0),
         ("18446744073709551615", 2**64 - 1),
         ("-9223372036854775808", -(2**63)),
+        ("18446744073709551616", 2**64),
+        ("123456789012345678901234567890", 123456789012345678901234567890),
+        ("0xffffffffffffffffff", 0xFFFFFFFFFFFFFFFFFF),
+        ("1.2345678901234567890123", Decimal("1.2345678901234567890123")),
+        ("12345678901234567890.0", 12345678901234567890),
+        ("1e999", Decimal("1E+999")),
+        ("1e2", 100.0),
         ("'42'", "42"),
         ('"true"', "true"),
         ("!!str 42", "42"),
@@ -192,8 +200,8 @@ def test_a_key_that_stands_twice_is_told_with_both_places_and_the_first_counts()
         ("a: !!int x\n", [(Code.YAML_NUMBER, (1, 4))]),
         ("a: !!int true\n", [(Code.YAML_NUMBER, (1, 4))]),
         ("a: .inf\nb: .nan\n", [(Code.YAML_NUMBER, (1, 4)), (Code.YAML_NUMBER, (2, 4))]),
-        ("a: 1e999\n", [(Code.YAML_NUMBER, (1, 4))]),
-        ("a: 18446744073709551616\n", [(Code.YAML_NUMBER, (1, 4))]),
+        ("a: 1e9999999\n", [(Code.YAML_NUMBER, (1, 4))]),
+        (f"a: 0x{'f' * 4000}\n", [(Code.YAML_NUMBER, (1, 4))]),
         (f"a: {'9' * 5000}\n", [(Code.YAML_NUMBER, (1, 4))]),
         (f"a: {'[' * MAX_DEPTH}", [(Code.YAML_DEPTH, (1, 3 + MAX_DEPTH))]),
         (f"a: {'[' * 200_000}", [(Code.YAML_DEPTH, (1, 3 + MAX_DEPTH))]),
@@ -281,7 +289,7 @@ TEXT = st.text(
 SCALARS = (
     st.none()
     | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
+    | st.integers(-(2**80), 2**80)
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXT
 )

@@ -299,7 +299,7 @@ async def test_redirects_share_the_time_of_one_wake() -> None:
         ({"auth": {"type": "basic", "username": "a:b", "password": ""}}, "pattern"),
         ({"auth": {"type": "digest"}}, "'bearer', 'basic'"),
         ({"secret": ""}, "the secret is empty"),
-        ({"body_template": {"a": "{{ payload.title }}"}}, r"such as \{\{ event.payload.title \}\}"),
+        ({"body_template": {"a": "{{ payload.title }}"}}, r"write \{\{ event.payload.title \}\}"),
         ({"body_template": {"a": "{{ }}"}}, "is empty"),
         ({"body_template": {1: "a"}}, "cannot be written as JSON"),
         ({"secret": "s", "hmac_secret": "t"}, "Extra inputs"),

@@ -14,7 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.fields import MISSING, Path, PathError, as_text, quoted_key, same, set_at, translated
+from orgloop.core.fields import (
+    MISSING,
+    Path,
+    PathError,
+    as_text,
+    in_event,
+    quoted_key,
+    same,
+    set_at,
+    translated,
+)
 from orgloop.core.templates import MAX_TREE_DEPTH, Template, TemplateError, TreeTemplate, render_tree
 
 EVENT = {
@@ -156,12 +166,64 @@ class TestPath:
     @pytest.mark.parametrize(
         ("written", "right"),
         [
+            ("event.payload.n", "payload.n"),
+            ("event.payload", "payload"),
+            ("event.id", "id"),
+            ("event.payload.items[0].n", "payload.items.0.n"),
+            ("$.event.payload.x", "payload.x"),
+            ("payload/x", "payload.x"),
+            ("payload/labels/0", "payload.labels.0"),
+            ("payload:x", "payload.x"),
+            ("payload::x:y", "payload.x.y"),
+            ("payload->items->0", "payload.items.0"),
+            ("event/payload/x", "payload.x"),
+            ("event['payload']['x']", "payload.x"),
+            ("$payload.x", "payload.x"),
+            ("@.payload.x", "payload.x"),
+            ("{{payload.x}}", "payload.x without braces"),
+            ("{{ event.payload.items[0] }}", "payload.items.0 without braces"),
+            ("${{ payload.x }}", "payload.x"),
+            ("${payload.x}", "payload.x"),
+            ("{payload.x}", "payload.x"),
+            ("#{payload.x}", "payload.x"),
+            ("payload.items[ 0 ]", "payload.items.0"),
+            ("payload.items.[0].n", "payload.items.0.n"),
+        ],
+    )
+    def test_a_path_of_an_event_is_corrected_in_one_step(self, written: str, right: str) -> None:
+        with pytest.raises(PathError) as refused:
+            Path.parse(written, in_event)
+        assert str(refused.value).endswith(f": write {right}")
+        plain = right.removesuffix(" without braces")
+        assert Path.parse(plain, in_event).text == plain
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            *(
+                "payload.a/b",
+                "payload.a:b",
+                "payload.event.x",
+                "event",
+                "event.x",
+                "event_type",
+                "payloads.x",
+            ),
+            *("payload", "x/y", "type", "payload.$x", 'payload."a/b"', "provenance.event/x", "my.payload.x"),
+        ],
+    )
+    def test_other_paths_of_an_event_stay_as_they_are(self, written: str) -> None:
+        assert Path.parse(written, in_event).text == written
+
+    @pytest.mark.parametrize(
+        ("written", "right"),
+        [
             *(("payload..x", "payload.x"), ("payload.x.", "payload.x"), (".payload.x", "payload.x")),
             *(("", "payload.title"), ("..", "payload.title")),
         ],
     )
     def test_an_empty_part_is_refused(self, written: str, right: str) -> None:
-        with pytest.raises(PathError, match=rf"empty part; .* such as {right}$"):
+        with pytest.raises(PathError, match=rf"empty part: write {right}$"):
             Path.parse(written)
 
     @pytest.mark.parametrize(
@@ -476,14 +538,47 @@ class TestTemplate:
         assert template.parts == ("x", Path.parse("a.b"), "y", Path.parse("c"))
         assert not template.is_constant
 
-    @pytest.mark.parametrize("source", ["{{}}", "one\ntwo {{   }}"])
-    def test_an_empty_placeholder_is_refused_with_its_line(self, source: str) -> None:
-        line = source.count("\n") + 1
-        with pytest.raises(TemplateError, match=rf"on line {line} is empty: .*\{{\{{ payload.title \}}\}}"):
+    @pytest.mark.parametrize(("source", "place"), [("{{}}", (1, 1)), ("one\ntwo {{   }}", (2, 5))])
+    def test_an_empty_placeholder_is_refused_at_its_place(self, source: str, place: tuple[int, int]) -> None:
+        with pytest.raises(TemplateError, match=r"is empty: .*\{\{ payload.title \}\}") as refused:
             Template.parse(source)
+        assert [(one.line, one.column) for one in refused.value.faults] == [place]
+
+    def test_all_placeholders_that_are_wrong_are_named_at_once(self) -> None:
+        with pytest.raises(TemplateError, match=r"\(and 2 more\)$") as refused:
+            Template.parse("{{ a.b }} {{ a[0] }}\n{{ }}, {{ok}} and {{ x y | z }}")
+        found = [(one.line, one.column, one.written) for one in refused.value.faults]
+        assert found == [(1, 11, "{{ a[0] }}"), (2, 1, "{{ }}"), (2, 19, "{{ x y | z }}")]
+
+    def test_all_texts_of_a_tree_that_are_wrong_are_named_at_once(self) -> None:
+        with pytest.raises(TemplateError) as refused:
+            TreeTemplate.parse({"a": ["{{ x }}", "{{ x[0] }}{{ }}"], "b": {"c": "{{ y[1] }}"}, "d": 1})
+        assert [(one.at, one.written) for one in refused.value.faults] == [
+            (("a", 1), "{{ x[0] }}"),
+            (("a", 1), "{{ }}"),
+            (("b", "c"), "{{ y[1] }}"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("source", "right"),
+        [
+            ("{{event.payload.items[0].n}}", "payload.items.0.n"),
+            ("{{event.payload.n}}", "payload.n"),
+            ("{{ event.payload.n ?? event.payload.m }}", "payload.n ?? payload.m"),
+            ("{{event['payload'].n | default(0)}}", "payload.n ?? 0"),
+            ("{{ payload/labels/0 }}", "payload.labels.0"),
+            ("{{ payload:x }}", "payload.x"),
+            ("{{ $.event.payload.x }}", "payload.x"),
+        ],
+    )
+    def test_a_path_of_an_event_is_corrected_in_one_step(self, source: str, right: str) -> None:
+        with pytest.raises(TemplateError) as refused:
+            Template.parse(source, in_event)
+        assert str(refused.value).endswith(f"write {{{{ {right} }}}}")
+        assert not Template.parse(f"{{{{ {right} }}}}", in_event).is_constant
 
     def test_a_placeholder_that_is_no_path_is_refused_with_the_reason(self) -> None:
-        with pytest.raises(TemplateError, match=r"\{\{ a..b \}\} on line 1 is wrong: .*empty part; .* a.b$"):
+        with pytest.raises(TemplateError, match=r"\{\{ a..b \}\} is wrong: write \{\{ a.b \}\}$"):
             Template.parse("{{ a..b }}")
 
     @pytest.mark.parametrize(

@@ -68,7 +68,8 @@ def completed(data: Mapping[str, Any]) -> dict[str, Any]:
             actors.append({"id": actor, "connector": "process", "config": {"command": ["true"]}})
         if source not in named:
             named.add(source)
-            sources.append({"id": source, "connector": "webhook"})
+            own = {"connector": "github", "config": {"secret": "s"}}
+            sources.append({"id": source, **(own if source == "github" else {"connector": "webhook"})})
         for step in route.get("transforms") or []:
             ref = step if isinstance(step, str) else step["ref"]
             if ref not in defined | installed:

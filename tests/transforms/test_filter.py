@@ -75,7 +75,7 @@ async def test_apply_is_the_same_as_apply_now() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"match": {"payload.title": "/(/"}}, "payload.title: '/\\(/' is not a regular expression"),
+        ({"match": {"payload.title": "/(/"}}, "'/\\(/' is not a regular expression"),
         ({"match": {"payload..title": "x"}}, "has an empty part"),
         ({"jq": ".payload |"}, "`jq` is not a program that can run: jq: error: syntax error"),
     ],

@@ -54,6 +54,14 @@ async def run(step: Transform, document: Mapping[str, Any] = EVENT, scope: Scope
     return await step.apply(document, scope)
 
 
+async def run_once(step: Transform) -> Any:
+    """Runs a step that is not opened by `make`, and closes it: what it keeps would outlive the test."""
+    try:
+        return await run(step)
+    finally:
+        await step.close()
+
+
 def gone(pid: int) -> bool:
     return not alive(pid)
 
@@ -307,7 +315,7 @@ async def test_the_project_s_own_environment_is_used_if_there_is_one(tmp_path: P
         project=tmp_path,
         environment={"A": "from .env", "B": "no", "PATH": os.environ["PATH"]},
     )
-    assert await run(step) == Discard(reason="from .env")
+    assert await run_once(step) == Discard(reason="from .env")
 
 
 @pytest.mark.parametrize(("cwd", "expected"), [(None, "."), ("./transforms", "transforms"), ("data", "data")])
@@ -323,7 +331,9 @@ async def test_without_a_project_it_runs_where_it_lies(tmp_path: Path) -> None:
     script = tmp_path / "s.sh"
     script.write_text("#!/bin/sh\npwd >&2; exit 1\n")
     script.chmod(0o755)
-    assert await run(opened(transform, {"script": str(script)})) == Discard(reason=str(tmp_path.resolve()))
+    assert await run_once(opened(transform, {"script": str(script)})) == Discard(
+        reason=str(tmp_path.resolve())
+    )
 
 
 async def test_a_script_path_is_looked_for_beside_its_file_then_in_the_project(tmp_path: Path) -> None:
@@ -332,9 +342,9 @@ async def test_a_script_path_is_looked_for_beside_its_file_then_in_the_project(t
         (folder / "s.sh").write_text(f"#!/bin/sh\necho {word} >&2; exit 1\n")
         (folder / "s.sh").chmod(0o755)
     context = {"base": tmp_path / "transforms", "project": tmp_path}
-    assert await run(opened(transform, {"script": "s.sh"}, **context)) == Discard(reason="beside")
+    assert await run_once(opened(transform, {"script": "s.sh"}, **context)) == Discard(reason="beside")
     (tmp_path / "transforms/s.sh").unlink()
-    assert await run(opened(transform, {"script": "s.sh"}, **context)) == Discard(reason="project")
+    assert await run_once(opened(transform, {"script": "s.sh"}, **context)) == Discard(reason="project")
 
 
 def test_a_script_that_is_not_there_is_refused_when_it_opens(tmp_path: Path) -> None:

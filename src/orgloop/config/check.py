@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
@@ -15,7 +16,7 @@ from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
 from orgloop.config.schema import ConfigPart
-from orgloop.plugin.settings import Settings
+from orgloop.plugin.settings import KEY, Settings
 
 P = TypeVar("P", bound=ConfigPart)
 
@@ -182,22 +183,27 @@ def _bad(
     secrets: Iterable[tuple[str, str]],
 ) -> None:
     value = at_path(data, real)
-    phrases = list(dict.fromkeys(_phrase(error, secrets) for error in group))
-    wanted = [text for code, text, _ in phrases if code is Code.WRONG_TYPE]
+    phrases = {_phrase(error, secrets): error for error in reversed(group)}
+    wanted = [text for code, text, _ in reversed(phrases) if code is Code.WRONG_TYPE]
     if len(wanted) == len(phrases):
-        text = f"must be {' or '.join(wanted)}, not {_kind(value)}"
-        code, hint = Code.WRONG_TYPE, _type_hint(wanted, value) or _keys_hint(models_at(model, real))
+        hint = _type_hint(wanted, value) or _keys_hint(models_at(model, real))
+        told = [(Code.WRONG_TYPE, f"must be {' or '.join(wanted)}, not {_kind(value)}", hint)]
     else:
-        code, text, hint = next(one for one in phrases if one[0] is not Code.WRONG_TYPE)
+        told = [one for one in reversed(phrases) if one[0] is not Code.WRONG_TYPE]
+        # A validator names each fault; other messages are of branches of a union, and one is enough.
+        told = [one for one in told if phrases[one]["type"] == "value_error"] or told[:1]
     if all(error["type"] in ("literal_error", "enum") for error in group) and isinstance(value, str):
-        hint = _choice(value, text)
+        told = [(code, text, _choice(value, text)) for code, text, _ in told]
     name = dotted((*path, *real))
-    if real or not path:
-        label = f"{spot.label}: `{name}`" if name else spot.label
-        report.error(code, spot.where(*path, *real), f"{label} {text}", hint)
-    else:
-        code = Code.BAD_SETTINGS if code is Code.BAD_VALUE else code
-        report.error(code, spot.where(*path), f"{spot.label}: `{name}` {text}", hint)
+    label = f"{spot.label}: `{name}`" if name else spot.label
+    for code, text, hint in told:
+        error = phrases.get((code, text, hint), group[0])
+        where = spot.where(
+            *path, *real, key=error["loc"][-1:] == (KEY,), within=str(error.get("ctx", {}).get("written", ""))
+        )
+        if not real and path:
+            code = Code.BAD_SETTINGS if code is Code.BAD_VALUE else code
+        report.error(code, where, f"{label} {text}", hint)
 
 
 def _phrase(error: ErrorDetails, secrets: Iterable[tuple[str, str]]) -> tuple[Code, str, str]:
@@ -243,7 +249,7 @@ def _kind(value: Any) -> str:
             return "empty"
         case bool():
             return "true or false"
-        case int() | float():
+        case int() | float() | Decimal():
             return "a number"
         case str():
             return "text"
@@ -254,7 +260,7 @@ def _kind(value: Any) -> str:
 
 
 def _type_hint(wanted: Sequence[str], value: Any) -> str:
-    if "text" in wanted and isinstance(value, int | float):
+    if "text" in wanted and isinstance(value, int | float | Decimal):
         return "put it in quotes"
     if "text" in wanted and value is None:
         return "write it behind the colon; text that begins with #, & or ! needs quotes"

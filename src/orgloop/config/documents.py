@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from orgloop.config.env import DataPath, Variables
 from orgloop.config.findings import Report, Where
 from orgloop.config.paths import read_file
-from orgloop.config.places import line_and_column
+from orgloop.config.places import LINE_BREAK, line_and_column
 from orgloop.config.yaml import MAX_BYTES, ParsedFile, parse
+
+_MOST_LINES: Final = 1_000
+"""Lines of one value in which a part of it is looked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,13 +29,16 @@ class Document:
     shown: str
     raw: Any
     data: Any
+    content: bytes
     parsed: ParsedFile
     unresolved: frozenset[DataPath]
 
-    def where(self, path: Iterable[str | int] = (), *, key: bool = False) -> Where:
-        """The place of the value at `path`, or of its key."""
+    def where(self, path: Iterable[str | int] = (), *, key: bool = False, within: str = "") -> Where:
+        """The place of the value at `path`, of its key, or of some text `within` the value."""
         steps = tuple(path)
         line, column = line_and_column(self.parsed.find(steps, key=key))
+        if within:
+            line, column = _place_of(within, self.content, line, column)
         return Where(file=self.shown, line=line, column=column, path=dotted(steps))
 
     def lacks_variable(self, path: DataPath) -> bool:
@@ -66,13 +73,28 @@ class Spot:
         """The value at `path` inside it, variables filled in; None if nothing is there."""
         return at_path(self.data, path)
 
-    def where(self, *path: str | int, key: bool = False) -> Where:
-        """The place of a value, or of its key, inside it."""
-        return self.document.where((*self.at, *path), key=key)
+    def where(self, *path: str | int, key: bool = False, within: str = "") -> Where:
+        """The place of a value, of its key, or of some text `within` the value, inside it."""
+        return self.document.where((*self.at, *path), key=key, within=within)
 
     def lacks_variable(self, *path: str | int) -> bool:
         """Whether a variable is missing at, in or around `path`."""
         return self.document.lacks_variable((*self.at, *path))
+
+
+@lru_cache(maxsize=8)
+def _lines(content: bytes) -> Sequence[str]:
+    return LINE_BREAK.split(content.decode("utf-8-sig", "replace"))
+
+
+def _place_of(text: str, content: bytes, line: int, column: int) -> tuple[int, int]:
+    """Where a text first is from a line and column on, all from 1; these if it is written in another way."""
+    lines = _lines(content)
+    for number in range(line - 1, min(line - 1 + _MOST_LINES, len(lines))):
+        found = lines[number].find(text, column - 1 if number == line - 1 else 0)
+        if found >= 0:
+            return number + 1, found + 1
+    return line, column
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -103,7 +125,9 @@ def read_document(file: Path, shown: str, variables: Variables, report: Report) 
     if parsed.data is None and parsed.problems:
         return None
     raw = {} if parsed.data is None else parsed.data
-    document = Document(file=file, shown=shown, raw=raw, data=raw, parsed=parsed, unresolved=frozenset())
+    document = Document(
+        file=file, shown=shown, raw=raw, data=raw, content=content, parsed=parsed, unresolved=frozenset()
+    )
     if b"${" not in content:
         return document
     filled = variables.fill(raw, document.where)

@@ -20,6 +20,7 @@ from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import ActorSpec, Defaults, LoggerSpec, SourceSpec
 from orgloop.config.plugins import Plugins
+from orgloop.core.json_text import number_text
 from orgloop.errors import FAULTS
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 
@@ -218,7 +219,7 @@ def _config_of(spot: Spot) -> Any:
 
 def fingerprint(*parts: Any) -> str:
     """16 hex digits that differ when any of these JSON values differs."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=number_text).encode()).hexdigest()[:16]
 
 
 def _is_polled(kind: SourceKind, settings: Any) -> bool:

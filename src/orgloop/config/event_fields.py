@@ -2,69 +2,103 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
+from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot
 from orgloop.config.endpoints import ActorEnd, SourceEnd
 from orgloop.config.env import DataPath
-from orgloop.config.findings import Code, Report
-from orgloop.config.model import RouteSpec
-from orgloop.core.event_shape import BELOW, ENVELOPE_FIELDS, RUN_SHAPES, EventShape, Values, may_be, shapes_of
-from orgloop.core.fields import Path, PathError, same
+from orgloop.config.filter_values import doubt, listed, never
+from orgloop.config.findings import Code, Report, Where, nearest
+from orgloop.config.model import StepSpec
+from orgloop.config.schema import TransformConfig
+from orgloop.config.sop import Placeholder
+from orgloop.core.event import ENVELOPE
+from orgloop.core.event_shape import BELOW, RUN_SHAPES, EventShape, Values, may_be, shapes_of
+from orgloop.core.fields import Path, PathError, in_event
+from orgloop.core.json_text import text_of
+from orgloop.core.keys import is_missing
 from orgloop.core.suggest import nearest_name
-from orgloop.core.templates import Template, TemplateError
+from orgloop.core.templates import Fallback, Template, TemplateError
 from orgloop.errors import FAULTS
 from orgloop.plugin.transform import Reading
 
-_MOST_NAMED: Final = 12
-_KEYS: Final = frozenset({"session_key", "thread_id"})
-_REGEX: Final = re.compile(r"/.+/[a-z]*|\^.*|.*[^\\]\$")
-_COMPARISON: Final = re.compile(r"(?:[<>]=?|==|!=) ?\S.*")
-_NEGATION: Final = re.compile(r"(?:!|not |NOT )\S.*")
-_QUOTES: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb"
-"""Typographic quotes: an editor or a web page put them where straight ones were meant."""
+_KEYS: Final[Mapping[DataPath, str]] = {
+    ("then", "config", "session_key"): "session_key",
+    ("then", "config", "thread_id"): "thread_id",
+    ("then", "batch", "key"): "batch key",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """What reads from the events of one route, in its order. A step that is unsound is None."""
+
+    spot: Spot
+    source: str
+    events: Sequence[str]
+    steps: Sequence[StepSpec | None]
+    prompt: Sequence[Placeholder]
+    prompt_file: str = ""
 
 
 class EventFields:
     """Checks the routes of one project."""
 
     def __init__(
-        self, sources: Mapping[str, SourceEnd], actors: Mapping[str, ActorEnd], report: Report
+        self,
+        sources: Mapping[str, SourceEnd],
+        actors: Mapping[str, ActorEnd],
+        definitions: Mapping[str, Entry[TransformConfig]],
+        report: Report,
     ) -> None:
         self._sources = sources
         self._actors = actors
+        self._definitions = definitions
         self._report = report
         self._shapes: dict[str, Sequence[EventShape]] = {}
-        self._heard: dict[tuple[str, tuple[str, ...]], _Heard] = {}
+        self._heard: dict[tuple[str, tuple[str, ...]], Heard] = {}
 
-    def check(self, spot: Spot, source: str, events: Sequence[str], spec: RouteSpec | None) -> None:
+    def check(self, read: Read) -> None:
         """Warn of what a route asks for and never gets; refuse keys of which a part never has a value."""
+        source, heard = read.source, (read.source, tuple(read.events))
         if source not in self._shapes:
             self._shapes[source] = self._of(source)
-        every, heard = self._shapes[source], (source, tuple(events))
         if heard not in self._heard:
-            self._heard[heard] = _Heard(source, events, every)
-        route = _Route(spot, self._heard[heard], self._report)
-        lines = spot.get("when", "filter")
+            self._heard[heard] = Heard(source, read.events, self._shapes[source])
+        route = _Route(read.spot, self._heard[heard], self._report)
+        lines = read.spot.get("when", "filter")
         for key, value in lines.items() if isinstance(lines, dict) else ():
             route.line(key, value)
-        if spec is None or not every:
-            return
-        for number, step in enumerate(spec.steps):
-            try:
-                readings = list(step.plugin.reads(step.settings))
-                changes = step.plugin.changes(step.settings)
-            except FAULTS:
+        for number, step in enumerate(read.steps):
+            if step is None or not self._step(route, read.spot, step, number):
                 return
-            for reading in readings:
-                route.reads(reading, ("transforms", number), step.name)
-            if changes:
-                return
-        for path, text in _texts(spec.config, ("then", "config")):
-            route.text(path, text)
+        for at in (("then", "config"), ("then", "batch", "key")):
+            for path, text in texts(read.spot.get(*at), at):
+                route.text(path, text)
+        for one in read.prompt:
+            where = Where(file=read.prompt_file, line=one.line, column=one.column)
+            route.placeholder(one.part, where, f" ({read.prompt_file})")
+
+    def _step(self, route: _Route, spot: Spot, step: StepSpec, number: int) -> bool:
+        """Whether the event that follows this step is still what the source sent."""
+        try:
+            readings = list(step.plugin.reads(step.settings))
+            changes = step.plugin.changes(step.settings)
+        except FAULTS:
+            return False
+        for reading in readings:
+            route.reads(reading, self._place(spot, step, number, reading.at), step.name)
+        return not changes
+
+    def _place(self, spot: Spot, step: StepSpec, number: int, at: DataPath) -> tuple[Spot, DataPath]:
+        """Where a setting of a step is: in the route, or in the definition of its transform."""
+        own, definition = ("transforms", number, "config", *at), self._definitions.get(step.name)
+        if definition is None or (at and spot.get(*own) is not None):
+            return spot, own
+        return definition.spot, ("config", *at)
 
     def _of(self, name: str) -> Sequence[EventShape]:
         """The shapes of all events that come from this id; none if one is not known."""
@@ -84,31 +118,30 @@ class EventFields:
         return shapes
 
 
-class _Heard:
+class Heard:
     """What is known of the events that routes of one source and one list of names listen to."""
 
     def __init__(self, source: str, events: Sequence[str], every: Sequence[EventShape]) -> None:
         self.source = source
         self.events = events
         self._every = every
-        self._shapes = shapes_of(events, every)
-        self._entries: dict[str, tuple[bool, bool, Values]] = {}
+        self.shapes = shapes_of(events, every)
+        self._told: dict[str, tuple[bool, bool, Values]] = {}
 
     def about(self, path: Path) -> tuple[bool, bool, Values]:
         """Whether these events may have it, whether others of the source may, and its values if known."""
-        entry = self._entries.get(path.text)
-        if entry is None:
-            own = [shape for shape in self._shapes if shape.has(path)]
+        told = self._told.get(path.text)
+        if told is None:
+            own = [shape for shape in self.shapes if shape.has(path)]
             found = [shape.values(path) for shape in own]
             values = tuple(value for each in found for value in each) if all(found) else ()
-            is_there = bool(own) or not self._shapes or path.steps[0][0] not in _ROOTS
             elsewhere = any(shape.has(path) for shape in self._every)
-            entry = self._entries[path.text] = (is_there, elsewhere, values)
-        return entry
+            told = self._told[path.text] = (bool(own) or not self.shapes, elsewhere, values)
+        return told
 
     def instead(self, path: Path) -> str:
         """What to write for a path that is never there."""
-        fields = sorted({field.removesuffix(f".{BELOW}") for shape in self._shapes for field in shape.fields})
+        fields = sorted({field.removesuffix(f".{BELOW}") for shape in self.shapes for field in shape.fields})
         near = nearest_name(path.text, fields)
         if near is not None:
             return f"did you mean `{near}`?"
@@ -117,128 +150,148 @@ class _Heard:
         beside = next(
             (known for place in above if (known := [one for one in fields if one.startswith(place)])), []
         )
-        return f"it has: {_listed(beside)}" if beside else ""
+        return f"it has: {listed(beside)}" if beside else ""
 
 
 class _Route:
-    def __init__(self, spot: Spot, heard: _Heard, report: Report) -> None:
+    def __init__(self, spot: Spot, heard: Heard, report: Report) -> None:
         self._spot = spot
         self._heard = heard
         self._report = report
+        self._conditions: list[tuple[Path, list[Any]]] = []
 
     def line(self, key: str, value: Any) -> None:
         """One line of `when.filter`."""
         at = ("when", "filter", key)
         wanted = value if isinstance(value, list) else [value]
         try:
-            path = Path.parse(key)
+            path = Path.parse(key, in_event)
         except PathError:
             return
-        if not self._is_there(path, at, key=True):
-            return
-        _, _, values = self._heard.about(path)
-        for one in wanted:
-            if isinstance(one, dict | list):
-                continue
-            is_known = any(not isinstance(known, type) and same(one, known) for known in values)
-            hint = "" if is_known else _looks_like(one)
-            if hint:
-                message = f"{self._spot.label}: `{path}` is compared with {one!r} as it stands"
-                self._report.warn(Code.DOUBTFUL_VALUE, self._spot.where(*at), message, hint)
-            elif not may_be(one, values):
-                message = f"{self._spot.label}: `{path}` is never {json.dumps(one, ensure_ascii=False)}"
-                self._report.warn(Code.UNKNOWN_VALUE, self._spot.where(*at), message, _other(one, values))
+        if self._is_there(path, self._spot.where(*at, key=True)):
+            self._conditions.append((path, wanted))
+            self._values(path, wanted, self._spot.where(*at), self._spot.label)
 
-    def reads(self, reading: Reading, at: DataPath, name: str) -> None:
+    def reads(self, reading: Reading, place: tuple[Spot, DataPath], name: str) -> None:
         """What one of its transforms reads."""
-        self._is_there(reading.path, at, of=f" ({name})", needed=reading.needed)
+        spot, at = place
+        of = f" ({name})"
+        if reading.needed:
+            self._key(reading.path, (reading.path,), spot.where(*at), of, "key")
+        elif self._is_there(reading.path, spot.where(*at, key=True), of):
+            self._values(
+                reading.path, reading.wanted, spot.where(*at), f"{self._spot.label}{of}", in_step=True
+            )
 
     def text(self, at: DataPath, text: str) -> None:
         """A text of `then.config`."""
         try:
-            template = Template.parse(text)
+            template = Template.parse(text, in_event)
         except TemplateError:
             return
+        where = self._spot.where(*at)
         for part in template.parts:
-            if isinstance(part, Path):
-                self._is_there(part, at, needed=at[2] in _KEYS)
+            if isinstance(part, str):
+                continue
+            paths = part.paths if isinstance(part, Fallback) else (part,)
+            default = part.default if isinstance(part, Fallback) else None
+            if at in _KEYS and is_missing(default):
+                self._key(part, paths, where, "", _KEYS[at])
+            else:
+                self.placeholder(part, where, "")
 
-    def _is_there(
-        self, path: Path, at: DataPath, *, key: bool = False, of: str = "", needed: bool = False
-    ) -> bool:
-        """Whether the events that it listens to may have something there; else a finding."""
-        is_there, elsewhere, _ = self._heard.about(path)
-        if is_there:
-            return True
+    def placeholder(self, part: Path | Fallback, where: Where, of: str) -> None:
+        """A placeholder that may have no value."""
+        for path in part.paths if isinstance(part, Fallback) else (part,):
+            self._is_there(path, where, of)
+
+    def _key(self, part: Path | Fallback, paths: Sequence[Path], where: Where, of: str, key: str) -> None:
+        """A part of a key, which is the first of `paths` with a value: some event must have one."""
+        for path in paths:
+            if path.steps[0][0] not in ENVELOPE:
+                self._unknown_root(path, where, of, needed=len(paths) == 1)
+        known = [path for path in paths if path.steps[0][0] in ENVELOPE]
+        passing = self._passing()
+        lacking = [shape for shape in passing if not any(shape.has(path) for path in known)]
+        if not known or not lacking:
+            return
+        label = f"{self._spot.label}{of}"
+        if len(lacking) == len(passing):
+            message = f"{label}: {self._whose(known[0])} `{part}`, so there is never a {key}"
+            self._report.error(Code.UNKNOWN_PATH, where, message, self._heard.instead(known[0]))
+            return
+        names = listed(
+            dict.fromkeys(name for shape in lacking for name in _own_names(shape) or self._heard.events)
+        )
+        message = f"{label}: some events never have `{part}`, so they have no {key}: {names}"
+        hint = "give them a route of their own, or name another path behind `??`"
+        self._report.warn(Code.UNKNOWN_PATH, where, message, hint)
+
+    def _passing(self) -> list[EventShape]:
+        """The events that can pass `when.filter`."""
+        return [
+            shape
+            for shape in self._heard.shapes
+            if all(
+                shape.has(path) and any(may_be(value, shape.values(path)) for value in wanted)
+                for path, wanted in self._conditions
+            )
+        ]
+
+    def _values(
+        self, path: Path, wanted: Sequence[Any], where: Where, label: str, *, in_step: bool = False
+    ) -> None:
+        _, _, values = self._heard.about(path)
+        for value in wanted:
+            if isinstance(value, dict | list) or (in_step and value is None):
+                continue
+            if hint := doubt(value, values, in_step=in_step):
+                message = f"{label}: `{path}` is compared with {value!r} as it is"
+                self._report.warn(Code.DOUBTFUL_VALUE, where, message, hint)
+            elif (hint := never(value, values) or "") or not may_be(value, values):
+                message = f"{label}: `{path}` is never {text_of(value)}"
+                self._report.warn(Code.UNKNOWN_VALUE, where, message, hint)
+
+    def _is_there(self, path: Path, where: Where, of: str = "") -> bool:
+        """Whether the events that it listens to may have something there; else a warning."""
+        if path.steps[0][0] not in ENVELOPE:
+            self._unknown_root(path, where, of, needed=False)
+            return False
+        is_there, _, _ = self._heard.about(path)
+        if not is_there:
+            message = f"{self._spot.label}{of}: {self._whose(path)} `{path}`"
+            self._report.warn(Code.UNKNOWN_PATH, where, message, self._heard.instead(path))
+        return is_there
+
+    def _whose(self, path: Path) -> str:
+        _, elsewhere, _ = self._heard.about(path)
         heard = self._heard
-        whose = f"{_listed(heard.events)} never has" if elsewhere else f"no event of {heard.source!r} has"
-        message = f"{self._spot.label}{of}: {whose} `{path}`"
-        entry = self._report.error if needed and not elsewhere else self._report.warn
-        entry(Code.UNKNOWN_PATH, self._spot.where(*at, key=key), message, heard.instead(path))
-        return False
+        return f"{listed(heard.events)} never has" if elsewhere else f"no event of {heard.source!r} has"
+
+    def _unknown_root(self, path: Path, where: Where, of: str, *, needed: bool) -> None:
+        root = path.steps[0][0]
+        message = f"{self._spot.label}{of}: no event has `{root}`, so `{path}` is never there"
+        near = nearest(root, ENVELOPE)
+        hint = f"write `provenance.{path}` or `payload.{path}`"
+        if near.startswith("did"):
+            hint = f"did you mean `{near.split('`')[1]}{path.text.removeprefix(root)}`?"
+        told = self._report.error if needed else self._report.warn
+        told(Code.UNKNOWN_PATH, where, message, hint)
 
 
-_ROOTS: Final = frozenset(field.partition(".")[0] for field in ENVELOPE_FIELDS) | {"payload"}
+def _own_names(shape: EventShape) -> Sequence[str]:
+    """The names of a kind of event without those that it shares with others."""
+    special = [name for name in shape.names if "." in name and not name.startswith(("resource.", "actor."))]
+    return special or shape.names
 
 
-def quoted(text: str) -> bool:
-    """Whether a text stands in typographic quotes, which then are part of it."""
-    return bool(text) and (text[0] in _QUOTES or text[-1] in _QUOTES)
-
-
-def _looks_like(value: Any) -> str:
-    """What to write instead of a value that looks like a pattern."""
-    if not isinstance(value, str):
-        return ""
-    if (value[:1] in _QUOTES and value[:1]) or (value[-1:] in _QUOTES and value[-1:]):
-        return "write straight quotes: typographic ones are part of the text"
-    if value == "*":
-        return "remove the line: without it, any value passes"
-    if _NEGATION.fullmatch(value):
-        return "list the values that pass, or use the transform `filter` with `exclude`"
-    if _REGEX.fullmatch(value):
-        return "use the transform `filter`, whose `match` takes regular expressions"
-    if _COMPARISON.fullmatch(value):
-        return "use the transform `filter` with `jq`"
-    if "*" in value:
-        return "use the transform `filter` with a regular expression, such as /^feature\\//"
-    return ""
-
-
-def _other(value: Any, values: Values) -> str:
-    """What may be there instead of `value`."""
-    if isinstance(value, str) and str not in values:
-        try:
-            read = json.loads(value)
-        except ValueError:
-            read = value
-        if not isinstance(read, str | list | dict) and may_be(read, values):
-            return f"write {value} without quotes"
-    elif not isinstance(value, str) and str in values:
-        return "put it in quotes"
-    choices = list(dict.fromkeys(one for one in values if not isinstance(one, type)))
-    names = [str(one) for one in choices if isinstance(one, str)]
-    near = nearest_name(value, names) if isinstance(value, str) else None
-    if near is not None:
-        return f"did you mean `{near}`?"
-    if not choices:
-        kinds = {str: "text", int: "a number", float: "a number"}
-        return f"it is {' or '.join(sorted({kinds.get(one, 'something else') for one in values}))}"
-    return f"it is one of: {_listed(one if isinstance(one, str) else json.dumps(one) for one in choices)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    known = list(names)
-    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-    return f"{', '.join(known[:_MOST_NAMED])}{more}"
-
-
-def _texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+def texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+    """The texts with placeholders in a tree."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from _texts(value, (*path, key))
+            yield from texts(value, (*path, key))
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from _texts(value, (*path, number))
+            yield from texts(value, (*path, number))
     elif isinstance(node, str) and "{{" in node:
         yield path, node

@@ -10,7 +10,7 @@ from typing import Any, Final
 from orgloop.config import schema
 from orgloop.config.collect import Entry
 from orgloop.config.endpoints import ActorEnd, SourceEnd
-from orgloop.config.event_fields import quoted
+from orgloop.config.filter_values import quoted
 from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
 from orgloop.config.work_tree import git_directory, has_revision, root_of

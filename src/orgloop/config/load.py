@@ -207,10 +207,9 @@ class _Loader:
         )
         entries = unique(found.routes, "name", report)
         routes = [maker.route(entry) for entry in found.routes]
-        fields = EventFields(sources, actors, report)
+        fields = EventFields(sources, actors, steps.entries, report)
         for end in routes:
-            when = end.entry.part.when
-            fields.check(end.entry.spot, when.source, when.events, end.spec)
+            fields.check(end.read)
         steps.check_unused()
         lint(
             sources=sources,

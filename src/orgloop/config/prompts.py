@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from orgloop.config.documents import Spot
 from orgloop.config.findings import Code, Report, Where, advised
 from orgloop.config.paths import find_file, neighbour, reason, shown
 from orgloop.config.places import line_and_column
-from orgloop.config.sop import SopFacts, inspect
+from orgloop.config.sop import Placeholder, SopFacts, inspect
 
 
 class Prompts:
@@ -19,6 +20,11 @@ class Prompts:
         self._report = report
         self._paths: dict[tuple[str, Path], Path] = {}
         self.facts: dict[Path, SopFacts | str] = {}
+
+    def placeholders(self, path: Path | None) -> Sequence[Placeholder]:
+        """Those of a prompt file that `find` gave."""
+        facts = self.facts.get(path) if path is not None else None
+        return facts.placeholders if isinstance(facts, SopFacts) else ()
 
     def find(self, text: str, spot: Spot) -> Path | None:
         """The file that `with.prompt_file` of a route names; None if it names none, or after a finding."""
@@ -37,12 +43,11 @@ class Prompts:
             return None
         file = shown(path, self._root)
         self._doubt(facts, file)
-        if facts.unreadable is None:
-            return path
-        line, why = facts.unreadable
-        fault, hint = advised(why, "correct the placeholder")
-        self._report.error(Code.BAD_TEMPLATE, Where(file=file, line=line, column=1), fault, hint)
-        return None
+        for fault in facts.faults:
+            said, hint = advised(fault.message, "correct the placeholder")
+            where = Where(file=file, line=fault.line, column=fault.column)
+            self._report.error(Code.BAD_TEMPLATE, where, said, hint)
+        return None if facts.faults else path
 
     def _path(self, text: str, folder: Path) -> Path:
         if (text, folder) not in self._paths:

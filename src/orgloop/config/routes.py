@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,10 @@ from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.endpoints import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
+from orgloop.config.event_fields import Read, texts
 from orgloop.config.findings import Code, Report, advised, nearest
 from orgloop.config.model import RouteSpec, Trust
+from orgloop.config.paths import shown
 from orgloop.config.plugins import REPORT_IT
 from orgloop.config.policy import batch_of, policy_of
 from orgloop.config.prompts import Prompts
@@ -22,9 +24,8 @@ from orgloop.config.steps import Steps
 from orgloop.config.trials import try_steps
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
-from orgloop.core.event import ENVELOPE
 from orgloop.core.fields import Path as FieldPath
-from orgloop.core.fields import PathError
+from orgloop.core.fields import PathError, in_event
 from orgloop.core.match import Condition, When
 from orgloop.core.suggest import nearest_name
 from orgloop.core.templates import Template, TemplateError
@@ -41,9 +42,10 @@ _BELONGS: Final = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RouteEnd:
-    """A route: its entry, and its spec if it is sound."""
+    """A route: its entry, what it reads from events, and its spec if it is sound."""
 
     entry: Entry[schema.RouteConfig]
+    read: Read
     spec: RouteSpec | None
 
 
@@ -67,6 +69,7 @@ class Routes:
         self._policy = policy
         self._incomplete = incomplete
         self._report = report
+        self._root = root
         self.prompts = Prompts(root, report)
 
     def route(self, entry: Entry[schema.RouteConfig]) -> RouteEnd:
@@ -83,8 +86,16 @@ class Routes:
         has_prompt = prompt is not None or not _names_prompt(spot)
         policy = policy_of(part.then.delivery, self._policy, spot, ("then", "delivery"), self._report)
         batch, batch_key = self._batch(part, policy, spot)
+        read = Read(
+            spot=spot,
+            source=part.when.source,
+            events=part.when.events,
+            steps=steps,
+            prompt=self.prompts.placeholders(prompt),
+            prompt_file=shown(prompt, self._root) if prompt is not None else "",
+        )
         if not (found and has_prompt) or when is None or None in steps or config is None or batch_key is None:
-            return RouteEnd(entry=entry, spec=None)
+            return RouteEnd(entry=entry, read=read, spec=None)
         sound = [step for step in steps if step is not None]
         trust = part.when.trust or self._trust(part)
         key = config.get("session_key")
@@ -107,7 +118,7 @@ class Routes:
             ),
         )
         try_steps(spec, self._sources.get(part.when.source), spot, self._report)
-        return RouteEnd(entry=entry, spec=spec)
+        return RouteEnd(entry=entry, read=read, spec=spec)
 
     def _source_exists(self, part: schema.RouteConfig, spot: Spot) -> bool:
         name = part.when.source
@@ -170,7 +181,7 @@ class Routes:
                 self._report.error(Code.MISSING_KEY, spot.where("then", "batch", key=True), message, hint)
             return batch, key if isinstance(key, str) and key else None
         path = ("then", "batch", "key")
-        if not self._template(said.key, path, spot, transformed=bool(part.transforms)):
+        if not self._template(said.key, path, spot):
             return batch, None
         return batch, said.key
 
@@ -204,12 +215,11 @@ class Routes:
     def _condition(self, key: str, value: Any, spot: Spot) -> Condition | None:
         at = ("when", "filter", key)
         try:
-            path = FieldPath.parse(key)
+            path = FieldPath.parse(key, in_event)
         except PathError as exc:
             fault, hint = advised(str(exc), "correct the path")
             self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), f"{spot.label}: {fault}", hint)
             return None
-        self._root_exists(path, spot, at)
         values = tuple(value) if isinstance(value, list) else (value,)
         nested = next((one for one in values if isinstance(one, dict | list)), None)
         if not values:
@@ -231,19 +241,6 @@ class Routes:
         message = f"{spot.label}: `when.filter`: `{at[-1]}` {what}"
         self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), message, hint)
 
-    def _root_exists(self, path: FieldPath, spot: Spot, at: DataPath) -> None:
-        root = path.steps[0][0]
-        if root == "event" and len(path.steps) > 1 and path.steps[1][0] in ENVELOPE:
-            message = f"{spot.label}: `{path}` begins with `event.`, which no event has"
-            hint = f"drop `event.`: write `{path.text.removeprefix('event.')}`"
-            self._report.error(Code.UNKNOWN_PATH, spot.where(*at, key=at[0] == "when"), message, hint)
-        elif root not in ENVELOPE:
-            message = f"{spot.label}: no event has `{root}`, so `{path}` is never there"
-            hint = nearest(root, ENVELOPE, what="an event has")
-            if not hint.startswith("did"):
-                hint = f"write `provenance.{path}` or `payload.{path}`"
-            self._report.warn(Code.UNKNOWN_PATH, spot.where(*at, key=at[0] == "when"), message, hint)
-
     def _config(self, part: schema.RouteConfig, spot: Spot) -> dict[str, Any] | None:
         """`then.config`, if every template in it can be read."""
         config = part.then.config or {}
@@ -255,8 +252,8 @@ class Routes:
         actor = self._actors.get(part.then.actor)
         if actor is not None and actor.kind is not None:
             sound = self._keys(config, actor.kind, spot) and sound
-        for path, text in _texts(config, ("then", "config")):
-            sound = self._template(text, path, spot, transformed=bool(part.transforms)) and sound
+        for path, text in texts(config, ("then", "config")):
+            sound = self._template(text, path, spot) and sound
         return config if sound else None
 
     def _keys(self, config: Mapping[str, Any], kind: ActorKind, spot: Spot) -> bool:
@@ -288,17 +285,15 @@ class Routes:
                 self._report.warn(Code.DOUBTFUL_KEY, where, message, hint)
         return not refused
 
-    def _template(self, text: str, path: DataPath, spot: Spot, *, transformed: bool) -> bool:
+    def _template(self, text: str, path: DataPath, spot: Spot) -> bool:
         try:
-            template = Template.parse(text)
+            Template.parse(text, in_event)
         except TemplateError as exc:
-            fault, hint = advised(str(exc), "correct the placeholder")
-            message = f"{spot.label}: `{dotted(path)}`: {fault}"
-            self._report.error(Code.BAD_TEMPLATE, spot.where(*path), message, hint)
+            for fault in exc.faults:
+                said, hint = advised(fault.message, "correct the placeholder")
+                message = f"{spot.label}: `{dotted(path)}`: {said}"
+                self._report.error(Code.BAD_TEMPLATE, spot.where(*path, within=fault.written), message, hint)
             return False
-        if not transformed:
-            for placeholder in template.paths:
-                self._root_exists(placeholder, spot, path)
         return True
 
     def _session_key(self, key: Any, spot: Spot) -> bool:
@@ -325,16 +320,5 @@ def _meant(key: str, known: Iterable[str]) -> str:
 
 def _names_prompt(spot: Spot) -> bool:
     """Whether the file says something of a prompt file, be it readable or not."""
-    fault = spot.get("with")
-    return isinstance(fault, dict) and "prompt_file" in fault
-
-
-def _texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _texts(value, (*path, key))
-    elif isinstance(node, list):
-        for number, value in enumerate(node):
-            yield from _texts(value, (*path, number))
-    elif isinstance(node, str) and "{{" in node:
-        yield path, node
+    said = spot.get("with")
+    return isinstance(said, dict) and "prompt_file" in said

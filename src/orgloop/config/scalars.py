@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from math import isfinite
+from decimal import Decimal
 from typing import Any, Final
+
+from orgloop.core.json_text import MAX_DIGITS, exact_number
 
 CORE_TAG: Final = "tag:yaml.org,2002:"
 
@@ -17,14 +19,13 @@ _NUMBER_STARTS: Final = frozenset("+-.0123456789")
 _INT: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_JSON: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_LARGEST: Final = 2**64 - 1
-_LOWEST: Final = -(2**63)
-_LONGEST: Final = 70
-"""Digits; longer ones are too large, and some more than Python agrees to read."""
+_MOST_BITS: Final = 13_000
+"""Of a number in hexadecimal or octal digits; one with more has more decimal digits than can be read."""
 
+_TOO_LONG: Final = f"the number has more than {MAX_DIGITS} digits"
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "int": (int,),
-    "float": (int, float),
+    "float": (int, float, Decimal),
     "bool": (bool,),
     "null": (type(None),),
 }
@@ -47,10 +48,8 @@ def plain(text: str) -> Any:
     if _INT.fullmatch(text):
         return _integer(text)
     if _FLOAT.fullmatch(text):
-        real = float(text)
-        if isfinite(real):
-            return real
-    elif not _NOT_JSON.fullmatch(text):
+        return _decimal(text)
+    if not _NOT_JSON.fullmatch(text):
         return text
     raise ScalarError(f"`{text}` is not a number that JSON has")
 
@@ -68,9 +67,17 @@ def tagged(tag: str, text: str) -> Any:
     return value
 
 
-def _integer(text: str) -> int:
-    if len(text) <= _LONGEST:
-        number = int(text, 0 if text[1:2] in ("o", "x") else 10)
-        if _LOWEST <= number <= _LARGEST:
-            return number
-    raise ScalarError("the number does not fit into 64 bits")
+def _integer(text: str) -> int | float | Decimal:
+    if text[1:2] not in ("o", "x"):
+        return _decimal(text)
+    number = int(text, 0)
+    if number.bit_length() > _MOST_BITS:
+        raise ScalarError(_TOO_LONG)
+    return number
+
+
+def _decimal(text: str) -> int | float | Decimal:
+    try:
+        return exact_number(text)
+    except ValueError as exc:
+        raise ScalarError(_TOO_LONG) from exc

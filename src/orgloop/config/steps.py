@@ -18,6 +18,7 @@ from orgloop.config.findings import Code, Report, Where, nearest
 from orgloop.config.model import StepSpec
 from orgloop.config.paths import neighbour, read_file, reason, shown
 from orgloop.config.plugins import Origin, Plugins
+from orgloop.core.json_text import number_text
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.transform import TransformPlugin
 
@@ -51,6 +52,7 @@ class Steps:
         self._report = report
         self._plain: dict[str, Settings | None] = {}
         self._shared: dict[tuple[str, Path, str], Settings] = {}
+        self.entries = definitions
         self.definitions = {name: self._definition(entry) for name, entry in definitions.items()}
         self.used: set[str] = set()
         self.scripts: set[Path] = set()
@@ -161,7 +163,7 @@ class Steps:
         """Settings that many routes write alike are made once, unless each of them is to be warned."""
         if plugin.settings.without_effect() & (part.config or {}).keys():
             return make()
-        key = (part.ref, folder, json.dumps(part.config, sort_keys=True))
+        key = (part.ref, folder, json.dumps(part.config, sort_keys=True, default=number_text))
         settings = self._shared.get(key) or make()
         if settings is not None:
             self._shared[key] = settings

@@ -26,7 +26,7 @@ BELOW: Final = "*"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventShape:
-    """Events of one kind: by which names routes call them, and their fields as dot paths.
+    """Events of one kind: by which names routes call them (none for any name), and their fields as dot paths.
 
     A path that ends in `.*` says that anything may lie there. Fields that every event has need not be named.
     """
@@ -72,7 +72,7 @@ ENVELOPE_FIELDS: Final[Mapping[str, Values]] = {
 def shapes_of(events: Iterable[str], shapes: Sequence[EventShape]) -> list[EventShape]:
     """The shapes of the events that these names or globs mean."""
     patterns = tuple(events)
-    return [shape for shape in shapes if names_match(patterns, tuple(shape.names))]
+    return [shape for shape in shapes if not shape.names or names_match(patterns, tuple(shape.names))]
 
 
 def may_be(value: object, values: Values) -> bool:

@@ -7,12 +7,13 @@ nested deeper than Python's stack allows, so nothing here recurses into it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
+from orgloop.core.event import ENVELOPE
 from orgloop.core.json_text import number_text, text_of
 
 MAX_PATH: Final = 1_000
@@ -23,13 +24,24 @@ _QUOTED_KEY: Final = r'"(?:[^"\\]|\\["\\])+"'
 _PLAIN_PATH: Final = re.compile(rf"{_PLAIN_KEY}(?:\.{_PLAIN_KEY})*")
 _KEY: Final = re.compile(rf"({_PLAIN_KEY})|({_QUOTED_KEY})")
 _ESCAPE: Final = re.compile(r'\\(["\\])')
-_INDEX: Final = re.compile(r"\[([0-9]+)\]")
-_SUBSCRIPT: Final = re.compile(r"""\[(?:"([^"\]]+)"|'([^'\]]+)')\]""")
+_INDEX: Final = re.compile(r"\[ ?([0-9]+) ?\]")
+_SUBSCRIPT: Final = re.compile(r"""\[ ?(?:"([^"\]]+)"|'([^'\]]+)') ?\]""")
+_WRAPPINGS: Final = (
+    ("${{", "}}"),
+    ("{{", "}}"),
+    ("#{", "}"),
+    ("${", "}"),
+    ("{", "}"),
+    ("(", ")"),
+    ("<", ">"),
+)
+_ROOT: Final = re.compile(rf"(?:[$@]\.?)?(event(?:\.|/|::?))?(?:{'|'.join(ENVELOPE)})(\.|/|::?|\Z)")
 _PLAIN: Final = re.compile(_PLAIN_KEY)
 _DOTTED: Final = re.compile(rf"(?:\.|{_PLAIN_KEY})*+")
 _WORDS: Final = re.compile(r"[\w-]+(?: [\w-]+)+")
 _OPERATOR: Final = re.compile(r"\b(?:and|default|else|if|in|is|not|or)\b")
 _SHOWN: Final = 80
+_EXAMPLE: Final = "payload.title"
 
 
 class PathError(ValueError):
@@ -51,6 +63,20 @@ class Missing(Enum):
 MISSING: Final = Missing.MISSING
 """What a path finds where nothing is. Null is a value, and is not MISSING; test with `is`."""
 
+Meant = Callable[[str], str]
+"""Which path a well-formed one means at some place: nearly always itself. May raise PathError."""
+
+
+def in_event(text: str) -> str:
+    """Of a path in an event: without `event.` in front, and with dots where another sign parts its keys."""
+    root = _ROOT.match(text)
+    if root is None:
+        return text
+    text = text.lstrip("$@").removeprefix(".")
+    if not {root[1], root[2]} <= {None, "event.", ".", ""} and '"' not in text:
+        text = text.replace("::", ".").replace(":", ".").replace("/", ".")
+    return text.removeprefix("event.") if root[1] else text
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Path:
@@ -64,13 +90,19 @@ class Path:
     steps: tuple[tuple[str, int | None], ...] = field(repr=False, compare=False)
 
     @classmethod
-    def parse(cls, text: str) -> Path:
-        """Compile `text`. Raises PathError, which names the right form of what other tools write."""
+    def parse(cls, text: str, meant: Meant = str) -> Path:
+        """Compile `text`. Raises PathError, which names the right form of what other tools write.
+
+        `meant` knows what stands at this place; it is an error, too, if that is another path.
+        """
         if _PLAIN_PATH.fullmatch(text) and not text.startswith(("$.", "/")):
-            return cls(text=text, steps=tuple((part, _index(part)) for part in text.split(".")))
-        steps = _quoted_steps(text)
-        if steps is None:
-            raise _not_a_path(text)
+            steps = tuple((part, _index(part)) for part in text.split("."))
+        elif (quoted := _quoted_steps(text)) is not None:
+            steps = quoted
+        else:
+            raise _not_a_path(text, meant)
+        if (right := meant(text)) != text:
+            raise PathError(f"{_shown(text)} is not a path here: write {right}")
         return cls(text=text, steps=steps)
 
     def get(self, data: object) -> object:
@@ -168,33 +200,34 @@ def _quoted_steps(text: str) -> tuple[tuple[str, int | None], ...] | None:
     return None
 
 
-def _not_a_path(text: str) -> PathError:
+def _not_a_path(text: str, meant: Meant) -> PathError:
     """What is wrong, with the right form if it can be told."""
-    right = translated(text)
-    if not all(text.split(".")) and _DOTTED.fullmatch(text):
-        return PathError(
-            f"{_shown(text)} is not a path: it has an empty part; write keys joined by single dots, such as "
-            f"{right or 'payload.title'}"
-        )
+    shown, right = _shown(text), translated(text)
     if right is not None:
-        return PathError(f"{_shown(text)} is not a path: write {right}")
+        right = meant(right)
+    if not all(text.split(".")) and _DOTTED.fullmatch(text):
+        return PathError(f"{shown} is not a path, because it has an empty part: write {right or _EXAMPLE}")
+    if right is not None and text.strip().startswith("{{"):
+        return PathError(f"{shown} is a placeholder, and here stands a path: write {right} without braces")
+    if right is not None:
+        return PathError(f"{shown} is not a path: write {right}")
+    if "{{" in text:
+        return PathError(f"{shown} is a template, and here stands one path: write {_EXAMPLE} without braces")
     if any(sign in text for sign in ("*", "[]", "[:")):
         return PathError(
-            f"{_shown(text)} is not a path, which names one value: write the number of one, such as "
+            f"{shown} is not a path, which names one value: write the number of one, such as "
             "payload.labels.0, or use a filter with jq"
         )
     if "[-" in text:
         return PathError(
-            f"{_shown(text)} is not a path, since lists count from 0 only: write payload.labels.0 for the "
-            "first entry"
+            f"{shown} is not a path: write payload.labels.0 for the first entry, because lists count from 0"
         )
     if any(sign in text for sign in "|=<>!?&(+;,"):
         return PathError(
-            f"{_shown(text)} is not a path, which has no operators: write keys joined by dots, such as "
-            "payload.title"
+            f"{shown} is not a path, which has no operators: write keys joined by dots, such as {_EXAMPLE}"
         )
     return PathError(
-        f"{_shown(text)} is not a path: write keys joined by dots, such as payload.title; a key with other "
+        f"{shown} is not a path: write keys joined by dots, such as {_EXAMPLE}; a key with other "
         'characters stands in double quotes, such as payload."a b"'
     )
 
@@ -202,19 +235,17 @@ def _not_a_path(text: str) -> PathError:
 def translated(text: str) -> str | None:
     """The path that text in another tool's syntax means; None if that cannot be told.
 
-    Known are JSONPath, JSON Pointer, jq and JavaScript: `$.payload.x`, `/payload/x`, `.payload.x`,
-    `payload?.items[0]["a b"]`.
+    Known are JSONPath, JSON Pointer, jq, JavaScript, and placeholders of several tools: `$.payload.x`,
+    `/payload/x`, `.payload.x`, `payload?.items[0]["a b"]`, `payload->x`, `${{ payload.x }}`.
     """
-    found = text.strip()
-    if len(found) > MAX_PATH:
+    if len(text) > MAX_PATH:
         return None
-    if len(found) > 1 and found[0] == found[-1] and found[0] in "'\"`":
-        found = found[1:-1].strip()
+    found = _unwrapped(text.strip())
     if found.startswith("/"):
         found = found.strip("/").replace("/", ".")
-    if found.startswith(("$.", "$[")):
+    if found.startswith(("$.", "$[", "@.", "@[")):
         found = found[1:]
-    found = _INDEX.sub(r".\1", found.replace("?.", ".").removesuffix("?"))
+    found = _INDEX.sub(r".\1", found.replace("?.", ".").replace("->", ".").removesuffix("?"))
     found = _SUBSCRIPT.sub(lambda key: f".{quoted_key(key[1] or key[2])}", found)
     if '"' not in found:
         parts = [part.strip() for part in found.split(".")]
@@ -224,6 +255,16 @@ def translated(text: str) -> str | None:
     found = found.strip(".")
     is_path = _PLAIN_PATH.fullmatch(found) or _quoted_steps(found)
     return found if is_path and found != text else None
+
+
+def _unwrapped(text: str) -> str:
+    """Without quotes or braces around it."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"`":
+        return text[1:-1].strip()
+    for opening, closing in _WRAPPINGS:
+        if text.startswith(opening) and text.endswith(closing) and len(text) > len(opening + closing):
+            return text[len(opening) : -len(closing)].strip()
+    return text
 
 
 def quoted_key(key: str) -> str:

@@ -187,6 +187,20 @@ def _misread(text: bytes, broken: UnicodeDecodeError) -> NotJson:
     return NotJson("not UTF-8", line, column)
 
 
+def exact_number(digits: str) -> int | float | Decimal:
+    """The number that decimal digits mean, as in JSON; `+1`, `.5` and `5.` are numbers, too.
+
+    Raises ValueError for more digits than can be read.
+    """
+
+    def refuse(_number: str) -> NoReturn:
+        raise ValueError(f"the number is too long: write at most {MAX_DIGITS} digits")
+
+    if not digits.lstrip("+-").isdigit():
+        return _real(digits, refuse)
+    return int(digits) if len(digits) <= MAX_DIGITS else refuse(digits)
+
+
 def _exact(text: str) -> Any:
     def refuse(number: str) -> NoReturn:
         at = max(text.find(number), 0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from orgloop.core.fields import MAX_PATH, MISSING, Path, PathError, as_text, translated
+from orgloop.core.fields import MAX_PATH, MISSING, Meant, Path, PathError, as_text, translated
 from orgloop.core.keys import is_missing, key_text
 
 MAX_TREE_DEPTH: Final = 100
@@ -22,12 +23,28 @@ _ELSEWHERE: Final = ("||", "//", "?:", " or ")
 """What other tools write for `??`."""
 
 
-class TemplateError(ValueError):
-    """A template cannot be read. The message says on which line, and what to write."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """One thing that is wrong in a text or a tree, mostly a placeholder: what to write, and where it is.
 
-    def __init__(self, message: str, line: int = 1) -> None:
-        super().__init__(message)
-        self.line = line
+    `line` and `column` count from 1 in the text, `at` leads to the text in its tree, `written` is the
+    part of the text that is wrong.
+    """
+
+    message: str
+    line: int = 1
+    column: int = 1
+    written: str = ""
+    at: tuple[str | int, ...] = ()
+
+
+class TemplateError(ValueError):
+    """A template cannot be read: `faults` has every placeholder that is wrong."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+        super().__init__(f"{faults[0].message}{more}")
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,12 +84,13 @@ class Template:
     paths: tuple[Path, ...] = field(repr=False, compare=False)
 
     @classmethod
-    def parse(cls, source: str) -> Template:
+    def parse(cls, source: str, meant: Meant = str) -> Template:
         """Compile `source`. A placeholder is the shortest `{{ … }}` within a line; other braces are text.
 
-        Raises TemplateError if a placeholder is empty or not a path.
+        Raises TemplateError for placeholders that are empty or not paths; `meant` as for paths.
         """
         parts: list[str | Path | Fallback] = []
+        faults: list[Fault] = []
         start = at = 0
         while (close := source.find("}}", at)) >= 0:
             opening = source.rfind("{{", at, close)
@@ -81,8 +99,13 @@ class Template:
                 continue
             if opening > start:
                 parts.append(source[start:opening])
-            parts.append(_placeholder(source, opening, close))
+            try:
+                parts.append(_placeholder(source[opening + 2 : close].strip(), meant))
+            except ValueError as exc:
+                faults.append(_fault(str(exc), source, opening, close))
             start = at
+        if faults:
+            raise TemplateError(faults)
         if start < len(source):
             parts.append(source[start:])
         paths = tuple(path for part in parts for path in _paths_of(part))
@@ -140,13 +163,16 @@ class TreeTemplate:
     paths: tuple[Path, ...]
 
     @classmethod
-    def parse(cls, tree: object) -> TreeTemplate:
+    def parse(cls, tree: object, meant: Meant = str) -> TreeTemplate:
         """Compile `tree`: JSON, at most MAX_TREE_DEPTH levels deep.
 
-        Raises TemplateError if it is deeper, or if a text value is not a template.
+        Raises TemplateError if it is deeper, or for text values that are not templates.
         """
         paths: list[Path] = []
-        root = _compiled(tree, paths, MAX_TREE_DEPTH)
+        faults: list[Fault] = []
+        root = _compiled(tree, paths, faults, (), meant)
+        if faults:
+            raise TemplateError(faults)
         return cls(root=root, paths=tuple(paths))
 
     def render(self, data: object, missing: str = "") -> Any:
@@ -169,38 +195,43 @@ def _paths_of(part: str | Path | Fallback) -> tuple[Path, ...]:
     return (part,) if isinstance(part, Path) else part.paths
 
 
-def _placeholder(source: str, opening: int, close: int) -> Path | Fallback:
+def _fault(said: str, source: str, opening: int, close: int) -> Fault:
     inner = source[opening + 2 : close].strip()
+    shown = f" {inner if len(inner) <= MAX_PATH else f'{inner[:MAX_PATH]}…'} " if inner else " "
     line = source.count("\n", 0, opening) + 1
+    where = f" on line {line}" if "\n" in source else ""
+    return Fault(
+        message=f"the placeholder {{{{{shown}}}}}{where} {said}",
+        line=line,
+        column=opening - source.rfind("\n", 0, opening),
+        written=source[opening : close + 2],
+    )
+
+
+def _placeholder(inner: str, meant: Meant) -> Path | Fallback:
+    """Raises ValueError, which ends the sentence on the placeholder."""
     if not inner:
-        raise TemplateError(
-            f"the placeholder {{{{ }}}} on line {line} is empty: write a path between the braces, "
-            "such as {{ payload.title }}",
-            line,
-        )
-    shown = inner if len(inner) <= MAX_PATH else f"{inner[:MAX_PATH]}…"
+        raise ValueError("is empty: write a path between the braces, such as {{ payload.title }}")
     try:
-        return _read(inner)
+        return _read(inner, meant)
     except ValueError as exc:
-        right = _right_form(inner)
-        advice = f"write {{{{ {right} }}}}" if right else exc
-        raise TemplateError(
-            f"the placeholder {{{{ {shown} }}}} on line {line} is wrong: {advice}", line
-        ) from exc
+        right = _right_form(inner, meant)
+        said = f"write {{{{ {right} }}}}" if right and right != inner else exc
+        raise ValueError(f"is wrong: {said}") from exc
 
 
-def _read(inner: str) -> Path | Fallback:
+def _read(inner: str, meant: Meant) -> Path | Fallback:
     """Raises PathError, or ValueError for a default that is none."""
     if "??" not in inner:
-        return Path.parse(inner)
+        return Path.parse(inner, meant)
     first, *others = [operand.strip() for operand in _operands(inner)]
-    paths, default = [Path.parse(first)], MISSING
+    paths, default = [Path.parse(first, meant)], MISSING
     for number, operand in enumerate(others, 1):
         value = _literal(operand)
         if value is MISSING:
-            paths.append(Path.parse(operand))
+            paths.append(Path.parse(operand, meant))
         elif number < len(others):
-            raise PathError(f"nothing follows a default: remove what is behind {operand}")
+            raise PathError(f"nothing follows a default: remove the text behind {operand}")
         else:
             default = value
     return Fallback(paths=tuple(paths), default=default)
@@ -225,7 +256,7 @@ def _literal(operand: str) -> Any:
     return _CONSTANTS.get(operand, MISSING)
 
 
-def _right_form(inner: str) -> str | None:
+def _right_form(inner: str, meant: Meant) -> str | None:
     """What a placeholder in another tool's syntax would be here; None if that cannot be told."""
     if len(inner) > MAX_PATH:
         return None
@@ -235,35 +266,44 @@ def _right_form(inner: str) -> str | None:
         operands = [head, argument.strip("():").partition(", true")[0]]
     else:
         sign = next((one for one in ("??", *_ELSEWHERE) if one in inner), None)
-        operands = inner.split(sign) if sign else []
-    forms = [_operand(operand.strip(), first=not number) for number, operand in enumerate(operands)]
+        operands = inner.split(sign) if sign else [inner]
+    forms = [_operand(operand.strip(), meant, first=not number) for number, operand in enumerate(operands)]
     return " ?? ".join(form for form in forms if form) if forms and all(forms) else None
 
 
-def _operand(text: str, *, first: bool) -> str | None:
+def _operand(text: str, meant: Meant, *, first: bool) -> str | None:
     if not first:
         if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
             return json.dumps(text[1:-1], ensure_ascii=False)
         if _literal(text) is not MISSING:
             return text
-    try:
-        return Path.parse(text).text
-    except PathError:
-        return translated(text)
+    with suppress(PathError):
+        return meant(Path.parse(text).text)
+    right = translated(text)
+    with suppress(PathError):
+        return None if right is None else meant(right)
+    return None
 
 
-def _compiled(tree: object, paths: list[Path], levels: int) -> object:
+def _compiled(
+    tree: object, paths: list[Path], faults: list[Fault], at: tuple[str | int, ...], meant: Meant
+) -> object:
     if isinstance(tree, str):
-        template = Template.parse(tree)
+        try:
+            template = Template.parse(tree, meant)
+        except TemplateError as exc:
+            faults += [replace(fault, at=at) for fault in exc.faults]
+            return tree
         paths.extend(template.paths)
         return tree if template.is_constant else template
     if not isinstance(tree, (list, tuple, Mapping)):
         return tree
-    if levels == 0:
-        raise TemplateError(f"the template is nested too deeply: keep it within {MAX_TREE_DEPTH} levels")
+    if len(at) == MAX_TREE_DEPTH:
+        message = f"the template nests too deep: keep it within {MAX_TREE_DEPTH} levels"
+        raise TemplateError([Fault(message=message)])
     if isinstance(tree, Mapping):
-        return {key: _compiled(value, paths, levels - 1) for key, value in tree.items()}
-    return [_compiled(value, paths, levels - 1) for value in tree]
+        return {key: _compiled(value, paths, faults, (*at, key), meant) for key, value in tree.items()}
+    return [_compiled(value, paths, faults, (*at, number), meant) for number, value in enumerate(tree)]
 
 
 def _rendered(node: object, data: object, missing: str) -> object:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from orgloop.core.json_text import text_of
 
 LABEL = 60
 """Characters of an edge's details in a flowchart."""
@@ -183,7 +184,7 @@ def _way_back(start: str, follows: Mapping[str, Sequence[str]]) -> list[str] | N
 
 def _wanted(value: Any) -> str:
     values = value if isinstance(value, list) else [value]
-    return " or ".join(one if isinstance(one, str) else json.dumps(one) for one in values)
+    return " or ".join(one if isinstance(one, str) else text_of(one) for one in values)
 
 
 def _quoted(text: str) -> str:

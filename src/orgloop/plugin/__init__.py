@@ -5,7 +5,7 @@ exception makes the engine do. Built-in plugins use this door and nothing else o
 """
 
 from orgloop.core.environment import child_environment
-from orgloop.core.event import UNCHANGEABLE, AuthorType, Event, EventType, event_names
+from orgloop.core.event import ENVELOPE, UNCHANGEABLE, AuthorType, Event, EventType, event_names
 from orgloop.core.event_shape import (
     ANYTHING,
     FLAG,
@@ -16,8 +16,8 @@ from orgloop.core.event_shape import (
     EventShape,
     Values,
 )
-from orgloop.core.fields import MISSING, Path, PathError, as_text, same, set_at
-from orgloop.core.json_text import NotJson, dump_json, load_json, parse_json
+from orgloop.core.fields import MISSING, Path, PathError, as_text, in_event, same, set_at
+from orgloop.core.json_text import NotJson, dump_json, exact_number, load_json, parse_json
 from orgloop.core.keys import identity, is_missing, key_text, no_value
 from orgloop.core.lifecycle import (
     Lifecycle,
@@ -36,7 +36,7 @@ from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.core.record import Level, Record, RecordPhase, timestamp
 from orgloop.core.run_failure import TEXT_LIMIT, last_words
 from orgloop.core.suggest import nearest_name
-from orgloop.core.templates import Template, TemplateError, TreeTemplate
+from orgloop.core.templates import Fault, Template, TemplateError, TreeTemplate
 from orgloop.core.text import folded
 from orgloop.core.transition import (
     Delivered,
@@ -70,7 +70,7 @@ from orgloop.plugin.context import Clock, Context, Http, HttpFailed, HttpReply
 from orgloop.plugin.draft import Draft, Mark
 from orgloop.plugin.logger import Logger, LoggerPlugin
 from orgloop.plugin.remote import CalledBack, Findable, Ref, Remote, RemoteEnd, RemoteRequest, RemoteRun
-from orgloop.plugin.settings import Duration, ProjectPath, SecretStr, Settings, Size
+from orgloop.plugin.settings import KEY, Duration, EventPath, ProjectPath, SecretStr, Settings, Size, refuse
 from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Offer, Setup, Variable
 from orgloop.plugin.signature import (
     AUTO,
@@ -125,6 +125,10 @@ __all__ = [
     "Duration",
     "Size",
     "ProjectPath",
+    "EventPath",
+    "Fault",
+    "KEY",
+    "refuse",
     "SecretStr",
     "Worktree",
     "Secret",
@@ -149,6 +153,7 @@ __all__ = [
     "Event",
     "EventType",
     "AuthorType",
+    "ENVELOPE",
     "UNCHANGEABLE",
     "event_names",
     "EventShape",
@@ -233,6 +238,7 @@ __all__ = [
     # paths, templates and JSON
     "Path",
     "PathError",
+    "in_event",
     "Template",
     "TemplateError",
     "TreeTemplate",
@@ -248,6 +254,7 @@ __all__ = [
     "load_json",
     "NotJson",
     "dump_json",
+    "exact_number",
     # signatures
     "AUTO",
     "SCHEMES",

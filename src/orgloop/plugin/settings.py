@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from orgloop.core.fields import Path as FieldPath
+from orgloop.core.fields import in_event
+from orgloop.core.templates import Fault
 from orgloop.core.units import parse_duration, parse_size
+
+KEY: Final = "[key]"
+"""The last step of a place that is the key of a map, and not the value there."""
+
+LARGEST: Final = 2**53
+"""The largest whole number that is a setting."""
 
 
 class Settings(BaseModel):
@@ -26,6 +46,17 @@ class Settings(BaseModel):
         use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        """Values that events are compared with may be of any size; settings count something."""
+        too_large = (
+            name
+            for name, value in self.__dict__.items()
+            if type(value) is int and not -LARGEST <= value <= LARGEST
+        )
+        refuse(Fault(message=f"must be at most {LARGEST}", at=(name,)) for name in too_large)
+        return self
 
     @classmethod
     def without_effect(cls) -> frozenset[str]:
@@ -83,6 +114,30 @@ def _resolve(value: Any, info: ValidationInfo) -> Any:
     return next((base / path for base in bases if (base / path).exists()), bases[0] / path)
 
 
+def refuse(faults: Iterable[Fault]) -> None:
+    """Raises ValidationError with all of `faults`, each at its place `at` in the value, if there are any."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError(
+                "value_error", "{error}", {"error": one.message, "written": one.written}
+            ),
+            loc=one.at,
+            input=None,
+        )
+        for one in faults
+    ]
+    if details:
+        raise ValidationError.from_exception_data("settings", details)
+
+
+def _event_path(value: str) -> str:
+    FieldPath.parse(value, in_event)
+    return value
+
+
+EventPath = Annotated[str, AfterValidator(_event_path)]
+"""A dot path in the event."""
+
 Duration = Annotated[int, BeforeValidator(_duration), Field(ge=0, json_schema_extra={"type": "string"})]
 """`5m` in YAML, milliseconds in Python."""
 
@@ -92,4 +147,4 @@ Size = Annotated[int, BeforeValidator(_size), Field(ge=0, json_schema_extra={"ty
 ProjectPath = Annotated[Path, BeforeValidator(_resolve)]
 """A path in YAML; relative ones are looked for beside the file that names them, then in the project."""
 
-__all__ = ["Duration", "ProjectPath", "SecretStr", "Settings", "Size"]
+__all__ = ["KEY", "Duration", "EventPath", "ProjectPath", "SecretStr", "Settings", "Size", "refuse"]

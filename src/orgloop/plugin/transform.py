@@ -91,10 +91,15 @@ class Transform(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """A path that a step reads. `needed`: without a value there, the step cannot do what it is there for."""
+    """A path that a step reads. `needed`: without a value there, the step cannot do what it is there for.
+
+    `at` is where it is in the settings. `wanted` are the values with which the step compares it as they are.
+    """
 
     path: Path
+    at: tuple[str | int, ...] = ()
     needed: bool = False
+    wanted: Sequence[Any] = ()
 
 
 def reads_unknown(_settings: Any) -> Sequence[Reading]:

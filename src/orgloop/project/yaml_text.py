@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from orgloop.core.json_text import text_of
 
 _PLAIN: Final = re.compile(
     r"(?:\.{0,2}/|--?)?[A-Za-z_](?:[\w ./*@+-]|:(?=[\w/]))*(?<! )|\$\{[A-Za-z_]\w*\}", re.ASCII
@@ -17,7 +18,7 @@ _FLOW_WIDTH: Final = 60
 def scalar(value: Any, *, in_flow: bool = False) -> str:
     """One value on one line, quoted only if it must be; `in_flow` is inside brackets."""
     if not isinstance(value, str):
-        return json.dumps(value)
+        return text_of(value)
     plain = _PLAIN.fullmatch(value) and not _SPECIAL.fullmatch(value)
     if plain and not (in_flow and ("$" in value or ":" in value)):
         return value

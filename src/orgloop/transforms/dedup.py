@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from orgloop.plugin import (
     Duration,
@@ -15,8 +16,11 @@ from orgloop.plugin import (
     Reading,
     Scope,
     Settings,
+    Template,
+    TemplateError,
     TransformPlugin,
     identity,
+    in_event,
     is_missing,
     no_value,
 )
@@ -24,14 +28,27 @@ from orgloop.plugin import (
 DEFAULT_KEY: Final = ("source", "type", "id")
 
 
+def _key_path(value: str) -> str:
+    if value.count("{{") > 1:
+        with suppress(TemplateError):
+            paths = ", ".join(map(str, Template.parse(value, in_event).paths))
+            raise ValueError(f"{value!r} is a template, and here stands a list of paths: write [{paths}]")
+    Path.parse(value, in_event)
+    return value
+
+
+KeyPath = Annotated[str, AfterValidator(_key_path)]
+"""A dot path whose value is a part of a key."""
+
+
 class DedupSettings(Settings):
     """What makes two events the same, and for how long."""
 
-    key: list[str] | str | None = None
+    key: list[KeyPath] | KeyPath | None = None
     """Dot paths whose values together are the key: a list, or one. `[source, type, id]` if absent."""
-    fields_: list[str] | str | None = Field(default=None, alias="fields")
+    fields_: list[KeyPath] | KeyPath | None = Field(default=None, alias="fields")
     """Another name for `key`."""
-    key_fields: list[str] | str | None = None
+    key_fields: list[KeyPath] | KeyPath | None = None
     """Another name for `key`."""
     window: Duration = Field(default=300_000, gt=0)
     """How long a key is remembered, from the acceptance of the event that passed."""
@@ -48,6 +65,8 @@ class DedupSettings(Settings):
     def _one_name(self) -> Self:
         if len(self._written()) > 1:
             raise ValueError("`key`, `fields` and `key_fields` mean the same: keep `key`")
+        if not self.paths:
+            raise ValueError("`key` is empty: name at least one path, such as provenance.resource_id")
         return self
 
     @property
@@ -66,8 +85,6 @@ class Dedup:
     bounded = True
 
     def __init__(self, settings: DedupSettings) -> None:
-        if not settings.paths:
-            raise ValueError("`key` is empty: name at least one path, such as provenance.resource_id")
         self._paths = [Path.parse(path) for path in settings.paths]
         self._window_ms = settings.window
 
@@ -89,11 +106,16 @@ class Dedup:
         """Nothing is open."""
 
 
+def _reads(settings: DedupSettings) -> list[Reading]:
+    key = next((name for name in ("key", "key_fields") if getattr(settings, name) is not None), "fields")
+    return [Reading(path=Path.parse(path), at=(key,), needed=True) for path in settings.paths]
+
+
 transform = TransformPlugin(
     name="dedup",
     title="Drop what came before, by a key of your own",
     settings=DedupSettings,
     open=Dedup,
-    reads=lambda settings: [Reading(path=Path.parse(path), needed=True) for path in settings.paths],
+    reads=_reads,
     changes=lambda _: False,
 )

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from orgloop.plugin import (
+    KEY,
     MISSING,
     UNCHANGEABLE,
     Change,
+    EventPath,
+    Fault,
     Pass,
     Path,
     Reading,
     Scope,
     Settings,
+    TemplateError,
     TransformPlugin,
     TransformResult,
     TreeTemplate,
     as_text,
+    exact_number,
+    in_event,
+    refuse,
     same,
     set_at,
 )
@@ -42,17 +51,72 @@ _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 Getter = Callable[[Mapping[str, Any]], object]
 
 
+def _target_path(written: str) -> str:
+    path = Path.parse(written, in_event)
+    root = path.steps[0][0]
+    if root in UNCHANGEABLE:
+        raise ValueError(
+            f"{written!r} cannot be written, because {root} belongs to the event for good: "
+            "write below payload or provenance, or to a name of your own"
+        )
+    if root == "type" and len(path.steps) > 1:
+        raise ValueError(f"{written!r} cannot be written: type is text and has nothing below it")
+    return written
+
+
+def _constants(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuses all targets and values at once that cannot be."""
+    faults: list[Fault] = []
+    for target, value in values.items():
+        try:
+            _target_path(target)
+        except ValueError as exc:
+            faults.append(Fault(message=str(exc), at=(target, KEY)))
+        if target == "type" and not (isinstance(value, str) and value):
+            faults.append(Fault(message="must be text, such as resource.changed", at=(target,)))
+        elif target == "provenance" and not isinstance(value, str | Mapping):
+            faults.append(Fault(message="must be a map", at=(target,)))
+        try:
+            TreeTemplate.parse(value, in_event)
+        except TemplateError as exc:
+            faults += [replace(fault, at=(target, *fault.at)) for fault in exc.faults]
+    refuse(faults)
+    return values
+
+
+def _rule(written: str) -> str:
+    _computed(written)
+    return written
+
+
+Target = Annotated[str, AfterValidator(_target_path)]
+"""A dot path that a step may write."""
+
+Constants = Annotated[dict[str, Any], AfterValidator(_constants)]
+"""Target -> value, with templates."""
+
+Rule = Annotated[str, AfterValidator(_rule)]
+"""A comparison."""
+
+
 class EnrichSettings(Settings):
     """What to write where, in the order set, copy, compute. Targets are dot paths."""
 
-    set: dict[str, Any] = Field(default_factory=dict)
+    set: Constants = Field(default_factory=dict)
     """Target -> value. Text may hold `{{path}}` placeholders, and `{{ now }}` for the event's timestamp."""
-    add: dict[str, Any] = Field(default_factory=dict)
+    add: Constants = Field(default_factory=dict)
     """Another name for `set`."""
-    copy_: dict[str, str] = Field(default_factory=dict, alias="copy")
+    copy_: dict[Target, EventPath] = Field(default_factory=dict, alias="copy")
     """Target -> source path. Nothing happens if there is nothing at the source."""
-    compute: dict[str, str] = Field(default_factory=dict)
+    compute: dict[Target, Rule] = Field(default_factory=dict)
     """Target -> comparison such as `payload.count >= 3`; the target becomes true or false."""
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        twice = self.set.keys() & self.add.keys()
+        if twice:
+            raise ValueError(f"`set` and `add` mean the same and both write {min(twice)}: keep one of them")
+        return self
 
 
 class Enrich:
@@ -61,13 +125,12 @@ class Enrich:
     bounded = True
 
     def __init__(self, settings: EnrichSettings) -> None:
-        twice = settings.set.keys() & settings.add.keys()
-        if twice:
-            raise ValueError(f"`set` and `add` mean the same and both write {min(twice)}: keep one of them")
         constants = settings.set | settings.add
-        self._set = [(_target(path, value), _template(path, value)) for path, value in constants.items()]
-        self._read = [(_target(path), _source(path, source)) for path, source in settings.copy_.items()]
-        self._read += [(_target(path), _computed(path, rule)) for path, rule in settings.compute.items()]
+        self._set = [(Path.parse(path), TreeTemplate.parse(value)) for path, value in constants.items()]
+        self._read: list[tuple[Path, Getter]] = [
+            (Path.parse(path), Path.parse(source).get) for path, source in settings.copy_.items()
+        ]
+        self._read += [(Path.parse(path), _computed(rule).holds) for path, rule in settings.compute.items()]
         self._wants_now = any(path.text == NOW for _, template in self._set for path in template.paths)
 
     def apply_now(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
@@ -93,67 +156,44 @@ def _put(document: Mapping[str, Any], path: Path, value: object) -> Mapping[str,
     return set_at(document, path, value)
 
 
-def _target(written: str, value: object = MISSING) -> Path:
-    path = Path.parse(written)
-    root = path.steps[0][0]
-    if root in UNCHANGEABLE:
-        raise ValueError(
-            f"{written!r} cannot be written: {root} belongs to the event for good; "
-            "write below payload or provenance, or to a name of your own"
-        )
-    if root == "type" and len(path.steps) > 1:
-        raise ValueError(f"{written!r} cannot be written: type is text and has nothing below it")
-    if written == "type" and value is not MISSING and not (isinstance(value, str) and value):
-        raise ValueError(f"{written!r} must be set to text, such as resource.changed")
-    if written == "provenance" and value is not MISSING and not isinstance(value, str | Mapping):
-        raise ValueError(f"{written!r} must be set to a map")
-    return path
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A rule of `compute`: what it reads, and whether it holds."""
+
+    path: Path
+    holds: Getter
 
 
-def _template(target: str, value: Any) -> TreeTemplate:
-    try:
-        return TreeTemplate.parse(value)
-    except ValueError as exc:
-        raise ValueError(f"set {target}: {exc}") from exc
-
-
-def _source(target: str, written: str) -> Getter:
-    try:
-        return Path.parse(written).get
-    except ValueError as exc:
-        raise ValueError(f"copy to {target}: {exc}") from exc
-
-
-def _computed(target: str, rule: str) -> Getter:
+def _computed(rule: str) -> Comparison:
+    """Raises ValueError for a rule that cannot be read."""
     found = _EXPRESSION.fullmatch(rule)
     if found is None:
         raise ValueError(
-            f"compute {target}: {rule!r} is not a comparison: write a path, one of === !== > < >= <= "
-            "and a value, such as payload.count >= 3"
+            f"{rule!r} is not a comparison: write a path, one of === !== > < >= <= and a value, "
+            "such as payload.count >= 3"
         )
-    get = Path.parse(found["path"]).get
-    wanted, equal = _literal(found["value"]), found["op"] in ("===", "!==")
-    if equal:
-        return _equality(get, wanted, negate=found["op"] == "!==")
+    path, op = Path.parse(found["path"], in_event), found["op"]
+    wanted = _literal(found["value"])
+    if op in ("===", "!=="):
+        return Comparison(path=path, holds=_equality(path.get, wanted, negate=op == "!=="))
     if isinstance(wanted, str):
-        raise ValueError(f"compute {target}: {found['op']} compares numbers, and {wanted!r} is none")
-    order = _ORDER[found["op"]]
-    return lambda document: _is_number(value := get(document)) and order(value, wanted)
+        raise ValueError(f"{op} compares numbers, and {wanted!r} is not a number: write one, such as 3")
+    order = _ORDER[op]
+    return Comparison(
+        path=path, holds=lambda document: _is_number(value := path.get(document)) and order(value, wanted)
+    )
 
 
-def _equality(get: Getter, wanted: str | float, *, negate: bool) -> Getter:
+def _equality(get: Getter, wanted: str | float | Decimal, *, negate: bool) -> Getter:
     """Equal are also values that read the same: "5" and 5, true and the bare word true."""
     written = as_text(wanted)
     return lambda document: (_read(get(document)) == written) is not negate
 
 
-def _literal(written: str) -> str | int | float:
+def _literal(written: str) -> str | int | float | Decimal:
     if quoted := _QUOTED.fullmatch(written):
         return quoted[quoted.lastgroup or 0]
-    if _NUMBER.fullmatch(written):
-        number = float(written)
-        return int(number) if number.is_integer() and number < 2**53 else number
-    return written
+    return exact_number(written) if _NUMBER.fullmatch(written) else written
 
 
 def _read(value: object) -> str:
@@ -161,7 +201,26 @@ def _read(value: object) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _reads(settings: EnrichSettings) -> list[Reading]:
+    """The paths that it reads of the event as it comes: what it wrote itself is not the source's."""
+    written = {*settings.set, *settings.add, *settings.copy_, *settings.compute}
+    found = [(Path.parse(path), ("copy", target)) for target, path in settings.copy_.items()]
+    found += [(_computed(rule).path, ("compute", target)) for target, rule in settings.compute.items()]
+    for key, values in (("set", settings.set), ("add", settings.add)):
+        for target, value in values.items():
+            found += [(path, (key, target)) for path in TreeTemplate.parse(value).paths]
+    return [
+        Reading(path=path, at=at)
+        for path, at in found
+        if path.text != NOW and not _is_within(path.text, written)
+    ]
+
+
+def _is_within(path: str, written: Collection[str]) -> bool:
+    return any(path == one or path.startswith(f"{one}.") or one.startswith(f"{path}.") for one in written)
 
 
 transform = TransformPlugin(
@@ -169,5 +228,5 @@ transform = TransformPlugin(
     title="Set, copy and compute fields",
     settings=EnrichSettings,
     open=Enrich,
-    reads=lambda settings: [Reading(path=Path.parse(path)) for path in settings.copy_.values()],
+    reads=_reads,
 )

@@ -6,14 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from orgloop.plugin import (
     Change,
     Discard,
     Duration,
+    EventPath,
     Failure,
     Pass,
     Path,
@@ -29,19 +30,28 @@ from orgloop.plugin import (
     same,
 )
 from orgloop.transforms.helper import Helper, HelperFailed, try_now
-from orgloop.transforms.patterns import SlowRegex, Test, compile_pattern, regex_text
+from orgloop.transforms.patterns import SlowRegex, Test, compile_pattern, plain_values, regex_text
 
 PASS: Final = Pass()
+
+
+def _pattern(value: Any) -> Any:
+    compile_pattern(value)
+    return value
+
+
+Wanted = Annotated[Any, AfterValidator(_pattern)]
+"""A pattern."""
 
 
 class FilterSettings(Settings):
     """Without any of these, every event passes."""
 
-    exclude: dict[str, Any] = Field(default_factory=dict)
+    exclude: dict[EventPath, Wanted] = Field(default_factory=dict)
     """Dot path -> pattern. One match drops the event. Looked at first."""
-    match: dict[str, Any] = Field(default_factory=dict)
+    match: dict[EventPath, Wanted] = Field(default_factory=dict)
     """Dot path -> pattern. All must match."""
-    match_any: dict[str, Any] | None = None
+    match_any: dict[EventPath, Wanted] | None = None
     """Dot path -> pattern. At least one must match."""
     jq: str = ""
     """A jq program instead: null, false or nothing drops the event, an object with an `id` replaces it."""
@@ -222,12 +232,8 @@ def _rules(settings: FilterSettings) -> Iterator[FilterRule]:
 
 
 def _condition(path: str, pattern: Any) -> FilterCondition:
-    get = Path.parse(path).get
-    try:
-        compiled = compile_pattern(pattern)
-    except ValueError as exc:
-        raise ValueError(f"{path}: {exc}") from exc
-    return FilterCondition(get=get, test=compiled.test, slow=compiled.slow)
+    compiled = compile_pattern(pattern)
+    return FilterCondition(get=Path.parse(path).get, test=compiled.test, slow=compiled.slow)
 
 
 def _shown(pattern: Any) -> str:
@@ -246,8 +252,12 @@ def _checked(program: str) -> str:
 
 
 def _reads(settings: FilterSettings) -> list[Reading]:
-    paths = [*settings.exclude, *settings.match, *(settings.match_any or {})]
-    return [Reading(path=Path.parse(path)) for path in paths]
+    rules = {"exclude": settings.exclude, "match": settings.match, "match_any": settings.match_any or {}}
+    return [
+        Reading(path=Path.parse(path), at=(key, path), wanted=plain_values(pattern))
+        for key, patterns in rules.items()
+        for path, pattern in patterns.items()
+    ]
 
 
 transform = TransformPlugin(

@@ -60,6 +60,15 @@ def compile_pattern(pattern: Any) -> Pattern:
     return Pattern(test=_any(tests), slow=tuple(slow))
 
 
+def plain_values(pattern: Any) -> list[Any]:
+    """The values that a pattern asks for as they are: all but its regular expressions, lists and maps."""
+    return [
+        one
+        for one in _alternatives(pattern)
+        if not isinstance(one, list | tuple | dict) and not (isinstance(one, str) and _regex(one))
+    ]
+
+
 def regex_text(value: object) -> str:
     """What a regular expression sees: text; nothing for null and missing; lists and maps as compact JSON."""
     return value if type(value) is str else as_text(value)

@@ -7,7 +7,7 @@ from typing import Final
 from orgloop.connectors.webhook.actor import WebhookActor, check_route
 from orgloop.connectors.webhook.check import check
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
-from orgloop.connectors.webhook.source import WebhookSource
+from orgloop.connectors.webhook.source import SHAPES, WebhookSource
 from orgloop.plugin import (
     ActorKind,
     Connector,
@@ -25,6 +25,7 @@ connector: Final = Connector(
         settings=WebhookSourceSettings,
         open=WebhookSource,
         emits=tuple(EventType),
+        shapes=lambda _: SHAPES,
         example={
             "type": EventType.RESOURCE_CHANGED,
             "provenance": {

@@ -12,19 +12,23 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model
 from orgloop.connectors.webhook.urls import is_host
 from orgloop.plugin import (
     AUTO,
+    ENVELOPE,
     SCHEMES,
     TOLERANCE,
     Duration,
     Path,
+    PathError,
     Secret,
     Secrets,
     SecretStr,
     Settings,
     Size,
     Template,
+    TemplateError,
     TreeTemplate,
     dump_json,
     padded,
+    refuse,
 )
 
 TEMPLATE_ROOTS: Final = ("event", "events", "launch_prompt")
@@ -51,7 +55,12 @@ def _path(value: str) -> str:
 def _dedupe_key(value: str) -> str:
     if "{{" not in value:
         return _path(value)
-    if Template.parse(value).is_constant:
+    try:
+        template = Template.parse(value)
+    except TemplateError as exc:
+        refuse(exc.faults)
+        raise
+    if template.is_constant:
         raise ValueError("this is the same text for every body: name a value of it, such as {{ id }}")
     return value
 
@@ -89,14 +98,21 @@ def _header_value(value: SecretStr) -> SecretStr:
     return value
 
 
+def _in_wake(text: str) -> str:
+    """Of a path in what an actor gets: below `event`, or the prompt."""
+    root = text.partition(".")[0]
+    if root in ENVELOPE:
+        return f"event.{text}"
+    if root not in TEMPLATE_ROOTS:
+        raise PathError(f"{text!r} is not known here: write event.payload.{text}, or launch_prompt")
+    return text
+
+
 def _template(value: Any) -> Any:
-    for path in TreeTemplate.parse(value).paths:
-        root = path.steps[0][0]
-        if root not in TEMPLATE_ROOTS:
-            raise ValueError(
-                f"{{{{ {path} }}}} is not known here: begin with event or launch_prompt, "
-                f"such as {{{{ event.{path} }}}}"
-            )
+    try:
+        TreeTemplate.parse(value, _in_wake)
+    except TemplateError as exc:
+        refuse(exc.faults)
     dump_json(value)
     return value
 

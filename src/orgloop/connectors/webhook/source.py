@@ -8,10 +8,13 @@ from typing import Any, Final
 from orgloop.connectors.webhook.body import documents, handshake, question
 from orgloop.connectors.webhook.settings import CustomSignature, WebhookSourceSettings
 from orgloop.plugin import (
+    ANYTHING,
+    TEXT,
     AuthorType,
     Clock,
     Context,
     Draft,
+    EventShape,
     EventType,
     Inbound,
     Path,
@@ -29,6 +32,21 @@ from orgloop.plugin import (
 
 DELIVERY_HEADERS: Final = ("idempotency-key", "webhook-id", "svix-id")
 """Where a delivery's id is looked for unless the settings name a header."""
+
+SHAPES: Final = (
+    EventShape(
+        names=(),
+        fields={
+            "provenance.platform": ("webhook",),
+            "provenance.platform_event": TEXT,
+            "provenance.author": ("unknown",),
+            "provenance.author_type": (AuthorType.UNKNOWN,),
+            "payload": ANYTHING,
+            "payload.*": ANYTHING,
+        },
+    ),
+)
+"""What is known of events whose payload is the body: who sent one is not."""
 
 _CANONICAL: Final = frozenset(EventType)
 
