@@ -32,14 +32,14 @@ TOKEN: Final = "the-token-of-this-home"
 FINISHED: Final = frozenset({State.DELIVERED, State.DROPPED, State.DEAD, State.HELD, State.DISCARDED})
 
 
-async def until(fact: Callable[[], T], what: str) -> T:
+async def until(fact: Callable[[], T], what: str, seconds: float = DEADLINE_S) -> T:
     """The first value of `fact` that is true; fails, saying `what`, if none comes in time."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := fact():
             return found
         await asyncio.to_thread(select.select, [], [], [], 0.01)
-    raise AssertionError(f"not within {DEADLINE_S:.0f} s: {what}")
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
 def signed(body: bytes, secret: str) -> dict[str, str]:
@@ -78,14 +78,14 @@ class Living:
         """All events of a source, oldest first."""
         return list(reversed(self.reader.events(Query(source=source))))
 
-    async def ended(self, actor: str, count: int = 1) -> list[dict[str, Any]]:
+    async def ended(self, actor: str, count: int = 1, seconds: float = DEADLINE_S) -> list[dict[str, Any]]:
         """The `actor.stopped` events of an actor's runs, oldest first, once there are `count` of them."""
 
         def stopped() -> list[dict[str, Any]]:
             return [dict(row.document) for row in self.events(actor) if row.type == "actor.stopped"]
 
         return await until(
-            lambda: ends if len(ends := stopped()) >= count else [], f"{count} ends of {actor}"
+            lambda: ends if len(ends := stopped()) >= count else [], f"{count} ends of {actor}", seconds
         )
 
 

@@ -41,6 +41,15 @@ def claude_cli(counterparts: Path, claude_folder: str) -> Path:
 
 
 @pytest.fixture(scope="session")
+def openclaw_folder(counterparts: Path) -> Path:
+    """Where the OpenClaw gateway lies: `node` and `openclaw`."""
+    folder = counterparts / "openclaw"
+    if not os.access(folder / "node", os.X_OK) or not (folder / "openclaw").is_file():
+        pytest.skip(f"{folder}/openclaw is missing. {INSTALL}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def github_payloads(counterparts: Path) -> GithubPayloads:
     """GitHub's published webhook payloads."""
     folder = counterparts / "github"

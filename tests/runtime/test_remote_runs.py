@@ -27,8 +27,9 @@ from orgloop.plugin import (
     Throttled,
     Unavailable,
 )
+from orgloop.runtime.runs.remote import holder
 from orgloop.runtime.runs.remote.job_end import checked, from_bytes, to_bytes
-from tests.runtime.engine import NOON, Engine, engine, until
+from tests.runtime.engine import NOON, Engine, engine, turn, until
 from tests.runtime.fakes import Elsewhere, Stage
 
 PROJECT = """
@@ -98,6 +99,10 @@ async def test_a_job_is_begun_once_followed_and_ends_with_its_result(tmp_path: P
         await it.delivered(4)
         assert it.stage.wakes["far"][1].session is not None
         assert it.stage.wakes["far"][1].session.id == "their-session"
+        for mark in (it.stage.wakes["far"][0].marker, it.stage.wakes["far"][0].trailer):
+            found = it.runtime._marker.find(mark or "")
+            assert found is not None
+            assert (found.run_id, found.actor) == (run.id, "far")
 
 
 BEGINS = [
@@ -209,6 +214,56 @@ async def test_a_deadline_ends_a_run_as_unknown_whatever_it_waits_for(tmp_path: 
             run = await ended(it)
             assert (run.outcome, run.reason) == ("unknown", "deadline")
             assert elsewhere.asked[-1] == "stop"
+
+
+async def test_a_later_daemon_knows_until_when_an_answer_was_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "NOTE", 0.01)
+    first, runs = Elsewhere(), list[RemoteRun]()
+    async with engine(tmp_path, REMOTE, Stage(elsewhere=first), on_disk=True) as it:
+
+        async def noted() -> int | None:
+            (run,) = await it.journal.open_runs()
+            return run.last_seen
+
+        await it.emit()
+        await until(lambda: first.asked, "the request")
+        await it.pass_time(29)
+        assert await noted() is None
+        await it.pass_time(1)
+        while await noted() is None:
+            await it.pass_time(0)
+        assert await noted() == NOON + 30_000
+        clock = it.clock
+    clock.ms += 5_000
+
+    def begins(run: RemoteRun) -> Completion:
+        runs.append(run)
+        return DONE
+
+    second = Elsewhere(begins=begins)
+    async with engine(tmp_path, REMOTE, Stage(elsewhere=second), on_disk=True, clock=clock) as it:
+        await ended(it)
+    assert [(run.started_at, run.waited_until) for run in runs] == [(NOON, NOON + 30_000)]
+
+
+async def test_a_run_whose_system_cannot_be_asked_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "NOTE", 0.01)
+    elsewhere = Elsewhere(begins=lambda _: LOST)
+    async with engine(tmp_path, REMOTE, Stage(elsewhere=elsewhere)) as it:
+        await it.emit()
+        # The pauses between two tries become longer than the time after which a wait is noted.
+        while len(elsewhere.asked) < 7:
+            await it.pass_time(8)
+        await it.pass_time(31)
+        await until(lambda: "cannot be asked" in it.runs()[0].last_line, "the note")
+        for _ in range(50):
+            await turn()
+        (run,) = await it.journal.open_runs()
+        assert run.last_seen is None
 
 
 async def test_a_deadline_that_passed_while_no_daemon_ran_lets_the_result_count(tmp_path: Path) -> None:

@@ -101,10 +101,11 @@ class Settling(Protocol):
         cost_usd: float | None = None,
         alive: bool = True,
         answered: bool = False,
+        seen: bool = True,
     ) -> None:
         """What a run said last, cost so far, and how far its output was read. Best effort, written lazily.
 
-        `answered`: its agent has said something.
+        `answered`: its agent has said something. `seen`: it was heard of, or waited for, until `at`.
         `alive`: it proves that the actor is there; the first one after a probe ends the actor's pause.
         """
 

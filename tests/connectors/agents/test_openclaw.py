@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,17 @@ from orgloop.plugin import (
     Unavailable,
     Wake,
 )
-from tests.connectors.doubles import NOON, FakeContext, FakeHttp, as_context, event, inbound, reply, wake
+from tests.connectors.doubles import (
+    NOON,
+    FakeContext,
+    FakeHttp,
+    Sent,
+    as_context,
+    event,
+    inbound,
+    reply,
+    wake,
+)
 
 MINUTE = 60_000
 DONE = {"ok": True, "runId": "gw-1", "completion": {"status": "ok", "replyDisposition": "visible"}}
@@ -312,6 +323,13 @@ async def test_what_the_gateway_says_of_the_reply_is_in_the_event_and_declared()
     assert {f"payload.{name}" for name in end.details} == declared
 
 
+async def test_an_answer_that_breaks_off_leaves_it_in_doubt() -> None:
+    actor, _ = await opened(FakeHttp(replace(answer(DONE), truncated=True)))
+    with pytest.raises(HttpFailed) as failed:
+        await actor.begin(run_of())
+    assert failed.value.sent
+
+
 async def test_a_gateway_that_does_not_tell_the_end_has_it_or_the_agent_reports() -> None:
     accepted = {"ok": True, "runId": "gw-9"}
     actor, _ = await opened(FakeHttp(answer(accepted)))
@@ -411,11 +429,15 @@ async def test_a_request_is_sent_again_only_to_a_gateway_that_surely_knows_it(
 
 
 async def test_a_connection_that_breaks_late_is_taken_up_again_while_this_daemon_waits() -> None:
-    actor, context = await opened(FakeHttp(BROKEN), timeout="2h")
+    def breaks_late(_: Sent) -> HttpReply:
+        context.clock.time += 20 * MINUTE
+        raise BROKEN
+
+    actor, context = await opened(FakeHttp(breaks_late), timeout="2h")
     run = run_of(timeout="2h")
     with pytest.raises(HttpFailed):
         await actor.begin(run)
-    context.http.answers = [up(LONG), BROKEN]
+    context.http.answers = [up(LONG), breaks_late]
     with pytest.raises(HttpFailed):
         await actor.find(run)
     context.clock.time += MEMORY - 1
@@ -538,23 +560,24 @@ def test_it_has_runs_where_their_end_is_known() -> None:
 # doctor
 
 CHECKS = [
-    (answer({"ok": False, "error": "message required"}, 400), CheckStatus.OK),
-    (reply(401, b"Unauthorized"), CheckStatus.ERROR),
-    (reply(404, b"Not Found"), CheckStatus.ERROR),
-    (reply(429), CheckStatus.WARNING),
-    (reply(503), CheckStatus.WARNING),
-    (reply(200, b"<html>"), CheckStatus.ERROR),
-    (reply(400, b"Bad Request"), CheckStatus.ERROR),
-    (REFUSED, CheckStatus.WARNING),
+    (answer({"ok": False, "error": "message required"}, 400), CheckStatus.OK, "takes the token"),
+    (reply(401, b"Unauthorized"), CheckStatus.ERROR, "refuses the token"),
+    (reply(404, b"Not Found"), CheckStatus.ERROR, "no hooks at /hooks"),
+    (reply(429), CheckStatus.WARNING, "429"),
+    (reply(503), CheckStatus.WARNING, "503"),
+    (reply(200, b"<html>"), CheckStatus.ERROR, "does not answer as"),
+    (reply(400, b"Bad Request"), CheckStatus.ERROR, "does not answer as"),
+    (REFUSED, CheckStatus.WARNING, "cannot connect"),
 ]
 
 
-@pytest.mark.parametrize(("says", "status"), CHECKS)
-async def test_doctor_asks_without_a_message(says: Any, status: CheckStatus) -> None:
+@pytest.mark.parametrize(("says", "status", "detail"), CHECKS)
+async def test_doctor_asks_without_a_message(says: Any, status: CheckStatus, detail: str) -> None:
     http = FakeHttp(says)
     assert connector.setup.check is not None
     (found,) = await connector.setup.check(settings(), as_context(FakeContext(http=http)))
     assert found.status is status
+    assert detail in found.detail
     assert bool(found.hint) is (status is not CheckStatus.OK)
     (sent,) = http.sent
     assert (sent.url, sent.body) == ("http://127.0.0.1:18789/hooks/agent", b"{}")

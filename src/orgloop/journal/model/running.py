@@ -107,7 +107,7 @@ class OpenRun:
     """A run that has not ended, as a starting daemon finds it, with its delivery's facts.
 
     `limits`, `spec` and `directory` are those that it started with; `cost_usd` is what it told so far.
-    `last_seen` is when it was noted last, in ms since 1970.
+    `last_seen` is until when it was heard of, or its answer waited for, in ms since 1970.
     `answered`: its agent has said something. `session_usd` is what its session had cost before it.
     `remote` is there if it is a run of another system. `causes` are the events that woke it, that of the
     delivery that leads first.

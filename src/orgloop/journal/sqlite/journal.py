@@ -142,6 +142,7 @@ class SqliteJournal:
         cost_usd: float | None = None,
         alive: bool = True,
         answered: bool = False,
+        seen: bool = True,
     ) -> None:
         """See `Settling.note_run`. Written with the next group, or after `note_seconds`."""
         note = Note(
@@ -152,6 +153,7 @@ class SqliteJournal:
             cost_usd=cost_usd,
             alive=alive,
             answered=answered,
+            seen_at=at if seen else None,
         )
         if not self._notes:
             asyncio.get_running_loop().call_later(self._settings.note_seconds, self._writer.plan)

@@ -32,6 +32,7 @@ class Note:
     cost_usd: float | None
     alive: bool
     answered: bool
+    seen_at: int | None
 
     def after(self, earlier: Note | None) -> Note:
         """This note, with what an earlier unwritten one named or showed."""
@@ -43,6 +44,7 @@ class Note:
             cost_usd=earlier.cost_usd if self.cost_usd is None else self.cost_usd,
             alive=earlier.alive or self.alive,
             answered=earlier.answered or self.answered,
+            seen_at=earlier.seen_at if self.seen_at is None else self.seen_at,
         )
 
 
@@ -93,7 +95,7 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
         run_id,
         note.last_line,
         note.offset,
-        note.at,
+        note.seen_at,
         note.session_id,
         note.cost_usd,
         int(note.answered),

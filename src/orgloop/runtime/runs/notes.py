@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from orgloop.errors import JournalUnavailable
@@ -20,15 +21,25 @@ ALIVE_AFTER: Final = 30.0
 
 
 class Notes:
-    """Notes of one run. `works_after`: seconds after which it counts as work that it is there at all."""
+    """Notes of one run. `alive_after`: seconds after which it counts as work that it is there at all.
+
+    `is_seen`: whether it is heard of, or waited for, when something is written.
+    """
 
     def __init__(
-        self, live: LiveRun, journal: Journal, clock: Clock, *, alive_after: float | None = None
+        self,
+        live: LiveRun,
+        journal: Journal,
+        clock: Clock,
+        *,
+        alive_after: float | None = None,
+        is_seen: Callable[[], bool] = lambda: True,
     ) -> None:
         self._live = live
         self._journal = journal
         self._clock = clock
         self._alive_after = alive_after
+        self._is_seen = is_seen
         self._noted = self._began = clock.monotonic()
         self._shown = False
 
@@ -62,6 +73,7 @@ class Notes:
                 cost_usd=live.known_cost,
                 alive=live.alive,
                 answered=live.answered,
+                seen=self._is_seen(),
             )
         except JournalUnavailable:
             log.debug("the last line of %s is not noted", live.run_id)

@@ -30,7 +30,7 @@ WHERE seq = ?1;
 
 -- name: note_run
 -- What a run said last.
-UPDATE runs SET last_line = ?2, read_offset = ?3, last_seen = ?4, session_id = coalesce(?5, session_id),
+UPDATE runs SET last_line = ?2, read_offset = ?3, last_seen = coalesce(?4, last_seen), session_id = coalesce(?5, session_id),
     cost_usd = coalesce(?6, cost_usd), answered = max(answered, ?7)
 WHERE id = ?1 AND ended_at IS NULL
 RETURNING actor, key;

@@ -151,7 +151,9 @@ class RemoteRuns:
 
     async def follow(self, live: RemoteJob) -> Finish:
         """The first end that comes: by a callback, by asking, after a stop, or at the deadline."""
-        notes = Notes(live, self._engine.journal, self._engine.clock)
+        notes = Notes(
+            live, self._engine.journal, self._engine.clock, is_seen=lambda: self._is_waited_for(live)
+        )
         ways = [
             asyncio.ensure_future(way)
             for way in (_called_back(live), self._ask(live), self._stopped(live), self._due(live))
