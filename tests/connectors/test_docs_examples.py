@@ -95,6 +95,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         "WebhookActorSettings": set(),
         "GithubSettings": {"authors"},
         "LinearSettings": set(),
+        "LinearActorSettings": set(),
         "CronSettings": set(),
     }
 
@@ -104,7 +105,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
     [
         ("webhook", options(settings(webhook, "sources")) | options(settings(webhook, "actors"))),
         ("github", options(settings(github, "sources"))),
-        ("linear", options(settings(linear, "sources"))),
+        ("linear", options(settings(linear, "sources")) | options(settings(linear, "actors"))),
         ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
     ],
 )

@@ -232,6 +232,25 @@ async def test_what_is_told_late_is_told_as_it_was_then(server: LinearServer, ht
     assert found[0].payload["state"] == "Todo"
 
 
+async def test_issues_and_comments_come_in_the_order_of_their_times(
+    server: LinearServer, http: HttpClient
+) -> None:
+    follower = await Follower(server, http).begin()
+    await follower.poll()
+    for number in (1, 2):
+        server.now += MINUTE
+        server.create(number)
+        server.now += MINUTE
+        server.comment(number, "Hello.")
+    found = [(one.provenance["platform_event"], one.provenance["issue_id"]) for one in await follower.poll()]
+    assert found == [
+        ("issue.created", "ENG-1"),
+        ("comment.created", "ENG-1"),
+        ("issue.created", "ENG-2"),
+        ("comment.created", "ENG-2"),
+    ]
+
+
 async def test_both_ways_are_one_event_each(server: LinearServer, http: HttpClient) -> None:
     """Webhooks come for two of three facts, before or after the poll."""
     both = await Follower(server, http, secret=SECRET).begin()
@@ -427,7 +446,7 @@ async def test_a_backlog_comes_in_bounded_steps(largest: int, server: LinearServ
     await follower.poll()
     for number in range(MOST_THINGS + 12):
         server.create(number)
-        server.now += 0 if number % 10 else 7 * MINUTE
+        server.now += 0 if number % 10 else 1000
     server.now += HOUR
     page = await follower.source.poll(follower.checkpoint)
     assert page.more
@@ -441,6 +460,7 @@ async def test_many_changes_of_just_now_are_told_once_each(server: LinearServer,
     await follower.poll()
     for number in range(MOST_THINGS + 20):
         server.create(number)
+        server.now += 1
     assert len(await follower.poll()) == MOST_THINGS + 20
     server.now += OVERLAP
     assert await follower.poll() == []

@@ -153,7 +153,7 @@ class LinearServer:
         at = iso(self.now)
         fields = {"id": id, "body": said, "createdAt": at, "updatedAt": at, "user": user, **more}
         body = bodies.comment(**fields, issue=bodies.child(issue), issueId=issue["id"])
-        self.comments[id] = {**body["data"], "url": body["url"]}
+        self.comments[body["data"]["id"]] = {**body["data"], "url": body["url"]}
         return copy.deepcopy(body)
 
     def edit(self, id: str, said: str) -> None:

@@ -1,20 +1,22 @@
-"""Linear: issues, their changes and their comments."""
+"""Linear: issues, their changes and their comments, as a source and as an actor."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from orgloop.connectors.linear.actor import LinearActor, LinearActorSettings
 from orgloop.connectors.linear.check import check
 from orgloop.connectors.linear.example import EXAMPLE
 from orgloop.connectors.linear.fields import SHAPES
 from orgloop.connectors.linear.names import NAMES
+from orgloop.connectors.linear.order import check_route
 from orgloop.connectors.linear.poll import open_source
 from orgloop.connectors.linear.settings import LinearSettings
-from orgloop.plugin import Connector, Setup, SourceKind, Variable
+from orgloop.plugin import ActorKind, Connector, Setup, SourceKind, Variable
 
 connector: Final = Connector(
     name="linear",
-    title="Linear: issues, what changes in them, comments and every other webhook event",
+    title="Linear: issues, what changes in them, comments; an actor that writes them",
     aliases=("linear-webhook",),
     source=SourceKind(
         settings=LinearSettings,
@@ -25,6 +27,13 @@ connector: Final = Connector(
         shapes=lambda _: SHAPES,
         scaffold={"team": "${LINEAR_TEAM_KEY}", "api_key": "${LINEAR_API_KEY}"},
         example=EXAMPLE,
+    ),
+    actor=ActorKind(
+        settings=LinearActorSettings,
+        open=LinearActor,
+        concurrency=8,
+        check_route=check_route,
+        scaffold={"api_key": "${LINEAR_API_KEY}"},
     ),
     setup=Setup(
         variables=(

@@ -57,6 +57,10 @@ class Refusal(PluginError):
     """Linear understood the question and will not do it, however often it is asked."""
 
 
+class Denied(PluginError):
+    """Linear does not take the key."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What was asked for. `at` is Linear's time in ms since 1970; `headers` are those of HTTP."""
@@ -149,7 +153,7 @@ class Api:
         said = _message(errors)
         codes, origin = {_code(error) for error in errors}, self._credential.origin
         if reply.status == 401 or "AUTHENTICATION_ERROR" in codes:
-            raise Refusal(
+            raise Denied(
                 f"Linear does not take {origin}: it is wrong, expired or revoked. "
                 "Create a new one at https://linear.app/settings/api"
             )

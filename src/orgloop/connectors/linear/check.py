@@ -7,11 +7,10 @@ from typing import Any
 
 from orgloop.connectors.linear.api import Api, left
 from orgloop.connectors.linear.bodies import nodes
-from orgloop.connectors.linear.poll import api_of
 from orgloop.connectors.linear.queries import TEAMS, VIEWER
 from orgloop.connectors.linear.reader import team_filter
 from orgloop.connectors.linear.reading import part, text
-from orgloop.connectors.linear.settings import Access, LinearSettings
+from orgloop.connectors.linear.settings import Access, LinearSettings, api_of
 from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater
 
 
@@ -23,8 +22,7 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
     if isinstance(settings, LinearSettings) and (settings.secret is not None or not settings.has_key):
         found.append(_signature(settings))
     if settings.has_key:
-        team = settings.team if isinstance(settings, LinearSettings) else None
-        found += await _asked(api_of(settings, ctx), team)
+        found += await _asked(api_of(settings, ctx), settings.team)
     return found
 
 

@@ -18,6 +18,7 @@ EXAMPLE: Final[Mapping[str, Any]] = {
         "author_type": AuthorType.TEAM_MEMBER,
         "author_id": "b5ea5f1f-8adc-4f52-b4bd-ab4e84cf51ba",
         "issue_id": "ENG-42",
+        "issue_uuid": "0b3d1c6e-8a52-4a0f-9a4e-5f2c7d9e1b40",
         "url": "https://linear.app/octo/issue/ENG-42/retry-failed-invoices",
         "team": "ENG",
         "state": "In Progress",

@@ -19,6 +19,7 @@ _EVERY: Final[Fields] = {
     "provenance.run_id": TEXT,
     "provenance.run_actor": TEXT,
     "provenance.issue_id": TEXT,
+    "provenance.issue_uuid": TEXT,
     "provenance.url": TEXT,
     "provenance.team": TEXT,
 }

@@ -64,6 +64,7 @@ def _commented(body: Body, data: Body) -> Draft:
     }
     details = {
         "issue_id": text(issue, "identifier", "unknown"),
+        "issue_uuid": text(issue, "id"),
         "url": text(body, "url") or text(data, "url"),
         "team": text(part(issue, "team"), "key"),
         "issue_assignee": name_of(issue, "assignee"),
@@ -113,6 +114,7 @@ def _issue(body: Body, data: Body) -> dict[str, Any]:
     """The provenance of everything about an issue."""
     return {
         "issue_id": text(data, "identifier", "unknown"),
+        "issue_uuid": text(data, "id"),
         "url": text(data, "url") or text(body, "url"),
         "team": text(part(data, "team"), "key"),
         "state": _state(data),

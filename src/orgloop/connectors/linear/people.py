@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from orgloop.connectors.linear.own import is_ours
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.plugin import AuthorType, Context, Draft, Mark
 
@@ -40,6 +41,11 @@ class Author:
 
 def author_of(body: Body) -> Author:
     """Who did it: the writer of a new issue or comment, else the one who made the change."""
+    author = _told(body)
+    return replace(author, type=AuthorType.SELF) if _is_self(body, author.type) else author
+
+
+def _told(body: Body) -> Author:
     data, actor = part(body, "data"), part(body, "actor")
     if text(body, "action") == "create":
         for key in ("externalUser", "externalUserCreator"):
@@ -60,6 +66,12 @@ def _actor(actor: Body) -> Author:
     if text(actor, "email").casefold().endswith(APP_ADDRESS) or actor.get("isBot") is True:
         return _author(actor, AuthorType.BOT)
     return _author(actor, _TYPES.get(kind, AuthorType.UNKNOWN))
+
+
+def _is_self(body: Body, kind: AuthorType) -> bool:
+    """Whether an actor of OrgLoop wrote it, with a user's key. What an app wrote is a bot's."""
+    written = text(body, "action") == "create" and text(body, "type") in ("Issue", "Comment")
+    return written and kind is AuthorType.TEAM_MEMBER and is_ours(text(part(body, "data"), "id"))
 
 
 def _author(person: Body, kind: AuthorType) -> Author:

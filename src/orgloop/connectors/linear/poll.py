@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from orgloop.connectors.linear.api import Api
 from orgloop.connectors.linear.bodies import Told
 from orgloop.connectors.linear.changes import FIELDS
 from orgloop.connectors.linear.checkpoint import Progress, dump, load, millis, short
 from orgloop.connectors.linear.names import wants
 from orgloop.connectors.linear.reader import KINDS, Reader, first
 from orgloop.connectors.linear.reading import Body, part, text
-from orgloop.connectors.linear.settings import Access, LinearSettings
+from orgloop.connectors.linear.settings import LinearSettings, api_of
 from orgloop.connectors.linear.source import LinearIntake, LinearSource
 from orgloop.plugin import SECOND, Context, Draft, Page, PluginError, Received, Reply, TryLater
 
@@ -143,11 +142,6 @@ def open_source(id: str, settings: LinearSettings) -> LinearSource | LinearPolle
     if not settings.has_key:
         return LinearSource(id, settings)
     return LinearPoller(id, settings) if settings.secret is None else LinearBoth(id, settings)
-
-
-def api_of(settings: Access, ctx: Context) -> Api:
-    """Linear's API with the settings' key."""
-    return Api(settings.url, settings.credential(ctx.environment), ctx.clock, ctx.http)
 
 
 def _outcome(draft: Draft) -> str:

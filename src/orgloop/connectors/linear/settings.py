@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from orgloop.connectors.linear.api import URL, Credential
+from orgloop.connectors.linear.api import URL, Api, Credential
 from orgloop.connectors.linear.names import NAMES, is_polled
 from orgloop.plugin import (
+    Context,
     Duration,
     EventType,
     ProjectPath,
@@ -56,6 +57,8 @@ class Access(Settings):
     """Instead of `api_key`: an OAuth access token, such as that of an app."""
     api_url: Url | None = None
     """Where the API is; Linear's own address if it is not set."""
+    team: Name | None = None
+    """The key (`ENG`) or id of a team."""
 
     @property
     def has_key(self) -> bool:
@@ -91,8 +94,6 @@ class LinearSettings(Access):
 
     secret: Secrets | None = None
     """The webhook's signing secret; of a list any is taken. Without it and a key, this machine may send."""
-    team: Name | None = None
-    """The key (`ENG`) or id of a team: events of other teams are left out."""
     project: Name | None = None
     """The name or id of a project: issues outside it are left out."""
     events: tuple[Name, ...] = ()
@@ -132,3 +133,8 @@ class LinearSettings(Access):
     @classmethod
     def without_effect(cls) -> frozenset[str]:
         return NO_EFFECT
+
+
+def api_of(settings: Access, ctx: Context) -> Api:
+    """Linear's API with the settings' key."""
+    return Api(settings.url, settings.credential(ctx.environment), ctx.clock, ctx.http)

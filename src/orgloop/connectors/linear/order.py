@@ -1,0 +1,136 @@
+"""What a route tells the actor to do: `then.config`, with its placeholders filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orgloop.plugin import Wake
+
+NOBODY: Final = "none"
+"""The value that takes an assignee, delegate or project away."""
+
+PRIORITIES: Final = ("none", "urgent", "high", "medium", "low")
+"""Linear's priorities, by their number."""
+
+_THINGS: Final = ("state", "assignee", "delegate", "project")
+_BOTH: Final = frozenset({"session_key", *_THINGS, "priority", "add_labels"})
+_CHANGE: Final = frozenset({"issue", "comment", "reply_to", "remove_labels"})
+_CREATE: Final = frozenset({"title", "description", "team"})
+KEYS: Final = _BOTH | _CHANGE | _CREATE
+DEEDS: Final = KEYS - {"session_key", "issue", "reply_to", "team", "description"}
+"""Keys of which a route needs at least one: the others do nothing by themselves."""
+
+
+class Unclear(ValueError):
+    """The order cannot be carried out as it is written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What to do: a new issue if there is a `title`, else changes of `issue` and a comment on it.
+
+    Of `fields`, each is a name or an id; None takes it away. `priority` is Linear's number.
+    """
+
+    issue: str | None = None
+    comment: str | None = None
+    reply_to: str | None = None
+    title: str | None = None
+    description: str | None = None
+    team: str | None = None
+    fields: Mapping[str, str | None]
+    priority: int | None = None
+    add_labels: Sequence[str] = ()
+    remove_labels: Sequence[str] = ()
+
+
+def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
+    """Keys of `then.config` that every wake would be refused for, each with why."""
+    wrong = {key: "is not something that a linear actor does" for key in config if key not in KEYS}
+    if "title" in config:
+        wrong |= dict.fromkeys(
+            config.keys() & _CHANGE, "cannot stand beside `title`, which makes a new issue"
+        )
+    else:
+        wrong |= dict.fromkeys(config.keys() & _CREATE, "needs a `title`: it is for a new issue")
+    if not wrong and not config.keys() & DEEDS:
+        wrong = dict.fromkeys(config, "does nothing by itself: write `comment`, `state` or the like")
+    return wrong
+
+
+def order_of(wake: Wake) -> Order:
+    """The order of a wake. Raises Unclear."""
+    config = wake.config
+    for key, why in check_route(config).items():
+        raise Unclear(f"`then.config.{key}` {why}")
+    if not config.keys() & DEEDS:
+        raise Unclear("`then.config` does not say what to do: write `comment`, `state`, `title` or the like")
+    fields: dict[str, str | None] = {}
+    for key in _THINGS:
+        if key in config:
+            fields[key] = _name(config, key)
+    if "state" in fields and fields["state"] is None:
+        raise Unclear("`then.config.state` is none: an issue always has a state")
+    return Order(
+        issue=None if "title" in config else _issue(wake),
+        comment=_text(config, "comment"),
+        reply_to=_text(config, "reply_to"),
+        title=_text(config, "title"),
+        description=_text(config, "description"),
+        team=_text(config, "team"),
+        fields=fields,
+        priority=_priority(config),
+        add_labels=_names(config, "add_labels"),
+        remove_labels=_names(config, "remove_labels"),
+    )
+
+
+def _issue(wake: Wake) -> str:
+    """The issue that the route names, else the event's."""
+    named = _text(wake.config, "issue") or wake.event.provenance.get("issue_id")
+    if wake.event.provenance.get("platform") != "linear" and "issue" not in wake.config:
+        named = None
+    if not isinstance(named, str) or named in ("", "unknown"):
+        raise Unclear('the event is about no issue: write `issue: "{{ … }}"` into `then.config`')
+    return named
+
+
+def _text(config: Mapping[str, Any], key: str) -> str | None:
+    """The text at a key; None without the key. Raises Unclear for anything else, and for an empty text."""
+    value = config.get(key)
+    if key not in config:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise Unclear(f"`then.config.{key}` is empty, or no text")
+    return value if key in ("comment", "description") else value.strip()
+
+
+def _name(config: Mapping[str, Any], key: str) -> str | None:
+    if config[key] is None:
+        return None
+    name = _text(config, key)
+    return None if name is not None and name.casefold() == NOBODY else name
+
+
+def _names(config: Mapping[str, Any], key: str) -> Sequence[str]:
+    value = config.get(key, [])
+    listed = value if isinstance(value, list | tuple) else [value]
+    if key in config and not listed:
+        raise Unclear(f"`then.config.{key}` is empty")
+    names = [_text({key: one}, key) or "" for one in listed]
+    return tuple(dict.fromkeys(names))
+
+
+def _priority(config: Mapping[str, Any]) -> int | None:
+    if "priority" not in config:
+        return None
+    said = str(config["priority"]).strip().casefold()
+    if said in PRIORITIES:
+        return PRIORITIES.index(said)
+    if said in ("0", "1", "2", "3", "4"):
+        return int(said)
+    raise Unclear(f"`then.config.priority` must be one of {', '.join(PRIORITIES)}, or 0 to 4")
