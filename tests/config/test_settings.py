@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.config.findings import Code
+from orgloop.config.findings import Code, Finding
 from orgloop.config.load import load_or_raise, load_project
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.registry import CONNECTORS, Registry
@@ -489,3 +489,67 @@ def test_a_variable_of_a_key_with_effect_is_still_needed(tmp_path: Path) -> None
     (tmp_path / "orgloop.yaml").write_text(project("{id: gh, connector: github, config: {secret: '${T}'}}"))
     loaded = load_project(tmp_path, Registry.installed(), {})
     assert [one.code for one in loaded.errors] == [Code.MISSING_VARIABLE]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "headers: {X-Api-Key: '$NAME'}",
+        "headers: {X-Api-Key: 'Bearer $NAME'}",
+        "headers: {X-Any: '$(NAME)'}",
+        "headers: {X-Any: '$lower'}",
+        "auth: {type: bearer, token: '%NAME%'}",
+        "auth: {type: basic, username: '$NAME', password: x}",
+        "secret: '${{ secrets.NAME }}'",
+        "url: '$NAME'",
+        "url: 'https://example.com/hooks/$NAME'",
+        "url: 'https://$NAME/hooks'",
+    ],
+)
+def test_a_variable_as_other_tools_write_it_is_refused_wherever_its_value_is_meant(
+    place: str, tmp_path: Path
+) -> None:
+    url = "" if place.startswith("url") else "url: 'https://example.com', "
+    found = _of_actor(tmp_path, f"connector: webhook, config: {{{url}{place}}}")
+    assert [(one.file, one.line) for one in found] == [("orgloop.yaml", 3)]
+    assert found[0].hint.startswith(("write ${", "write `${"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "command: [./x, '$NAME']",
+        "command: ['$NAME']",
+        "command: ['true'], env: {TOKEN: '$NAME'}",
+        "command: ['true'], env: {MODE: 'env:NAME'}",
+        "command: ['true'], cwd: '$NAME'",
+    ],
+)
+def test_a_program_is_not_given_the_name_of_a_variable(config: str, tmp_path: Path) -> None:
+    found = _of_actor(tmp_path, f"connector: process, config: {{{config}}}")
+    assert [(one.line, one.hint) for one in found] == [(3, "write ${NAME}")]
+
+
+@pytest.mark.parametrize(
+    ("connector", "config"),
+    [
+        ("process", "command: [sh, -c, 'echo $NAME', '$1']"),
+        ("process", "command: ['true'], env: {PRICE: '$5', PATTERN: '%d', NOTE: 'costs $NAME each'}"),
+        ("process", "command: ['true'], env: {A: '$unset', B: '${NAME}'}"),
+        ("webhook", "url: 'https://example.com/odata?$filter=x&$top=5'"),
+        ("webhook", "url: 'https://example.com', body_template: {text: '$NAME'}"),
+    ],
+)
+def test_other_dollars_stay(connector: str, config: str, tmp_path: Path) -> None:
+    assert _of_actor(tmp_path, f"connector: {connector}, config: {{{config}}}") == []
+
+
+def _of_actor(root: Path, actor: str) -> list[Finding]:
+    text = (
+        "metadata: {name: t}\nactors:\n"
+        f"  - {{id: a, {actor}}}\n"
+        "sources: [{id: open, connector: webhook}]\n"
+        "routes: [{name: r, when: {source: open, events: [a]}, then: {actor: a}}]\n"
+    )
+    (root / "orgloop.yaml").write_text(text)
+    return list(load_project(root, Registry.installed(), {"NAME": "value", "lower": "x"}).errors)

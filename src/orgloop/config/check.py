@@ -81,7 +81,7 @@ def explain(
     """
     grouped: dict[DataPath, list[ErrorDetails]] = {}
     for error in errors:
-        grouped.setdefault(_real(error, data), []).append(error)
+        grouped.setdefault(place_in(error, data), []).append(error)
     for real in [real for real, group in grouped.items() if _follows(real, group, grouped)]:
         del grouped[real]
     unknown = [real for real, group in grouped.items() if group[0]["type"] == "extra_forbidden"]
@@ -278,7 +278,7 @@ def _keys_hint(models: Iterable[type[BaseModel]]) -> str:
     return f"its keys: {', '.join(known)}" if known else ""
 
 
-def _real(error: ErrorDetails, data: Any) -> DataPath:
+def place_in(error: ErrorDetails, data: Any) -> DataPath:
     """Where an error lies in the data. Pydantic also names the branches of unions on its way."""
     real: list[str | int] = []
     for step in error["loc"]:
@@ -296,7 +296,7 @@ def _repaired(model: type[BaseModel], data: Any, errors: Sequence[ErrorDetails])
     if not isinstance(data, dict):
         return None
     data = copy.deepcopy(data)
-    paths = {_real(error, data): error["type"] for error in errors}
+    paths = {place_in(error, data): error["type"] for error in errors}
     # Later members of a list go first, so that the others keep their numbers.
     for path in sorted(
         paths, key=lambda steps: [s if isinstance(s, int) else -1 for s in steps], reverse=True

@@ -25,6 +25,7 @@ DataPath = tuple[str | int, ...]
 
 # One that has no end is found, too: it reaches to the end of the text, which is then not looked at again.
 _REFERENCE: Final = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
+_LAST_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*) *\Z")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -67,8 +68,9 @@ def read_dotenv(path: Path, shown: str, report: Report) -> dict[str, str]:
         elif binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
         elif binding.key is not None:
-            hint = f"write {binding.key}=value"
-            report.error(Code.ENV_SYNTAX, where, f"{binding.key} has no value", hint)
+            # It is not shown: it may be a secret without the name of its variable.
+            hint = "write NAME=value, or remove the line"
+            report.error(Code.ENV_SYNTAX, where, "the line has no `=`, so it sets no variable", hint)
     return values
 
 
@@ -121,7 +123,9 @@ class Variables:
         name, has_default, default = inner.partition(":-")
         if not _NAME.fullmatch(name):
             message = f"`${{{inner}}}` does not name a variable"
+            meant = _LAST_NAME.search(inner) if inner.startswith("{") else None
             hint = f"write a name of letters, digits and _, or `$${{{inner}}}` for the text itself"
+            hint = f"write `${{{meant[1]}}}`" if meant else hint
             self._report.error(Code.BAD_VARIABLE, where, message, hint)
             return None
         value = self.environment.get(name)

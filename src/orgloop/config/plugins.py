@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from orgloop.config.check import explain
+from orgloop.config.check import explain, place_in
 from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, Where, advised
@@ -91,6 +91,7 @@ class Plugins:
         """`config`, variables filled in, as `model`; None after findings where `origin` says."""
         context = {**self._context, "base": spot.folder}
         data = dict(config)
+        unfilled = self._unfilled(model, data, origin)
         settings: Settings | None = None
         doubts: list[tuple[Code, str, str]] = []
         try:
@@ -98,7 +99,8 @@ class Plugins:
             doubts += [(Code.RISKY_SETTING, *doubt) for doubt in settings.warnings().items()]
             doubts += [(Code.MISSING_SCRIPT, *doubt) for doubt in settings.missing().items()]
         except ValidationError as exc:
-            self._explain(model, data, exc.errors(include_url=False, include_input=False), origin)
+            errors = exc.errors(include_url=False, include_input=False)
+            self._explain(model, data, [one for one in errors if place_in(one, data) not in unfilled], origin)
         except (OSError, RuntimeError) as exc:
             where, path = origin(None)
             message = f"{where.label}: a path in its settings cannot be used: {exc}"
@@ -107,14 +109,6 @@ class Plugins:
             where, path = origin(None)
             message = f"{where.label}: its settings cannot be read: {type(exc).__name__}"
             self._report.error(Code.BROKEN_PLUGIN, where.where(*path), message, REPORT_IT)
-        where, path = origin(None)
-        written = at_path(where.raw, path)
-        for place, name in unexpanded(written, model) if settings is not None else ():
-            message = f"{where.label}: `{dotted((*path, *place))}` is a secret and names no variable"
-            known = name in self._context.get("environment", {})
-            hint = f"write ${{{name}}}" if known else "write the variable's name in braces: ${NAME}"
-            self._report.error(Code.BAD_VARIABLE, where.where(*path, *place), message, hint)
-            settings = None
         for key in sorted(model.without_effect()):
             if at_path(data, key.split(".")) is not None:
                 hint = model.meanwhile().get(key, "remove it")
@@ -122,7 +116,27 @@ class Plugins:
         for code, key, text in doubts:
             if not spot.lacks_variable("config", *key.split(".")):
                 self._doubt(code, key, origin, *advised(self._hidden(text, *origin(key))))
-        return settings
+        return None if unfilled else settings
+
+    def _unfilled(self, model: type[Settings], data: Mapping[str, Any], origin: Origin) -> set[DataPath]:
+        """Where values name a variable as other tools do, after an error for each."""
+        known = self._context.get("environment", {})
+        places: set[DataPath] = set()
+        for key in data:
+            spot, path = origin(key)
+            written = at_path(spot.raw, (*path, key))
+            for place, name in unexpanded({key: written}, model, known):
+                if spot.lacks_variable(*path, *place):
+                    continue
+                message = (
+                    f"{spot.label}: `{dotted((*path, *place))}` is the name of a variable, and not its value"
+                )
+                hint = (
+                    f"write ${{{name}}}" if name in known else "write the variable's name in braces: ${NAME}"
+                )
+                self._report.error(Code.BAD_VARIABLE, spot.where(*path, *place), message, hint)
+                places.add(place)
+        return places
 
     def _doubt(self, code: Code, key: str, origin: Origin, text: str, hint: str) -> None:
         """A warning at a key (a dot path) of a plugin's settings."""

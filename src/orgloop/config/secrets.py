@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Any, Final
@@ -24,9 +24,16 @@ _KEY_OWNERS: Final = frozenset({"api", "access", "private", "signing", "secret"}
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _ONLY_VARIABLES: Final = re.compile(r"(?:(?:Bearer|Basic|token) )?(?:\$\{[A-Za-z_][A-Za-z0-9_]*\})+")
 _OTHER_VARIABLE: Final = re.compile(
-    r"\$(?:env:)?(?P<shell>[A-Z_][A-Z0-9_]*)|\$\((?P<make>[A-Z_][A-Z0-9_]*)\)|%(?P<dos>[A-Z_][A-Z0-9_]*)%"
-    r"|env:(?P<env>[A-Z_][A-Z0-9_]*)|\$?\{\{ ?(?:env\.|secrets\.)?(?P<braces>[A-Z_][A-Z0-9_]*) ?\}\}"
+    r"(?:(?:Bearer|Basic|token) )?(?:"
+    r"\$(?:env:)?(?P<shell>[A-Za-z_]\w*)|\$\((?P<make>[A-Za-z_]\w*)\)|%(?P<dos>[A-Za-z_]\w*)%"
+    r"|env:(?P<env>[A-Za-z_]\w*)|\$?\{\{ ?(?:env\.|secrets\.)?(?P<braces>[A-Z_][A-Z0-9_]*) ?\}\})",
+    re.ASCII,
 )
+_IN_URL: Final = re.compile(r"\$([A-Z_][A-Z0-9_]{2,})|\$\(([A-Z_][A-Z0-9_]*)\)", re.ASCII)
+_FILLED: Final = frozenset({"headers", "env", "environment", "args", "command", "cwd", "binary", "auth"})
+"""Keys below which a value that names a variable is meant to be its value."""
+
+_URLS: Final = frozenset({"url", "uri", "base_url", "endpoint", "host"})
 _LOGIN_IN_URL: Final = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 
 
@@ -91,8 +98,11 @@ def secret_texts(raw: Any, filled: Any) -> Iterator[tuple[str, str]]:
     yield from walk(raw, filled, secret=False)
 
 
-def unexpanded(tree: Any, model: type[BaseModel]) -> Iterator[tuple[DataPath, str]]:
-    """Secrets, as written, that name a variable as other tools do, such as `$NAME`, and that name."""
+def unexpanded(tree: Any, model: type[BaseModel], known: Collection[str]) -> Iterator[tuple[DataPath, str]]:
+    """Values, as written, that name a variable as other tools do, such as `$NAME`, and that name.
+
+    Secrets, and what a request or a program gets; `known` are the variables that there are.
+    """
 
     def walk(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
         if isinstance(node, dict):
@@ -101,10 +111,21 @@ def unexpanded(tree: Any, model: type[BaseModel]) -> Iterator[tuple[DataPath, st
         elif isinstance(node, list):
             for number, value in enumerate(node):
                 yield from walk(value, (*path, number))
-        elif isinstance(node, str) and (found := _OTHER_VARIABLE.fullmatch(node.strip())):
-            key = next((step for step in reversed(path) if isinstance(step, str)), "")
-            if is_secret_key(key) or _is_secret(model, path):
-                yield path, found[found.lastgroup or 0]
+        elif isinstance(node, str):
+            name = _variable_in(node, path)
+            if name is not None and (name == name.upper() or name in known):
+                yield path, name
+
+    def _variable_in(text: str, path: DataPath) -> str | None:
+        keys = [step for step in path if isinstance(step, str)]
+        found = _OTHER_VARIABLE.fullmatch(text.strip())
+        if found is not None and (
+            not _FILLED.isdisjoint(keys) or is_secret_key(keys[-1]) or _is_secret(model, path)
+        ):
+            return found[found.lastgroup or 0]
+        if keys[-1] in _URLS and (found := _OTHER_VARIABLE.fullmatch(text.strip()) or _IN_URL.search(text)):
+            return found[found.lastgroup or found.lastindex or 0]
+        return None
 
     yield from walk(tree, ())
 
