@@ -19,9 +19,11 @@ from orgloop.journal.model import Query
 from orgloop.plugin.registry import Registry
 from tests.compat.living import Living, living, until
 from tests.connectors.github_bodies import DELIVERIES, RENOVATE, STRANGER
+from tests.connectors.linear_bodies import DOING, OPS
 from tests.e2e.organization import Organization
 from tests.e2e.sink import Sink
 from tests.support.github_server import GithubServer
+from tests.support.linear_server import LinearServer
 
 PROJECTS = Path(__file__).parent / "projects"
 NAMES = sorted(path.name for path in PROJECTS.iterdir())
@@ -30,6 +32,8 @@ VARIABLES = {
     "GITHUB_REPO": "octo-org/billing",
     "GITHUB_TOKEN": "ghp_0123456789abcdef",
     "GITHUB_WEBHOOK_SECRET": SECRET,
+    "LINEAR_API_KEY": "lin_api_0123456789abcdef",
+    "LINEAR_TEAM_KEY": "ENG",
     "TICKET_SECRET": f"{SECRET} of the tickets",
     "PARTNER_SECRET": f"{SECRET} of the partner",
     "SLACK_WEBHOOK_URL": "http://127.0.0.1:9",
@@ -40,12 +44,18 @@ VARIABLES = {
 }
 
 
-def copied(name: str, tmp_path: Path, github: str = "http://127.0.0.1:1") -> Path:
-    """The project in a directory of its own, with GitHub's API at `github`."""
+NOWHERE = "http://127.0.0.1:1"
+
+
+def copied(name: str, tmp_path: Path, github: str = NOWHERE, linear: str = NOWHERE) -> Path:
+    """The project in a directory of its own, with the APIs of GitHub and Linear at these addresses."""
     root = Path(shutil.copytree(PROJECTS / name, tmp_path / name))
+    places = {'token: "${GITHUB_TOKEN}"\n': github, 'api_key: "${LINEAR_API_KEY}"\n': linear}
     for path in root.rglob("*.yaml"):
-        text, token = path.read_text("utf-8"), 'token: "${GITHUB_TOKEN}"\n'
-        path.write_text(text.replace(token, f'{token}      api_url: "{github}"\n'), "utf-8")
+        text = path.read_text("utf-8")
+        for key, url in places.items():
+            text = text.replace(key, f'{key}      api_url: "{url}"\n')
+        path.write_text(text, "utf-8")
     return root
 
 
@@ -157,6 +167,28 @@ class TestEngineeringOrganization:
             event = await org.send("claude-code", hook)
             assert (await org.settled(event))["claude-code-to-supervisor"].state is State.DELIVERED
             assert "stuck" in (await org.ended("engineering-agent"))[0]["payload"]["result"]["text"]
+
+    async def test_what_changes_in_linear_reaches_the_agent_by_polling(self, tmp_path: Path) -> None:
+        async with LinearServer(1_767_614_400_000) as linear:
+            root = copied("engineering-org", tmp_path, linear=linear.url)
+            file = root / "connectors/linear.yaml"
+            file.write_text(file.read_text("utf-8").replace("interval: 5m", "interval: 50ms"), "utf-8")
+            async with living(root, VARIABLES, tmp_path / "home") as org:
+                await until(lambda: len(linear.asked) > 2, "a poll after the first one")
+                linear.now += 60_000
+                linear.create(42)
+                linear.create(43, team=OPS)
+                linear.change(42, state=DOING)
+                linear.comment(42, "I can reproduce this.")
+                ends = await org.ended("engineering-agent", 3)
+                assert all(
+                    "React to the state of the issue." in one["payload"]["result"]["text"] for one in ends
+                )
+                assert [one.document["provenance"]["platform_event"] for one in org.events("linear")] == [
+                    "issue.created",
+                    "comment.created",
+                    "issue.state_changed",
+                ]
 
     async def test_what_no_route_names_is_kept_and_wakes_nobody(self, tmp_path: Path) -> None:
         async with living(copied("engineering-org", tmp_path), VARIABLES, tmp_path / "home") as org:

@@ -147,6 +147,22 @@ def test_what_is_not_part_of_this_version_is_named_with_what_is(
     assert there_are[section] in told.hint
 
 
+def test_linear_answers_to_its_published_names(tmp_path: Path) -> None:
+    text = (
+        "sources:\n"
+        "  - {id: a, connector: '@orgloop/connector-linear', poll: {interval: 5m}, emits: [resource.changed],"
+        " config: {team: ENG, project: Billing, api_key: lin_api_x, cache_dir: cache}}\n"
+        "  - {id: b, connector: '@orgloop/connector-linear-webhook', config: {secret: lin_wh_x,"
+        " path: /linear, events: [Issue, Comment], team: ENG, buffer_dir: buffer, max_buffer_size: 50MB}}\n"
+    )
+    loaded = load(tmp_path, text)
+    assert loaded.errors == ()
+    assert {one.path for one in loaded.findings if one.code is Code.NO_EFFECT} == {
+        "sources.0.config.cache_dir",
+        *(f"sources.1.config.{key}" for key in ("path", "buffer_dir", "max_buffer_size")),
+    }
+
+
 def test_what_uses_it_is_not_told_as_well(tmp_path: Path) -> None:
     text = (
         "sources: [{id: mail, connector: gog}]\n"
