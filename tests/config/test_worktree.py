@@ -103,6 +103,36 @@ def test_a_directory_in_no_repository_is_told_at_its_place(tmp_path: Path) -> No
     assert str(tmp_path / "app") in message
 
 
+@pytest.mark.parametrize(
+    ("branch", "found"),
+    [
+        ("{{payload.head_ref}}", []),
+        ("{{payload.head_reff}}", [(7, 54)]),
+        ("fix/{{ provenance.pr_number ?? payload.nothing }}", []),
+        ("{{payload.workflow_name}}", []),
+        ("{{payload.merged_by}}", [(7, 54)]),
+    ],
+)
+def test_a_path_in_a_branch_that_no_event_has_is_told(
+    tmp_path: Path, branch: str, found: list[tuple[int, int]]
+) -> None:
+    new_repository(tmp_path / "app")
+    text = f"""\
+metadata: {{name: trees}}
+sources: [{{id: github, connector: github, config: {{secret: s}}}}]
+actors:
+  - id: one
+    connector: process
+    config:
+      {{command: "true", cwd: app, worktree: {{branch: "{branch}"}}}}
+routes:
+  - {{name: review, when: {{source: github, events: [pull_request.review_submitted]}}, then: {{actor: one}}}}
+  - {{name: ci, when: {{source: github, events: [workflow_run.completed]}}, then: {{actor: one}}}}
+"""
+    findings = load_project(write(tmp_path, {"orgloop.yaml": text}), Registry.installed(), {}).findings
+    assert [(one.line, one.column) for one in findings if one.code is Code.UNKNOWN_PATH] == found
+
+
 def test_overlap_beside_work_trees_is_told(tmp_path: Path) -> None:
     new_repository(tmp_path / "app")
     [(code, line, _, _)] = told(tmp_path, "{}", more="\n      overlap: true")

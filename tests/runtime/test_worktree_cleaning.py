@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from orgloop.core.units import DAY
 from orgloop.runtime.support.git import environment
 from orgloop.runtime.worktrees.clean import Cleaned, Cleaner
 from orgloop.runtime.worktrees.lease import hold
-from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
+from orgloop.runtime.worktrees.shelf import Shelf, TreeRecord
 from tests.runtime.engine import Engine, engine, until
 from tests.runtime.test_worktrees import ends, project, trees, wake, works
 from tests.support.repository import cloned, commit, git, new_repository
@@ -70,6 +69,8 @@ class TestSweep:
             ("git bisect start -q; git bisect bad", "an unfinished bisect"),
             ("echo cache > .git/info/exclude 2>/dev/null; git init -q inner", "1 uncommitted file"),
             ("rm .git; echo work > file", "no work tree"),
+            ("git update-index --assume-unchanged README; echo work >> README", "not to look at: README"),
+            ("git update-index --skip-worktree README; echo work >> README", "not to look at: README"),
         ],
     )
     async def test_what_is_nowhere_else_is_kept_and_status_says_so(
@@ -186,58 +187,50 @@ class TestSweep:
             await until(lambda: trees(it) == [], "the look")
 
 
-def half_ready(it: Engine, tree: TreeRecord) -> None:
-    (Path(tree.path) / "README").unlink()
-
-
-def without_link(it: Engine, tree: TreeRecord) -> None:
-    (Path(tree.path) / ".git").unlink()
+def moved(it: Engine, tree: TreeRecord) -> None:
+    Path(tree.path).rename(Shelf(it.root / "home").waste(tree.name))
 
 
 def unregistered(it: Engine, tree: TreeRecord) -> None:
-    git(Path(tree.root), "worktree", "remove", "--force", tree.path)
-    Path(tree.path).mkdir()
-    (Path(tree.path) / "left").touch()
+    moved(it, tree)
+    git(Path(tree.root), "worktree", "remove", tree.path)
 
 
-HALVES = [half_ready, without_link, unregistered]
+def without_branch(it: Engine, tree: TreeRecord) -> None:
+    unregistered(it, tree)
+    git(Path(tree.root), "branch", "-D", tree.branch)
 
 
-@pytest.mark.parametrize("half", HALVES)
-class TestInterrupted:
-    """A daemon that is killed while it removes a tree."""
-
-    async def test_the_next_look_goes_on(
-        self, tmp_path: Path, app: Path, half: Callable[[Engine, TreeRecord], None]
-    ) -> None:
-        async with engine(tmp_path, project(app), works("true")) as it:
-            await wake(it, 1, "k")
-            (tree,) = trees(it)
-            Shelf(tmp_path / "home").write(replace(tree, stage=Stage.REMOVING))
-            half(it, tree)
-            assert await swept(it) == []
-            assert not Path(tree.path).exists()
-
-    async def test_the_next_wake_gets_a_whole_tree(
-        self, tmp_path: Path, app: Path, half: Callable[[Engine, TreeRecord], None]
-    ) -> None:
-        async with engine(tmp_path, project(app), works("ls -A")) as it:
-            await wake(it, 1, "k")
-            (tree,) = trees(it)
-            Shelf(tmp_path / "home").write(replace(tree, stage=Stage.REMOVING))
-            half(it, tree)
-            assert (await wake(it, 2, "k"))["result"]["text"].split() == [".git", "README"]
-
-
-async def test_what_somebody_has_put_into_a_half_removed_tree_is_kept(tmp_path: Path, app: Path) -> None:
-    async with engine(tmp_path, project(app), works("ls")) as it:
+@pytest.mark.parametrize("step", [moved, unregistered, without_branch])
+async def test_a_daemon_that_is_killed_while_it_removes_a_tree_leaves_nothing(
+    tmp_path: Path, app: Path, step: Callable[[Engine, TreeRecord], None]
+) -> None:
+    async with engine(tmp_path, project(app), works("ls -A")) as it:
         await wake(it, 1, "k")
         (tree,) = trees(it)
-        Shelf(tmp_path / "home").write(replace(tree, stage=Stage.REMOVING))
-        (Path(tree.path) / "mine").write_text("precious")
-        (left,) = await swept(it)
-        assert left.kept == "1 uncommitted file"
-        assert "mine" in (await wake(it, 2, "k"))["result"]["text"]
+        step(it, tree)
+        assert await swept(it) == []
+        assert git(app, "branch", "--list", tree.branch) == ""
+        assert not Shelf(tmp_path / "home").waste(tree.name).exists()
+        await wake(it, 2, "k")
+        step(it, tree)
+        assert (await wake(it, 3, "k"))["result"]["text"].split() == [".git", "README"]
+        assert await swept(it) == []
+
+
+async def test_a_tree_whose_files_cannot_be_deleted_is_told_and_tried_again(
+    tmp_path: Path, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    async with engine(tmp_path, project(app), works("true")) as it:
+        await wake(it, 1, "k")
+        with monkeypatch.context() as patch:
+            patch.setattr("orgloop.runtime.worktrees.clean.shutil.rmtree", refuse)
+            (tree,) = await swept(it)
+        assert "Permission denied" in tree.kept
+        assert await swept(it, later=0) == []
 
 
 class TestByName:

@@ -189,9 +189,11 @@ class TestBranch:
             await it.pass_time(60)
             await it.delivered()
 
-    async def test_no_event_leads_to_the_base(self, tmp_path: Path, app: Path) -> None:
+    @pytest.mark.parametrize("base", ["", "base: main, ", "base: origin/main, ", "base: release, "])
+    async def test_no_event_leads_to_the_base(self, tmp_path: Path, app: Path, base: str) -> None:
         """As for a pull request from the `main` of a fork."""
-        settings = 'base: main, branch: "{{payload.key}}"'
+        push_elsewhere(tmp_path, "release")
+        settings = f'{base}branch: "{{{{payload.key}}}}"'
         async with engine(tmp_path, project(app, settings), works("true")) as it:
             await it.emit(1, key="main")
             (row,) = await it.settled("dead")
@@ -223,6 +225,8 @@ class TestUpToDate:
             ("echo work > file; git add .; git commit -qm Work", "commits of its own"),
             ("echo work > untracked", "uncommitted changes"),
             ("echo work >> README", "uncommitted changes"),
+            ("git checkout -q -b other", "it is on other"),
+            ("git checkout -q --detach", "it is on no branch"),
         ],
     )
     async def test_what_has_work_in_it_is_left_and_the_event_says_so(

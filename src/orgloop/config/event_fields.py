@@ -24,6 +24,7 @@ from orgloop.core.suggest import nearest_name
 from orgloop.core.templates import Fallback, Template, TemplateError
 from orgloop.errors import FAULTS
 from orgloop.plugin.transform import Reading
+from orgloop.plugin.work_tree import worktree_of
 
 _KEYS: Final[Mapping[DataPath, str]] = {
     ("then", "config", "session_key"): "session_key",
@@ -60,6 +61,8 @@ class EventFields:
         self._report = report
         self._shapes: dict[str, Sequence[EventShape]] = {}
         self._heard: dict[tuple[str, tuple[str, ...]], Heard] = {}
+        self._branches: dict[tuple[str, str], str] = {}
+        """By an actor and a path in the name of its branches: what to write instead, if it never comes."""
 
     def check(self, read: Read) -> None:
         """Warn of what a route asks for and never gets; refuse keys of which a part never has a value."""
@@ -69,6 +72,7 @@ class EventFields:
         if heard not in self._heard:
             self._heard[heard] = Heard(source, read.events, self._shapes[source])
         route = _Route(read.spot, self._heard[heard], self._report)
+        self._branch(read, self._heard[heard])
         lines = read.spot.get("when", "filter")
         for key, value in lines.items() if isinstance(lines, dict) else ():
             route.line(key, value)
@@ -99,6 +103,28 @@ class EventFields:
         if definition is None or (at and spot.get(*own) is not None):
             return spot, own
         return definition.spot, ("config", *at)
+
+    def check_branches(self) -> None:
+        """Warn of a path in the name of an actor's branches that no event has by which it is woken."""
+        for (name, path), instead in self._branches.items():
+            if instead:
+                spot = self._actors[name].entry.spot
+                message = f"{spot.label}: no event that wakes it has `{path}`"
+                where = spot.where("config", "worktree", "branch")
+                self._report.warn(Code.UNKNOWN_PATH, where, message, instead)
+
+    def _branch(self, read: Read, heard: Heard) -> None:
+        """Note which paths in the name of its actor's branches a route's events never have."""
+        name = read.spot.get("then", "actor")
+        actor = self._actors.get(name) if isinstance(name, str) else None
+        worktree = worktree_of(actor.spec.settings) if actor is not None and actor.spec is not None else None
+        if actor is None or worktree is None or worktree.branch is None:
+            return
+        for path in [part for part in Template.parse(worktree.branch).parts if isinstance(part, Path)]:
+            there = bool(read.steps) or heard.about(path)[0]
+            instead = "" if there else heard.instead(path) or "correct the path"
+            known = self._branches.get((actor.entry.name, path.text), instead)
+            self._branches[actor.entry.name, path.text] = known and instead
 
     def _of(self, name: str) -> Sequence[EventShape]:
         """The shapes of all events that come from this id; none if one is not known."""

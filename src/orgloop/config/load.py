@@ -210,6 +210,7 @@ class _Loader:
         fields = EventFields(sources, actors, steps.entries, report)
         for end in routes:
             fields.check(end.read)
+        fields.check_branches()
         steps.check_unused()
         lint(
             sources=sources,

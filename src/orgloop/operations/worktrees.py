@@ -107,8 +107,6 @@ def state(look: Look) -> str:
             return "not made yet"
         case Stage.SETUP:
             return f"not set up yet{_and(look.why)}"
-        case Stage.REMOVING:
-            return f"not removed yet{_and(look.why)}"
         case Stage.READY:
             return look.why or "clean and pushed"
 
@@ -128,15 +126,16 @@ def document(look: Look) -> Mapping[str, Any]:
 def described(record: TreeRecord) -> Mapping[str, Any]:
     """What is written down about a tree, for programs."""
     from orgloop.operations.shapes import when
+    from orgloop.runtime.support.sanitize import text
 
     return {
         "name": record.name,
-        "path": record.path,
-        "repository": record.root,
+        "path": text(record.path),
+        "repository": text(record.root),
         "actor": record.actor,
-        "key": record.key.encode("utf-8", "replace").decode(),
-        "branch": record.branch,
-        "base": record.base,
+        "key": text(record.key),
+        "branch": text(record.branch),
+        "base": text(record.base),
         "stage": record.stage.value,
         "made_at": when(record.made_at),
         "used_at": when(record.used_at),

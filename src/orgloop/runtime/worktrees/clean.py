@@ -12,15 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from orgloop.core.work_tree import TreeContents, why_kept
-from orgloop.runtime.support.git import Said, git
+from orgloop.runtime.support.git import git
 from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
 from orgloop.runtime.worktrees.repository import Env
 from orgloop.runtime.worktrees.setup import end_leftovers
 from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
-
-REMOVE: Final = 600.0
-"""Seconds in which git has to delete all files of a tree."""
 
 AT_WORK: Final = "a run works in it"
 
@@ -93,14 +90,14 @@ class Cleaner:
             return Cleaned(record=record, why=held.busy)
         try:
             found = await self._look(record)
-            if found.why and not force:
+            if found.busy or (found.why and not force):
                 if not dry_run:
                     self._shelf.write(replace(record, kept=found.why))
                 return Cleaned(record=record, why=found.why)
             commit = await repositories.commit_of(record.path, "HEAD", self._env) if not found.gone else ""
             if dry_run:
                 return Cleaned(record=record, commit=commit or "")
-            return replace(await self._remove(record, found), commit=commit or "")
+            return replace(await self._remove(record), commit=commit or "")
         finally:
             _give_back(held)
 
@@ -120,51 +117,34 @@ class Cleaner:
             return Look(record=record)
         if not await asyncio.to_thread(os.path.lexists, record.path):
             return Look(record=record, gone=True)
-        removing = record.stage is Stage.REMOVING
         if not await repositories.is_tree_of(record.path, record.repository, self._env):
-            what = f"which is no work tree of {record.root} any more"
-            return Look(record=record, contents=TreeContents() if removing else TreeContents(unknown=what))
+            why = f"it is no work tree of {record.root} any more"
+            return Look(record=record, contents=TreeContents(unknown=why))
         known = await repositories.registered(record.repository, record.path, self._env)
-        if known is not None and known.locked and not removing:
-            return Look(
-                record=record, busy=f"it is locked; type `git worktree unlock {shlex.quote(record.path)}`"
-            )
-        found = await repositories.contents(record.path, record.base, self._env, deleted=not removing)
+        if known is not None and known.locked:
+            unlock = f"git worktree unlock {shlex.quote(record.path)}"
+            return Look(record=record, busy=f"it is locked; type `{unlock}`")
+        found = await repositories.contents(record.path, record.base, self._env)
         return Look(record=record, contents=found)
 
-    async def _remove(self, record: TreeRecord, found: Look) -> Cleaned:
-        """Remove it. From here on nobody's work is in it: whoever finds it half removed may go on."""
+    async def _remove(self, record: TreeRecord) -> Cleaned:
+        """Remove it, in steps of which each may be the last: the next look, or the next wake, goes on."""
         path, common = record.path, record.repository
-        self._shelf.write(replace(record, stage=Stage.REMOVING, kept=""))
-        if record.stage is not Stage.READY:
+        if record.stage is Stage.ADDING:
             await asyncio.to_thread(end_leftovers, path)
-        problem = ""
-        whole = await repositories.is_tree_of(path, common, self._env)
-        if not whole:
+        waste = self._shelf.waste(record.name)
+        # One step, so that nobody finds half a tree: nothing can be put into it any more.
+        problem = await asyncio.to_thread(_move, path, waste)
+        if not problem and await asyncio.to_thread(os.path.isdir, common):
             await repositories.save_loose_commits(common, path, record.branch, self._env)
-            problem = await asyncio.to_thread(_delete, path)
-        said = await self._unregister(record, forced=bool(found.why))
-        if whole:
-            problem = await asyncio.to_thread(_delete, path) if said.ok else said.why
+            await repositories.unregister(common, path, self._env)
+        problem = problem or await asyncio.to_thread(_delete, waste)
         if problem:
-            self._shelf.write(replace(record, stage=Stage.REMOVING, kept=problem))
+            self._shelf.write(replace(record, kept=problem))
             return Cleaned(record=record, why=problem)
         branch = await self._drop_branch(record)
         self._shelf.forget(record.name)
         return Cleaned(record=record, branch=branch)
-
-    async def _unregister(self, record: TreeRecord, *, forced: bool) -> Said:
-        common, path = record.repository, record.path
-        if not await asyncio.to_thread(os.path.isdir, common):
-            return Said(status=0)
-        if await repositories.registered(common, path, self._env) is None:
-            return Said(status=0)
-        forced |= await asyncio.to_thread(repositories.has_submodules, path)
-        # Twice: a tree that git had not finished is locked.
-        half = record.stage in (Stage.ADDING, Stage.REMOVING)
-        force = ("--force", "--force") if half else ("--force",) if forced else ()
-        arguments = ("worktree", "remove", *force, path)
-        return await git(common, *arguments, timeout=REMOVE, env=self._env, writes=True)
 
     async def _drop_branch(self, record: TreeRecord) -> str:
         """Remove the branch that was made with the tree, if its commits are elsewhere, too; which one."""
@@ -184,14 +164,27 @@ class Cleaner:
         return record.branch
 
 
-def _delete(path: str) -> str:
-    """Delete what is left of a tree; why that did not work."""
+def _move(path: str, waste: Path) -> str:
+    """Put a tree where its files are deleted; why that did not work. One that is not there is fine."""
     try:
-        shutil.rmtree(path)
+        if waste.exists():
+            shutil.rmtree(waste)
+        Path(path).rename(waste)
     except FileNotFoundError:
         return ""
     except OSError as exc:
-        return f"files that cannot be deleted: {exc.strerror or exc}"
+        return f"it cannot be moved: {exc.strerror or exc}"
+    return ""
+
+
+def _delete(waste: Path) -> str:
+    """Delete what is left of a tree; why that did not work."""
+    try:
+        shutil.rmtree(waste)
+    except FileNotFoundError:
+        return ""
+    except OSError as exc:
+        return f"files of it in {waste} cannot be deleted: {exc.strerror or exc}"
     return ""
 
 

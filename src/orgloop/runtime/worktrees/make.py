@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from orgloop.core.transition import Rejected, Retry, Throttled, Unavailable
-from orgloop.core.work_tree import branch_name, why_kept
+from orgloop.core.work_tree import branch_name
 from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support.git import Said, git
 from orgloop.runtime.worktrees import repository as repositories
@@ -71,15 +71,14 @@ class Maker:
 
     async def make(self, wanted: Wanted, record: TreeRecord | None, now: int) -> TreeRecord:
         """A tree that is there with nothing missing but its setup. Raises NoTree."""
-        if record is not None and await self._is_half(record, wanted.env):
+        if record is not None and record.stage is Stage.ADDING:
             await self._undo(wanted, record)
         elif await asyncio.to_thread(_is_full, wanted.path):
             await self._require_ours(wanted)
             if record is None:
                 return await self._adopted(wanted, now)
-            return record if record.stage is not Stage.REMOVING else replace(record, stage=Stage.READY)
-        async with self._adds.setdefault(wanted.repository.common, asyncio.Lock()):
-            return await self._add(wanted, record, now)
+            return record
+        return await self._add(wanted, record, now)
 
     async def set_up(self, wanted: Wanted, record: TreeRecord) -> TreeRecord:
         """Run the setup of a tree that had none. Raises NoTree."""
@@ -107,12 +106,13 @@ class Maker:
         behind = await _count(record.path, f"HEAD..{target}", wanted.env)
         if not behind:
             return 0, problem
-        why = await self._why_left(record.path, target, wanted.env)
+        why = await self._why_left(record, target, wanted.env)
         if not why:
             merge = ("merge", "--ff-only", "--no-overwrite-ignore", "--quiet", target)
             said = await git(record.path, *merge, timeout=ADD, env=wanted.env, writes=True)
             why = "" if said.ok else said.why
-        return (0, problem) if not why else (behind, f"not brought up to date: {why}")
+        left = f"it is not brought up to date: {why}" if why else ""
+        return (behind if why else 0), "; ".join(filter(None, (problem, left)))
 
     async def fetch(self, wanted: Wanted) -> str:
         """Ask the remote for news. Returns why that did not work; empty if it did, or if there is none."""
@@ -142,7 +142,7 @@ class Maker:
                 f"the home {home} lies in the repository {root}; set ORGLOOP_HOME to another place"
             )
         base = await self._base(wanted)
-        branch = record.branch if record is not None else self._branch(wanted, base)
+        branch = await self._branch(wanted, record, base)
         place = await repositories.place_of_branch(root, branch, env)
         if place is not None and Path(place) != wanted.path:
             raise NoTree(
@@ -158,7 +158,12 @@ class Maker:
         made = self._write(
             _record(wanted, now, base, stage=Stage.ADDING, branch=branch, own_branch=known or not exists)
         )
-        said = await self._git_add(wanted, branch, base, exists=exists)
+        async with self._adds.setdefault(wanted.repository.common, asyncio.Lock()):
+            # Two at once would meet at the repository's settings. Files are written side by side.
+            said = await self._git_add(wanted, branch, base, exists=exists)
+        if said.ok:
+            reset = ("reset", "--hard", "--quiet", "--no-recurse-submodules")
+            said = await git(str(wanted.path), *reset, timeout=ADD, env=_marked(wanted), writes=True)
         if not said.ok:
             await self._undo(wanted, made)
             raise _failed(said, f"git makes no work tree at {wanted.path}")
@@ -177,8 +182,8 @@ class Maker:
             words = ["--track", "-b", branch, path, theirs]
         else:
             words = ["--no-track", "-b", branch, path, base.commit]
-        env = {**wanted.env, setup.MAKES: path}
-        return await git(root, "worktree", "add", "--quiet", *words, timeout=ADD, env=env, writes=True)
+        add = ("worktree", "add", "--quiet", "--no-checkout", *words)
+        return await git(root, *add, timeout=ADD, env=_marked(wanted), writes=True)
 
     async def _adopted(self, wanted: Wanted, now: int) -> TreeRecord:
         """A tree of the repository that is there, though nothing is written down about it."""
@@ -195,14 +200,21 @@ class Maker:
             raise _unavailable(_no_base(wanted))
         return base
 
-    def _branch(self, wanted: Wanted, base: Base) -> str:
-        """The branch of a new tree. Raises NoTree if that is the base: all work would go there."""
+    async def _branch(self, wanted: Wanted, record: TreeRecord | None, base: Base) -> str:
+        """The branch of a new tree. Raises NoTree if all work is based on that: it would be changed."""
+        if record is not None:
+            there = await repositories.commit_of(
+                wanted.repository.root, f"refs/heads/{record.branch}", wanted.env
+            )
+            if record.stage is not Stage.ADDING or there is not None:
+                return record.branch
         if wanted.branch is None:
             return wanted.own_branch
         branch = branch_name(wanted.branch)
-        remote = wanted.repository.remote
-        shown = base.shown.removeprefix(f"{remote}/") if remote else base.shown
-        if branch.casefold() in (shown.casefold(), (wanted.settings.base or "").casefold()):
+        usual = await repositories.base_of(wanted.repository, None, wanted.env)
+        remote = f"{wanted.repository.remote}/"
+        bases = {wanted.settings.base or "", base.shown, usual.shown if usual is not None else ""}
+        if branch.casefold() in {one.removeprefix(remote).casefold() for one in bases}:
             raise NoTree(
                 Rejected(
                     reason=f"`worktree.branch` names {branch} for this event, which is the base of all work; "
@@ -210,15 +222,6 @@ class Maker:
                 )
             )
         return branch
-
-    async def _is_half(self, record: TreeRecord, env: Env) -> bool:
-        """Whether git was interrupted while it made or removed a tree, so that nobody's work is in it."""
-        if record.stage is not Stage.REMOVING:
-            return record.stage is Stage.ADDING
-        if not await repositories.is_tree_of(record.path, record.repository, env):
-            return True
-        found = await repositories.contents(record.path, record.base, env, deleted=False)
-        return not why_kept(found)
 
     async def _undo(self, wanted: Wanted, record: TreeRecord) -> None:
         """Remove a tree that git has not finished: nobody has worked in it. Its branch stays."""
@@ -246,12 +249,17 @@ class Maker:
         base = await repositories.base_of(repository, wanted.settings.base, wanted.env)
         return base.commit if base is not None else None
 
-    async def _why_left(self, path: str, target: str, env: Env) -> str:
+    async def _why_left(self, record: TreeRecord, target: str, env: Env) -> str:
         """Why a tree is not moved on to a commit; empty if nothing of it can be lost."""
+        path = record.path
+        found = await repositories.registered(record.repository, path, env)
+        if found is None or found.branch != record.branch:
+            where = found.branch if found is not None and found.branch else "no branch"
+            return f"it is on {where}, not on {record.branch}"
         if await _count(path, f"{target}..HEAD", env) != 0:
             return "it has commits of its own"
-        found = await repositories.contents(path, "", env)
-        if found.uncommitted or found.unfinished or found.unknown:
+        inside = await repositories.contents(path, "", env)
+        if inside.uncommitted or inside.unfinished or inside.unknown:
             return "it has uncommitted changes"
         return ""
 
@@ -283,6 +291,11 @@ def _record(
         made_at=now,
         used_at=now,
     )
+
+
+def _marked(wanted: Wanted) -> Env:
+    """For what makes the tree: it is found and ended if this daemon is gone before it has."""
+    return {**wanted.env, setup.MAKES: str(wanted.path)}
 
 
 class _Fetch:

@@ -209,9 +209,9 @@ async def alone(directory: str, tip: str, base: str, env: Env) -> int | None:
     return int(said.out) if said.ok else None
 
 
-async def contents(path: str, base: str, env: Env, *, deleted: bool = True) -> TreeContents:
-    """What lies in a tree and nowhere else, with its submodules. `deleted`: missing files count, too."""
-    found = await _own_contents(path, base, env, deleted=deleted)
+async def contents(path: str, base: str, env: Env) -> TreeContents:
+    """What lies in a tree and nowhere else, with its submodules."""
+    found = await _own_contents(path, base, env)
     inside = await _submodules(path, env)
     if inside is None:
         return replace(found, unknown="submodules that git does not list")
@@ -227,7 +227,7 @@ async def contents(path: str, base: str, env: Env, *, deleted: bool = True) -> T
     return found
 
 
-async def _own_contents(path: str, base: str, env: Env, *, deleted: bool = True) -> TreeContents:
+async def _own_contents(path: str, base: str, env: Env) -> TreeContents:
     status = await git(
         path,
         *("status", "--porcelain", "-z", "--untracked-files=normal", "--ignored", "--ignore-submodules=none"),
@@ -237,20 +237,32 @@ async def _own_contents(path: str, base: str, env: Env, *, deleted: bool = True)
     if not status.ok:
         return TreeContents(unknown=f"what git does not look through: {status.why}")
     entries = [entry for entry in status.out.split("\0") if len(entry) > 3 and entry[2] == " "]
-    if not deleted:
-        entries = [entry for entry in entries if not entry.startswith(" D ")]
     ignored = [entry[3:] for entry in entries if entry.startswith("!!")]
     found = TreeContents(
         uncommitted=len(entries) - len(ignored),
         unfinished=_unfinished(path),
         nested=next((one for one in ignored if _holds_repository(Path(path, one))), ""),
     )
+    hidden = await _hidden(path, env)
+    if hidden:
+        found = replace(found, unknown=f"a file that git is told not to look at: {hidden}")
     if await commit_of(path, "HEAD", env) is None:
         return found
     count = await alone(path, "HEAD", base, env)
     if count is None:
         return replace(found, unknown="commits that git does not count")
     return replace(found, unpushed=count)
+
+
+async def _hidden(path: str, env: Env) -> str:
+    """A file whose changes git does not see: marked as unchanged, or as left out, and there all the same."""
+    said = await git(path, "ls-files", "-v", "-z", timeout=LOOK, env=env)
+    marked = [line[2:] for line in said.out.split("\0") if line[:1].islower() or line[:1] == "S"]
+    return next((name for name in marked if _is_there(Path(path, name))), "")
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
 
 
 def _unfinished(path: str) -> str:

@@ -1,7 +1,8 @@
 """Where work trees lie, and what is written down about each, before anything is made.
 
 `HOME/worktrees/ACTOR/NAME` is a tree. `HOME/worktrees/.trees/` has `NAME.json`, the record; `NAME.lock`, held
-by whoever makes, repairs or removes the tree; and `NAME.log`, what its `setup` wrote.
+by the process that makes, repairs or removes the tree; `NAME.log`, what its `setup` wrote; and `NAME.gone`, a
+tree that was removed, while its files are deleted.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ class Stage(StrEnum):
     """It is there; its `setup` has not succeeded yet."""
     READY = "ready"
     """Runs work in it."""
-    REMOVING = "removing"
-    """It is being removed: nothing of it would be lost, or a person wants that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +76,10 @@ class Shelf:
     def log(self, name: str) -> Path:
         """What its `setup` wrote."""
         return self._records / f"{name}.log"
+
+    def waste(self, name: str) -> Path:
+        """Where a tree lies from the moment when it is removed until all its files are deleted."""
+        return self._records / f"{name}.gone"
 
     def all(self) -> list[TreeRecord]:
         """Every tree that is written down, by its path."""

@@ -15,6 +15,7 @@ from orgloop.core.work_tree import is_due, tree_name
 from orgloop.plugin import Clock
 from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support import git
+from orgloop.runtime.support.sanitize import text
 from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees.clean import Cleaner
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
@@ -65,8 +66,9 @@ class Lease:
     def facts(self) -> dict[str, Any]:
         """What the run's event says of its tree."""
         base = self.record.base
-        known = {"worktree": self.record.path, "base": base.removeprefix("refs/").partition("/")[2] or base}
-        return known | {"behind": self.behind} | ({"note": self.note} if self.note else {})
+        shown = base.removeprefix("refs/").partition("/")[2] or base
+        known = {"worktree": text(self.record.path), "base": text(shown), "behind": self.behind}
+        return known | ({"note": text(self.note)} if self.note else {})
 
     def release(self) -> None:
         """Let others in, unless a run has taken it over."""
@@ -88,7 +90,8 @@ class Worktrees:
             repository = await repositories.find(cwd, git.environment(os.environ))
         except NoRepository as exc:
             raise NoTree(Unavailable(reason=f"actor {actor}: {exc}")) from exc
-        name = tree_name(repository.common, actor, key)
+        # Of two homes with one repository, each has its own trees and branches.
+        name = tree_name(f"{self.shelf.trees}\0{repository.common}", actor, key)
         path = self.shelf.place(actor, name)
         return Plan(repository=repository, settings=settings, name=name, path=path, actor=actor, key=key)
 

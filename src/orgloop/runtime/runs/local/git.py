@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orgloop.runtime.support.git import git
+from orgloop.runtime.support.sanitize import text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,4 +76,4 @@ def _in_tree(directory: Path) -> bool:
 
 async def _say(directory: str, *arguments: str) -> str | None:
     said = await git(directory, *arguments)
-    return said.out.strip() if said.ok else None
+    return text(said.out.strip()) if said.ok else None
