@@ -105,9 +105,9 @@ def test_day_of_month_and_day_of_week_are_either_or() -> None:
     [
         ("* * * *", "Expected 5 fields"),
         ("0 0 9 * * *", "6 fields.*seconds.*'0 9 . . .'"),
-        ("0 0 9 * * * 2026", "Expected 5 fields"),
+        ("0 0 9 * * * 2026", "7 fields.*a year: write '0 9 . . .'"),
         ("", "Expected 5 fields"),
-        ("5 m", "Expected 5 fields"),
+        ("5 m", "write 'every 5m'"),
         ("60 * * * *", "'60' is not a minute (0"),
         ("* 24 * * *", "'24' is not an hour (0"),
         ("* * 0 * *", "'0' is not a day of the month"),
@@ -121,11 +121,11 @@ def test_day_of_month_and_day_of_week_are_either_or() -> None:
         ("*/90 * * * *", "write 'every 90m'"),
         ("*/61 * * * *", "write 'every 61m'"),
         ("0/90 * * * *", "write 'every 90m'"),
-        ("*/90,5 * * * *", "write 'every 90m'"),
+        ("*/90,5 * * * *", "write 0,5"),
         ("0 */36 * * *", "write 'every 36h'"),
         ("0 2/25 * * *", "2 only"),
         ("0 0 */40 * *", "write 'every 40d'"),
-        ("0 0 */100,1-7 * *", "write 'every 100d'"),
+        ("0 0 */100,1-7 * *", "write 1-7"),
         ("0 0 1 */13 *", "name the months"),
         ("0 0 * * */8", "write 'every 8d'"),
         ("0-30/45 * * * *", "longer than its range: write 0"),
@@ -137,8 +137,15 @@ def test_day_of_month_and_day_of_week_are_either_or() -> None:
         ("0 0 31 2 *", "never comes"),
         ("0 0 */10 2 MON#5", "never comes"),
         ("@reboot", "is not known: use one of @yearly"),
-        ("@every 5m", "is not known"),
-        ("every 5 minutes", "Expected 5 fields"),
+        ("@every 5m", "write 'every 5m'"),
+        ("every 5 minutes", "write 'every 5m'"),
+        ("1h30m", "write 'every 90m'"),
+        ("every 90", "write 'every 90m'"),
+        ("rate(2 hours)", "write 'every 2h'"),
+        ("cron(0 9 * * ? *)", "write '0 9 . . .'"),
+        ("0 9 * * MON 2026", "a year or a command: write '0 9 . . MON'"),
+        ("*/5 * * * * /bin/x", "a year or a command: write './5 . . . .'"),
+        ("CRON_TZ=Asia/Tokyo 0 9 * * *", "timezone: Asia/Tokyo"),
         ("every 5min", "is not a duration"),
         ("500ms", "at least 1s"),
         ("0s", "at least 1s"),
@@ -155,9 +162,19 @@ def test_what_is_no_rule_says_why(text: str, complaint: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("0 0 13 * FRI", "`13` and `FRI`, not only"),
+        ("0 0 13 * FRI", "`13` and `FRI`: keep one of them"),
+        ("0 0 30 2 MON", "write `0 0 * 2 MON`"),
+        ("0 0 1 * 1-7", "write `0 0 1 * *`"),
+        ("0 0 1-31 * MON", "write `0 0 * * MON`"),
+        ("0 0 */100,1 * MON", ""),
+        ("0 0 */100 * MON", ""),
+        ("0 0 */1 * MON", ""),
         ("0 0 29 2 *", "once in 4 years, as on 2024-02-29 and 2028-02-29"),
-        ("0 9 1-7 * MON", "write `0 9 */100,1-7 * MON`"),
+        ("0 9 1-7 * MON", "write `0 9 * * MON#1`"),
+        ("0 9 15-21 * 5", "write `0 9 * * 5#3`"),
+        ("0 9 1 * MON", "write `0 9 */100,1 * MON`"),
+        ("0 9 1-7,*/100 * MON,TUE", "write `0 9 */100,1-7 * MON,TUE`"),
+        ("0 9 */2 * MON", "write `0 9 1-31/2 * MON`"),
         ("0 0 */100,1-7 * FRI", ""),
         ("0 9 * * MON", ""),
         ("0 0 1 1 *", ""),
@@ -169,6 +186,33 @@ def test_what_may_mean_something_else_is_told(text: str, said: str) -> None:
     told = doubts(text)
     assert said in told
     assert bool(told) == bool(said)
+
+
+@pytest.mark.parametrize(
+    "weekday", ["MON", "1", "SUN", "MON-FRI", "SAT,SUN", "*/2", "FRI-MON", "0-6", "MON#2"]
+)
+@pytest.mark.parametrize(
+    "day", ["1", "1-7", "8-14", "15-21", "1,15", "13", "2-9", "*/2", "1/3", "L", "1-31", "1-5,*/100", "*/1,1"]
+)
+def test_the_form_that_is_told_for_two_day_fields_means_what_is_said(day: str, weekday: str) -> None:
+    def days(expression: str) -> set[int]:
+        rule, at, found = parse_rule(expression, UTC), ms("2024-02-01T00:00"), set()
+        while (tick := rule.after(at)) is not None and tick < ms("2024-05-01T00:00"):
+            at = tick
+            found.add(tick)
+        return found
+
+    told = doubts(f"0 12 {day} * {weekday}")
+    by_day = days(f"0 12 {day.removesuffix(',*/100')} * *")
+    by_weekday = days(f"0 12 * * {weekday}")
+    form = told.rpartition("write `")[2].removesuffix("`")
+    if "match both: write" in told or "is every day" in told:
+        assert days(form) == by_day & by_weekday
+        assert doubts(form) == ""
+    elif "match one of them: write" in told:
+        assert days(form) == by_day | by_weekday
+    else:
+        assert "write" not in told
 
 
 @given(st.integers(0, 7), st.integers(0, 7))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -16,6 +17,19 @@ _DAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _NUMBER: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 _NTH: Final = re.compile(r"(?P<day>\w+)#(?P<nth>[1-5])", re.ASCII)
 _LAST: Final = re.compile(r"(?P<day>\w+)L", re.ASCII)
+_ONLY_FIRST: Final = re.compile(r"\*/(?:3[1-9]|[4-9][0-9]|[1-9][0-9]{2,3})")
+_WEEKS: Final = {f"{7 * nth - 6}-{7 * nth}": nth for nth in range(1, 5)}
+"""Days of the month in which each day of the week is for the first, second, third or fourth time."""
+
+_LONGEST: Final = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month, from 1."""
+
+_OTHER_INTERVAL: Final = re.compile(
+    r"(?:@?every |rate\()? ?(?P<amount>[0-9]{1,6}) ?(?P<unit>[smhd]?)[a-z]{0,6}\)?", re.IGNORECASE
+)
+_HOURS: Final = re.compile(r"(?:@?every )?([0-9]{1,3})h ?([0-9]{1,2})m", re.IGNORECASE)
+_ZONE: Final = re.compile(r"(?:CRON_)?TZ=(?P<name>\S+) ")
+_WRAPPED: Final = re.compile(r"cron\((?P<inner>[^()]*)\)", re.IGNORECASE)
 _TO: Final = "\N{EN DASH}"
 _SOME_TIME: Final = datetime(2024, 1, 1, tzinfo=UTC)
 _YEAR: Final = timedelta(days=366)
@@ -75,23 +89,10 @@ def normalized(text: str) -> str:
     it seems to, or no date meets all of them.
     """
     parts = text.upper().split()
-    if len(parts) == len(FIELDS) + 1:
-        raise ValueError(
-            f"{text!r} has 6 fields. There is no field for seconds: write 5 fields ({ORDER}), such as "
-            f"{' '.join(text.split()[1:])!r}, or an interval such as 'every 30s'"
-        )
     if len(parts) != len(FIELDS):
-        raise ValueError(
-            f"{text!r} is not a cron expression. Expected 5 fields ({ORDER}), such as '0 9 * * MON-FRI', "
-            "or an interval such as 'every 5m'"
-        )
+        raise ValueError(f"{text!r} {_not_five(text)}")
     try:
-        # `*/100,1-7` with a day of the week means: on such a day, if it is the 1st to the 7th.
-        both = not parts[4].startswith("*")
-        expression = " ".join(
-            _list(field, part, alone=not (both and field is DAY_OF_MONTH))
-            for field, part in zip(FIELDS, parts, strict=True)
-        )
+        expression = _checked(parts)
     except ValueError as exc:
         raise ValueError(f"{text!r} is not a cron expression: {exc}") from exc
     try:
@@ -104,18 +105,51 @@ def normalized(text: str) -> str:
     return expression
 
 
+def _checked(parts: Sequence[str]) -> str:
+    """Five fields as cronsim reads them. Raises ValueError."""
+    # `*/100,1-7` with a day of the week means: on such a day, if it is the 1st to the 7th.
+    both = not parts[4].startswith("*")
+    return " ".join(
+        _list(field, part, alone=not (both and field is DAY_OF_MONTH))
+        for field, part in zip(FIELDS, parts, strict=True)
+    )
+
+
+def _not_five(text: str) -> str:
+    """What is wrong with text that has not five fields, with the right form if it can be told."""
+    if hours := _HOURS.fullmatch(text):
+        return f"is not an interval: write 'every {int(hours[1]) * 60 + int(hours[2])}m'"
+    if interval := _OTHER_INTERVAL.fullmatch(text):
+        return f"is not an interval: write 'every {int(interval['amount'])}{interval['unit'].lower() or 'm'}'"
+    if zone := _ZONE.match(text):
+        return f"has a time zone in it: write it as `timezone: {zone['name']}`, with the 5 fields alone here"
+    wrapped = _WRAPPED.fullmatch(text)
+    parts = (wrapped["inner"] if wrapped else text).replace("?", "*").split()
+    # Seconds stand in front, and a year, a user or a command behind.
+    readings = [(1, 6, "seconds"), (0, 5, "a year or a command"), (1, 6, "seconds and a year")]
+    for begin, end, extra in readings[1:] if wrapped else readings:
+        if len(parts) not in (6, 7) or (len(parts) == 7 and extra != "seconds and a year"):
+            continue
+        try:
+            _checked([part.upper() for part in parts[begin:end]])
+        except ValueError:
+            continue
+        right = " ".join(parts[begin:end])
+        also = ", or an interval such as 'every 30s'" if begin else ""
+        return f"has {len(parts)} fields. There is no field for {extra}: write {right!r}{also}"
+    return (
+        f"is not a cron expression. Expected 5 fields ({ORDER}), such as '0 9 * * MON-FRI', "
+        "or an interval such as 'every 5m'"
+    )
+
+
 def doubts(text: str) -> str:
     """What a reader of a sound expression should know, as the end of a sentence; empty if nothing."""
-    expression = normalized(text)
-    day, weekday = expression.split()[2], expression.split()[4]
-    if not day.startswith("*") and not weekday.startswith("*"):
-        given = text.split()
-        meaning = f"comes on each day that matches one of `{given[2]}` and `{given[4]}`"
-        if 1 in CronSim(expression, _SOME_TIME).days:
-            # A star in front makes it both; it stands for the 1st, so that day must be meant anyway.
-            both = " ".join((*given[:2], f"*/100,{given[2]}", *given[3:]))
-            return f"{meaning}; for days that match both: write `{both}`"
-        return f"{meaning}, not only on days that match both: keep one of them, unless that is meant"
+    expression, given = normalized(text), text.split()
+    fields = expression.split()
+    day, weekday = fields[2], fields[4]
+    if day != "*" and weekday != "*" and (said := _days(given, fields)):
+        return said
     first = list(islice(CronSim(expression, _SOME_TIME), 2))
     if len(first) == 2 and first[1] - first[0] > _YEAR:
         years = round((first[1] - first[0]).days / 365.25)
@@ -123,8 +157,52 @@ def doubts(text: str) -> str:
     return ""
 
 
+def _days(given: Sequence[str], fields: Sequence[str]) -> str:
+    """What to know where both day fields say something."""
+    (minute, hour, day, month, weekday), parsed = given, CronSim(" ".join(fields), _SOME_TIME)
+    # A star in front makes it both; `*/100` stands for the 1st, and is there for the star alone.
+    plain = ",".join(one for one in day.split(",") if not _ONLY_FIRST.fullmatch(one)) or "1"
+    if day.startswith("*") or weekday.startswith("*"):
+        every = {"*/1", "*"}
+        if plain != day or day in every or weekday in every:
+            return ""
+        either = ",".join(one.replace("*", "1-31") for one in plain.split(","))
+        other = weekday.replace("*", "0-6")
+        return (
+            f"comes only on days that match both `{day}` and `{weekday}`; for days that match one of them: "
+            f"write `{minute} {hour} {either} {month} {other}`"
+        )
+    if len({one % 7 for one in parsed.weekdays if isinstance(one, int)}) == DAY_OF_WEEK.size:
+        return f"comes every day, as `{weekday}` is every day: write `{minute} {hour} {plain} {month} *`"
+    if set(range(1, 32)) <= parsed.days:
+        return f"comes every day, as `{day}` is every day: write `{minute} {hour} * {month} {weekday}`"
+    meaning = f"comes on each day that matches one of `{day}` and `{weekday}`"
+    nth = _WEEKS.get(fields[2])
+    if nth is not None and fields[4].isdigit():
+        return f"{meaning}; for days that match both: write `{minute} {hour} * {month} {weekday}#{nth}`"
+    if 1 in parsed.days:
+        both = f"{minute} {hour} */100,{plain} {month} {weekday}"
+        with suppress(ValueError):
+            normalized(both)
+            return f"{meaning}; for days that match both: write `{both}`"
+    if not any(one <= _LONGEST[number] for one in parsed.days for number in parsed.months):
+        alone = f"{minute} {hour} * {month} {weekday}"
+        return f"comes on `{weekday}` only, as no such month has a day {day}: write `{alone}`"
+    return f"{meaning}: keep one of them, unless you mean either, because no expression means both"
+
+
 def _list(field: Field, part: str, *, alone: bool) -> str:
-    return ",".join(_term(field, term, alone=alone) for term in part.split(","))
+    terms = part.split(",")
+    first = ("*", str(field.low))
+    if len(terms) > 1 and alone:
+        for term in terms:
+            base, _, step = term.partition("/")
+            if base == "*" and _NUMBER.fullmatch(step) and int(step) > field.size:
+                others = [other for other in terms if other != term]
+                has_first = any(other.partition("-")[0].partition("/")[0] in first for other in others)
+                right = ",".join(others if has_first else [str(field.low), *others])
+                raise ValueError(f"{term!r} in a list means {field.low} only: write {right}")
+    return ",".join(_term(field, term, alone=alone) for term in terms)
 
 
 def _term(field: Field, term: str, *, alone: bool) -> str:

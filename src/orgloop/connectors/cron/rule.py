@@ -127,7 +127,7 @@ def parse_rule(text: str, zone: tzinfo) -> Ticks:
         raise ValueError(f"the expression is longer than {_LONGEST} characters: use several schedules")
     if found := _INTERVAL.fullmatch(plain):
         return _every(found[1].lower())
-    if plain.startswith("@"):
+    if plain.startswith("@") and not plain.lower().startswith("@every "):
         if plain.lower() not in _ALIASES:
             raise ValueError(f"{plain!r} is not known: use one of {', '.join(_ALIASES)}, or five fields")
         plain = _ALIASES[plain.lower()]
