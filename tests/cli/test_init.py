@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import select
@@ -11,11 +12,17 @@ import time
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output.vt100 import Vt100_Output
 
 from orgloop.cli.exits import Exit
+from orgloop.cli.screen.questions import ask, fitting, unique
 from orgloop.config.yaml import parse
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.plugin.registry import Registry
+from orgloop.project.scaffold import ProjectRequest, offers_of
 from tests.cli.conftest import Orgloop
 
 CONNECTOR_NAMES = sorted({one.name for one in Registry.installed().connectors()})
@@ -220,6 +227,8 @@ def test_at_a_terminal_it_asks(place: Path, home: Path) -> None:
             ("events come from?", down * sources.index("github") + space + enter),
             ("does the work?", down * actors.index("claude-code") + space + enter),
             ("without asking?", enter),
+            ("does github wake?", enter),
+            ("does webhook wake?", enter),
         ],
         place,
         home,
@@ -234,3 +243,40 @@ def test_at_a_terminal_it_asks(place: Path, home: Path) -> None:
 def test_control_c_writes_nothing(place: Path, home: Path) -> None:
     assert converse([("called?", "\x03")], place, home) == str(int(Exit.INTERRUPTED))
     assert written(place) == []
+
+
+# --- the questions --------------------------------------------------------------------------------
+
+
+def answered(keys: str, columns: int = 80) -> tuple[ProjectRequest, str]:
+    """What `init` is asked for by somebody who types these keys, and what is shown meanwhile."""
+    shown = io.StringIO()
+    size = Size(rows=40, columns=columns)
+    output = Vt100_Output(shown, lambda: size, enable_bell=False, enable_cpr=False)
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=output):
+        keyboard.send_text(keys)
+        return ask(Registry.installed(), name="acme", description="", chosen={}), shown.getvalue()
+
+
+def test_it_asks_which_source_wakes_which_actor() -> None:
+    """All actors; of those the source wakes the last alone."""
+    offers = offers_of([one for one in unique(Registry.installed()) if one.actor])
+    request, shown = answered("\r\ra\r" + "\r" * len(offers) + "i\x1b[A \r")
+    (source,) = (one.name for one in request.sources)
+    actors = [request.actor_id(one) for one in request.actors]
+    assert len(actors) > 1
+    assert f"Which actors does {source} wake?" in shown
+    assert [(pair.source, pair.actor) for pair in request.pairs] == [(source, actors[-1])]
+
+
+def test_one_actor_is_woken_by_every_source_without_a_question() -> None:
+    request, shown = answered("\ra\r\r")
+    assert len(request.sources) > 1
+    assert "Which actors does" not in shown
+    assert {pair.source for pair in request.pairs} == {one.name for one in request.sources}
+
+
+def test_no_choice_is_longer_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for connector in Registry.installed().connectors():
+        assert len(fitting(f"{connector.name:15} {connector.title}")) <= 60 - 6

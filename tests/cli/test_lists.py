@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -266,3 +268,80 @@ def test_many_held_ones_are_summed_up_with_what_to_type(
     assert "1 delivery held\n     1  pr-review → engineer, untrusted\n" in said
     assert "orgloop held show dlv_0000000000000003 " in said
     assert "orgloop held release --route pr-review --reason untrusted " in said
+
+
+# --- one spelling in every document ---------------------------------------------------------------
+
+AS_IN_PUBLIC_TOOLS = {
+    "httpPort",
+    "moduleDirectories",
+    "sourceId",
+    "lastSuccessfulPoll",
+    "lastPollAttempt",
+    "consecutiveErrors",
+    "lastError",
+    "totalEventsEmitted",
+    "circuitOpen",
+}
+"""Keys of `modules` and `status`, of which docs/http.md says so."""
+
+OF_OTHERS = {
+    "payload",
+    "config",
+    "moduleDirectories",
+    "completion",
+    "spec",
+    "unfinished",
+    "variables",
+    "optional",
+}
+"""What others wrote, or what is named by ids."""
+
+DOCUMENTS = [
+    "status",
+    "events",
+    "deliveries",
+    "runs --all",
+    "runs show run_0000000000000002",
+    "sessions --all",
+    "trace run_0000000000000002",
+    "inspect evt_0000000000000002",
+    "inspect dlv_0000000000000003",
+    "inspect run_0000000000000002",
+    "inspect source github",
+    "inspect actor engineer",
+    "inspect route pr-review",
+    "held list",
+    "held show dlv_0000000000000003",
+    "dead list",
+    "dead show dlv_0000000000000004",
+    "logs --no-follow",
+    "plan",
+    "routes",
+    "doctor",
+    "env",
+    "validate",
+    "version",
+]
+
+
+def wrong(value: Any, path: str = "") -> Iterator[str]:
+    """Keys that are not in snake case, and times as numbers."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            place = f"{path}.{key}"
+            if key in OF_OTHERS:
+                continue
+            if re.fullmatch(r"[a-z][a-z0-9_]*", key) is None and key not in AS_IN_PUBLIC_TOOLS:
+                yield place
+            yield from wrong(inner, place)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from wrong(inner, f"{path}[]")
+    elif isinstance(value, int) and value > 1_000_000_000_000:
+        yield path
+
+
+@pytest.mark.parametrize("words", DOCUMENTS)
+def test_names_and_times_have_one_spelling(words: str, acme: Path, orgloop: Orgloop) -> None:
+    assert list(wrong(orgloop(*words.split(), "--json").json)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -25,6 +26,11 @@ def told(organization: Organization) -> str:
     elsewhere = [one for one in os.environ["PATH"].split(os.pathsep) if not (Path(one) / "orgloop").exists()]
     organization.environ = {"PATH": os.pathsep.join(elsewhere), "COLUMNS": "120"}
     return organization.command("demo").stdout
+
+
+def test_the_demo_is_data_as_well(organization: Organization) -> None:
+    said = json.loads(organization.command("demo", "--json").stdout)
+    assert (said["project"], said["trace"]["open"], len(said["trace"]["tree"])) == (None, False, 1)
 
 
 def test_the_demo_prints_what_the_readme_shows_and_says_what_to_type_next(told: str) -> None:

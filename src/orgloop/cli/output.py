@@ -111,6 +111,11 @@ class Output:
         return shown(path)
 
     @property
+    def asks(self) -> bool:
+        """Whether a person is there who can answer."""
+        return not (self.json or self.quiet) and sys.stdin.isatty() and sys.stdout.isatty()
+
+    @property
     def is_colored(self) -> bool:
         """Whether standard output shows colours."""
         return self._colored()

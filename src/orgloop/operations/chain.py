@@ -141,3 +141,35 @@ def _attach(nodes: dict[str, EventNode], by_run: dict[str, DeliveryNode]) -> Ite
 def _payload(row: EventRow) -> dict[str, Any]:
     payload = row.document.get("payload")
     return payload if isinstance(payload, dict) else {}
+
+
+def document(chain: Chain) -> dict[str, Any]:
+    """The chain for programs: each part has the shape that `/api` gives it."""
+    return {
+        "trace_id": chain.trace_id,
+        "events": chain.events,
+        "runs": chain.runs,
+        "cost_usd": chain.cost_usd,
+        "span_ms": chain.span_ms,
+        "open": chain.open,
+        "tree": [_event_shape(root) for root in chain.roots],
+    }
+
+
+def _event_shape(node: EventNode) -> dict[str, Any]:
+    from orgloop.operations import shapes
+
+    return {
+        **node.row.document,
+        "accepted_at": shapes.when(node.row.at),
+        "deliveries": [
+            {
+                **shapes.delivery(one.row),
+                "waits": one.waits,
+                "steps": [shapes.step(step) for step in one.steps],
+                "run": shapes.run(one.run) if one.run is not None else None,
+                "events": [_event_shape(event) for event in one.events],
+            }
+            for one in node.deliveries
+        ],
+    }

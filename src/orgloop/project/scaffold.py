@@ -70,24 +70,31 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProjectRequest:
-    """What `init` was asked for. `chosen` are values for what its actors' connectors offer, by key."""
+    """What `init` was asked for. `chosen` are values for what its actors' connectors offer, by key.
+
+    `wakes` are sources and the ids of the actors that they wake; without it every source wakes one, and every
+    actor is woken.
+    """
 
     name: str
     description: str
     sources: Sequence[Connector]
     actors: Sequence[Connector]
     chosen: Mapping[str, str] = field(default_factory=dict)
+    wakes: Sequence[tuple[str, str]] = ()
 
     @property
     def pairs(self) -> list[Pair]:
-        """Routes such that every source wakes an actor, and every actor is woken."""
+        """The routes."""
         count = max(len(self.sources), len(self.actors))
-        pairs = []
-        for number in range(count):
-            source = self.sources[number % len(self.sources)].name
-            actor = self.actor_id(self.actors[number % len(self.actors)])
-            pairs.append(Pair(route=f"{source}-to-{actor}", source=source, actor=actor))
-        return pairs
+        wakes = self.wakes or [
+            (
+                self.sources[number % len(self.sources)].name,
+                self.actor_id(self.actors[number % len(self.actors)]),
+            )
+            for number in range(count)
+        ]
+        return [Pair(route=f"{source}-to-{actor}", source=source, actor=actor) for source, actor in wakes]
 
     def actor_id(self, actor: Connector) -> str:
         """Its connector's name, unless that would make it one event source with a source."""

@@ -12,6 +12,7 @@ from orgloop.cli.app import App
 from orgloop.cli.command import new_group
 from orgloop.cli.completion import ACTOR, SOURCE
 from orgloop.cli.screen.setting_keys import print_keys
+from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -137,8 +138,8 @@ def add_route(
     from orgloop.project.scaffold import route_entry, sop
 
     edit = _edit(app, "routes", "route", name)
-    source = _only(edit, source, ("sources", "actors") if source else ("sources",), "source")
-    actor = _only(edit, actor, ("actors",), "actor")
+    source = _only(app, edit, source, ("sources", "actors") if source else ("sources",), "source")
+    actor = _only(app, edit, actor, ("actors",), "actor")
     if prompt_file is None and _reads_sops(app, edit, actor):
         prompt_file = f"sops/{name}.md"
         edit.create(prompt_file, sop(source))
@@ -281,8 +282,8 @@ def _list(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def _only(edit: Edit, named: str | None, sections: tuple[str, ...], word: str) -> str:
-    """The one that was named, else the only one that there is."""
+def _only(app: App, edit: Edit, named: str | None, sections: tuple[str, ...], word: str) -> str:
+    """The one that was named, else the only one that there is, else the one that a person chooses."""
     known = [name for section in sections for name in edit.names(section)]
     if named is not None:
         if named not in known:
@@ -290,6 +291,11 @@ def _only(edit: Edit, named: str | None, sections: tuple[str, ...], word: str) -
 
             raise NotFound(f"there is no {word} {named!r}", hint=nearest(named, known, what="there are"))
         return named
+    if len(known) > 1 and app.out.asks:
+        from orgloop.cli.screen.questions import which
+
+        no_limit()
+        return which(f"Which {word}?", known)
     if len(known) != 1:
         listed = f"there are: {', '.join(known)}" if known else f"add one first: orgloop add {word} NAME"
         raise Refused(f"which {word}?", hint=f"name it with --{word}; {listed}")

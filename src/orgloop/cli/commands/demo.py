@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -48,8 +48,11 @@ def command(app: App, keep: str | None) -> None:
         if keep and project.exists() and any(project.iterdir()):
             raise DaemonError(f"{project} is not empty", hint="name a directory that does not exist yet")
         _copy(project)
-        _play(app, project, Path(scratch) / "home")
-    _next_steps(app, project if keep else None)
+        chain = _play(app, project, Path(scratch) / "home")
+    if app.out.json:
+        app.out.data({"project": str(project) if keep else None, "trace": chain})
+    else:
+        _next_steps(app, project if keep else None)
 
 
 def _copy(project: Path) -> None:
@@ -59,10 +62,11 @@ def _copy(project: Path) -> None:
         shutil.copytree(source, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def _play(app: App, project: Path, home_path: Path) -> None:
+def _play(app: App, project: Path, home_path: Path) -> Mapping[str, Any]:
+    """Show it all; returns the chain for programs."""
     from orgloop.cli.screen.chain_drawing import ChainDrawing
     from orgloop.journal.sqlite import open_reader
-    from orgloop.operations.chain import read_chain, trace_of
+    from orgloop.operations.chain import document, read_chain, trace_of
     from orgloop.project.home import Home
 
     home = Home(home_path)
@@ -86,10 +90,10 @@ def _play(app: App, project: Path, home_path: Path) -> None:
             _watch(app, reader)
             _headline(app, "4", "The whole chain", f"orgloop trace {event_id}")
             out.line()
-            for line in ChainDrawing(out, reader, now=int(time.time() * 1000)).lines(
-                read_chain(reader, trace_id)
-            ):
+            chain = read_chain(reader, trace_id)
+            for line in ChainDrawing(out, reader, now=int(time.time() * 1000)).lines(chain):
                 out.line(line)
+            return document(chain)
         finally:
             reader.close()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,8 +61,7 @@ def command(
         )
     name = name or _name_of(target)
     offered = {"permission_mode": permission_mode} if permission_mode is not None else {}
-    asks = connectors is None and not no_interactive and not app.out.json
-    if asks and sys.stdin.isatty() and sys.stdout.isatty():
+    if connectors is None and not no_interactive and app.out.asks:
         from orgloop.cli.screen.questions import ask
 
         no_limit()

@@ -235,8 +235,12 @@ def _document(
         heading: [_item(item, work) for item in plan.items if item.kind == kind]
         for kind, heading in _SECTIONS.items()
     }
+    from orgloop.core.record import timestamp
+
     last = (
-        {"at": applied.at, "project": applied.project, "root": applied.root} if applied is not None else None
+        {"at": timestamp(applied.at), "project": applied.project, "root": applied.root}
+        if applied is not None
+        else None
     )
     return {
         "running": running,

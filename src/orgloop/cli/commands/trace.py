@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,7 @@ from orgloop.cli.command import command as new_command
 from orgloop.cli.completion import CHAIN
 
 if TYPE_CHECKING:
-    from orgloop.operations.chain import Chain
+    pass
 
 
 @new_command(
@@ -32,29 +32,15 @@ def command(app: App, id: str | None, prompts: bool, show_all: bool) -> None:
     ID is that of an event, a delivery, a run or a trace; without it, the last event's chain is shown.
     """
     from orgloop.cli.screen.chain_drawing import ChainDrawing
-    from orgloop.operations.chain import last_event, read_chain, trace_of
+    from orgloop.operations.chain import document, last_event, read_chain, trace_of
 
     with app.journal() as reader:
         now = int(time.time() * 1000)
         waits = app.waits(reader, now)
         chain = read_chain(reader, trace_of(reader, last_event(reader) if id is None else id), waits)
         if app.out.json:
-            app.out.data(_document(chain))
+            app.out.data(document(chain))
             return
         drawing = ChainDrawing(app.out, reader, prompts=prompts, show_all=show_all, now=now)
         for line in drawing.lines(chain):
             app.out.line(line)
-
-
-def _document(chain: Chain) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "trace_id": chain.trace_id,
-        "events": chain.events,
-        "runs": chain.runs,
-        "cost_usd": chain.cost_usd,
-        "span_ms": chain.span_ms,
-        "open": chain.open,
-        "tree": [asdict(root) for root in chain.roots],
-    }

@@ -46,28 +46,27 @@ class Banner:
         if out.json:
             out.data({"ready": True, "project": organization.name, "url": url})
         out.line()
-        out.line(
+        out.fold(
             f"  {out.style('OrgLoop', 'bold')} {version_of('orgloop')}"
-            f"  {out.style(organization.name, 'bold', 'cyan')}  {url}"
+            f"  {out.style(organization.name, 'bold', 'cyan')}  {url}",
+            2,
         )
         out.line()
         for source in organization.sources.values():
             built = source.kind.open(source.id, source.settings)
             how = f"POST {url}/webhook/{source.id}" if isinstance(built, Receiver) else "asks by itself"
-            out.line(f"  {out.style('source', 'dim')}  {source.id}  {out.style(how, 'dim')}")
+            out.fold(f"  {out.style('source', 'dim')}  {source.id}  {out.style(how, 'dim')}", 10)
         for actor in organization.actors.values():
             woken = sum(route.actor == actor.id for route in organization.routes)
             routes = f"{woken} route{'' if woken == 1 else 's'}"
-            out.line(
+            out.fold(
                 f"  {out.style('actor', 'dim')}   {actor.id}"
-                f"  {out.style(f'{actor.connector}, {routes}', 'dim')}"
+                f"  {out.style(f'{actor.connector}, {routes}', 'dim')}",
+                10,
             )
         out.line()
-        out.line(
-            out.style(
-                "  Ctrl-C stops it; agents continue. In another terminal: orgloop status, logs, trace", "dim"
-            )
-        )
+        words = "Ctrl-C stops it; agents continue. In another terminal: orgloop status, logs, trace"
+        out.fold(f"  {out.style(words, 'dim')}", 2)
         out.line()
 
     def stopped(self) -> None:

@@ -22,6 +22,7 @@ def document(seen: Status, items: Sequence[Item]) -> dict[str, Any]:
         about |= {
             "pid": daemon.pid,
             "uptime_ms": seen.uptime,
+            "http_port": daemon.port,
             "httpPort": daemon.port,
             "version": daemon.version,
             "answers": seen.live is not None,
@@ -77,7 +78,7 @@ def _source(source: SourceStatus) -> Mapping[str, Any]:
         "id": source.id,
         "connector": source.connector,
         "status": source.health,
-        "events": row.events if row is not None else 0,
+        "event_count": row.events if row is not None else 0,
         "last_event": shapes.when(row.last_event) if row is not None else None,
         "last_poll": shapes.when(row.last_poll) if row is not None else None,
         "next_poll": shapes.when(source.next_poll),
