@@ -107,3 +107,19 @@ def test_an_unknown_id_is_not_found(id: str, acme: Path, orgloop: Orgloop) -> No
 @pytest.mark.parametrize("id", ["pr-review", "", "evt"])
 def test_what_is_no_id_is_told_what_ids_look_like(id: str, acme: Path, orgloop: Orgloop) -> None:
     assert orgloop("trace", id).code == 1
+
+
+def test_events_that_are_left_out_are_counted(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    """The story's program starts three times, and says so: three events that no route listens to."""
+
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.probing(3, "no such program")
+
+    tell(home, write)
+    shown = orgloop("trace", "evt_0000000000000065").out
+    assert "  4 events (3 woke no actor: --all shows them) · " in shown
+    assert "evt_a0" not in shown
+    everything = orgloop("trace", "evt_0000000000000065", "--all").out
+    assert "  4 events · " in everything
+    assert "session.started" in everything

@@ -121,9 +121,9 @@ def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
         most = max((one.spec.max_runs or 1 for one in sharing if one.spec is not None), default=1)
         if len(sharing) > 1:
             names = ", ".join(repr(one.entry.name) for one in sharing)
-            message = f"{names} work in one work tree, {root}: their runs go on one by one"
+            message = f"{names} share the work tree {root}, so they run one at a time"
         elif most > 1:
-            message = f"{first.label} has one work tree, {root}: its runs go on one by one"
+            message = f"{first.label} has one work tree, {root}, so its runs go one at a time"
         else:
             continue
         hint = "give it a `worktree`, or each its own `cwd`, to let them run at once"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @new_command(
     examples=[
         "orgloop init",
-        "orgloop init --no-interactive",
+        "orgloop init --yes",
         "orgloop init --no-interactive --name acme --connectors github,claude-code",
     ]
 )
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     metavar="MODE",
     help="What a coding agent may do without asking; what its connector offers first if absent.",
 )
-@click.option("--no-interactive", is_flag=True, help="Ask nothing, even at a terminal.")
+@click.option("-y", "--yes", "--no-interactive", "no_interactive", is_flag=True, help="Ask nothing.")
 def command(
     app: App,
     name: str | None,

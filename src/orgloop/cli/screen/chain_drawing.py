@@ -88,7 +88,13 @@ class ChainDrawing:
 
     def lines(self, chain: Chain) -> Iterator[str]:
         """The whole tree."""
-        facts = [counted(chain.events, "event"), counted(chain.runs, "run"), humanize(chain.span_ms)]
+        hidden = 0 if self._show_all else sum(map(_woke_nobody, chain.roots))
+        left_out = f" ({hidden} woke no actor: --all shows them)" if hidden else ""
+        facts = [
+            f"{counted(chain.events, 'event')}{left_out}",
+            counted(chain.runs, "run"),
+            humanize(chain.span_ms),
+        ]
         facts += [dollars(chain.cost_usd)] if chain.cost_usd is not None else []
         facts += ["goes on"] if chain.open else []
         head = f"{self._out.style(chain.trace_id, 'bold')}  {self._dim(' · '.join(facts))}"
@@ -226,6 +232,12 @@ class ChainDrawing:
             yield _Row(text=shown_text, indent=_QUOTE, most=RESULT_LINES)
         if decided:
             yield _Row(text=decided, indent=_QUOTE, most=RESULT_LINES, style="cyan")
+
+
+def _woke_nobody(node: EventNode) -> int:
+    """How many events below this one woke no actor: what is left out of a drawing."""
+    below = [event for one in node.deliveries for event in one.events]
+    return sum(_woke_nobody(event) if event.deliveries else 1 for event in below)
 
 
 def _alike(events: Sequence[EventNode]) -> Iterator[tuple[EventNode, int]]:
