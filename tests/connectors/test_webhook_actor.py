@@ -204,8 +204,8 @@ async def test_a_redirect_that_may_change_the_method_is_not_followed(status: int
         ("/T0/s3cret-path", "another path of the same host"),
         ("https://hooks.example.com/T0/s3cret-path?t=s3cret", "https://hooks.example.com:443"),
         ("https://ann:s3cret@new.example.com/", "https://new.example.com:443"),
-        ("https://[::s3cret", "something that is no URL"),
-        ("https://x:99999/s3cret", "something that is no URL"),
+        ("https://[::s3cret", "something that is not a URL"),
+        ("https://x:99999/s3cret", "something that is not a URL"),
     ],
 )
 async def test_where_a_redirect_leads_is_told_without_what_may_be_secret(location: str, place: str) -> None:

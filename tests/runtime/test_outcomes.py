@@ -36,6 +36,8 @@ actors: [{id: taker, connector: taker}]
 routes: [{name: all, when: {source: in, events: ["*"]}, then: {actor: taker}}]
 """
 
+NO_OUTCOME: Final = "the actor returned a {}, which is not an outcome"
+
 BEGAN: Final = (
     "an error of its connector: `deliver` returned a {}, and only an actor that has runs begins one. "
     "Report this to the connector's author"
@@ -52,15 +54,15 @@ TABLE: list[tuple[Any, State, int, str]] = [
     (ConnectionError("it broke"), State.PENDING, 1, "ConnectionError: it broke"),
     (asyncio.CancelledError(), State.PENDING, 1, "CancelledError"),
     (SystemExit(3), State.PENDING, 1, "SystemExit: 3"),
-    (None, State.PENDING, 1, "it returned a NoneType, which is no outcome"),
-    ("delivered", State.PENDING, 1, "it returned a str, which is no outcome"),
+    (None, State.PENDING, 1, NO_OUTCOME.format("NoneType")),
+    ("delivered", State.PENDING, 1, NO_OUTCOME.format("str")),
     (Delivered(detail=201), State.DELIVERED, 1, "201"),  # type: ignore[arg-type]
     (Retry(reason=OSError("broke")), State.PENDING, 1, "OSError: broke"),  # type: ignore[arg-type]
     (Rejected(reason="x" * 10**6), State.DEAD, 1, "x" * MAX_ERROR_TEXT),
     (Started(run_id="run_1"), State.DEAD, 1, BEGAN.format("Started")),
     (NotBegun(outcome=Retry(reason="500")), State.DEAD, 1, BEGAN.format("NotBegun")),
     (Ref(id="job_1"), State.DEAD, 1, BEGAN.format("Ref")),
-    (Interrupted(crash=False), State.PENDING, 1, "it returned a Interrupted, which is no outcome"),
+    (Interrupted(crash=False), State.PENDING, 1, NO_OUTCOME.format("Interrupted")),
     # What no row can hold is kept as well as it can be: nobody else would end the try.
     (Delivered(detail="200 \udce9"), State.DELIVERED, 1, "200 ?"),
     (Skipped(reason="\ud800"), State.DROPPED, 1, "?"),
@@ -153,7 +155,7 @@ async def test_a_wake_that_cannot_be_made_is_held_and_does_not_keep_its_slot(tmp
         await it.emit()
         (row,) = await it.settled("held")
         assert row.reason == "config"
-        assert "this wake cannot be made: TemplateError" in row.detail
+        assert "the prompt cannot be composed: TemplateError" in row.detail
         await until(lambda: not it.runtime.dispatcher.in_flight, "a free slot")
 
 

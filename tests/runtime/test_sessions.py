@@ -102,7 +102,7 @@ async def test_a_session_that_does_not_go_on_twice_is_left(tmp_path: Path, resum
         assert agent.sessions == [None, "s1", "s1", None]
         first, second = ends(it)
         assert "fresh_session" not in first
-        assert "the session s1 did not go on 2 times" in second["fresh_session"]
+        assert "the session s1 could not be resumed 2 times" in second["fresh_session"]
         assert second["session"]["id"] == "s4"
         assert [row.attempts for row in it.rows(route="work")] == [1, 1], "its wake is not spent"
         left, now = sorted(it.reader.sessions(actor="agent"), key=lambda row: row.id)

@@ -344,7 +344,7 @@ class TestNoRepository:
     @pytest.mark.parametrize(
         ("make", "why"),
         [
-            (lambda root: (root / "repo").mkdir(), "no git repository"),
+            (lambda root: (root / "repo").mkdir(), "not a git repository"),
             (lambda _: None, "no such directory"),
             (lambda root: git(root, "init", "-q", "--bare", "repo"), "without a work tree"),
             (lambda root: git(root, "init", "-q", "repo"), "no commit"),
@@ -480,7 +480,7 @@ class TestRepair:
             await it.delivered()
             (tree,) = trees(it)
             await it.emit(2, key="k")
-            await until(lambda: any("no work tree" in row.detail for row in it.rows()), "the reason")
+            await until(lambda: any("not a work tree" in row.detail for row in it.rows()), "the reason")
             assert (Path(tree.path) / "file").read_text() == "precious\n"
 
     async def test_a_tree_that_nobody_wrote_down_is_used(self, tmp_path: Path, app: Path) -> None:

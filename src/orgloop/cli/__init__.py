@@ -1,4 +1,4 @@
-"""The terminal face: `orgloop` and its commands. `root.py` says how a command looks."""
+"""The command line: `orgloop` and its commands. `root.py` describes the form of a command."""
 
 from __future__ import annotations
 

@@ -181,7 +181,8 @@ def _absent(settings: ProcessSettings, exit: ExitInfo) -> str | None:
 def _argument(wake: Wake) -> str:
     if "\0" in wake.prompt or len(wake.prompt.encode("utf-8", "replace")) > ARGUMENT_LIMIT:
         raise Refused(
-            f"route {wake.route}: the prompt has a NUL or over {ARGUMENT_LIMIT} bytes: it is no argument",
+            f"route {wake.route}: the prompt has a NUL or over {ARGUMENT_LIMIT} bytes, "
+            "so it cannot be an argument",
             hint=f"set `prompt: stdin` in the `config` of the actor {wake.actor}",
         )
     return wake.prompt

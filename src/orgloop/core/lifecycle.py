@@ -176,7 +176,7 @@ def from_stop(status: int | None, stopped: str | None) -> tuple[Phase, RunOutcom
     """Phase, outcome and reason of a run that a limit or a person ended, or that is lost; else None.
 
     `stopped` names what ended it (`start`, `silence`, `total`, `output`, `requested`, `result`, `lost`),
-    None if it ended by itself; `status` is None if nobody saw it.
+    None if it ended without being asked to; `status` is None if nobody saw it.
     """
     if stopped == GIVEN:
         return Phase.STOPPED, RunOutcome.UNKNOWN, GIVEN

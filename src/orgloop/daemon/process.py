@@ -1,4 +1,4 @@
-"""The daemon: one project's engine and its HTTP face in one process, from lock to last commit."""
+"""The daemon: one project's engine and its HTTP server in one process, from lock to last commit."""
 
 from __future__ import annotations
 

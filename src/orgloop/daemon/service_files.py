@@ -48,7 +48,7 @@ class Service:
 
 
 def systemd_unit(service: Service) -> str:
-    """A user unit. Stopping it ends the daemon alone: agents go on, and the next start takes them over.
+    """A user unit. Stopping it ends the daemon alone: agents continue, and the next start takes them over.
 
     An agent that runs out of memory ends alone, too.
     """
@@ -83,7 +83,7 @@ WantedBy=default.target
 
 
 def launchd_agent(service: Service) -> bytes:
-    """A property list. Ending the job ends the daemon alone: agents go on."""
+    """A property list. Ending the job ends the daemon alone: agents continue."""
     content: dict[str, Any] = {
         "Label": label_of(service.name),
         "ProgramArguments": service.command,

@@ -1,1 +1,1 @@
-"""What can be asked of a home and its project, whichever face asks."""
+"""Operations on a home and its project, for the command line and the HTTP API alike."""

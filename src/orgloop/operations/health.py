@@ -1,4 +1,4 @@
-"""How healthy something is: the rules, once for every face."""
+"""How healthy something is: the rules, once for every output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a delivery waits, as every face says it: what the journal says, and whether a daemon works on it."""
+"""Why a delivery waits, in the words of every output: from the journal, and whether a daemon runs."""
 
 from __future__ import annotations
 

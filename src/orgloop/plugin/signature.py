@@ -273,7 +273,9 @@ def _token(scheme: str, request: Inbound, secrets: Sequence[SecretStr]) -> None:
     given = request.headers.get(name, "").strip()
     if not given:
         raise Refused(
-            f"Missing token: there is no header {_shown(name)}", hint="send the source's secret", status=401
+            f"Missing token: there is no header {_shown(name)}",
+            hint="send the source's secret",
+            status=401,
         )
     if scheme != "gitlab":
         word, _, given = given.partition(" ")

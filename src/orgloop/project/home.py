@@ -148,7 +148,7 @@ class Home:
         except (OSError, UnicodeDecodeError) as exc:
             raise OrgLoopError(
                 f"the token {self.token} cannot be read: {exc}",
-                hint="it belongs to whoever runs the daemon; choose a home of your own with ORGLOOP_HOME",
+                hint="it belongs to the user who runs the daemon; set ORGLOOP_HOME to a home of your own",
             ) from exc
 
     def make_token(self) -> str:

@@ -259,7 +259,7 @@ class Runtime:
                 await self.chronicle.tell(RecordPhase.RUNTIME_STOP)
                 await self.journal.beat(self.life())
             except JournalError as exc:
-                log.warning("the end of this daemon is not noted: %s", exc.message)
+                log.warning("the end of this daemon could not be recorded: %s", exc.message)
             finally:
                 await asyncio.to_thread(self.observer.close)
                 await self.journal.close()
@@ -282,7 +282,7 @@ class Runtime:
         """Something waits for a route or an actor that is gone: have it bound to what there is."""
         if not self._rebinding and not self._ended:
             self._rebinding = True
-            self._errands.run("binding waiting work again", self._bind_again())
+            self._errands.run("rebinding waiting work", self._bind_again())
 
     async def _bind_again(self) -> None:
         pauses = Pauses()
@@ -295,7 +295,7 @@ class Runtime:
                     break
                 except JournalUnavailable as exc:
                     self._rebinding = True
-                    log.warning("what waits for a route that is gone waits for the journal: %s", exc.message)
+                    log.warning("work of a removed route waits for the journal: %s", exc.message)
             await self.clock.sleep(pauses.next())
         self.dispatcher.wake_all()
         self.observer.poke()

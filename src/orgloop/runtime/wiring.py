@@ -96,9 +96,9 @@ class ActorPart:
                 raise PluginError(
                     f"actor {self.spec.id!r}: its connector {self.spec.connector!r} "
                     + (
-                        "gives it runs, and it is neither Supervised nor Remote"
+                        "says that it has runs, but it is neither Supervised nor Remote"
                         if self.has_runs
-                        else "gives it no runs, and it has no `deliver`"
+                        else "says that it has no runs, but it has no `deliver`"
                     ),
                     hint="report this to the connector's author",
                 )

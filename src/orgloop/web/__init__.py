@@ -1,1 +1,1 @@
-"""The HTTP face: webhooks in, questions answered, the operator's hands. The engine knows nothing of it."""
+"""The HTTP server: webhooks, the API and the control endpoints. The engine knows nothing of it."""

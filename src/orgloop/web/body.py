@@ -139,10 +139,10 @@ class Bodies:
                     self._wait_on(arrival, began)
         except TimeoutError as exc:
             raise arrival.refusal or Refused(
-                "the body did not arrive in time", hint="send it again, faster", status=408
+                "the body did not arrive in time", hint="send it again over a faster connection", status=408
             ) from exc
         except web.RequestPayloadError as exc:
-            raise Refused("the body is not what its headers say", hint="send it again, whole") from exc
+            raise Refused("the body does not match its headers", hint="send it again, whole") from exc
         finally:
             self._arriving.pop(arrival, None)
 
@@ -187,12 +187,12 @@ class Bodies:
 
 
 def _full() -> Overloaded:
-    return Overloaded("too much data arrives at once", hint="send it again after a moment")
+    return Overloaded("too many large requests arrive at once", hint="send it again after a moment")
 
 
 def stopping() -> Overloaded:
     """What everybody hears from a stop on."""
-    return Overloaded("OrgLoop is stopping", hint="send it again once it is back")
+    return Overloaded("OrgLoop is stopping", hint="send it again after the restart")
 
 
 def _require_readable(request: web.BaseRequest, limit: int) -> None:

@@ -92,7 +92,7 @@ async def no_other_module(daemon: DaemonApi, call: Call) -> Any:
     """One daemon has one project."""
     await call.document()
     raise Conflict(
-        f"this daemon runs the project {daemon.module!r} and nothing else",
+        f"this daemon runs the project {daemon.module!r} only",
         hint="`orgloop stop` ends it; another one runs beside it with its own ORGLOOP_HOME and ORGLOOP_PORT",
     )
 
@@ -112,7 +112,7 @@ async def operate(daemon: DaemonApi, call: Call) -> Any:
     verb, id = call.names["verb"], call.names["id"]
     make = VERBS.get(verb)
     if make is None:
-        raise NotFound(f"a delivery cannot be told to {verb!r}", hint=f"there are: {', '.join(VERBS)}")
+        raise NotFound(f"a delivery has no action {verb!r}", hint=f"there are: {', '.join(VERBS)}")
     body = await call.document("by", "note", *(["skip"] if verb == "release" else []))
     skip = body.get("skip", False)
     if not isinstance(skip, bool):
@@ -141,7 +141,7 @@ async def forget_session(daemon: DaemonApi, call: Call) -> Any:
     actor, session = _text(body, "actor"), _text(body, "session")
     if not await daemon.runtime.forget_session(actor, session):
         raise NotFound(
-            f"no key leads to the session {session} of {actor}", hint="`orgloop sessions` lists those"
+            f"no session key uses the session {session} of {actor}", hint="`orgloop sessions` lists those"
         )
     return {"ok": True, "actor": actor, "session": session}
 
@@ -159,7 +159,7 @@ def _require_this_project(daemon: DaemonApi, body: Mapping[str, Any]) -> None:
     if not wanted.is_absolute():
         raise Refused(
             "`configPath` or `projectDir` must be an absolute path",
-            hint="the daemon has a directory of its own",
+            hint="the daemon runs in a directory of its own",
         )
     if wanted.is_dir():
         wanted /= organization.file.name

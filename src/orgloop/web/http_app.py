@@ -1,4 +1,4 @@
-"""The daemon's face: every request goes in here, and every one gets an answer."""
+"""The HTTP application: every request enters here, and each one gets an answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from orgloop.web.parameters import Parameters
 
 log = logging.getLogger(__name__)
 
-PLACES: Final = "there are /webhook/<source>, /api/status and more of /api, /control"
+PLACES: Final = "the paths are /webhook/<source>, /api/… and /control/…"
 
 
 class HttpApp:
@@ -57,7 +57,7 @@ class HttpApp:
         except OrgLoopError as exc:
             return error_answer(exc)
         except ConnectionError:
-            return error_answer(Refused("the request did not arrive whole", hint="send it again"))
+            return error_answer(Refused("the request was cut off", hint="send it again"))
         except Exception:
             log.exception("%s %s broke", request.method, request.rel_url.raw_path)
             return error_answer(

@@ -27,7 +27,7 @@ class Readings:
         """The answer of `question(reader)`. Raises Overloaded if too many wait, else what the reader does."""
         if self._waiting >= MOST_WAITING:
             raise Overloaded(
-                f"{self._waiting} requests wait for the journal", hint="ask again after a moment"
+                f"{self._waiting} requests wait for the journal already", hint="ask again after a moment"
             )
         self._waiting += 1
         try:

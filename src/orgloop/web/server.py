@@ -140,7 +140,7 @@ class Server:
 
 
 def _metrics_of(daemon: DaemonApi) -> Handler:
-    """A face that shows metrics and nothing else."""
+    """An application that shows metrics and nothing else."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path

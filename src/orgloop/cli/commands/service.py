@@ -48,7 +48,7 @@ def stop(app: App) -> None:
     """Stop it until the machine starts again, or until `orgloop service start`. Agents go on."""
     manager, name, _ = _installed_here(app, "service stop")
     manager.stop(name)
-    _tell(app, {"stopped": True, "name": name}, f"{name} has stopped; agents go on")
+    _tell(app, {"stopped": True, "name": name}, f"{name} has stopped; agents continue")
 
 
 @command.subcommand("status", examples=["orgloop service status", "orgloop service status --json"])

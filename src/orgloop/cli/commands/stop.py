@@ -13,7 +13,7 @@ from orgloop.cli.command import command as new_command
 def command(app: App, force: bool) -> None:
     """Stop the daemon of this home.
 
-    It takes no more events, hands back what is being delivered, and ends. Running agents go on; the
+    It takes no more events, hands back what is being delivered, and ends. Running agents continue; the
     next start takes them over. In the directory of another project it stops nothing.
     """
     stop_and_tell(app, "stop", force=force)

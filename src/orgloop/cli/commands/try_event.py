@@ -164,12 +164,12 @@ def _read(file: str | None) -> bytes:
 
 
 def _parted(headers: Sequence[str]) -> dict[str, str]:
-    """Names and values. Raises Refused for what is no header."""
+    """Names and values. Raises Refused for what is not a header."""
     found = {}
     for header in headers:
         name, colon, value = header.partition(":")
         if not (colon and name.strip()):
-            raise Refused(f"{header!r} is no header", hint="write it as 'X-GitHub-Event: pull_request'")
+            raise Refused(f"{header!r} is not a header", hint="write it as 'X-GitHub-Event: pull_request'")
         found[name.strip()] = value.strip()
     return found
 

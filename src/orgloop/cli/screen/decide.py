@@ -301,7 +301,7 @@ def _transition(verb: str, by: str, note: str, *, skip: bool) -> Released | Retr
         case "discard":
             return transition.Discarded(by=by, detail=note)
         case _:
-            raise OrgLoopError(f"a delivery cannot be told to {verb!r}")
+            raise OrgLoopError(f"a delivery has no action {verb!r}")
 
 
 def operator(app: App) -> str:

@@ -133,6 +133,6 @@ def _value(text: str, first: int, place: str) -> Found:
         before = text[: text.index(body[0])]
         line = first + before.count("\n") + exc.line - 1
         column = exc.column + (len(before) - before.rfind("\n") - 1 if exc.line == 1 else 0)
-        return Found(error=f"{place} is no JSON: {exc.problem} at line {line}, column {column}")
+        return Found(error=f"{place} is not JSON: {exc.problem} at line {line}, column {column}")
     except Refused as exc:
-        return Found(error=f"{place} is no JSON that can be kept: {exc.message}")
+        return Found(error=f"{place} is JSON that cannot be stored: {exc.message}")

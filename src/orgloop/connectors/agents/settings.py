@@ -167,7 +167,7 @@ class RunSettings(Settings):
 
     def warnings(self) -> Mapping[str, str]:
         if not Path(self.cwd).is_dir():
-            return {"cwd": f"{self.cwd} is no directory, so the actor's work would wait; create it"}
+            return {"cwd": f"{self.cwd} is not a directory, so the actor's work would wait; create it"}
         branch = self.worktree.branch if self.worktree is not None else None
         if branch is not None and "{{" not in branch:
             said = "names one branch, and git lets one work tree have it; write a placeholder into it"

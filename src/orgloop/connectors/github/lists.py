@@ -104,14 +104,14 @@ def as_list(data: Any, path: str, items: str = "") -> list[Body]:
     """The objects of an answer, or of its member `items`. Raises PluginError."""
     found = data.get(items) if items and isinstance(data, dict) else data
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise PluginError(f"GitHub's answer to {path} is no list of objects: is `api_url` right?")
+        raise PluginError(f"GitHub's answer to {path} is not a list of objects: check `api_url`")
     return found
 
 
 def as_object(data: Any, path: str) -> Body:
     """The object that an answer is. Raises PluginError."""
     if not isinstance(data, dict):
-        raise PluginError(f"GitHub's answer to {path} is no object: is `api_url` right?")
+        raise PluginError(f"GitHub's answer to {path} is not an object: check `api_url`")
     return data
 
 

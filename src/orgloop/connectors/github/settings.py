@@ -154,7 +154,7 @@ class GithubSettings(ApiSettings):
     def warnings(self) -> Mapping[str, str]:
         """Names of events that are nearly one of GitHub's, and what will never come."""
         slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
-        unknown = [f"`{name}` is no event that is known; write `{meant}`" for name, meant in slips if meant]
+        unknown = [f"`{name}` is not a known event; write `{meant}`" for name, meant in slips if meant]
         slip = {"events": f"has a slip: {unknown[0]}"} if unknown else {}
         return {**self._unheard(), **slip, **padded(self.secret)}
 

@@ -167,7 +167,7 @@ def _target(url: str, location: str) -> str:
     target = urljoin(url, location)
     parts = urlsplit(target)
     if parts.scheme not in PORTS or not is_host(parts.hostname):
-        raise ValueError("it redirects to something that is no http or https URL")
+        raise ValueError("it redirects to something that is not an http or https URL")
     if urlsplit(url).scheme == "https" and parts.scheme == "http":
         raise ValueError(f"it redirects from https to http ({origin(target)}), which is not followed")
     origin(target)  # Raises for a port that is none.

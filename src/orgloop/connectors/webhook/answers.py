@@ -94,7 +94,7 @@ def _where(reply: HttpReply) -> str:
     try:
         place = origin(location) if urlsplit(location).hostname else "another path of the same host"
     except ValueError:
-        place = "something that is no URL"
+        place = "something that is not a URL"
     return f"; it leads to {_one_line(place.encode('utf-8', 'replace'))}: set `url` to the right place"
 
 

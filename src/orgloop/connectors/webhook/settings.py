@@ -125,7 +125,7 @@ def _header(value: str) -> str:
 
 def _scheme(value: str) -> str:
     if value not in SCHEMES:
-        raise ValueError(f"{value!r} is no scheme: use one of {', '.join(SCHEMES)}, or {{header: NAME}}")
+        raise ValueError(f"{value!r} is not a scheme: use one of {', '.join(SCHEMES)}, or {{header: NAME}}")
     return value
 
 

@@ -36,11 +36,11 @@ _ROW: Final = (
 """What is wrong with one row or one query; everything else is wrong with the store."""
 
 _HINTS: Final[tuple[tuple[type[apsw.Error], str], ...]] = (
-    (apsw.FullError, "Free some space on that disk; writing goes on by itself."),
-    (apsw.ReadOnlyError, "Make the home and its files writable for this user; writing goes on by itself."),
+    (apsw.FullError, "Free some space on that disk; writing continues by itself."),
+    (apsw.ReadOnlyError, "Make the home and its files writable for this user; writing continues by itself."),
     (apsw.CantOpenError, "Check that the home exists and that this user may write to it."),
     (apsw.BusyError, "Another program keeps the file locked: close the other program."),
-    (apsw.IOError, "Check the disk that holds the home; writing goes on by itself once it works again."),
+    (apsw.IOError, "Check the disk that holds the home; writing continues once it works again."),
 )
 
 
@@ -161,7 +161,7 @@ def translated(exc: Exception, where: str) -> JournalError:
     if isinstance(exc, (apsw.CorruptError, apsw.NotADBError)):
         return JournalDamaged(
             f"{where} is damaged: {exc}",
-            hint="Stop OrgLoop, move the file away with its -wal and -shm, and restore a copy or start anew.",
+            hint="Stop OrgLoop, move the file with its -wal and -shm away, restore a copy or start empty.",
         )
     if not is_store_fault(exc):
         return JournalError(

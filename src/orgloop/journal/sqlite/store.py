@@ -256,5 +256,5 @@ def _check(connection: apsw.Connection, where: str) -> None:
     if problems != ["ok"]:
         raise JournalDamaged(
             f"{where} is damaged: {'; '.join(problems)}",
-            hint="Move the file away with its -wal and -shm, and restore a copy or start anew.",
+            hint="Move the file away with its -wal and -shm, and restore a copy or start with an empty one.",
         )

@@ -1,1 +1,1 @@
-"""How an organization is, and what needs a person: one status for every face."""
+"""How an organization is, and what needs a person: one status for every output."""

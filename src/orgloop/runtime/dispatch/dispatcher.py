@@ -97,7 +97,7 @@ class Dispatcher:
                 if wants:
                     await self._claim(wants)
             except JournalUnavailable as exc:
-                log.warning("nothing is dispatched: %s", exc.message)
+                log.warning("no delivery can be claimed: %s", exc.message)
                 self._ready.update(want.actor for want in wants)
                 await self._clock.sleep(1)
                 self._changed.set()
@@ -122,7 +122,9 @@ class Dispatcher:
             for task in left:
                 task.cancel()
         if left:
-            log.warning("%d wakes are not handed back: the next start recovers them", len(left))
+            log.warning(
+                "%d deliveries could not be returned to the queue: the next start recovers them", len(left)
+            )
 
     async def _pause(self) -> None:
         """Until something changed, or is due: what is due does not wait for a moment without news."""
@@ -205,6 +207,6 @@ class Dispatcher:
             tasks.discard(task)
             free()
             if not task.cancelled() and task.exception() is not None:
-                log.error("a wake of %s broke", wake.actor, exc_info=task.exception())
+                log.error("a wake of %s failed with an error", wake.actor, exc_info=task.exception())
 
         task.add_done_callback(done)

@@ -103,8 +103,10 @@ class Executor:
             await self._settle_now(claimed, Interrupted(crash=False), tried)
             raise
         except FAULTS as exc:
-            log.exception("the wake of %s for %s cannot be made", claimed.actor, claimed.id)
-            transition = Hold(reason=HoldReason.CONFIG, detail=f"this wake cannot be made: {error_text(exc)}")
+            log.exception("the prompt of %s for %s cannot be composed", claimed.actor, claimed.id)
+            transition = Hold(
+                reason=HoldReason.CONFIG, detail=f"the prompt cannot be composed: {error_text(exc)}"
+            )
         on_answer()
         try:
             await self.settle(claimed, transition, tried)
@@ -128,7 +130,7 @@ class Executor:
         try:
             await self._settle(claimed, transition, tried, self._journal.settle)
         except JournalUnavailable as exc:
-            log.warning("the outcome of %s is not written: %s", claimed.id, exc.message)
+            log.warning("the outcome of %s could not be written: %s", claimed.id, exc.message)
 
     async def _settle(
         self,
@@ -256,7 +258,9 @@ def _checked(outcome: Any) -> Outcome:
                 "an actor that has runs begins one. Report this to the connector's author"
             )
         case _:
-            return Retry(reason=f"it returned a {type(outcome).__name__}, which is no outcome", known=False)
+            return Retry(
+                reason=f"the actor returned a {type(outcome).__name__}, which is not an outcome", known=False
+            )
 
 
 def _storable(transition: Outcome | Hold) -> Outcome | Hold:

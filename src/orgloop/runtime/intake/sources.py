@@ -199,7 +199,7 @@ class Sources:
                     raise
                 error = error_text(exc)
             except TimeoutError as exc:
-                error = str(exc) or "a poll did not come to its end in time"
+                error = str(exc) or "a poll took too long"
             except FAULTS as exc:
                 error = _said(exc)
             else:
@@ -298,7 +298,7 @@ class Sources:
         try:
             await self._journal.polled(part.spec.id, self._clock.now(), error)
         except JournalError as exc:
-            log.warning("the failure of source %s is not noted: %s", part.spec.id, exc.message)
+            log.warning("the failure of source %s could not be recorded: %s", part.spec.id, exc.message)
 
     async def _works(self, part: SourcePart) -> None:
         """It works, and has no page to prove it by."""

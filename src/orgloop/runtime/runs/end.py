@@ -129,7 +129,7 @@ class Ender:
     ) -> RunEnd:
         """A session was taken up in vain: its wake is not spent. After some times the session is left."""
         until = self._clock.now() + max(after_ms or 0, 0)
-        outcome = Throttled(until=until, reason=f"the session {live.session_id} did not go on: {why}")
+        outcome = Throttled(until=until, reason=f"the session {live.session_id} could not be resumed: {why}")
         end = self._not_started(live, NotStarted(outcome=outcome), exit, wiring)
         return dataclasses.replace(end, heard=False, text=why)
 

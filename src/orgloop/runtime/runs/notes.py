@@ -76,4 +76,4 @@ class Notes:
                 seen=self._is_seen(),
             )
         except JournalUnavailable:
-            log.debug("the last line of %s is not noted", live.run_id)
+            log.debug("the last line of %s could not be recorded", live.run_id)

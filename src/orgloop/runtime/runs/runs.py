@@ -110,11 +110,11 @@ class Runs:
         """End one run softly. Raises NotFound if it does not go on."""
         live = self._live.get(run_id)
         if live is None:
-            raise NotFound(f"no run {run_id} goes on", hint="orgloop runs lists those that do")
+            raise NotFound(f"no run {run_id} goes on", hint="`orgloop runs` lists the active runs")
         await self._held[run_id].holder.stop(live)
 
     async def close(self) -> None:
-        """Stop following. The agents go on; the next start adopts them."""
+        """Stop following. The agents continue; the next start adopts them."""
         held = [(live, self._held[id]) for id, live in self._live.items()]
         for _, one in held:
             one.task.cancel()

@@ -66,4 +66,4 @@ class Chronicle:
         try:
             await self._journal.record(entries)
         except JournalError as exc:
-            log.warning("%s is not noted: %s", entries[0].phase, exc.message)
+            log.warning("%s could not be recorded: %s", entries[0].phase, exc.message)

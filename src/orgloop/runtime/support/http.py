@@ -91,16 +91,16 @@ def _failed(exc: aiohttp.ClientError | TimeoutError | UnicodeError, shown: str, 
         case TimeoutError():
             return HttpFailed(f"no answer from {shown} within {timeout:g} s", sent=True, timeout=True)
         case aiohttp.ClientConnectorCertificateError(certificate_error=error):
-            return HttpFailed(f"{shown} shows a bad certificate: {error}", sent=False)
+            return HttpFailed(f"{shown} has an invalid certificate: {error}", sent=False)
         case aiohttp.ClientConnectorError(os_error=error):
             return HttpFailed(f"cannot connect to {shown}: {error.strerror or exc}", sent=False)
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | UnicodeError():
             # UnicodeError: a host that cannot be a name, such as one with two dots in a row.
-            return HttpFailed(f"{shown} cannot be called: it is no http or https URL", sent=False)
+            return HttpFailed(f"{shown} cannot be called: it is not an http or https URL", sent=False)
         case aiohttp.ServerDisconnectedError():
             return HttpFailed(f"{shown} closed the connection without an answer", sent=True)
         case aiohttp.TooManyRedirects():
-            return HttpFailed(f"{shown} redirects without end", sent=True)
+            return HttpFailed(f"{shown} redirects too often", sent=True)
         case aiohttp.ClientResponseError(message=message):
             # Its text begins with a status that nobody sent.
             return HttpFailed(f"{shown} does not answer in HTTP: {_first_line(message)}", sent=True)

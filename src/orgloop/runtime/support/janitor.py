@@ -60,7 +60,7 @@ class Janitor:
                     self._next_tidy = self._clock.monotonic() + TIDY
                     await self.tidy()
             except JournalUnavailable as exc:
-                log.warning("housekeeping waits: %s", exc.message)
+                log.warning("deleting old data waits: %s", exc.message)
             await self._clock.sleep(BEAT)
 
     async def tidy(self) -> None:

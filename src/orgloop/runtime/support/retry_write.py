@@ -22,6 +22,6 @@ async def until_written(clock: Clock, what: str, write: Callable[[], Awaitable[b
         try:
             return await write()
         except JournalUnavailable as exc:
-            log.warning("%s waits in memory for the journal: %s", what, exc.message)
+            log.warning("%s is kept in memory until the journal can be written: %s", what, exc.message)
         await clock.sleep(pause)
         pause = min(pause * 2, LONGEST)

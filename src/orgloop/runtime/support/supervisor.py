@@ -61,7 +61,7 @@ class Supervisor:
             began = self._clock.monotonic()
             try:
                 await loop()
-                self.broke(what, RuntimeError("it ended by itself"))
+                self.broke(what, RuntimeError("it ended without being asked to"))
             except asyncio.CancelledError as exc:
                 if is_cancelled():
                     raise

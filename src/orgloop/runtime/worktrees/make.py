@@ -233,7 +233,7 @@ class Maker:
         if not await repositories.is_tree_of(str(wanted.path), wanted.repository.common, wanted.env):
             raise NoTree(
                 Retry(
-                    reason=f"{wanted.path} is there, and it is no work tree of {wanted.repository.root}: "
+                    reason=f"{wanted.path} is there, and it is not a work tree of {wanted.repository.root}: "
                     "move it away, or remove it"
                 )
             )

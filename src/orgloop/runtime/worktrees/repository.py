@@ -70,7 +70,7 @@ async def find(directory: str, env: Env) -> Repository:
     if not said.ok:
         if "not a git repository" in said.error:
             raise NoRepository(
-                f"`cwd` is {directory}, which is no git repository; type `git init {directory}`"
+                f"`cwd` is {directory}, which is not a git repository; type `git init {directory}`"
             )
         raise NoRepository(f"git refuses {directory}: {said.why}")
     bare, inside = [*said.out.split(), "", ""][:2]

@@ -119,7 +119,7 @@ def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion |
         lasting = status in (126, 127) or _UNUSABLE.search(_complaint(exit.stderr))
         return _not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
     if silent and status == 0 and not exit.stdout.strip():
-        return _not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing at all"))
+        return _not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing"))
     if status == 0:
         # Interrupted, it may end with status 0 in the middle of its work; a run that is done says so.
         return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))

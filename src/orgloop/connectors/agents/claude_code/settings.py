@@ -70,7 +70,7 @@ def _argument(value: str) -> str:
 SCHEDULING: Final = ("CronCreate", "ScheduleWakeup", "RemoteTrigger")
 """Tools with which the agent would begin work later that nobody woke it for."""
 
-NO_LIMITS: Final = "whatever an event makes the agent do, it may"
+NO_LIMITS: Final = "the agent may do anything that an event tells it to do"
 INSTEAD: Final = "name what it needs in `allowed_tools` and use acceptEdits, or keep it in a container"
 """What to do about `bypassPermissions`."""
 

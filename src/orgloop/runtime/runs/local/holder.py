@@ -332,5 +332,5 @@ async def _take_in(live: LocalRun) -> bool:
 def _keep_awake(live: LocalRun) -> None:
     """A runner that somebody has stopped keeps no limit: let it go on, and say so."""
     if local_runner.wake_up(live.directory, live.process):
-        log.warning("the runner of %s was stopped by a signal, and goes on now", live.run_id)
-        live.last_line = "its runner was stopped by a signal, and goes on now"
+        log.warning("a signal had stopped the runner of %s; it continues now", live.run_id)
+        live.last_line = "a signal had stopped its runner; the runner continues now"

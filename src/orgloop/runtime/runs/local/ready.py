@@ -88,9 +88,9 @@ def require_passable(spec: RunSpec, route: str) -> None:
     """What the system hands to no program is this wake's fault, not its actor's. Raises Refused."""
     for name, text in [*(("an argument", word) for word in spec.argv), *spec.env.items(), ("cwd", spec.cwd)]:
         if "\0" in text:
-            raise Refused(f"route {route}: {name} would have a NUL, which no program can be given")
+            raise Refused(f"route {route}: {name} has a NUL character, which no program can be given")
         if len(text) + len(name) >= MOST_PASSED or len(text.encode("utf-8", "replace")) >= MOST_PASSED:
-            raise Refused(f"route {route}: {name} would have {len(text)} characters, which is too much")
+            raise Refused(f"route {route}: {name} has {len(text)} characters, which is too long")
 
 
 def _in_session(wake: Wake, known: SessionRow | None) -> Wake:
@@ -103,7 +103,7 @@ def _in_session(wake: Wake, known: SessionRow | None) -> Wake:
 def _why_fresh(known: SessionRow, actor: Supervised) -> str:
     """Why the session of a key is not taken up again, as far as that is known before the start."""
     if known.failed >= FAILED_RESUMES:
-        return f"the session {known.id} did not go on {known.failed} times, the last time: {known.why}"
+        return f"the session {known.id} could not be resumed {known.failed} times, last because: {known.why}"
     if known.harness and known.harness != actor.harness:
         return f"the session {known.id} is one of {known.harness}"
     if known.machine and known.machine != MACHINE:

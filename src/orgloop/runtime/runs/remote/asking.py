@@ -117,14 +117,14 @@ class Asking:
                 live.in_doubt = found is not None
                 return found
             if not actor.idempotent:
-                return unknown(IN_DOUBT, "the daemon ended while it was sent: it may have begun")
+                return unknown(IN_DOUBT, "the daemon ended during the request: the job may have begun")
             answer = await self._waited(live, actor.begin(live.run))
         except Failed as exc:
             self._tell(live, exc)
             return None
         if isinstance(answer, NotBegun):
             # That says nothing of what was sent before.
-            live.say(f"not known whether it has begun: {answer.outcome}")
+            live.say(f"it is not known whether the job began: {answer.outcome}")
             return None
         return _told(answer)
 

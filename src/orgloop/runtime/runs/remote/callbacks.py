@@ -32,8 +32,8 @@ class Callbacks:
         """Raises NotFound if that is not the secret of this run."""
         if not hmac.compare_digest(token.encode("utf-8", "replace"), self._token(run_id).encode()):
             raise NotFound(
-                "no run is reported on at this address",
-                hint="call the whole address that the run's request carried",
+                "no run expects a report at this address",
+                hint="call the whole address from the run's request",
             )
 
     def _token(self, run_id: str) -> str:

@@ -196,7 +196,7 @@ class RemoteRuns:
         if actor is None:
             raise Overloaded(f"the actor of run {live.run_id} is not ready", hint="send it again in a moment")
         if not isinstance(actor, CalledBack):
-            raise NotFound(f"run {live.run_id} takes no reports", hint="its connector asks by itself")
+            raise NotFound(f"run {live.run_id} takes no reports", hint="its connector polls for the result")
         try:
             answer: object = actor.called(live.run, request)
         except Refused:

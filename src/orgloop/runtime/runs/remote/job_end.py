@@ -43,7 +43,7 @@ def checked(answer: object) -> RemoteEnd:
                 return NotBegun(outcome=why, forget_session=bool(answer.forget_session))
         case _:
             pass
-    raise NoEnd(f"an error of its connector: {type(answer).__name__} is no end of a run")
+    raise NoEnd(f"an error of its connector: {type(answer).__name__} is not the end of a run")
 
 
 def checked_ref(ref: Ref) -> Ref:
