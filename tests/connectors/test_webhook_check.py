@@ -77,7 +77,7 @@ async def test_a_target_that_does_not_listen_is_a_warning(listening: Listening) 
 
 
 async def test_a_target_that_speaks_no_tls_is_an_error(listening: Listening) -> None:
-    result = await reach(f"https://127.0.0.1:{listening.port}/", seconds=2)
+    result = await reach(f"https://127.0.0.1:{listening.port}/", seconds=0.5)
     assert result.status is CheckStatus.ERROR
 
 

@@ -18,7 +18,7 @@ from orgloop.journal.protocols import Reader
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
 
-KILLS = int(os.environ.get("ORGLOOP_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("ORGLOOP_TEST_KILLS", "6"))
 SENDERS = 4
 
 PROJECT = """

@@ -16,7 +16,7 @@ MOST_BRANCH: Final = 200
 _HASH: Final = 16
 _NOT_SLUG: Final = re.compile(r"[^a-z0-9]+")
 _NOT_BRANCH: Final = re.compile(r"[^A-Za-z0-9._/-]+")
-_SLASHES: Final = re.compile(r"/[/.-]*|[.-]+/")
+_SLASHES: Final = re.compile(r"/[/.-]*|(?<![.-])[.-]+/")
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]|\.\.|@\{|//|/\.|\.lock(?:/|\Z)")
 
 
