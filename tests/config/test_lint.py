@@ -305,7 +305,7 @@ def test_where_runs_do_not_meet_nothing_is_said_of_trees(repo: Path, actors: str
 
 def test_more_runs_than_a_work_tree_takes_are_doubted(repo: Path) -> None:
     [(message, _)] = shared(repo, worker("one", "repo", limits=", limits: {runs: 2}"))
-    assert "one by one" in message
+    assert "one at a time" in message
 
 
 @pytest.mark.parametrize("connector", ["process", "claude-code"])

@@ -123,7 +123,7 @@ def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
             names = ", ".join(repr(one.entry.name) for one in sharing)
             message = f"{names} share the work tree {root}, so they run one at a time"
         elif most > 1:
-            message = f"{first.label} has one work tree, {root}, so its runs go one at a time"
+            message = f"{first.label} has one work tree, {root}, so it runs one at a time"
         else:
             continue
         hint = "give it a `worktree`, or each its own `cwd`, to let them run at once"
