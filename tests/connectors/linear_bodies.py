@@ -124,6 +124,49 @@ def reacted() -> Body:
     return delivery("Reaction", "create", data, actor(MONA))
 
 
+def session(said: str = "", **changes: Any) -> Body:
+    """An agent session; `said` is the comment that it began with."""
+    return {
+        "id": "session-1",
+        "appUserId": AGENT["id"],
+        "status": "pending",
+        "type": "commentThread",
+        "createdAt": AT,
+        "updatedAt": AT,
+        "url": f"{PAGE}/ENG-42#agent-session-1",
+        "creator": MONA,
+        "issue": {**child(issue()), "description": issue()["description"]},
+        "comment": {"id": "comment-1", "body": said} if said else None,
+        **changes,
+    }
+
+
+def asked(action: str, given: Body, at: int = STAMP, **more: Any) -> Body:
+    """An `AgentSessionEvent`."""
+    return {
+        "type": "AgentSessionEvent",
+        "action": action,
+        "createdAt": AT,
+        "agentSession": given,
+        "appUserId": AGENT["id"],
+        "oauthClientId": "client-1",
+        "organizationId": "organization-octo",
+        "guidance": [{"body": "Write tests first.", "origin": {"type": "Organization"}}],
+        "webhookTimestamp": at,
+        "webhookId": "webhook-2",
+        **more,
+    }
+
+
+PROMPTED: Final[Body] = {
+    "agentActivity": {
+        "id": "activity-7",
+        "agentSessionId": "session-1",
+        "content": {"type": "prompt", "body": "Use the new client, please."},
+        "user": MONA,
+    }
+}
+
 DELIVERIES: Final[Mapping[str, Body]] = {
     "issue.created": created(),
     "issue.state_changed": updated({"stateId": "state-todo"}, state=DOING, assignee=HUBOT),
@@ -134,6 +177,10 @@ DELIVERIES: Final[Mapping[str, Body]] = {
     "issue.cycle_changed": updated({"cycleId": "cycle-7"}, cycle=CYCLE_8),
     "issue.delegate_changed": updated({"delegateId": None}, delegate=AGENT),
     "comment.created": comment(),
+    "agent_session.created": asked(
+        "created", session("@agent please fix this."), promptContext="<issue>…</issue>"
+    ),
+    "agent_session.prompted": asked("prompted", session(), **PROMPTED),
     "reaction.create": reacted(),
 }
 """One body for each event, by its name."""

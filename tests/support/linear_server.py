@@ -6,6 +6,7 @@ Linear would send of it.
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import uuid
@@ -61,6 +62,7 @@ def understood(query: str) -> tuple[DocumentNode, Sequence[GraphQLError]]:
 class LinearServer:
     """`now` is its time in ms; `faults` are answers that come before its own, one for each request.
 
+    `gate`: nothing is answered until it is set.
     `broken`: what it answers to each query of a name instead.
     `lag`: how long (ms) an entry of a history is not shown yet. `groups`: how long changes of one person
     go into one entry. `largest`: how many things a page has at most.
@@ -80,6 +82,9 @@ class LinearServer:
         self.issues: dict[str, Body] = {}
         self.history: dict[str, list[Body]] = {}
         self.comments: dict[str, Body] = {}
+        self.sessions: dict[str, Body] = {}
+        self.activities: dict[str, Body] = {}
+        self.gate: asyncio.Event | None = None
         self.users: list[Body] = [MONA, HUBOT, bodies.AGENT]
         self.states: list[Body] = [{**one, "team": ENG} for one in (TODO, DOING, DONE)]
         self.states.append({"id": "state-ops-todo", "name": "Todo", "type": "unstarted", "team": OPS})
@@ -160,6 +165,23 @@ class LinearServer:
         """A comment is edited."""
         self.comments[id] |= {"body": said, "updatedAt": iso(self.now)}
 
+    def ask(self, number: int, prompt: str, by: Body = MONA) -> Body:
+        """Somebody gives an issue to the app, or mentions it in a comment."""
+        issue = self.issues[f"issue-{number}"]
+        id = f"session-{len(self.sessions) + 1}"
+        self.sessions[id] = bodies.session(
+            id=id, issue={**bodies.child(issue), "description": issue["description"]}, creator=by, said=prompt
+        )
+        return bodies.asked(
+            "created", self.sessions[id], at=self.now, promptContext=f"<issue>{issue['title']}"
+        )
+
+    def answer(self, session: str, said: str, by: Body = MONA, **more: Any) -> Body:
+        """Somebody answers in an agent session."""
+        id = f"{session}-activity-{len(self.activities) + 1}-{self.now}"
+        activity = {"id": id, "content": {"type": "prompt", "body": said}, "user": by, **more}
+        return bodies.asked("prompted", self.sessions[session], at=self.now, agentActivity=activity)
+
     def _enter(self, id: str, by: Body | None, old: Body, new: Body) -> None:
         entries, at = self.history[id], self.now + LAG
         entry = entries[-1] if entries else {}
@@ -181,6 +203,8 @@ class LinearServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked = json.loads(await request.text())
         name = asked["query"].split("(")[0].split("{")[0].split()[-1]
+        if self.gate is not None:
+            await self.gate.wait()
         fault = self.faults.popleft() if self.faults else self.broken.get(name)
         answer = fault(request) if fault is not None else self._own(request, asked)
         answer.headers.setdefault("date", formatdate(self.now / 1000, usegmt=True))
@@ -212,6 +236,7 @@ class LinearServer:
             ),
             "issue": lambda _, id: self._issue(id),
             "comment": lambda _, id: self._comment(id),
+            "agentActivity": lambda _, id: self._activity(id),
             "users": lambda _, **asked: self._page([_node(one) for one in self.users], asked),
             "workflowStates": lambda _, **asked: self._page(self.states, asked),
             "issueLabels": lambda _, **asked: self._page(self.labels, asked),
@@ -220,6 +245,7 @@ class LinearServer:
 
     def _mutations(self) -> Mapping[str, Any]:
         return {
+            "agentActivityCreate": lambda _, input: self._create_activity(input),
             "commentCreate": lambda _, input: self._create_comment(input),
             "issueCreate": lambda _, input: self._create_issue(input),
             "issueUpdate": lambda _, id, input: self._update_issue(id, input),
@@ -264,6 +290,19 @@ class LinearServer:
         number = self._issue(given["issueId"])["number"]
         self.comment(number, given["body"], id=id, parentId=given.get("parentId"))
         return {"success": True, "comment": self._comment(id)}
+
+    def _activity(self, id: str) -> Body:
+        if id not in self.activities:
+            raise missing("AgentActivity")
+        return self.activities[id]
+
+    def _create_activity(self, given: Body) -> Body:
+        if given["agentSessionId"] not in self.sessions:
+            raise missing("AgentSession")
+        if given["id"] in self.activities:
+            raise GraphQLError("conflict on insert of AgentActivity", extensions={"code": "INPUT_ERROR"})
+        self.activities[given["id"]] = {**given, "at": self.now}
+        return {"success": True, "agentActivity": self.activities[given["id"]]}
 
     def _create_issue(self, given: Body) -> Body:
         id = given.get("id") or str(uuid.uuid4())

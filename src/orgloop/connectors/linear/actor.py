@@ -21,8 +21,10 @@ from orgloop.connectors.linear.bodies import nodes
 from orgloop.connectors.linear.order import Order, Unclear, order_of
 from orgloop.connectors.linear.own import id_of, is_by
 from orgloop.connectors.linear.queries import (
+    CREATE_ACTIVITY,
     CREATE_COMMENT,
     CREATE_ISSUE,
+    FIND_ACTIVITY,
     FIND_COMMENT,
     LABELS,
     PROJECTS,
@@ -89,6 +91,8 @@ class LinearActor:
         writing = _Writing(api=api, clock=clock, ends=clock.monotonic() + limit, wake=wake)
         try:
             order = order_of(wake)
+            if order.session is not None:
+                return Delivered(detail=await writing.tell(order.session, order.activity))
             if order.title is not None:
                 return Delivered(detail=await writing.create(order, order.team or self._settings.team))
             return Delivered(detail=await writing.change(order))
@@ -122,6 +126,13 @@ class _Writing:
     ends: float
     wake: Wake
     wrote: bool = False
+
+    async def tell(self, session: str, activity: Mapping[str, str]) -> str:
+        """An activity in an agent session; says which."""
+        id = id_of(self.wake.actor, "activity", self.wake.delivery_id)
+        given = {"id": id, "agentSessionId": session, "content": activity}
+        await self._once(CREATE_ACTIVITY, given, FIND_ACTIVITY, id)
+        return f"told the session: {activity['type']}"
 
     async def create(self, order: Order, team: str | None) -> str:
         """A new issue; says which."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from orgloop.connectors.linear.names import ACTIONS, CHANGED, OTHER
+from orgloop.connectors.linear.names import ACTIONS, CHANGED, OTHER, SESSIONS
 from orgloop.plugin import ANYTHING, NUMBER, TEXT, EventShape, EventType, Values
 
 Fields = Mapping[str, Values]
@@ -72,6 +72,22 @@ SHAPES: Final = (
             "payload.comment_id": TEXT,
             "payload.parent_id": _MAYBE,
         },
+    ),
+    *(
+        _shape(
+            (name, "AgentSessionEvent", f"AgentSessionEvent.{name.rpartition('.')[2]}"),
+            _SUBJECT,
+            {
+                "provenance.agent_session_id": TEXT,
+                "payload.agent_session_id": TEXT,
+                "payload.prompt": TEXT,
+                "payload.prompt_context": TEXT,
+                "payload.signal": _MAYBE,
+                "payload.issue_description": TEXT,
+                "payload.guidance.*": ANYTHING,
+            },
+        )
+        for name in SESSIONS
     ),
     _shape(
         (

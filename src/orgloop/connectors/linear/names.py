@@ -45,6 +45,9 @@ ACTIONS: Final[Mapping[str, str]] = {
 }
 """Linear's types, each with its actions."""
 
+SESSIONS: Final = ("agent_session.created", "agent_session.prompted")
+"""What people ask of an app: an issue was delegated to it, it was mentioned, or it was answered."""
+
 POLLED: Final = (
     ("issue.created", "Issue", "create"),
     *((name, "Issue", "update") for name in CHANGED),
@@ -55,11 +58,13 @@ POLLED: Final = (
 _RAW: Final = tuple(
     f"{kind.casefold()}.{action}" for kind, actions in ACTIONS.items() for action in actions.split()
 )
-OTHER: Final = tuple(name for name in _RAW if name not in ("issue.create", "comment.create"))
+_FORMED: Final = ("issue.create", "comment.create", "agentsessionevent.created", "agentsessionevent.prompted")
+OTHER: Final = tuple(name for name in _RAW if name not in _FORMED)
 """Events that have no form of their own."""
 
 NAMES: Final = (
     *(name for name, *_ in POLLED),
+    *SESSIONS,
     *OTHER,
     *ACTIONS,
     *(f"{kind}.{action}" for kind, actions in ACTIONS.items() for action in actions.split()),

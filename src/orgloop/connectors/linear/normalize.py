@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from orgloop.connectors.linear.changes import FIELDS, Change, changes
@@ -31,6 +32,8 @@ def normalize(body: Body, entry: str = "") -> tuple[Draft, ...]:
             return tuple(_changed(body, data, change, entry) for change in changes(data, before))
         case "Comment", "create":
             return (_commented(body, data),)
+        case "AgentSessionEvent", "created" | "prompted" if text(part(body, "agentSession"), "id"):
+            return (_asked(body, action),)
         case _:
             return (_other(body, kind, action),)
 
@@ -71,6 +74,36 @@ def _commented(body: Body, data: Body) -> Draft:
         "issue_creator": name_of(issue, "creator"),
     }
     return _draft(body, "comment.created", details, payload, f"comment:{id}:created" if id else None)
+
+
+def _asked(body: Body, action: str) -> Draft:
+    """What somebody asks of an app: a new session, or an answer in one."""
+    session, activity = part(body, "agentSession"), part(body, "agentActivity")
+    issue, id = part(session, "issue"), text(session, "id")
+    said = text(part(activity, "content"), "body") or text(activity, "body")
+    payload = {
+        "action": f"agent_session_{action}",
+        **_subject(issue),
+        "issue_description": text(issue, "description"),
+        "agent_session_id": id,
+        "prompt": said if action == "prompted" else text(part(session, "comment"), "body"),
+        "prompt_context": text(body, "promptContext"),
+        "signal": text(activity, "signal") or None,
+        "guidance": [words for one in objects(body, "guidance") if (words := text(one, "body"))],
+    }
+    details = {
+        "issue_id": text(issue, "identifier", "unknown"),
+        "issue_uuid": text(issue, "id"),
+        "url": text(session, "url") or text(issue, "url"),
+        "team": text(part(issue, "team"), "key"),
+        "agent_session_id": id,
+    }
+    answer = text(activity, "id")
+    key = f"agent-session:{id}:{answer or action}"
+    if action == "prompted" and not answer:
+        key = _key(body, id, action)
+    draft = _draft(body, f"agent_session.{action}", details, payload, key)
+    return replace(draft, entity=_bounded(f"agent-session-{id}"))
 
 
 def _other(body: Body, kind: str, action: str) -> Draft:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from orgloop.connectors.linear.reading import text
 from orgloop.plugin import Wake
 
 NOBODY: Final = "none"
@@ -14,12 +15,19 @@ NOBODY: Final = "none"
 PRIORITIES: Final = ("none", "urgent", "high", "medium", "low")
 """Linear's priorities, by their number."""
 
+ACTIVITIES: Final = ("thought", "action", "elicitation", "response", "error")
+"""What an app may tell of its work in an agent session."""
+
+_ACTION: Final = frozenset({"parameter", "result"})
+_SESSION: Final = frozenset({"session", *_ACTION, *ACTIVITIES})
 _THINGS: Final = ("state", "assignee", "delegate", "project")
 _BOTH: Final = frozenset({"session_key", *_THINGS, "priority", "add_labels"})
 _CHANGE: Final = frozenset({"issue", "comment", "reply_to", "remove_labels"})
 _CREATE: Final = frozenset({"title", "description", "team"})
-KEYS: Final = _BOTH | _CHANGE | _CREATE
-DEEDS: Final = KEYS - {"session_key", "issue", "reply_to", "team", "description"}
+KEYS: Final = _BOTH | _CHANGE | _CREATE | _SESSION
+DEEDS: Final = frozenset(
+    {*_THINGS, *("priority", "add_labels", "remove_labels", "comment", "title"), *ACTIVITIES}
+)
 """Keys of which a route needs at least one: the others do nothing by themselves."""
 
 
@@ -29,7 +37,8 @@ class Unclear(ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What to do: a new issue if there is a `title`, else changes of `issue` and a comment on it.
+    """What to do: an `activity` in a `session`, a new issue if there is a `title`, or changes of `issue`
+    and a comment on it.
 
     Of `fields`, each is a name or an id; None takes it away. `priority` is Linear's number.
     """
@@ -40,7 +49,9 @@ class Order:
     title: str | None = None
     description: str | None = None
     team: str | None = None
-    fields: Mapping[str, str | None]
+    session: str | None = None
+    activity: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str | None] = field(default_factory=dict)
     priority: int | None = None
     add_labels: Sequence[str] = ()
     remove_labels: Sequence[str] = ()
@@ -49,12 +60,16 @@ class Order:
 def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
     """Keys of `then.config` that every wake would be refused for, each with why."""
     wrong = {key: "is not something that a linear actor does" for key in config if key not in KEYS}
-    if "title" in config:
-        wrong |= dict.fromkeys(
-            config.keys() & _CHANGE, "cannot stand beside `title`, which makes a new issue"
-        )
+    known = config.keys() & KEYS
+    if activity := next((key for key in ACTIVITIES if key in config), None):
+        alone = known - {"session_key", "session", activity} - (_ACTION if activity == "action" else set())
+        wrong |= dict.fromkeys(alone, f"cannot stand beside `{activity}`, which goes into an agent session")
+    elif known & _SESSION:
+        wrong |= dict.fromkeys(known & _SESSION, f"needs one of {', '.join(ACTIVITIES)}")
+    elif "title" in config:
+        wrong |= dict.fromkeys(known & _CHANGE, "cannot stand beside `title`, which makes a new issue")
     else:
-        wrong |= dict.fromkeys(config.keys() & _CREATE, "needs a `title`: it is for a new issue")
+        wrong |= dict.fromkeys(known & _CREATE, "needs a `title`: it is for a new issue")
     if not wrong and not config.keys() & DEEDS:
         wrong = dict.fromkeys(config, "does nothing by itself: write `comment`, `state` or the like")
     return wrong
@@ -67,6 +82,9 @@ def order_of(wake: Wake) -> Order:
         raise Unclear(f"`then.config.{key}` {why}")
     if not config.keys() & DEEDS:
         raise Unclear("`then.config` does not say what to do: write `comment`, `state`, `title` or the like")
+    for activity in ACTIVITIES:
+        if activity in config:
+            return Order(session=_session(wake), activity=_activity(activity, config))
     fields: dict[str, str | None] = {}
     for key in _THINGS:
         if key in config:
@@ -97,6 +115,25 @@ def _issue(wake: Wake) -> str:
     return named
 
 
+def _session(wake: Wake) -> str:
+    """The agent session that the route names, else the event's."""
+    named = _text(wake.config, "session")
+    if named is None and wake.event.provenance.get("platform") == "linear":
+        named = text(wake.event.provenance, "agent_session_id") or None
+    if named is None:
+        raise Unclear('the event is about no agent session: write `session: "{{ … }}"` into `then.config`')
+    return named
+
+
+def _activity(kind: str, config: Mapping[str, Any]) -> Mapping[str, str]:
+    """The content of an activity, as Linear wants it."""
+    said = _text(config, kind) or ""
+    if kind != "action":
+        return {"type": kind, "body": said}
+    more = {key: words for key in sorted(_ACTION) if (words := _text(config, key))}
+    return {"type": kind, "action": said, "parameter": "", **more}
+
+
 def _text(config: Mapping[str, Any], key: str) -> str | None:
     """The text at a key; None without the key. Raises Unclear for anything else, and for an empty text."""
     value = config.get(key)
@@ -106,7 +143,7 @@ def _text(config: Mapping[str, Any], key: str) -> str | None:
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         raise Unclear(f"`then.config.{key}` is empty, or no text")
-    return value if key in ("comment", "description") else value.strip()
+    return value if key in ("comment", "description", *ACTIVITIES) else value.strip()
 
 
 def _name(config: Mapping[str, Any], key: str) -> str | None:

@@ -39,6 +39,9 @@ class Author:
     type: AuthorType
 
 
+_NOBODY: Final = Author(name=UNKNOWN, id="", type=AuthorType.UNKNOWN)
+
+
 def author_of(body: Body) -> Author:
     """Who did it: the writer of a new issue or comment, else the one who made the change."""
     author = _told(body)
@@ -47,6 +50,9 @@ def author_of(body: Body) -> Author:
 
 def _told(body: Body) -> Author:
     data, actor = part(body, "data"), part(body, "actor")
+    if text(body, "type") == "AgentSessionEvent":
+        asked = part(body, "agentActivity", "user") or part(body, "agentSession", "creator")
+        return _actor({"type": "user", **asked}) if asked else _NOBODY
     if text(body, "action") == "create":
         for key in ("externalUser", "externalUserCreator"):
             if outsider := part(data, key):
@@ -55,7 +61,7 @@ def _told(body: Body) -> Author:
         return _actor(actor)
     if text(body, "action") == "update" and text(body, "type") == "Issue":
         return Author(name=AUTOMATION, id="", type=AuthorType.SYSTEM)
-    return Author(name=UNKNOWN, id="", type=AuthorType.UNKNOWN)
+    return _NOBODY
 
 
 def _actor(actor: Body) -> Author:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from orgloop.connectors.linear.bodies import Told
 from orgloop.connectors.linear.changes import FIELDS
 from orgloop.connectors.linear.checkpoint import Progress, dump, load, millis, short
 from orgloop.connectors.linear.names import wants
+from orgloop.connectors.linear.own import id_of
+from orgloop.connectors.linear.queries import CREATE_ACTIVITY
 from orgloop.connectors.linear.reader import KINDS, Reader, first
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import LinearSettings, api_of
@@ -97,6 +100,7 @@ class LinearBoth(LinearSource):
     def __init__(self, id: str, settings: LinearSettings) -> None:
         super().__init__(id, settings)
         self._poller = LinearPoller(id, settings)
+        self._acknowledged = settings.acknowledge
 
     async def open(self, ctx: Context) -> None:
         """Both ways."""
@@ -111,6 +115,8 @@ class LinearBoth(LinearSource):
     async def events(self, body: Body, delivery: str) -> Received:
         """What the API says of it. What it does not say in time, the next poll tells."""
         received = await super().events(body, delivery)
+        if received.events and text(body, "type") == "AgentSessionEvent":
+            await self._acknowledge(body)
         if not received.events or not _is_polled(body):
             return received
         try:
@@ -121,6 +127,20 @@ class LinearBoth(LinearSource):
         if not drafts:
             return Received(reply=Reply(body={"ok": True, "polled": True}))
         return Received(events=drafts, request=delivery)
+
+    async def _acknowledge(self, body: Body) -> None:
+        """Say at once that somebody heard. A session is not lost because Linear did not hear that."""
+        session, activity = text(part(body, "agentSession"), "id"), text(part(body, "agentActivity"), "id")
+        if self._acknowledged is None or not session or text(part(body, "agentActivity"), "signal") == "stop":
+            return
+        given = {
+            "id": id_of("", "acknowledgement", f"{session}:{activity}"),
+            "agentSessionId": session,
+            "content": {"type": "thought", "body": self._acknowledged},
+        }
+        with suppress(PluginError, TryLater, TimeoutError):
+            async with asyncio.timeout(ANSWERED):
+                await self._poller.reader.api.ask(CREATE_ACTIVITY, ANSWERED, input=given)
 
     async def _asked(self, body: Body, pushed: Sequence[Draft]) -> Sequence[Draft]:
         reader, data = self._poller.reader, part(body, "data")

@@ -153,3 +153,15 @@ query FindComment($id: String!) {
   comment(id: $id) { id url }
 }
 """
+
+CREATE_ACTIVITY: Final = """
+mutation CreateActivity($input: AgentActivityCreateInput!) {
+  agentActivityCreate(input: $input) { success agentActivity { id } }
+}
+"""
+
+FIND_ACTIVITY: Final = """
+query FindActivity($id: String!) {
+  agentActivity(id: $id) { id }
+}
+"""

@@ -55,12 +55,12 @@ class Reader:
     """Reads the issues and comments of one team, one project, or all that the key may see."""
 
     def __init__(self, api: Api, team: str | None, project: str | None) -> None:
-        self._api = api
+        self.api = api
         self._of = {**({"team": team_filter(team)} if team else {}), **_project(project)}
 
     async def now(self) -> int:
         """Linear's time, in ms since 1970."""
-        return (await self._api.ask(VIEWER)).at
+        return (await self.api.ask(VIEWER)).at
 
     async def step(self, kind: str, known: Progress) -> Step:
         """What is new of a kind: at most some things, the longest unchanged first.
@@ -105,18 +105,18 @@ class Reader:
         try:
             if kind == "Issue":
                 return await self._issue(id, floor)
-            told = told_of_comment(part((await self._api.ask(COMMENT, id=id)).data, "comment"))
+            told = told_of_comment(part((await self.api.ask(COMMENT, id=id)).data, "comment"))
             return [told] if told.at >= floor else []
         except Gone:
             return []
 
     async def _issue(self, id: str, floor: int) -> Sequence[Told]:
-        issue = part((await self._api.ask(ISSUE, id=id)).data, "issue")
+        issue = part((await self.api.ask(ISSUE, id=id)).data, "issue")
         entries, after = nodes(issue, "history"), next_page(issue, "history")
         for _ in range(MOST_WALKED):
             if after is None or _is_over(entries, floor):
                 break
-            more = part((await self._api.ask(ISSUE, id=id, after=after)).data, "issue")
+            more = part((await self.api.ask(ISSUE, id=id, after=after)).data, "issue")
             entries, after = [*entries, *nodes(more, "history")], next_page(more, "history")
         return told_of_issue(issue, entries, floor)
 
@@ -142,7 +142,7 @@ class Reader:
         answer: Answer | None = None
         after: str | None = None
         for _ in range(most):
-            answer = await self._api.ask(KINDS[kind], filter=filter, after=after)
+            answer = await self.api.ask(KINDS[kind], filter=filter, after=after)
             connection = f"{kind.lower()}s"
             found += [
                 _Listed(at=time_of(one, "updatedAt"), id=_id(one)) for one in nodes(answer.data, connection)

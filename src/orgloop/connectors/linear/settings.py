@@ -100,6 +100,8 @@ class LinearSettings(Access):
     """Names or globs of the events to take, ours or Linear's (`Issue`, `Comment`); all if empty."""
     initial_lookback: Duration | None = None
     """How far back the first poll looks; without it, only what happens from then on is told."""
+    acknowledge: Name | None = None
+    """What an agent session is told at once, as a thought: Linear waits ten seconds for a first word."""
     cache_dir: ProjectPath | None = None
     """No effect: how far a poll came is in the journal."""
     path: str | None = None
@@ -108,6 +110,12 @@ class LinearSettings(Access):
     """No effect: events are in the journal before Linear is answered."""
     max_buffer_size: Size | None = None
     """No effect, as `buffer_dir`."""
+
+    @model_validator(mode="after")
+    def _can_acknowledge(self) -> Self:
+        if self.acknowledge is not None and not (self.has_key and self.secret is not None):
+            raise ValueError("`acknowledge` needs the app's `token`, and the `secret` of its webhook")
+        return self
 
     def warnings(self) -> Mapping[str, str]:
         """Names of events that are nearly one of Linear's, and what will never come."""
