@@ -127,8 +127,6 @@ def test_a_clock_is_written_in_three_ways(
     [
         ("sources", "{id: a, connector: '@orgloop/connector-gog', config: {account: x}}", "connector"),
         ("sources", "{id: a, connector: agent-ctl, poll: {interval: 1m}}", "connector"),
-        ("sources", "{id: a, connector: '@orgloop/connector-codex'}", "connector"),
-        ("sources", "{id: a, connector: pi-rust}", "connector"),
         ("actors", "{id: a, connector: docker, config: {cluster_name: kind}}", "connector"),
         ("actors", "{id: a, connector: slack}", "connector"),
         ("transforms", "{name: a, type: package, package: '@orgloop/transform-agent-gate'}", "package"),
@@ -145,6 +143,18 @@ def test_what_is_not_part_of_this_version_is_named_with_what_is(
     assert "is not part of this version" in told.message
     there_are = {"sources": "webhook", "actors": "webhook", "transforms": "filter", "loggers": "console"}
     assert there_are[section] in told.hint
+
+
+@pytest.mark.parametrize("agent", ["claude-code", "codex", "opencode", "pi", "pi-rust", "gemini", "copilot"])
+def test_the_sessions_of_each_agent_are_a_source(tmp_path: Path, agent: str) -> None:
+    text = (
+        f"sources: [{{id: hooks, connector: '@orgloop/connector-{agent}', emits: [actor.stopped],"
+        " config: {secret: '${HOOK_SECRET}', buffer_dir: b, max_buffer_size: 50MB}}]\n" + TELL + "routes:\n"
+        "  - {name: r, when: {source: hooks, events: [actor.stopped]}, then: {actor: tell}}\n"
+    )
+    loaded = load(tmp_path, text, HOOK_SECRET="a-secret-of-hooks")
+    assert loaded.errors == ()
+    assert {one.code for one in loaded.findings} == {Code.NO_EFFECT}
 
 
 def test_linear_answers_to_its_published_names(tmp_path: Path) -> None:

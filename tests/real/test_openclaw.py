@@ -182,7 +182,7 @@ async def asked(org: Living, key: str, words: str = "please") -> str:
 
 
 async def end_of(org: Living, count: int = 1) -> dict[str, Any]:
-    payload: dict[str, Any] = (await org.ended("claw", count))[-1]["payload"]
+    payload: dict[str, Any] = (await org.ended("claw", count, UP))[-1]["payload"]
     return payload
 
 

@@ -28,8 +28,7 @@ REPORT_IT: Final = "report this to the plugin's author"
 _NOT_IN_THIS_VERSION: Final = {
     CONNECTORS: frozenset(
         {
-            *("agent-ctl", "codex", "docker", "gog"),
-            *("opencode", "pagerduty", "pi", "pi-rust", "slack"),
+            *("agent-ctl", "docker", "gog", "pagerduty", "slack"),
         }
     ),
     TRANSFORMS: frozenset({"agent-gate"}),

@@ -14,6 +14,7 @@ from orgloop.config import schema
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.claude_code.check import INSTALL, TESTED
 from orgloop.connectors.agents.hooks import connector as coding_agent
+from orgloop.connectors.agents.hooks import gemini
 from orgloop.connectors.agents.openclaw import connector as openclaw
 from orgloop.connectors.agents.openclaw.answers import report
 from orgloop.connectors.agents.openclaw.message import check_route
@@ -23,8 +24,10 @@ from orgloop.plugin.registry import Registry
 from tests.connectors.doubles import inbound
 
 PAGES = Path(__file__).parents[3] / "docs/agents"
-INSTALLED = Registry.of(process, claude_code, openclaw, coding_agent)
+INSTALLED = Registry.of(process, claude_code, openclaw, coding_agent, gemini)
 NAMES = ("process", "claude-code", "openclaw")
+SHOWN_ELSEWHERE: Final = {"worktree"}
+"""Has a page of its own."""
 PARTS: Final[dict[str, type[schema.ConfigPart]]] = {
     "sources": schema.SourceConfig,
     "actors": schema.ActorConfig,
@@ -85,7 +88,7 @@ def test_every_option_is_explained_and_shown(section: str, connector: str) -> No
     explained = {option for row in rows for option in re.findall(r"`([^`]+)`", row)}
     assert model.model_fields.keys() - explained == set()
     used = {key for name, config in entries(section) if name == connector for key in config}
-    assert model.model_fields.keys() - model.without_effect() - used == set()
+    assert model.model_fields.keys() - model.without_effect() - used - SHOWN_ELSEWHERE == set()
 
 
 def test_the_first_example_is_what_init_writes() -> None:

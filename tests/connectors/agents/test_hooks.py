@@ -9,11 +9,21 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from orgloop.connectors.agents.claude_code import connector as claude_code
-from orgloop.connectors.agents.hooks import HookSettings, HookSource, connector
+from orgloop.connectors.agents.hooks import (
+    HookSettings,
+    HookSource,
+    codex,
+    connector,
+    copilot,
+    gemini,
+    opencode,
+    pi,
+    pi_rust,
+)
 from orgloop.core.lifecycle import check
 from orgloop.daemon.hook_body import body_of
 from orgloop.errors import Refused
-from orgloop.plugin import Draft, Received, Receiver
+from orgloop.plugin import Connector, Draft, Received, Receiver
 from orgloop.plugin.signature import sign
 from tests.connectors.doubles import FakeContext, as_context, inbound
 
@@ -279,3 +289,25 @@ async def test_a_hook_that_nobody_knows_is_an_end() -> None:
         END,
         END,
     ]
+
+
+@pytest.mark.parametrize("agent", [codex, opencode, pi, pi_rust, gemini, copilot])
+async def test_the_hooks_of_an_agent_have_its_name_whatever_the_source_is_called(agent: Connector) -> None:
+    assert agent.source is not None
+    for config, platform in (({}, agent.name), ({"platform": "mine"}, "mine")):
+        source = agent.source.open("laptop", HookSettings.model_validate(config))
+        assert isinstance(source, Receiver)
+        await source.open(as_context(FakeContext()))
+        (event,) = (await source.receive(inbound(b'{"session_id": "s", "cwd": "/x"}'))).events
+        assert event.provenance["platform"] == event.payload["session"]["harness"] == platform
+        assert event.payload["lifecycle"]["dedupe_key"] == f"{platform}:s:completed"
+    assert agent.setup.variables[0].name.endswith("_WEBHOOK_SECRET")
+
+
+@pytest.mark.parametrize(
+    ("hook", "event"),
+    [("BeforeTool", "session.active"), ("AfterModel", "session.active"), ("AfterAgent", "session.completed")],
+)
+async def test_a_turn_of_gemini_ends_once(hook: str, event: str) -> None:
+    told = await draft({"session_id": "s", "hook_event_name": hook})
+    assert told.provenance["platform_event"] == event

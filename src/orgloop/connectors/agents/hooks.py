@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from orgloop.plugin import (
@@ -58,6 +60,9 @@ REMEMBERED: Final = 10_000
 _GOES_ON: Final = frozenset({
     "Notification", "PermissionRequest", "PostCompact", "PostToolUse", "PostToolUseFailure", "PreCompact",
     "PreToolUse", "Setup", "SubagentStart", "TaskCompleted", "TeammateIdle", "UserPromptSubmit",
+    # Gemini CLI, whose turns end with AfterAgent.
+    "AfterModel", "AfterTool", "BeforeAgent", "BeforeModel", "BeforeTool", "BeforeToolSelection",
+    "PreCompress",
 })  # fmt: skip
 _STARTS: Final = frozenset({"SessionStart", "session.created", "session_start"})
 
@@ -78,7 +83,7 @@ class HookSettings(Settings):
     secret: Secret | None = None
     """Verifies the signature of each request. Without it, requests from this machine only are taken."""
     platform: str | None = None
-    """`provenance.platform` of its events. The source's id by default."""
+    """`provenance.platform` of its events. The agent's name by default, or the source's id."""
     harness: str | None = None
     """Which agent runs there: `claude-code`, `codex`, ... As `platform` by default."""
     hook_type: str | None = None
@@ -94,11 +99,14 @@ class HookSettings(Settings):
 
 
 class HookSource:
-    """What hooks tell: that a session began, goes on, or ended. A turn ends once, whichever hooks tell it."""
+    """What hooks tell: that a session began, goes on, or ended. A turn ends once, whichever hooks tell it.
 
-    def __init__(self, id: str, settings: HookSettings) -> None:
+    `agent` is whose hooks they are, if its connector is for one agent.
+    """
+
+    def __init__(self, id: str, settings: HookSettings, agent: str = "") -> None:
         self._secret = settings.secret
-        self._platform = settings.platform or id
+        self._platform = settings.platform or agent or id
         self._harness = settings.harness or self._platform
         self._clock: Clock | None = None
         self._told: dict[str, None] = {}
@@ -304,23 +312,46 @@ def example(platform: str) -> dict[str, Any]:
     }
 
 
+def source_of(agent: str) -> SourceKind:
+    """The source that hears sessions of this agent."""
+    return SourceKind(
+        settings=HookSettings,
+        open=partial(HookSource, agent=agent),
+        emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
+        shapes=lambda _: SHAPES,
+        example=example(agent),
+    )
+
+
+def secret_of(name: str) -> Variable:
+    """The variable with the secret of a source of hooks."""
+    return Variable(
+        name=name,
+        description="the secret with which hooks sign, if the source has one",
+        help_command="openssl rand -hex 32",
+    )
+
+
+def _receiver(agent: str, title: str) -> Connector:
+    secret = f"{agent.upper().replace('-', '_')}_WEBHOOK_SECRET"
+    return Connector(
+        name=agent,
+        title=f"{title}: hears sessions that were started elsewhere",
+        source=source_of(agent),
+        setup=Setup(variables=(secret_of(secret),)),
+    )
+
+
 connector: Final = Connector(
     name="coding-agent",
     title="A coding agent that was started elsewhere and reports by hooks",
-    source=SourceKind(
-        settings=HookSettings,
-        open=HookSource,
-        emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
-        shapes=lambda _: SHAPES,
-        example=example("coding-agent"),
-    ),
-    setup=Setup(
-        variables=(
-            Variable(
-                name="WEBHOOK_SECRET",
-                description="the secret with which the hook signs",
-                help_command="openssl rand -hex 32",
-            ),
-        ),
-    ),
+    source=replace(source_of("coding-agent"), open=HookSource),
+    setup=Setup(variables=(secret_of("WEBHOOK_SECRET"),)),
 )
+
+codex: Final = _receiver("codex", "Codex")
+opencode: Final = _receiver("opencode", "OpenCode")
+pi: Final = _receiver("pi", "Pi")
+pi_rust: Final = _receiver("pi-rust", "Pi in Rust")
+gemini: Final = _receiver("gemini", "Gemini CLI")
+copilot: Final = _receiver("copilot", "Copilot CLI")
