@@ -146,5 +146,6 @@ def wake(*more: Event, **changes: Any) -> Wake:
         "idempotency_key": "dlv_0000000000000003.0",
         "attempt": 1,
         "prompt": "",
+        "marker": "<!-- the mark of dlv_0000000000000003 -->",
     }
     return Wake(**{**fields, **changes})

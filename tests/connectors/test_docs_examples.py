@@ -94,6 +94,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         "WebhookSourceSettings": set(),
         "WebhookActorSettings": set(),
         "GithubSettings": {"authors"},
+        "GithubActorSettings": set(),
         "LinearSettings": set(),
         "LinearActorSettings": set(),
         "CronSettings": set(),
@@ -104,7 +105,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
     ("name", "documented"),
     [
         ("webhook", options(settings(webhook, "sources")) | options(settings(webhook, "actors"))),
-        ("github", options(settings(github, "sources"))),
+        ("github", options(settings(github, "sources")) | options(settings(github, "actors"))),
         ("linear", options(settings(linear, "sources")) | options(settings(linear, "actors"))),
         ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
     ],

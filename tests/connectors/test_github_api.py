@@ -14,9 +14,11 @@ from aiohttp import web
 from orgloop.connectors.github import connector
 from orgloop.connectors.github.api import MOST_BYTES
 from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.tasks import GithubActorSettings
 from orgloop.plugin import CheckResult, CheckStatus, PluginError, TryLater
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, as_context
+from tests.connectors.github_bodies import REPOSITORY
 from tests.connectors.test_github_poll import NOON, Follower
 from tests.support.github_server import REPO, TOKEN, GithubServer, failing
 
@@ -290,6 +292,25 @@ async def test_the_doctor_tells_who_is_logged_in_and_what_is_left(
     assert found["octo-org/gone"].status is CheckStatus.ERROR
     assert "signature" not in found
     assert {"signature", "login"} <= (await checked(server, http, secret="s")).keys()
+
+
+async def test_the_doctor_asks_for_an_actor_and_for_what_a_webhook_enriches(
+    server: GithubServer, http: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connector.setup.check is not None
+    context = as_context(FakeContext(http=cast(Any, http)))
+    login = {"token": TOKEN, "api_url": server.url}
+    actor = GithubActorSettings.model_validate({**login, "do": "comment", "repo": "octo-org/billing"})
+    for push, status in ((None, CheckStatus.OK), (True, CheckStatus.OK), (False, CheckStatus.WARNING)):
+        monkeypatch.setitem(cast(Any, REPOSITORY), "permissions", {} if push is None else {"push": push})
+        found = {one.name: one for one in await connector.setup.check(actor, context)}
+        assert found["login"].identity == "@mona"
+        assert found["octo-org/billing"].status is status
+    source = GithubSettings.model_validate({**login, "secret": "s", "enrich": "failures"})
+    names = [one.name for one in await connector.setup.check(source, context)]
+    assert names == ["signature", "login", "rate limit"]
+    assert {path for path, _ in server.asked} == {"/user", "/rate_limit", REPO}
+    assert server.wrote == []
 
 
 async def test_the_doctor_tells_of_a_token_that_is_refused(server: GithubServer, http: HttpClient) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ MARK = Mark(run_id="run_00000000000000ab", actor="engineer", event_id="evt_1", t
 texts = st.text(min_size=1, max_size=20)
 marks = st.builds(
     Mark,
-    run_id=st.just(MARK.run_id),
+    run_id=st.sampled_from((MARK.run_id, "dlv_00000000000000ab")),
     actor=texts.filter(lambda text: text.isprintable()),
     event_id=texts.filter(lambda text: text.isprintable()),
     trace_id=st.just("trc_1"),
@@ -46,3 +48,8 @@ def test_a_mark_survives_a_comment_and_a_commit() -> None:
     assert OURS.comment(MARK).endswith(" -->")
     assert "\n" not in OURS.trailer(MARK)
     assert OURS.trailer(MARK).startswith("OrgLoop-Run: ")
+
+
+def test_an_event_tells_of_the_run_or_the_delivery_that_did_it() -> None:
+    assert MARK.provenance == {"run_id": MARK.run_id, "run_actor": "engineer"}
+    assert replace(MARK, run_id="dlv_1").provenance == {"delivery_id": "dlv_1", "run_actor": "engineer"}

@@ -209,6 +209,28 @@ routes:
         assert it.runtime.supervisor.troubles == {}
 
 
+async def test_each_try_of_a_delivery_has_its_mark(tmp_path: Path) -> None:
+    """What an actor without runs writes is found again by it, and continues the trace."""
+    answers: list[DeliverOutcome] = [Retry(reason="timeout", known=False), Retry(reason="500"), Delivered()]
+
+    async def answer(wake: Wake) -> DeliverOutcome:
+        return answers.pop(0)
+
+    async with engine(tmp_path, PROJECT, Stage(answers={"taker": answer})) as it:
+        await it.emit()
+        for tries in (1, 2):
+            await until(lambda tries=tries: len(it.stage.wakes["taker"]) == tries, "a try")  # type: ignore[misc]
+            await it.settled("pending")
+            await it.pass_time(11)
+        (row,) = await it.delivered()
+        first, *others = it.stage.wakes["taker"]
+        assert {wake.marker for wake in others} == {first.marker}
+        mark = it.runtime._marker.find(first.marker or "")
+        assert mark is not None
+        assert mark.provenance == {"delivery_id": row.id, "run_actor": "taker"}
+        assert (mark.event_id, mark.trace_id, mark.hops) == (first.event.id, first.event.trace_id, 0)
+
+
 async def test_a_skip_is_no_failure(tmp_path: Path) -> None:
     async def say(wake: Wake) -> DeliverOutcome:
         return Skipped(reason="not mine")

@@ -33,7 +33,8 @@ def iso(at: int) -> str:
 class GithubServer:
     """`now` is its time in seconds; `faults` are answers that come before its own, one for each request.
 
-    `silent`: it takes requests and does not answer.
+    `silent`: it takes requests and does not answer. `losing`: so many answers to requests that wrote
+    something do not arrive. `wrote`: method, path and content of those.
     """
 
     def __init__(self, now: int) -> None:
@@ -41,6 +42,9 @@ class GithubServer:
         self.token = TOKEN
         self.faults: deque[Callable[[web.Request], web.StreamResponse] | None] = deque()
         self.asked: list[tuple[str, int]] = []
+        self.wrote: list[tuple[str, str, Any]] = []
+        self.login: Body | None = MONA
+        self.losing = 0
         self.largest = 100
         self.issues: dict[int, Body] = {}
         self.pulls: dict[int, Body] = {}
@@ -63,7 +67,7 @@ class GithubServer:
     async def __aenter__(self) -> Self:
         self._forever = asyncio.Event()
         app = web.Application()
-        app.router.add_get("/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -241,7 +245,7 @@ class GithubServer:
 
     def label(self, number: int, name: str, action: str = "labeled") -> Delivery:
         label = {"name": name}
-        kept = [one for one in self._thing(number)["labels"] if one != label]
+        kept = [one for one in self._thing(number)["labels"] if one["name"] != name]
         labels = [*kept, label] if action == "labeled" else kept
         return self._do(action, action, number, {"label": label}, labels=labels)
 
@@ -342,7 +346,16 @@ class GithubServer:
         if self.silent:
             await self._forever.wait()
         fault = self.faults.popleft() if self.faults else None
-        answer = fault(request) if fault is not None else self._own(request)
+        if fault is not None:
+            answer = fault(request)
+        elif request.method == "GET":
+            answer = self._own(request)
+        else:
+            answer = self._written(request, json.loads(await request.read() or b"null"))
+            if self.losing and answer.status < 400:
+                self.losing -= 1
+                assert request.transport is not None
+                request.transport.abort()
         answer.headers.setdefault("date", formatdate(self.now, usegmt=True))
         self.asked.append((request.path_qs, answer.status))
         return answer
@@ -367,6 +380,61 @@ class GithubServer:
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, content_type="application/json", headers=headers)
 
+    def _written(self, request: web.Request, content: Any) -> web.Response:
+        """A request that changes something."""
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return failing(401, "Bad credentials")
+        path = request.path.removeprefix(REPO)
+        made = self._write(request.method, path.strip("/").split("/"), content)
+        if made is None:
+            return failing(404, "Not Found")
+        self.wrote.append((request.method, path, content))
+        return web.json_response(made) if made else web.Response(status=204)
+
+    def _write(self, method: str, path: list[str], content: Any) -> Any:
+        user = self.login or {"login": "octo-app[bot]", "type": "Bot"}
+        match method, path:
+            case "POST", ["issues"]:
+                self._ids += 1
+                self.open_issue(self._ids, user=user, labels=[], title=content["title"], body=content["body"])
+                return self.issues[self._ids]
+            case "POST", ["issues", number, "comments"] if self._knows(number):
+                self.comment(int(number), content["body"], user)
+                return self.comments[self._ids]
+            case "PATCH", ["issues", "comments", id]:
+                return self._touch(self.comments[int(id)], body=content["body"])
+            case "POST", ["issues", number, "labels"] if self._knows(number):
+                for name in content["labels"]:
+                    self.label(int(number), name)
+                return self._thing(int(number))["labels"]
+            case "DELETE", ["issues", number, "labels", name] if self._knows(number):
+                thing = self._thing(int(number))
+                if not any(one["name"] == name for one in thing["labels"]):
+                    return None
+                self.label(int(number), name, "unlabeled")
+                return thing["labels"]
+            case "POST", ["pulls", number, "reviews"] if self._knows(number):
+                self.review(int(number), content["event"], content["body"], user)
+                return self.reviews[int(number)][-1]
+            case "POST", ["check-runs"]:
+                made = bodies.check_run(id=self._id(), **content)
+                self.checks.setdefault(content["head_sha"], {}).setdefault("check_runs", []).append(made)
+                return made
+            case "PATCH", ["check-runs", id]:
+                runs = [one for of in self.checks.values() for one in of["check_runs"]]
+                run = next(one for one in runs if one["id"] == int(id))
+                run.update(content)
+                return run
+            case "POST", ["actions", "workflows", _, "dispatches"]:
+                self.start_run(self._id())
+                self.runs[self._ids]["display_title"] = f"Deploy {content['inputs'].get('delivery', '')}"
+                return {}
+            case _:
+                return None
+
+    def _knows(self, number: str) -> bool:
+        return int(number) in self.issues or int(number) in self.pulls
+
     def _log(self, request: web.Request) -> web.StreamResponse:
         """Where logs lie: at a place that is not GitHub's, and must not see the token."""
         if "authorization" in request.headers:
@@ -380,7 +448,7 @@ class GithubServer:
     def _find(self, request: web.Request) -> tuple[Any, Mapping[str, str]] | None:
         path = request.path
         if path == "/user":
-            return {"login": "mona"}, {"x-oauth-scopes": "repo, read:org"}
+            return (self.login, {"x-oauth-scopes": "repo, read:org"}) if self.login else None
         if path == "/rate_limit":
             return {"resources": {"core": {"limit": 5000, "remaining": 4990}}}, {}
         if not path.startswith(REPO):
@@ -425,6 +493,16 @@ class GithubServer:
                 return self._paged(request, self.reviews[int(number)])
             case ["pulls", number, "reviews", id]:
                 return next(one for one in self.reviews[int(number)] if one["id"] == int(id)), {}
+            case ["issues", number, "comments"]:
+                about = f"/issues/{number}"
+                listed = [one for one in self.comments.values() if one["issue_url"].endswith(about)]
+                return self._listed(request, listed, "updated_at")
+            case ["issues", number, "labels"]:
+                known = int(number) in self.issues or int(number) in self.pulls
+                return (self._thing(int(number))["labels"], {}) if known else None
+            case ["actions", "workflows", _, "runs"]:
+                page, link = self._paged(request, list(self.runs.values()))
+                return {"total_count": len(self.runs), "workflow_runs": page}, link
             case ["issues", number]:
                 known = int(number) in self.issues or int(number) in self.pulls
                 return (self._issue(int(number)), {}) if known else None

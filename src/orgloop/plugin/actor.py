@@ -37,7 +37,8 @@ class Wake:
     `run_id` is set for actors with runs. `directory` (an existing directory for the run's files) is set
     for runs on this machine, `work_directory` where the run has a work tree of its own: it works there, and
     not where its settings say. `callback` (where the other system may report, a secret) for those elsewhere.
-    These also get the run's mark for what they write: `marker` for comments, `trailer` for commits.
+    These also get the run's mark for what they write: `marker` for comments, `trailer` for commits. An actor
+    without runs has a `marker`, too: it is the same for each try of a delivery.
     `timeout` in seconds bounds `deliver`.
     """
 

@@ -11,13 +11,22 @@ from orgloop.core.event import EventType
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """A run of this home as its marks tell it: its actor, and of the event that woke it trace and hops."""
+    """A run of this home as its marks tell it: its actor, and of the event that woke it trace and hops.
+
+    Of an actor without runs, `run_id` is its delivery's id.
+    """
 
     run_id: str
     actor: str
     event_id: str
     trace_id: str
     hops: int
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """What an event says of the run, or the delivery, that did it."""
+        key = "run_id" if self.run_id.startswith("run_") else "delivery_id"
+        return {key: self.run_id, "run_actor": self.actor}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -114,7 +114,7 @@ class Runtime:
         callbacks = Callbacks(home.make_token, self._address)
         self.runs = Runs(engine, callbacks, self._current, is_open, self.supervisor)
         self.observer = Observer(lambda: Follower.at_end(read()))
-        self.executor = Executor(journal, self.clock, self._current, self.runs, is_open, self)
+        self.executor = Executor(journal, self.clock, self._current, self.runs, self._marker, is_open, self)
         self.dispatcher = Dispatcher(journal, self.clock, self._current, self.executor.execute, is_open, self)
         self.preparer = Preparer(journal, self.clock, self.supervisor, self)
         self.sources = Sources(

@@ -1,16 +1,19 @@
-"""GitHub: what happens in repositories, received by webhook, polled, or both."""
+"""GitHub: what happens in repositories, by webhook, polled, or both; and an actor that writes there."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from orgloop.connectors.github.actor import GithubActor
 from orgloop.connectors.github.check import check
 from orgloop.connectors.github.example import EXAMPLE
 from orgloop.connectors.github.fields import shapes_for
 from orgloop.connectors.github.names import NAMES
 from orgloop.connectors.github.poll import open_source
 from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.tasks import GithubActorSettings, check_route
 from orgloop.plugin import (
+    ActorKind,
     Connector,
     Setup,
     SourceKind,
@@ -30,6 +33,13 @@ connector: Final = Connector(
         shapes=shapes_for,
         scaffold={"secret": "${GITHUB_WEBHOOK_SECRET}"},
         example=EXAMPLE,
+    ),
+    actor=ActorKind(
+        settings=GithubActorSettings,
+        open=GithubActor,
+        concurrency=8,
+        check_route=check_route,
+        scaffold={"do": "comment", "token": "${GITHUB_TOKEN}"},
     ),
     setup=Setup(
         variables=(

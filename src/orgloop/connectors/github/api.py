@@ -122,12 +122,12 @@ class Api:
         assert answer.next is not None
         return await self._read(answer.next)
 
-    async def send(self, method: str, path: str, content: Any) -> Response:
-        """The answer to a request that changes something. It is sent once."""
-        url, body = f"{self._url}{path}", dump_json(content)
-        reply = await self._asked(url, method, body)
+    async def send(self, method: str, path: str, content: Any = None, *, within: float = SECONDS) -> Response:
+        """The answer to a request that changes something. It is sent once, and takes `within` seconds."""
+        url, body = f"{self._url}{path}", dump_json(content) if content is not None else None
+        reply = await self._asked(url, method, body, within=within)
         if reply.status == 401 and self._credential.forget():
-            reply = await self._asked(url, method, body)
+            reply = await self._asked(url, method, body, within=within)
         self._refuse(reply, url, "write")
         # What was done is done, whatever GitHub says of it.
         data = await _parsed(reply.body, url) if reply.body and not reply.truncated else None
@@ -182,7 +182,13 @@ class Api:
         return answer
 
     async def _asked(
-        self, url: str, method: str = "GET", body: bytes | None = None, *, follow: bool = True
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        *,
+        follow: bool = True,
+        within: float = SECONDS,
     ) -> HttpReply:
         if self._blocked is not None:
             until, reason = self._blocked
@@ -204,7 +210,7 @@ class Api:
                 url,
                 headers=headers,
                 body=body,
-                timeout=SECONDS,
+                timeout=within,
                 follow_redirects=follow and method == "GET",
                 max_bytes=MOST_BYTES,
             )
@@ -322,7 +328,21 @@ def _message(reply: HttpReply) -> str:
         data = load_json(reply.body[:64_000]) if reply.status >= 400 else None
     except NotJson:
         return ""
-    return " ".join(text(data, "message")[:200].split()) if isinstance(data, dict) else ""
+    if not isinstance(data, dict):
+        return ""
+    errors = data.get("errors")
+    reasons = [_reason(one) for one in (errors if isinstance(errors, list) else [])[:5]]
+    whole = ": ".join(filter(None, [text(data, "message")[:200], ", ".join(filter(None, reasons))]))
+    return " ".join("".join(char if char.isprintable() else " " for char in whole).split())
+
+
+def _reason(error: Any) -> str:
+    """One of the reasons that GitHub gives for a refusal."""
+    if isinstance(error, str):
+        return error[:200]
+    if not isinstance(error, dict):
+        return ""
+    return text(error, "message")[:200] or f"{text(error, 'field')[:60]} {text(error, 'code')[:60]}".strip()
 
 
 def _path(url: str) -> str:

@@ -7,16 +7,20 @@ from typing import Any
 
 from orgloop.connectors.github.api import Api, Response, api_of
 from orgloop.connectors.github.reading import number, part, text
-from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.settings import ApiSettings, GithubSettings
+from orgloop.connectors.github.tasks import GithubActorSettings
 from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater
 
 
 async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
-    """Reads only. The signature of webhooks, then what a poll needs."""
+    """Reads only. The signature of webhooks, then what a poll or an actor needs."""
+    if isinstance(settings, GithubActorSettings):
+        return await _logged_in(settings, ctx, (settings.repo,) if settings.repo else (), _writable)
     if not isinstance(settings, GithubSettings):
         return []
     signature = [_signature(settings)] if settings.secret is not None or not settings.polls else []
-    return [*signature, *(await _polling(settings, ctx) if settings.polls else [])]
+    asks = settings.polls or (settings.has_login and settings.enrich)
+    return [*signature, *(await _logged_in(settings, ctx, settings.repo, _repository) if asks else [])]
 
 
 def _signature(settings: GithubSettings) -> CheckResult:
@@ -30,13 +34,15 @@ def _signature(settings: GithubSettings) -> CheckResult:
     )
 
 
-async def _polling(settings: GithubSettings, ctx: Context) -> list[CheckResult]:
+async def _logged_in(
+    settings: ApiSettings, ctx: Context, repos: Sequence[str], read: Any
+) -> list[CheckResult]:
     api = api_of(settings, ctx)
     found = [await _asked("login", api, "/user", _login)]
     if found[0].status is CheckStatus.ERROR:
         return found
     found.append(await _asked("rate limit", api, "/rate_limit", _limit))
-    return [*found, *[await _asked(repo, api, f"/repos/{repo}", _repository) for repo in settings.repo]]
+    return [*found, *[await _asked(repo, api, f"/repos/{repo}", read) for repo in repos]]
 
 
 async def _asked(name: str, api: Api, path: str, read: Any) -> CheckResult:
@@ -72,3 +78,13 @@ def _limit(name: str, answer: Response) -> CheckResult:
 def _repository(name: str, answer: Response) -> CheckResult:
     private = isinstance(answer.data, dict) and answer.data.get("private") is True
     return CheckResult(name=name, status=CheckStatus.OK, detail="private" if private else "public")
+
+
+def _writable(name: str, answer: Response) -> CheckResult:
+    """A token that lists its scopes also tells what its owner may do; others are tried by writing only."""
+    found = _repository(name, answer)
+    may = part(answer.data, "permissions") if isinstance(answer.data, dict) else {}
+    if may.get("push") is not False:
+        return found
+    hint = "comments work; for labels, reviews that count and workflows, ask for write access"
+    return CheckResult(name=name, status=CheckStatus.WARNING, detail="may be read only", hint=hint)

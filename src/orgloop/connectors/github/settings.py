@@ -28,11 +28,13 @@ from orgloop.plugin import (
 _REPO: Final = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
+    """One text is a list of one."""
     return (value,) if isinstance(value, str) else value
 
 
-def _repo(value: str) -> str:
+def repository(value: str) -> str:
+    """`owner/name`, if it is that. Raises ValueError."""
     if not _REPO.fullmatch(value) or value.rpartition("/")[2] in (".", ".."):
         raise ValueError(f"{value!r} is not a repository: write owner/name")
     return value
@@ -65,7 +67,7 @@ def _some_token(value: SecretStr) -> SecretStr:
     return value
 
 
-Repo = Annotated[str, AfterValidator(_repo)]
+Repo = Annotated[str, AfterValidator(repository)]
 Word = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -106,13 +108,13 @@ class GithubSettings(ApiSettings):
 
     secret: Secrets | None = None
     """The webhook's secret; of a list any is taken. With neither it nor a token, this machine may send."""
-    repo: Annotated[tuple[Repo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = ()
+    repo: Annotated[tuple[Repo, ...], BeforeValidator(listed, json_schema_input_type=str | list[str])] = ()
     """`owner/name`, one or several: they are polled, and events of others, or of none, are left out."""
     initial_lookback: Duration | None = None
     """How far back the first poll looks; without it, only what happens from then on is told."""
     enrich: Annotated[
         tuple[Enrichment, ...],
-        BeforeValidator(_listed, json_schema_input_type=Enrichment | list[Enrichment]),
+        BeforeValidator(listed, json_schema_input_type=Enrichment | list[Enrichment]),
     ] = ()
     """What is asked of the API for each completed run or check: `failures`, `pull_request`, or both."""
     events: tuple[Name, ...] = ()

@@ -104,5 +104,5 @@ def _marked(draft: Draft, mark: Mark) -> Draft:
     if author not in (AuthorType.TEAM_MEMBER, AuthorType.BOT):
         return draft
     who = AuthorType.SELF if author == AuthorType.TEAM_MEMBER else author
-    run = {"author_type": who, "run_id": mark.run_id, "run_actor": mark.actor}
+    run = {"author_type": who, **mark.provenance}
     return replace(draft, provenance={**draft.provenance, **run}, cause=mark)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
@@ -31,9 +31,11 @@ from orgloop.plugin import (
     WakeSession,
 )
 from orgloop.runtime.dispatch.prompt import Sop, SopMissing, SopShelf, compose
+from orgloop.runtime.runs.holder import mark_of
 from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.support.engine_events import EngineEvents
+from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.support.retry_write import until_written
 from orgloop.runtime.support.sanitize import storable, text
 from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, error_text, is_cancelled
@@ -71,6 +73,7 @@ class Executor:
         clock: Clock,
         current: Current,
         runs: Runs,
+        marker: Marker,
         is_open: Callable[[ActorPart], bool],
         events: EngineEvents,
     ) -> None:
@@ -78,6 +81,7 @@ class Executor:
         self._journal = journal
         self._clock = clock
         self._runs = runs
+        self._marker = marker
         self._is_open = is_open
         self._events = events
         self._sops = SopShelf()
@@ -198,6 +202,7 @@ class Executor:
         actor = attempt.part.deliverer
         if actor is None:
             raise TypeError(f"{attempt.part.spec.id} has no deliver")
+        wake = replace(wake, marker=self._marker.comment(mark_of(wake)))
         try:
             async with asyncio.timeout(wake.timeout):
                 return _checked(await actor.deliver(wake))

@@ -48,10 +48,13 @@ class Engine:
 
 
 def mark_of(wake: Wake) -> Mark:
-    """The mark of the run that this wake is. It continues the longest chain, as `Lineage.after` does."""
+    """The mark of the run that this wake is, or of its delivery if its actor has no runs.
+
+    It continues the longest chain, as `Lineage.after` does.
+    """
     event = max(wake.events, key=lambda event: event.hops)
     return Mark(
-        run_id=wake.run_id or "",
+        run_id=wake.run_id or wake.delivery_id,
         actor=wake.actor,
         event_id=event.id,
         trace_id=event.trace_id,

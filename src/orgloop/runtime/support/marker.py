@@ -18,7 +18,7 @@ MOST: Final = 5
 
 _FIELD: Final = r"([A-Za-z0-9_.~%-]{1,200})"
 _MARK: Final = re.compile(
-    rf"orgloop-run: ?(run_[0-9a-f]{{16}}):{_FIELD}:{_FIELD}:([0-9]{{1,7}}):{_FIELD}:([0-9a-f]{{32}})",
+    rf"orgloop-run: ?((?:run|dlv)_[0-9a-f]{{16}}):{_FIELD}:{_FIELD}:([0-9]{{1,7}}):{_FIELD}:([0-9a-f]{{32}})",
     re.IGNORECASE | re.ASCII,
 )
 
