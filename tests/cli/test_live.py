@@ -30,7 +30,10 @@ actors:
   - {id: agent, connector: process, config: {command: [./bin/agent], overlap: true}}
   - {id: sink, connector: webhook, config: {url: "${SINK}/status/404"}}
   - {id: gone, connector: webhook, config: {url: "http://127.0.0.1:9/nobody"}}
+transforms:
+  - {name: judge, type: script, script: ./bin/judge}
 routes:
+  - {name: judged, when: {source: hook, events: [judged]}, transforms: [{ref: judge, on_error: hold}], then: {actor: agent}}
   - {name: work, when: {source: hook, events: [work]}, then: {actor: agent}, with: {prompt_file: sops/work.md}}
   - {name: guarded, when: {source: hook, events: [guarded]}, then: {actor: agent}, with: {prompt_file: sops/guarded.md}}
   - {name: refused, when: {source: hook, events: [refused]}, then: {actor: sink}}
@@ -60,6 +63,7 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Organization]:
             {
                 "orgloop.yaml": PROJECT,
                 "bin/agent": AGENT,
+                "bin/judge": "#!/bin/sh\necho 'it is broken' >&2\nexit 3\n",
                 "sops/work.md": "# Work\n",
                 "sops/guarded.md": "# Guarded work\n",
                 ".env": "HOOK_SECRET=hush\n",
@@ -152,7 +156,7 @@ def test_status_shows_what_runs(acme: Organization) -> None:
     said = json.loads(acme.command("status", "--json").stdout)
     assert (said["running"], said["answers"], said["httpPort"]) == (True, True, acme.port)
     (module,) = said["modules"]
-    assert (module["name"], module["state"], module["routes"]) == ("acme", "active", 6)
+    assert (module["name"], module["state"], module["routes"]) == ("acme", "active", 7)
     assert said["moduleDirectories"] == {"acme": str(acme.root)}
     nightly = next(source for source in said["sources"] if source["id"] == "nightly")
     assert nightly["next_poll"].endswith(":00.000Z")
@@ -373,7 +377,7 @@ def test_a_source_that_is_not_there_is_told(acme: Organization) -> None:
 
 def test_what_was_kept_goes_before_what_comes(acme: Organization) -> None:
     content = acme.home.daemon_file.read_bytes()
-    acme.home.daemon_file.unlink()
+    acme.home.daemon_file.write_text(json.dumps(json.loads(content) | {"port": 9}))
     try:
         assert hook(acme, "kept", "agents").returncode == 0
     finally:
@@ -391,3 +395,18 @@ def test_what_was_kept_is_taken_by_the_next_daemon(acme: Organization) -> None:
     acme.start()
     wait_for("the kept hook", lambda: "over night" in sessions(acme))
     wait_for("the spool to be empty", lambda: not kept(acme))
+
+
+def test_what_its_transform_drops_after_a_release_is_told_as_dropped(acme: Organization) -> None:
+    assert acme.post("hook", {"type": "judged"})[0] == 200
+
+    def held() -> list[DeliveryRow]:
+        with acme.reader() as reader:
+            return list(reader.deliveries(Query(route="judged", states=(State.HELD,))))
+
+    (row,) = wait_for("the broken transform to hold it", held)
+    acme.write({"bin/judge": "#!/bin/sh\necho 'nobody needs this' >&2\nexit 1\n"})
+    said = acme.command("held", "release", row.id)
+    assert "✓" not in said.stdout
+    assert f"{row.id} released, and then dropped: " in said.stderr
+    assert "nobody needs this" in said.stderr

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from orgloop.core.units import DAY
 from tests.cli.conftest import Orgloop
-from tests.cli.story import a_few, tell, write_project
+from tests.cli.story import Story, a_few, tell, write_project
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def acme(place: Path, home: Path) -> Path:
 
 def phases(text: str) -> list[str]:
     """The phase of each line."""
-    return re.findall(r"(?m)^\d\d:\d\d:\d\d\.\d{3} . (\S+)", text)
+    return re.findall(r"(?m)^(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d\.\d{3} . (\S+)", text)
 
 
 def test_it_tells_what_happened_in_order_and_ends_where_there_is_no_terminal(
@@ -46,6 +48,20 @@ def test_it_tells_what_happened_in_order_and_ends_where_there_is_no_terminal(
         "source.emit",
         "route.match",
     ]
+
+
+def test_what_is_not_of_today_has_its_date(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.event(ago=3 * DAY, name="old")
+        await story.event(ago=0, name="new")
+
+    tell(home, write)
+    (old,) = orgloop("logs", "--event-type", "old").out.splitlines()
+    (new,) = orgloop("logs", "--event-type", "new").out.splitlines()
+    then = datetime.now(UTC).astimezone() - timedelta(days=3)
+    assert old.startswith(f"{then:%Y-%m-%d} ")
+    assert re.match(r"\d\d:\d\d:", new)
 
 
 FILTERS = [

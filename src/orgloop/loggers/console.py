@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from shutil import get_terminal_size
+from time import time
 from typing import Any, Final, TextIO
 
 from orgloop.plugin import (
@@ -78,15 +79,25 @@ class ConsoleSettings(Settings):
 
 
 class ConsoleLogger:
-    """Writes to `stream`. `folds`: it is a terminal, where long lines go on under their indentation."""
+    """Writes to `stream`. `folds`: it is a terminal, where long lines go on under their indentation.
+
+    `dated`: what is not of today has its date. A live log has none of that.
+    """
 
     def __init__(
-        self, settings: ConsoleSettings, stream: TextIO, *, colored: bool, folds: bool = False
+        self,
+        settings: ConsoleSettings,
+        stream: TextIO,
+        *,
+        colored: bool,
+        folds: bool = False,
+        dated: bool = False,
     ) -> None:
         self._settings = settings
         self._stream = stream
         self._colored = colored and settings.color
         self._folds = folds
+        self._dated = dated
         self._least = _LOUDNESS[settings.level]
 
     def write(self, records: Sequence[Record]) -> None:
@@ -108,11 +119,18 @@ class ConsoleLogger:
         icon, color = STYLES[record.phase]
         message = " ".join(self._parts(record))
         phase = str(record.phase).ljust(_PHASE if message and width >= _ROOMY else 0)
-        text = f"{self._in('dim', _clock(record.at))} {self._in(color, f'{icon} {phase}')} {message}".rstrip()
+        clock = f"{self._date(record.at)}{_clock(record.at)}"
+        text = f"{self._in('dim', clock)} {self._in(color, f'{icon} {phase}')} {message}".rstrip()
         if self._settings.show_payload and record.metadata:
             text += self._metadata(record.metadata)
         for line in text.split("\n"):
             yield from folded(line, width, _INDENT) if width else [line]
+
+    def _date(self, at: int) -> str:
+        if not self._dated:
+            return ""
+        day, today = (datetime.fromtimestamp(one, UTC).astimezone().date() for one in (at // 1000, time()))
+        return "" if day == today else f"{day:%Y-%m-%d} "
 
     def _parts(self, record: Record) -> Iterator[str]:
         named = {

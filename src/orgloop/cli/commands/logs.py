@@ -214,4 +214,5 @@ def _printer(app: App, layout: str) -> Callable[[list[Record]], None]:
     from orgloop.loggers.console import ConsoleLogger, ConsoleSettings
 
     settings = ConsoleSettings(level=Level.DEBUG)
-    return ConsoleLogger(settings, sys.stdout, colored=app.out.is_colored, folds=sys.stdout.isatty()).write
+    colored, folds = app.out.is_colored, sys.stdout.isatty()
+    return ConsoleLogger(settings, sys.stdout, colored=colored, folds=folds, dated=True).write

@@ -83,7 +83,7 @@ def decide(
     rows = _chosen(app, choice)
     if not rows:
         if app.out.json:
-            app.out.data({"moved": [], "failed": []})
+            app.out.data({"moved": [], "dropped": [], "failed": []})
         app.out.line(f"nothing is {choice.state} that fits")
         return None
     rivals = _rivals(app, rows) if verb != "discard" else {}
@@ -99,17 +99,12 @@ def decide(
     became = _became(app, done) if verb != "discard" else {}
     failed |= {row.id: _as_error(row, DONE[verb]) for row in became.values() if row.state == choice.state}
     moved = [row.id for row in done if row.id not in failed]
+    dropped = _dropped(app, moved) if verb != "discard" else {}
     if app.out.json:
         failures = [{"id": id, "error": exc.message, "hint": exc.hint} for id, exc in failed.items()]
-        app.out.data({"moved": moved, "failed": failures})
-    dropped = _dropped(app, [id for id in moved if id in rivals])
-    for ids, words in (
-        ([id for id in moved if id not in dropped], DONE[verb]),
-        (dropped, "dropped as a duplicate" if len(dropped) == 1 else "dropped as duplicates"),
-    ):
-        if ids:
-            which = ids[0] if len(ids) == 1 else counted(len(ids), "delivery", "deliveries")
-            app.out.ok(f"{which} {words}")
+        lost = [{"id": id, "reason": row.reason, "detail": row.detail} for id, row in dropped.items()]
+        app.out.data({"moved": moved, "dropped": lost, "failed": failures})
+    _tell_moved(app, DONE[verb], [id for id in moved if id not in dropped], dropped)
     waiting = sum(row.state in ("preparing", "pending") for row in became.values())
     if waiting:
         words = "it waits" if len(became) == 1 else f"{waiting} wait"
@@ -163,10 +158,32 @@ def _moved_by(rows: Sequence[DeliveryRow], rivals: Mapping[str, str]) -> Mapping
     return by
 
 
-def _dropped(app: App, ids: Sequence[str]) -> list[str]:
-    """Those that are dropped by now."""
+def _dropped(app: App, ids: Sequence[str]) -> dict[str, DeliveryRow]:
+    """Those that are dropped by now: as duplicates, or by their transforms, which ran again."""
     with app.journal() as reader:
-        return [id for id in ids if (row := reader.delivery(id)) is not None and row.state == "dropped"]
+        rows = {id: row for id in ids if (row := reader.delivery(id)) is not None}
+    return {id: row for id, row in rows.items() if row.state == "dropped"}
+
+
+def _tell_moved(app: App, done: str, ids: Sequence[str], dropped: Mapping[str, DeliveryRow]) -> None:
+    """What goes on, what is dropped as a duplicate, and what is dropped for another reason."""
+    from orgloop.operations.words import one_line
+
+    if ids:
+        app.out.ok(f"{_which(ids)} {done}")
+    alike: dict[tuple[str, str], list[str]] = {}
+    for id, row in dropped.items():
+        alike.setdefault((row.reason, "" if row.reason == "duplicate" else row.detail), []).append(id)
+    for (reason, detail), lost in alike.items():
+        if reason == "duplicate":
+            app.out.ok(f"{_which(lost)} dropped as {'a duplicate' if len(lost) == 1 else 'duplicates'}")
+        else:
+            why = ": ".join(filter(None, (reason, one_line(detail))))
+            app.out.warn(f"{_which(lost)} {done}, and then dropped: {why}", "`orgloop trace ID` shows why")
+
+
+def _which(ids: Sequence[str]) -> str:
+    return ids[0] if len(ids) == 1 else counted(len(ids), "delivery", "deliveries")
 
 
 def _fitting(reader: Reader, choice: Selection) -> Iterator[DeliveryRow]:
