@@ -160,7 +160,7 @@ def test_the_end_of_a_log_is_short_and_whole_lines() -> None:
 FAULTS = [
     ([refusal(403, "Resource not accessible by personal access token")], "read access"),
     ([refusal(500, "x")], "500"),
-    ([lambda _: web.Response(body=b'{"jobs": 7}')], "no list"),
+    ([lambda _: web.Response(body=b'{"jobs": 7}')], "list of objects"),
     ([refusal(403, "You have exceeded a secondary rate limit.")], "slow down"),
     ([None, refusal(401, "Bad credentials")], "expired"),
 ]
