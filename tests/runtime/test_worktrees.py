@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from orgloop.runtime.runs.local import run_directory
+from orgloop.runtime.support import git as support_git
+from orgloop.runtime.support.git import Said
 from orgloop.runtime.worktrees.lease import TreeBusy, hold
+from orgloop.runtime.worktrees.make import _Fetch
 from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
-from tests.runtime.engine import Engine, engine, until
+from tests.runtime.engine import Engine, engine, turn, until
 from tests.runtime.fakes import Stage as Plugins
 from tests.support.repository import cloned, commit, git, new_repository, push_elsewhere
 
@@ -508,3 +512,74 @@ async def test_a_session_does_not_outlive_its_tree(tmp_path: Path, app: Path) ->
         assert "work tree" in end["fresh_session"]
         it.clock.advance(1)
         assert (await wake(it, 4, "k"))["resumed"]
+
+
+class TestFullDisk:
+    async def waits(self, it: Engine, patch: pytest.MonkeyPatch, why: str) -> None:
+        """The actor's work waits, nothing is counted, and it goes on once there is room."""
+        await it.emit(1, key="k")
+        (pause,) = await until(lambda: it.reader.pauses(), "the pause")
+        assert why in pause.reason
+        assert it.rows()[0].failures == 0
+        patch.undo()
+
+        def over() -> bool:
+            it.clock.advance(60)
+            it.runtime.dispatcher.wake_all()
+            return it.states().count("delivered") == 1
+
+        await until(over, "the run")
+        assert Path(trees(it)[0].path, "README").exists()
+
+    async def test_a_tree_that_cannot_be_written_down_is_not_made(
+        self, tmp_path: Path, app: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(path: Path, content: str) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        async with engine(tmp_path, project(app), works("true")) as it:
+            monkeypatch.setattr("orgloop.runtime.worktrees.shelf.replace_file", refuse)
+            await self.waits(it, monkeypatch, "No space left on device")
+
+    async def test_a_tree_that_git_has_no_room_for_is_taken_back(
+        self, tmp_path: Path, app: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def refuse(directory: str, *arguments: str, **how: Any) -> Said:
+            if arguments[0] != "reset":
+                return await support_git.git(directory, *arguments, **how)
+            return Said(
+                status=128, error="error: unable to write file README\nfatal: No space left on device"
+            )
+
+        async with engine(tmp_path, project(app), works("true")) as it:
+            monkeypatch.setattr("orgloop.runtime.worktrees.make.git", refuse)
+            await self.waits(it, monkeypatch, "No space left on device")
+
+
+async def test_without_git_the_actors_work_waits(
+    tmp_path: Path, app: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    async with engine(tmp_path, project(app), works("true")) as it:
+        await it.emit(1, key="k")
+        (pause,) = await until(lambda: it.reader.pauses(), "the pause")
+        assert "no program git" in pause.reason
+
+
+async def test_those_who_wait_for_a_fetch_share_the_next_one() -> None:
+    fetches, begun, answers = _Fetch(), 0, asyncio.Event()
+
+    async def fetch() -> Said:
+        nonlocal begun
+        begun += 1
+        await answers.wait()
+        return Said(status=0, out=str(begun))
+
+    first = asyncio.create_task(fetches.after_now(fetch))
+    await turn()
+    later = [asyncio.create_task(fetches.after_now(fetch)) for _ in range(5)]
+    await turn()
+    answers.set()
+    assert (await first).out == "1"
+    assert {(await one).out for one in later} == {"2"}, "what began before they asked may lack their news"
+    assert begun == 2

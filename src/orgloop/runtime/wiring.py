@@ -82,12 +82,15 @@ class ActorPart:
     """The actor, if its runs are jobs of another system."""
     deliverer: Deliverer | None = field(init=False, default=None)
     """The actor, if it answers at once."""
+    worktree: Worktree | None = field(init=False, default=None)
+    """The work trees that its runs have, if they have their own."""
 
     def __post_init__(self) -> None:
         """Raises PluginError if the actor cannot do what its connector says of it."""
         match self.actor:
             case Supervised() if self.has_runs:
                 object.__setattr__(self, "supervised", self.actor)
+                object.__setattr__(self, "worktree", worktree_of(self.spec.settings))
             case Remote() if self.has_runs:
                 object.__setattr__(self, "remote", self.actor)
             case Deliverer() if not self.has_runs:
@@ -107,11 +110,6 @@ class ActorPart:
     def has_runs(self) -> bool:
         """Whether its wakes become runs."""
         return self.spec.has_runs
-
-    @property
-    def worktree(self) -> Worktree | None:
-        """The work trees that its runs have, if they have their own."""
-        return worktree_of(self.spec.settings) if self.supervised is not None else None
 
     @property
     def directory(self) -> str | None:

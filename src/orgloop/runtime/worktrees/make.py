@@ -343,6 +343,7 @@ def _unavailable(reason: str) -> NoTree:
 
 def _failed(said: Said, what: str) -> NoTree:
     """A full disk is nothing that this wake has done."""
-    reason = f"{what}: {said.why}"
-    full = os.strerror(errno.ENOSPC) in said.error
-    return NoTree(Unavailable(reason=reason) if full else Retry(reason=reason))
+    full = os.strerror(errno.ENOSPC)
+    if full in said.error:
+        return NoTree(Unavailable(reason=f"{what}: {full}; free some"))
+    return NoTree(Retry(reason=f"{what}: {said.why}"))
