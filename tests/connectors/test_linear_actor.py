@@ -290,6 +290,8 @@ async def test_each_refusal_is_the_outcome_that_it_should_be(
     assert isinstance(found, outcome)
     if isinstance(found, Retry):
         assert found.known is (query == "Target")
+    if isinstance(found, Rejected) and outcome is Rejected:
+        assert "Linear refuses" in found.reason
     if isinstance(found, Throttled):
         assert found.until > NOON
 

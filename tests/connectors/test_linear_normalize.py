@@ -29,6 +29,7 @@ from tests.connectors.linear_bodies import (
     CYCLE_8,
     DELIVERIES,
     DOING,
+    DONE,
     HUBOT,
     MONA,
     OPS,
@@ -36,10 +37,12 @@ from tests.connectors.linear_bodies import (
     WEB,
     Body,
     actor,
+    asked,
     comment,
     created,
     delivery,
     issue,
+    session,
     updated,
 )
 
@@ -57,7 +60,7 @@ def test_each_body_is_one_event_with_its_name(name: str) -> None:
     assert draft.provenance["author"] == "Mona Lisa"
     assert draft.provenance["author_type"] == "team_member"
     assert draft.key
-    assert draft.entity
+    assert draft.entity or name == "issue.labels_changed"
 
 
 CHANGED = [
@@ -121,7 +124,7 @@ def test_one_update_of_several_fields_is_one_event_for_each() -> None:
         "issue.assignee_changed",
     ]
     assert len({one.key for one in drafts}) == 2
-    assert len({one.entity for one in drafts}) == 1
+    assert len({one.entity for one in drafts}) == 2
 
 
 def test_an_update_of_anything_else_passes_with_its_data() -> None:
@@ -214,6 +217,27 @@ def test_facts_that_differ_have_keys_that_differ() -> None:
     ]
     keys = [one.key for body in bodies for one in normalize(body)]
     assert len(keys) == len(set(keys))
+
+
+def test_what_a_later_event_says_again_is_one_thing_and_what_it_does_not_say_is_another() -> None:
+    """Of one thing, the last event of a batch counts: so each field is a thing, and each change of labels."""
+    state = updated({"stateId": "state-todo"}, state=DOING)
+    assert things(state) == things(updated({"stateId": "state-doing"}, state=DONE)) != [None]
+    assert things(updated({"stateId": "a", "assigneeId": "b"})) != things(
+        updated({"stateId": "a", "priority": 0})
+    )
+    assert things(updated({"labelIds": ["label-bug"]})) == [None]
+    assert things(DELIVERIES["agent_session.prompted"]) != things(DELIVERIES["agent_session.created"])
+    other = asked("prompted", session(), agentActivity={"id": "activity-8", "user": MONA})
+    assert things(DELIVERIES["agent_session.prompted"]) != things(other)
+    assert things(delivery("Project", "update", {"id": "p"}, updatedFrom={"state": "planned"})) == [None]
+    edit = comment() | {"action": "update", "updatedFrom": {"body": "a"}}
+    assert things(edit) == things(comment())
+    assert things(updated({"title": "a"})) == things(updated({"description": "b"})) == things(created())
+
+
+def things(body: Body) -> list[str | None]:
+    return [one.entity for one in normalize(body)]
 
 
 def test_a_key_is_bounded_whatever_stands_in_the_body() -> None:

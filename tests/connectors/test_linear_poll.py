@@ -329,6 +329,20 @@ async def test_what_the_api_does_not_say_to_a_webhook_the_next_poll_tells(
     assert [one.provenance["platform_event"] for one in await both.poll()] == ["issue.created"]
 
 
+async def test_a_webhook_without_its_time_makes_nobody_tell_the_whole_history(
+    server: LinearServer, http: HttpClient
+) -> None:
+    server.create(42)
+    server.change(42, state=DOING)
+    server.now += HOUR
+    both = await Follower(server, http, secret=SECRET).begin()
+    await both.poll()
+    body = server.change(42, priority=1)
+    del body["data"]["updatedAt"]
+    assert (await both.push(body)).events == ()
+    assert [one.provenance["platform_event"] for one in await both.poll()] == ["issue.priority_changed"]
+
+
 async def test_what_polls_cannot_tell_of_is_taken_from_the_webhook(
     server: LinearServer, http: HttpClient
 ) -> None:

@@ -53,7 +53,11 @@ def _changed(body: Body, data: Body, change: Change, entry: str) -> Draft:
     payload = {**_subject(data), **change.payload}
     id, version = text(data, "id"), entry or text(data, "updatedAt")
     key = f"issue:{id}:{change.event}:{change.values}@{version}" if id and version else None
-    return _draft(body, change.event, _issue(body, data), payload, key)
+    draft = _draft(body, change.event, _issue(body, data), payload, key)
+    # A later value of a field says all; what came to the labels and what went must all be told.
+    field = change.event.removeprefix("issue.").removesuffix("_changed")
+    of_field = f"{draft.entity}-{field}" if draft.entity and field != "labels" else None
+    return replace(draft, entity=of_field)
 
 
 def _commented(body: Body, data: Body) -> Draft:
@@ -103,7 +107,7 @@ def _asked(body: Body, action: str) -> Draft:
     if action == "prompted" and not answer:
         key = _key(body, id, action)
     draft = _draft(body, f"agent_session.{action}", details, payload, key)
-    return replace(draft, entity=_bounded(f"agent-session-{id}"))
+    return replace(draft, entity=_bounded(f"agent-session-{id}-{answer}"))
 
 
 def _other(body: Body, kind: str, action: str) -> Draft:
@@ -118,7 +122,10 @@ def _other(body: Body, kind: str, action: str) -> Draft:
             "team": text(part(issue, "team"), "key"),
         }
     payload: Mapping[str, Any] = {"data": data} if kind == "Issue" else body
-    return _draft(body, f"{kind.casefold()}.{action}", details, payload, _key(body, kind, action))
+    draft = _draft(body, f"{kind.casefold()}.{action}", details, payload, _key(body, kind, action))
+    # An update tells what it changed: a later one does not say that again.
+    changes_more = action == "update" and kind not in ("Issue", "Comment")
+    return replace(draft, entity=None) if changes_more else draft
 
 
 def _key(body: Body, kind: str, action: str) -> str:

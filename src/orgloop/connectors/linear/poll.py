@@ -146,7 +146,10 @@ class LinearBoth(LinearSource):
         reader, data = self._poller.reader, part(body, "data")
         if text(body, "type") == "Comment":
             return self._drafts(await reader.comment(text(data, "id")))
-        since = (millis(data.get("updatedAt")) or 0) - AROUND
+        at = millis(data.get("updatedAt"))
+        if at is None:
+            return ()
+        since = at - AROUND
         drafts = self._drafts(await reader.issue(text(data, "id"), since))
         if not {_outcome(one) for one in pushed} <= {_outcome(one) for one in drafts}:
             await self._sleep(AGAIN)
