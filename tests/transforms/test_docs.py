@@ -34,10 +34,16 @@ def open_definition(definition: Mapping[str, Any], project: Path) -> Transform:
     return opened(PLUGINS[name], {**definition.get("config", {}), **own}, base=project, project=project)
 
 
+def furnish(project: Path) -> None:
+    """The scripts that the examples name."""
+    for name in (definition["script"] for definition in DEFINITIONS if "script" in definition):
+        (project / name).write_text("#!/bin/sh\n")
+        (project / name).chmod(0o755)
+
+
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda definition: definition["name"])
 def test_every_example_opens(definition: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "ask-jira.sh").write_text("#!/bin/sh\n")
-    (tmp_path / "ask-jira.sh").chmod(0o755)
+    furnish(tmp_path)
     open_definition(definition, tmp_path)
 
 
@@ -72,8 +78,7 @@ def test_every_option_has_an_example(name: str) -> None:
 
 
 def test_all_examples_together_are_a_sound_project(tmp_path: Path) -> None:
-    (tmp_path / "ask-jira.sh").write_text("#!/bin/sh\n")
-    (tmp_path / "ask-jira.sh").chmod(0o755)
+    furnish(tmp_path)
     [route] = [route for block in yaml_examples(PAGE) for route in block.get("routes", ())]
     steps = [{"ref": definition["name"]} for definition in DEFINITIONS]
     project = {
@@ -107,6 +112,21 @@ async def test_the_example_script_does_what_it_says(tmp_path: Path) -> None:
     try:
         assert await step.apply(by_bot, SCOPE) == Discard(reason="a bot wrote it")
         assert not isinstance(await step.apply(EVENT, SCOPE), Discard | Change)
+    finally:
+        await step.close()
+
+
+async def test_the_persistent_example_does_what_it_says(tmp_path: Path) -> None:
+    [body] = examples(PAGE, "python")
+    (tmp_path / "s.py").write_text(body)
+    (tmp_path / "s.py").chmod(0o755)
+    settings = {"script": "s.py", "mode": "persistent"}
+    step = opened(script.transform, settings, base=tmp_path, project=tmp_path)
+    by_bot = {**EVENT, "provenance": {"author_type": "bot"}}
+    try:
+        for _ in range(2):
+            assert await step.apply(by_bot, SCOPE) == Discard(reason="a bot wrote it")
+            assert not isinstance(await step.apply(EVENT, SCOPE), Discard | Change)
     finally:
         await step.close()
 

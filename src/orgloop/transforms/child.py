@@ -37,11 +37,42 @@ class TooMuch(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
-    """How it ended: exit status (negative: a signal), stdout, and the last line of its stderr."""
+    """How it ended: exit status (negative: a signal), stdout, and the last line of its stderr.
 
-    status: int
+    `status` is None if it goes on.
+    """
+
+    status: int | None
     printed: bytes
     stderr: str
+
+
+class Unasked(Exception):
+    """The program printed more than one line for a line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """A program, without arguments, and its bounds, which are those of each line if it goes on."""
+
+    program: Path
+    cwd: Path
+    env: Mapping[str, str]
+    timeout_ms: int
+    max_output: int
+
+    def request(self, given: bytes, *, lines: bool = False) -> bytes:
+        """What a keeper is sent to start it."""
+        task = {
+            "program": str(self.program),
+            "cwd": str(self.cwd),
+            "env": dict(self.env),
+            "timeout_s": self.timeout_ms / 1000,
+            "linger_s": _LINGER_S,
+            "max_output": self.max_output,
+            "lines": lines,
+        }
+        return json.dumps(task).encode() + b"\n" + given
 
 
 class Keepers:
@@ -62,31 +93,14 @@ class Keepers:
         while not self.users and self._idle:
             await _end(self._idle.pop())
 
-    async def run(
-        self,
-        program: Path,
-        *,
-        given: bytes,
-        cwd: Path,
-        env: Mapping[str, str],
-        timeout_ms: int,
-        max_output: int,
-    ) -> Ended:
-        """Run `program`, without arguments and in a session of its own, with `given` on stdin.
+    async def run(self, task: Task, given: bytes) -> Ended:
+        """Run a program to its end, in a session of its own, with `given` on stdin.
 
         Raises OSError if it cannot be started, TimeoutError, or TooMuch; when this returns, raises, or
         is cancelled, the program has ended, and all that it started too.
         """
-        task = {
-            "program": str(program),
-            "cwd": str(cwd),
-            "env": dict(env),
-            "timeout_s": timeout_ms / 1000,
-            "linger_s": _LINGER_S,
-            "max_output": max_output,
-        }
-        request = json.dumps(task).encode() + b"\n" + given
-        keeper = await self._keeper()
+        request = task.request(given)
+        keeper = await self.keeper()
         stays = False
         try:
             reply, printed = await _exchange(keeper, request)
@@ -98,7 +112,8 @@ class Keepers:
                 await _end(keeper)
         return _ended(reply, printed)
 
-    async def _keeper(self) -> asyncio.subprocess.Process:
+    async def keeper(self) -> asyncio.subprocess.Process:
+        """One that has nothing to do. `_end` it, or give it a program."""
         while self._idle:
             keeper = self._idle.pop()
             if keeper.returncode is None:
@@ -116,6 +131,54 @@ class Keepers:
             start_new_session=True,
         )
         return await started(start, _end)
+
+
+class Conversation:
+    """A program that goes on: it gets one line of text and prints one. Lines wait for their turn."""
+
+    def __init__(self, keepers: Keepers, task: Task) -> None:
+        self._keepers = keepers
+        self._task = task
+        self._turn = asyncio.Lock()
+        self._keeper: asyncio.subprocess.Process | None = None
+
+    async def ask(self, line: bytes) -> Ended:
+        """What it printed for this line; `status` is 0 unless it ended.
+
+        Raises OSError if it cannot be started, TimeoutError, TooMuch or Unasked; then it is ended, and the
+        next line starts it again. One that had ended by itself since its last answer is started again, too.
+        """
+        async with self._turn:
+            has_answered = self._keeper is not None
+            try:
+                reply, printed = await self._say(line)
+                if has_answered and self._keeper is None and reply["problem"] is None:
+                    reply, printed = await self._say(line)
+            except BaseException:
+                # Also when cancelled: the late answer must not meet the next line.
+                await self._stop()
+                raise
+            return _ended({"status": None, **reply}, printed)
+
+    async def close(self) -> None:
+        """End it, and all that it started."""
+        async with self._turn:
+            await self._stop()
+
+    async def _say(self, line: bytes) -> tuple[Mapping[str, Any], bytes]:
+        keeper, request = self._keeper, b"{}\n" + line
+        if keeper is None:
+            keeper = self._keeper = await self._keepers.keeper()
+            request = self._task.request(line, lines=True)
+        reply, printed = await _exchange(keeper, request)
+        if reply["problem"] is not None or reply["status"] is not None:
+            await self._stop()
+        return reply, printed
+
+    async def _stop(self) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await _end(keeper)
 
 
 _keepers: Final[MutableMapping[asyncio.AbstractEventLoop, Keepers]] = WeakKeyDictionary()
@@ -143,6 +206,8 @@ def _ended(reply: Mapping[str, Any], printed: bytes) -> Ended:
             raise TimeoutError
         case "too much":
             raise TooMuch
+        case "unasked":
+            raise Unasked
         case [number, file]:
             raise OSError(number, os.strerror(number), file)
         case other:

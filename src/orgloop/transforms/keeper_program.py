@@ -6,8 +6,12 @@ A request is four bytes of length (big-endian) and a line of JSON, then what the
      "max_output": 1000000}
 
 An answer is four bytes of length and a line of JSON, then what the program printed. The line has `status`
-(negative: the signal that killed it) and `reply`, the end of stderr; or `problem`: "timeout", "too much",
-or an error's number and file.
+(negative: the signal that killed it) and `stderr`, its end; or `problem`: "timeout", "too much", or an
+error's number and file.
+
+With `"lines": true` the program goes on: it gets one line and prints one, and further requests are `{}`
+and the next line each. Their `status` is null as long as the program runs; the next request after any
+other answer begins a program. It is a `problem`, "unasked", if it printed something that was not asked for.
 
 Whatever a program starts, in whatever session, becomes a child of this process when its parent has ended,
 and is ended with the program. So it is, too, when stdin ends: then whoever asks is gone.
@@ -35,6 +39,7 @@ _SUBREAPER: Final = 36
 _STOP_S: Final = 5.0
 _MAX_STDERR: Final = 4096
 _LOOK_S: Final = 0.02
+_MOST_READS: Final = 64
 
 
 class Gone(Exception):
@@ -46,11 +51,66 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     with suppress(Gone):
         while True:
-            [size] = _FRAME.unpack(read(_FRAME.size))
-            head, _, given = read(size).partition(b"\n")
-            reply, printed = run(json.loads(head), given)
-            answer = json.dumps(reply).encode() + b"\n" + printed
-            write(_FRAME.pack(len(answer)) + answer)
+            task, given = receive()
+            if task.get("lines"):
+                converse(task, given)
+            else:
+                send(*run(task, given))
+
+
+def receive() -> tuple[Mapping[str, Any], bytes]:
+    """The next request. Raises Gone."""
+    [size] = _FRAME.unpack(read(_FRAME.size))
+    head, _, given = read(size).partition(b"\n")
+    return json.loads(head), given
+
+
+def send(reply: Mapping[str, Any], printed: bytes) -> None:
+    """One answer. Raises Gone."""
+    answer = json.dumps(reply).encode() + b"\n" + printed
+    write(_FRAME.pack(len(answer)) + answer)
+
+
+def converse(task: Mapping[str, Any], line: bytes) -> None:
+    """Start one program, and hand it line after line until it ends or fails; then end all. Raises Gone."""
+    try:
+        program = started(task, subprocess.PIPE)
+    except OSError as exc:
+        send({"problem": [exc.errno, str(exc.filename)]}, b"")
+        return
+    talk = Talk(program, task["max_output"])
+    goes_on = True
+    try:
+        while goes_on:
+            problem, printed = talk.ask(line, time.monotonic() + task["timeout_s"])
+            goes_on = problem is None and printed is not None
+            if not goes_on:
+                end_all(program)
+            stderr = talk.stderr.decode("utf-8", "replace")
+            send({"status": program.returncode, "stderr": stderr, "problem": problem}, printed or b"")
+            if goes_on:
+                _, line = receive()
+    finally:
+        if goes_on and program.stdin is not None:
+            with suppress(OSError):
+                program.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                program.wait(task["linger_s"])
+        end_all(program)
+        talk.close()
+
+
+def started(task: Mapping[str, Any], stdin: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    """The program of a task, in a session of its own. Raises OSError."""
+    return subprocess.Popen(
+        [task["program"]],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=task["cwd"],
+        env=task["env"],
+        start_new_session=True,
+    )
 
 
 def run(task: Mapping[str, Any], given: bytes) -> tuple[dict[str, Any], bytes]:
@@ -59,15 +119,7 @@ def run(task: Mapping[str, Any], given: bytes) -> tuple[dict[str, Any], bytes]:
         stdin.write(given)
         stdin.seek(0)
         try:
-            program = subprocess.Popen(
-                [task["program"]],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=task["cwd"],
-                env=task["env"],
-                start_new_session=True,
-            )
+            program = started(task, stdin)
         except OSError as exc:
             return {"problem": [exc.errno, str(exc.filename)]}, b""
     talk = Talk(program, task["max_output"])
@@ -130,6 +182,52 @@ class Talk:
         while self._open and not self.too_much and (left := deadline - time.monotonic()) > 0:
             self._read(left)
 
+    def ask(self, line: bytes, deadline: float) -> tuple[str | None, bytes | None]:
+        """Hand over one line. Gives what was wrong, and the line that it printed; neither if it has ended."""
+        self._drain()
+        if self.printed:
+            return "unasked", None
+        self.stderr = b""
+        left = memoryview(line + b"\n")
+        stdin = self._program.stdin
+        if stdin is not None:
+            os.set_blocking(stdin.fileno(), False)
+            self._pipes.register(stdin, selectors.EVENT_WRITE)
+        try:
+            while b"\n" not in self.printed and self._open and self._program.poll() is None:
+                seconds = deadline - time.monotonic()
+                if seconds <= 0:
+                    return "timeout", None
+                if left and stdin is not None:
+                    left = left[write_some(stdin.fileno(), left) :]
+                    if not left:
+                        self._pipes.unregister(stdin)
+                self._read(seconds if self._exit is not None else min(seconds, _LOOK_S))
+                if self.too_much:
+                    return "too much", None
+        finally:
+            if left and stdin is not None:
+                self._pipes.unregister(stdin)
+        # What it printed last is there by now, its stderr too.
+        self._drain()
+        answer, is_whole, rest = bytes(self.printed).partition(b"\n")
+        if not is_whole:
+            self._wait_for_end(deadline)
+            return None, None
+        self.printed = bytearray(rest)
+        return None, answer
+
+    def _drain(self) -> None:
+        """Read what is there, but not for ever."""
+        for _ in range(_MOST_READS):
+            if not self._open or self.too_much or not self._read(0):
+                return
+
+    def _wait_for_end(self, deadline: float) -> None:
+        """A program that closed its output may still run for a while."""
+        with suppress(subprocess.TimeoutExpired):
+            self._program.wait(max(0.0, deadline - time.monotonic()))
+
     def close(self) -> None:
         """Nothing is read any more."""
         self._pipes.close()
@@ -139,13 +237,16 @@ class Talk:
         if self._exit is not None:
             os.close(self._exit)
 
-    def _read(self, seconds: float) -> None:
+    def _read(self, seconds: float) -> bool:
+        """Whether there was something to read within so many seconds. Raises Gone."""
+        found = False
         for key, _ in self._pipes.select(seconds):
             if key.fd == 0:
                 raise Gone
             if key.data is None:
                 continue
             data = os.read(key.fd, 65536)
+            found = True
             if not data:
                 self._pipes.unregister(key.fd)
                 self._open -= 1
@@ -155,6 +256,7 @@ class Talk:
                 self.printed += data
             else:
                 self.too_much = True
+        return found
 
 
 def end_all(program: subprocess.Popen[bytes]) -> None:
@@ -180,6 +282,16 @@ def children() -> Iterator[int]:
     for file in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError, ValueError):
             yield from map(int, file.read_text().split())
+
+
+def write_some(fd: int, data: memoryview) -> int:
+    """How many bytes of it a pipe took; all of them if nobody reads."""
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+    except BrokenPipeError:
+        return len(data)
 
 
 def read(size: int) -> bytes:

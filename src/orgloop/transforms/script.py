@@ -1,4 +1,7 @@
-"""`script`: a program of your own decides: it gets the event on stdin and prints what goes on."""
+"""`script`: a program of your own decides: it gets the event on stdin and prints the event that goes on.
+
+It runs once for each event, or goes on and gets each event as a line.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import errno
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo
 
@@ -46,8 +50,10 @@ class ScriptSettings(Settings):
 
     script: ProjectPath
     """The program. It must be executable and begin with a `#!` line."""
+    mode: Literal["single", "persistent"] = "single"
+    """`single`: it runs once for each event. `persistent`: it goes on, with a line in and out for each."""
     timeout_ms: int = Field(default=30_000, gt=0)
-    """After that many milliseconds it is ended, with all that it started."""
+    """After that many milliseconds for one event it is ended, with all that it started."""
     cwd: Annotated[ProjectPath | None, BeforeValidator(_project)] = Field(default=None, validate_default=True)
     """Where it runs: the project's directory if absent."""
     env: dict[str, str] = Field(default_factory=dict)
@@ -88,22 +94,35 @@ class Script:
         raise RuntimeError("a script cannot answer at once: use `apply`")
 
     async def apply(self, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        given = as_text(document).encode("utf-8", "replace")
         try:
-            ended = await self._runs().run(
-                self._path,
-                given=as_text(document).encode("utf-8", "replace"),
-                cwd=self._cwd,
-                env=self._environment | _about(scope),
-                timeout_ms=self._timeout_ms,
-                max_output=MAX_OUTPUT,
-            )
+            return await self._decide(given, document, scope)
         except TimeoutError:
             return Failure(reason=f"ended because it took longer than {humanize(self._timeout_ms)}")
         except child.TooMuch:
             return Failure(reason=f"ended because it printed more than {MAX_OUTPUT // 1024**2} MB")
+        except child.Unasked:
+            return Failure(reason="ended because it printed more than one line for one event")
         except OSError as exc:
             return Failure(reason=_why_not_started(self._path, exc))
-        return _verdict(ended, document)
+
+    async def _decide(self, given: bytes, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        task = self._task(_of_route(scope) | _of_event(scope))
+        return _verdict(await self._runs().run(task, given), document)
+
+    def _task(self, about: Mapping[str, str]) -> child.Task:
+        # What comes from outside may hold what no environment can.
+        clean = {
+            name: fact.replace("\0", "").encode("utf-8", "replace").decode() for name, fact in about.items()
+        }
+        prefixed = {f"ORGLOOP_{name}": fact for name, fact in clean.items()}
+        return child.Task(
+            program=self._path,
+            cwd=self._cwd,
+            env=self._environment | clean | prefixed,
+            timeout_ms=self._timeout_ms,
+            max_output=MAX_OUTPUT,
+        )
 
     async def close(self) -> None:
         keepers, self._keepers = self._keepers, None
@@ -117,30 +136,61 @@ class Script:
         return self._keepers
 
 
-def _about(scope: Scope) -> dict[str, str]:
-    """The event in variables, under both names that scripts use."""
-    facts = {
-        "SOURCE": scope.source,
-        "TARGET": scope.actor,
-        "EVENT_TYPE": scope.event_type,
-        "EVENT_ID": scope.event_id,
-        "ROUTE": scope.route,
-    }
-    # What comes from outside may hold what no environment can.
-    clean = {name: fact.replace("\0", "").encode("utf-8", "replace").decode() for name, fact in facts.items()}
-    return clean | {f"ORGLOOP_{name}": fact for name, fact in clean.items()}
+class PersistentScript(Script):
+    """The open step if the program goes on: one process for each route, which gets a line for each event."""
+
+    def __init__(self, settings: ScriptSettings) -> None:
+        super().__init__(settings)
+        self._conversations: dict[Scope, child.Conversation] = {}
+
+    async def close(self) -> None:
+        for conversation in self._conversations.values():
+            await conversation.close()
+        await super().close()
+
+    async def _decide(self, given: bytes, document: Mapping[str, Any], scope: Scope) -> TransformResult:
+        route = replace(scope, event_type="", event_id="")
+        if route not in self._conversations:
+            task = self._task(_of_route(scope))
+            self._conversations[route] = child.Conversation(self._runs(), task)
+        conversation = self._conversations[route]
+        ended = await conversation.ask(given)
+        if ended.status is not None:
+            return Failure(reason=_how(ended.status, ended.stderr))
+        if not ended.printed.strip():
+            return Discard(reason=ended.stderr or "printed an empty line")
+        result = _read(ended.printed, document)
+        if isinstance(result, Change) and result.document.get("id", document.get("id")) != document.get("id"):
+            result = Failure(reason="printed an event with another id")
+        if isinstance(result, Failure):
+            # Its lines may no longer be those of the events: it begins again.
+            await conversation.close()
+        return result
+
+
+def _of_route(scope: Scope) -> dict[str, str]:
+    return {"SOURCE": scope.source, "TARGET": scope.actor, "ROUTE": scope.route}
+
+
+def _of_event(scope: Scope) -> dict[str, str]:
+    return {"EVENT_TYPE": scope.event_type, "EVENT_ID": scope.event_id}
 
 
 def _verdict(ended: child.Ended, document: Mapping[str, Any]) -> TransformResult:
-    status, message = ended.status, ended.stderr
+    status, message = ended.status or 0, ended.stderr
     if status == 0 and ended.printed.strip():
         return _read(ended.printed, document)
     if status == 0:
         return Discard(reason=message or "printed nothing")
     if status in DROPS:
         return Discard(reason=message or f"exit status {status}")
-    how = f"exit status {status}" if status > 0 else f"killed by {_signal_name(-status)}"
-    return Failure(reason=f"{how}: {message}" if message else how)
+    return Failure(reason=_how(status, message))
+
+
+def _how(status: int, message: str) -> str:
+    """How it ended, and the last words of its stderr."""
+    how = f"exit status {status}" if status >= 0 else f"killed by {_signal_name(-status)}"
+    return f"{how}: {message}" if message else how
 
 
 def _read(printed: bytes, document: Mapping[str, Any]) -> TransformResult:
@@ -184,6 +234,10 @@ def _why_not_started(path: Path, exc: OSError) -> str:
     return f"{path} cannot be started: {why}"
 
 
+def _open(settings: ScriptSettings) -> Script:
+    return PersistentScript(settings) if settings.mode == "persistent" else Script(settings)
+
+
 transform = TransformPlugin(
-    name="script", title="A program of your own decides", settings=ScriptSettings, open=Script
+    name="script", title="A program of your own decides", settings=ScriptSettings, open=_open
 )
