@@ -45,7 +45,7 @@ def test_events_are_listed_newest_first_with_whom_they_woke(acme: Path, orgloop:
         ["evt_0000000000000004", "github", "pull_request.review_submit…", "notify dead"],
         ["evt_0000000000000003", "github", "pull_request.review_submit…", "engineer held"],
         ["evt_0000000000000002", "github", "pull_request.review_submit…", "engineer"],
-        ["evt_0000000000000001", "github", "ping", "nobody"],
+        ["evt_0000000000000001", "github", "ping", "no actor"],
     ]
 
 
@@ -151,7 +151,7 @@ def test_runs_of_one_delivery_that_did_not_start_are_one_line(
     assert traced.count("session.started") == 0
     assert "not started: cannot run /bin/nobody  (7 times)" in traced
     assert "session.started" in (whole := orgloop("trace", "evt_0000000000000065", "--all").out)
-    assert "woke nobody  (7 times)" in whole
+    assert "woke no actor  (7 times)" in whole
 
 
 def test_no_delivery_in_a_state_is_not_no_delivery(acme: Path, orgloop: Orgloop) -> None:
@@ -345,3 +345,16 @@ def wrong(value: Any, path: str = "") -> Iterator[str]:
 @pytest.mark.parametrize("words", DOCUMENTS)
 def test_names_and_times_have_one_spelling(words: str, acme: Path, orgloop: Orgloop) -> None:
     assert list(wrong(orgloop(*words.split(), "--json").json)) == []
+
+
+def test_what_a_delivery_says_is_words_and_no_block_of_code(
+    place: Path, home: Path, orgloop: Orgloop
+) -> None:
+    async def write(story: Story) -> None:
+        await story.apply(place)
+        await story.dead('```json\n{"decision": "noted"}\n```', ago=HOUR)
+        await story.dead("Not now.\n```json\n{}\n```", ago=HOUR)
+
+    write_project(place)
+    tell(home, write)
+    assert [row[-1] for row in rows(orgloop("deliveries").out)] == ["Not now.", '{"decision": "noted"}']

@@ -50,7 +50,7 @@ def test_without_a_daemon_it_says_what_to_type(acme: Path, home: Path, orgloop: 
     assert said.code == 0
     assert said.out.startswith("○ acme  does not run\n")
     assert section(said.out, "Needs you").splitlines() == [
-        "  ✗ the daemon does not run, it stopped 3h ago",
+        "  ✗ the daemon does not run; it stopped 3h ago",
         "      orgloop start --daemon",
     ]
     assert "no run has ended" in said.out
@@ -247,3 +247,18 @@ def test_names_and_words_from_outside_cannot_drive_the_terminal(
 
     tell(home, write)
     assert "\x1b" not in orgloop("status").out
+
+
+def test_many_problems_of_one_kind_are_counted(place: Path, home: Path, orgloop: Orgloop) -> None:
+    async def write(story: Story) -> None:
+        await story.apply(place)
+        for number in range(12):
+            asked = {"needs_you": True, "asked": f"Which one, {number}?"}
+            await story.run(began=HOUR + number, lasted=MINUTE, completion=asked)
+
+    write_project(place)
+    tell(home, write)
+    shown = orgloop("status").out
+    assert shown.count("asked you something") == 8
+    assert "and 4 more such problems: orgloop status --verbose" in shown
+    assert orgloop("status", "--verbose").out.count("asked you something") == 12

@@ -140,13 +140,13 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     (
         "a daemon that stopped",
         {"daemon": None, "live": None, "lives": [life(9 * HOUR, 3 * HOUR)], "backlog": [pending(HOUR)]},
-        "the daemon does not run, it stopped 3h ago; 1 delivery waits for it",
+        "the daemon does not run; it stopped 3h ago; 1 delivery waits for it",
         "orgloop start --daemon --config /srv/acme",
     ),
     (
         "a daemon that died",
         {"daemon": None, "live": None, "lives": [life(9 * HOUR, seen=3 * HOUR)]},
-        "the daemon does not run, it died, last alive 3h ago",
+        "the daemon does not run; it died, last alive 3h ago",
         "orgloop start --daemon --config /srv/acme",
     ),
     (
@@ -284,7 +284,7 @@ def test_a_run_that_takes_very_long_is_told_even_if_it_speaks(tmp_path: Path) ->
 
 def test_a_daemon_that_has_just_died_was_alive_a_moment_ago(tmp_path: Path) -> None:
     (item,) = attention(picture(tmp_path, daemon=None, live=None, lives=[life(HOUR, seen=0)]))
-    assert item.text == "the daemon does not run, it died, last alive a moment ago"
+    assert item.text == "the daemon does not run; it died, last alive a moment ago"
 
 
 def test_without_a_daemon_a_run_whose_process_is_gone_is_told(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_held_and_dead_work_says_why(acme: Path, orgloop: Orgloop) -> None:
 
 
 def test_an_event_that_woke_nobody_says_so(acme: Path, orgloop: Orgloop) -> None:
-    assert "woke nobody" in orgloop("trace", "evt_0000000000000001").out
+    assert "woke no actor" in orgloop("trace", "evt_0000000000000001").out
 
 
 def test_what_was_never_tried_says_how_long_it_waits(acme: Path, orgloop: Orgloop) -> None:

@@ -92,6 +92,8 @@ async def _examine(app: App) -> Examination:
 
 
 def _show(app: App, examination: Examination) -> None:
+    from orgloop.operations.words import counted
+
     out = app.out
     for category, group in groupby(examination.checks, lambda one: one.category):
         out.line(out.style(_HEADINGS.get(category, category), "bold"))
@@ -103,7 +105,8 @@ def _show(app: App, examination: Examination) -> None:
         case "ok":
             out.ok(f"{examination.project} can run here")
         case "degraded":
-            out.warn(f"{examination.project or 'The project'}: {len(troubled)} to look at")
+            many = counted(len(troubled), "warning")
+            out.warn(f"{examination.project or 'The project'} can run here, with {many}")
         case "error":
             out.fail(f"{examination.project or 'The project'} cannot run as it is")
 

@@ -105,7 +105,7 @@ def _woke(deliveries: Sequence[DeliveryRow]) -> Text:
     from orgloop.cli.screen.words import STATE_STYLES
 
     if not deliveries:
-        return Text("nobody", "dim")
+        return Text("no actor", "dim")
     words = []
     for one in deliveries:
         state = "" if one.state in ("delivered", "started", "running") else f" {one.state}"

@@ -140,7 +140,7 @@ class ChainDrawing:
         style, row = self._out.style, node.row
         by = f" by {one_line(author)}" if (author := author_of(row)) else ""
         what = f"{style('●', 'blue')} {style(row.source, 'bold')} {one_line(event_name(row))}{by}"
-        nobody = "" if node.deliveries else self._dim("  woke nobody")
+        nobody = "" if node.deliveries else self._dim("  woke no actor")
         nobody += self._dim(f"  ({times} times)") if times > 1 else ""
         line = _Row(text=f"{what}  {self._dim(moment(row.at, self._now))}{nobody}", id=row.id)
         below = [self._delivery(one) for one in node.deliveries]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orgloop.cli.app import App
 from orgloop.cli.output import FAIL
-from orgloop.cli.screen.words import STATE_STYLES
+from orgloop.cli.screen.words import STATE_STYLES, plain_words
 from orgloop.operations.words import one_line, state_words
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _said(row: DeliveryRow, note: str) -> Text | str:
 
     if note.startswith(FAIL):
         return Text(": ".join(filter(None, (note, one_line(row.detail)))), "red")
-    return one_line(row.detail) or note
+    return plain_words(row.detail) or note
 
 
 def failures(reader: Reader, rows: Sequence[DeliveryRow]) -> dict[str, str]:

@@ -66,8 +66,9 @@ def _steps(
     if missing:
         steps.append((f"and fill in {', '.join(missing)}", "cp .env.example .env"))
     steps.append(("runs it", "orgloop start"))
-    pair = choice.pairs[0]
-    first = next(one for one in choice.sources if one.name == pair.source)
+    by_name = {one.name: one for one in choice.sources}
+    pair = next((one for one in choice.pairs if by_name[one.source].first_source), choice.pairs[0])
+    first = by_name[pair.source]
     steps.append(_first_event(app, pair, first, loaded))
     steps.append(("shows what came of it", "orgloop logs"))
     return steps

@@ -91,14 +91,16 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
 
 
 def _says(app: App, reader: Reader, run: RunRow) -> str:
-    """The last thing that its output says, as its actor understands it."""
+    """The last thing that its output says, as its actor understands it; nothing if its result is shown."""
+    if run.ended_at is not None and run.text.strip():
+        return ""
     from orgloop.cli.screen.run_tail import reading, understood
 
     read = reading(app, reader, run)
     if read is not None:
         for line in reversed(last_lines(Path(run.run_dir) / runner.STDOUT, LOOKED_AT)):
             progress = understood(read, line)
-            if progress is not None and progress.text:
+            if progress is not None and progress.text and not is_fence(progress.text):
                 return one_line(progress.text)
     return one_line(run.last_line)
 

@@ -33,6 +33,7 @@ OUTCOME_STYLES: Final[Mapping[str, str]] = {"success": "green", "failure": "red"
 WORKING: Final = "▶"
 """The sign of a run that goes on."""
 
+_FENCE: Final = re.compile(r"(?:```|~~~)\w{0,20}")
 _FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CLOSED: Final = re.compile(r"```.*?```", re.DOTALL)
 
@@ -91,16 +92,17 @@ def run_words(run: RunRow) -> tuple[str, str]:
     if failed(run.outcome):
         shown = (last_lines_of(run) or [""])[-1]
     else:
-        text = run.text or run.last_line
-        shown = one_line(_FENCED.sub(" ", text))
-        if not shown and decided is None:
-            # All that it said is in a block of code.
-            shown = one_line("\n".join(line for line in text.splitlines() if not is_fence(line)))
+        shown = plain_words(run.text or run.last_line, block=decided is None)
     denied = run.completion.get("denied_tools")
     if run.text and isinstance(denied, list) and denied:
         # In front, where no table cuts it off.
         shown = f"(not allowed: {one_line(', '.join(map(str, denied)))}) {shown}"
     return shown, dump_json(decided).decode() if decided is not None else ""
+
+
+def plain_words(text: str, *, block: bool = True) -> str:
+    """What stands outside of blocks of code, on one line; what is in them (`block`) if that is all."""
+    return one_line(_FENCED.sub(" ", text)) or (one_line(_FENCE.sub(" ", text)) if block else "")
 
 
 def run_line(run: RunRow) -> str:

@@ -69,7 +69,7 @@ def _daemon(seen: Status) -> Iterator[Item]:
     last = seen.lives[0] if seen.lives else None
     waiting = seen.count("pending", "preparing", "running")
     behind = f"; {counted(waiting, 'delivery waits', 'deliveries wait')} for it" if waiting else ""
-    how = f", {_ending(last, seen.now)}" if last is not None else ""
+    how = f"; {_ending(last, seen.now)}" if last is not None else ""
     yield Item(
         kind="daemon",
         text=f"the daemon does not run{how}{behind}",
