@@ -117,6 +117,7 @@ CHANGES: list[tuple[Body, str, Any]] = [
     ({"assignee": "none"}, "assignee", None),
     ({"assignee": None}, "assignee", None),
     ({"delegate": "Agent"}, "delegate", "user-agent"),
+    ({"delegate": "me"}, "delegate", "user-mona"),
     ({"project": "billing"}, "project", "project-billing"),
     ({"project": "none"}, "project", None),
     ({"priority": "urgent"}, "priority", 1),

@@ -64,8 +64,9 @@ async def http() -> AsyncIterator[HttpClient]:
 class Follower:
     """A source and what the engine does with its pages: commit them, or fail to."""
 
-    def __init__(self, server: LinearServer, http: HttpClient, **config: Any) -> None:
+    def __init__(self, server: LinearServer, http: HttpClient, skew: int = 0, **config: Any) -> None:
         self.server = server
+        self.skew = skew
         self.settings = LinearSettings.model_validate({"api_key": KEY, "api_url": server.url, **config})
         self.context = FakeContext(http=cast(Any, http))
         self.checkpoint: str | None = None
@@ -76,7 +77,7 @@ class Follower:
     async def begin(self) -> Follower:
         """A fresh process."""
         self.source = open_source("linear", self.settings)
-        self.context.clock.time = self.server.now
+        self.context.clock.time = self.server.now + self.skew
         await self.source.open(as_context(self.context))
         return self
 
@@ -85,7 +86,7 @@ class Follower:
         found: list[Draft] = []
         more = True
         while more:
-            self.context.clock.time = self.server.now
+            self.context.clock.time = self.server.now + self.skew
             page: Page = await self.source.poll(self.checkpoint)
             if crash:
                 return list(page.events)
@@ -107,7 +108,7 @@ class Follower:
         return fresh
 
     async def push(self, body: Body) -> Received:
-        self.context.clock.time = self.server.now
+        self.context.clock.time = self.server.now + self.skew
         content = json.dumps(body | {"webhookTimestamp": self.server.now}).encode()
         signature = hmac.new(SECRET.encode(), content, "sha256").hexdigest()
         request = inbound(content, Linear_Signature=signature, Linear_Delivery=f"delivery-{len(content)}")
@@ -343,6 +344,31 @@ async def test_a_webhook_without_its_time_makes_nobody_tell_the_whole_history(
     assert [one.provenance["platform_event"] for one in await both.poll()] == ["issue.priority_changed"]
 
 
+async def test_a_comment_of_another_project_is_told_neither_way(
+    server: LinearServer, http: HttpClient
+) -> None:
+    both = await Follower(server, http, secret=SECRET, project="Billing").begin()
+    await both.poll()
+    server.create(1, project=WEB)
+    server.create(2, project=BILLING)
+    received = [await both.push(server.comment(number, "Hello.")) for number in (1, 2)]
+    assert [len(one.events) for one in received] == [0, 1]
+    assert [one.provenance["issue_id"] for one in await both.poll()] == ["ENG-2"]
+
+
+@pytest.mark.parametrize("skew", [-HOUR, HOUR])
+async def test_the_clock_of_this_machine_does_not_matter(
+    skew: int, server: LinearServer, http: HttpClient
+) -> None:
+    follower = await Follower(server, http, skew=skew).begin()
+    await follower.poll()
+    for number in range(3):
+        server.create(number)
+        server.now += MINUTE
+        assert len(await follower.poll()) == 1
+    assert follower.repeated == 0
+
+
 async def test_what_polls_cannot_tell_of_is_taken_from_the_webhook(
     server: LinearServer, http: HttpClient
 ) -> None:
@@ -551,7 +577,7 @@ async def test_the_first_poll_looks_back_as_far_as_it_should(
     server.now += 2 * HOUR - 10 * MINUTE
     server.create(2)
     server.now += 10 * MINUTE
-    config = {} if lookback is None else {"initial_lookback": lookback}
+    config: Body = {} if lookback is None else {"initial_lookback": lookback}
     follower = await Follower(server, http, **config).begin()
     assert len(await follower.poll()) == told
 

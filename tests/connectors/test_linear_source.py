@@ -245,3 +245,16 @@ async def test_doctor_warns_of_a_missing_secret() -> None:
         for config in ({}, {"secret": "s"})
     ]
     assert [result.status for (result,) in found] == [CheckStatus.WARNING, CheckStatus.OK]
+
+
+@pytest.mark.parametrize(
+    "odd", [None, 7, [], {}, [[]], {"name": [], "id": {}, "key": 7}, {"team": {"key": []}}]
+)
+@pytest.mark.parametrize("place", ["team", "project", "issue", "teamId", "projectId", "agentSession"])
+async def test_no_place_of_a_body_breaks_its_reading(place: str, odd: Any) -> None:
+    for name, body in DELIVERIES.items():
+        broken = {**body, place: odd}
+        if "data" in body:
+            broken["data"] = {**body["data"], place: odd}
+        received = await receive(sent(broken), team="ENG", project="Billing")
+        assert received.reply.status == 200, name

@@ -237,7 +237,9 @@ class LinearServer:
             "issue": lambda _, id: self._issue(id),
             "comment": lambda _, id: self._comment(id),
             "agentActivity": lambda _, id: self._activity(id),
-            "users": lambda _, **asked: self._page([_node(one) for one in self.users], asked),
+            "users": lambda _, **asked: self._page(
+                [{**_node(one), "isMe": one is MONA} for one in self.users], asked
+            ),
             "workflowStates": lambda _, **asked: self._page(self.states, asked),
             "issueLabels": lambda _, **asked: self._page(self.labels, asked),
             "projects": lambda _, **asked: self._page(self.projects, asked),

@@ -73,8 +73,10 @@ class LinearIntake:
         team = {text(part(issue, "team"), "key"), text(part(issue, "team"), "id"), text(issue, "teamId")}
         if wanted and any(team) and not wanted & {one.casefold() for one in team}:
             return "team_mismatch"
-        project = {text(part(issue, "project"), "name"), text(issue, "projectId")}
-        if settings.project and text(body, "type") == "Issue" and settings.project not in project:
+        project = [*map(part(issue, "project").get, ("name", "id")), issue.get("projectId")]
+        # Of a comment's issue, webhooks do not tell the project.
+        told = text(body, "type") == "Issue" or (text(body, "type") == "Comment" and "project" in issue)
+        if settings.project and told and settings.project not in project:
             return "project"
         return ""
 
