@@ -205,6 +205,33 @@ def test_what_emits_nothing_has_no_example() -> None:
 BODY = json.dumps({"type": "build.finished", "ok": False, "branch": "main", "build": 7})
 
 
+def test_batches_what_its_key_is_busy_with_and_what_it_would_drop_are_told(
+    orgloop: Orgloop, project: Path
+) -> None:
+    file = project / "orgloop.yaml"
+    said = [
+        "batch: {key: '{{payload.build}}', window: 30s}",
+        "on_busy: skip",
+        "drop_when: {source: ci, events: [build.finished], key: 'b{{payload.build}}'}",
+    ]
+    more = "".join(
+        f"  - {{name: r{number}, when: {{source: ci, events: ['*']}}, then: {{actor: fixer, {one}}}}}\n"
+        for number, one in enumerate(said)
+    )
+    file.write_text(file.read_text() + more)
+    routes = trial(orgloop, FAILED)
+    assert routes["r0"]["batch"] == {
+        "key": "7",
+        "window_ms": 30_000,
+        "max_wait_ms": 150_000,
+        "max_events": 50,
+    }
+    assert [routes[f"r{number}"]["on_busy"] for number in range(3)] == ["queue", "skip", "queue"]
+    shown = orgloop("test", "-", stdin=json.dumps(FAILED)).out
+    assert "30s after the last event" in shown
+    assert "r2 drops what waits with the key b7" in shown
+
+
 def test_a_request_is_translated_by_its_source(orgloop: Orgloop, project: Path) -> None:
     said = orgloop("test", "-", "--source", "ci", "--json", stdin=BODY).json
     assert said["event"]["provenance"]["platform_event"] == "build.finished"

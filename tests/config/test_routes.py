@@ -9,6 +9,7 @@ import pytest
 from orgloop.config.findings import Code
 from orgloop.config.sop import MAX_BYTES
 from orgloop.core.batch import BatchPolicy
+from orgloop.core.turn import OnBusy
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound
 
 
@@ -73,7 +74,11 @@ def test_a_when_that_can_be_meant_is_not_doubted(when: str, tmp_path: Path) -> N
         ("{actor: github}", Code.UNKNOWN_ACTOR, "source only"),
         ("{}", Code.MISSING_KEY, "add `actor:`"),
         ("{actor: tell, confg: {}}", Code.UNKNOWN_KEY, "did you mean `config`?"),
-        ("{actor: tell, fnord: {}}", Code.UNKNOWN_KEY, "known keys: actor, batch, config, delivery, limits"),
+        (
+            "{actor: tell, fnord: {}}",
+            Code.UNKNOWN_KEY,
+            "known keys: actor, batch, config, delivery, drop_when, limits, on_busy",
+        ),
         ("{actor: tell, limits: {runs: 1}}", Code.NO_EFFECT, "remove it"),
         ("{actor: agent, limits: {runs: true}}", Code.BAD_VALUE, ""),
         ("{actor: agent, config: {session_key: pr}}", Code.CONSTANT_KEY, "{{provenance.pr_number}}"),
@@ -97,6 +102,18 @@ def test_a_when_that_can_be_meant_is_not_doubted(when: str, tmp_path: Path) -> N
         ("{actor: tell, batch: {key: k, debounce: 5s}}", Code.UNKNOWN_KEY, "`window`"),
         ("{actor: agent, batch: {key: k, max_wait: 24h}}", Code.BAD_VALUE, "lower `max_wait`"),
         ("{actor: agent, batch: {key: k, window: 5h}}", Code.BAD_VALUE, "lower `max_wait`"),
+        ("{actor: agent, on_busy: wait}", Code.BAD_VALUE, ""),
+        ("{actor: tell, on_busy: cancel_in_progress}", Code.BAD_VALUE, "`replace_pending`"),
+        ("{actor: agent, batch: {key: k}, on_busy: skip}", Code.BAD_VALUE, "remove `on_busy` or `batch`"),
+        ("{actor: agent, drop_when: {events: [a]}}", Code.MISSING_KEY, "{{provenance.pr_number}}"),
+        ("{actor: agent, drop_when: {key: k}}", Code.MISSING_KEY, ""),
+        ("{actor: agent, drop_when: {events: [], key: k}}", Code.BAD_VALUE, "every event"),
+        ("{actor: agent, drop_when: {events: [' '], key: k}}", Code.BAD_VALUE, "its name"),
+        ("{actor: agent, drop_when: {events: [a], key: '{{}}'}}", Code.BAD_TEMPLATE, ""),
+        ("{actor: agent, drop_when: {events: [a], key: k, source: hoks}}", Code.UNKNOWN_SOURCE, "`hooks`"),
+        ("{actor: agent, drop_when: {events: [a], key: k, source: tell}}", Code.UNKNOWN_SOURCE, "runs"),
+        ("{actor: agent, drop_when: {events: [a], key: k, filter: {payload.x: []}}}", Code.BAD_FILTER, ""),
+        ("{actor: agent, drop_when: {events: [a], key: k, filter: {'a..b': 1}}}", Code.BAD_FILTER, ""),
     ],
 )
 def test_a_then_that_cannot_be_meant_is_told(then: str, code: Code, hint: str, tmp_path: Path) -> None:
@@ -134,6 +151,46 @@ def test_a_batch_has_the_key_of_its_route_unless_it_names_its_own(
     assert {other.batch for other in others} == {None}
 
 
+@pytest.mark.parametrize(
+    ("source", "then", "expected"),
+    [
+        ("hooks", "{actor: agent}", OnBusy.QUEUE),
+        ("hooks", "{actor: agent, on_busy: skip}", OnBusy.SKIP),
+        ("clock", "{actor: agent}", OnBusy.REPLACE_PENDING),
+        ("clock", "{actor: agent, on_busy: queue}", OnBusy.QUEUE),
+        ("clock", "{actor: agent, batch: {key: k}}", OnBusy.QUEUE),
+    ],
+)
+def test_a_webhook_queues_and_a_tick_takes_the_place_of_the_one_that_waits(
+    source: str, then: str, expected: OnBusy, tmp_path: Path
+) -> None:
+    clock = "  - {id: clock, connector: cron, config: {schedules: [{name: daily, cron: 0 9 * * *}]}}\n"
+    text = HEAD.replace("actors:\n", f"{clock}actors:\n") + ROUTES
+    text += f"  - {{name: x, when: {{source: {source}, events: ['*']}}, then: {then}}}\n"
+    loaded = load(tmp_path, text)
+    assert loaded.sound is not None
+    assert loaded.sound.routes[-1].on_busy is expected
+    assert loaded.sound.routes[-1].ticks is (source == "clock")
+
+
+def test_what_makes_needless_has_the_source_and_the_key_of_its_route_unless_it_names_its_own(
+    tmp_path: Path,
+) -> None:
+    found = []
+    for then in [
+        "config: {session_key: '{{payload.pr}}'}, drop_when: {events: [closed], filter: {payload.x: 1}}",
+        "drop_when: {source: github, events: ['push*'], key: '{{payload.n}}'}",
+    ]:
+        text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{actor: agent, {then}}}}}\n"
+        loaded = load(tmp_path, route(text))
+        assert loaded.sound is not None
+        spec = loaded.sound.routes[-1]
+        assert spec.drop_when is not None
+        names = (spec.drop_when.source, spec.drop_when.events, len(spec.drop_when.filter))
+        found.append((*names, spec.drop_key))
+    assert found == [("hooks", ("closed",), 1, "{{payload.pr}}"), ("github", ("push*",), 0, "{{payload.n}}")]
+
+
 def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> None:
     def mark(batch: str) -> str:
         then = f"{{actor: agent, batch: {batch}}}"
@@ -152,7 +209,6 @@ def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> Non
     [
         *(
             "session: resume",
-            "on_busy: queue",
             "on_lost: end",
             "budget: {day_usd: 1}",
             "approve: {}",
@@ -366,7 +422,7 @@ def test_a_route_needs_all_its_parts_and_each_missing_one_is_told(tmp_path: Path
         (
             "when: {source: hooks, events: [a]}, then: tell",
             "then",
-            "its keys: actor, batch, config, delivery, limits",
+            "its keys: actor, batch, config, delivery, drop_when, limits, on_busy",
         ),
         (
             "when: {source: hooks, events: [a]}, then: {actor: tell}, with: x.md",

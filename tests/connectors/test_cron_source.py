@@ -65,6 +65,7 @@ async def test_a_tick_is_an_event_of_the_system() -> None:
     await ticking.poll(1 + 250)
     (draft,) = ticking.page.events
     assert (draft.type, draft.key) == ("resource.changed", "nightly@2026-01-06T00:00:00.000Z")
+    assert draft.entity == "nightly"
     assert draft.provenance == {
         "platform": "cron",
         "platform_event": "schedule.nightly",

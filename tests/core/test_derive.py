@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.delivery import NEEDLESS, State
 from orgloop.core.derive import RESULTS, Happened, of_event, of_prepared, of_step
 from orgloop.core.record import Level, Record, RecordPhase, timestamp
 from orgloop.core.steps import StepResult, step
@@ -228,6 +228,13 @@ ATTEMPT = ("deliver.attempt", "", "")
         (
             AStep(transition="drop", state=State.DROPPED, reason="expired", began=None),
             [("deliver.expired", "expired", "")],
+        ),
+        *(
+            (
+                AStep(transition="drop", state=State.DROPPED, reason=reason, began=None),
+                [("deliver.skipped", str(reason), "")],
+            )
+            for reason in NEEDLESS
         ),
         (
             AStep(transition="released", state=State.PENDING, began=None),

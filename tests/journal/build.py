@@ -11,6 +11,7 @@ import orjson
 from orgloop.core.batch import Batching
 from orgloop.core.delivery import DeliveryPolicy, RetryPolicy, State, move
 from orgloop.core.transition import RunEnded, Started, Transition
+from orgloop.core.turn import Turn
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
@@ -46,6 +47,8 @@ def delivery(
     document: Mapping[str, Any] | None = None,
     steps: Sequence[Mapping[str, Any]] = (),
     batch: Batching | None = None,
+    turn: Turn | None = None,
+    drop_key: str | None = None,
 ) -> NewDelivery:
     return NewDelivery(
         id=f"dlv_{name}",
@@ -59,6 +62,8 @@ def delivery(
         document=None if document is None else orjson.dumps(document),
         steps=steps,
         batch=batch,
+        turn=turn,
+        drop_key=drop_key,
     )
 
 
@@ -69,6 +74,7 @@ def event(
     identity: str | None = None,
     trace: str = "",
     hops: int = 0,
+    needless: Sequence[tuple[str, str]] = (),
 ) -> NewEvent:
     return NewEvent(
         id=f"evt_{name}",
@@ -80,6 +86,7 @@ def event(
         document=orjson.dumps({"id": f"evt_{name}"}),
         deliveries=deliveries,
         identity=identity,
+        needless=needless,
     )
 
 

@@ -59,6 +59,7 @@ from orgloop.core.transition import (
     Transition,
     Unavailable,
 )
+from orgloop.core.turn import OnBusy, Turn
 from orgloop.errors import Conflict
 from orgloop.journal.model import START, ClaimedWake, Claims, ClaimWant, DeliveryRow, Prepared, Query
 from orgloop.journal.protocols import Journal
@@ -83,6 +84,10 @@ BATCHES = st.sampled_from(
     ]
 )
 """How a delivery is collected. The engine puts the session key into the key of a batch: see `collected`."""
+
+TURNS = st.sampled_from([None, *(one for one in OnBusy if one is not OnBusy.QUEUE)])
+DROP_KEYS = st.sampled_from([None, None, "p", "q"])
+NEEDLESS = st.sampled_from([(), (), (), *(((route, key),) for route in ROUTES for key in "pq")])
 
 ONCE = st.sampled_from([(), (("x", 5),), (("x", 5), ("y", 50))])
 PATIENCE = 30
@@ -206,6 +211,13 @@ class Life(RuleBasedStateMachine):
             self.now += 1_000
         assert len(seen) == len(set(seen))
 
+    def meeting(self, data: st.DataObject, key: str | None) -> dict[str, Any]:
+        """How one that may become pending meets others of its route: a route has batches, or `on_busy`."""
+        on_busy = data.draw(TURNS)
+        if on_busy is None:
+            return {"batch": collected(data.draw(BATCHES), key)}
+        return {"turn": Turn(key=str(key), on_busy=on_busy)}
+
     # what can happen
 
     @rule(ms=st.integers(1, 20) | st.just(1_000))
@@ -240,13 +252,13 @@ class Life(RuleBasedStateMachine):
                         reason="" if state in BLOCKING else "untrusted",
                         key=key,
                         once=data.draw(ONCE),
-                        batch=collected(data.draw(BATCHES), key),
+                        **self.meeting(data, key),
+                        drop_key=data.draw(DROP_KEYS),
                     )
                 )
             self.number += 1
-            events.append(
-                event(str(self.number), *made, identity=identity, trace=data.draw(st.sampled_from("tuv")))
-            )
+            trace, needless = data.draw(st.sampled_from("tuv")), data.draw(NEEDLESS)
+            events.append(event(str(self.number), *made, identity=identity, trace=trace, needless=needless))
         answers = self.do(accept(self.journal, *events, at=self.now, request=request))
         for answer, new in zip(answers, events, strict=True):
             assert answer.duplicate == (answer.event_id != new.id)
@@ -396,7 +408,7 @@ class Life(RuleBasedStateMachine):
                     transition=data.draw(PREPARED),
                     key=key,
                     once=data.draw(ONCE),
-                    batch=collected(data.draw(BATCHES), key),
+                    **self.meeting(data, key),
                 )
             )
         self.do(self.journal.prepared(results, self.now))

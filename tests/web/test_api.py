@@ -358,7 +358,13 @@ async def test_deliveries_have_their_fields_and_filters(acme: Daemon) -> None:
     await acme.settled("dead", "delivered")
     _, body = await acme.get("/api/deliveries?state=held,dead")
     (one,) = body
-    assert types(one) | {"key": None, "run_id": None, "due": None, "batch_until": None} == {
+    assert types(one) | {
+        "key": None,
+        "run_id": None,
+        "due": None,
+        "batch_until": None,
+        "cancelled_by": None,
+    } == {
         "id": "str",
         "event_id": "str",
         "trace_id": "str",
@@ -380,6 +386,7 @@ async def test_deliveries_have_their_fields_and_filters(acme: Daemon) -> None:
         "lead": "str",
         "members": "list",
         "batch_until": None,
+        "cancelled_by": None,
     }
     assert (one["lead"], one["members"]) == (one["id"], [one["id"]])
     assert (one["event_id"], one["state"], one["reason"], one["detail"]) == (

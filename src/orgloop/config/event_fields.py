@@ -66,16 +66,9 @@ class EventFields:
 
     def check(self, read: Read) -> None:
         """Warn of what a route asks for and never gets; refuse keys of which a part never has a value."""
-        source, heard = read.source, (read.source, tuple(read.events))
-        if source not in self._shapes:
-            self._shapes[source] = self._of(source)
-        if heard not in self._heard:
-            self._heard[heard] = Heard(source, read.events, self._shapes[source])
-        route = _Route(read.spot, self._heard[heard], self._report)
-        self._branch(read, self._heard[heard])
-        lines = read.spot.get("when", "filter")
-        for key, value in lines.items() if isinstance(lines, dict) else ():
-            route.line(key, value)
+        self._drop_when(read)
+        route = self._route(read.spot, read.source, read.events, ("when", "filter"))
+        self._branch(read, self._heard[read.source, tuple(read.events)])
         for number, step in enumerate(read.steps):
             if step is None or not self._step(route, read.spot, step, number):
                 return
@@ -85,6 +78,26 @@ class EventFields:
         for one in read.prompt:
             where = Where(file=read.prompt_file, line=one.line, column=one.column)
             route.placeholder(one.part, where, f" ({read.prompt_file})")
+
+    def _drop_when(self, read: Read) -> None:
+        said = read.spot.get("then", "drop_when")
+        names = said.get("events") if isinstance(said, dict) else None
+        if isinstance(names, list) and all(isinstance(name, str) for name in names):
+            source = said.get("source") or read.source
+            self._route(read.spot, str(source), names, ("then", "drop_when", "filter"))
+
+    def _route(self, spot: Spot, source: str, events: Sequence[str], at: DataPath) -> _Route:
+        """What hears of these events, with the lines of its filter, which is at `at`, checked."""
+        heard = (source, tuple(events))
+        if source not in self._shapes:
+            self._shapes[source] = self._of(source)
+        if heard not in self._heard:
+            self._heard[heard] = Heard(source, events, self._shapes[source])
+        route = _Route(spot, self._heard[heard], self._report)
+        lines = spot.get(*at)
+        for key, value in lines.items() if isinstance(lines, dict) else ():
+            route.line(key, value, at)
+        return route
 
     def _step(self, route: _Route, spot: Spot, step: StepSpec, number: int) -> bool:
         """Whether the event that follows this step is still what the source sent."""
@@ -186,9 +199,9 @@ class _Route:
         self._report = report
         self._conditions: list[tuple[Path, list[Any]]] = []
 
-    def line(self, key: str, value: Any) -> None:
-        """One line of `when.filter`."""
-        at = ("when", "filter", key)
+    def line(self, key: str, value: Any, at: DataPath) -> None:
+        """One line of the filter at `at`."""
+        at = (*at, key)
         wanted = value if isinstance(value, list) else [value]
         try:
             path = Path.parse(key, in_event)

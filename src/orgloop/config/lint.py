@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 from orgloop.config import schema
 from orgloop.config.collect import Entry
+from orgloop.config.documents import Spot
 from orgloop.config.endpoints import ActorEnd, SourceEnd
+from orgloop.config.env import DataPath
 from orgloop.config.filter_values import quoted
 from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
@@ -46,9 +49,15 @@ def lint(
     if "routes" not in incomplete:
         _unused(sources, actors, routes, steps, report)
     for entry in routes:
-        emits = _emitted(entry.part.when.source, sources, actors)
-        if emits is not None:
-            _events(entry, emits, _named_by(sources.get(entry.part.when.source)), report)
+        when, drop_when = entry.part.when, entry.part.then.drop_when
+        places: list[tuple[str, Sequence[str], DataPath]] = [(when.source, when.events, ("when",))]
+        if drop_when is not None:
+            places.append((drop_when.source or when.source, drop_when.events, ("then", "drop_when")))
+        for source, names, at in places:
+            emits = _emitted(source, sources, actors)
+            if emits is not None:
+                known = _named_by(sources.get(source))
+                _events(_Names(entry.spot, source, names, at), emits, known, report)
     _circles(actors, routes, report)
     _shared_secrets(sources, report)
     _worktrees(actors, report)
@@ -66,6 +75,8 @@ def _unused(
     report: Report,
 ) -> None:
     heard = {entry.part.when.source for entry in routes}
+    drops = [entry.part.then.drop_when for entry in routes]
+    heard |= {one.source for one in drops if one is not None and one.source}
     woken = {entry.part.then.actor for entry in routes}
     hint = "add a route, or remove it"
     for name, source in sources.items():
@@ -162,26 +173,33 @@ def _named_by(source: SourceEnd | None) -> tuple[str, ...]:
         return ()
 
 
-def _events(
-    entry: Entry[schema.RouteConfig], emits: Sequence[str], known: tuple[str, ...], report: Report
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Names of events of one source, as they stand at `at`."""
+
+    spot: Spot
+    source: str
+    names: Sequence[str]
+    at: DataPath
+
+
+def _events(said: _Names, emits: Sequence[str], known: tuple[str, ...], report: Report) -> None:
     """Canonical names that never come from there, and slips. Others are the outside system's to choose."""
-    for number, name in enumerate(entry.part.when.events):
+    spot = said.spot
+    for number, name in enumerate(said.names):
         if quoted(name):
-            spot = entry.spot
             message = f"{spot.label}: no event is called {name!r}, with typographic quotes"
             hint = "write straight quotes, or none"
-            report.warn(Code.EVENT_MISMATCH, spot.where("when", "events", number), message, hint)
+            report.warn(Code.EVENT_MISMATCH, spot.where(*said.at, "events", number), message, hint)
             continue
         if is_glob(name) or name in emits or not name:
             continue
         meant = _canonical(name) or _slip(name, known)
         if meant is None:
             continue
-        spot = entry.spot
-        message = f"{spot.label}: {entry.part.when.source!r} never emits {name!r}"
+        message = f"{spot.label}: {said.source!r} never emits {name!r}"
         hint = f"it emits {', '.join(emits)}" if meant == name else f"did you mean `{meant}`?"
-        report.warn(Code.EVENT_MISMATCH, spot.where("when", "events", number), message, hint)
+        report.warn(Code.EVENT_MISMATCH, spot.where(*said.at, "events", number), message, hint)
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.match import When
+from orgloop.core.turn import OnBusy
 from orgloop.plugin.connector import ActorKind, SourceKind
 from orgloop.plugin.logger import LoggerPlugin
 from orgloop.plugin.settings import Settings
@@ -67,7 +68,9 @@ class StepSpec:
 class RouteSpec:
     """One route. `config` is `then.config` with its placeholders; `prompt_file` is absolute.
 
-    `batch`: its events are collected, those with one `batch_key` (a template) together.
+    `batch`: its events are collected, those with one `batch_key` (a template) together. `ticks`: its
+    source follows a clock. `drop_when`: such a later event makes needless what waits with its `drop_key`
+    (a template).
     """
 
     name: str
@@ -81,6 +84,10 @@ class RouteSpec:
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     batch: BatchPolicy | None = None
     batch_key: str = ""
+    on_busy: OnBusy = OnBusy.QUEUE
+    ticks: bool = False
+    drop_when: When | None = None
+    drop_key: str = ""
     max_runs: int | None = None
     description: str = ""
     fingerprint: str = ""

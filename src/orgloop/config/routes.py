@@ -10,6 +10,7 @@ from typing import Any, Final
 from orgloop.config import schema
 from orgloop.config.check import keys_of
 from orgloop.config.collect import Entry
+from orgloop.config.conditions import Conditions
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.endpoints import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
@@ -24,11 +25,11 @@ from orgloop.config.steps import Steps
 from orgloop.config.trials import try_steps
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
-from orgloop.core.fields import Path as FieldPath
-from orgloop.core.fields import PathError, in_event
-from orgloop.core.match import Condition, When
+from orgloop.core.fields import in_event
+from orgloop.core.match import When
 from orgloop.core.suggest import nearest_name
 from orgloop.core.templates import Template, TemplateError
+from orgloop.core.turn import OnBusy
 from orgloop.plugin.connector import ActorKind
 
 _INBOX: Final = frozenset({"inbox", "inbox_ttl", "inbox_max_batch"})
@@ -76,7 +77,8 @@ class Routes:
         """One route, with its findings."""
         part, spot = entry.part, entry.spot
         found = self._source_exists(part, spot) & self._actor_exists(part, spot)
-        when = self._when(part.when, spot)
+        conditions = Conditions(spot, self._report)
+        when = conditions.when(part.when.source, part.when.events, part.when.filter, ("when",))
         steps = [
             self._steps.step(step, spot, number, incomplete="transforms" in self._incomplete)
             for number, step in enumerate(part.transforms or [])
@@ -86,6 +88,7 @@ class Routes:
         has_prompt = prompt is not None or not _names_prompt(spot)
         policy = policy_of(part.then.delivery, self._policy, spot, ("then", "delivery"), self._report)
         batch, batch_key = self._batch(part, policy, spot)
+        drop_when, drop_key = self._drop_when(part, conditions, spot)
         read = Read(
             spot=spot,
             source=part.when.source,
@@ -94,7 +97,8 @@ class Routes:
             prompt=self.prompts.placeholders(prompt),
             prompt_file=shown(prompt, self._root) if prompt is not None else "",
         )
-        if not (found and has_prompt) or when is None or None in steps or config is None or batch_key is None:
+        keys_are_sound = batch_key is not None and drop_key is not None
+        if not (found and has_prompt and keys_are_sound) or when is None or None in steps or config is None:
             return RouteEnd(entry=entry, read=read, spec=None)
         sound = [step for step in steps if step is not None]
         trust = part.when.trust or self._trust(part)
@@ -110,26 +114,39 @@ class Routes:
             prompt_file=prompt,
             policy=policy,
             batch=batch,
-            batch_key=batch_key,
+            batch_key=batch_key or "",
+            drop_when=drop_when,
+            drop_key=drop_key or "",
+            on_busy=self._on_busy(part, spot),
+            ticks=self._ticks(part),
             max_runs=self._max_runs(part, spot),
             description=part.description or "",
             fingerprint=fingerprint(
-                part.then.actor, trust, key, self._steps.marks(part), batch_key, repr(batch)
+                part.then.actor,
+                trust,
+                key,
+                self._steps.marks(part),
+                batch_key,
+                repr(batch),
+                part.then.on_busy,
+                drop_key,
             ),
         )
         try_steps(spec, self._sources.get(part.when.source), spot, self._report)
         return RouteEnd(entry=entry, read=read, spec=spec)
 
     def _source_exists(self, part: schema.RouteConfig, spot: Spot) -> bool:
-        name = part.when.source
-        if not name or spot.lacks_variable("when", "source"):
+        return self._is_source(part.when.source, spot, ("when", "source"))
+
+    def _is_source(self, name: str, spot: Spot, at: DataPath) -> bool:
+        if not name or spot.lacks_variable(*at):
             return False
         if name in self._sources:
             return True
         actor = self._actors.get(name)
         if actor is not None and actor.has_runs is not False:
             return True
-        where = spot.where("when", "source")
+        where = spot.where(*at)
         if actor is not None:
             message = f"{spot.label}: {name!r} is an actor that only hands over; it emits no events"
             self._report.error(
@@ -173,17 +190,53 @@ class Routes:
         batch = batch_of(said, policy, ages=ages, spot=spot, report=self._report)
         if said is None:
             return batch, ""
-        if said.key is None:
-            key = (part.then.config or {}).get("session_key")
-            if not key and spot.get("then", "batch", "key") is None:
-                message = f"{spot.label}: `then.batch` needs a `key`: this route has no `session_key`"
-                hint = 'name what its events are about, such as "{{provenance.pr_number}}"'
-                self._report.error(Code.MISSING_KEY, spot.where("then", "batch", key=True), message, hint)
-            return batch, key if isinstance(key, str) and key else None
-        path = ("then", "batch", "key")
-        if not self._template(said.key, path, spot):
-            return batch, None
-        return batch, said.key
+        return batch, self._key_of(part, said.key, spot, ("then", "batch"))
+
+    def _drop_when(
+        self, part: schema.RouteConfig, conditions: Conditions, spot: Spot
+    ) -> tuple[When | None, str | None]:
+        """Which later event makes needless what waits, and the template of what both have in common.
+
+        The key is None if something of it is not sound.
+        """
+        said, at = part.then.drop_when, ("then", "drop_when")
+        if said is None:
+            return None, ""
+        found = said.source is None or self._is_source(said.source, spot, (*at, "source"))
+        when = conditions.when(said.source or part.when.source, said.events, said.filter, at)
+        key = self._key_of(part, said.key, spot, at)
+        return (when, key) if found and when is not None else (None, None)
+
+    def _key_of(self, part: schema.RouteConfig, own: str | None, spot: Spot, at: DataPath) -> str | None:
+        """The template of a key: its own, or that of the route. None if there is none that is sound."""
+        if own is not None:
+            return own if self._template(own, (*at, "key"), spot) else None
+        key = (part.then.config or {}).get("session_key")
+        if not key and spot.get(*at, "key") is None:
+            message = f"{spot.label}: `{dotted(at)}` needs a `key`: this route has no `session_key`"
+            hint = 'name what its events are about, such as "{{provenance.pr_number}}"'
+            self._report.error(Code.MISSING_KEY, spot.where(*at, key=True), message, hint)
+        return key if isinstance(key, str) and key else None
+
+    def _on_busy(self, part: schema.RouteConfig, spot: Spot) -> OnBusy:
+        """A webhook is work, and queues. A tick is none: the last one stands for all that wait."""
+        said, actor = part.then.on_busy, self._actors.get(part.then.actor)
+        if said is None:
+            ticks = self._ticks(part) and part.then.batch is None
+            return OnBusy.REPLACE_PENDING if ticks else OnBusy.QUEUE
+        fault = hint = ""
+        if part.then.batch is not None and said is not OnBusy.QUEUE:
+            fault, hint = "a batch takes all events that wait", "remove `on_busy` or `batch`"
+        elif said is OnBusy.CANCEL_IN_PROGRESS and actor is not None and actor.has_runs is False:
+            fault, hint = f"{part.then.actor!r} has no runs", "write `replace_pending`"
+        if fault:
+            message = f"{spot.label}: `then.on_busy: {said}` has no meaning here: {fault}"
+            self._report.error(Code.BAD_VALUE, spot.where("then", "on_busy"), message, hint)
+        return said
+
+    def _ticks(self, part: schema.RouteConfig) -> bool:
+        source = self._sources.get(part.when.source)
+        return source is not None and source.kind is not None and source.kind.by_hour is not None
 
     def _max_runs(self, part: schema.RouteConfig, spot: Spot) -> int | None:
         runs = part.then.limits.runs if part.then.limits else None
@@ -193,53 +246,6 @@ class Routes:
             message = f"{spot.label}: `then.limits.runs` has no effect: {part.then.actor!r} has no runs"
             self._report.warn(Code.NO_EFFECT, where, message, "remove it")
         return runs
-
-    def _when(self, part: schema.WhenConfig, spot: Spot) -> When | None:
-        if spot.get("when", "events") == []:
-            message = f"{spot.label}: `when.events` is empty, so it never matches"
-            self._report.error(
-                Code.BAD_VALUE, spot.where("when", "events"), message, 'write ["*"] for every event'
-            )
-        for number, name in enumerate(part.events):
-            if not name.strip():
-                message = f"{spot.label}: an event's name is empty"
-                self._report.error(
-                    Code.BAD_VALUE, spot.where("when", "events", number), message, "write its name"
-                )
-        lines = [self._condition(key, value, spot) for key, value in (part.filter or {}).items()]
-        if None in lines or not part.source or not part.events:
-            return None
-        sound = tuple(line for line in lines if line is not None)
-        return When(source=part.source, events=tuple(part.events), filter=sound)
-
-    def _condition(self, key: str, value: Any, spot: Spot) -> Condition | None:
-        at = ("when", "filter", key)
-        try:
-            path = FieldPath.parse(key, in_event)
-        except PathError as exc:
-            fault, hint = advised(str(exc), "correct the path")
-            self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), f"{spot.label}: {fault}", hint)
-            return None
-        values = tuple(value) if isinstance(value, list) else (value,)
-        nested = next((one for one in values if isinstance(one, dict | list)), None)
-        if not values:
-            self._bad_filter(
-                spot, at, "is an empty list, so it never holds", "list the values that may be there"
-            )
-        elif isinstance(nested, dict):
-            below = next(iter(nested), "name")
-            hint = f"write a dot path, such as `{key}.{below}`"
-            self._bad_filter(spot, at, "is a map; a filter compares single values", hint)
-        elif nested is not None:
-            hint = "write one list of values"
-            self._bad_filter(spot, at, "is a list of lists; a filter compares single values", hint)
-        else:
-            return Condition(path=path, values=values)
-        return None
-
-    def _bad_filter(self, spot: Spot, at: DataPath, what: str, hint: str) -> None:
-        message = f"{spot.label}: `when.filter`: `{at[-1]}` {what}"
-        self._report.error(Code.BAD_FILTER, spot.where(*at, key=True), message, hint)
 
     def _config(self, part: schema.RouteConfig, spot: Spot) -> dict[str, Any] | None:
         """`then.config`, if every template in it can be read."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from orgloop.config.values import Count, Dollars, Milliseconds, no_bool
 from orgloop.core.batch import MOST_EVENTS
+from orgloop.core.turn import OnBusy
 
 API_VERSION: Final = "orgloop/v1alpha1"
 
@@ -231,11 +232,7 @@ class WhenConfig(ConfigPart):
 class Batch(ConfigPart):
     """`then.batch`: its events wake the actor together."""
 
-    ELSEWHERE = {
-        **dict.fromkeys(("debounce", "delay", "interval", "wait", "timeout"), "write it as `window`"),
-        **dict.fromkeys(("max", "size", "max_size", "max_batch", "limit"), "write it as `max_events`"),
-        "session_key": _IN_CONFIG,
-    }
+    ELSEWHERE = dict.fromkeys(("debounce", "delay", "interval", "wait", "timeout"), "write it as `window`")
 
     key: Annotated[str, Field(min_length=1)] | None = None
     """Events with one key are collected together; the route's `session_key` if it is not set."""
@@ -247,13 +244,23 @@ class Batch(ConfigPart):
     """With so many events it is due at once."""
 
 
+class DropWhen(ConfigPart):
+    """`then.drop_when`: which later event makes needless what waits."""
+
+    source: str | None = None
+    """Where that event comes from; the route's own source if it is not set."""
+    events: list[str]
+    filter: dict[str, Any] | None = None
+    key: Annotated[str, Field(min_length=1)] | None = None
+    """What the two events have in common; the route's `session_key` if it is not set."""
+
+
 class Then(ConfigPart):
     """`then:` of a route."""
 
-    NOT_YET = frozenset({"session", "on_busy", "on_lost", "budget", "approve"})
+    NOT_YET = frozenset({"session", "on_lost", "budget", "approve"})
     MEANWHILE = {
         "session": "share a session with `then.config.session_key` meanwhile",
-        "on_busy": "give the route a `session_key` meanwhile: then wakes come one at a time",
         "on_lost": "route `actor.stopped` with `payload.lifecycle.outcome: unknown` meanwhile",
         "budget": "bound runs with `defaults.budget` meanwhile",
         "approve": "demand `when.trust: team` meanwhile",
@@ -274,6 +281,9 @@ class Then(ConfigPart):
     delivery: Delivery | None = None
     limits: RunsLimit | None = None
     batch: Batch | None = None
+    on_busy: OnBusy | None = None
+    """What becomes of an event while another one of its key has not finished."""
+    drop_when: DropWhen | None = None
 
 
 class With(ConfigPart):
@@ -385,9 +395,6 @@ class HomeConfig(File):
 
 
 GROUPS: Final[dict[str, type[File]]] = {
-    "ConnectorGroup": ConnectorGroup,
-    "TransformGroup": TransformGroup,
-    "LoggerGroup": LoggerGroup,
-    "RouteGroup": RouteGroup,
+    model.__name__: model for model in (ConnectorGroup, TransformGroup, LoggerGroup, RouteGroup)
 }
 """Kinds of files that orgloop.yaml names."""

@@ -64,6 +64,11 @@ class State(StrEnum):
     """A person decided that it is no longer needed."""
 
 
+NEEDLESS: Final = frozenset(
+    {DropReason.SUPERSEDED, DropReason.REPLACED, DropReason.BUSY, DropReason.NEEDLESS}
+)
+"""Why a delivery that waits for its turn is dropped."""
+
 BLOCKING: Final = frozenset({State.PREPARING, State.PENDING, State.RUNNING, State.STARTED})
 """States in which a delivery, as its key's head, keeps later ones of that key waiting."""
 
@@ -203,7 +208,7 @@ def _from_pending(facts: Facts, transition: Transition, now: int) -> Move:
             return _stay(facts, State.HELD, reason=reason, detail=detail)
         case Prepare() if facts.attempts == 0:
             return _stay(facts, State.PREPARING)
-        case Drop(reason=DropReason.SUPERSEDED as dropped, detail=detail):
+        case Drop(reason=dropped, detail=detail) if dropped in NEEDLESS:
             return _stay(facts, State.DROPPED, reason=dropped, detail=detail)
         case Discarded(detail=detail) if facts.members > 1:
             return _stay(facts, State.DISCARDED, detail=detail)

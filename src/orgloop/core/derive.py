@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Protocol, assert_never
 
-from orgloop.core.delivery import State
+from orgloop.core.delivery import NEEDLESS, State
 from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.record import Record, RecordPhase
 from orgloop.core.steps import BATCH_KEY, SESSION_KEY, StepResult
@@ -55,7 +55,7 @@ RESULTS: Final[frozenset[str]] = frozenset(
             State.HELD,
             State.DEAD,
             DropReason.EXPIRED,
-            DropReason.SUPERSEDED,
+            *NEEDLESS,
             Happened.DELIVERED,
             Happened.STARTED,
             Happened.SKIPPED,

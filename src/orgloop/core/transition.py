@@ -39,6 +39,12 @@ class DropReason(StrEnum):
     OWN_WORDS = "own_words"
     SUPERSEDED = "superseded"
     """A later version of the same thing takes its place in its batch."""
+    REPLACED = "replaced"
+    """A later event of its key takes its place: `on_busy` says so."""
+    BUSY = "busy"
+    """Another of its key has not finished: `on_busy` says so."""
+    NEEDLESS = "needless"
+    """A later event of its key came for which `drop_when` says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -117,6 +117,10 @@ class Settling(Protocol):
         """Keep the end that a callback brought. False if there is one already, or the run has ended."""
         ...
 
+    async def runs_to_cancel(self) -> Sequence[str]:
+        """This worker's runs that go on and are to be stopped for the sake of a later delivery."""
+        ...
+
     async def stop_run(self, run_id: str, at: int) -> bool:
         """Note that somebody asked to end a run elsewhere. False if it has ended."""
         ...

@@ -18,6 +18,7 @@ from orgloop.core.json_text import load_json
 from orgloop.core.match import explain
 from orgloop.core.record import timestamp
 from orgloop.core.transition import Drop, Hold, Ready
+from orgloop.core.turn import OnBusy
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
 from orgloop.runtime.intake.prepare import Preparation, prepare_later
@@ -62,6 +63,7 @@ class RouteTrial:
     once: Sequence[int] = ()
     key: str | None = None
     batch: Batching | None = None
+    on_busy: OnBusy = OnBusy.QUEUE
     changed: Mapping[str, Any] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     sop_file: str = ""
@@ -88,6 +90,7 @@ class RouteTrial:
                 "once_within_ms": list(self.once),
                 "key": self.key,
                 "batch": _batch(self.batch),
+                "on_busy": self.on_busy,
                 "changed": self.changed,
                 "config": dict(self.config),
                 "sop_file": self.sop_file,
@@ -98,11 +101,15 @@ class RouteTrial:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """What one event came to. `filled` are the keys that it got."""
+    """What one event came to. `filled` are the keys that it got.
+
+    `needless` are routes and keys: what waits of these would be dropped.
+    """
 
     event: Event
     filled: Sequence[str]
     routes: Sequence[RouteTrial]
+    needless: Sequence[tuple[str, str]] = ()
 
     @property
     def names(self) -> Sequence[str]:
@@ -116,6 +123,7 @@ class Trial:
             "filled": list(self.filled),
             "matched_routes": sum(one.matched for one in self.routes),
             "routes": [one.as_json() for one in self.routes],
+            "drops": [{"route": route, "key": key} for route, key in self.needless],
         }
 
 
@@ -147,7 +155,8 @@ async def try_event(
         for route in wiring.order:
             for step in route.steps:
                 await step.transform.close()
-    return Trial(event=event, filled=filled, routes=trials)
+    needless = [pair for pair in wiring.needless(event.document()) if only in (None, pair[0])]
+    return Trial(event=event, filled=filled, routes=trials, needless=needless)
 
 
 async def _try_route(wiring: Wiring, route: OpenRoute, event: Event, clock: Clock) -> RouteTrial:
@@ -174,6 +183,7 @@ async def _try_route(wiring: Wiring, route: OpenRoute, event: Event, clock: Cloc
         once=[window for _, window in prepared.once],
         key=prepared.key,
         batch=prepared.batch,
+        on_busy=prepared.turn.on_busy if prepared.turn is not None else OnBusy.QUEUE,
         changed=after.document() if prepared.document is not None else None,
         config=route.config_for(after.document()) if end == "wake" else {},
         sop_file=sop_file,

@@ -108,6 +108,7 @@ def delivery(row: DeliveryRow) -> dict[str, Any]:
         "lead": row.lead,
         "members": list(row.members) or [row.id],
         "batch_until": when(row.batch_until),
+        "cancelled_by": row.cancelled_by,
     }
 
 

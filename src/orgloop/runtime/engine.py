@@ -114,8 +114,9 @@ class Runtime:
         callbacks = Callbacks(home.make_token, self._address)
         self.runs = Runs(engine, callbacks, self._current, is_open, self.supervisor)
         self.observer = Observer(lambda: Follower.at_end(read()))
-        self.executor = Executor(journal, self.clock, self._current, self.runs, self._marker, is_open, self)
-        self.dispatcher = Dispatcher(journal, self.clock, self._current, self.executor.execute, is_open, self)
+        execute = Executor(journal, self.clock, self._current, self.runs, self._marker, is_open, self).execute
+        stop = self.runs.stop
+        self.dispatcher = Dispatcher(journal, self.clock, self._current, execute, is_open, self, stop)
         self.preparer = Preparer(journal, self.clock, self.supervisor, self)
         self.sources = Sources(
             journal, self.clock, self.intake, self._lend, self.supervisor, self, self.counters

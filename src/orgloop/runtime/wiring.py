@@ -14,6 +14,7 @@ from orgloop.config.model import ActorSpec, Organization, RouteSpec, SourceSpec,
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.match import Matcher
 from orgloop.core.templates import Template, TreeTemplate
+from orgloop.core.turn import OnBusy
 from orgloop.errors import PluginError
 from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform, Worktree
 from orgloop.plugin.work_tree import worktree_of
@@ -38,6 +39,7 @@ class OpenRoute:
     steps: Sequence[OpenStep]
     session_key: Template | None
     batch_key: Template | None
+    drop_key: Template | None
     config: Mapping[str, Template | TreeTemplate]
     has_runs: bool
     bounded: bool
@@ -45,6 +47,10 @@ class OpenRoute:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def drop_key_of(self, document: Mapping[str, Any]) -> str | None:
+        """By what an event, as it came, and what it makes needless know each other; None if by nothing."""
+        return self.drop_key.key(document) if self.drop_key is not None else None
 
     def config_for(self, document: Mapping[str, Any]) -> dict[str, Any]:
         """`then.config` with its placeholders filled in."""
@@ -127,15 +133,30 @@ class Wiring:
     routes: Mapping[str, OpenRoute]
     matcher: Matcher
     order: Sequence[OpenRoute] = field(default_factory=tuple)
+    drops: Matcher = field(default_factory=lambda: Matcher([]))
+    dropping: Sequence[OpenRoute] = field(default_factory=tuple)
 
     def routes_for(self, document: Mapping[str, object]) -> list[OpenRoute]:
         """The routes that this event document wakes, in their order."""
         return [self.order[number] for number in self.matcher.match(document)]
 
+    def needless(self, document: Mapping[str, object]) -> list[tuple[str, str]]:
+        """The routes and drop keys of what waits and is needless now that this event has come."""
+        if not self.dropping:
+            return []
+        matched = (self.dropping[number] for number in self.drops.match(document))
+        found = ((route.name, route.drop_key_of(document)) for route in matched)
+        return [(name, key) for name, key in found if key is not None]
+
     def policy(self, route: str) -> DeliveryPolicy:
         """The delivery policy of a route; the usual one if it is gone."""
         found = self.routes.get(route)
         return found.spec.policy if found is not None else DeliveryPolicy()
+
+    @property
+    def cancels(self) -> bool:
+        """Whether a run may be stopped for the sake of a later event."""
+        return any(route.spec.on_busy is OnBusy.CANCEL_IN_PROGRESS for route in self.order)
 
     @property
     def keeps(self) -> Mapping[str, int]:
@@ -174,6 +195,7 @@ def build(organization: Organization, old: Wiring | None = None) -> Wiring:
     for spec in organization.routes:
         has_runs = organization.actors[spec.actor].has_runs
         routes.append(_kept_route(old, spec, has_runs=has_runs) or _open_route(spec, has_runs=has_runs))
+    dropping = [route for route in routes if route.spec.drop_when is not None]
     return Wiring(
         organization=organization,
         sources=sources,
@@ -181,6 +203,8 @@ def build(organization: Organization, old: Wiring | None = None) -> Wiring:
         routes={route.name: route for route in routes},
         matcher=Matcher([route.spec.when for route in routes]),
         order=tuple(routes),
+        drops=Matcher([route.spec.drop_when for route in dropping if route.spec.drop_when is not None]),
+        dropping=tuple(dropping),
     )
 
 
@@ -215,6 +239,7 @@ def _open_route(spec: RouteSpec, *, has_runs: bool) -> OpenRoute:
         steps=steps,
         session_key=Template.parse(spec.session_key) if spec.session_key is not None else None,
         batch_key=Template.parse(spec.batch_key) if spec.batch is not None else None,
+        drop_key=Template.parse(spec.drop_key) if spec.drop_when is not None else None,
         config={key: _open_value(key, value) for key, value in spec.config.items()},
         has_runs=has_runs,
         bounded=all(step.transform.bounded for step in steps),

@@ -191,6 +191,11 @@ def _show(app: App, trial: Trial, *, prompt: bool) -> None:
         if one not in matched and (one not in elsewhere or out.verbose or len(trial.routes) == 1):
             out.line()
             _show_other(app, one)
+    for route, key in trial.needless:
+        out.line()
+        mark, color = _ENDS["drop"]
+        drops = f"{out.style(route, 'bold')} drops what waits with the key {key}"
+        out.fold(f"{out.style(mark, color)} {drops}", 4)
     if elsewhere and not out.verbose and len(trial.routes) > 1:
         out.line()
         many = "1 route listens" if len(elsewhere) == 1 else f"{len(elsewhere)} routes listen"
@@ -241,6 +246,8 @@ def _show_wake(app: App, one: RouteTrial, *, prompt: bool) -> None:
         policy = one.batch.policy
         most = f"{humanize(policy.max_wait_ms)} after the first, or with {policy.max_events}"
         out.fold(f"    batch   {humanize(policy.window_ms)} after the last event, at most {most}", 12)
+    if one.on_busy != "queue":
+        out.fold(f"    busy    {one.on_busy}", 12)
     for name, value in one.config.items():
         if name != "session_key":
             out.fold(f"    config  {name}: {_value(out, value)}", 12)

@@ -169,6 +169,8 @@ class ChainDrawing:
             others = counted(len(node.row.members) - 1, "other event")
             led = "" if node.row.lead == node.row.id else f", led by {node.row.lead}"
             yield _Row(text=f"{self._dim('with')}   {others}{led}", indent=_DETAIL)
+        if node.row.cancelled_by is not None:
+            yield _Row(text=f"cancelled for {node.row.cancelled_by}", indent=_DETAIL, style="yellow")
         for entry in node.row.steps:
             if entry.get("result") not in ("pass", "once"):
                 reason = f": {entry['reason']}" if entry.get("reason") else ""

@@ -115,6 +115,7 @@ def _facts(row: DeliveryRow, event: EventRow | None, waits: str, now: int) -> It
     yield "came", f"{moment(row.accepted_at, now)}, {ago(row.accepted_at, now)}"
     yield "waits", waits
     yield "key", row.key or ""
+    yield "cancelled for", row.cancelled_by or ""
     yield "batch", f"open until {moment(row.batch_until, now)}" if row.batch_until is not None else ""
     yield "woken with", ", ".join(id for id in row.members if id != row.id)
     yield "attempts", f"{row.attempts}, {row.failures} failed" if row.attempts else ""

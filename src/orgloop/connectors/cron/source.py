@@ -153,6 +153,7 @@ def _draft(plan: _Plan, tick: int, missed: int) -> Draft:
         },
         payload={**payload, "scheduled_at": at, "missed": missed, **plan.schedule.payload},
         key=f"{name}@{at}",
+        entity=name,
     )
 
 

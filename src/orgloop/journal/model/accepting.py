@@ -8,6 +8,7 @@ from typing import Any
 
 from orgloop.core.batch import Batching
 from orgloop.core.delivery import State
+from orgloop.core.turn import Turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,8 +18,9 @@ class NewDelivery:
     `state` is preparing, pending, held or dropped, with its `reason` and `detail`.
     `once` are (key hash, window in ms): unless this delivery owns each of them for its route, it is
     inserted as dropped(duplicate). `document` is set only if the transforms changed the event.
-    `steps` says what each transform did: name, result, and a reason. `batch`: if it is pending, it is
-    collected with others.
+    `steps` says what each transform did: name, result, and a reason. If it is pending, `batch` says
+    how it is collected with others, and `turn` what becomes of it or of others that have not finished.
+    `drop_key`: by this a later event finds it that makes it needless while it waits.
     """
 
     id: str
@@ -33,13 +35,16 @@ class NewDelivery:
     document: bytes | None = None
     steps: Sequence[Mapping[str, Any]] = ()
     batch: Batching | None = None
+    turn: Turn | None = None
+    drop_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NewEvent:
     """An event with the work that it causes. `identity` is its semantic key within its source.
 
-    `entity` names the thing that it is about within the source, whichever version.
+    `entity` names the thing that it is about within the source, whichever version. `needless` are routes
+    and drop keys: what waits of these is dropped.
     """
 
     id: str
@@ -52,6 +57,7 @@ class NewEvent:
     deliveries: Sequence[NewDelivery] = ()
     identity: str | None = None
     entity: str | None = None
+    needless: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

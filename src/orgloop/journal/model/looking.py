@@ -40,6 +40,7 @@ class DeliveryRow:
 
     `members` are the ids of all deliveries of its wake, the one that leads first; empty if it is alone.
     `batch_until` is set while its wake collects others, with when that ends at the latest.
+    `cancelled_by`: its run is, or was, stopped for the sake of that delivery.
     """
 
     cursor: Cursor
@@ -69,6 +70,7 @@ class DeliveryRow:
     document: Mapping[str, Any] | None
     members: Sequence[str] = ()
     batch_until: int | None = None
+    cancelled_by: str | None = None
 
     @property
     def lead(self) -> str:

@@ -10,6 +10,7 @@ from orgloop.core.admission import Ledger, Unit, Verdict, Want
 from orgloop.core.batch import Batching
 from orgloop.core.delivery import Facts, Move
 from orgloop.core.transition import Transition
+from orgloop.core.turn import Turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +107,7 @@ class ToPrepare:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
-    """What the transforms say: `transition` is Ready, Drop or Hold. `once`, `batch` as in NewDelivery."""
+    """What the transforms say: `transition` is Ready, Drop or Hold. The rest is as in NewDelivery."""
 
     id: str
     transition: Transition
@@ -115,6 +116,7 @@ class Prepared:
     document: bytes | None = None
     steps: Sequence[Mapping[str, Any]] = ()
     batch: Batching | None = None
+    turn: Turn | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,6 +79,7 @@ def delivery_row(raw: Raw) -> DeliveryRow:
         document=None if raw[24] is None else load_json(raw[24]),
         members=() if raw[25] is None else load_json(raw[25]),
         batch_until=raw[26],
+        cancelled_by=raw[27],
     )
 
 

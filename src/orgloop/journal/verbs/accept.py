@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from orgloop.core.delivery import BLOCKING, FINISHED, State
 from orgloop.core.transition import DropReason
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
-from orgloop.journal.verbs import batches
+from orgloop.journal.verbs import batches, turns
 from orgloop.journal.verbs.keys import claim_keys, once_json, steps_json
 from orgloop.journal.verbs.transaction import Transaction
+
+_Work = Callable[[Transaction], None]
 
 
 def accept(tx: Transaction, acceptance: Acceptance) -> Sequence[Accepted]:
     """Insert what is new, answer for what is not, move the checkpoint."""
-    collected: list[batches.Collected] = []
-    answers = _answers(tx, acceptance, collected)
-    if collected:
+    follow: list[_Work] = []
+    answers = _answers(tx, acceptance, follow)
+    if follow:
         tx.flush()
-        for one in collected:
-            batches.place(tx, one, acceptance.at)
+        for work in follow:
+            work(tx)
     if acceptance.checkpoint is not None:
         tx.change("set_checkpoint", (acceptance.source, acceptance.checkpoint, acceptance.at))
     return answers
@@ -39,24 +42,20 @@ def polled(tx: Transaction, source: str, at: int, error: str) -> None:
         tx.change("polled", (source, at))
 
 
-def _answers(
-    tx: Transaction, acceptance: Acceptance, collected: list[batches.Collected]
-) -> Sequence[Accepted]:
+def _answers(tx: Transaction, acceptance: Acceptance, follow: list[_Work]) -> Sequence[Accepted]:
     source, at, events, request = acceptance.source, acceptance.at, acceptance.events, acceptance.request
     if request is None or not events:
-        return _insert_new(tx, acceptance, collected)
+        return _insert_new(tx, acceptance, follow)
     first = _first(tx, source, "request", request, events[0].id, at)
     if first is not None:
         return [Accepted(event_id=first, duplicate=True)] * len(events)
-    answers = _insert_new(tx, acceptance, collected)
+    answers = _insert_new(tx, acceptance, follow)
     if answers[0].duplicate:
         tx.change("answer_request_with", (answers[0].event_id, source, request))
     return answers
 
 
-def _insert_new(
-    tx: Transaction, acceptance: Acceptance, collected: list[batches.Collected]
-) -> Sequence[Accepted]:
+def _insert_new(tx: Transaction, acceptance: Acceptance, follow: list[_Work]) -> Sequence[Accepted]:
     source, at = acceptance.source, acceptance.at
     answers = []
     fresh = 0
@@ -70,7 +69,7 @@ def _insert_new(
         if first is not None:
             answers.append(Accepted(event_id=first, duplicate=True))
             continue
-        collected += _insert(tx, event, at)
+        follow += _insert(tx, event, at)
         fresh += 1
         answers.append(Accepted(event_id=event.id, duplicate=False))
     tx.arrived(source, at, fresh)
@@ -85,8 +84,8 @@ def _first(tx: Transaction, source: str, kind: str, key: str, event_id: str, at:
     return first
 
 
-def _insert(tx: Transaction, event: NewEvent, at: int) -> list[batches.Collected]:
-    """What of it is to be collected in batches."""
+def _insert(tx: Transaction, event: NewEvent, at: int) -> list[_Work]:
+    """What is to be done once it is there."""
     seq = tx.next()
     tx.add_event(
         (
@@ -104,23 +103,35 @@ def _insert(tx: Transaction, event: NewEvent, at: int) -> list[batches.Collected
             event.entity,
         )
     )
-    collected = []
+    follow: list[_Work] = []
     for delivery in event.deliveries:
         number, state = _deliver(tx, seq, delivery, at)
-        if delivery.batch is not None and state is State.PENDING:
-            document = event.document if delivery.document is None else delivery.document
-            collected.append(
-                batches.Collected(
-                    seq=number,
-                    id=delivery.id,
-                    route=delivery.route,
-                    actor=delivery.actor,
-                    key=delivery.key,
-                    batch=delivery.batch,
-                    size=len(document),
-                )
-            )
-    return collected
+        if delivery.drop_key is not None and state in (State.PENDING, State.PREPARING):
+            follow.append(partial(turns.name, seq=number, drop_key=delivery.drop_key))
+        if state is State.PENDING:
+            follow += _meeting(number, delivery, event, at)
+    if event.needless:
+        why = f"{event.id} came later: {event.platform_event or event.type}"
+        follow.append(partial(turns.drop_needless, event_seq=seq, why=why, needless=event.needless, now=at))
+    return follow
+
+
+def _meeting(seq: int, new: NewDelivery, event: NewEvent, at: int) -> Iterator[_Work]:
+    """What it does with others of its route and key."""
+    if new.turn is not None:
+        yield partial(turns.take, seq=seq, id=new.id, route=new.route, turn=new.turn, now=at)
+    if new.batch is not None:
+        document = event.document if new.document is None else new.document
+        collected = batches.Collected(
+            seq=seq,
+            id=new.id,
+            route=new.route,
+            actor=new.actor,
+            key=new.key,
+            batch=new.batch,
+            size=len(document),
+        )
+        yield partial(batches.place, new=collected, now=at)
 
 
 def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> tuple[int, State]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final
 
 from orgloop.core.units import humanize
@@ -12,6 +12,7 @@ from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimedWake, ClaimWant
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
+from orgloop.runtime.dispatch.cancelling import Cancelling
 from orgloop.runtime.dispatch.guards import admission, reserves
 from orgloop.runtime.dispatch.work_trees import WorkTrees
 from orgloop.runtime.support.engine_events import EngineEvents
@@ -46,8 +47,12 @@ class Dispatcher:
         execute: Callable[[ClaimedWake, Callable[[], None]], Coroutine[Any, Any, None]],
         is_open: Callable[[ActorPart], bool],
         events: EngineEvents,
+        stop_run: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`execute` calls its second argument once the actor is done with the wake; then it settles."""
+        """`execute` calls its second argument once the actor is done with the wake; then it settles.
+
+        `stop_run` ends a run softly.
+        """
         self._journal = journal
         self._clock = clock
         self._execute = execute
@@ -59,6 +64,7 @@ class Dispatcher:
         self._ahead: int | None = None
         self._changed = asyncio.Event()
         self._changed.set()
+        self._cancelling = Cancelling(journal, current, stop_run)
         self._trees = WorkTrees(clock, self.wake_all)
         self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
         self._slots: dict[str, set[tuple[str, int]]] = {}
@@ -93,6 +99,7 @@ class Dispatcher:
             wants: list[ClaimWant] = []
             try:
                 await self._follow_clock()
+                await self._cancelling.look()
                 wants = self._wants()
                 if wants:
                     await self._claim(wants)

@@ -186,6 +186,7 @@ class Intake:
             ],
             identity=identity,
             entity=entity,
+            needless=self._current.wiring.needless(document),
         )
 
     def _delivery(
@@ -194,7 +195,12 @@ class Intake:
         id = self._ids.next(DELIVERY, now)
         if not route.bounded:
             return NewDelivery(
-                id=id, route=route.name, actor=route.spec.actor, runs=route.has_runs, state=State.PREPARING
+                id=id,
+                route=route.name,
+                actor=route.spec.actor,
+                runs=route.has_runs,
+                state=State.PREPARING,
+                drop_key=route.drop_key_of(document),
             )
         prepared = prepare_now(route, event, document, entity)
         state, reason, detail = _entry(prepared)
@@ -211,6 +217,8 @@ class Intake:
             document=prepared.document,
             steps=prepared.steps,
             batch=prepared.batch,
+            turn=prepared.turn,
+            drop_key=route.drop_key_of(document),
         )
 
 

@@ -20,6 +20,7 @@ from orgloop.core.keys import no_value
 from orgloop.core.steps import BATCH_KEY, SESSION_KEY, StepResult
 from orgloop.core.steps import step as entry
 from orgloop.core.transition import Drop, DropReason, Hold, HoldReason, Ready
+from orgloop.core.turn import OnBusy, Turn
 from orgloop.errors import FAULTS, Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.support.documents import dump
@@ -108,6 +109,7 @@ class Preparation:
     document: bytes | None
     steps: Sequence[Mapping[str, Any]]
     batch: Batching | None = None
+    turn: Turn | None = None
 
 
 def prepare_now(
@@ -205,14 +207,15 @@ def finish(route: OpenRoute, chain: StepChain, came: Mapping[str, Any]) -> Prepa
         transition = Drop(reason=DropReason.OWN_WORDS, detail=detail)
         chain.note(DropReason.OWN_WORDS, StepResult.DROP, detail)
     key = _session_key(route, chain)
-    batch = _batching(route, chain, key) if isinstance(transition, Ready) else None
+    passes = isinstance(transition, Ready)
     return Preparation(
         transition=transition,
         key=key,
         once=chain.once,
         document=changed,
         steps=chain.steps,
-        batch=batch,
+        batch=_batching(route, chain, key) if passes else None,
+        turn=_turn(route, chain, key) if passes else None,
     )
 
 
@@ -244,6 +247,16 @@ def _batching(route: OpenRoute, chain: StepChain, key: str | None) -> Batching |
     # Never two session keys in one wake: it has one session, and one place in one queue.
     both = dump_json([name, key]).decode()
     return Batching(key=both, policy=policy, thing=thing_of(chain.entity, chain.document))
+
+
+def _turn(route: OpenRoute, chain: StepChain, key: str | None) -> Turn | None:
+    """How it meets others. None: it waits behind them, or a part of their key has no value."""
+    on_busy = route.spec.on_busy
+    if on_busy is OnBusy.QUEUE or (route.session_key is not None and key is None):
+        return None
+    # Schedules of one source do not meet each other.
+    thing = chain.entity if route.spec.ticks else None
+    return Turn(key=dump_json([key, thing]).decode(), on_busy=on_busy)
 
 
 def scope_of(route: OpenRoute, event: Event) -> Scope:

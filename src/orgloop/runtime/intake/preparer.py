@@ -159,6 +159,7 @@ class Preparer:
             document=result.document,
             steps=result.steps,
             batch=result.batch,
+            turn=result.turn,
         )
 
 

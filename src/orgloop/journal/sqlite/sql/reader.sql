@@ -23,7 +23,7 @@ SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs
                UNION ALL
                SELECT id FROM (
                    SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq)))),
-       iif(d.batch IS NULL, NULL, d.batch_until)
+       iif(d.batch IS NULL, NULL, d.batch_until), d.cancelled_by
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: deliveries_light
@@ -38,7 +38,7 @@ SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs
                UNION ALL
                SELECT id FROM (
                    SELECT id FROM deliveries m WHERE m.lead = coalesce(d.lead, d.seq) ORDER BY m.seq)))),
-       iif(d.batch IS NULL, NULL, d.batch_until)
+       iif(d.batch IS NULL, NULL, d.batch_until), d.cancelled_by
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 
 -- name: steps
