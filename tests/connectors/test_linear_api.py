@@ -118,20 +118,33 @@ async def test_the_last_request_of_the_hour_is_the_last(server: LinearServer, ht
     assert len(server.asked) == asked + 1
 
 
-async def test_what_was_read_before_a_limit_counts(server: LinearServer, http: HttpClient) -> None:
+@pytest.mark.parametrize(
+    ("fault", "raised"),
+    [
+        (refusal(400, "Rate limit exceeded", "RATELIMITED"), TryLater),
+        (text(502, ""), PluginError),
+        (text(200, '{"data": {"issue": {"id": 7}}}'), PluginError),
+    ],
+)
+async def test_what_was_read_before_a_failure_counts(
+    fault: Fault, raised: type[Exception], server: LinearServer, http: HttpClient
+) -> None:
     follower = await Follower(server, http).begin()
     await follower.poll()
     for number in range(5):
         server.create(number)
         server.now += 10
-    # The list, two issues, then the limit.
-    server.faults += [None, None, None, refusal(400, "Rate limit exceeded", "RATELIMITED")]
+    # The list and two issues, then it fails.
+    server.faults += [None, None, None]
+    server.faults.append(fault)
     page = await follower.source.poll(follower.checkpoint)
     assert (len(page.events), page.more) == (2, True)
     follower.checkpoint = page.checkpoint
     follower.take(page.events)
-    with pytest.raises(TryLater):
+    server.broken = dict.fromkeys(("Issue", "ChangedIssues", "ChangedComments"), fault)
+    with pytest.raises(raised):
         await follower.source.poll(follower.checkpoint)
+    server.broken.clear()
     server.now += 120_000
     assert len(await follower.poll()) == 3
 

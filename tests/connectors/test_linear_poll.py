@@ -18,7 +18,7 @@ from orgloop.connectors.linear import queries
 from orgloop.connectors.linear.checkpoint import MOST_SEEN, Progress, dump, iso, load, millis
 from orgloop.connectors.linear.normalize import normalize
 from orgloop.connectors.linear.poll import LinearBoth, LinearPoller, open_source
-from orgloop.connectors.linear.reader import MOST_THINGS, OVERLAP
+from orgloop.connectors.linear.reader import MOST_THINGS, OVERLAP, team_filter
 from orgloop.connectors.linear.settings import LinearSettings
 from orgloop.plugin import Draft, Mark, Page, PluginError, Received
 from orgloop.runtime.support.http import HttpClient
@@ -683,6 +683,18 @@ async def test_something_without_its_time_fails_the_poll(server: LinearServer, h
     server.issues["issue-42"]["updatedAt"] = "soon"
     with pytest.raises(PluginError, match="without `updatedAt`"):
         await follower.poll()
+
+
+@pytest.mark.parametrize(
+    ("team", "filter"),
+    [
+        ("ENG", {"key": {"eqIgnoreCase": "ENG"}}),
+        ("0b3d1c6e-8a52-4a0f-9a4e-5f2c7d9e1b40", {"id": {"eq": "0b3d1c6e-8a52-4a0f-9a4e-5f2c7d9e1b40"}}),
+        ("0b3d1c6e-8a52-4a0f", {"key": {"eqIgnoreCase": "0b3d1c6e-8a52-4a0f"}}),
+    ],
+)
+def test_a_team_is_found_by_its_key_or_by_its_id(team: str, filter: Body) -> None:
+    assert team_filter(team) == filter
 
 
 def test_ways_in_are_those_that_the_settings_ask_for() -> None:

@@ -25,7 +25,7 @@ _BOTH: Final = frozenset({"session_key", *_THINGS, "priority", "add_labels"})
 _CHANGE: Final = frozenset({"issue", "comment", "reply_to", "remove_labels"})
 _CREATE: Final = frozenset({"title", "description", "team"})
 KEYS: Final = _BOTH | _CHANGE | _CREATE | _SESSION
-DEEDS: Final = frozenset(
+WRITES: Final = frozenset(
     {*_THINGS, *("priority", "add_labels", "remove_labels", "comment", "title"), *ACTIVITIES}
 )
 """Keys of which a route needs at least one: the others do nothing by themselves."""
@@ -70,7 +70,7 @@ def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
         wrong |= dict.fromkeys(known & _CHANGE, "cannot stand beside `title`, which makes a new issue")
     else:
         wrong |= dict.fromkeys(known & _CREATE, "needs a `title`: it is for a new issue")
-    if not wrong and not config.keys() & DEEDS:
+    if not wrong and not config.keys() & WRITES:
         wrong = dict.fromkeys(config, "does nothing by itself: write `comment`, `state` or the like")
     return wrong
 
@@ -80,7 +80,7 @@ def order_of(wake: Wake) -> Order:
     config = wake.config
     for key, why in check_route(config).items():
         raise Unclear(f"`then.config.{key}` {why}")
-    if not config.keys() & DEEDS:
+    if not config.keys() & WRITES:
         raise Unclear("`then.config` does not say what to do: write `comment`, `state`, `title` or the like")
     for activity in ACTIVITIES:
         if activity in config:

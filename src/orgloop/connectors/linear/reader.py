@@ -65,7 +65,7 @@ class Reader:
     async def step(self, kind: str, known: Progress) -> Step:
         """What is new of a kind: at most some things, the longest unchanged first.
 
-        A limit in the middle ends the step. What was read by then counts.
+        A failure or a limit in the middle ends the step. What was read by then counts.
         """
         listed, now, until = await self._changed(kind, known.at)
         newest = min(max((one.at for one in listed), default=known.at), now)
@@ -81,7 +81,7 @@ class Reader:
                 break
             try:
                 step.told += await self._thing(kind, one.id, known.floor)
-            except TryLater:
+            except (PluginError, TryLater):
                 if last == known.at:
                     raise
                 end, step.more = min(last, one.at - 1), True
@@ -189,7 +189,4 @@ def _project(project: str | None) -> dict[str, Any]:
 
 def is_id(value: str) -> bool:
     """Whether this is one of Linear's ids, not a key or a name."""
-    digits = value.replace("-", "")
-    return (
-        len(value) == 36 and len(digits) == 32 and all(char in "0123456789abcdef" for char in digits.lower())
-    )
+    return _ID.fullmatch(value) is not None
