@@ -250,6 +250,10 @@ def test_other_keys_that_nothing_acts_on_yet_are_errors(text: str, tmp_path: Pat
         (", with: {session_key: a}", "it belongs under `then.config`"),
         (", with: {prompt: a.md}", "write the path of a file as `prompt_file`"),
         (", actor: tell", "it belongs under `then`, as `actor`"),
+        (", on_error: hold", "it belongs to a transform: `transforms: [{ref: NAME, on_error: …}]`"),
+        (", dedup: a", "write a transform of the type `dedup`, and its name in `transforms`"),
+        (", concurrency: 2", "it belongs under `then.limits`, as `runs`"),
+        (", timeout: 5s", "it belongs under `then.delivery`"),
         ("|then: {actor: tell, session_key: a}", "it belongs under `then.config`"),
         ("|then: {actor: tell, prompt_file: a.md}", "write it beside `then`, as `with: {prompt_file: …}`"),
         ("|then: {actor: tell, timeout: 5s}", "it belongs under `then.delivery`"),
@@ -265,6 +269,23 @@ def test_a_key_at_the_wrong_place_is_sent_to_the_right_one(more: str, hint: str,
     text = f"  - {{name: x, {parts['when']}, {parts['then']}{added}}}\n"
     finding = only(load(tmp_path, route(text)))
     assert (finding.code, finding.hint) == (Code.UNKNOWN_KEY, hint)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("session_key: a", "it belongs to a route, under `then.config`"),
+        ("prompt_file: a.md", "it belongs to a route, as `with: {prompt_file: …}`"),
+        ("concurrency: 2", "it belongs under `limits`, as `runs`"),
+        ("cwd: /srv", "write it under `config` if it is a setting of its connector; known keys: "),
+    ],
+)
+def test_a_key_of_an_actor_at_the_wrong_place_is_sent_to_the_right_one(
+    key: str, hint: str, tmp_path: Path
+) -> None:
+    text = f"actors:\n  - {{id: more, connector: process, config: {{command: [cat]}}, {key}}}\n"
+    found = [one for one in load(tmp_path, text).findings if one.code is Code.UNKNOWN_KEY]
+    assert [one.hint.startswith(hint) for one in found] == [True]
 
 
 @pytest.mark.parametrize(

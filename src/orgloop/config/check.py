@@ -161,8 +161,9 @@ def _hint(key: str | int, models: Iterable[type[BaseModel]]) -> str:
     )
     if homes:
         return f"it belongs under {' or '.join(homes)}"
-    if any("config" in keys_of(one) and "connector" in keys_of(one) for one in parts):
-        return f"{hint}; settings of its connector stand under `config`"
+    for owner in ("connector", "type"):
+        if any({"config", owner} <= set(keys_of(one)) for one in parts):
+            return f"write it under `config` if it is a setting of its {owner}; {hint}"
     return hint
 
 

@@ -18,6 +18,7 @@ from orgloop.core.turn import OnBusy
 
 API_VERSION: Final = "orgloop/v1alpha1"
 
+_RUNS_KEYS: Final = ("runs", "max_runs", "concurrency")
 _IN_WHEN: Final = "it belongs under `when`, as `source` and `events`"
 _IN_FILTER: Final = "it belongs under `when`, as `filter`"
 _IN_THEN: Final = "it belongs under `then`, as `actor`"
@@ -152,7 +153,15 @@ class ActorConfig(ConfigPart):
     NO_EFFECT = frozenset({"labels"})
     NOT_YET = frozenset({"budget"})
     MEANWHILE = {"budget": "bound its runs with `defaults.budget` meanwhile"}
-    ELSEWHERE = {"name": "write the actor's name as `id`", "type": "write it as `connector`"}
+    ELSEWHERE = {
+        "name": "write the actor's name as `id`",
+        "type": "write it as `connector`",
+        **dict.fromkeys(("session_key", "thread_id"), "it belongs to a route, under `then.config`"),
+        **dict.fromkeys(
+            ("prompt_file", "sop", "sop_file"), "it belongs to a route, as `with: {prompt_file: …}`"
+        ),
+        **dict.fromkeys(_RUNS_KEYS, "it belongs under `limits`, as `runs`"),
+    }
 
     id: str
     """Names the actor in `then.actor`; an actor with runs is also a source of this name."""
@@ -269,7 +278,7 @@ class Then(ConfigPart):
         **dict.fromkeys(_SOP_KEYS, "write it beside `then`, as `with: {prompt_file: …}`"),
         **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
         **dict.fromkeys(("timeout", "max_age", "retry"), "it belongs under `then.delivery`"),
-        **dict.fromkeys(("runs", "max_runs", "concurrency"), "it belongs under `then.limits`, as `runs`"),
+        **dict.fromkeys(_RUNS_KEYS, "it belongs under `then.limits`, as `runs`"),
         **dict.fromkeys(("transforms", "transform"), "write it beside `then`, as `transforms`"),
         **dict.fromkeys(("with", "when"), "write it beside `then`, one level to the left"),
         **dict.fromkeys(("filter", "filters", "if"), _IN_FILTER),
@@ -314,6 +323,10 @@ class RouteConfig(ConfigPart):
         **dict.fromkeys(("session_key", "thread_id", "session"), _IN_CONFIG),
         **dict.fromkeys(_SOP_KEYS, _IN_WITH),
         "config": "it belongs under `then`, as `config`",
+        **dict.fromkeys(("timeout", "max_age", "retry"), "it belongs under `then.delivery`"),
+        **dict.fromkeys(_RUNS_KEYS, "it belongs under `then.limits`, as `runs`"),
+        "on_error": "it belongs to a transform: `transforms: [{ref: NAME, on_error: …}]`",
+        "dedup": "write a transform of the type `dedup`, and its name in `transforms`",
         "batch": "it belongs under `then`, as `batch`",
         "delivery": "it belongs under `then`, as `delivery`",
         "limits": "it belongs under `then`, as `limits`",
