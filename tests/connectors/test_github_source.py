@@ -177,7 +177,7 @@ async def test_closed_and_merged_are_asked_for_apart(wanted: list[str], merged: 
 def test_a_slip_in_the_events_to_take_is_doubted() -> None:
     settings = GithubSettings(events=("push", "team.invented", "pull_request.review_sumbitted"))
     assert settings.warnings() == {
-        "events": "has a slip: `pull_request.review_sumbitted` is no event that is known; "
+        "events": "has a slip: `pull_request.review_sumbitted` is not a known event; "
         "write `pull_request.review_submitted`"
     }
     assert (
@@ -250,7 +250,7 @@ def test_settings_of_public_projects_load_and_those_without_effect_are_named() -
     }
     GithubSettings.model_validate({**polled, **pushed})
     honoured = {"secret", "repo", "events", "authors", "team"}
-    honoured |= {"token", "token_command", "initial_lookback", "api_url", "enrich"}
+    honoured |= {"token", "token_command", "initial_lookback", "api_url", "enrich", "max_fact_age"}
     assert GithubSettings.without_effect() == set(GithubSettings.model_fields) - honoured
 
 

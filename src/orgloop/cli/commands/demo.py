@@ -160,9 +160,12 @@ def _send_review(project: Path, daemon: DaemonInfo, secret: str) -> str:
     import hashlib
     import hmac
     import json
+    from datetime import UTC, datetime
     from urllib.request import Request, urlopen
 
-    body = (project / "review.json").read_bytes()
+    review = json.loads((project / "review.json").read_bytes())
+    review["review"]["submitted_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    body = json.dumps(review).encode()
     signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     request = Request(
         f"http://127.0.0.1:{daemon.port}/webhook/github",

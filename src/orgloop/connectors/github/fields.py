@@ -20,6 +20,7 @@ _CONCLUSIONS: Final = (
 
 _EVERY: Final[Fields] = {
     "provenance.platform": ("github",),
+    "provenance.outdated": FLAG,
     "provenance.native_event": TEXT,
     "provenance.native_action": TEXT,
     "provenance.resource_id": TEXT,

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from orgloop.connectors.github.kinds import is_polled
 from orgloop.connectors.github.names import NAMES
 from orgloop.plugin import (
+    DAY,
     Duration,
     EventType,
     Secrets,
@@ -110,6 +111,8 @@ class GithubSettings(ApiSettings):
     """The webhook's secret; of a list any is taken. With neither it nor a token, this machine may send."""
     repo: Annotated[tuple[Repo, ...], BeforeValidator(listed, json_schema_input_type=str | list[str])] = ()
     """`owner/name`, one or several: they are polled, and events of others, or of none, are left out."""
+    max_fact_age: Annotated[Duration, Field(gt=0)] = 3 * DAY
+    """How old the fact in a signed body may be; the author of an older one counts as unknown."""
     initial_lookback: Duration | None = None
     """How far back the first poll looks; without it, only what happens from then on is told."""
     enrich: Annotated[

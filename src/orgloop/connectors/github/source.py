@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from orgloop.connectors.github.age import doubted
 from orgloop.connectors.github.api import Api, api_of
 from orgloop.connectors.github.enrich import IN_WEBHOOK, Enricher
 from orgloop.connectors.github.normalize import normalize
@@ -17,6 +18,7 @@ from orgloop.connectors.github.reading import part, text
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.shapes import likeliest, require_kind
 from orgloop.plugin import (
+    Clock,
     Context,
     Draft,
     Inbound,
@@ -111,9 +113,11 @@ class GithubSource:
     def __init__(self, id: str, settings: GithubSettings) -> None:
         self._settings = settings
         self._intake = GithubIntake(settings)
+        self._clock: Clock | None = None
 
     async def open(self, ctx: Context) -> None:
-        """Lend the context to the intake."""
+        """Lend the context to the intake, and keep the clock."""
+        self._clock = ctx.clock
         self._intake.open(ctx)
 
     async def close(self) -> None:
@@ -144,6 +148,8 @@ class GithubSource:
         draft, left_out = self._intake.read(event, body)
         if draft.key is None:
             draft = replace(draft, key=_key(event, body, given))
+        if self.signed and self._clock is not None:
+            draft = doubted(draft, event, body, self._clock.now(), self._settings.max_fact_age)
         if left_out:
             # Without its id: once the settings ask for it, a redelivery is no duplicate.
             return Received(reply=Reply(body={"ok": True, "filtered": True, "reason": left_out}))
