@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.units import DAY
-from orgloop.journal.model import AppliedRow
+from orgloop.core.delivery import State
+from orgloop.core.units import DAY, HOUR
+from orgloop.journal.model import AppliedRow, BacklogRow
 from orgloop.operations.status.attention import attention
 from orgloop.operations.status.status import Status, status
-from orgloop.project.home import Home
+from orgloop.operations.status.stuck import waiting
+from orgloop.project.home import DaemonInfo, Home
 from orgloop.runtime.worktrees.lease import hold
 from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
 from tests.cli.conftest import Orgloop
@@ -153,6 +155,25 @@ def test_status_sums_many_up(tree: Make, home: Path) -> None:
     seen = status(None, None, home=Home(home), daemon=None, since=0)
     found = [item for item in attention(_started(seen)) if item.kind.startswith("work-tree")]
     assert [(item.count, item.command) for item in found] == [(5, "orgloop worktrees")]
+
+
+def test_status_says_that_a_setup_takes_long(tree: Make, home: Path) -> None:
+    path = tree("one")
+    shelf = Shelf(home)
+    (record,) = shelf.all()
+    shelf.write(replace(record, stage=Stage.SETUP))
+    seen = _started(status(None, None, home=Home(home), daemon=None, since=0))
+    info = DaemonInfo(pid=1, started_at=0, port=1, project="acme", root="/srv/acme", version="0.1.0")
+    row = BacklogRow(
+        actor="engineer", route="r", state=State.RUNNING, reason="", count=1, since=seen.now - HOUR, due=None
+    )
+    (item,) = waiting(replace(seen, daemon=info, backlog=[row]))
+    assert "work tree" in item.text
+    shelf.write(record)
+    seen = _started(status(None, None, home=Home(home), daemon=None, since=0))
+    (item,) = waiting(replace(seen, daemon=info, backlog=[row]))
+    assert "being woken" in item.text
+    assert path.exists()
 
 
 def _started(seen: Status) -> Status:

@@ -113,7 +113,7 @@ class Status:
     takes note of. `room` is how many bytes are left on the home's disk, `dismissed` when a person saw what,
     by the ids of items. `asking` are ended runs whose agent asked something, and has not been at work in
     that session since. `kept_trees` are the work trees whose time is over, and which have work that is
-    nowhere else.
+    nowhere else; `new_trees` are those in which no run has worked yet.
     """
 
     now: int
@@ -137,6 +137,7 @@ class Status:
     room: int | None = None
     dismissed: Mapping[str, int] = field(default_factory=dict)
     kept_trees: Sequence[TreeRecord] = ()
+    new_trees: Sequence[TreeRecord] = ()
 
     @property
     def project(self) -> str:
@@ -200,8 +201,9 @@ def status(
 
     Raises JournalError if its journal cannot be read.
     """
-    from orgloop.runtime.worktrees.shelf import Shelf
+    from orgloop.runtime.worktrees.shelf import Shelf, Stage
 
+    trees = Shelf(home.path).all()
     now = int(time.time() * 1000) if now is None else now
     known: dict[str, Any] = {
         "now": now,
@@ -213,7 +215,8 @@ def status(
         "holder": holder_of(home) if daemon is None else "",
         "room": home.room,
         "dismissed": dismissed(home),
-        "kept_trees": [record for record in Shelf(home.path).all() if record.kept],
+        "kept_trees": [record for record in trees if record.kept],
+        "new_trees": [record for record in trees if record.stage is not Stage.READY],
     }
     if reader is None:
         return Status(**known)

@@ -99,6 +99,8 @@ def _waits(row: BacklogRow, actor: ActorStatus | None, seen: Status) -> str:
     which = f"{row.count} of {row.route} → {row.actor}"
     match row.state:
         case "running" if seen.now - row.since >= WAKING:
+            if any(tree.actor == row.actor for tree in seen.new_trees):
+                return f"{which}: a work tree has been made and set up for {age(row.since, seen.now)}"
             return f"{which}: being woken for {age(row.since, seen.now)}"
         case "preparing" if seen.now - row.since >= WAKING:
             return f"{which}: its transforms have taken {age(row.since, seen.now)}"

@@ -24,6 +24,7 @@ from orgloop.plugin import (
     Throttled,
     Unavailable,
     Wake,
+    Worktree,
 )
 from orgloop.runtime.intake.intake import Lineage
 from orgloop.runtime.runs import completion
@@ -90,6 +91,18 @@ class LocalRuns:
             # Runs that may overlap keep nobody out of their work tree, and nobody keeps them out.
             lock = None if actor.directory is None else await taken(lambda: hold(spec.cwd))
             return Ready(actor=actor, wake=wake, spec=spec, known=known, fresh=fresh, lock=lock)
+        return await self._prepare_in_tree(start, actor, wake, wiring, known, settings)
+
+    async def _prepare_in_tree(
+        self,
+        start: Start,
+        actor: Supervised,
+        wake: Wake,
+        wiring: Wiring,
+        known: SessionRow | None,
+        settings: Worktree,
+    ) -> Ready:
+        """The same, in a work tree of its own. A wake that is refused gets none."""
         worktrees, environ = self._engine.worktrees, wiring.organization.environment
         repository = start.part.spec.settings
         key = start.wake.session.key if start.wake.session and settings.per == "key" else start.claimed.id
