@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from orgloop.core.units import DAY
 from orgloop.runtime.support.git import environment
 from orgloop.runtime.worktrees.clean import Cleaned, Cleaner
 from orgloop.runtime.worktrees.lease import hold
-from orgloop.runtime.worktrees.shelf import Shelf, TreeRecord
+from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
 from tests.runtime.engine import Engine, engine, until
 from tests.runtime.test_worktrees import ends, project, trees, wake, works
 from tests.support.repository import cloned, commit, git, new_repository
@@ -295,3 +299,54 @@ async def test_two_that_clean_at_once_remove_it_once(tmp_path: Path, app: Path) 
         assert (await cleaner(it).clean(tree)).why == ""
         assert (await cleaner(it).clean(tree)).why == ""
         assert ends(it)
+
+
+ACTIONS: dict[str, str] = {
+    "commit": "date +%N > $RANDOM_NAME; git add .; git commit -qm Work",
+    "push": "git push -q origin HEAD:refs/heads/there",
+    "change": "echo change >> README",
+    "file": "echo file > $RANDOM_NAME",
+    "ignored": "echo ignored > $RANDOM_NAME.ignored",
+    "detach": "git checkout -q --detach",
+    "attach": "git checkout -q orgloop/k",
+    "branch": "git checkout -q -b $RANDOM_NAME",
+    "stash": "git stash -q -u",
+    "tag": "git tag $RANDOM_NAME",
+    "gone": "git push -q origin :refs/heads/there",
+}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.sampled_from(sorted(ACTIONS)), max_size=6))
+def test_whatever_is_done_in_a_tree_no_commit_and_no_file_is_lost(
+    tmp_path_factory: pytest.TempPathFactory, actions: list[str]
+) -> None:
+    root = tmp_path_factory.mktemp("any")
+    app, shelf = cloned(root), Shelf(root / "home")
+    (app / ".git" / "info" / "exclude").write_text("*.ignored\n")
+    path = shelf.place("one", "k-0")
+    git(app, "worktree", "add", "-q", "--no-track", "-b", "orgloop/k", str(path), "origin/main")
+    record = TreeRecord(
+        name="k-0",
+        path=str(path),
+        repository=str(app / ".git"),
+        root=str(app),
+        actor="one",
+        key="k",
+        stage=Stage.READY,
+        branch="orgloop/k",
+        own_branch=True,
+        base="refs/remotes/origin/main",
+    )
+    shelf.write(record)
+    commits = set()
+    for number, action in enumerate(actions):
+        script = ACTIONS[action].replace("$RANDOM_NAME", f"name-{number}")
+        subprocess.run(["sh", "-c", script], cwd=path, capture_output=True, check=False)
+        commits.add(git(path, "rev-parse", "HEAD"))
+    uncommitted = git(path, "status", "--porcelain")
+    done = asyncio.run(Cleaner(shelf, environment(os.environ)).clean(record))
+    assert path.exists() == bool(done.why)
+    if not done.why:
+        assert uncommitted == ""
+        assert commits <= set(git(app, "rev-list", "--all").split())
