@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from orgloop.plugin import (
 )
 from tests.connectors.agents.held import Bench
 from tests.connectors.doubles import FakeContext, as_context, wake
+from tests.support.repository import commit, git
 
 SCRIPT = ["sh", "-c"]
 
@@ -348,3 +350,21 @@ def test_json_that_cannot_be_read_is_in_the_event() -> None:
     assert (end.json, end.outcome) == (None, RunOutcome.SUCCESS)
     assert "line 1, column" in end.details["json_error"]
     assert finish(stdout="plain words") == replace(end, text="plain words", details={})
+
+
+async def test_doctor_asks_git_whether_there_can_be_work_trees(tmp_path: Path) -> None:
+    given = {"command": "sh", "cwd": str(tmp_path / "app"), "worktree": {"per": "key"}}
+    path = os.environ["PATH"]
+
+    async def said(**more: str) -> CheckResult:
+        return (await check(given, **{"PATH": path, **more}))["worktree"]
+
+    (tmp_path / "app").mkdir()
+    assert (await said(PATH=str(tmp_path))).status is CheckStatus.MISSING
+    assert "no work tree" in (await said()).detail
+    git(tmp_path / "app", "init", "-q")
+    assert "no commit" in (await said()).detail
+    commit(tmp_path / "app")
+    assert (await said()).status is CheckStatus.OK
+    plain = await check({"command": "sh", "cwd": str(tmp_path)}, PATH=path)
+    assert "worktree" not in plain

@@ -192,7 +192,8 @@ async def _check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
     if not isinstance(settings, ProcessSettings):
         return []
     name = settings.command[0]
-    found = await program.find(name, settings.child(ctx.environment, settings.env_pass))
+    environment = settings.child(ctx.environment, settings.env_pass)
+    found = await program.find(name, environment)
     if found is not None and await program.lacks_interpreter(found):
         executable = CheckResult(
             name="command",
@@ -209,7 +210,7 @@ async def _check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
             detail=f"there is no program {name} that can be run",
             hint="make the file executable" if "/" in name else f"install {name}, or write its path",
         )
-    return [executable, await program.check_directory(settings.directory)]
+    return [executable, *await program.check_places(settings, environment)]
 
 
 _NOTE: Final = """\

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from orgloop.connectors.agents.settings import RunSettings
 from orgloop.plugin import (
     CheckResult,
     CheckStatus,
@@ -83,6 +84,33 @@ def _find(program: str, path: str) -> str | None:
     found = shutil.which(program, path=path)
     # A pipe may be called executable, too, and whoever opened it would wait.
     return found if found is not None and Path(found).is_file() else None
+
+
+async def check_places(settings: RunSettings, environment: Mapping[str, str]) -> list[CheckResult]:
+    """Whether runs can work in its directory, and have work trees of the repository there."""
+    directory = await check_directory(settings.directory)
+    if settings.worktree is None or directory.status is not CheckStatus.OK:
+        return [directory]
+    git = await find("git", environment)
+    if git is None:
+        return [directory, _trees(CheckStatus.MISSING, "there is no program git", "install git")]
+    question = [git, "-C", settings.directory, "rev-parse"]
+    try:
+        there = await ask([*question, "--show-toplevel"], environment, "/")
+        commit = await ask([*question, "--verify", "--quiet", "HEAD^{commit}"], environment, "/")
+    except OSError as exc:
+        return [directory, _trees(CheckStatus.ERROR, f"{git} cannot be run: {exc}", "install git again")]
+    if there.status != 0:
+        no_tree = f"{settings.directory} is in no work tree of a git repository"
+        return [directory, _trees(CheckStatus.ERROR, no_tree, "name a clone of the repository in `cwd`")]
+    root = there.stdout.strip()
+    if commit.status != 0 and settings.worktree.base is None:
+        return [directory, _trees(CheckStatus.ERROR, f"{root} has no commit yet", "make a first commit")]
+    return [directory, _trees(CheckStatus.OK, f"of {root}")]
+
+
+def _trees(status: CheckStatus, detail: str, hint: str = "") -> CheckResult:
+    return CheckResult(name="worktree", status=status, detail=detail, hint=hint)
 
 
 def _is_bare_text(path: str) -> bool:

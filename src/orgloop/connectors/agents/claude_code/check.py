@@ -35,8 +35,9 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
     if not isinstance(settings, ClaudeCodeSettings):
         return []
     environment = settings.child(ctx.environment, settings.passed(ctx.environment))
-    directory = await program.check_directory(settings.directory)
-    results = [directory, *_permissions(settings, environment)]
+    places = await program.check_places(settings, environment)
+    directory = places[0]
+    results = [*places, *_permissions(settings, environment)]
     path = await program.find(settings.binary, environment)
     if path is None:
         missing = f"there is no program {settings.binary}"
