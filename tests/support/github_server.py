@@ -62,6 +62,9 @@ class GithubServer:
         self.statuses: dict[int, list[Body]] = {}
         self.checks: dict[str, dict[str, list[Body]]] = {}
         self.silent = False
+        self.hooks: list[Body] | None = None
+        self.log: list[Body] = []
+        self.again: list[int] = []
         self._ids = 1000
 
     async def __aenter__(self) -> Self:
@@ -310,6 +313,13 @@ class GithubServer:
             "committer": person,
         }
 
+    def sent(self, guid: str, code: int, event: str = "issues", action: str | None = "opened") -> int:
+        """A line of the webhook's log: it was sent, and answered with `code` (0: not at all)."""
+        again = any(one["guid"] == guid for one in self.log)
+        row = {"id": self._id(), "guid": guid, "delivered_at": iso(self.now), "redelivery": again}
+        self.log.append({**row, "status_code": code, "event": event, "action": action})
+        return self._ids
+
     def _told(self, event: str, action: str, sender: Body, **parts: Any) -> Delivery:
         return event, copy.deepcopy(bodies.body(action, sender, **parts))
 
@@ -394,6 +404,9 @@ class GithubServer:
     def _write(self, method: str, path: list[str], content: Any) -> Any:
         user = self.login or {"login": "octo-app[bot]", "type": "Bot"}
         match method, path:
+            case "POST", ["hooks", _, "deliveries", id, "attempts"]:
+                self.again.append(int(id))
+                return {}
             case "POST", ["issues"]:
                 self._ids += 1
                 self.open_issue(self._ids, user=user, labels=[], title=content["title"], body=content["body"])
@@ -477,6 +490,12 @@ class GithubServer:
                 name = kind.replace("-", "_")
                 page, link = self._paged(request, self.checks.get(ref, {}).get(name, []))
                 return {"total_count": 0, name: page}, link
+            case ["hooks"]:
+                return (self.hooks, {}) if self.hooks is not None else None
+            case ["hooks", _, "deliveries"]:
+                status = request.query.get("status", "")
+                shown = [one for one in reversed(self.log) if status in ("", _status(one))]
+                return self._paged(request, shown)
             case ["releases"]:
                 return self._paged(request, self.releases)
             case ["deployments"]:
@@ -538,6 +557,10 @@ class GithubServer:
         url = request.url.update_query(page=str(page + 1)).with_scheme("http")
         link = {"link": f'<{url}>; rel="next", <{self.url}/last>; rel="last"'} if rest else {}
         return shown, link
+
+
+def _status(row: Body) -> str:
+    return "success" if 200 <= row["status_code"] < 300 else "failure"
 
 
 def failing(status: int, message: str, **headers: str) -> web.Response:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from orgloop.connectors.github.api import Api, Response, api_of
+from orgloop.connectors.github.hooks import hook_path, leads_to
+from orgloop.connectors.github.lists import Lists
 from orgloop.connectors.github.reading import number, part, text
 from orgloop.connectors.github.settings import ApiSettings, GithubSettings
 from orgloop.connectors.github.tasks import GithubActorSettings
@@ -20,7 +22,28 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
         return []
     signature = [_signature(settings)] if settings.secret is not None or not settings.polls else []
     asks = settings.polls or (settings.has_login and settings.enrich)
-    return [*signature, *(await _logged_in(settings, ctx, settings.repo, _repository) if asks else [])]
+    found = [*signature, *(await _logged_in(settings, ctx, settings.repo, _repository) if asks else [])]
+    if settings.polls and settings.secret is not None and all(one.status is CheckStatus.OK for one in found):
+        api = api_of(settings, ctx)
+        found += [await _webhook(repo, api, hook_path(ctx.id)) for repo in settings.repo]
+    return found
+
+
+async def _webhook(repo: str, api: Api, path: str) -> CheckResult:
+    """Whether the repository has a webhook that leads here, and its log can be read."""
+    name = f"webhook of {repo}"
+    try:
+        hooks = await Lists(api).whole(f"/repos/{repo}/hooks", pages=1)
+    except (PluginError, TryLater):
+        detail = "its log cannot be read: deliveries that are lost are not asked for again"
+        hint = "give the token access to webhooks (read and write; `admin:repo_hook` of a classic one)"
+        return CheckResult(name=name, status=CheckStatus.WARNING, detail=detail, hint=hint)
+    if any(leads_to(hook, path) for hook in hooks):
+        return CheckResult(name=name, status=CheckStatus.OK, detail="lost deliveries are asked for again")
+    hint = f"add a webhook whose address ends with {path}, or remove `secret` to poll only"
+    return CheckResult(
+        name=name, status=CheckStatus.WARNING, detail="there is none that leads here", hint=hint
+    )
 
 
 def _signature(settings: GithubSettings) -> CheckResult:

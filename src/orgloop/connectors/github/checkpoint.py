@@ -25,6 +25,15 @@ BACK: Final = 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """How often a webhook delivery was asked for again, when last, and after which failed try."""
+
+    times: int
+    at: int
+    id: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReadProgress:
     """One repository, by kind, in seconds since 1970: `at` is how far it was read.
 
@@ -32,6 +41,7 @@ class ReadProgress:
     things are listed by their last change, which may be long after the fact.
     `seen` are short names of facts that were read already, `open` ids of runs that go on, `heads` the
     commits of open pull requests from forks by their number; None until they are read the first time.
+    `log` is the time from which on lost webhook deliveries are asked for again, `asked` has their ids.
     """
 
     at: Mapping[str, int] = field(default_factory=dict)
@@ -39,6 +49,8 @@ class ReadProgress:
     seen: tuple[str, ...] = ()
     open: tuple[int, ...] = ()
     heads: Mapping[str, str] | None = None
+    log: int | None = None
+    asked: Mapping[str, Asked] = field(default_factory=dict)
 
     def beginning(self, kinds: Iterable[str], at: int) -> ReadProgress:
         """Kinds that were not read before begin there."""
@@ -87,6 +99,12 @@ def dump(progress: Mapping[str, ReadProgress]) -> str:
             "seen": list(one.seen),
             "open": list(one.open),
             **({"heads": dict(one.heads)} if one.heads is not None else {}),
+            **({"log": iso(one.log)} if one.log is not None else {}),
+            **(
+                {"asked": {guid: [it.times, iso(it.at)] for guid, it in one.asked.items()}}
+                if one.asked
+                else {}
+            ),
         }
         for repo, one in progress.items()
     }
@@ -114,7 +132,20 @@ def _progress(data: Mapping[str, Any]) -> ReadProgress:
         heads={name: sha for name, sha in heads.items() if isinstance(sha, str)}
         if isinstance(heads, dict)
         else None,
+        log=seconds(data.get("log")),
+        asked=_asked(data.get("asked")),
     )
+
+
+def _asked(data: Any) -> dict[str, Asked]:
+    found = {}
+    for guid, one in (data if isinstance(data, dict) else {}).items():
+        match one:
+            case [int(times), str(time), int(id)] if (at := seconds(time)) is not None:
+                found[guid] = Asked(times=times, at=at, id=id)
+            case _:
+                continue
+    return found
 
 
 def _times(data: Any) -> dict[str, int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from orgloop.connectors.github.bodies import ReportedFact
 from orgloop.connectors.github.checkpoint import ReadProgress, dump, load
 from orgloop.connectors.github.enrich import IN_POLL, MOST_ENRICHED
+from orgloop.connectors.github.hooks import hook_path
 from orgloop.connectors.github.pairs import Pairs, Way
 from orgloop.connectors.github.repository import Repository
 from orgloop.connectors.github.settings import GithubSettings
@@ -21,6 +22,7 @@ class GithubPoller:
     def __init__(self, id: str, settings: GithubSettings) -> None:
         self._settings = settings
         self._intake = GithubIntake(settings)
+        self._hook = hook_path(id) if settings.secret is not None else None
         self._repositories: Mapping[str, Repository] = {}
 
     def pair(self, pairs: Pairs) -> None:
@@ -32,7 +34,7 @@ class GithubPoller:
         api = self._intake.open(ctx)
         assert api is not None
         self._repositories = {
-            repo: Repository(repo, api, self._settings.events) for repo in self._settings.repo
+            repo: Repository(repo, api, self._settings.events, self._hook) for repo in self._settings.repo
         }
 
     async def close(self) -> None:

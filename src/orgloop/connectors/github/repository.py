@@ -10,6 +10,7 @@ from orgloop.connectors.github.activity import read_activity, read_fork, remembe
 from orgloop.connectors.github.api import Api, Missing, Response
 from orgloop.connectors.github.bodies import SAME, ReportedFact, Teller, doer, is_pull, published
 from orgloop.connectors.github.checkpoint import BACK, MOST_OPEN, ReadProgress, seconds, short
+from orgloop.connectors.github.hooks import ask_again
 from orgloop.connectors.github.kinds import is_wanted, kinds_for
 from orgloop.connectors.github.lists import MOST_WALKED, as_object, changed_at, time_of
 from orgloop.connectors.github.reading import number, part, text
@@ -42,9 +43,13 @@ _WITH: Final[Mapping[str, Sequence[str]]] = {
 
 
 class Repository:
-    """Reads `owner/name`: the lists that have some of `events`."""
+    """Reads `owner/name`: the lists that have some of `events`.
 
-    def __init__(self, name: str, api: Api, events: Sequence[str]) -> None:
+    `hook`: the path of webhooks that lead here, whose lost deliveries are asked for again.
+    """
+
+    def __init__(self, name: str, api: Api, events: Sequence[str], hook: str | None = None) -> None:
+        self._hook = hook
         self._api = api
         self._root = f"/repos/{name}"
         self._events = events
@@ -54,7 +59,7 @@ class Repository:
     async def begin(self, lookback: int) -> ReadStep:
         """The first step only says from when on: `lookback` seconds before GitHub's time."""
         answer = await self._asked()
-        progress = ReadProgress().beginning(self._read, answer.at - lookback)
+        progress = ReadProgress(log=answer.at - lookback).beginning(self._read, answer.at - lookback)
         return ReadStep(progress=progress, more=lookback > 0)
 
     async def step(self, known: ReadProgress) -> ReadStep:
@@ -71,9 +76,17 @@ class Repository:
             await remember_forks(reading)
         for kind in self._read:
             await self._step(kind, reading)
+        if self._hook is not None:
+            await self._log(reading, self._hook)
         return ReadStep(
             progress=reading.progress.with_seen(reading.facts), reported=reading.reported, more=reading.more
         )
+
+    async def _log(self, reading: Reading, path: str) -> None:
+        if reading.progress.log is None:
+            reading.progress = replace(reading.progress, log=reading.now)
+        elif not await ask_again(reading, path, self._events):
+            self._hook = None  # Until the next start: `doctor` says so.
 
     async def _asked(self) -> Response:
         """GitHub's words about the repository. It leads on from an old name, which its events do not have."""
