@@ -100,11 +100,7 @@ def dump(progress: Mapping[str, ReadProgress]) -> str:
             "open": list(one.open),
             **({"heads": dict(one.heads)} if one.heads is not None else {}),
             **({"log": iso(one.log)} if one.log is not None else {}),
-            **(
-                {"asked": {guid: [it.times, iso(it.at)] for guid, it in one.asked.items()}}
-                if one.asked
-                else {}
-            ),
+            "asked": {guid: [it.times, iso(it.at), it.id] for guid, it in one.asked.items()},
         }
         for repo, one in progress.items()
     }
