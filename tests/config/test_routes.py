@@ -77,7 +77,7 @@ def test_a_when_that_can_be_meant_is_not_doubted(when: str, tmp_path: Path) -> N
         (
             "{actor: tell, fnord: {}}",
             Code.UNKNOWN_KEY,
-            "known keys: actor, batch, config, delivery, drop_when, limits, on_busy",
+            "known keys: actor, batch, budget, config, delivery, drop_when, limits, on_busy",
         ),
         ("{actor: tell, limits: {runs: 1}}", Code.NO_EFFECT, "remove it"),
         ("{actor: agent, limits: {runs: true}}", Code.BAD_VALUE, ""),
@@ -210,7 +210,6 @@ def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> Non
         *(
             "session: resume",
             "on_lost: end",
-            "budget: {day_usd: 1}",
             "approve: {}",
         ),
         *("delivery: {order: strict}", "delivery: {max_rate: 100/s}", "delivery: {queue_depth: 5}"),
@@ -229,8 +228,6 @@ def test_a_policy_that_nothing_acts_on_yet_is_an_error(then: str, tmp_path: Path
     "text",
     [
         "accounts: {default: {limits: {runs: 4}}}\n",
-        "defaults: {budget: {day_usd: 1}}\n",
-        "defaults: {budget: {trace_usd: 1}}\n",
         "defaults: {delivery: {circuit_breaker: {cooldown: 1s}}}\n",
         "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, renamed_from: y}\n",
     ],
@@ -443,7 +440,7 @@ def test_a_route_needs_all_its_parts_and_each_missing_one_is_told(tmp_path: Path
         (
             "when: {source: hooks, events: [a]}, then: tell",
             "then",
-            "its keys: actor, batch, config, delivery, drop_when, limits, on_busy",
+            "its keys: actor, batch, budget, config, delivery, drop_when, limits, on_busy",
         ),
         (
             "when: {source: hooks, events: [a]}, then: {actor: tell}, with: x.md",

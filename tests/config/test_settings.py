@@ -124,12 +124,6 @@ def test_a_source_that_cannot_be_is_told(text: str, code: Code, path: str, hint:
             "",
         ),
         (
-            "- {id: agent, connector: claude-code, budget: {}, config: {cwd: .}}",
-            Code.NOT_YET,
-            "actors.0.budget",
-            "",
-        ),
-        (
             "- {id: agent, connector: claude-code, limits: {run: 1}, config: {cwd: .}}",
             Code.UNKNOWN_KEY,
             "actors.0.limits.run",

@@ -13,9 +13,10 @@ import pytest
 from pydantic import BaseModel
 
 from orgloop import errors
-from orgloop.config import schema
+from orgloop.config import schema, schema_limits
 from orgloop.config.findings import Code
 from orgloop.config.model import Defaults
+from orgloop.config.schema_limits import ConfigPart
 from orgloop.core.delivery import DeliveryPolicy, State
 from orgloop.core.environment import ALLOWED, ALLOWED_PREFIXES, NEVER
 from orgloop.core.transition import DropReason, HoldReason
@@ -31,7 +32,7 @@ DELIVERY = "docs/delivery.md"
 HOOKS = "docs/agents/claude-code.md"
 """Has the connector `coding-agent` too, which has no page of its own."""
 
-PARTS: dict[str, type[schema.ConfigPart]] = {
+PARTS: dict[str, type[ConfigPart]] = {
     "The project": schema.DefaultsConfig,
     "Sources": schema.SourceConfig,
     "Actors": schema.ActorConfig,
@@ -47,8 +48,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key of a part, as a dot path; of a list's items behind []."""
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
-        found = re.search(r"schema\.(\w+)", str(field.annotation))
-        inner = getattr(schema, found[1], None) if found else None
+        found = re.search(r"schema(?:_limits)?\.(\w+)", str(field.annotation))
+        inner = (vars(schema) | vars(schema_limits)).get(found[1]) if found else None
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from keys(inner, f"{key}[]." if "list[" in str(field.annotation) else f"{key}.")
         else:
@@ -94,7 +95,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
     assert {key: told[key] for key in real} == {
         key: "24h" if value == "1d" else value for key, value in real.items()
     }
-    assert len(asdict(defaults)) == 7, "a new default belongs on the page"
+    assert len(asdict(defaults)) == 8, "a new default belongs on the page"
 
 
 @pytest.mark.parametrize(
@@ -108,8 +109,8 @@ def test_keys_that_do_nothing_are_told(heading: str, attribute: str) -> None:
     }
     models = [
         model
-        for model in vars(schema).values()
-        if isinstance(model, type) and issubclass(model, schema.ConfigPart)
+        for model in (vars(schema) | vars(schema_limits)).values()
+        if isinstance(model, type) and issubclass(model, ConfigPart)
     ]
     real = set().union(*(getattr(model, attribute) for model in models))
     if attribute == "NOT_YET":

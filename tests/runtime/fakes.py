@@ -80,6 +80,7 @@ class Stage:
     programs: dict[str, Callable[[Wake, WakeSession | None], RunSpec]] = field(default_factory=dict)
     finishes: dict[str, Callable[[ExitInfo], Any]] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
+    caps: dict[str, float] = field(default_factory=dict)
     elsewhere: Elsewhere = field(default_factory=lambda: Elsewhere())
     logs: dict[str, Callable[[Sequence[Record]], None]] = field(default_factory=dict)
     wakes: defaultdict[str, list[Wake]] = field(default_factory=lambda: defaultdict(list))
@@ -122,6 +123,10 @@ class FakeActor(Part):
 
 class FakeAgent(Part):
     harness = "fake"
+
+    @property
+    def cap_usd(self) -> float | None:
+        return self.stage.caps.get(self.id)
 
     @property
     def directory(self) -> str | None:

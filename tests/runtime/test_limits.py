@@ -11,7 +11,7 @@ from orgloop.core.admission import ScopeLevel
 from orgloop.core.record import RecordPhase
 from orgloop.core.transition import Released
 from orgloop.errors import Refused
-from orgloop.plugin import RunSpec, Wake, WakeSession
+from orgloop.plugin import Completion, Phase, RunOutcome, RunSpec, Wake, WakeSession
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import Stage, draft
 
@@ -144,6 +144,59 @@ async def test_too_many_runs_within_an_hour_wait_until_it_is_over_and_go_on_by_t
         it.clock.ms = free_at
         it.runtime.dispatcher.wake_all()
         await it.delivered(3)
+
+
+@pytest.mark.parametrize(
+    ("parts", "level"),
+    [
+        ({"defaults": "{budget: {day_usd: 5}}"}, ScopeLevel.ORGANIZATION),
+        ({"one": ", budget: {day_usd: 5}"}, ScopeLevel.ACTOR),
+        ({"route": ", budget: {day_usd: 5}"}, ScopeLevel.ROUTE),
+    ],
+    ids=["of the home", "of the actor", "of the route"],
+)
+async def test_what_runs_may_cost_is_reserved_and_what_they_cost_counts_for_a_day(
+    tmp_path: Path, gates: Gates, parts: dict[str, str], level: ScopeLevel
+) -> None:
+    made = stage(gates, caps={"one": 2.0})  # type: ignore[dict-item]
+    made.finishes["one"] = lambda _: Completion(
+        phase=Phase.COMPLETED, outcome=RunOutcome.SUCCESS, reason="done", cost_usd=1.5
+    )
+    async with engine(tmp_path, project(**parts), made) as it:
+        for n in (1, 2, 3):
+            await it.emit(n)
+        await it.settled("started", "started", "pending")
+        await until(lambda: len(it.full_scopes()) == 1, "the verdict on the third: two caps are reserved")
+        gates.open(1, 3)
+        # One has cost 1.5 of its 2 dollars: what is left is no third cap yet.
+        await it.settled("delivered", "started", "pending")
+        gates.open(2)
+        await it.delivered(3)
+        await it.emit(4)
+        await until(lambda: len(it.full_scopes()) == 1, "the verdict on the fourth: 4.5 of 5 are spent")
+        ((scope, free_at),) = it.full_scopes().items()
+        assert scope.level is level
+        gates.open(4)
+        it.clock.ms = free_at
+        it.runtime.dispatcher.wake_all()
+        await it.delivered(4)
+
+
+async def test_what_exceeds_the_budget_of_its_trace_is_held_until_a_person_lets_it_go(tmp_path: Path) -> None:
+    loop = """
+defaults: {budget: {trace_runs: 2}}
+sources: [{id: in, connector: receiver}]
+actors: [{id: one, connector: agent}]
+routes:
+  - {name: first, when: {source: in, events: ["*"]}, then: {actor: one}}
+  - {name: again, when: {source: one, events: [actor.stopped]}, then: {actor: one}}
+"""
+    async with engine(tmp_path, loop) as it:
+        await it.emit()
+        *_, held = await it.settled("delivered", "delivered", "held")
+        assert (held.reason, "trace_runs" in held.detail) == ("budget", True)
+        await it.runtime.operate(held.id, Released())
+        await it.settled("delivered", "delivered", "delivered", "held")
 
 
 async def test_a_chain_of_runs_that_cause_runs_is_held(tmp_path: Path) -> None:

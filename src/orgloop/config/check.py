@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
-from orgloop.config.schema import ConfigPart
+from orgloop.config.schema_limits import ConfigPart
 from orgloop.plugin.settings import KEY, Settings
 
 P = TypeVar("P", bound=ConfigPart)

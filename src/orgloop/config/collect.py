@@ -13,10 +13,11 @@ from orgloop.config.documents import Document, Spot, read_document
 from orgloop.config.env import Variables
 from orgloop.config.findings import Code, Report, Where
 from orgloop.config.paths import find_file, neighbour, reason, shown, yaml_files
+from orgloop.config.schema_limits import ConfigPart
 
-_P = TypeVar("_P", bound=schema.ConfigPart)
+_P = TypeVar("_P", bound=ConfigPart)
 
-_MODELS: Final[dict[str, type[schema.ConfigPart]]] = {
+_MODELS: Final[dict[str, type[ConfigPart]]] = {
     "sources": schema.SourceConfig,
     "actors": schema.ActorConfig,
     "transforms": schema.TransformConfig,
@@ -197,4 +198,4 @@ class Collector:
             self.found.incomplete.add(section)
         if part is not None:
             entry = Entry(name=known, part=part, spot=labelled)
-            cast("list[Entry[schema.ConfigPart]]", getattr(self.found, section)).append(entry)
+            cast("list[Entry[ConfigPart]]", getattr(self.found, section)).append(entry)

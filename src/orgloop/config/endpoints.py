@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from orgloop.config import schema
+from orgloop.config.budget import check_cap, check_told, limits_of
 from orgloop.config.check import explain, keys_of
 from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot, dotted
@@ -20,8 +21,10 @@ from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import ActorSpec, Defaults, LoggerSpec, SourceSpec
 from orgloop.config.plugins import Plugins
+from orgloop.core.admission import Limit, ScopeLevel
 from orgloop.core.json_text import number_text
 from orgloop.errors import FAULTS
+from orgloop.plugin.actor import Actor, Priced
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 
 _ID: Final = re.compile(r"[^\s/\\?#%\x00-\x1f\x7f]{1,100}")
@@ -41,13 +44,16 @@ class SourceEnd:
 class ActorEnd:
     """An actor: its entry, its kind if its connector is known, its spec if it is sound.
 
-    `has_runs` is None if its connector is not known, and what may be if its settings are wrong.
+    `has_runs` is None if its connector is not known, and what may be if its settings are wrong. `priced`:
+    its runs report what they cost. `cap_usd` is what one of them may cost, None if that is not known.
     """
 
     entry: Entry[schema.ActorConfig]
     kind: ActorKind | None
     has_runs: bool | None
     spec: ActorSpec | None
+    priced: bool = False
+    cap_usd: float | None = None
 
 
 def unique(entries: Iterable[Entry[Any]], key: str, report: Report) -> dict[str, Entry[Any]]:
@@ -153,10 +159,14 @@ class Ends:
         if runs is not None and not has_runs:
             message = f"{spot.label}: `limits.runs` has no effect: its actor has no runs"
             self._report.warn(Code.NO_EFFECT, spot.where("limits", "runs", key=True), message, "remove it")
+        opened: list[Actor] = []
         if settings is None or not self._plugins.succeeds(
-            lambda: kind.open(entry.name, settings), spot, ("config",)
+            lambda: opened.append(kind.open(entry.name, settings)), spot, ("config",)
         ):
             return ActorEnd(entry=entry, kind=kind, has_runs=has_runs, spec=None)
+        told = [actor for actor in opened if isinstance(actor, Priced)]
+        priced, cap = bool(told), told[0].cap_usd if told else None
+        budget = self._budget(part, spot, cap, has_runs=has_runs, priced=priced)
         spec = ActorSpec(
             id=entry.name,
             connector=connector.name,
@@ -164,11 +174,26 @@ class Ends:
             settings=settings,
             has_runs=has_runs,
             max_runs=runs,
+            budget=budget,
             description=part.description or "",
-            fingerprint=fingerprint(connector.name, config, str(spot.folder), runs, self._defaults.run_usd),
+            fingerprint=fingerprint(
+                connector.name, config, str(spot.folder), runs, self._defaults.run_usd, repr(budget)
+            ),
             lacks_variable=spot.lacks_variable(),
         )
-        return ActorEnd(entry=entry, kind=kind, has_runs=has_runs, spec=spec)
+        return ActorEnd(entry=entry, kind=kind, has_runs=has_runs, spec=spec, priced=priced, cap_usd=cap)
+
+    def _budget(
+        self, part: schema.ActorConfig, spot: Spot, cap: float | None, *, has_runs: bool, priced: bool
+    ) -> Sequence[Limit]:
+        limits = limits_of(part.budget, ScopeLevel.ACTOR, "budget")
+        if limits and not has_runs:
+            message = f"{spot.label}: `budget` has no effect: its actor has no runs"
+            self._report.warn(Code.NO_EFFECT, spot.where("budget", key=True), message, "remove it")
+            return ()
+        check_told(limits, priced=priced, actor=part.id, spot=spot, path=("budget",), report=self._report)
+        check_cap(limits, cap, part.id, spot, self._report)
+        return limits
 
     def _has_runs(self, kind: ActorKind, settings: Any, spot: Spot) -> bool:
         """Whether an actor with these settings has runs, or may have some if they are wrong."""

@@ -10,6 +10,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic.json_schema import models_json_schema
 
 from orgloop.config import schema
+from orgloop.config.schema_limits import ConfigPart
 from orgloop.errors import NotFound, PluginError
 from orgloop.plugin.connector import Connector
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
@@ -32,7 +33,7 @@ _FOREIGN: Final = frozenset({"gt", "ge", "lt", "le"})
 """Constraints that pydantic leaves as they are behind a validator of its own."""
 
 _VARIABLE: Final = {"type": "string", "pattern": r"\$\{"}
-_PARTS: Final[tuple[type[schema.ConfigPart], ...]] = (
+_PARTS: Final[tuple[type[ConfigPart], ...]] = (
     schema.Project,
     *schema.GROUPS.values(),
     schema.SourceConfig,
@@ -66,7 +67,7 @@ def json_schema(registry: Registry) -> dict[str, Any]:
 def _definitions() -> dict[str, Any]:
     _, generated = models_json_schema([(model, "validation") for model in _PARTS], ref_template=_REF)
     definitions: dict[str, Any] = generated["$defs"]
-    models = {model.__name__: model for model in _all_parts(schema.ConfigPart)}
+    models = {model.__name__: model for model in _all_parts(ConfigPart)}
     for name, definition in definitions.items():
         if name in models:
             for key in sorted(models[name].NO_EFFECT):
@@ -75,7 +76,7 @@ def _definitions() -> dict[str, Any]:
     return definitions
 
 
-def _all_parts(model: type[schema.ConfigPart]) -> Iterable[type[schema.ConfigPart]]:
+def _all_parts(model: type[ConfigPart]) -> Iterable[type[ConfigPart]]:
     for child in model.__subclasses__():
         yield child
         yield from _all_parts(child)

@@ -6,11 +6,12 @@ import os
 import shlex
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from orgloop.config import schema
+from orgloop.config.budget import check_cap, home_limits
 from orgloop.config.check import read_part
 from orgloop.config.collect import Collected, Collector, Entry
 from orgloop.config.documents import Spot, read_document
@@ -194,6 +195,11 @@ class _Loader:
         ends = Ends(plugins, defaults, report)
         sources = {name: ends.source(entry) for name, entry in unique(found.sources, "id", report).items()}
         actors = {name: ends.actor(entry) for name, entry in unique(found.actors, "id", report).items()}
+        budgets = [part.budget for part, _ in levels]
+        budget = home_limits(budgets, [end.cap_usd for end in actors.values()])
+        defaults = replace(defaults, budget=budget)
+        for actor in actors.values():
+            check_cap(budget, actor.cap_usd, actor.entry.name, actor.entry.spot, report)
         loggers = {name: ends.logger(entry) for name, entry in unique(found.loggers, "name", report).items()}
         steps = Steps(unique(found.transforms, "name", report), plugins, self.root, report)
         maker = Routes(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from orgloop.core.admission import Limit
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.match import When
@@ -49,6 +50,7 @@ class ActorSpec:
     settings: Settings
     has_runs: bool = False
     max_runs: int | None = None
+    budget: Sequence[Limit] = ()
     description: str = ""
     fingerprint: str = ""
     lacks_variable: bool = False
@@ -89,6 +91,7 @@ class RouteSpec:
     drop_when: When | None = None
     drop_key: str = ""
     max_runs: int | None = None
+    budget: Sequence[Limit] = ()
     description: str = ""
     fingerprint: str = ""
 
@@ -114,6 +117,7 @@ class Defaults:
     max_hops: int = 25
     runs_per_hour: int | None = 60
     run_usd: float | None = 5.0
+    budget: Sequence[Limit] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

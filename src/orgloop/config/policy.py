@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from orgloop.config import schema
+from orgloop.config import schema, schema_limits
 from orgloop.config.documents import Spot
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
@@ -19,7 +19,7 @@ def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
     """Several `defaults:`, the later ones over the earlier. A budget of null means no limit."""
     result = Defaults()
     for part in parts:
-        limits, budget = part.limits or schema.HomeLimits(), part.budget or schema.Budget()
+        limits, budget = part.limits or schema_limits.HomeLimits(), part.budget or schema_limits.Budget()
         result = replace(
             result,
             poll_interval_ms=part.poll_interval or result.poll_interval_ms,
@@ -60,12 +60,12 @@ def batch_of(
 
 
 def policy_of(
-    part: schema.Delivery | None, below: DeliveryPolicy, spot: Spot, path: DataPath, report: Report
+    part: schema_limits.Delivery | None, below: DeliveryPolicy, spot: Spot, path: DataPath, report: Report
 ) -> DeliveryPolicy:
     """A `delivery:` over the policy below it. What it says stands at `path` in `spot`."""
     if part is None:
         return below
-    given, old = part.retry or schema.RetryConfig(), below.retry
+    given, old = part.retry or schema_limits.RetryConfig(), below.retry
     retry = replace(
         old,
         max_attempts=given.max_attempts or old.max_attempts,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from orgloop.config import schema
+from orgloop.config.budget import check_cap, check_told, limits_of
 from orgloop.config.check import keys_of
 from orgloop.config.collect import Entry
 from orgloop.config.conditions import Conditions
@@ -23,6 +24,7 @@ from orgloop.config.policy import batch_of, policy_of
 from orgloop.config.prompts import Prompts
 from orgloop.config.steps import Steps
 from orgloop.config.trials import try_steps
+from orgloop.core.admission import Limit, ScopeLevel
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.fields import in_event
@@ -120,6 +122,7 @@ class Routes:
             on_busy=self._on_busy(part, spot),
             ticks=self._ticks(part),
             max_runs=self._max_runs(part, spot),
+            budget=self._budget(part, spot),
             description=part.description or "",
             fingerprint=fingerprint(
                 part.then.actor,
@@ -246,6 +249,21 @@ class Routes:
             message = f"{spot.label}: `then.limits.runs` has no effect: {part.then.actor!r} has no runs"
             self._report.warn(Code.NO_EFFECT, where, message, "remove it")
         return runs
+
+    def _budget(self, part: schema.RouteConfig, spot: Spot) -> Sequence[Limit]:
+        limits = limits_of(part.then.budget, ScopeLevel.ROUTE, "then.budget")
+        actor, name = self._actors.get(part.then.actor), part.then.actor
+        if actor is None or actor.spec is None:
+            return limits
+        if limits and actor.has_runs is False:
+            where = spot.where("then", "budget", key=True)
+            message = f"{spot.label}: `then.budget` has no effect: {name!r} has no runs"
+            self._report.warn(Code.NO_EFFECT, where, message, "remove it")
+            return ()
+        path = ("then", "budget")
+        check_told(limits, priced=actor.priced, actor=name, spot=spot, path=path, report=self._report)
+        check_cap(limits, actor.cap_usd, name, spot, self._report)
+        return limits
 
     def _config(self, part: schema.RouteConfig, spot: Spot) -> dict[str, Any] | None:
         """`then.config`, if every template in it can be read."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from orgloop.config.values import Count, Dollars, Milliseconds, no_bool
+from orgloop.config.schema_limits import Budget, ConfigPart, Delivery, HomeLimits, RunBudget, RunsLimit
+from orgloop.config.values import Count, Milliseconds, no_bool
 from orgloop.core.batch import MOST_EVENTS
 from orgloop.core.turn import OnBusy
 
@@ -26,74 +27,6 @@ _IN_CONFIG: Final = "it belongs under `then.config`"
 _IN_WITH: Final = "it belongs under `with`, as `prompt_file`"
 _CONFIG_KEYS: Final = ("session_key", "thread_id", "session", "prompt_text", "args", "message", "model")
 _SOP_KEYS: Final = ("prompt", "prompt_file", "prompts", "sop", "sops", "sop_file", "instructions")
-
-
-class ConfigPart(BaseModel):
-    """Base of everything here: no key but the known ones."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    NOT_YET: ClassVar[frozenset[str]] = frozenset()
-    NO_EFFECT: ClassVar[frozenset[str]] = frozenset()
-    MEANWHILE: ClassVar[Mapping[str, str]] = {}
-    """What to do until a key of NOT_YET works."""
-    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
-    """What is written in this place by mistake, and what to write instead."""
-
-
-class RunsLimit(ConfigPart):
-    """`limits:` of an actor or a route."""
-
-    runs: Count | None = None
-    """How many runs it may have at once."""
-
-
-class HomeLimits(RunsLimit):
-    """`defaults.limits`."""
-
-    runs: Count | None = None
-    """How many runs this home may have at once."""
-    max_hops: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(no_bool)] | None = None
-    """How many runs caused by runs may follow one event from outside."""
-
-
-class Budget(ConfigPart):
-    """`defaults.budget`; null means no limit."""
-
-    NOT_YET = frozenset({"trace_usd", "day_usd"})
-    MEANWHILE = dict.fromkeys(NOT_YET, "bound runs with `run_usd` and `runs_per_hour` meanwhile")
-
-    run_usd: Dollars | None = None
-    """US dollars that one run may cost."""
-    runs_per_hour: Count | None = None
-    """Runs that this home may start in an hour."""
-
-
-class RetryConfig(ConfigPart):
-    """`delivery.retry`: how the waking of an actor is tried again."""
-
-    max_attempts: Count | None = None
-    backoff: Literal["exponential", "linear", "fixed"] | None = None
-    initial_delay: Milliseconds | None = None
-    max_delay: Milliseconds | None = None
-
-
-class Delivery(ConfigPart):
-    """`delivery:` of the defaults or a route."""
-
-    NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow", "circuit_breaker"})
-    MEANWHILE = {
-        "order": "give the route a `session_key` meanwhile: wakes with one key come in order",
-        "max_rate": "bound runs with `limits.runs` and `defaults.budget.runs_per_hour` meanwhile",
-        **dict.fromkeys(("queue_depth", "overflow"), "hold what waits too long with `max_age` meanwhile"),
-        "circuit_breaker": "remove it: an actor that does not answer is paused by itself",
-    }
-
-    timeout: Milliseconds | None = None
-    """Bounds the waking of the actor, not its run."""
-    max_age: Milliseconds | None = None
-    """A wake for an agent that is older is held."""
-    retry: RetryConfig | None = None
 
 
 class DefaultsConfig(ConfigPart):
@@ -135,7 +68,10 @@ class SourceConfig(ConfigPart):
     """One source."""
 
     NO_EFFECT = frozenset({"labels"})
-    ELSEWHERE = {"name": "write the source's name as `id`", "type": "write it as `connector`"}
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "name": "write the source's name as `id`",
+        "type": "write it as `connector`",
+    }
 
     id: str
     """Names the source in `when.source` and in the webhook's address."""
@@ -151,9 +87,7 @@ class ActorConfig(ConfigPart):
     """One actor."""
 
     NO_EFFECT = frozenset({"labels"})
-    NOT_YET = frozenset({"budget"})
-    MEANWHILE = {"budget": "bound its runs with `defaults.budget` meanwhile"}
-    ELSEWHERE = {
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "name": "write the actor's name as `id`",
         "type": "write it as `connector`",
         **dict.fromkeys(("session_key", "thread_id"), "it belongs to a route, under `then.config`"),
@@ -169,6 +103,7 @@ class ActorConfig(ConfigPart):
     connector: str
     config: dict[str, Any] | None = None
     limits: RunsLimit | None = None
+    budget: RunBudget | None = None
 
 
 OnError = Literal["pass", "drop", "halt", "hold"]
@@ -219,7 +154,7 @@ class StepConfig(ConfigPart):
 class WhenConfig(ConfigPart):
     """`when:` of a route."""
 
-    ELSEWHERE = {
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("type", "types", "event_type", "on"), "write the names of events in `events`"),
         **dict.fromkeys(("if", "match", "condition", "conditions", "filters"), "write it as `filter`"),
         **dict.fromkeys(("sources", "from", "connector"), "write the id of one source as `source`"),
@@ -241,7 +176,9 @@ class WhenConfig(ConfigPart):
 class Batch(ConfigPart):
     """`then.batch`: its events wake the actor together."""
 
-    ELSEWHERE = dict.fromkeys(("debounce", "delay", "interval", "wait", "timeout"), "write it as `window`")
+    ELSEWHERE: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("debounce", "delay", "interval", "wait", "timeout"), "write it as `window`"
+    )
 
     key: Annotated[str, Field(min_length=1)] | None = None
     """Events with one key are collected together; the route's `session_key` if it is not set."""
@@ -267,14 +204,13 @@ class DropWhen(ConfigPart):
 class Then(ConfigPart):
     """`then:` of a route."""
 
-    NOT_YET = frozenset({"session", "on_lost", "budget", "approve"})
-    MEANWHILE = {
+    NOT_YET = frozenset({"session", "on_lost", "approve"})
+    MEANWHILE: ClassVar[Mapping[str, str]] = {
         "session": "share a session with `then.config.session_key` meanwhile",
         "on_lost": "route `actor.stopped` with `payload.lifecycle.outcome: unknown` meanwhile",
-        "budget": "bound runs with `defaults.budget` meanwhile",
         "approve": "demand `when.trust: team` meanwhile",
     }
-    ELSEWHERE = {
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_SOP_KEYS, "write it beside `then`, as `with: {prompt_file: …}`"),
         **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
         **dict.fromkeys(("timeout", "max_age", "retry"), "it belongs under `then.delivery`"),
@@ -289,6 +225,7 @@ class Then(ConfigPart):
     config: dict[str, Any] | None = None
     delivery: Delivery | None = None
     limits: RunsLimit | None = None
+    budget: RunBudget | None = None
     batch: Batch | None = None
     on_busy: OnBusy | None = None
     """What becomes of an event while another one of its key has not finished."""
@@ -298,7 +235,7 @@ class Then(ConfigPart):
 class With(ConfigPart):
     """`with:` of a route."""
 
-    ELSEWHERE = {
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
         **dict.fromkeys(set(_SOP_KEYS) - {"prompt_file"}, "write the path of a file as `prompt_file`"),
         "config": "it belongs under `then`, as `config`",
@@ -315,8 +252,8 @@ class RouteConfig(ConfigPart):
 
     NO_EFFECT = frozenset({"labels"})
     NOT_YET = frozenset({"renamed_from", "approve"})
-    MEANWHILE = {"approve": Then.MEANWHILE["approve"]}
-    ELSEWHERE = {
+    MEANWHILE: ClassVar[Mapping[str, str]] = {"approve": Then.MEANWHILE["approve"]}
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("on", "trigger", "triggers", "source", "event", "events", "from"), _IN_WHEN),
         **dict.fromkeys(("filter", "filters", "if", "match", "condition", "conditions"), _IN_FILTER),
         **dict.fromkeys(("actor", "actors", "agent", "to", "do", "run", "action", "actions"), _IN_THEN),
@@ -330,6 +267,7 @@ class RouteConfig(ConfigPart):
         "batch": "it belongs under `then`, as `batch`",
         "delivery": "it belongs under `then`, as `delivery`",
         "limits": "it belongs under `then`, as `limits`",
+        "budget": "it belongs under `then`, as `budget`",
         "trust": "it belongs under `when`, as `trust`",
         "steps": "write the route's transforms as `transforms`",
         "id": "write the route's name as `name`",
@@ -359,7 +297,7 @@ class Project(File):
     """orgloop.yaml."""
 
     NOT_YET = frozenset({"accounts"})
-    ELSEWHERE = {
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "name": "it belongs under `metadata`",
         **dict.fromkeys(("agents", "agent", "targets"), "write it as `actors`"),
         **dict.fromkeys(("triggers", "inputs", "events", "on"), "write it as `sources`"),

@@ -28,5 +28,8 @@ Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_duration), _DURATION
 Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(no_bool)]
 """A whole number from 1."""
 
+Tokens = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(no_bool)]
+"""A number of tokens, from 1."""
+
 Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(no_bool)]
 """US dollars, above zero."""

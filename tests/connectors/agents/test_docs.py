@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from orgloop.config import schema
+from orgloop.config.schema_limits import ConfigPart
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.claude_code.check import INSTALL, TESTED
 from orgloop.connectors.agents.hooks import connector as coding_agent
@@ -28,7 +29,7 @@ INSTALLED = Registry.of(process, claude_code, openclaw, coding_agent, gemini)
 NAMES = ("process", "claude-code", "openclaw")
 SHOWN_ELSEWHERE: Final = {"worktree"}
 """Has a page of its own."""
-PARTS: Final[dict[str, type[schema.ConfigPart]]] = {
+PARTS: Final[dict[str, type[ConfigPart]]] = {
     "sources": schema.SourceConfig,
     "actors": schema.ActorConfig,
     "routes": schema.RouteConfig,

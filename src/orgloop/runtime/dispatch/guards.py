@@ -49,14 +49,4 @@ def _of_runs(wiring: Wiring, part: ActorPart, route: str) -> Sequence[Limit]:
         for level, most, setting in at_once
         if most is not None
     ]
-    if defaults.runs_per_hour is not None:
-        limits.append(
-            Limit(
-                level=ScopeLevel.ORGANIZATION,
-                unit=Unit.RUNS,
-                window=Window.HOUR,
-                most=defaults.runs_per_hour,
-                setting="defaults.budget.runs_per_hour",
-            )
-        )
-    return limits
+    return [*limits, *defaults.budget, *part.spec.budget, *(found.spec.budget if found is not None else ())]

@@ -1,0 +1,102 @@
+"""What may stand in `limits`, `budget` and `delivery`; and the base of every part of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from orgloop.config.values import Count, Dollars, Milliseconds, Tokens, no_bool
+
+
+class ConfigPart(BaseModel):
+    """Base of everything here: no key but the known ones."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    NOT_YET: ClassVar[frozenset[str]] = frozenset()
+    NO_EFFECT: ClassVar[frozenset[str]] = frozenset()
+    MEANWHILE: ClassVar[Mapping[str, str]] = {}
+    """What to do until a key of NOT_YET works."""
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
+    """What is written in this place by mistake, and what to write instead."""
+
+
+class RunsLimit(ConfigPart):
+    """`limits:` of an actor or a route."""
+
+    runs: Count | None = None
+    """How many runs it may have at once."""
+
+
+class HomeLimits(RunsLimit):
+    """`defaults.limits`."""
+
+    runs: Count | None = None
+    """How many runs this home may have at once."""
+    max_hops: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(no_bool)] | None = None
+    """How many runs caused by runs may follow one event from outside."""
+
+
+class RunBudget(ConfigPart):
+    """`budget:` of an actor or a route; null means no limit."""
+
+    runs_per_hour: Count | None = None
+    """Runs that may start in an hour."""
+    runs_per_day: Count | None = None
+    """Runs that may start in 24 hours."""
+    hour_usd: Dollars | None = None
+    """US dollars that runs may cost in an hour."""
+    day_usd: Dollars | None = None
+    """US dollars that runs may cost in 24 hours."""
+    hour_tokens: Tokens | None = None
+    """Tokens that runs may use in an hour."""
+    day_tokens: Tokens | None = None
+    """Tokens that runs may use in 24 hours."""
+    hour_run_time: Milliseconds | None = None
+    """How long runs may take in an hour, all together."""
+    day_run_time: Milliseconds | None = None
+    """How long runs may take in 24 hours, all together."""
+
+
+class Budget(RunBudget):
+    """`defaults.budget`: of all runs of the home; null means no limit."""
+
+    run_usd: Dollars | None = None
+    """US dollars that one run may cost."""
+    trace_runs: Count | None = None
+    """Runs that may follow from one outside event."""
+    trace_usd: Dollars | None = None
+    """US dollars that all runs that follow from one outside event may cost."""
+    trace_tokens: Tokens | None = None
+    """Tokens that all runs that follow from one outside event may use."""
+    trace_run_time: Milliseconds | None = None
+    """How long all runs that follow from one outside event may take together."""
+
+
+class RetryConfig(ConfigPart):
+    """`delivery.retry`: how the waking of an actor is tried again."""
+
+    max_attempts: Count | None = None
+    backoff: Literal["exponential", "linear", "fixed"] | None = None
+    initial_delay: Milliseconds | None = None
+    max_delay: Milliseconds | None = None
+
+
+class Delivery(ConfigPart):
+    """`delivery:` of the defaults or a route."""
+
+    NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow", "circuit_breaker"})
+    MEANWHILE = {
+        "order": "give the route a `session_key` meanwhile: wakes with one key come in order",
+        "max_rate": "bound runs with `limits.runs` and `defaults.budget.runs_per_hour` meanwhile",
+        **dict.fromkeys(("queue_depth", "overflow"), "hold what waits too long with `max_age` meanwhile"),
+        "circuit_breaker": "remove it: an actor that does not answer is paused by itself",
+    }
+
+    timeout: Milliseconds | None = None
+    """Bounds the waking of the actor, not its run."""
+    max_age: Milliseconds | None = None
+    """A wake for an agent that is older is held."""
+    retry: RetryConfig | None = None
