@@ -40,6 +40,32 @@ def claude_cli(counterparts: Path, claude_folder: str) -> Path:
     return folder
 
 
+@pytest.fixture
+def codex_env(counterparts: Path, scripted_model: ScriptedModel, tmp_path: Path) -> dict[str, str]:
+    """The whole environment of a Codex CLI with a home of its own, cut off from all but the model."""
+    folder = counterparts / "codex"
+    if not os.access(folder / "codex", os.X_OK):
+        pytest.skip(f"{folder}/codex is missing. {INSTALL}")
+    home = tmp_path / "codex-home"
+    home.mkdir()
+    (home / "config.toml").write_text(
+        'model = "scripted"\nmodel_provider = "local"\n'
+        f'[model_providers.local]\nname = "local"\nbase_url = "{scripted_model.url}/v1"\n'
+        'wire_api = "responses"\nenv_key = "CODEX_API_KEY"\nrequest_max_retries = 0\nstream_max_retries = 0\n'
+    )
+    return {
+        "HOME": str(tmp_path),
+        "CODEX_HOME": str(home),
+        "CODEX_API_KEY": "dummy",
+        "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(tmp_path),
+        "HTTPS_PROXY": NOWHERE,
+        "HTTP_PROXY": NOWHERE,
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
 @pytest.fixture(scope="session")
 def openclaw_folder(counterparts: Path) -> Path:
     """Where the OpenClaw gateway lies: `node` and `openclaw`."""

@@ -101,13 +101,15 @@ class Request:
     @property
     def system(self) -> str:
         """The system prompt as one text."""
-        return "\n".join(texts_in(self.body.get("system")))
+        return "\n".join(texts_in(self.body.get("system") or self.body.get("instructions")))
 
     @property
     def messages(self) -> list[tuple[str, str]]:
         """Role and text of each message; the results of tools are texts of the user."""
+        items = self.body.get("messages") or self.body.get("input") or ()
         return [
-            (str(m.get("role")), "\n".join(texts_in(m.get("content")))) for m in self.body.get("messages", ())
+            (str(m.get("role", "user")), "\n".join(texts_in(m.get("content", m.get("output")))))
+            for m in items
         ]
 
     @property
@@ -134,7 +136,7 @@ def texts_in(content: Json) -> Iterator[str]:
         case list():
             for block in content:
                 yield from texts_in(block)
-        case {"type": "text", "text": str(text)}:
+        case {"type": "text" | "input_text" | "output_text", "text": str(text)}:
             yield text
         case {"type": "tool_result", "content": inner}:
             yield from texts_in(inner)

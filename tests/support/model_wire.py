@@ -42,6 +42,34 @@ def event_stream(model: str, say: Say) -> tuple[list[bytes], list[bytes]]:
     return events[:middle], events[middle:]
 
 
+def responses_stream(model: str, say: Say) -> tuple[list[bytes], list[bytes]]:
+    """The same answer in the events of the OpenAI Responses API."""
+    texts = [{"type": "output_text", "text": say.text, "annotations": []}]
+    spoken = {"type": "message", "id": _new_id("msg"), "role": "assistant", "content": texts}
+    calls = [
+        {
+            "type": "function_call",
+            "id": _new_id("fc"),
+            "call_id": _new_id("call"),
+            "name": call.name,
+            "arguments": json.dumps(dict(call.input)),
+        }
+        for call in say.tools
+    ]
+    items = [*([spoken] if say.text or not calls else []), *calls]
+    usage = {
+        "input_tokens": say.usage.input_tokens,
+        "input_tokens_details": {"cached_tokens": say.usage.cache_read_input_tokens},
+        "output_tokens": say.usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": say.usage.input_tokens + say.usage.output_tokens,
+    }
+    whole = {"id": _new_id("resp"), "object": "response", "model": model, "output": items, "usage": usage}
+    opening = [_event("response.created", response={**whole, "status": "in_progress", "output": []})]
+    done = [_event("response.output_item.done", output_index=at, item=item) for at, item in enumerate(items)]
+    return opening, [*done, _event("response.completed", response={**whole, "status": "completed"})]
+
+
 def error_body(refusal: Refuse) -> dict[str, Json]:
     """The body of an HTTP error."""
     error = {"type": refusal.kind, "message": refusal.message}

@@ -12,8 +12,9 @@ The program prints `{"url": ...}` once it listens and is told the rest over HTTP
     GET    /control/gates/NAME        answers once a request waits at the gate
     POST   /control/gates/NAME        opens the gate
 
-A control request that waits gives up after 30 s with status 504. The model speaks the Anthropic Messages API,
-streamed and not. A request that no rule fits is refused with status 400 and a message that quotes it.
+A control request that waits gives up after 30 s with status 504. The model speaks the Anthropic Messages
+API, streamed and not, and the OpenAI Responses API, streamed. A request that no rule fits is refused with
+status 400 and a message that quotes it.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ from typing import Self, assert_never
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.model_script import RULES, Answer, Drop, Gate, Json, Refuse, Say, Script
-from tests.support.model_wire import error_body, event_stream, message
+from tests.support.model_wire import error_body, event_stream, message, responses_stream
 
 GATES = "/control/gates/"
 POLL_SECONDS = 0.05
+
+Events = Callable[[str, Say], tuple[list[bytes], list[bytes]]]
+WIRES: Mapping[str, Events] = {"/v1/messages": event_stream, "/v1/responses": responses_stream}
+"""How an answer is streamed, by the path of its API."""
 
 
 class Unanswered(Exception):
@@ -85,11 +90,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         path = urlsplit(self.path).path
-        if path == "/v1/messages":
+        if path in WIRES:
             body = json.loads(raw)
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer = self.server.script.take(self.path, headers, body)
-            self._answer(answer, str(body.get("model", "")), stream=bool(body.get("stream")))
+            self._answer(answer, str(body.get("model", "")), WIRES[path], stream=bool(body.get("stream")))
         elif path == "/control/rules":
             self._control(lambda: self.server.script.add(RULES.validate_json(raw)))
         elif path.startswith(GATES):
@@ -97,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._not_found()
 
-    def _answer(self, answer: Answer, model: str, *, stream: bool) -> None:
+    def _answer(self, answer: Answer, model: str, events: Events, *, stream: bool) -> None:
         mid_stream = stream and isinstance(answer, Say) and answer.gate_mid_stream
         if not mid_stream:
             self._hold(answer.gate)
@@ -107,12 +112,12 @@ class _Handler(BaseHTTPRequestHandler):
             case Drop():
                 if stream and answer.mid_stream:
                     self._start_stream({})
-                    self._stream(event_stream(model, Say(text="half of a sentence"))[0])
+                    self._stream(events(model, Say(text="half of a sentence"))[0])
                 self.close_connection = True
             case Say() if not stream:
                 self._send(200, message(model, answer), answer.headers)
             case Say():
-                first, second = event_stream(model, answer)
+                first, second = events(model, answer)
                 self._start_stream(answer.headers)
                 self._stream(first)
                 if mid_stream:

@@ -244,7 +244,7 @@ async def test_a_changed_system_prompt_reaches_a_session_that_goes_on_or_it_is_t
 async def test_a_cli_that_does_not_tell_its_version_in_time_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orgloop.connectors.agents.claude_code.actor.ASK", 0.05)
+    monkeypatch.setattr("orgloop.connectors.agents.program.ASK", 0.05)
     path = tmp_path / "claude"
     path.write_text("#!/bin/sh\nexec sleep 1000\n")
     path.chmod(0o755)

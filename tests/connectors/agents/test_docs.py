@@ -14,6 +14,9 @@ from orgloop.config import schema
 from orgloop.config.schema_limits import ConfigPart
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.claude_code.check import INSTALL, TESTED
+from orgloop.connectors.agents.codex import connector as codex
+from orgloop.connectors.agents.codex.check import INSTALL as INSTALL_CODEX
+from orgloop.connectors.agents.codex.check import TESTED as TESTED_CODEX
 from orgloop.connectors.agents.hooks import connector as coding_agent
 from orgloop.connectors.agents.hooks import gemini
 from orgloop.connectors.agents.openclaw import connector as openclaw
@@ -25,8 +28,8 @@ from orgloop.plugin.registry import Registry
 from tests.connectors.doubles import inbound
 
 PAGES = Path(__file__).parents[3] / "docs/agents"
-INSTALLED = Registry.of(process, claude_code, openclaw, coding_agent, gemini)
-NAMES = ("process", "claude-code", "openclaw")
+INSTALLED = Registry.of(process, claude_code, codex, openclaw, coding_agent, gemini)
+NAMES = ("process", "claude-code", "codex", "openclaw")
 SHOWN_ELSEWHERE: Final = {"worktree"}
 """Has a page of its own."""
 PARTS: Final[dict[str, type[ConfigPart]]] = {
@@ -79,7 +82,9 @@ def test_an_example_is_valid(name: str, block: dict[str, Any], tmp_path: Path) -
     [
         ("actors", "process"),
         ("actors", "claude-code"),
+        ("actors", "codex"),
         ("actors", "openclaw"),
+        ("sources", "codex"),
         ("sources", "claude-code"),
     ],
 )
@@ -101,6 +106,8 @@ def test_the_first_example_is_what_init_writes() -> None:
 def test_the_page_says_what_doctor_says() -> None:
     assert INSTALL in page("claude-code")
     assert ".".join(map(str, TESTED)) in page("claude-code")
+    assert INSTALL_CODEX in page("codex")
+    assert ".".join(map(str, TESTED_CODEX)) in page("codex")
 
 
 def test_the_report_of_an_agent_is_one_and_the_keys_of_its_routes_are_known() -> None:

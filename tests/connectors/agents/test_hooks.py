@@ -9,10 +9,10 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from orgloop.connectors.agents.claude_code import connector as claude_code
+from orgloop.connectors.agents.codex import connector as codex
 from orgloop.connectors.agents.hooks import (
     HookSettings,
     HookSource,
-    codex,
     connector,
     copilot,
     gemini,
@@ -301,7 +301,7 @@ async def test_the_hooks_of_an_agent_have_its_name_whatever_the_source_is_called
         (event,) = (await source.receive(inbound(b'{"session_id": "s", "cwd": "/x"}'))).events
         assert event.provenance["platform"] == event.payload["session"]["harness"] == platform
         assert event.payload["lifecycle"]["dedupe_key"] == f"{platform}:s:completed"
-    assert agent.setup.variables[0].name.endswith("_WEBHOOK_SECRET")
+    assert agent.setup.variables[-1].name.endswith("_WEBHOOK_SECRET")
 
 
 @pytest.mark.parametrize(

@@ -349,7 +349,6 @@ connector: Final = Connector(
     setup=Setup(variables=(secret_of("WEBHOOK_SECRET"),)),
 )
 
-codex: Final = _receiver("codex", "Codex")
 opencode: Final = _receiver("opencode", "OpenCode")
 pi: Final = _receiver("pi", "Pi")
 pi_rust: Final = _receiver("pi-rust", "Pi in Rust")

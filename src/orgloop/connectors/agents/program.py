@@ -11,13 +11,21 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+from orgloop.connectors.agents.json_lines import version_of
 from orgloop.connectors.agents.settings import RunSettings
 from orgloop.plugin import (
     CheckResult,
     CheckStatus,
     started,
 )
+
+ASK: Final = 10.0
+"""Seconds in which a program has to tell its version."""
+
+_VERSIONS: Final[dict[tuple[str, int, int], tuple[int, ...] | None]] = {}
+"""The version of each file that was asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +68,27 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 async def find(program: str, environment: Mapping[str, str]) -> str | None:
     """Where a run would find `program`: in the PATH that it gets, or where its path leads. None: nowhere."""
     return await asyncio.to_thread(_find, program, environment.get("PATH", os.defpath))
+
+
+async def version(program: str, environment: Mapping[str, str]) -> tuple[int, ...] | None:
+    """The program's version; None if it is not there, or does not say it in time."""
+    path = await find(program, environment)
+    if path is None:
+        return None
+    try:
+        file = await asyncio.to_thread(os.stat, path)
+    except OSError:
+        return None
+    seen = (path, file.st_mtime_ns, file.st_size)
+    if seen not in _VERSIONS:
+        try:
+            async with asyncio.timeout(ASK):
+                answer = await ask([path, "--version"], environment, "/")
+        except (OSError, TimeoutError):
+            return None
+        words = answer.stdout.split()
+        _VERSIONS[seen] = next((found for word in words if (found := version_of(word)) is not None), None)
+    return _VERSIONS[seen]
 
 
 async def lacks_interpreter(path: str) -> bool:

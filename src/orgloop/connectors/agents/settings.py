@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
 
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.plugin import (
@@ -36,6 +36,7 @@ ARGUMENT_LIMIT: Final = 100_000
 KEY_LIMIT: Final = 1_000
 """Characters of a session key that a run is told; a longer one ends in a hash of all of it."""
 
+_PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -85,6 +86,18 @@ def _sayable(value: SecretStr) -> SecretStr:
     return value
 
 
+def _word(value: str) -> str:
+    if not value.strip() or value.startswith("-") or "\0" in value:
+        raise ValueError(f"must be a name, not {value!r}")
+    return value
+
+
+def _binary(value: Any, info: ValidationInfo) -> Any:
+    if not isinstance(value, str) or "/" not in value:
+        return value
+    return os.fspath(_PATH.validate_python(value, context=info.context))
+
+
 WorkingDirectory = Annotated[ProjectPath, BeforeValidator(_or_project)]
 """A directory, as `ProjectPath`; the project's own if nothing is said."""
 
@@ -96,6 +109,12 @@ Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1)]
 
 Dollars = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_nan=False)]
 """US dollars, above zero."""
+
+Word = Annotated[str, AfterValidator(_word)]
+"""A name that no command line takes for an option."""
+
+Binary = Annotated[Word, BeforeValidator(_binary)]
+"""A program: a name in PATH, or a path beside the file that names it, or in the project."""
 
 VariableName = Annotated[str, AfterValidator(_variable)]
 VariableValue = Annotated[

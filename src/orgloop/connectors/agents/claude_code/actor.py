@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 from uuid import UUID, uuid5
@@ -13,7 +10,7 @@ from orgloop.connectors.agents import program
 from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_exit
 from orgloop.connectors.agents.claude_code.environment import account
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
-from orgloop.connectors.agents.claude_code.stream import TURNS, progress, version_of
+from orgloop.connectors.agents.claude_code.stream import TURNS, progress
 from orgloop.plugin import (
     Completion,
     Context,
@@ -40,12 +37,6 @@ KEPT_PROMPT: Final = (
     "a changed one has no effect here; update it: claude update"
 )
 
-ASK: Final = 10.0
-"""Seconds in which the CLI has to tell its version."""
-
-_VERSIONS: Final[dict[tuple[str, int, int], tuple[int, ...] | None]] = {}
-"""The version of each file that was asked."""
-
 _SESSIONS: Final = UUID("6f8a2b54-6d0e-5c1b-9a57-0a4f4f3d3c11")
 
 
@@ -67,7 +58,9 @@ class ClaudeCodeActor:
         environment = settings.child(ctx.environment, self._passed)
         if directory := environment.get("CLAUDE_CONFIG_DIR"):
             self._sessions_of = ("env", f"CLAUDE_CONFIG_DIR={directory}")
-        self._cli = Cli(account=account(environment), version=await _version(settings, environment))
+        self._cli = Cli(
+            account=account(environment), version=await program.version(settings.binary, environment)
+        )
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -130,26 +123,6 @@ class ClaudeCodeActor:
         if self._settings.append_system_prompt is None or version is None:
             return False
         return SNAPSHOTS <= version < SNAPSHOT_OFF
-
-
-async def _version(settings: ClaudeCodeSettings, environment: Mapping[str, str]) -> tuple[int, ...] | None:
-    """The CLI's version; None if it is not there, or does not say it in time."""
-    path = await program.find(settings.binary, environment)
-    if path is None:
-        return None
-    try:
-        file = await asyncio.to_thread(os.stat, path)
-    except OSError:
-        return None
-    seen = (path, file.st_mtime_ns, file.st_size)
-    if seen not in _VERSIONS:
-        try:
-            async with asyncio.timeout(ASK):
-                answer = await program.ask([path, "--version"], environment, "/")
-        except (OSError, TimeoutError):
-            return None
-        _VERSIONS[seen] = version_of(answer.stdout)
-    return _VERSIONS[seen]
 
 
 def _prompt(wake: Wake) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from orgloop.connectors.agents import program
 from orgloop.connectors.agents.claude_code.settings import INSTEAD, NO_LIMITS, ClaudeCodeSettings
-from orgloop.connectors.agents.claude_code.stream import Json, parse, text
+from orgloop.connectors.agents.json_lines import Json, parse, text
 from orgloop.connectors.agents.result import last_line
 from orgloop.plugin import (
     CheckResult,

@@ -6,18 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from orgloop.connectors.agents.claude_code.stream import (
-    Json,
-    Transcript,
-    cost,
-    cost_since,
-    denied,
-    items,
-    number,
-    part,
-    text,
-    transcript,
-)
+from orgloop.connectors.agents.claude_code.stream import Transcript, cost, cost_since, denied, transcript
+from orgloop.connectors.agents.json_lines import Json, items, number, part, text
 from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
 from orgloop.plugin import (
     DAY,

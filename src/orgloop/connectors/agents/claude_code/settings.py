@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
 from orgloop.connectors.agents.files import what_is_missing
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, Dollars, Limit, RunSettings
+from orgloop.connectors.agents.settings import (
+    ARGUMENT_LIMIT,
+    Binary,
+    Count,
+    Dollars,
+    Limit,
+    RunSettings,
+    Word,
+)
 from orgloop.plugin import (
     MINUTE,
-    ProjectPath,
 )
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "auto", "dontAsk", "bypassPermissions"]
-
-_PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
 
 
 def _project_budget(value: Any, info: ValidationInfo) -> Any:
@@ -49,18 +53,6 @@ def _rule(value: str) -> str:
     return rule
 
 
-def _word(value: str) -> str:
-    if not value.strip() or value.startswith("-") or "\0" in value:
-        raise ValueError(f"must be a name, not {value!r}")
-    return value
-
-
-def _binary(value: Any, info: ValidationInfo) -> Any:
-    if not isinstance(value, str) or "/" not in value:
-        return value
-    return os.fspath(_PATH.validate_python(value, context=info.context))
-
-
 def _argument(value: str) -> str:
     if "\0" in value or len(value.encode("utf-8", "replace")) > ARGUMENT_LIMIT:
         raise ValueError(f"must have at most {ARGUMENT_LIMIT} bytes, and no NUL")
@@ -74,7 +66,6 @@ NO_LIMITS: Final = "the agent may do anything that an event tells it to do"
 INSTEAD: Final = "name what it needs in `allowed_tools` and use acceptEdits, or keep it in a container"
 """What to do about `bypassPermissions`."""
 
-Word = Annotated[str, AfterValidator(_word)]
 Rules = Annotated[
     tuple[Annotated[str, AfterValidator(_rule)], ...],
     BeforeValidator(_rules, json_schema_input_type=str | tuple[str, ...]),
@@ -102,7 +93,7 @@ class ClaudeCodeSettings(RunSettings):
     """US dollars that a run may cost. The project's `defaults.budget.run_usd` by default."""
     append_system_prompt: Annotated[str, AfterValidator(_argument)] | None = None
     """Text behind the CLI's own system prompt."""
-    binary: Annotated[Word, BeforeValidator(_binary)] = "claude"
+    binary: Binary = "claude"
     """The CLI: a name in PATH, or a path beside this file or in the project."""
     start_timeout: Limit | None = 2 * MINUTE
     """How long it may take until its first output. Then it is ended, and the wake tried again."""

@@ -1,0 +1,83 @@
+"""Runs the Codex CLI for each wake: the prompt goes in, one JSON value a line comes back."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from orgloop.connectors.agents.codex.classify_exit import Cli, classify_exit
+from orgloop.connectors.agents.codex.settings import CodexSettings, account
+from orgloop.connectors.agents.codex.stream import TURNS, progress
+from orgloop.plugin import (
+    Completion,
+    Context,
+    ExitInfo,
+    NotBegun,
+    Progress,
+    Refused,
+    RunSpec,
+    Wake,
+    WakeSession,
+)
+
+HARNESS: Final = "codex"
+
+
+class CodexActor:
+    """One run of the CLI for each wake; with a session key, each goes on in the session of that key."""
+
+    harness: Final = HARNESS
+
+    def __init__(self, id: str, settings: CodexSettings) -> None:
+        self._settings = settings
+        self._cli = Cli(price=settings.price)
+        self._sessions_of: tuple[str, ...] = ()
+
+    async def open(self, ctx: Context) -> None:
+        """Learn which login the CLI uses."""
+        environment = self._settings.child(ctx.environment, self._settings.passed)
+        if directory := environment.get("CODEX_HOME"):
+            self._sessions_of = ("env", f"CODEX_HOME={directory}")
+        self._cli = Cli(account=account(environment), price=self._settings.price)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
+
+    @property
+    def directory(self) -> str | None:
+        return self._settings.exclusive_directory
+
+    def start(self, wake: Wake, session: WakeSession | None) -> RunSpec:
+        settings = self._settings
+        if not wake.prompt.strip():
+            raise Refused(
+                f"route {wake.route}: there is nothing to say to the agent",
+                hint="give the route a prompt file",
+            )
+        # The CLI names a session itself: its first line says how.
+        resumed = session.id if session is not None else None
+        return RunSpec(
+            argv=[
+                settings.binary,
+                "exec",
+                "--json",
+                "--skip-git-repo-check",
+                *settings.options,
+                *(["resume", resumed] if resumed else []),
+                "-",
+            ],
+            cwd=settings.directory,
+            stdin=wake.prompt,
+            env=settings.for_wake(wake, session),
+            env_pass=settings.passed,
+            limits=settings.limits,
+            session_id=resumed,
+            account=self._cli.account,
+            turns=TURNS,
+            take_over=[*self._sessions_of, settings.binary, "resume", resumed] if resumed else (),
+        )
+
+    def read(self, line: str) -> Progress | None:
+        return progress(line)
+
+    def finish(self, exit: ExitInfo) -> Completion | NotBegun:
+        return classify_exit(exit, self._cli)

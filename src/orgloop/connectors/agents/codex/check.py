@@ -1,0 +1,60 @@
+"""Whether the CLI is there, new enough and logged in: asked in the very environment that a run gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from orgloop.connectors.agents import program
+from orgloop.connectors.agents.codex.settings import CodexSettings
+from orgloop.connectors.agents.result import last_line
+from orgloop.plugin import CheckResult, CheckStatus, Context
+
+INSTALL: Final = "npm install -g @openai/codex"
+
+TESTED: Final = (0, 171, 0)
+"""The oldest version that was seen to work."""
+
+_cli: Final = partial(CheckResult, name="cli")
+_login_is: Final = partial(CheckResult, name="login")
+
+
+async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
+    """Three questions that cost nothing: where it works, which version it is, who is logged in."""
+    if not isinstance(settings, CodexSettings):
+        return []
+    environment = settings.child(ctx.environment, settings.passed)
+    directory = await program.check_directory(settings.directory)
+    path = await program.find(settings.binary, environment)
+    if path is None:
+        missing = f"there is no program {settings.binary}"
+        return [directory, _cli(status=CheckStatus.MISSING, detail=missing, hint=INSTALL)]
+    version = await program.version(settings.binary, environment)
+    if version is None:
+        detail = f"{path} does not tell its version"
+        return [directory, _cli(status=CheckStatus.ERROR, detail=detail, hint=INSTALL)]
+    named, tested = (".".join(map(str, one)) for one in (version, TESTED))
+    if version < TESTED:
+        detail = f"{path} is {named}, which is older than {tested}"
+        cli = _cli(status=CheckStatus.WARNING, detail=detail, hint=f"update it: {INSTALL}")
+    else:
+        cli = _cli(status=CheckStatus.OK, detail=f"{path} is {named}")
+    return [directory, cli, await _login(path, environment)]
+
+
+async def _login(path: str, environment: Mapping[str, str]) -> CheckResult:
+    if environment.get("CODEX_API_KEY"):
+        return _login_is(status=CheckStatus.OK, detail="the API key of CODEX_API_KEY; runs bill that account")
+    try:
+        answer = await program.ask([path, "login", "status"], environment, "/")
+    except OSError as exc:
+        return _login_is(status=CheckStatus.ERROR, detail=exc.strerror or str(exc), hint=INSTALL)
+    words = last_line(answer.stderr) or last_line(answer.stdout)
+    if answer.status == 0:
+        return _login_is(status=CheckStatus.OK, detail=words)
+    return _login_is(
+        status=CheckStatus.WARNING,
+        detail=f"{words or 'not logged in'}; only a provider with a key of its own needs no login",
+        hint="type `codex login`, or set CODEX_API_KEY",
+    )

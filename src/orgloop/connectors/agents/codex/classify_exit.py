@@ -1,0 +1,211 @@
+"""What a run of the CLI came to: its last turn decides, then what stopped it and its exit status."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from orgloop.connectors.agents.codex.settings import Price
+from orgloop.connectors.agents.codex.stream import Transcript, tokens, transcript
+from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
+from orgloop.plugin import (
+    DAY,
+    MINUTE,
+    Completion,
+    ExitInfo,
+    Limited,
+    NotBegun,
+    Phase,
+    Retry,
+    RunOutcome,
+    Unavailable,
+    last_words,
+    timestamp,
+)
+
+COMPLAINT_LIMIT: Final = 50_000
+"""Characters of output that may be nothing but a complaint."""
+
+LIMIT_WAIT: Final = 15 * MINUTE
+"""How long to wait for an account whose limit does not say when it ends."""
+
+MOST_WAIT: Final = 40 * DAY
+"""The longest wait that is believed: a month, and what clocks and time zones may differ."""
+
+_LIMIT: Final = re.compile(
+    r"hit your (?:usage|spend|workspace)[^.\n]{0,40}limit|usage limit (?:was |has been )?reached",
+    re.IGNORECASE,
+)
+_UNTIL: Final = re.compile(
+    r"try again at (?:(?P<month>[A-Z][a-z]{2})[a-z]{0,6} (?P<day>\d{1,2})(?:st|nd|rd|th)?,"
+    r" (?P<year>\d{4}),? )?(?P<hour>\d{1,2}):(?P<minute>\d{2}) (?P<half>[AP]M)"
+)
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_LOGIN: Final = re.compile(
+    r"\b40[13] (?:Unauthorized|Forbidden)|Missing environment variable|[Nn]ot logged in|log ?in again"
+    r"|refresh token"
+)
+_CREDIT: Final = re.compile(r"[Qq]uota exceeded|billing details|out of credits")
+_MODEL: Final = re.compile(r"[Mm]odel\b.{0,80}(?:does not exist|not supported|not found)|unknown model")
+_AWAY: Final = re.compile(
+    r"[Cc]onnection (?:failed|refused)|error sending request|dns error|waiting for network"
+)
+_BUSY: Final = re.compile(
+    r"high demand|overloaded|at capacity|exceeded retry limit|unexpected status (?:429|5\d\d)"
+)
+_REFUSED: Final = re.compile(r"content_filter|was flagged|usage policy|violat", re.IGNORECASE)
+_GONE: Final = "no rollout found for thread id"
+_UNUSABLE: Final = re.compile(r"^error: |[Ee]rror loading config|not a directory|No such file or directory")
+_NOISE: Final = re.compile(r"(?:\S{1,40} {1,4})?(?:WARNING|WARN|ERROR codex|Reading prompt)\b")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cli:
+    """What its actor knows: which login the CLI uses, and what tokens cost."""
+
+    account: str = ""
+    price: Price | None = None
+
+
+def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
+    """The run's completion; NotBegun where it is certain that no paid work was done."""
+    found = transcript(exit.stdout, exit.result)
+    how = stopped(exit) if exit.stopped != "result" else None
+    if found.ended:
+        if found.failed is None:
+            return _completion(exit, found, cli, (Phase.COMPLETED, RunOutcome.SUCCESS, "success"))
+        failed = found.failed[:COMPLAINT_LIMIT]
+        unpaid = None if found.answered else _unpaid(exit, failed, cli)
+        reason = _reason(failed)
+        return unpaid or _completion(exit, found, cli, (Phase.FAILED, RunOutcome.FAILURE, reason))
+    if how is not None:
+        if exit.stopped == "start" and found.lines == 0:
+            return _not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
+        if found.waits and not found.answered and exit.stopped != "requested":
+            return _not_begun(
+                exit, Unavailable(reason=f"the model cannot be reached: {one_line(found.complaint)}")
+            )
+        return _completion(exit, found, cli, how)
+    return _without_result(exit, found, cli)
+
+
+def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
+    status = exit.status or 0
+    silent = found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
+    if silent and 0 < status <= 128:
+        complaint = _complaint(exit.stderr)
+        if _GONE in complaint:
+            gone = f"the session {exit.session_id} is gone; the next try begins a new one"
+            return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
+        reason = f"the CLI ended with status {status} before it began: {complaint}".rstrip(": ")
+        lasting = status in (2, 126, 127) or _UNUSABLE.search(complaint) or _LOGIN.search(complaint)
+        return _not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
+    if silent and status == 0 and not exit.stdout.strip():
+        return _not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing at all"))
+    if status == 0:
+        return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
+    return _completion(exit, found, cli, ended(exit))
+
+
+def _unpaid(exit: ExitInfo, said: str, cli: Cli) -> NotBegun | None:
+    """Why a turn in which no model answered may be tried again; None if it may not."""
+    words = one_line(said)
+    if _LIMIT.search(said):
+        return _not_begun(exit, Limited(account=cli.account, until=_free_at(exit, said), reason=words))
+    if _LOGIN.search(said):
+        remedy = "type `codex login`, or set CODEX_API_KEY or the variable that it names"
+        return _not_begun(exit, Unavailable(reason=f"{words}. To go on, {remedy}"))
+    if _CREDIT.search(said):
+        remedy = "pay for more credit, or log in otherwise"
+        return _not_begun(exit, Unavailable(reason=f"{words} To go on, {remedy}"))
+    if _MODEL.search(said):
+        return _not_begun(exit, Unavailable(reason=f"{words} To go on, set another `model` of the actor"))
+    if _AWAY.search(said):
+        return _not_begun(exit, Unavailable(reason=words))
+    if _BUSY.search(said):
+        return replace(_not_begun(exit, Retry(reason=words)), session_fault=False)
+    return None
+
+
+def _not_begun(exit: ExitInfo, outcome: Retry | Unavailable | Limited) -> NotBegun:
+    # A session that this run was to begin has nothing in it yet; one that it resumed goes on.
+    return NotBegun(outcome=outcome, forget_session=not exit.resumed)
+
+
+def _completion(
+    exit: ExitInfo, found: Transcript, cli: Cli, how: tuple[Phase, RunOutcome, str]
+) -> Completion:
+    phase, outcome, reason = how
+    words = found.spoken
+    if outcome is not RunOutcome.SUCCESS:
+        complaint = found.failed or found.complaint
+        said = "\n\n".join(filter(None, (words, complaint[:COMPLAINT_LIMIT])))
+        words = said if found.ended else last_words(said, exit.stderr)
+    block = last_json(found.spoken)
+    counts = tokens(found.usage) if found.usage else None
+    # They are those of the whole session. What a run of one that goes on has used, the CLI does not tell.
+    cost = cli.price.of(counts) if cli.price is not None and counts is not None else None
+    details: dict[str, Any] = {}
+    if block.error is not None:
+        details["json_error"] = block.error
+    if reason == "usage_limit" and found.failed is not None:
+        details["limit_until"] = timestamp(_free_at(exit, found.failed))
+    if exit.resumed and counts is not None:
+        details["session_tokens"] = dict(counts)
+    return Completion(
+        phase=phase,
+        outcome=outcome,
+        reason=reason,
+        text=last_part(words),
+        json=block.json,
+        session_id=found.session_id or exit.session_id,
+        cost_usd=None if exit.resumed else cost,
+        session_cost_usd=cost,
+        tokens=None if exit.resumed else counts,
+        turns=found.turns or None,
+        details=details,
+    )
+
+
+def _reason(said: str) -> str:
+    if _LIMIT.search(said):
+        return "usage_limit"
+    if _REFUSED.search(said):
+        return "refusal"
+    if _LOGIN.search(said):
+        return "authentication_failed"
+    return "server_error" if _BUSY.search(said) or _AWAY.search(said) else "error"
+
+
+def _free_at(exit: ExitInfo, said: str) -> int:
+    """When a limit is over, in ms since 1970: as the CLI says, in local time; else in a while."""
+    found = _UNTIL.search(said)
+    if found is not None:
+        until = _moment(found.groupdict(), exit.ended_at)
+        if until is not None and exit.ended_at < until <= exit.ended_at + MOST_WAIT:
+            return until
+    return exit.ended_at + LIMIT_WAIT
+
+
+def _moment(told: Mapping[str, str | None], now: int) -> int | None:
+    """A time to the minute, of today if no day is told."""
+    today = time.localtime(now / 1000)
+    hour = int(told["hour"] or 0) % 12 + (12 if told["half"] == "PM" else 0)
+    try:
+        day = (today.tm_year, today.tm_mon, today.tm_mday)
+        if told["month"] is not None:
+            day = (int(told["year"] or 0), _MONTHS.index(told["month"]) + 1, int(told["day"] or 0))
+        until = round(time.mktime((*day, hour, int(told["minute"] or 0), 0, 0, 0, -1)) * 1000)
+    except (ValueError, OverflowError):
+        return None
+    return until + DAY if told["month"] is None and until <= now else until
+
+
+def _complaint(stderr: str) -> str:
+    """The line that says what is wrong, among warnings that say something else."""
+    lines = [line for raw in stderr.split("\n") if (line := one_line(raw)) and not _NOISE.match(line)]
+    named = [line for line in lines if line.lower().startswith("error")]
+    return named[-1] if named else (lines[-1] if lines else last_line(stderr))
