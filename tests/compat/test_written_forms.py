@@ -409,7 +409,7 @@ def test_lifting_all_permissions_never_goes_without_a_word(tmp_path: Path) -> No
     )
     found = finding(tmp_path, text, Code.RISKY_SETTING)
     assert (found.line, found.column) == (5, 14)
-    assert "whatever an event makes the agent do" in found.message
+    assert "anything that an event tells it to do" in found.message
     assert "allowed_tools" in found.hint
     assert load(tmp_path, text).organization is not None
 
