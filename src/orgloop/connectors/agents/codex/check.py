@@ -25,22 +25,22 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
     if not isinstance(settings, CodexSettings):
         return []
     environment = settings.child(ctx.environment, settings.passed)
-    directory = await program.check_directory(settings.directory)
+    places = await program.check_places(settings, environment)
     path = await program.find(settings.binary, environment)
     if path is None:
         missing = f"there is no program {settings.binary}"
-        return [directory, _cli(status=CheckStatus.MISSING, detail=missing, hint=INSTALL)]
+        return [*places, _cli(status=CheckStatus.MISSING, detail=missing, hint=INSTALL)]
     version = await program.version(settings.binary, environment)
     if version is None:
         detail = f"{path} does not tell its version"
-        return [directory, _cli(status=CheckStatus.ERROR, detail=detail, hint=INSTALL)]
+        return [*places, _cli(status=CheckStatus.ERROR, detail=detail, hint=INSTALL)]
     named, tested = (".".join(map(str, one)) for one in (version, TESTED))
     if version < TESTED:
         detail = f"{path} is {named}, which is older than {tested}"
         cli = _cli(status=CheckStatus.WARNING, detail=detail, hint=f"update it: {INSTALL}")
     else:
         cli = _cli(status=CheckStatus.OK, detail=f"{path} is {named}")
-    return [directory, cli, await _login(path, environment)]
+    return [*places, cli, await _login(path, environment)]
 
 
 async def _login(path: str, environment: Mapping[str, str]) -> CheckResult:
