@@ -147,6 +147,15 @@ def parse(words: list[str]) -> None:
     command.make_context("orgloop", words, parent=context)
 
 
+@pytest.mark.parametrize("group", ["add", "service"])
+def test_a_group_alone_shows_its_help_as_it_is(group: str, orgloop: Orgloop) -> None:
+    said = orgloop(group)
+    assert (said.code, said.out) == (Exit.FAILED, "")
+    assert said.err.startswith(orgloop(group, "--help").out)
+    assert f"`orgloop {group}` needs a subcommand: " in said.err
+    assert orgloop(group, "--json").json["error"]["kind"] == "UsageError"
+
+
 def test_help_lists_every_command(orgloop: Orgloop) -> None:
     said = orgloop("--help")
     assert said.code == 0

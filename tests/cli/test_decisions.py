@@ -222,7 +222,7 @@ def test_a_discard_keeps_its_note_and_who_did_it(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["held", "release"], "nothing says which ones"),
+        (["held", "release"], "no held delivery is chosen"),
         (["held", "release", HELD[0], "--all"], "ids and filters do not go together"),
         (["dead", "retry", "dlv_00"], "there is no delivery dlv_00"),
         (["dead", "retry", "--route", "telll"], "did you mean `tell`?"),

@@ -37,6 +37,13 @@ def report(exc: BaseException, arguments: Sequence[str], environ: Mapping[str, s
 
 def _usage(exc: click.ClickException, out: Output) -> int:
     context = exc.ctx if isinstance(exc, click.UsageError) else None
+    if isinstance(exc, click.exceptions.NoArgsIsHelpError) and context is not None:
+        # Its message is the whole help.
+        click.echo(context.get_help(), err=True, color=context.color)
+        group = context.command
+        names = ", ".join(group.list_commands(context)) if isinstance(group, click.Group) else ""
+        _tell(out, "UsageError", f"`{context.command_path}` needs a subcommand: {names}", "")
+        return Exit.FAILED
     path = context.command_path if context is not None else "orgloop"
     message = exc.format_message()
     hint = "" if "orgloop --help" in message or "Did you mean" in message else f"Type `{path} --help`."

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.json_text import text_of
-
 LABEL = 60
 """Characters of an edge's details in a flowchart."""
 
@@ -183,6 +181,8 @@ def _way_back(start: str, follows: Mapping[str, Sequence[str]]) -> list[str] | N
 
 
 def _wanted(value: Any) -> str:
+    from orgloop.core.json_text import text_of  # the help of `routes` does not need it
+
     values = value if isinstance(value, list) else [value]
     return " or ".join(one if isinstance(one, str) else text_of(one) for one in values)
 

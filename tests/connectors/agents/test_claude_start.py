@@ -193,6 +193,14 @@ async def test_a_clouds_keys_go_along_only_where_it_is_used(
     assert ("CLAUDE_CODE_USE_BEDROCK" in spec.env_pass) is passed
 
 
+async def test_a_person_takes_a_session_over_where_the_cli_keeps_it() -> None:
+    environment = {"CLAUDE_CONFIG_DIR": "/srv/claude"}
+    actor = ClaudeCodeActor("engineer", settings({"cwd": "/"}))
+    await actor.open(as_context(FakeContext(environment={**environment, "PATH": "/nowhere"})))
+    spec = actor.start(wake(prompt="Review.", run_id=RUN), None)
+    assert spec.take_over[:3] == ["env", "CLAUDE_CONFIG_DIR=/srv/claude", "claude"]
+
+
 def test_env_may_lift_what_every_run_gets() -> None:
     spec = start({"env": {"CLAUDE_CODE_DISABLE_ATTACHMENTS": "0"}})
     assert spec.env["CLAUDE_CODE_DISABLE_ATTACHMENTS"] == "0"

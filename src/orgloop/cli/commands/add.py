@@ -93,7 +93,7 @@ def add_actor(
     keys: bool,
     permission_mode: str | None,
 ) -> None:
-    """Add somebody who does work."""
+    """Add an actor: an agent, or another program, that does work."""
     from orgloop.project.scaffold import actor_entry, checked
 
     plugin = app.connector(connector or name)
@@ -197,7 +197,7 @@ def add_transform(app: App, name: str, kind: str, settings: tuple[str, ...], key
 @click.option("--type", "kind", metavar="NAME", help="An installed logger; NAME if absent.")
 @_set_options
 def add_logger(app: App, name: str, kind: str | None, settings: tuple[str, ...], keys: bool) -> None:
-    """Add a logger: somebody who is told of everything that happens."""
+    """Add a logger: it writes what happens to a file or a terminal."""
     plugin = app.registry.logger(kind or name)
     if keys:
         print_keys(app, plugin.settings)

@@ -25,7 +25,7 @@ def command(app: App, ids: tuple[str, ...], everything: bool) -> None:
     from orgloop.project.home import running_daemon
 
     if bool(ids) == everything:
-        raise Refused("nothing says which ones", hint="name ids from `orgloop status`, or use --all")
+        raise Refused("no problem is chosen", hint="name ids from `orgloop status`, or use --all")
     app.require_this_project("dismiss")
     daemon = running_daemon(app.home)
     live, _ = live_of_home(app.home) if daemon is not None else (None, "")

@@ -62,12 +62,13 @@ def _show(app: App, states: list[VariableState]) -> int:
     others = [state for state in states if not state.used]
     if others:
         app.out.line()
-        app.out.line("Not used. Its connectors take these settings, if the project names them as ${…}:")
+        app.out.fold("Not used. Its connectors take these settings, if the project names them as ${…}:", 0)
         for state in others:
             _show_one(app, state)
     if used:
         app.out.line()
-        app.out.line(f"{counted(sum(state.is_set for state in used), 'variable')} set, {missing} missing.")
+        filled = sum(state.is_set for state in used)
+        app.out.line(f"{filled} of {counted(len(used), 'variable')} set, {missing} missing.")
         if missing:
             app.out.line(f"Write what is missing into {app.out.path(app.project_file.parent / '.env')}.")
     return Exit.OK
@@ -94,7 +95,7 @@ def _show_one(app: App, state: VariableState) -> None:
     where = f"  {style(state.where, 'dim')}" if state.where else ""
     app.out.fold(f"{mark} {style(state.name, 'bold')}  {meaning}{where}", 4)
     for line in state.advice:
-        app.out.line(f"    {style(line, 'dim')}")
+        app.out.fold(f"    {style(line, 'dim')}", 4)
 
 
 def _default_of(state: VariableState) -> str:

@@ -120,7 +120,7 @@ def _chosen(app: App, choice: Selection) -> list[DeliveryRow]:
         raise Refused("ids and filters do not go together", hint="name ids, or filters, or --all")
     if not choice.ids and not choice.is_filtered:
         raise Refused(
-            "nothing says which ones",
+            f"no {choice.state} delivery is chosen",
             hint=f"name ids from `orgloop {choice.state} list`, or use --route, --actor, --reason, --since "
             "or --all",
         )

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Final
 
 from orgloop.cli.app import App
+from orgloop.cli.screen.grid import print_next
 from orgloop.cli.screen.listing import print_findings
 from orgloop.config.findings import Code
 from orgloop.config.load import Loaded, load_project
@@ -17,8 +17,6 @@ from orgloop.project.files import PROJECT_FILE
 from orgloop.project.home import wanted_port
 from orgloop.project.scaffold import Pair, ProjectRequest
 from orgloop.project.variables import variables_of
-
-_SHORT: Final = 60
 
 
 def report(
@@ -50,12 +48,7 @@ def report(
     for pair in choice.pairs:
         style = app.out.style
         app.out.line(f"  {style(pair.source, 'bold')} → {style(pair.actor, 'bold')}")
-    app.out.line()
-    app.out.line("Next:")
-    widest = max((len(step) for _, step in steps if len(step) <= _SHORT), default=0)
-    for why, step in steps:
-        reason = f"{' ' * (widest - len(step))}   {app.out.style(why, 'dim')}" if len(step) <= _SHORT else ""
-        app.out.line(f"  {app.out.style(step, 'cyan')}{reason}".rstrip())
+    print_next(app.out, [(step, why) for why, step in steps])
 
 
 def _steps(
