@@ -9,6 +9,7 @@ import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
+from orgloop.cli.completion import ACTOR
 from orgloop.cli.exits import Exit
 from orgloop.errors import Refused
 
@@ -29,7 +30,7 @@ command = new_group(
 @command.subcommand(
     "list", read_only=True, examples=["orgloop worktrees", "orgloop worktrees list --actor engineer --json"]
 )
-@click.option("--actor", metavar="ID", default="", help="Only of this actor.")
+@click.option("--actor", metavar="ID", type=ACTOR, default="", help="Only of this actor.")
 def list_trees(app: App, actor: str) -> None:
     """List the work trees with their branches, and what is not committed or not pushed in each."""
     from orgloop.operations import worktrees

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ MOST: Final = 50
 _BUSY_MS: Final = 100
 _READ: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 _BEGINS: Final = "id >= ?1 AND id < ?1 || char(1114111)"
+_APPLIED: Final = "SELECT root, snapshot FROM applied ORDER BY seq DESC LIMIT 1"
 _DELIVERIES: Final = f"SELECT id, route || ', ' || state FROM deliveries WHERE {_BEGINS}"
 
 _QUERIES: Final[Mapping[str, str]] = {
@@ -38,7 +40,8 @@ _QUERIES: Final[Mapping[str, str]] = {
 def ids(home: Path, kind: str, begin: str) -> Sequence[tuple[str, str]]:
     """Ids of this kind that begin so, newest first, each with a few words; none if they cannot be read."""
     try:
-        rows = _open(home).execute(f"{_QUERIES[kind]} LIMIT {MOST}", (begin,))
+        with closing(_open(home)) as connection:
+            rows = connection.execute(f"{_QUERIES[kind]} LIMIT {MOST}", (begin,)).fetchall()
         return [(str(id), str(words)) for id, words in rows]
     except (apsw.Error, OrgLoopError):
         return []
@@ -47,7 +50,8 @@ def ids(home: Path, kind: str, begin: str) -> Sequence[tuple[str, str]]:
 def applied(home: Path) -> tuple[str, Mapping[str, Any]]:
     """The directory of the project that was applied last, and its snapshot; empty if none can be read."""
     try:
-        row = _open(home).execute("SELECT root, snapshot FROM applied ORDER BY seq DESC LIMIT 1").fetchone()
+        with closing(_open(home)) as connection:
+            row = connection.execute(_APPLIED).fetchone()
         return (str(row[0]), orjson.loads(row[1])) if row is not None else ("", {})
     except (apsw.Error, OrgLoopError, orjson.JSONDecodeError):
         return "", {}
