@@ -566,6 +566,7 @@ async def test_one_team_or_project_is_polled_alone(
     found = await follower.poll()
     assert {one.provenance["issue_id"] for one in found} == told
     assert len(found) == 2 * len(told)
+    assert [name for name, _ in server.asked].count("Comment") == len(told)
 
 
 @pytest.mark.parametrize(("lookback", "told"), [(None, 0), ("0s", 0), ("30m", 1), ("3h", 2)])

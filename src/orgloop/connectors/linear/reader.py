@@ -24,7 +24,7 @@ MOST_WALKED: Final = 200
 """Pages that are read at most of what has changed in one millisecond, and of one history."""
 
 MOST_THINGS: Final = 50
-"""Issues or comments that one step reads."""
+"""Issues or comments that one step reads, besides what has changed just now."""
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -76,7 +76,7 @@ class Reader:
             if short(one.version) in known.seen:
                 continue
             # Things that changed in one millisecond are not separated: the next step begins behind them.
-            if len(read) >= MOST_THINGS and last < one.at and now - last > OVERLAP:
+            if len(read) >= MOST_THINGS and last < one.at:
                 end, step.more = last + 1, True
                 break
             try:
