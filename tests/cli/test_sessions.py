@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from orgloop.core.units import HOUR, MINUTE
+from orgloop.journal.sqlite import open_reader
+from orgloop.operations.worktrees import sessions_in
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 
@@ -61,6 +64,9 @@ def test_a_session_whose_directory_is_gone_does_not_go_on(acme: Path, home: Path
     gone.mkdir()
     tell(home, write)
     assert "in the next run of its key" in orgloop("sessions", "show", "s-gone").out
+    with closing(open_reader(home)) as reader:
+        assert sessions_in(reader, str(acme)) == ["s-gone"]
+        assert sessions_in(reader, str(acme / "go")) == []
     gone.rmdir()
     assert f"{gone} was removed" in orgloop("sessions", "show", "s-gone").out
 

@@ -181,13 +181,16 @@ class TestBranch:
             await it.delivered(2)
             assert ends(it)[1]["git"]["after"] == later
 
-    async def test_a_branch_that_is_there_is_used_with_its_commits(self, tmp_path: Path, app: Path) -> None:
-        git(app, "checkout", "-q", "-b", "mine")
+    @pytest.mark.parametrize("name", ["mine", "grüße/ü-1"])
+    async def test_a_branch_that_is_there_is_used_with_its_commits(
+        self, tmp_path: Path, app: Path, name: str
+    ) -> None:
+        git(app, "checkout", "-q", "-b", name)
         mine = commit(app)
         git(app, "checkout", "-q", "main")
         async with engine(tmp_path, project(app, 'branch: "{{payload.key}}"'), works("true")) as it:
-            end = await wake(it, 1, "mine")
-            assert (end["git"]["branch"], end["git"]["before"], end["git"]["unpushed"]) == ("mine", mine, 1)
+            end = await wake(it, 1, name)
+            assert (end["git"]["branch"], end["git"]["before"], end["git"]["unpushed"]) == (name, mine, 1)
             assert not trees(it)[0].own_branch
 
     async def test_a_branch_that_is_checked_out_elsewhere_is_a_failed_try_that_says_where(

@@ -21,6 +21,7 @@ AT_ONCE: Final = 4
 """Trees that are looked at together."""
 
 MOST_RUNS: Final = 1_000
+MOST_SESSIONS: Final = 10_000
 
 
 def records(home: Home) -> list[TreeRecord]:
@@ -72,6 +73,12 @@ def clean(
             f"the work trees in {home.path} cannot be changed: {exc.strerror or exc}",
             hint="make the directory writable, and free some space",
         ) from exc
+
+
+def sessions_in(reader: Reader | None, path: str) -> list[str]:
+    """The sessions that keys lead to and that belong to a tree: without it they are not taken up."""
+    rows = reader.sessions(active_only=True, limit=MOST_SESSIONS) if reader is not None else ()
+    return [row.id for row in rows if row.work_dir and Path(row.work_dir).is_relative_to(path)]
 
 
 def due(found: Sequence[TreeRecord]) -> list[TreeRecord]:

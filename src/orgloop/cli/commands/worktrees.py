@@ -14,7 +14,7 @@ from orgloop.cli.exits import Exit
 from orgloop.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orgloop.runtime.worktrees.clean import Cleaned, Look
 
@@ -81,12 +81,13 @@ def clean(app: App, paths: Sequence[str], every: bool, forced: Sequence[str], dr
         chosen = known if every else worktrees.due(known)
     with app.reading() as reader:
         done = worktrees.clean(app.home, reader, chosen, forced={one.name for one in wanted}, dry_run=dry_run)
-    _show(app, done, dry_run=dry_run)
+        sessions = {one.record.name: worktrees.sessions_in(reader, one.record.path) for one in done}
+    _show(app, done, sessions, dry_run=dry_run)
     refused = {one.name for one in [*wanted, *named]} & {one.record.name for one in done if one.why}
     return Exit.FAILED if refused else Exit.OK
 
 
-def _show(app: App, done: Sequence[Cleaned], *, dry_run: bool) -> None:
+def _show(app: App, done: Sequence[Cleaned], sessions: Mapping[str, Sequence[str]], *, dry_run: bool) -> None:
     from orgloop.cli.screen.words import from_home
     from orgloop.operations import worktrees
 
@@ -96,7 +97,12 @@ def _show(app: App, done: Sequence[Cleaned], *, dry_run: bool) -> None:
             {
                 "dry_run": dry_run,
                 "removed": [
-                    {**worktrees.described(one.record), "deleted_branch": one.branch, "commit": one.commit}
+                    {
+                        **worktrees.described(one.record),
+                        "deleted_branch": one.branch,
+                        "commit": one.commit,
+                        "sessions": sessions[one.record.name],
+                    }
                     for one in removed
                 ],
                 "kept": [{**worktrees.described(one.record), "why": one.why} for one in kept],
@@ -108,6 +114,8 @@ def _show(app: App, done: Sequence[Cleaned], *, dry_run: bool) -> None:
         last = f", at commit {one.commit[:12]}" if one.commit else ""
         branch = f", with its branch {one.branch}" if one.branch else f" ({one.record.branch}{last})"
         app.out.ok(f"{verb} {from_home(one.record.path)}{branch}")
+        for session in sessions[one.record.name]:
+            app.out.fold(f"  the session {session} ends with it: the next run of its key begins a new one", 4)
     for one in kept:
         app.out.warn(f"kept {from_home(one.record.path)}: {one.why}")
     if not done:

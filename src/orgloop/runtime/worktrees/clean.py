@@ -92,7 +92,7 @@ class Cleaner:
             found = await self._look(record)
             if found.busy or (found.why and not force):
                 if not dry_run:
-                    self._shelf.write(replace(record, kept=found.why))
+                    await asyncio.to_thread(self._shelf.write, replace(record, kept=found.why))
                 return Cleaned(record=record, why=found.why)
             commit = await repositories.commit_of(record.path, "HEAD", self._env) if not found.gone else ""
             if dry_run:
@@ -140,10 +140,10 @@ class Cleaner:
             await repositories.unregister(common, path, self._env)
         problem = problem or await asyncio.to_thread(_delete, waste)
         if problem:
-            self._shelf.write(replace(record, kept=problem))
+            await asyncio.to_thread(self._shelf.write, replace(record, kept=problem))
             return Cleaned(record=record, why=problem)
         branch = await self._drop_branch(record)
-        self._shelf.forget(record.name)
+        await asyncio.to_thread(self._shelf.forget, record.name)
         return Cleaned(record=record, branch=branch)
 
     async def _drop_branch(self, record: TreeRecord) -> str:

@@ -92,7 +92,9 @@ class Maker:
             except setup.SetupFailed as exc:
                 reason = f"`worktree.setup` failed in {record.path}: {exc} (its whole output: {file})"
                 raise NoTree(Retry(reason=reason)) from exc
-        return self._write(replace(record, stage=Stage.READY)) if record.stage is Stage.SETUP else record
+        return (
+            await self._write(replace(record, stage=Stage.READY)) if record.stage is Stage.SETUP else record
+        )
 
     async def update(self, wanted: Wanted, record: TreeRecord) -> tuple[int, str]:
         """Bring a tree up to date, where nothing of the work in it can be lost.
@@ -155,7 +157,7 @@ class Maker:
         await repositories.save_loose_commits(root, str(wanted.path), wanted.own_branch, env)
         await repositories.unregister(root, str(wanted.path), env)
         known = record.own_branch if record is not None else False
-        made = self._write(
+        made = await self._write(
             _record(wanted, now, base, stage=Stage.ADDING, branch=branch, own_branch=known or not exists)
         )
         async with self._adds.setdefault(wanted.repository.common, asyncio.Lock()):
@@ -170,7 +172,7 @@ class Maker:
         if not (wanted.path / wanted.repository.prefix).is_dir():
             missing = f"{wanted.repository.prefix.rstrip('/')} is not in {branch}"
             raise NoTree(Retry(reason=f"`cwd` names a directory that {missing}"))
-        return self._write(replace(made, stage=Stage.SETUP))
+        return await self._write(replace(made, stage=Stage.SETUP))
 
     async def _git_add(self, wanted: Wanted, branch: str, base: Base, *, exists: bool) -> Said:
         """The branch as it is here, else as the remote has it, else a new one at the base."""
@@ -190,7 +192,9 @@ class Maker:
         found = await repositories.registered(wanted.repository.root, str(wanted.path), wanted.env)
         branch = found.branch if found is not None else ""
         base = await self._base(wanted)
-        return self._write(_record(wanted, now, base, stage=Stage.SETUP, branch=branch, own_branch=False))
+        return await self._write(
+            _record(wanted, now, base, stage=Stage.SETUP, branch=branch, own_branch=False)
+        )
 
     async def _base(self, wanted: Wanted) -> Base:
         """What new branches begin at, as the remote has it now. Raises NoTree."""
@@ -263,10 +267,10 @@ class Maker:
             return "it has uncommitted changes"
         return ""
 
-    def _write(self, record: TreeRecord) -> TreeRecord:
+    async def _write(self, record: TreeRecord) -> TreeRecord:
         """Raises NoTree if the disk does not let us."""
         try:
-            self._shelf.write(record)
+            await asyncio.to_thread(self._shelf.write, record)
         except OSError as exc:
             why = f"{self._shelf.trees} cannot be written: {exc.strerror or exc}"
             raise _unavailable(why) from exc
