@@ -90,9 +90,11 @@ OLD, NEW = SecretStr("an-old-secret-of-many-letters"), SecretStr("user:a-new-sec
 NOW = 1_767_600_000_000
 
 
-def attempt(scheme: str, secrets: Sequence[SecretStr], headers: Mapping[str, str], now: int = NOW) -> str:
+def attempt(
+    scheme: str, secrets: Sequence[SecretStr], headers: Mapping[str, str], now: int = NOW, body: bytes = BODY
+) -> str:
     """What is said of a request: the scheme that it was verified by, or why it was refused."""
-    request = inbound(BODY, **{name.replace("-", "_"): value for name, value in headers.items()})
+    request = inbound(body, **{name.replace("-", "_"): value for name, value in headers.items()})
     try:
         return authenticate(request, secrets, scheme, lambda: now).scheme
     except Refused as exc:
@@ -100,7 +102,7 @@ def attempt(scheme: str, secrets: Sequence[SecretStr], headers: Mapping[str, str
     said = f"{refused.message} {refused.hint}"
     for secret in secrets:
         assert secret.get_secret_value() not in said
-        assert sign(secret, BODY)[7:] not in said
+        assert sign(secret, body)[7:] not in said
     assert refused.status == 401
     return refused.message
 
@@ -153,7 +155,10 @@ def test_a_signed_time_must_be_near(scheme: str) -> None:
     ],
 )
 def test_a_signature_of_the_body_may_be_written_in_several_forms(header: str, form: str) -> None:
-    mac = hmac.new(NEW.get_secret_value().encode(), BODY, hashlib.sha256).digest()
+    # A body whose signature has all signs in which the two alphabets of base64 differ.
+    bodies = (b'{"n": %d}' % number for number in range(10_000))
+    body = next(body for body in bodies if {"+", "/"} <= {*base64.b64encode(_mac(body)).decode()})
+    mac = _mac(body)
     given = form.format(
         hex=mac.hex(),
         HEX=mac.hex().upper(),
@@ -161,8 +166,29 @@ def test_a_signature_of_the_body_may_be_written_in_several_forms(header: str, fo
         url=base64.urlsafe_b64encode(mac).decode().rstrip("="),
         other="0" * 64,
     )
-    assert not attempt(AUTO, (NEW,), {header: given}).startswith("Invalid")
-    assert attempt(AUTO, (OLD,), {header: given}) == "Invalid signature"
+    assert not attempt(AUTO, (NEW,), {header: given}, body=body).startswith("Invalid")
+    assert attempt(AUTO, (OLD,), {header: given}, body=body) == "Invalid signature"
+
+
+def _mac(body: bytes) -> bytes:
+    return hmac.new(NEW.get_secret_value().encode(), body, hashlib.sha256).digest()
+
+
+@pytest.mark.parametrize("word", ["", "Basic ", "Token ", "Bearer", "bearerx "])
+def test_a_token_needs_the_word_of_its_scheme(word: str) -> None:
+    given = {"authorization": f"{word}{NEW.get_secret_value()}"}
+    assert attempt("bearer", (NEW,), given) == "Invalid token"
+    assert attempt("bearer", (NEW,), {"authorization": f"bEARER  {NEW.get_secret_value()} "}) == "bearer"
+
+
+def test_only_the_signatures_of_a_known_version_count() -> None:
+    """Others are for tests of the sender, or weaker."""
+    headers = signed_headers(NEW, "stripe", BODY, NOW)
+    [(name, value)] = headers.items()
+    assert attempt("stripe", (NEW,), {name: value.replace("v1=", "v0=")}, NOW) == "Invalid signature"
+    headers = signed_headers(NEW, "standard", BODY, NOW)
+    other = {**headers, "webhook-signature": headers["webhook-signature"].replace("v1,", "v2,")}
+    assert attempt("standard", (NEW,), other, NOW) == "Invalid signature"
 
 
 def test_a_sha1_is_told_from_a_wrong_secret() -> None:
