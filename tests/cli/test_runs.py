@@ -86,6 +86,7 @@ def test_the_question_of_an_agent_needs_you_until_its_session_goes_on(
         ("asked:run_0000000000000065", command),
     ]
     assert "engineer (pr-review) asked you something 59m ago: Which branch?" in orgloop("status").out
+    assert "asks you  Which branch?" in orgloop("runs", "show", "run_0000000000000066").out
     for show in (("runs", "show", "run_0000000000000066"), ("sessions", "show", "s-pr:8")):
         assert command in orgloop(*show).out
 

@@ -88,14 +88,17 @@ def keep(home: Home, hook: Hook) -> Path:
 
 def flush(home: Home, client: Client, patience: float) -> Iterator[str]:
     """Hand over what is kept, the oldest first, until the daemon does not answer. Yields what went wrong."""
-    project = client.info.root
+    from orgloop.project.home import running_daemon
+
+    daemon = running_daemon(home)
+    project = daemon.root if daemon is not None else ""
     for path in sorted(home.spool.glob(f"*{SUFFIX}")):
         hook = _read(path)
         if hook is None:
             yield _set_aside(path, "it cannot be read")
         elif time.time() - hook.at > FRESH:
             yield _set_aside(path, "it is older than a day")
-        elif hook.project and hook.project != project:
+        elif hook.project and project and hook.project != project:
             yield _set_aside(path, f"it is for the project in {hook.project}, and the daemon runs {project}")
         else:
             try:

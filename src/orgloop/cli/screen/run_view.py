@@ -76,6 +76,8 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
         yield "exit status", str(run.exit_status) if run.exit_status is not None else ""
     else:
         yield "last sign", ago(last_sign(run), now)
+    if completion.get("needs_you") is True:
+        yield "asks you", one_line(str(completion.get("asked") or ""))
     yield "cost", dollars(run.cost_usd)
     tokens = completion.get("tokens")
     if isinstance(tokens, dict):
