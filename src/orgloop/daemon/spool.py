@@ -90,7 +90,7 @@ def flush(home: Home, client: Client, patience: float) -> Iterator[str]:
     """Hand over what is kept, the oldest first, until the daemon does not answer. Yields what went wrong."""
     from orgloop.project.home import running_daemon
 
-    daemon = running_daemon(home)
+    daemon = home.read_daemon() or running_daemon(home)
     project = daemon.root if daemon is not None else ""
     for path in sorted(home.spool.glob(f"*{SUFFIX}")):
         hook = _read(path)
