@@ -101,6 +101,12 @@ def test_each_setting_is_an_option_before_the_subcommand() -> None:
     ]
 
 
+def test_the_network_is_an_option_of_one_sandbox() -> None:
+    for sandbox in ("read-only", "danger-full-access"):
+        spec = CodexActor("e", settings(sandbox=sandbox, network=True)).start(wake(prompt="x"), None)
+        assert not any("network" in word for word in spec.argv)
+
+
 def test_a_wake_with_nothing_to_say_is_refused() -> None:
     with pytest.raises(Refused):
         CodexActor("e", settings()).start(wake(prompt=" \n"), None)
@@ -130,6 +136,7 @@ async def test_the_login_is_that_of_the_environment(tmp_path: Path) -> None:
         {"sandbox": "none"},
         {"model": "--x"},
         {"effort": ""},
+        {"effort": 'high"\nsandbox_mode="danger-full-access'},
         {"profile": "-p"},
         {"price": {"input": 1}},
         {"price": {"input": 0, "output": 1}},
@@ -391,6 +398,9 @@ def test_a_model_that_is_waited_for_in_vain_has_not_begun() -> None:
     ):
         assert isinstance(classify_exit(exit), Completion)
     assert isinstance(classify_exit(exit_of(stopped="start", status=143)), NotBegun)
+    over = classify_exit(exit_of(STARTED, TURN, waits, says("x"), status=143, stopped="total"))
+    assert isinstance(over, Completion)
+    assert over.text == "x"
 
 
 # doctor

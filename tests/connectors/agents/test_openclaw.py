@@ -175,6 +175,13 @@ def test_a_turn_that_may_take_longer_is_waited_for() -> None:
     assert timeout(woken(timeout_seconds=60), timeout="5m") == 300
 
 
+async def test_what_no_request_can_carry_is_sent_as_near_as_can_be() -> None:
+    given = woken(session_key="hook:\ud800\0x", model="a\ud800")
+    actor, context = await opened(FakeHttp(answer(DONE)))
+    assert isinstance(await actor.begin(run_of(given)), Completion)
+    assert b"hook:" in context.http.sent[0].body
+
+
 def test_a_message_that_no_gateway_takes_is_refused_before_it_is_sent() -> None:
     with pytest.raises(Refused, match=str(BODY_LIMIT)):
         body(wake(prompt="x" * BODY_LIMIT))
@@ -214,6 +221,9 @@ def test_what_a_route_says_wrong_is_refused_and_found_before(config: dict[str, A
         {"path": "/"},
         {"path": "/hooks?x"},
         {"token": ""},
+        {"token": "a\nX-Other: b"},
+        {"token": "two words"},
+        {"token": "tök"},
         {"agent_id": " "},
         {"completion": "later"},
         {"timeout": 30},

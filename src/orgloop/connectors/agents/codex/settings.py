@@ -64,7 +64,7 @@ class CodexSettings(RunSettings):
     """Whether commands may use the network, with `sandbox: workspace-write`."""
     model: Word | None = None
     """The model. The CLI's own default otherwise."""
-    effort: Word | None = None
+    effort: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
     """How much the model reasons, such as `low`, `medium` or `high`."""
     profile: Word | None = None
     """A profile of the CLI's own configuration."""

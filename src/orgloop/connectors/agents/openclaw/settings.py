@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AliasChoices, Field
 
 from orgloop.connectors.agents.settings import Limit
 from orgloop.connectors.webhook.urls import is_host
-from orgloop.plugin import MINUTE, Secret, Settings, padded
+from orgloop.plugin import MINUTE, Secret, SecretStr, Settings, padded
 
 LOCAL: Final = "http://127.0.0.1:18789"
 """Where a gateway listens if nothing else is said."""
@@ -38,6 +38,13 @@ def _path(value: str) -> str:
     return path
 
 
+def _token(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word of ASCII letters, digits and signs, as a header can carry it")
+    return value
+
+
 def _word(value: str) -> str:
     if not value.strip() or "\0" in value:
         raise ValueError("must not be empty")
@@ -52,7 +59,10 @@ class OpenClawSettings(Settings):
 
     base_url: Annotated[str, AfterValidator(_base_url)] = LOCAL
     """The gateway."""
-    token: Annotated[Secret | None, Field(validation_alias=AliasChoices("token", "auth_token_env"))] = None
+    token: Annotated[
+        Annotated[Secret, AfterValidator(_token)] | None,
+        Field(validation_alias=AliasChoices("token", "auth_token_env")),
+    ] = None
     """The gateway's `hooks.token`."""
     path: Annotated[str, AfterValidator(_path)] = "/hooks"
     """The gateway's `hooks.path`."""
