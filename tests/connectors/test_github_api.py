@@ -122,7 +122,7 @@ FAULTS = [
     (text(502, "<html>Bad gateway</html>"), ["502"]),
     (refusal(500, "Server\nError" + "x" * 10_000), ["500", "Server Error"]),
     (text(200, "<html>please log in</html>"), ["not JSON", "`api_url`"]),
-    (text(200, "[]"), ["no object"]),
+    (text(200, "[]"), ["an object"]),
     (text(200, '{"full_name": "octo-org/invoices"}'), ["octo-org/invoices", "write that in `repo`"]),
     (text(200, ""), ["not JSON"]),
     (text(200, b"\xff\xfe"), ["not JSON"]),
@@ -285,7 +285,9 @@ async def checked(server: GithubServer, http: HttpClient, **config: Any) -> dict
 async def test_the_doctor_tells_who_is_logged_in_and_what_is_left(
     server: GithubServer, http: HttpClient
 ) -> None:
-    found = await checked(server, http, repo=["octo-org/billing", "octo-org/gone"])
+    found = await checked(server, http, repo=["octo-org/billing", "octo-org/gone", "octo-org/*", "gone/*"])
+    assert found["octo-org/*"].detail == "repositories: 1"
+    assert found["gone/*"].status is CheckStatus.ERROR
     assert (found["login"].identity, found["login"].detail) == ("@mona", "scopes: repo, read:org")
     assert "4990 of 5000" in found["rate limit"].detail
     assert found["octo-org/billing"].status is CheckStatus.OK

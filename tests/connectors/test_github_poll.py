@@ -9,14 +9,15 @@ from typing import Any, cast
 import pytest
 
 from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.github.owner import MOST_REPOS
 from orgloop.connectors.github.poll import GithubBoth, GithubPoller, open_source
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.plugin import Draft, Mark, Page, sign
+from orgloop.plugin import Draft, Mark, Page, PluginError, sign
 from orgloop.plugin.settings import SecretStr
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, as_context, inbound
-from tests.connectors.github_bodies import FORK, HUBOT, STRANGER
-from tests.support.github_server import REPO, TOKEN, Delivery, GithubServer
+from tests.connectors.github_bodies import FORK, HUBOT, REPOSITORY, STRANGER
+from tests.support.github_server import REPO, TOKEN, Delivery, GithubServer, failing
 
 NOON = 1_767_614_400
 MINUTE, HOUR = 60, 3600
@@ -271,6 +272,58 @@ async def test_a_clock_that_is_wrong_here_loses_nothing(server: GithubServer, ht
         server.now += MINUTE
         await follower.poll()
         assert key in follower.events
+
+
+async def test_an_owner_is_all_of_its_repositories(server: GithubServer, http: HttpClient) -> None:
+    """Those that come later, too. One that is not listed for a while goes on where it was."""
+    empty = {"full_name": "octo-org/empty-1"}
+    server.owned = [{**empty, "archived": True}, {"full_name": "stranger/evil"}]
+    follower = await Follower(server, http, repo="octo-org/*", events=["issues.opened"]).begin()
+    await follower.poll()
+    assert [path for path, _ in server.asked if path.startswith("/repos/")] == []
+    server.owned = [REPOSITORY, empty]
+    await follower.poll()
+    server.now += MINUTE
+    first = normalize(*server.open_issue(7)).key
+    assert [one.key for one in await follower.poll()] == [first]
+    server.owned = [empty]
+    server.now += MINUTE
+    second = normalize(*server.open_issue(8)).key
+    assert await follower.poll() == []
+    # If the owner's repositories cannot be listed, those that are known are polled.
+    server.faults.append(lambda _: failing(502, "Bad gateway"))
+    assert [one.key for one in await (await follower.begin()).poll()] == [second]
+    server.owned = [REPOSITORY]
+    server.now += MINUTE
+    third = normalize(*server.open_issue(9)).key
+    assert [one.key for one in await (await follower.begin()).poll()] == [third]
+    server.faults.append(lambda _: failing(502, "Bad gateway"))
+    with pytest.raises(PluginError, match="502"):
+        await follower.poll()
+
+
+async def test_of_an_owner_with_many_repositories_those_pushed_last_are_polled(
+    server: GithubServer, http: HttpClient
+) -> None:
+    server.owned = [{"full_name": f"octo-org/empty-{number}"} for number in range(MOST_REPOS + 5)]
+    follower = await Follower(server, http, repo="octo-org/*", events=["issues.opened"]).begin()
+    await follower.poll()
+    asked = {path for path, _ in server.asked if path.startswith("/repos/")}
+    assert asked == {f"/repos/octo-org/empty-{number}" for number in range(MOST_REPOS)}
+
+
+async def test_a_person_has_repositories_too_and_others_events_are_left_out(
+    server: GithubServer, http: HttpClient
+) -> None:
+    follower = await Follower(server, http, repo="mona/*", secret="s3cret").begin()
+    assert await follower.poll() == []
+    assert [path.partition("?")[0] for path, _ in server.asked] == ["/orgs/mona/repos", "/users/mona/repos"]
+    event, body = server.open_issue(7)
+    await follower.push((event, body), 1)
+    assert follower.events == {}
+    body["repository"] = {**REPOSITORY, "full_name": "Mona/notes"}
+    await follower.push((event, body), 2)
+    assert len(follower.events) == 1
 
 
 async def test_only_what_is_asked_for_is_read(server: GithubServer, http: HttpClient) -> None:

@@ -64,6 +64,7 @@ class GithubServer:
         self.silent = False
         self.hooks: list[Body] | None = None
         self.log: list[Body] = []
+        self.owned: list[Body] = [REPOSITORY]
         self.again: list[int] = []
         self._ids = 1000
 
@@ -464,6 +465,11 @@ class GithubServer:
             return (self.login, {"x-oauth-scopes": "repo, read:org"}) if self.login else None
         if path == "/rate_limit":
             return {"resources": {"core": {"limit": 5000, "remaining": 4990}}}, {}
+        if path in ("/orgs/octo-org/repos", "/users/mona/repos"):
+            return self._paged(request, self.owned)
+        if path.startswith("/repos/octo-org/empty-"):
+            one = path.removeprefix("/repos/").split("/")
+            return ({"full_name": "/".join(one[:2]), "id": 11}, {}) if len(one) == 2 else ([], {})
         if not path.startswith(REPO):
             return None
         match path.removeprefix(REPO).strip("/").split("/"):

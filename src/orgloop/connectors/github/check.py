@@ -8,6 +8,7 @@ from typing import Any
 from orgloop.connectors.github.api import Api, Response, api_of
 from orgloop.connectors.github.hooks import hook_path, leads_to
 from orgloop.connectors.github.lists import Lists
+from orgloop.connectors.github.owner import owned
 from orgloop.connectors.github.reading import number, part, text
 from orgloop.connectors.github.settings import ApiSettings, GithubSettings
 from orgloop.connectors.github.tasks import GithubActorSettings
@@ -25,7 +26,8 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
     found = [*signature, *(await _logged_in(settings, ctx, settings.repo, _repository) if asks else [])]
     if settings.polls and settings.secret is not None and all(one.status is CheckStatus.OK for one in found):
         api = api_of(settings, ctx)
-        found += [await _webhook(repo, api, hook_path(ctx.id)) for repo in settings.repo]
+        named = [repo for repo in settings.repo if not repo.endswith("/*")]
+        found += [await _webhook(repo, api, hook_path(ctx.id)) for repo in named]
     return found
 
 
@@ -65,7 +67,23 @@ async def _logged_in(
     if found[0].status is CheckStatus.ERROR:
         return found
     found.append(await _asked("rate limit", api, "/rate_limit", _limit))
-    return [*found, *[await _asked(repo, api, f"/repos/{repo}", read) for repo in repos]]
+    for repo in repos:
+        owner, _, name = repo.partition("/")
+        found.append(
+            await (_owner(repo, api, owner) if name == "*" else _asked(repo, api, f"/repos/{repo}", read))
+        )
+    return found
+
+
+async def _owner(repo: str, api: Api, owner: str) -> CheckResult:
+    """How many repositories `owner/*` is."""
+    try:
+        count = len(await owned(api, owner))
+    except TryLater as exc:
+        return CheckResult(name=repo, status=CheckStatus.WARNING, detail=exc.reason)
+    except PluginError as exc:
+        return CheckResult(name=repo, status=CheckStatus.ERROR, detail=exc.message, hint=exc.hint)
+    return CheckResult(name=repo, status=CheckStatus.OK, detail=f"repositories: {count}")
 
 
 async def _asked(name: str, api: Api, path: str, read: Any) -> CheckResult:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orgloop.connectors.github.api import Api
 from orgloop.connectors.github.bodies import ReportedFact
 from orgloop.connectors.github.checkpoint import ReadProgress, dump, load
 from orgloop.connectors.github.enrich import IN_POLL, MOST_ENRICHED
 from orgloop.connectors.github.hooks import hook_path
+from orgloop.connectors.github.owner import MOST_REPOS, owned
 from orgloop.connectors.github.pairs import Pairs, Way
 from orgloop.connectors.github.repository import Repository
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubIntake, GithubSource
 from orgloop.connectors.github.step import ReadStep
 from orgloop.plugin import Context, Draft, Page, PluginError, TryLater
+
+Fault = PluginError | TryLater
 
 
 class GithubPoller:
@@ -23,7 +27,8 @@ class GithubPoller:
         self._settings = settings
         self._intake = GithubIntake(settings)
         self._hook = hook_path(id) if settings.secret is not None else None
-        self._repositories: Mapping[str, Repository] = {}
+        self._api: Api | None = None
+        self._repositories: dict[str, Repository] = {}
 
     def pair(self, pairs: Pairs) -> None:
         """Webhooks come, too."""
@@ -33,9 +38,7 @@ class GithubPoller:
         """Asks nothing yet: a token that is refused is a poll that failed, and is told as such."""
         api = self._intake.open(ctx)
         assert api is not None
-        self._repositories = {
-            repo: Repository(repo, api, self._settings.events, self._hook) for repo in self._settings.repo
-        }
+        self._api = api
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -43,12 +46,16 @@ class GithubPoller:
     async def poll(self, checkpoint: str | None) -> Page:
         """What is new. A repository that fails keeps its place, and holds up no other one."""
         before = load(checkpoint)
-        failure: PluginError | TryLater | None = None
         after: dict[str, ReadProgress] = {}
         facts: list[ReportedFact] = []
         more = False
-        for repo, repository in self._repositories.items():
-            known = before.get(repo)
+        names, failure = await self._names(before)
+        for repo in before:
+            # Of an owner's many repositories those that were not polled now keep their place, too.
+            if repo not in names and f"{repo.partition('/')[0]}/*" in self._settings.repo:
+                after[repo] = before[repo]
+        for repo in names:
+            known, repository = before.get(repo), self._repository(repo)
             try:
                 step = await self._step(repository, known)
             except (PluginError, TryLater) as exc:
@@ -64,6 +71,29 @@ class GithubPoller:
             raise failure
         events = await self._drafts(facts)
         return Page(events=events, checkpoint=dump(after), more=more or failure is not None)
+
+    def _repository(self, name: str) -> Repository:
+        assert self._api is not None
+        if name not in self._repositories:
+            self._repositories[name] = Repository(name, self._api, self._settings.events, self._hook)
+        return self._repositories[name]
+
+    async def _names(self, before: Mapping[str, ReadProgress]) -> tuple[list[str], Fault | None]:
+        """What is polled now: of an owner all repositories that GitHub lists, or else those known before."""
+        assert self._api is not None
+        names: list[str] = []
+        failure: Fault | None = None
+        for repo in self._settings.repo:
+            owner, _, name = repo.partition("/")
+            if name != "*":
+                names.append(repo)
+                continue
+            try:
+                names += await owned(self._api, owner)
+            except (PluginError, TryLater) as exc:
+                failure = failure or exc
+                names += [one for one in before if one.partition("/")[0] == owner][:MOST_REPOS]
+        return list(dict.fromkeys(names)), failure
 
     async def _step(self, repository: Repository, known: ReadProgress | None) -> ReadStep:
         if known is None:

@@ -41,6 +41,13 @@ def repository(value: str) -> str:
     return value
 
 
+def _repositories(value: str) -> str:
+    """`owner/name`, or `owner/*` for all of an owner's."""
+    owner, _, name = value.partition("/")
+    repository(f"{owner}/x" if name == "*" else value)
+    return value
+
+
 def _command(value: Any) -> Any:
     if isinstance(value, str):
         try:
@@ -69,6 +76,7 @@ def _some_token(value: SecretStr) -> SecretStr:
 
 
 Repo = Annotated[str, AfterValidator(repository)]
+Repos = Annotated[str, AfterValidator(_repositories)]
 Word = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -109,8 +117,8 @@ class GithubSettings(ApiSettings):
 
     secret: Secrets | None = None
     """The webhook's secret; of a list any is taken. With neither it nor a token, this machine may send."""
-    repo: Annotated[tuple[Repo, ...], BeforeValidator(listed, json_schema_input_type=str | list[str])] = ()
-    """`owner/name`, one or several: they are polled, and events of others, or of none, are left out."""
+    repo: Annotated[tuple[Repos, ...], BeforeValidator(listed, json_schema_input_type=str | list[str])] = ()
+    """`owner/name` or `owner/*`, one or several: what is polled; events of others are left out."""
     max_fact_age: Annotated[Duration, Field(gt=0)] = 3 * DAY
     """How old the fact in a signed body may be; the author of an older one counts as unknown."""
     initial_lookback: Duration | None = None

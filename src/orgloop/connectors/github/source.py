@@ -49,7 +49,7 @@ class GithubIntake:
     def __init__(self, settings: GithubSettings) -> None:
         self._settings = settings
         self._ctx: Context | None = None
-        self._repos = frozenset(repo.casefold() for repo in settings.repo)
+        self._repos = frozenset(repo.casefold().removesuffix("*") for repo in settings.repo)
         self._authors = frozenset(name.casefold() for name in settings.authors)
         self._team = frozenset(name.casefold() for name in settings.team)
         self._pairs: tuple[Pairs, Way] | None = None
@@ -96,8 +96,8 @@ class GithubIntake:
 
     def _left_out(self, draft: Draft, body: Mapping[str, Any]) -> str:
         """The setting that leaves this event out, or nothing."""
-        repo = text(part(body, "repository"), "full_name")
-        if self._repos and repo.casefold() not in self._repos:
+        repo = text(part(body, "repository"), "full_name").casefold()
+        if self._repos and not {repo, f"{repo.partition('/')[0]}/"} & self._repos:
             return "repo"
         events = self._settings.events
         if events and not names_match(events, event_names(draft.type, draft.provenance)):
