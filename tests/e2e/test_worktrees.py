@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from orgloop.core.delivery import State
@@ -21,13 +24,13 @@ FEATURES = ("feature-1", "feature-2", "feature-3", "feature-4")
 SETUP = """#!/bin/sh
 state="$ORGLOOP_HOME/../state"
 echo $$ > "$state/setup-$(git branch --show-current)"
-while [ -e "$state/hold-setup" ]; do sleep 0.05; done
+[ -e "$state/go-setup" ] || exec sleep 600
 touch ready
 """
 
 SLOW = """#!/bin/sh
-touch STATE/checkout
-while [ -e STATE/hold-checkout ]; do sleep 0.05; done
+echo $$ >> STATE/checkout
+[ -e STATE/go-checkout ] || exec sleep 600
 exec cat
 """
 
@@ -70,6 +73,27 @@ def app(tmp_path: Path) -> Path:
     return app
 
 
+@pytest.fixture
+def orphans() -> Iterator[list[int]]:
+    """Processes that outlive a killed daemon; those that are left end with the test."""
+    pids: list[int] = []
+    yield pids
+    for pid in pids:
+        with suppress(psutil.Error):
+            psutil.Process(pid).kill()
+
+
+def pids_in(file: Path) -> list[int]:
+    return [int(word) for word in file.read_text().split()] if file.exists() else []
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def review(number: int) -> dict[str, Any]:
     """Somebody of the team asks for changes in one of the pull requests."""
     body: dict[str, Any] = json.loads((ROOT / "src/orgloop/project/demo/review.json").read_text())
@@ -89,7 +113,7 @@ def stopped(organization: Organization) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.chaos
 def test_four_pull_requests_are_worked_on_at_once_and_nothing_is_lost(
-    organization: Organization, app: Path, tmp_path: Path
+    organization: Organization, app: Path, tmp_path: Path, orphans: list[int]
 ) -> None:
     state = tmp_path / "state"
     example = next(iter(pages.blocks("yaml", pages=("docs/worktrees.md",)))).text
@@ -107,28 +131,27 @@ def test_four_pull_requests_are_worked_on_at_once_and_nothing_is_lost(
         "PATH": f"{tmp_path / 'bin'}:{organization.environment['PATH']}",
         "HOME": str(tmp_path),
     }
-    (state / "hold-checkout").touch()
-    (state / "hold-setup").touch()
 
     organization.start()
     for number in range(1, 5):
         headers = {"X-GitHub-Event": "pull_request_review", "X-GitHub-Delivery": str(number)}
         assert organization.post("github", review(number), headers)[0] == 200
-    wait_for("a tree that git writes", (state / "checkout").exists)
+    wait_for("trees that git writes", lambda: len(pids_in(state / "checkout")) == 4)
+    orphans += pids_in(state / "checkout")
     organization.kill()
 
-    (state / "hold-checkout").unlink()
+    (state / "go-checkout").touch()
     organization.start()
     setups = [state / f"setup-{feature}" for feature in FEATURES]
-    wait_for("four setups", lambda: all(one.exists() and one.read_text().strip() for one in setups))
-    pids = [int(one.read_text()) for one in setups]
+    wait_for("four setups", lambda: all(pids_in(one) for one in setups))
+    orphans += [pid for one in setups for pid in pids_in(one)]
     organization.kill()
 
-    (state / "hold-setup").unlink()
+    (state / "go-setup").touch()
     organization.start()
     begun = state / "begun"
     wait_for("four agents", lambda: begun.exists() and len(begun.read_text().split()) == 4)
-    assert not any(Path(f"/proc/{pid}/cwd").exists() for pid in pids), "no setup is left of the killed daemon"
+    assert not any(map(lives, orphans)), "nothing is left of what the killed daemons began"
     organization.kill()
 
     (state / "go").touch()

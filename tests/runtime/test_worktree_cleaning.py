@@ -167,6 +167,7 @@ class TestSweep:
             git(app, "worktree", "lock", trees(it)[0].path)
             (tree,) = await swept(it)
             assert "git worktree unlock" in tree.kept
+            assert "git worktree unlock" in (await cleaner(it).clean(tree, force=True)).why
             assert (await wake(it, 2, "k"))["git"]["worktree"] == tree.path
 
     async def test_a_tree_whose_repository_is_gone_stays(self, tmp_path: Path, app: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -467,9 +468,15 @@ class TestRepair:
             orphan = await asyncio.create_subprocess_exec(
                 "sleep", "600", env={**os.environ, "ORGLOOP_MAKES_TREE": tree.path}
             )
-            end = await wake(it, 2, "k")
-            assert "ready" in end["result"]["text"]
-            assert await orphan.wait() == -9
+            try:
+                end = await wake(it, 2, "k")
+                assert "ready" in end["result"]["text"]
+                await until(lambda: orphan.returncode is not None, "its end")
+                assert orphan.returncode == -9
+            finally:
+                with suppress(ProcessLookupError):
+                    orphan.kill()
+                await orphan.wait()
 
     async def test_a_tree_that_somebody_deleted_is_made_again_with_its_commits(
         self, tmp_path: Path, app: Path
