@@ -134,7 +134,7 @@ async def test_a_runner_that_is_stopped_goes_on_and_keeps_its_limits(
         await it.emit()
         await it.delivered(2)
         assert it.runs()[0].reason == "timeout_total"
-    assert "stopped by a signal" in caplog.text
+    assert "a signal had stopped the runner" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["pipe", "directory", "link", "missing"])

@@ -236,11 +236,11 @@ async def test_credentials_come_back_with_their_origin() -> None:
     ("locations", "reason"),
     [
         (["http://hooks.example.com/"], "from https to http"),
-        (["ftp://hooks.example.com/"], "no http or https URL"),
-        (["mailto:ann@example.com"], "no http or https URL"),
+        (["ftp://hooks.example.com/"], "not an http or https URL"),
+        (["mailto:ann@example.com"], "not an http or https URL"),
         (["https://[::1"], "Invalid IPv6 URL"),
         (["https://x:99999/"], "Port out of range"),
-        (["https://x..y/"], "no http or https URL"),
+        (["https://x..y/"], "not an http or https URL"),
         (["/again"] * 6, "more than 5 times"),
     ],
 )

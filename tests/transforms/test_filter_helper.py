@@ -251,7 +251,7 @@ async def test_a_large_event_passes_through(make: Opener) -> None:
 
 
 async def test_a_result_without_end_is_refused(make: Opener) -> None:
-    step = make(jq='{id: "x", payload: ("y" * 17000000)}')
+    step = make(jq='{id: "x", payload: ("y" * 17000000)}', timeout="20s")
     assert await step.apply(EVENT, SCOPE) == Failure(reason="jq: the result is larger than 16 MB")
 
 
