@@ -27,7 +27,7 @@ demo: .venv/.runtime ## Install OrgLoop into .venv and show it at work
 	@$(BIN)/orgloop demo
 
 # Tests side by side; `make test parallel=` runs them one after the other.
-parallel = -n auto --dist loadfile
+parallel = -n auto --dist worksteal
 
 test: check ## Check, then run every test that needs nothing from outside
 	$(BIN)/pytest $(parallel)
