@@ -45,6 +45,9 @@ PARTS = (
     ("body", "headers", "payload"),
     [
         (b"type=sent&n=1&n=2&empty=", FORM, {"type": "sent", "n": ["1", "2"], "empty": ""}),
+        (b"n=1&n=2&n=3", FORM, {"n": ["1", "2", "3"]}),
+        # curl says that it sends a form unless it is told what it sends.
+        (b' {"type": "a=b&c"}', FORM, {"type": "a=b&c"}),
         (b"type=caf%C3%A9", {"content-type": FORM["content-type"] + "; charset=UTF-8"}, {"type": "café"}),
         (urlencode({"payload": '{"type": "sent"}'}).encode(), FORM, {"type": "sent"}),
         (urlencode({"payload": '{"a": 1}', "b": "2"}).encode(), FORM, {"payload": '{"a": 1}', "b": "2"}),
@@ -120,6 +123,29 @@ async def test_what_is_not_as_split_says_is_refused_whole(split: str, body: byte
     with pytest.raises(Refused) as refused:
         await received(body, split=split)
     assert refused.value.status == status
+
+
+async def test_empty_lines_and_parts_of_a_form_are_bounded_too() -> None:
+    assert len((await received(b"\n" * 1000 + b"{}", split="lines")).events) == 1
+    with pytest.raises(Refused, match="more than 1000 lines") as refused:
+        await received(b"\n" * 2001 + b"{}", split="lines")
+    assert refused.value.status == 413
+    part = b'--xyz\r\nContent-Disposition: form-data; name="n"\r\n\r\n1\r\n'
+    assert payloads(await received(part * 1000 + b"--xyz--\r\n", MULTIPART)) == [{"n": ["1"] * 1000}]
+    with pytest.raises(Refused, match="form cannot be read"):
+        await received(part * 1001 + b"--xyz--\r\n", MULTIPART)
+
+
+async def test_a_word_that_is_said_again_is_bounded() -> None:
+    asked = (await (await source()).receive(question("POST", f"validationToken={'x' * 3000}"))).reply
+    assert len(asked.text or "") <= 2048
+
+
+async def test_the_id_in_the_first_of_several_events_is_not_that_of_the_request() -> None:
+    found = await received(b'[{"id": "a"}, {"id": "b"}]', split="array", delivery_id_field="id")
+    assert found.request is None
+    assert (await received(b'[{"id": "a"}]', split="array", delivery_id_field="id")).request == "a"
+    assert (await received(b'{"id": " "}', delivery_id_field="id")).request is None
 
 
 async def test_names_and_ids_come_from_any_header_or_field() -> None:
