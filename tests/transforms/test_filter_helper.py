@@ -240,6 +240,8 @@ async def test_a_helper_that_became_large_is_replaced(make: Opener) -> None:
     await large.apply(EVENT, SCOPE)
     assert all(one.memory_info().rss < 60 * 1024**2 for one in helpers())
     assert await step.apply(EVENT, SCOPE) == Pass()
+    assert all(one.memory_info().rss < 60 * 1024**2 for one in helpers())
+    assert await step.apply({**EVENT, "id": "evt_2"}, SCOPE) == Pass()
 
 
 async def test_a_large_event_passes_through(make: Opener) -> None:

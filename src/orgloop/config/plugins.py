@@ -128,7 +128,7 @@ class Plugins:
                 if spot.lacks_variable(*path, *place):
                     continue
                 message = (
-                    f"{spot.label}: `{dotted((*path, *place))}` is the name of a variable, and not its value"
+                    f"{spot.label}: `{dotted((*path, *place))}` is the name of a variable, not its value"
                 )
                 hint = (
                     f"write ${{{name}}}" if name in known else "write the variable's name in braces: ${NAME}"

@@ -208,11 +208,13 @@ def _not_a_path(text: str, meant: Meant) -> PathError:
     if not all(text.split(".")) and _DOTTED.fullmatch(text):
         return PathError(f"{shown} is not a path, because it has an empty part: write {right or _EXAMPLE}")
     if right is not None and text.strip().startswith("{{"):
-        return PathError(f"{shown} is a placeholder, and here stands a path: write {right} without braces")
+        return PathError(f"{shown} is a placeholder, but this key takes a path: write {right} without braces")
     if right is not None:
         return PathError(f"{shown} is not a path: write {right}")
     if "{{" in text:
-        return PathError(f"{shown} is a template, and here stands one path: write {_EXAMPLE} without braces")
+        return PathError(
+            f"{shown} is a template, but this key takes one path: write {_EXAMPLE} without braces"
+        )
     if any(sign in text for sign in ("*", "[]", "[:")):
         return PathError(
             f"{shown} is not a path, which names one value: write the number of one, such as "

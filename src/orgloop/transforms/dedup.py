@@ -32,7 +32,7 @@ def _key_path(value: str) -> str:
     if value.count("{{") > 1:
         with suppress(TemplateError):
             paths = ", ".join(map(str, Template.parse(value, in_event).paths))
-            raise ValueError(f"{value!r} is a template, and here stands a list of paths: write [{paths}]")
+            raise ValueError(f"{value!r} is a template, but this key takes a list of paths: write [{paths}]")
     Path.parse(value, in_event)
     return value
 

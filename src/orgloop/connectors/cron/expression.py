@@ -169,14 +169,14 @@ def _days(given: Sequence[str], fields: Sequence[str]) -> str:
         either = ",".join(one.replace("*", "1-31") for one in plain.split(","))
         other = weekday.replace("*", "0-6")
         return (
-            f"comes only on days that match both `{day}` and `{weekday}`; for days that match one of them: "
+            f"comes only on days that match both `{day}` and `{weekday}`; for days that match either: "
             f"write `{minute} {hour} {either} {month} {other}`"
         )
     if len({one % 7 for one in parsed.weekdays if isinstance(one, int)}) == DAY_OF_WEEK.size:
         return f"comes every day, as `{weekday}` is every day: write `{minute} {hour} {plain} {month} *`"
     if set(range(1, 32)) <= parsed.days:
         return f"comes every day, as `{day}` is every day: write `{minute} {hour} * {month} {weekday}`"
-    meaning = f"comes on each day that matches one of `{day}` and `{weekday}`"
+    meaning = f"comes on each day that matches `{day}` or `{weekday}`"
     nth = _WEEKS.get(fields[2])
     if nth is not None and fields[4].isdigit():
         return f"{meaning}; for days that match both: write `{minute} {hour} * {month} {weekday}#{nth}`"
@@ -188,7 +188,7 @@ def _days(given: Sequence[str], fields: Sequence[str]) -> str:
     if not any(one <= _LONGEST[number] for one in parsed.days for number in parsed.months):
         alone = f"{minute} {hour} * {month} {weekday}"
         return f"comes on `{weekday}` only, as no such month has a day {day}: write `{alone}`"
-    return f"{meaning}: keep one of them, unless you mean either, because no expression means both"
+    return f"{meaning}, and cron has no form for both: keep one of them, unless you mean either"
 
 
 def _list(field: Field, part: str, *, alone: bool) -> str:
