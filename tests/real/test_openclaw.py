@@ -35,7 +35,7 @@ from tests.support.scripted_model import ScriptedModel
 
 pytestmark = pytest.mark.real
 
-UP = 120.0
+UP = 150.0
 """Seconds in which the gateway is up, also on a slow machine."""
 
 TOKEN = "a-token-of-hooks"
