@@ -25,7 +25,7 @@ DataPath = tuple[str | int, ...]
 
 # One that has no end is found, too: it reaches to the end of the text, which is then not looked at again.
 _REFERENCE: Final = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
-_LAST_NAME: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*) *\Z")
+_LAST_NAME: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*) *\Z")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

@@ -33,7 +33,7 @@ OUTCOME_STYLES: Final[Mapping[str, str]] = {"success": "green", "failure": "red"
 WORKING: Final = "▶"
 """The sign of a run that goes on."""
 
-_FENCE: Final = re.compile(r"(?:```|~~~)\w{0,20}")
+_FENCE_MARK: Final = re.compile(r"(?:```|~~~)\w{0,20}")
 _FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _CLOSED: Final = re.compile(r"```.*?```", re.DOTALL)
 
@@ -102,7 +102,7 @@ def run_words(run: RunRow) -> tuple[str, str]:
 
 def plain_words(text: str, *, block: bool = True) -> str:
     """What stands outside of blocks of code, on one line; what is in them (`block`) if that is all."""
-    return one_line(_FENCED.sub(" ", text)) or (one_line(_FENCE.sub(" ", text)) if block else "")
+    return one_line(_FENCED.sub(" ", text)) or (one_line(_FENCE_MARK.sub(" ", text)) if block else "")
 
 
 def run_line(run: RunRow) -> str:
