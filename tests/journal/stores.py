@@ -21,7 +21,6 @@ from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, 
 from orgloop.journal.sqlite.statements import load
 from orgloop.journal.sqlite.store import Store as SqliteStore
 from orgloop.journal.sqlite.writer import WriterSettings
-from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction
 
 T = TypeVar("T")
@@ -45,10 +44,6 @@ class Opened(Protocol):
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
         """What a function of `journal/verbs` answers in a transaction of its own."""
-        ...
-
-    async def join(self, lead: str, member: str, at: int) -> bool:
-        """Let one delivery be a member of the other's wake, by their ids. Whether they could be."""
         ...
 
     async def restart(self) -> None:
@@ -88,15 +83,6 @@ class _Sqlite:
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
         return await self.journal._run(work)
-
-    async def join(self, lead: str, member: str, at: int) -> bool:
-        def work(tx: Transaction) -> bool:
-            one, other = moves.find(tx, lead), moves.find(tx, member)
-            assert one is not None
-            assert other is not None
-            return moves.join(tx, one, other, at)
-
-        return await self.run(work)
 
     async def restart(self) -> None:
         await self.journal.close()

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from orgloop.core.admission import Ledger, Verdict, Want
+from orgloop.core.batch import Batching, BatchPolicy
 from orgloop.core.delivery import State
 from orgloop.core.transition import (
     Delivered,
     Discarded,
     Hold,
     HoldReason,
-    Interrupted,
     NotStarted,
     Rejected,
     Released,
@@ -47,15 +47,13 @@ NAMES = "123"
 ALL = ("dlv_1", "dlv_2", "dlv_3")
 
 
-async def join(opened: Opened, lead: str, *names: str) -> list[bool]:
-    return [await opened.join(f"dlv_{lead}", f"dlv_{name}", 0) for name in names]
+TOGETHER = Batching(key="j", policy=BatchPolicy(window_ms=0, max_wait_ms=0))
 
 
 async def three(opened: Opened, *, key: str | None = "k", runs: bool = False) -> None:
     for number, name in enumerate(NAMES):
-        one = event(name, delivery(name, key=key, runs=runs), trace=f"t{name}", hops=number)
+        one = event(name, delivery(name, key=key, runs=runs, batch=TOGETHER), trace=f"t{name}", hops=number)
         await accept(opened.journal, one)
-    assert await join(opened, "1", "2", "3") == [True, True]
 
 
 def states(reader: Reader, names: str = NAMES) -> list[str]:
@@ -262,8 +260,7 @@ async def test_a_duplicate_among_them_is_dropped_alone_when_they_go_on(
     opened: Opened, journal: Journal, reader: Reader
 ) -> None:
     for name in NAMES:
-        await enter(journal, name, once=[(f"k{name}", 100)])
-    await join(opened, "1", "2", "3")
+        await enter(journal, name, once=[(f"k{name}", 100)], batch=TOGETHER)
     await settle(journal, await claim_one(journal), Rejected(reason="404"))
     await enter(journal, "4", at=10, once=[("k1", 100)])
     await journal.operate("dlv_2", Retried(), 20)
@@ -295,28 +292,6 @@ async def test_another_actor_takes_all_and_a_route_that_is_gone_holds_all(
     assert (states(reader), row(reader, "2").reason) == (["held"] * 3, "removed")
     await apply(journal, {"route": "actor"})
     assert (states(reader), [row(reader, name).members for name in NAMES]) == (["preparing"] * 3, [()] * 3)
-
-
-async def refused(opened: Opened, lead: str, name: str) -> bool:
-    return await join(opened, lead, name) == [False]
-
-
-async def test_who_was_claimed_or_tried_or_is_elsewhere_joins_nothing(
-    opened: Opened, journal: Journal
-) -> None:
-    await three(opened)
-    await enter(journal, "4")
-    await enter(journal, "5", route="other")
-    await enter(journal, "6", actor="other")
-    assert await refused(opened, "1", "1")
-    assert await refused(opened, "2", "4"), "a member leads nobody"
-    assert await refused(opened, "4", "1"), "who has members joins nobody"
-    assert await refused(opened, "4", "2"), "nor does a member join another wake"
-    assert await refused(opened, "1", "5")
-    assert await refused(opened, "1", "6")
-    for wake in await claim(journal):
-        await settle(journal, wake, Interrupted(crash=False))
-    assert await refused(opened, "1", "4")
 
 
 async def test_finished_members_are_forgotten_with_their_events(

@@ -225,6 +225,14 @@ def test_the_data_of_many_events_is_bounded_as_that_of_one(count: int, size: int
     assert prompt.index(events[shown - 1].id) > prompt.index(events[0].id)
 
 
+def test_large_events_share_the_room_evenly() -> None:
+    events = [event({"text": name * EVENT_LIMIT}, id=f"evt_{name * 16}") for name in "abcdef"]
+    prompt = compose(None, events, "dlv_1")
+    shown = [prompt.count(name * 1_000) for name in "abcdef"]
+    assert min(shown) >= 2
+    assert max(shown) - min(shown) <= 1
+
+
 def test_what_a_small_event_does_not_need_is_left_to_the_large_ones_behind_it() -> None:
     small = [event({"text": "x"}, id=f"evt_{number:016x}") for number in range(9)]
     large = event({"text": "y" * EVENT_LIMIT}, id="evt_00000000000000ff")

@@ -34,7 +34,12 @@ from orgloop.core.templates import Template, TemplateError
 from orgloop.core.turn import OnBusy
 from orgloop.plugin.connector import ActorKind
 
-_INBOX: Final = frozenset({"inbox", "inbox_ttl", "inbox_max_batch"})
+_INBOX: Final = {
+    "inbox": "write `then: {batch: {}}` instead: it collects events of one `session_key`",
+    "inbox_ttl": "remove it; `then.batch.max_wait` bounds how long a batch waits",
+    "inbox_max_batch": "write it as `max_events` under `then.batch`",
+}
+"""How the public OrgLoop collects events, and what to write instead."""
 _SESSION_KEY: Final = "session_key"
 _BELONGS: Final = {
     "prompt_file": "it belongs under `with`",
@@ -271,7 +276,7 @@ class Routes:
         for key in sorted(_INBOX & config.keys()):
             message = f"{spot.label}: `then.config.{key}` is not supported yet"
             where = spot.where("then", "config", key, key=True)
-            self._report.error(Code.NOT_YET, where, message, "remove it: this version does not support it")
+            self._report.error(Code.NOT_YET, where, message, _INBOX[key])
         sound = self._session_key(config.get("session_key"), spot)
         actor = self._actors.get(part.then.actor)
         if actor is not None and actor.kind is not None:

@@ -161,22 +161,6 @@ def free_keys_of(tx: Transaction, seq: int) -> None:
         free_keys(tx, route, id, once)
 
 
-def join(tx: Transaction, lead: Row, row: Row, now: int) -> bool:
-    """Let a delivery be woken for together with another one of its route; False if it must go alone.
-
-    Both must wait for their turn, and neither may have been claimed: who is in a wake is fixed then.
-    """
-    both = (lead, row)
-    fits = lead.seq != row.seq and (lead.route, lead.actor) == (row.route, row.actor) and not row.shares
-    if not fits or lead.lead is not None or any(one.state is not State.PENDING or one.token for one in both):
-        return False
-    tx.change("join", (row.seq, lead.seq))
-    tx.change("grow", (lead.seq, 1))
-    if row.queued and row.head:
-        promote(tx, row.actor, row.key, now)
-    return True
-
-
 def leave(tx: Transaction, row: Row, now: int) -> Row:
     """A delivery leaves its wake. If it led, the next one leads, at its place. Returns it as it is then."""
     members.leave(tx, row.seq, row.lead, row.members)

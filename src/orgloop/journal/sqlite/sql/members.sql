@@ -1,10 +1,5 @@
 -- Deliveries that are woken for together.
 
--- name: join
--- A delivery follows another one from now on. It has no place in a queue of its own.
-UPDATE deliveries SET lead = ?2, key = NULL, head = 0, due = (SELECT due FROM deliveries WHERE seq = ?2)
-WHERE seq = ?1;
-
 -- name: grow
 -- A wake has more members, or fewer.
 UPDATE deliveries SET members = members + ?2 WHERE seq = ?1;
