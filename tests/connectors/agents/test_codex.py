@@ -371,6 +371,7 @@ SILENT = [
     ("WARNING: proceeding, even though\nError: Not logged in", 1, Unavailable, False),
     ("codex: not found", 127, Unavailable, False),
     ("Error: out of luck", 1, Retry, False),
+    ("the disk is full\nWARNING: proceeding, even though", 1, Retry, False),
     ("", 1, Retry, False),
     ("", 0, Retry, False),
 ]
