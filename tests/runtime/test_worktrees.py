@@ -96,7 +96,9 @@ class TestMaking:
     ) -> None:
         gate = tmp_path / "gate"
         script = f"echo here > mine; while [ ! -e {gate} ]; do sleep 0.01; done"
-        async with engine(tmp_path, project(app), works(script)) as it:
+        stage = works(script)
+        stage.directories["one"] = str(app)
+        async with engine(tmp_path, project(app), stage) as it:
             for number in range(1, 5):
                 await it.emit(number, key=f"pr:{number}")
             await it.settled(*["started"] * 4)
