@@ -140,6 +140,7 @@ class Life(RuleBasedStateMachine):
         self.states: dict[str, State] = {}
         self.taken: set[str] = set()
         self.fixed: set[str] = set()
+        self.collected: set[str] = set()
         self.places: dict[str, int] = {}
         self.pruned: Counter[State] = Counter()
         self.awake: list[ClaimedWake] = []
@@ -265,6 +266,7 @@ class Life(RuleBasedStateMachine):
             assert answer.duplicate == (answer.event_id != new.id)
             if not answer.duplicate:
                 self.accepted.update({made.id: made.route for made in new.deliveries})
+                self.collected |= {made.id for made in new.deliveries if made.batch is not None}
 
     @rule(slots=st.integers(0, 3), verdicts=VERDICTS, later=st.integers(0, 20))
     def both_claim(self, slots: int, verdicts: Sequence[Verdict | ScopeLevel], later: int) -> None:
@@ -352,7 +354,8 @@ class Life(RuleBasedStateMachine):
         assert wake.facts == replace(
             wake.facts, attempts=row.attempts, crashes=row.crashes, state=State.RUNNING
         )
-        if wake.key is None:
+        if wake.key is None or wake.id in self.collected:
+            # A batch has the place of its first one, which may have left it.
             return
         ahead = [
             other.id
@@ -413,6 +416,7 @@ class Life(RuleBasedStateMachine):
                     **self.meeting(data, key),
                 )
             )
+        self.collected |= {one.id for one in results if one.batch is not None}
         self.do(self.journal.prepared(results, self.now))
         states = self.rows()
         assert all(states[one.id].state is not State.PREPARING for one in found)
@@ -528,6 +532,9 @@ class Life(RuleBasedStateMachine):
                 queues.setdefault((row.actor, row.key), []).append(row)
         for queue in queues.values():
             heads = [row for row in queue if row.head]
+            assert len(heads) == 1
+            if any(row.id in self.collected for row in queue):
+                continue
             awake = [row for row in queue if row.state in (State.RUNNING, State.STARTED)]
             assert heads == (awake or [min(queue, key=lambda row: self.places[row.id])])
 
