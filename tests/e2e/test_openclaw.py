@@ -233,6 +233,7 @@ async def test_the_first_example_of_the_page_is_a_project_that_works(
 ) -> None:
     (first, *_) = [block.text for block in pages.blocks("yaml", pages=("docs/agents/openclaw.md",))]
     text = textwrap.dedent(first).replace("config:", f"config:\n      base_url: {gateway.url}", 1)
+    text = text.replace("provenance.repo", "payload.repo").replace("provenance.pr_number", "payload.number")
     (tmp_path / "orgloop.yaml").write_text(f"sources: [{{id: github, connector: webhook}}]\n{text}")
     (tmp_path / "sops").mkdir()
     (tmp_path / "sops/pr-review.md").write_text("Review it.\n")
