@@ -11,8 +11,8 @@ import pytest
 from orgloop.config.findings import Code, Finding, Severity
 from orgloop.config.load import load_project
 from orgloop.connectors.github import connector as github
+from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.fields import shapes_for
-from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.core.event import event_names
 from orgloop.core.event_shape import RUN_SHAPES, EventShape, shapes_of

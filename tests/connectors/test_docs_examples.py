@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from orgloop.connectors.cron import connector as cron
 from orgloop.connectors.cron.settings import Schedule
 from orgloop.connectors.github import connector as github
-from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.linear import connector as linear
 from orgloop.connectors.linear.normalize import normalize as normalize_linear
 from orgloop.connectors.webhook import connector as webhook

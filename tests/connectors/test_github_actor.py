@@ -10,11 +10,11 @@ import pytest
 from aiohttp import web
 
 from orgloop.connectors.github import connector
-from orgloop.connectors.github.actor import GithubActor
-from orgloop.connectors.github.normalize import normalize
-from orgloop.connectors.github.own import words_of
-from orgloop.connectors.github.tasks import FORMS, Do, GithubActorSettings, check_route
-from orgloop.connectors.github.write import MOST_CHARACTERS
+from orgloop.connectors.github.events.normalize import normalize
+from orgloop.connectors.github.events.own import words_of
+from orgloop.connectors.github.writing.actor import GithubActor
+from orgloop.connectors.github.writing.requests import MOST_CHARACTERS
+from orgloop.connectors.github.writing.tasks import FORMS, Do, GithubActorSettings, check_route
 from orgloop.plugin import (
     Delivered,
     Deliverer,

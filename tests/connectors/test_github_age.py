@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from orgloop.connectors.github.age import newest
+from orgloop.connectors.github.events.age import newest
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
 from orgloop.plugin import DAY, Draft

@@ -14,7 +14,7 @@ from aiohttp import web
 from orgloop.connectors.github import connector
 from orgloop.connectors.github.api import MOST_BYTES
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.connectors.github.tasks import GithubActorSettings
+from orgloop.connectors.github.writing.tasks import GithubActorSettings
 from orgloop.plugin import CheckResult, CheckStatus, PluginError, TryLater
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, as_context

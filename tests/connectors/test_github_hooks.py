@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from orgloop.connectors.github import connector
-from orgloop.connectors.github.hooks import MOST_AT_ONCE, PAUSES, leads_to
+from orgloop.connectors.github.polling.hook_log import MOST_AT_ONCE, PAUSES, leads_to
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.plugin import CheckStatus, TryLater
 from orgloop.runtime.support.http import HttpClient

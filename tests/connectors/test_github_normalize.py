@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgloop.connectors.github import connector
-from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.github.events.normalize import normalize
 from orgloop.core.event import event_names
 from orgloop.plugin import Draft
 from tests.connectors.github_bodies import (

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from orgloop.connectors.github.normalize import normalize
-from orgloop.connectors.github.owner import MOST_REPOS
-from orgloop.connectors.github.poll import GithubBoth, GithubPoller, open_source
+from orgloop.connectors.github.events.normalize import normalize
+from orgloop.connectors.github.polling.owner import MOST_REPOS
+from orgloop.connectors.github.polling.poll import GithubBoth, GithubPoller, open_source
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.plugin import Draft, Mark, Page, PluginError, sign
 from orgloop.plugin.settings import SecretStr

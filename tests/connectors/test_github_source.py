@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from orgloop.connectors.github import connector
-from orgloop.connectors.github.names import NAMES
-from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.github.events.names import NAMES
+from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
 from orgloop.core.event import event_names

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.connectors.github.checkpoint import iso, seconds
+from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.kinds import KINDS
-from orgloop.connectors.github.normalize import normalize
 from orgloop.connectors.github.pairs import APART, Pairs, Way
+from orgloop.connectors.github.times import iso, seconds
 from orgloop.plugin import Draft
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.github_bodies import FORK, HUBOT, MONA, STRANGER, check_run, suite

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orgloop.connectors.github.names import NAMES
-from orgloop.connectors.github.normalize import normalize
+from orgloop.connectors.github.events.names import NAMES
+from orgloop.connectors.github.events.normalize import normalize
+from orgloop.connectors.github.events.shapes import require_kind
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.connectors.github.shapes import require_kind
 from orgloop.connectors.github.source import GithubSource
 from orgloop.core.event import AuthorType
 from orgloop.errors import Refused

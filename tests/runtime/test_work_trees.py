@@ -15,8 +15,8 @@ from orgloop import runner
 from orgloop.config.work_tree import git_directory, root_of
 from orgloop.core.admission import ScopeLevel
 from orgloop.plugin import RunSpec, Wake, WakeSession
-from orgloop.runtime.dispatch import work_trees
-from orgloop.runtime.dispatch.work_trees import FRESH_MS, WorkTrees
+from orgloop.runtime.dispatch import tree_roots as work_trees
+from orgloop.runtime.dispatch.tree_roots import FRESH_MS, WorkTrees
 from orgloop.runtime.worktrees.lease import LOCK, TreeBusy, hold
 from tests.runtime.engine import HandClock, engine, turn, until
 from tests.runtime.test_limits import Gates, project, stage

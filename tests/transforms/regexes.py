@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from orgloop.transforms.patterns import compile_pattern
+from orgloop.transforms.filter_patterns import compile_pattern
 from orgloop.transforms.regex import javascript
 from orgloop.transforms.regex.dialects import for_re
 

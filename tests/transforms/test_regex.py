@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orgloop.transforms.patterns import compile_pattern
+from orgloop.transforms.filter_patterns import compile_pattern
 from tests.transforms.regexes import answers, cases
 
 SPACES = "\t\n\v\f\r \xa0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"

@@ -23,7 +23,7 @@ from orgloop.config.plugins import REPORT_IT
 from orgloop.config.policy import batch_of, policy_of
 from orgloop.config.prompts import Prompts
 from orgloop.config.steps import Steps
-from orgloop.config.trials import try_steps
+from orgloop.config.try_steps import try_steps
 from orgloop.core.admission import Limit, ScopeLevel
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy

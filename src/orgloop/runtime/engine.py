@@ -39,12 +39,12 @@ from orgloop.runtime.intake.sources import Sources
 from orgloop.runtime.runs.holder import Engine
 from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.runs import Runs
-from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.chronicle import Chronicle
 from orgloop.runtime.support.clock import SystemClock
 from orgloop.runtime.support.counters import Counters
 from orgloop.runtime.support.http import HttpClient
 from orgloop.runtime.support.janitor import Janitor
+from orgloop.runtime.support.loop_pauses import Pauses
 from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.support.observer import Observer
 from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled

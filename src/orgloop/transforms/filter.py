@@ -29,8 +29,8 @@ from orgloop.plugin import (
     as_text,
     same,
 )
+from orgloop.transforms.filter_patterns import SlowRegex, Test, compile_pattern, plain_values, regex_text
 from orgloop.transforms.helper import Helper, HelperFailed, try_now
-from orgloop.transforms.patterns import SlowRegex, Test, compile_pattern, plain_values, regex_text
 
 PASS: Final = Pass()
 

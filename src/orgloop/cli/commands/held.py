@@ -9,7 +9,7 @@ import click
 from orgloop.cli.app import App
 from orgloop.cli.command import new_group
 from orgloop.cli.screen.decide import Selection, choosing, decide
-from orgloop.cli.screen.waiting import add_discard, add_list_and_show
+from orgloop.cli.screen.held_and_dead import add_discard, add_list_and_show
 
 STATE = "held"
 

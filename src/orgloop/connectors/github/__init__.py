@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from orgloop.connectors.github.actor import GithubActor
 from orgloop.connectors.github.check import check
+from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.example import EXAMPLE
 from orgloop.connectors.github.fields import shapes_for
-from orgloop.connectors.github.names import NAMES
-from orgloop.connectors.github.poll import open_source
+from orgloop.connectors.github.polling.poll import open_source
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.connectors.github.tasks import GithubActorSettings, check_route
+from orgloop.connectors.github.writing.actor import GithubActor
+from orgloop.connectors.github.writing.tasks import GithubActorSettings, check_route
 from orgloop.plugin import (
     ActorKind,
     Connector,

@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from orgloop.connectors.github.credential import Credential
-from orgloop.connectors.github.reading import text
+from orgloop.connectors.github.events.reading import text
 from orgloop.connectors.github.settings import ApiSettings
 from orgloop.plugin import (
     Clock,

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from orgloop.connectors.github.api import Api, Response, api_of
-from orgloop.connectors.github.hooks import hook_path, leads_to
+from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import Lists
-from orgloop.connectors.github.owner import owned
-from orgloop.connectors.github.reading import number, part, text
+from orgloop.connectors.github.polling.hook_log import hook_path, leads_to
+from orgloop.connectors.github.polling.owner import owned
 from orgloop.connectors.github.settings import ApiSettings, GithubSettings
-from orgloop.connectors.github.tasks import GithubActorSettings
+from orgloop.connectors.github.writing.tasks import GithubActorSettings
 from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater
 
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orgloop.connectors.github.api import Api, Missing
-from orgloop.connectors.github.checks import FAILURES, own_pull
-from orgloop.connectors.github.fact import head_of, pull_details, repo_of
+from orgloop.connectors.github.events.checks import FAILURES, own_pull
+from orgloop.connectors.github.events.fact import head_of, pull_details, repo_of
+from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import as_list, as_object
-from orgloop.connectors.github.reading import number, part, text
 from orgloop.connectors.github.settings import Enrichment
 from orgloop.plugin import Draft, PluginError
 

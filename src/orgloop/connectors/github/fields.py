@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from orgloop.connectors.github.names import NAMES
+from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.settings import Enrichment, GithubSettings
 from orgloop.plugin import ANYTHING, FLAG, NUMBER, TEXT, EventShape, EventType, Values
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from orgloop.connectors.github.api import Api, TooLarge
-from orgloop.connectors.github.checkpoint import iso, seconds
-from orgloop.connectors.github.reading import text
+from orgloop.connectors.github.events.reading import text
+from orgloop.connectors.github.times import iso, seconds
 from orgloop.plugin import PluginError
 
 Body = Mapping[str, Any]

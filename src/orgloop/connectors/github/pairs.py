@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from orgloop.connectors.github.checkpoint import seconds
+from orgloop.connectors.github.times import seconds
 
 APART: Final = 60
 """Seconds by which the two times of one fact may differ."""

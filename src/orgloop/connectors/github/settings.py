@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.kinds import is_polled
-from orgloop.connectors.github.names import NAMES
 from orgloop.plugin import (
     DAY,
     Duration,

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from orgloop.connectors.github.age import doubted
 from orgloop.connectors.github.api import Api, api_of
 from orgloop.connectors.github.enrich import IN_WEBHOOK, Enricher
-from orgloop.connectors.github.normalize import normalize
-from orgloop.connectors.github.own import marked, words_of
+from orgloop.connectors.github.events.age import doubted
+from orgloop.connectors.github.events.normalize import normalize
+from orgloop.connectors.github.events.own import marked, words_of
+from orgloop.connectors.github.events.reading import part, text
+from orgloop.connectors.github.events.shapes import likeliest, require_kind
 from orgloop.connectors.github.pairs import Pairs, Way
-from orgloop.connectors.github.reading import part, text
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.connectors.github.shapes import likeliest, require_kind
 from orgloop.plugin import (
     Clock,
     Context,

@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 
 from orgloop.errors import JournalLocked, JournalUnavailable
-from orgloop.journal.sqlite.mark import MarkFile
+from orgloop.journal.sqlite.mark_file import MarkFile
 
 JOURNAL: Final = "journal.db"
 LOCK: Final = "journal.lock"

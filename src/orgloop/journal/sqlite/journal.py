@@ -34,7 +34,7 @@ from orgloop.journal.model import (
 )
 from orgloop.journal.sqlite.connection import Location, file_place, journal_of, memory_place, open_writing
 from orgloop.journal.sqlite.home import JOURNAL, HomeLock, make_home, make_journal, require_plain
-from orgloop.journal.sqlite.mark import MarkFile
+from orgloop.journal.sqlite.mark_file import MarkFile
 from orgloop.journal.sqlite.reader import SqliteReader
 from orgloop.journal.sqlite.rows import session_row
 from orgloop.journal.sqlite.store import Store, require_whole

@@ -20,7 +20,7 @@ from orgloop.journal.sqlite.connection import (
     shut,
     translated,
 )
-from orgloop.journal.sqlite.mark import MarkFile, Noted
+from orgloop.journal.sqlite.mark_file import MarkFile, Noted
 from orgloop.journal.sqlite.migrate import migrate
 from orgloop.journal.sqlite.statements import SqliteTx
 from orgloop.journal.verbs.transaction import Joint, Transaction, Work

@@ -14,7 +14,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.cancelling import Cancelling
 from orgloop.runtime.dispatch.guards import admission, reserves
-from orgloop.runtime.dispatch.work_trees import WorkTrees
+from orgloop.runtime.dispatch.tree_roots import WorkTrees
 from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.wiring import ActorPart, Current
 

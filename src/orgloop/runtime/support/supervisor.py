@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock
-from orgloop.runtime.support.backoff import Pauses
 from orgloop.runtime.support.engine_events import EngineEvents
+from orgloop.runtime.support.loop_pauses import Pauses
 
 log = logging.getLogger(__name__)
 

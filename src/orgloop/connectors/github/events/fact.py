@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.connectors.github.people import Author
-from orgloop.connectors.github.reading import labels, login, number, part, text
+from orgloop.connectors.github.events.people import Author
+from orgloop.connectors.github.events.reading import labels, login, number, part, text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from orgloop.connectors.github.checkpoint import BACK, seconds
+from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import MOST_PAGES, MOST_WALKED, changed_at, time_of
-from orgloop.connectors.github.reading import number, part, text
-from orgloop.connectors.github.step import Reading
+from orgloop.connectors.github.polling.checkpoint import BACK
+from orgloop.connectors.github.polling.step import Reading
+from orgloop.connectors.github.times import seconds
 
 Body = Mapping[str, Any]
 

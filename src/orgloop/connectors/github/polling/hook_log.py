@@ -12,9 +12,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from orgloop.connectors.github.api import Denied
-from orgloop.connectors.github.checkpoint import Asked, seconds
-from orgloop.connectors.github.reading import number, part, text
-from orgloop.connectors.github.step import Reading
+from orgloop.connectors.github.events.reading import number, part, text
+from orgloop.connectors.github.polling.checkpoint import Asked
+from orgloop.connectors.github.polling.step import Reading
+from orgloop.connectors.github.times import seconds
 from orgloop.plugin import EventType, event_names, names_match
 
 Body = Mapping[str, Any]

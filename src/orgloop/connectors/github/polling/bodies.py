@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.connectors.github.checkpoint import iso, seconds
-from orgloop.connectors.github.reading import login, number, part, text
+from orgloop.connectors.github.events.reading import login, number, part, text
+from orgloop.connectors.github.times import iso, seconds
 
 Body = Mapping[str, Any]
 

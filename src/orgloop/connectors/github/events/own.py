@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.reading import login, part, text
+from orgloop.connectors.github.events.reading import login, part, text
 from orgloop.plugin import AuthorType, Draft, Mark
 
 Body = Mapping[str, Any]

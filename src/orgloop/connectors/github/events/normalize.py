@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.checks import check_run, check_suite, workflow_run
-from orgloop.connectors.github.fact import Fact
-from orgloop.connectors.github.issues import issue, issue_comment
-from orgloop.connectors.github.other import other
-from orgloop.connectors.github.pulls import pull_request, review, review_comment
-from orgloop.connectors.github.reading import text
+from orgloop.connectors.github.events.checks import check_run, check_suite, workflow_run
+from orgloop.connectors.github.events.fact import Fact
+from orgloop.connectors.github.events.issues import issue, issue_comment
+from orgloop.connectors.github.events.other import other
+from orgloop.connectors.github.events.pulls import pull_request, review, review_comment
+from orgloop.connectors.github.events.reading import text
 from orgloop.plugin import (
     Draft,
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.fact import Fact, repo_of, thing
-from orgloop.connectors.github.people import app, runner
-from orgloop.connectors.github.reading import labels, number, part, text
+from orgloop.connectors.github.events.fact import Fact, repo_of, thing
+from orgloop.connectors.github.events.people import app, runner
+from orgloop.connectors.github.events.reading import labels, number, part, text
 
 Body = Mapping[str, Any]
 

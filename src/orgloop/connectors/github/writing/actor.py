@@ -12,7 +12,8 @@ from weakref import WeakValueDictionary
 
 from orgloop.connectors.github.api import Api, Denied, Unreachable, api_of
 from orgloop.connectors.github.settings import repository
-from orgloop.connectors.github.tasks import (
+from orgloop.connectors.github.writing.requests import Unfit, Writer
+from orgloop.connectors.github.writing.tasks import (
     AnyTask,
     CheckRun,
     Comment,
@@ -24,7 +25,6 @@ from orgloop.connectors.github.tasks import (
     Review,
     read,
 )
-from orgloop.connectors.github.write import Unfit, Writer
 from orgloop.plugin import (
     Context,
     Delivered,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.checkpoint import seconds
-from orgloop.connectors.github.reading import part
+from orgloop.connectors.github.events.reading import part
+from orgloop.connectors.github.times import seconds
 from orgloop.plugin import SECOND, AuthorType, Draft
 
 _SUBJECTS: Final = (

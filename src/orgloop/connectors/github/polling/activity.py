@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orgloop.connectors.github.api import Missing, TooLarge
-from orgloop.connectors.github.bodies import ReportedFact
-from orgloop.connectors.github.checkpoint import MOST_HEADS, seconds
+from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import as_list, as_object, changed_at, time_of
-from orgloop.connectors.github.reading import number, part, text
-from orgloop.connectors.github.step import Reading
+from orgloop.connectors.github.polling.bodies import ReportedFact
+from orgloop.connectors.github.polling.checkpoint import MOST_HEADS
+from orgloop.connectors.github.polling.step import Reading
+from orgloop.connectors.github.times import seconds
 
 Body = Mapping[str, Any]
 

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.activity import read_activity, read_fork, remember_forks
 from orgloop.connectors.github.api import Api, Missing, Response
-from orgloop.connectors.github.bodies import SAME, ReportedFact, Teller, doer, is_pull, published
-from orgloop.connectors.github.checkpoint import BACK, MOST_OPEN, ReadProgress, seconds, short
-from orgloop.connectors.github.hooks import ask_again
+from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.kinds import is_wanted, kinds_for
 from orgloop.connectors.github.lists import MOST_WALKED, as_object, changed_at, time_of
-from orgloop.connectors.github.reading import number, part, text
-from orgloop.connectors.github.rollout import read_checks, read_deployments, read_releases
-from orgloop.connectors.github.step import OVERLAP, Reading, ReadStep
+from orgloop.connectors.github.polling.activity import read_activity, read_fork, remember_forks
+from orgloop.connectors.github.polling.bodies import SAME, ReportedFact, Teller, doer, is_pull, published
+from orgloop.connectors.github.polling.checkpoint import BACK, MOST_OPEN, ReadProgress, short
+from orgloop.connectors.github.polling.hook_log import ask_again
+from orgloop.connectors.github.polling.rollout import read_checks, read_deployments, read_releases
+from orgloop.connectors.github.polling.step import OVERLAP, Reading, ReadStep
+from orgloop.connectors.github.times import seconds
 from orgloop.plugin import PluginError
 
 Body = Mapping[str, Any]

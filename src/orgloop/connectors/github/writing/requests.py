@@ -8,10 +8,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from orgloop.connectors.github.api import Api, Denied, Missing, Unreachable
-from orgloop.connectors.github.checkpoint import iso, seconds
+from orgloop.connectors.github.events.reading import login, number, part, text
 from orgloop.connectors.github.lists import Lists
-from orgloop.connectors.github.reading import login, number, part, text
-from orgloop.connectors.github.tasks import (
+from orgloop.connectors.github.times import iso, seconds
+from orgloop.connectors.github.writing.tasks import (
     AnyTask,
     CheckRun,
     Comment,

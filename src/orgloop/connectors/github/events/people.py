@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.connectors.github.reading import UNKNOWN, login, part, text
-from orgloop.connectors.github.shapes import proves
+from orgloop.connectors.github.events.reading import UNKNOWN, login, part, text
+from orgloop.connectors.github.events.shapes import proves
 from orgloop.plugin import (
     AuthorType,
 )

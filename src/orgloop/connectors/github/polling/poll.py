@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from orgloop.connectors.github.api import Api
-from orgloop.connectors.github.bodies import ReportedFact
-from orgloop.connectors.github.checkpoint import ReadProgress, dump, load
 from orgloop.connectors.github.enrich import IN_POLL, MOST_ENRICHED
-from orgloop.connectors.github.hooks import hook_path
-from orgloop.connectors.github.owner import MOST_REPOS, owned
 from orgloop.connectors.github.pairs import Pairs, Way
-from orgloop.connectors.github.repository import Repository
+from orgloop.connectors.github.polling.bodies import ReportedFact
+from orgloop.connectors.github.polling.checkpoint import ReadProgress, dump, load
+from orgloop.connectors.github.polling.hook_log import hook_path
+from orgloop.connectors.github.polling.owner import MOST_REPOS, owned
+from orgloop.connectors.github.polling.repository import Repository
+from orgloop.connectors.github.polling.step import ReadStep
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubIntake, GithubSource
-from orgloop.connectors.github.step import ReadStep
 from orgloop.plugin import Context, Draft, Page, PluginError, TryLater
 
 Fault = PluginError | TryLater

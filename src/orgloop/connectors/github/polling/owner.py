@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.github.api import Api, Missing
+from orgloop.connectors.github.events.reading import text
 from orgloop.connectors.github.lists import Lists
-from orgloop.connectors.github.reading import text
 from orgloop.connectors.github.settings import repository
 
 MOST_REPOS: Final = 50

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from orgloop.connectors.github.times import iso, seconds
 from orgloop.plugin import NotJson, dump_json, load_json
 
 MOST_SEEN: Final = 500
@@ -72,22 +72,6 @@ class ReadProgress:
 def short(fact: str) -> str:
     """A short name of a fact's key."""
     return hashlib.sha256(fact.encode("utf-8", "surrogatepass")).hexdigest()[:12]
-
-
-def seconds(value: Any) -> int | None:
-    """GitHub's time, such as 2026-01-05T10:00:00Z, in seconds since 1970; None if it is none."""
-    if not isinstance(value, str) or len(value) > 40:
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None
-
-
-def iso(at: int) -> str:
-    """Seconds since 1970 as GitHub writes times."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def dump(progress: Mapping[str, ReadProgress]) -> str:

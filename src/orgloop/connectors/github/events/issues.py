@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.connectors.github.fact import (
+from orgloop.connectors.github.events.fact import (
     Fact,
     deed_of,
     doing,
@@ -15,9 +15,9 @@ from orgloop.connectors.github.fact import (
     thing,
     with_whom,
 )
-from orgloop.connectors.github.people import sender, writer
-from orgloop.connectors.github.pulls import comment_key
-from orgloop.connectors.github.reading import labels, login, number, part, text
+from orgloop.connectors.github.events.people import sender, writer
+from orgloop.connectors.github.events.pulls import comment_key
+from orgloop.connectors.github.events.reading import labels, login, number, part, text
 
 Body = Mapping[str, Any]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.checkpoint import iso
-from orgloop.connectors.github.checks import linked, own_pull
-from orgloop.connectors.github.fact import Fact, pull_details, repo_of, thing
-from orgloop.connectors.github.people import sender
-from orgloop.connectors.github.reading import first, number, part, text
+from orgloop.connectors.github.events.checks import linked, own_pull
+from orgloop.connectors.github.events.fact import Fact, pull_details, repo_of, thing
+from orgloop.connectors.github.events.people import sender
+from orgloop.connectors.github.events.reading import first, number, part, text
+from orgloop.connectors.github.times import iso
 
 Body = Mapping[str, Any]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orgloop.connectors.github.api import Api, Missing
-from orgloop.connectors.github.bodies import ReportedFact, Teller
-from orgloop.connectors.github.checkpoint import ReadProgress, short
 from orgloop.connectors.github.lists import Lists, as_object
+from orgloop.connectors.github.polling.bodies import ReportedFact, Teller
+from orgloop.connectors.github.polling.checkpoint import ReadProgress, short
 
 Body = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.connectors.github.names import ACTIONS
+from orgloop.connectors.github.events.names import ACTIONS
 from orgloop.plugin import Refused
 
 Body = Mapping[str, Any]
