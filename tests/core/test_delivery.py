@@ -17,13 +17,11 @@ from orgloop.core.delivery import (
     DeliveryPolicy,
     Facts,
     IllegalMove,
-    RetryPolicy,
     State,
     idempotency_key,
     move,
-    pause_delay,
-    retry_delay,
 )
+from orgloop.core.retry import RetryPolicy, pause_delay, retry_delay
 from orgloop.core.transition import (
     Claimed,
     Delivered,

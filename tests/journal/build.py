@@ -9,7 +9,8 @@ from typing import Any, Final
 import orjson
 
 from orgloop.core.batch import Batching
-from orgloop.core.delivery import DeliveryPolicy, RetryPolicy, State, move
+from orgloop.core.delivery import DeliveryPolicy, State, move
+from orgloop.core.retry import RetryPolicy
 from orgloop.core.transition import RunEnded, Started, Transition
 from orgloop.core.turn import Turn
 from orgloop.journal.model import (

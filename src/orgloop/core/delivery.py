@@ -6,10 +6,11 @@ Times are milliseconds since 1970, durations milliseconds, `random` is in [0, 1)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
+from orgloop.core.retry import RetryPolicy, retry_delay
 from orgloop.core.transition import (
     Claimed,
     Delivered,
@@ -77,22 +78,12 @@ FINISHED: Final = frozenset({State.DELIVERED, State.DROPPED, State.DISCARDED})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RetryPolicy:
-    """How often and how far apart a waking is tried. `backoff` is exponential, linear or fixed."""
-
-    max_attempts: int = 8
-    backoff: str = "exponential"
-    initial_delay_ms: int = 5_000
-    max_delay_ms: int = 900_000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryPolicy:
     """`timeout_ms` bounds the waking, not the run; `max_age_ms` is how old an agent's wake may be."""
 
     timeout_ms: int = 30_000
     max_age_ms: int = 86_400_000
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,24 +133,6 @@ class IllegalMove(Exception):
         super().__init__(f"a {state} delivery cannot take {type(transition).__name__}")
         self.state = state
         self.transition = transition
-
-
-def retry_delay(attempt: int, policy: RetryPolicy, random: float) -> int:
-    """Milliseconds before try number `attempt + 1`: the backoff, capped, with its last half as jitter."""
-    match policy.backoff:
-        case "fixed":
-            base = policy.initial_delay_ms
-        case "linear":
-            base = policy.initial_delay_ms * attempt
-        case _:
-            base = policy.initial_delay_ms * 2 ** min(attempt - 1, 40)
-    base = min(base, policy.max_delay_ms)
-    return int(base * (0.5 + 0.5 * random))
-
-
-def pause_delay(tries: int, random: float) -> int:
-    """Milliseconds to leave an unavailable actor alone after `tries` unanswered probes: 0.5 s up to 30 s."""
-    return int(min(30_000, 500 * 2 ** min(tries - 1, 10)) * (0.75 + 0.25 * random))
 
 
 def idempotency_key(delivery_id: str, failures: int) -> str:

@@ -1,8 +1,8 @@
-"""Why a delivery waits, in the words of every output: from the journal, and whether a daemon runs."""
+"""Why a delivery waits, and why the work of an actor does, in the words of every output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -101,6 +101,26 @@ def waits_of(row: DeliveryRow, waits: Sequence[WaitRow]) -> Sequence[WaitRow]:
         LimitScope(level=ScopeLevel.KEY, name=row.key or "", actor=row.actor),
     }
     return [wait for wait in waits if wait.waiting.scope in mine or _is_actors(wait.waiting.scope, row.actor)]
+
+
+def actor_reasons(
+    *,
+    pause: PauseRow | None,
+    waits: Iterable[WaitRow],
+    served: bool,
+    journal_fault: str,
+    not_open: str,
+    now: int,
+) -> Sequence[str]:
+    """All that keeps an actor's work waiting, for `status`. `served`: a daemon runs."""
+    reasons = [] if served else ["no daemon runs"]
+    if journal_fault:
+        reasons.append(f"the journal cannot be written: {one_line(journal_fault)}")
+    if not_open:
+        reasons.append(f"it cannot be opened: {one_line(not_open)}")
+    if pause is not None:
+        reasons.append(f"paused since {short_moment(pause.since, now)}: {one_line(pause.reason)}")
+    return reasons + [one_line(text(wait, lambda at: short_moment(at, now))) for wait in waits]
 
 
 def text(wait: WaitRow, moment: Callable[[int], str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,8 +13,7 @@ from orgloop.core.units import DAY
 from orgloop.operations.health import Health, SourceHealth, source_health
 from orgloop.operations.status.dismissed import dismissed
 from orgloop.operations.status.live import Live, Postponed
-from orgloop.operations.waits import text, waits_of
-from orgloop.operations.words import one_line, short_moment
+from orgloop.operations.waits import actor_reasons, waits_of
 from orgloop.project.home import DaemonInfo, Home, holder_of
 
 if TYPE_CHECKING:
@@ -309,25 +308,23 @@ def _actors(
             at_work=at_work.get(id, 0) if at_work is not None else None,
             waits=_waits(reader, id, full),
         )
-        found.append(replace(actor, reasons=list(_reasons(actor, live, now, served=at_work is None))))
+        found.append(
+            replace(
+                actor, reasons=_reasons(actor, live, now, served=at_work is None) if actor.waiting else ()
+            )
+        )
     return found
 
 
-def _reasons(actor: ActorStatus, live: Live | None, now: int, *, served: bool) -> Iterator[str]:
-    """All that keeps an actor's work waiting; nothing if none waits."""
-    if not actor.waiting:
-        return
-    if not served:
-        yield "no daemon runs"
-    if live is not None and live.journal_fault:
-        yield f"the journal cannot be written: {one_line(live.journal_fault)}"
-    if live is not None and actor.id in live.not_open:
-        yield f"it cannot be opened: {one_line(live.not_open[actor.id])}"
-    if actor.pause is not None:
-        since = short_moment(actor.pause.since, now)
-        yield f"paused since {since}: {one_line(actor.pause.reason)}"
-    for wait in actor.waits:
-        yield one_line(text(wait, lambda at: short_moment(at, now)))
+def _reasons(actor: ActorStatus, live: Live | None, now: int, *, served: bool) -> Sequence[str]:
+    return actor_reasons(
+        pause=actor.pause,
+        waits=actor.waits,
+        served=served,
+        journal_fault=live.journal_fault if live is not None else "",
+        not_open=live.not_open.get(actor.id, "") if live is not None else "",
+        now=now,
+    )
 
 
 def _waits(reader: Reader, actor: str, full: Sequence[WaitRow]) -> Sequence[WaitRow]:

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orgloop.core.delivery import Move, idempotency_key, move, pause_delay
+from orgloop.core.delivery import Move, idempotency_key, move
 from orgloop.core.event import Event
+from orgloop.core.retry import pause_delay
 from orgloop.core.transition import Hold, HoldReason, Interrupted, Outcome, Started
 from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import ClaimedWake, Settlement, Try

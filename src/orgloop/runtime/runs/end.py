@@ -12,9 +12,9 @@ from typing import Any
 
 from orgloop.core import run_failure
 from orgloop.core.delivery import move as moved
-from orgloop.core.delivery import pause_delay
 from orgloop.core.lifecycle import RunOutcome
 from orgloop.core.record import timestamp
+from orgloop.core.retry import pause_delay
 from orgloop.core.transition import (
     Interrupted,
     Limited,
