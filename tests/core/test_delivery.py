@@ -64,7 +64,7 @@ TRANSITIONS: dict[str, Transition] = {
     "ready": Ready(),
     "drop": Drop(reason=DropReason.TRANSFORM),
     "expire": Drop(reason=DropReason.EXPIRED),
-    **{str(reason): Drop(reason=reason) for reason in NEEDLESS},
+    **{str(reason): Drop(reason=reason) for reason in sorted(NEEDLESS)},
     "hold": Hold(reason=HoldReason.HOPS),
     "claimed": Claimed(),
     "run ended": RunEnded(detail="done"),
