@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orgloop.connectors.linear import queries
-from orgloop.connectors.linear.checkpoint import MOST_SEEN, Progress, dump, iso, load, millis
+from orgloop.connectors.linear.checkpoint import MOST_SEEN, ReadSoFar, dump, iso, load, millis
 from orgloop.connectors.linear.normalize import normalize
 from orgloop.connectors.linear.poll import LinearBoth, LinearPoller, open_source
 from orgloop.connectors.linear.reader import MOST_THINGS, OVERLAP, team_filter
@@ -662,7 +662,7 @@ async def test_a_checkpoint_that_cannot_be_read_begins_anew(server: LinearServer
 
 
 def test_a_checkpoint_is_bounded_and_read_back() -> None:
-    progress = Progress(at=NOON, floor=NOON - DAY)
+    progress = ReadSoFar(at=NOON, floor=NOON - DAY)
     for number in range(3 * MOST_SEEN):
         progress = progress.reached(NOON + number, ended=True, facts=[f"fact {number}"])
     assert len(progress.seen) == MOST_SEEN

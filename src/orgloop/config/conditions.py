@@ -13,7 +13,7 @@ from orgloop.core.fields import PathError, in_event
 from orgloop.core.match import Condition, When
 
 
-class Conditions:
+class FilterReader:
     """Reads them for one route."""
 
     def __init__(self, spot: Spot, report: Report) -> None:

@@ -36,7 +36,7 @@ def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
 
 
 def batch_of(
-    part: schema.Batch | None, policy: DeliveryPolicy, *, ages: bool, spot: Spot, report: Report
+    part: schema.BatchConfig | None, policy: DeliveryPolicy, *, ages: bool, spot: Spot, report: Report
 ) -> BatchPolicy | None:
     """A `then.batch`, as far as it is set. `ages`: its wakes are held once they are older than `max_age`."""
     if part is None:

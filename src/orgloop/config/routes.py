@@ -11,7 +11,7 @@ from orgloop.config import schema
 from orgloop.config.budget import check_cap, check_told, limits_of
 from orgloop.config.check import keys_of
 from orgloop.config.collect import Entry
-from orgloop.config.conditions import Conditions
+from orgloop.config.conditions import FilterReader
 from orgloop.config.documents import Spot, dotted
 from orgloop.config.endpoints import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.env import DataPath
@@ -84,7 +84,7 @@ class Routes:
         """One route, with its findings."""
         part, spot = entry.part, entry.spot
         found = self._source_exists(part, spot) & self._actor_exists(part, spot)
-        conditions = Conditions(spot, self._report)
+        conditions = FilterReader(spot, self._report)
         when = conditions.when(part.when.source, part.when.events, part.when.filter, ("when",))
         steps = [
             self._steps.step(step, spot, number, incomplete="transforms" in self._incomplete)
@@ -201,7 +201,7 @@ class Routes:
         return batch, self._key_of(part, said.key, spot, ("then", "batch"))
 
     def _drop_when(
-        self, part: schema.RouteConfig, conditions: Conditions, spot: Spot
+        self, part: schema.RouteConfig, conditions: FilterReader, spot: Spot
     ) -> tuple[When | None, str | None]:
         """Which later event makes needless what waits, and the template of what both have in common.
 

@@ -173,7 +173,7 @@ class WhenConfig(ConfigPart):
     trust: Literal["team", "any"] | None = None
 
 
-class Batch(ConfigPart):
+class BatchConfig(ConfigPart):
     """`then.batch`: its events wake the actor together."""
 
     ELSEWHERE: ClassVar[Mapping[str, str]] = dict.fromkeys(
@@ -226,7 +226,7 @@ class Then(ConfigPart):
     delivery: Delivery | None = None
     limits: RunsLimit | None = None
     budget: RunBudget | None = None
-    batch: Batch | None = None
+    batch: BatchConfig | None = None
     on_busy: OnBusy | None = None
     """What becomes of an event while another one of its key has not finished."""
     drop_when: DropWhen | None = None

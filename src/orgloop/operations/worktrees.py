@@ -14,7 +14,7 @@ from orgloop.errors import NotFound, OrgLoopError
 if TYPE_CHECKING:
     from orgloop.journal.protocols import Reader
     from orgloop.project.home import Home
-    from orgloop.runtime.worktrees.clean import Cleaned, Cleaner, Look
+    from orgloop.runtime.worktrees.clean import Cleaned, Cleaner, TreeState
     from orgloop.runtime.worktrees.shelf import TreeRecord
 
 AT_ONCE: Final = 4
@@ -31,14 +31,14 @@ def records(home: Home) -> list[TreeRecord]:
     return Shelf(Path(os.path.realpath(home.path))).all()
 
 
-def looks(home: Home, reader: Reader | None, actor: str = "") -> list[Look]:
+def looks(home: Home, reader: Reader | None, actor: str = "") -> list[TreeState]:
     """How every tree of the home is now, or every tree of one actor. Asks git about each."""
     cleaner, found = _cleaner(home, reader), [one for one in records(home) if actor in ("", one.actor)]
 
-    async def look() -> list[Look]:
+    async def look() -> list[TreeState]:
         slots = asyncio.Semaphore(AT_ONCE)
 
-        async def one(record: TreeRecord) -> Look:
+        async def one(record: TreeRecord) -> TreeState:
             async with slots:
                 return await cleaner.look(record)
 
@@ -101,7 +101,7 @@ def named(found: Sequence[TreeRecord], names: Sequence[str]) -> list[TreeRecord]
     return chosen
 
 
-def state(look: Look) -> str:
+def state(look: TreeState) -> str:
     """How a tree is, in words."""
     from orgloop.runtime.worktrees.shelf import Stage
 
@@ -118,7 +118,7 @@ def state(look: Look) -> str:
             return look.why or "clean and pushed"
 
 
-def document(look: Look) -> Mapping[str, Any]:
+def document(look: TreeState) -> Mapping[str, Any]:
     """A tree, for programs."""
     return {
         **described(look.record),

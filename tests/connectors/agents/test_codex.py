@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from orgloop.connectors.agents.codex import connector
 from orgloop.connectors.agents.codex.actor import CodexActor
 from orgloop.connectors.agents.codex.check import TESTED
-from orgloop.connectors.agents.codex.classify_exit import LIMIT_WAIT, Cli, classify_exit
+from orgloop.connectors.agents.codex.classify_exit import LIMIT_WAIT, CodexCli, classify_exit
 from orgloop.connectors.agents.codex.settings import LOGIN, CodexSettings, Price
 from orgloop.connectors.agents.codex.stream import progress, tokens, transcript
 from orgloop.core.lifecycle import Phase, RunOutcome
@@ -223,7 +223,7 @@ def test_cached_tokens_are_counted_once() -> None:
 def test_a_turn_that_ended_is_the_result() -> None:
     words = 'Done.\n```json\n{"n": 1}\n```'
     exit = exit_of(STARTED, HARMLESS, TURN, says("Looking."), says(words), DONE)
-    end = classify_exit(exit, Cli(price=PRICE))
+    end = classify_exit(exit, CodexCli(price=PRICE))
     assert isinstance(end, Completion)
     assert (end.phase, end.outcome, end.reason) == (Phase.COMPLETED, RunOutcome.SUCCESS, "success")
     assert (end.text, end.json, end.session_id, end.turns) == (words, {"n": 1}, THREAD, 1)
@@ -235,7 +235,7 @@ def test_a_turn_that_ended_is_the_result() -> None:
 
 
 def test_what_a_session_has_used_is_not_what_a_run_has_used() -> None:
-    end = classify_exit(exit_of(STARTED, TURN, says("x"), DONE, resumed=True), Cli(price=PRICE))
+    end = classify_exit(exit_of(STARTED, TURN, says("x"), DONE, resumed=True), CodexCli(price=PRICE))
     assert isinstance(end, Completion)
     assert (end.cost_usd, end.tokens) == (None, None)
     assert end.session_cost_usd == PRICE.of(tokens(USAGE))
@@ -302,7 +302,7 @@ UNPAID = [
 @pytest.mark.parametrize(("words", "kind", "said"), UNPAID)
 def test_a_turn_that_failed_before_a_model_answered_has_not_begun(words: str, kind: type, said: str) -> None:
     exit = exit_of(STARTED, HARMLESS, TURN, {"type": "error", "message": words}, fails(words), status=1)
-    end = classify_exit(exit, Cli(account="login"))
+    end = classify_exit(exit, CodexCli(account="login"))
     assert isinstance(end, NotBegun)
     assert type(end.outcome) is kind
     assert said in end.outcome.reason

@@ -16,7 +16,7 @@ from orgloop.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orgloop.runtime.worktrees.clean import Cleaned, Look
+    from orgloop.runtime.worktrees.clean import Cleaned, TreeState
 
 command = new_group(
     """The work trees of runs: where they are, what is in them, and removing them.
@@ -122,7 +122,7 @@ def _show(app: App, done: Sequence[Cleaned], sessions: Mapping[str, Sequence[str
         app.out.line("there is nothing to remove")
 
 
-def _table(app: App, found: Sequence[Look]) -> None:
+def _table(app: App, found: Sequence[TreeState]) -> None:
     from orgloop.cli.screen.grid import Column, print_grid
     from orgloop.cli.screen.words import from_home
     from orgloop.operations.words import ago, one_line

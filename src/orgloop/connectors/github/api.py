@@ -80,7 +80,7 @@ class Denied(PluginError):
         self.status = status
 
 
-class Missing(Denied):
+class NoAccess(Denied):
     """It is not there, or the token may not know of it."""
 
 
@@ -140,7 +140,7 @@ class Api:
         try:
             if not 300 <= reply.status < 400:
                 self._refuse(reply, url)
-        except Missing:
+        except NoAccess:
             return ""
         place = reply.headers.get("location", "")
         if self._is_safe(place):
@@ -243,7 +243,7 @@ class Api:
                 status=status,
             )
         if status in (404, 410, 451):
-            raise Missing(
+            raise NoAccess(
                 f"GitHub has no {path} ({status}), or hides it from {origin}: check `repo`, "
                 f"and give the token {need} access to it",
                 status=status,

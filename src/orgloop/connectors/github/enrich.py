@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.api import Api, Missing
+from orgloop.connectors.github.api import Api, NoAccess
 from orgloop.connectors.github.events.checks import FAILURES, own_pull
 from orgloop.connectors.github.events.fact import head_of, pull_details, repo_of
 from orgloop.connectors.github.events.reading import number, part, text
@@ -103,7 +103,7 @@ class Enricher:
             sha = text(ran, "head_sha")
             path = f"{root}/commits/{sha}/pulls"
             found = as_list((await self._api.get(path)).data, path) if sha else []
-        except Missing:
+        except NoAccess:
             return {}
         home = repo_of(body).lower()
         own = [one for one in found if text(part(one, "base", "repo"), "full_name").lower() == home]
@@ -117,7 +117,7 @@ class Enricher:
         path = f"{root}/runs/{number(ran, 'id')}/attempts/{attempt}/jobs"
         try:
             listed = as_list((await self._api.get(path, per_page=100)).data, path, "jobs")
-        except Missing:
+        except NoAccess:
             return
         failed = [job for job in listed if text(job, "conclusion") in FAILURES]
         jobs += [_job(job) for job in failed]

@@ -10,15 +10,15 @@ from pydantic import model_validator
 
 from orgloop.connectors.linear.api import (
     Answer,
-    Api,
-    Denied,
-    Gone,
+    LinearApi,
+    LinearDenied,
+    LinearUnreachable,
+    NotThere,
     Refusal,
-    Unreachable,
     Unsure,
 )
 from orgloop.connectors.linear.bodies import nodes
-from orgloop.connectors.linear.order import Order, Unclear, order_of
+from orgloop.connectors.linear.order import Errand, Unclear, order_of
 from orgloop.connectors.linear.own import id_of, is_by
 from orgloop.connectors.linear.queries import (
     CREATE_ACTIVITY,
@@ -71,7 +71,7 @@ class LinearActor:
 
     def __init__(self, id: str, settings: LinearActorSettings) -> None:
         self._settings = settings
-        self._open: tuple[Api, Clock] | None = None
+        self._open: tuple[LinearApi, Clock] | None = None
 
     async def open(self, ctx: Context) -> None:
         """Asks nothing yet: a key that is refused is told by the first wake."""
@@ -100,9 +100,9 @@ class LinearActor:
             return Rejected(reason=f"{exc} (route {wake.route})")
         except TryLater as exc:
             return Throttled(until=exc.until, reason=exc.reason)
-        except (Denied, Unreachable) as exc:
+        except (LinearDenied, LinearUnreachable) as exc:
             return Unavailable(reason=exc.message)
-        except (Gone, Refusal) as exc:
+        except (NotThere, Refusal) as exc:
             return Rejected(reason=exc.message)
         except PluginError as exc:
             return Retry(reason=exc.message, known=not writing.wrote)
@@ -121,7 +121,7 @@ def _is_own(wake: Wake) -> bool:
 class _Writing:
     """One wake at work. `wrote`: something was sent that Linear may have done."""
 
-    api: Api
+    api: LinearApi
     clock: Clock
     ends: float
     wake: Wake
@@ -134,7 +134,7 @@ class _Writing:
         await self._once(CREATE_ACTIVITY, given, FIND_ACTIVITY, id)
         return f"told the session: {activity['type']}"
 
-    async def create(self, order: Order, team: str | None) -> str:
+    async def create(self, order: Errand, team: str | None) -> str:
         """A new issue; says which."""
         if team is None:
             raise Unclear("a new issue needs a team: write `team: ENG` into `then.config` or into the actor")
@@ -150,7 +150,7 @@ class _Writing:
         issue = part(answer.data, "issueCreate", "issue") or part(answer.data, "issue")
         return f"created {text(issue, 'identifier')}"
 
-    async def change(self, order: Order) -> str:
+    async def change(self, order: Errand) -> str:
         """Changes of an issue, then a comment on it; says what was done."""
         issue = part((await self._ask(TARGET, id=order.issue)).data, "issue")
         id, team = text(issue, "id"), text(part(issue, "team"), "id")
@@ -171,7 +171,7 @@ class _Writing:
             done.append(f"commented on {text(issue, 'identifier')}")
         return ", ".join(done)
 
-    async def _fields(self, order: Order, team: str) -> dict[str, Any]:
+    async def _fields(self, order: Errand, team: str) -> dict[str, Any]:
         """What Linear takes for these fields: ids in place of names."""
         given: dict[str, Any] = {} if order.priority is None else {"priority": order.priority}
         for key, name in order.fields.items():
@@ -218,7 +218,7 @@ class _Writing:
         except Refusal as exc:
             try:
                 return await self._ask(find, id=id)
-            except Gone:
+            except NotThere:
                 raise exc from None
 
     async def _write(self, query: str, **variables: Any) -> Answer:

@@ -41,7 +41,7 @@ _KINDS: Final = ("endpoint-requests", "requests", "complexity")
 """What Linear limits, as its headers `x-ratelimit-…-remaining` and `-reset` call it."""
 
 
-class Gone(PluginError):
+class NotThere(PluginError):
     """It is not there, or the key may not see it."""
 
 
@@ -49,7 +49,7 @@ class Unsure(PluginError):
     """No answer came, but Linear may have got the question. What it asked for may have been done."""
 
 
-class Unreachable(PluginError):
+class LinearUnreachable(PluginError):
     """Nothing was sent."""
 
 
@@ -57,7 +57,7 @@ class Refusal(PluginError):
     """Linear understood the question and will not do it, however often it is asked."""
 
 
-class Denied(PluginError):
+class LinearDenied(PluginError):
     """Linear does not take the key."""
 
 
@@ -71,17 +71,17 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Credential:
+class LinearCredential:
     """What is shown to Linear, and where it comes from in words that can be shown."""
 
     header: str
     origin: str
 
 
-class Api:
+class LinearApi:
     """Asks Linear. Whatever Linear refuses is an error that says what to do, or `TryLater`."""
 
-    def __init__(self, url: str, credential: Credential, clock: Clock, http: Http) -> None:
+    def __init__(self, url: str, credential: LinearCredential, clock: Clock, http: Http) -> None:
         self._url = url
         self._credential = credential
         self._clock = clock
@@ -118,7 +118,7 @@ class Api:
                 "POST", self._url, headers=headers, body=body, timeout=seconds, max_bytes=MOST_BYTES
             )
         except HttpFailed as exc:
-            kind = Unsure if exc.sent else Unreachable
+            kind = Unsure if exc.sent else LinearUnreachable
             raise kind(f"Linear cannot be reached: {exc.reason}") from exc
 
     def _limited(self, reply: HttpReply, errors: list[Body]) -> None:
@@ -153,14 +153,14 @@ class Api:
         said = _message(errors)
         codes, origin = {_code(error) for error in errors}, self._credential.origin
         if reply.status == 401 or "AUTHENTICATION_ERROR" in codes:
-            raise Denied(
+            raise LinearDenied(
                 f"Linear does not take {origin}: it is wrong, expired or revoked. "
                 "Create a new one at https://linear.app/settings/api"
             )
         if reply.status == 403 or "FORBIDDEN" in codes:
             raise Refusal(f"Linear refuses that to {origin} ({said}): give it access to the team")
         if any(text(error, "message").startswith("Entity not found") for error in errors):
-            raise Gone(f"Linear has no such thing, or hides it from {origin} ({said})")
+            raise NotThere(f"Linear has no such thing, or hides it from {origin} ({said})")
         if errors and reply.status < 500:
             raise Refusal(f"Linear refuses the request: {said or 'without a word'}")
         if reply.status == 404 or 300 <= reply.status < 400:

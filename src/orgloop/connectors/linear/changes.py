@@ -13,7 +13,7 @@ UNNAMED: Final = "Unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
+class FieldChange:
     """One field: the event's name, what the payload says of it, and the values that tell it from others."""
 
     event: str
@@ -21,16 +21,16 @@ class Change:
     values: str
 
 
-def changes(data: Body, before: Body) -> Iterator[Change]:
+def changes(data: Body, before: Body) -> Iterator[FieldChange]:
     """The changes that an update made: `data` is the issue now, `before` its `updatedFrom`."""
     for keys, read in _READERS.items():
         if any(key in before for key in keys):
             yield read(data, before)
 
 
-def _state(data: Body, before: Body) -> Change:
+def _state(data: Body, before: Body) -> FieldChange:
     old, new = _thing(before, "state"), _thing(data, "state")
-    return Change(
+    return FieldChange(
         event="issue.state_changed",
         payload={
             "action": "state_changed",
@@ -43,12 +43,12 @@ def _state(data: Body, before: Body) -> Change:
     )
 
 
-def _named(what: str) -> Callable[[Body, Body], Change]:
+def _named(what: str) -> Callable[[Body, Body], FieldChange]:
     """A field that names another thing, or nothing."""
 
-    def read(data: Body, before: Body) -> Change:
+    def read(data: Body, before: Body) -> FieldChange:
         old, new = _thing(before, what), _thing(data, what)
-        return Change(
+        return FieldChange(
             event=f"issue.{what}_changed",
             payload={
                 "action": f"{what}_changed",
@@ -63,19 +63,19 @@ def _named(what: str) -> Callable[[Body, Body], Change]:
     return read
 
 
-def _delegate(data: Body, before: Body) -> Change:
+def _delegate(data: Body, before: Body) -> FieldChange:
     change = _named("delegate")(data, before)
     old = {"old_delegate_id": change.payload["previous_delegate_id"]}
-    return Change(event=change.event, payload={**change.payload, **old}, values=change.values)
+    return FieldChange(event=change.event, payload={**change.payload, **old}, values=change.values)
 
 
-def _priority(data: Body, before: Body) -> Change:
+def _priority(data: Body, before: Body) -> FieldChange:
     old, new = number(before, "priority"), number(data, "priority")
     payload = {"action": "priority_changed", "previous_priority": old, "new_priority": new}
-    return Change(event="issue.priority_changed", payload=payload, values=f"{old}>{new}")
+    return FieldChange(event="issue.priority_changed", payload=payload, values=f"{old}>{new}")
 
 
-def _labels(data: Body, before: Body) -> Change:
+def _labels(data: Body, before: Body) -> FieldChange:
     names = {
         text(one, "id"): text(one, "name") for one in (*objects(before, "labels"), *objects(data, "labels"))
     }
@@ -85,7 +85,7 @@ def _labels(data: Body, before: Body) -> Change:
     def named(ids: list[str]) -> list[str]:
         return [names.get(id) or UNNAMED for id in ids]
 
-    return Change(
+    return FieldChange(
         event="issue.labels_changed",
         payload={
             "action": "labels_changed",
@@ -105,7 +105,7 @@ def label_ids(data: Body) -> list[str]:
     return texts(data, "labelIds") or [id for one in objects(data, "labels") if (id := text(one, "id"))]
 
 
-_READERS: Final[Mapping[tuple[str, ...], Callable[[Body, Body], Change]]] = {
+_READERS: Final[Mapping[tuple[str, ...], Callable[[Body, Body], FieldChange]]] = {
     ("state", "stateId"): _state,
     ("assignee", "assigneeId"): _named("assignee"),
     ("priority",): _priority,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orgloop.connectors.linear.api import Api, left
+from orgloop.connectors.linear.api import LinearApi, left
 from orgloop.connectors.linear.bodies import nodes
 from orgloop.connectors.linear.queries import TEAMS, VIEWER
 from orgloop.connectors.linear.reader import team_filter
@@ -37,7 +37,7 @@ def _signature(settings: LinearSettings) -> CheckResult:
     )
 
 
-async def _asked(api: Api, team: str | None) -> list[CheckResult]:
+async def _asked(api: LinearApi, team: str | None) -> list[CheckResult]:
     found: list[CheckResult] = []
     name = "login"
     try:

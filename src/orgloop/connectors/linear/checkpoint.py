@@ -20,7 +20,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class ReadSoFar:
     """One kind, in ms since 1970: `at` is how far it was read; facts before `floor` never count.
 
     `seen` are short names of facts that were told, and of things that were read, as they were then.
@@ -30,7 +30,7 @@ class Progress:
     floor: int
     seen: tuple[str, ...] = ()
 
-    def reached(self, at: int, *, ended: bool, facts: Iterable[str]) -> Progress:
+    def reached(self, at: int, *, ended: bool, facts: Iterable[str]) -> ReadSoFar:
         """Read up to there; it never goes back. `ended`: nothing is left to be read."""
         at = max(at, self.at)
         known = set(self.seen)
@@ -60,7 +60,7 @@ def iso(at: int) -> str:
     return (_EPOCH + timedelta(milliseconds=at)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def dump(progress: Mapping[str, Progress]) -> str:
+def dump(progress: Mapping[str, ReadSoFar]) -> str:
     """A checkpoint."""
     kinds = {
         kind: {"at": iso(one.at), "from": iso(one.floor), "seen": list(one.seen)}
@@ -69,7 +69,7 @@ def dump(progress: Mapping[str, Progress]) -> str:
     return dump_json({"kinds": kinds}).decode()
 
 
-def load(checkpoint: str | None) -> dict[str, Progress]:
+def load(checkpoint: str | None) -> dict[str, ReadSoFar]:
     """The kinds of a checkpoint. What cannot be read counts as never polled, so that it heals."""
     try:
         data = load_json(checkpoint) if checkpoint else {}
@@ -80,10 +80,10 @@ def load(checkpoint: str | None) -> dict[str, Progress]:
     return {kind: one for kind, one in read.items() if one is not None}
 
 
-def _progress(data: Any) -> Progress | None:
+def _progress(data: Any) -> ReadSoFar | None:
     known = data if isinstance(data, dict) else {}
     at, floor, seen = millis(known.get("at")), millis(known.get("from")), known.get("seen")
     if at is None or floor is None:
         return None
     listed = seen if isinstance(seen, list) else []
-    return Progress(at=at, floor=floor, seen=tuple(one for one in listed if isinstance(one, str)))
+    return ReadSoFar(at=at, floor=floor, seen=tuple(one for one in listed if isinstance(one, str)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.linear.changes import FIELDS, Change, changes
+from orgloop.connectors.linear.changes import FIELDS, FieldChange, changes
 from orgloop.connectors.linear.people import author_of
 from orgloop.connectors.linear.reading import Body, name_of, objects, part, text
 from orgloop.plugin import Draft, dump_json
@@ -49,7 +49,7 @@ def _created(body: Body, data: Body) -> Draft:
     return _draft(body, "issue.created", _issue(body, data), payload, key)
 
 
-def _changed(body: Body, data: Body, change: Change, entry: str) -> Draft:
+def _changed(body: Body, data: Body, change: FieldChange, entry: str) -> Draft:
     payload = {**_subject(data), **change.payload}
     id, version = text(data, "id"), entry or text(data, "updatedAt")
     key = f"issue:{id}:{change.event}:{change.values}@{version}" if id and version else None

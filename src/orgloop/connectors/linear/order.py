@@ -36,7 +36,7 @@ class Unclear(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class Errand:
     """What to do: an `activity` in a `session`, a new issue if there is a `title`, or changes of `issue`
     and a comment on it.
 
@@ -75,7 +75,7 @@ def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
     return wrong
 
 
-def order_of(wake: Wake) -> Order:
+def order_of(wake: Wake) -> Errand:
     """The order of a wake. Raises Unclear."""
     config = wake.config
     for key, why in check_route(config).items():
@@ -84,14 +84,14 @@ def order_of(wake: Wake) -> Order:
         raise Unclear("`then.config` does not say what to do: write `comment`, `state`, `title` or the like")
     for activity in ACTIVITIES:
         if activity in config:
-            return Order(session=_session(wake), activity=_activity(activity, config))
+            return Errand(session=_session(wake), activity=_activity(activity, config))
     fields: dict[str, str | None] = {}
     for key in _THINGS:
         if key in config:
             fields[key] = _name(config, key)
     if "state" in fields and fields["state"] is None:
         raise Unclear("`then.config.state` is none: an issue always has a state")
-    return Order(
+    return Errand(
         issue=None if "title" in config else _issue(wake),
         comment=_text(config, "comment"),
         reply_to=_text(config, "reply_to"),

@@ -31,7 +31,7 @@ _TYPES: Final[Mapping[str, AuthorType]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Author:
+class Doer:
     """A name, Linear's id for it, and what it is."""
 
     name: str
@@ -39,16 +39,16 @@ class Author:
     type: AuthorType
 
 
-_NOBODY: Final = Author(name=UNKNOWN, id="", type=AuthorType.UNKNOWN)
+_NOBODY: Final = Doer(name=UNKNOWN, id="", type=AuthorType.UNKNOWN)
 
 
-def author_of(body: Body) -> Author:
+def author_of(body: Body) -> Doer:
     """Who did it: the writer of a new issue or comment, else the one who made the change."""
     author = _told(body)
     return replace(author, type=AuthorType.SELF) if _is_self(body, author.type) else author
 
 
-def _told(body: Body) -> Author:
+def _told(body: Body) -> Doer:
     data, actor = part(body, "data"), part(body, "actor")
     if text(body, "type") == "AgentSessionEvent":
         asked = part(body, "agentActivity", "user") or part(body, "agentSession", "creator")
@@ -60,11 +60,11 @@ def _told(body: Body) -> Author:
     if actor:
         return _actor(actor)
     if text(body, "action") == "update" and text(body, "type") == "Issue":
-        return Author(name=AUTOMATION, id="", type=AuthorType.SYSTEM)
+        return Doer(name=AUTOMATION, id="", type=AuthorType.SYSTEM)
     return _NOBODY
 
 
-def _actor(actor: Body) -> Author:
+def _actor(actor: Body) -> Doer:
     kind = text(actor, "type").replace("_", "").casefold()
     if kind == "integration":
         named = {"id": actor.get("id"), "name": text(actor, "service") or text(actor, "name")}
@@ -80,8 +80,8 @@ def _is_self(body: Body, kind: AuthorType) -> bool:
     return written and kind is AuthorType.TEAM_MEMBER and is_ours(text(part(body, "data"), "id"))
 
 
-def _author(person: Body, kind: AuthorType) -> Author:
-    return Author(name=text(person, "name") or UNKNOWN, id=text(person, "id"), type=kind)
+def _author(person: Body, kind: AuthorType) -> Doer:
+    return Doer(name=text(person, "name") or UNKNOWN, id=text(person, "id"), type=kind)
 
 
 def words_of(body: Body) -> str:

@@ -9,11 +9,11 @@ from typing import Final
 
 from orgloop.connectors.linear.bodies import Told
 from orgloop.connectors.linear.changes import FIELDS
-from orgloop.connectors.linear.checkpoint import Progress, dump, load, millis, short
+from orgloop.connectors.linear.checkpoint import ReadSoFar, dump, load, millis, short
 from orgloop.connectors.linear.names import wants
 from orgloop.connectors.linear.own import id_of
 from orgloop.connectors.linear.queries import CREATE_ACTIVITY
-from orgloop.connectors.linear.reader import KINDS, Reader, first
+from orgloop.connectors.linear.reader import KINDS, LinearReader, first
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import LinearSettings, api_of
 from orgloop.connectors.linear.source import LinearIntake, LinearSource
@@ -36,18 +36,18 @@ class LinearPoller:
         self._settings = settings
         self._intake = LinearIntake(settings)
         self._kinds = [kind for kind in KINDS if wants(settings.events, kind)]
-        self._reader: Reader | None = None
+        self._reader: LinearReader | None = None
 
     async def open(self, ctx: Context) -> None:
         """Asks nothing yet: a key that is refused is a poll that failed, and is told as such."""
         self._intake.open(ctx)
-        self._reader = Reader(api_of(self._settings, ctx), self._settings.team, self._settings.project)
+        self._reader = LinearReader(api_of(self._settings, ctx), self._settings.team, self._settings.project)
 
     async def close(self) -> None:
         """Nothing to give back."""
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> LinearReader:
         """Asks Linear; there once the source is open."""
         assert self._reader is not None, "the source is not open"
         return self._reader
@@ -81,7 +81,7 @@ class LinearPoller:
         events = [draft for _, draft in sorted(found, key=lambda one: one[0])]
         return Page(events=events, checkpoint=dump(after), more=more or failure is not None)
 
-    def _fresh(self, told: Sequence[Told], known: Progress) -> list[tuple[int, Draft]]:
+    def _fresh(self, told: Sequence[Told], known: ReadSoFar) -> list[tuple[int, Draft]]:
         """The wanted events of these facts that were not told before, each with its time."""
         drafts = [(one.at, draft) for one in told for draft in self.drafts(one)]
         return [(at, draft) for at, draft in drafts if short(draft.key or "") not in known.seen]

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.connectors.linear.api import Answer, Api, Gone
+from orgloop.connectors.linear.api import Answer, LinearApi, NotThere
 from orgloop.connectors.linear.bodies import Told, next_page, nodes, time_of, told_of_comment, told_of_issue
-from orgloop.connectors.linear.checkpoint import Progress, iso, short
+from orgloop.connectors.linear.checkpoint import ReadSoFar, iso, short
 from orgloop.connectors.linear.queries import COMMENT, COMMENTS, ISSUE, ISSUES, VIEWER
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.plugin import PluginError, TryLater
@@ -36,7 +36,7 @@ KINDS: Final[Mapping[str, str]] = {"Issue": ISSUES, "Comment": COMMENTS}
 class Step:
     """What one step found of one kind, and where it ended. `more`: there is more already."""
 
-    progress: Progress
+    progress: ReadSoFar
     told: list[Told] = field(default_factory=list)
     more: bool = False
 
@@ -51,10 +51,10 @@ class _Listed:
         return f"{self.id}@{self.at}"
 
 
-class Reader:
+class LinearReader:
     """Reads the issues and comments of one team, one project, or all that the key may see."""
 
-    def __init__(self, api: Api, team: str | None, project: str | None) -> None:
+    def __init__(self, api: LinearApi, team: str | None, project: str | None) -> None:
         self.api = api
         self._of = {**({"team": team_filter(team)} if team else {}), **_project(project)}
 
@@ -62,7 +62,7 @@ class Reader:
         """Linear's time, in ms since 1970."""
         return (await self.api.ask(VIEWER)).at
 
-    async def step(self, kind: str, known: Progress) -> Step:
+    async def step(self, kind: str, known: ReadSoFar) -> Step:
         """What is new of a kind: at most some things, the longest unchanged first.
 
         A failure or a limit in the middle ends the step. What was read by then counts.
@@ -107,7 +107,7 @@ class Reader:
                 return await self._issue(id, floor)
             told = told_of_comment(part((await self.api.ask(COMMENT, id=id)).data, "comment"))
             return [told] if told.at >= floor else []
-        except Gone:
+        except NotThere:
             return []
 
     async def _issue(self, id: str, floor: int) -> Sequence[Told]:
@@ -159,9 +159,9 @@ class Reader:
         return {"issue": self._of or {"null": False}}
 
 
-def first(at: int) -> Progress:
+def first(at: int) -> ReadSoFar:
     """A kind of which nothing was read yet: it begins there."""
-    return Progress(at=at, floor=at)
+    return ReadSoFar(at=at, floor=at)
 
 
 def _is_over(entries: Sequence[Body], floor: int) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from orgloop.connectors.linear.api import URL, Api, Credential
+from orgloop.connectors.linear.api import URL, LinearApi, LinearCredential
 from orgloop.connectors.linear.names import NAMES, is_polled
 from orgloop.plugin import (
     Context,
@@ -70,14 +70,14 @@ class Access(Settings):
         """Where the API is."""
         return self.api_url or URL
 
-    def credential(self, environment: Mapping[str, str]) -> Credential:
+    def credential(self, environment: Mapping[str, str]) -> LinearCredential:
         """What is shown to Linear. Call it only with a key or a token."""
         name, secret = ("token", self.token) if self.token is not None else ("api_key", self.api_key)
         assert secret is not None
         value = secret.get_secret_value().strip()
         names = [key for key, one in environment.items() if one.strip() == value]
         kind = "token" if name == "token" else "key"
-        return Credential(
+        return LinearCredential(
             header=f"Bearer {value}" if name == "token" else value,
             origin=f"the {kind} in ${min(names)}" if names else f"the {kind} in `{name}`",
         )
@@ -143,6 +143,6 @@ class LinearSettings(Access):
         return NO_EFFECT
 
 
-def api_of(settings: Access, ctx: Context) -> Api:
+def api_of(settings: Access, ctx: Context) -> LinearApi:
     """Linear's API with the settings' key."""
-    return Api(settings.url, settings.credential(ctx.environment), ctx.clock, ctx.http)
+    return LinearApi(settings.url, settings.credential(ctx.environment), ctx.clock, ctx.http)

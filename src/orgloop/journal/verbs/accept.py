@@ -122,7 +122,7 @@ def _meeting(seq: int, new: NewDelivery, event: NewEvent, at: int) -> Iterator[_
         yield partial(turns.take, seq=seq, id=new.id, route=new.route, turn=new.turn, now=at)
     if new.batch is not None:
         document = event.document if new.document is None else new.document
-        collected = batches.Collected(
+        collected = batches.OpenBatch(
             seq=seq,
             id=new.id,
             route=new.route,

@@ -15,7 +15,7 @@ from orgloop.journal.verbs.transaction import Transaction
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Collected:
+class OpenBatch:
     """A delivery that has just become pending, to be collected. `size` is how many bytes its event has."""
 
     seq: int
@@ -27,7 +27,7 @@ class Collected:
     size: int
 
 
-def place(tx: Transaction, new: Collected, now: int) -> None:
+def place(tx: Transaction, new: OpenBatch, now: int) -> None:
     """Let it join the batch that is open for it, or begin one."""
     batching = new.batch
     found = tx.one("open_batch", (new.route, batching.key))
@@ -44,7 +44,7 @@ def place(tx: Transaction, new: Collected, now: int) -> None:
     tx.change("begin_batch", (new.seq, batching.key, begun.due, begun.until, begun.size, batching.thing))
 
 
-def _join(tx: Transaction, new: Collected, lead: int, batch: Batch, now: int) -> None:
+def _join(tx: Transaction, new: OpenBatch, lead: int, batch: Batch, now: int) -> None:
     batching = new.batch
     thing = batching.thing
     old = tx.value("same_thing", (lead, thing)) if thing is not None else None

@@ -182,7 +182,7 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
             size = tx.value("document_size", (row.seq,))
             batches.place(
                 tx,
-                batches.Collected(
+                batches.OpenBatch(
                     seq=row.seq,
                     id=row.id,
                     route=row.route,

@@ -32,14 +32,14 @@ class Lineage:
     hops: int
 
     @classmethod
-    def after(cls, causes: Sequence[Cause]) -> Lineage:
+    def after(cls, causes: Sequence[WakingEvent]) -> Lineage:
         """What a run begins that these woke together: it continues the chain that has the most hops."""
         longest = max(causes, key=lambda cause: cause.hops)
         parents = tuple(cause.id for cause in causes)
         return cls(trace_id=longest.trace_id, parents=parents, hops=longest.hops + 1)
 
 
-class Cause(Protocol):
+class WakingEvent(Protocol):
     """An event that woke a run."""
 
     @property

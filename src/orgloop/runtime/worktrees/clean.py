@@ -23,7 +23,7 @@ AT_WORK: Final = "a run works in it"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Look:
+class TreeState:
     """What was found of a tree. `busy` says who is in it; `gone`: it is not there any more."""
 
     record: TreeRecord
@@ -58,14 +58,14 @@ class Cleaner:
         self._env = env
         self._busy = busy
 
-    async def look(self, record: TreeRecord) -> Look:
+    async def look(self, record: TreeRecord) -> TreeState:
         """What lies in a tree. Nothing is changed, and nobody is kept out meanwhile."""
         lock = await taken(lambda: self._shelf.lock(record.name))
         if lock is None:
-            return Look(record=record, busy="it is being made or removed")
+            return TreeState(record=record, busy="it is being made or removed")
         os.close(lock)
         held = await self._hold(record)
-        if isinstance(held, Look):
+        if isinstance(held, TreeState):
             return held
         _give_back(held)
         return await self._look(record)
@@ -86,7 +86,7 @@ class Cleaner:
 
     async def _clean(self, record: TreeRecord, force: bool, dry_run: bool) -> Cleaned:
         held = await self._hold(record)
-        if isinstance(held, Look):
+        if isinstance(held, TreeState):
             return Cleaned(record=record, why=held.busy)
         try:
             found = await self._look(record)
@@ -101,31 +101,31 @@ class Cleaner:
         finally:
             _give_back(held)
 
-    async def _hold(self, record: TreeRecord) -> int | Look | None:
+    async def _hold(self, record: TreeRecord) -> int | TreeState | None:
         """The lock of a tree, if it has one; or who is in there."""
         if any(Path(place).is_relative_to(record.path) for place in self._busy()):
-            return Look(record=record, busy=AT_WORK)
+            return TreeState(record=record, busy=AT_WORK)
         if not await asyncio.to_thread(os.path.lexists, os.path.join(record.path, ".git")):  # noqa: PTH118
             return None
         try:
             return await taken(lambda: hold(record.path))
         except TreeBusy:
-            return Look(record=record, busy=AT_WORK)
+            return TreeState(record=record, busy=AT_WORK)
 
-    async def _look(self, record: TreeRecord) -> Look:
+    async def _look(self, record: TreeRecord) -> TreeState:
         if record.stage is Stage.ADDING:
-            return Look(record=record)
+            return TreeState(record=record)
         if not await asyncio.to_thread(os.path.lexists, record.path):
-            return Look(record=record, gone=True)
+            return TreeState(record=record, gone=True)
         if not await repositories.is_tree_of(record.path, record.repository, self._env):
             why = f"it is no work tree of {record.root} any more"
-            return Look(record=record, contents=TreeContents(unknown=why))
+            return TreeState(record=record, contents=TreeContents(unknown=why))
         known = await repositories.registered(record.repository, record.path, self._env)
         if known is not None and known.locked:
             unlock = f"git worktree unlock {shlex.quote(record.path)}"
-            return Look(record=record, busy=f"it is locked; type `{unlock}`")
+            return TreeState(record=record, busy=f"it is locked; type `{unlock}`")
         found = await repositories.contents(record.path, record.base, self._env)
-        return Look(record=record, contents=found)
+        return TreeState(record=record, contents=found)
 
     async def _remove(self, record: TreeRecord) -> Cleaned:
         """Remove it, in steps of which each may be the last: the next look, or the next wake, goes on."""

@@ -18,7 +18,7 @@ from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support.git import Said, git
 from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees import setup
-from orgloop.runtime.worktrees.repository import Base, Env, Repository
+from orgloop.runtime.worktrees.repository import Base, Env, GitRepository
 from orgloop.runtime.worktrees.shelf import MOST_KEY, Shelf, Stage, TreeRecord
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Wanted:
     """
 
     settings: Worktree
-    repository: Repository
+    repository: GitRepository
     name: str
     path: Path
     actor: str

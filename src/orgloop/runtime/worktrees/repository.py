@@ -34,7 +34,7 @@ class NoRepository(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Repository:
+class GitRepository:
     """`common` is what all its trees share, `root` the tree that a directory is in, `prefix` where there."""
 
     common: str
@@ -60,7 +60,7 @@ class Base:
         return self.ref[:12]
 
 
-async def find(directory: str, env: Env) -> Repository:
+async def find(directory: str, env: Env) -> GitRepository:
     """The repository of a directory. Raises NoRepository."""
     if not await asyncio.to_thread(os.path.isdir, directory):
         raise NoRepository(f"`cwd` is {directory}, and there is no such directory; create it")
@@ -85,7 +85,7 @@ async def find(directory: str, env: Env) -> Repository:
     common, root, prefix = places
     if not common or not root or prefix is None:
         raise NoRepository(f"git does not tell where the repository of {directory} lies")
-    return Repository(
+    return GitRepository(
         common=await _real(directory, common),
         root=await _real(root),
         prefix=prefix,
@@ -104,7 +104,7 @@ async def _remote(root: str, env: Env) -> str:
     return "origin" if "origin" in names else next(iter(names), "")
 
 
-async def base_of(repository: Repository, name: str | None, env: Env) -> Base | None:
+async def base_of(repository: GitRepository, name: str | None, env: Env) -> Base | None:
     """What new branches begin at. None: there is none of that name, or no commit at all."""
     root, remote = repository.root, repository.remote
     if name is not None:

@@ -20,7 +20,7 @@ from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees.clean import Cleaner
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
 from orgloop.runtime.worktrees.make import Maker, NoTree, Wanted
-from orgloop.runtime.worktrees.repository import NoRepository, Repository
+from orgloop.runtime.worktrees.repository import GitRepository, NoRepository
 from orgloop.runtime.worktrees.setup import MAKES
 from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
 
@@ -35,10 +35,10 @@ BUSY_MS: Final = 5_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class TreePlan:
     """Where a wake would work. Nothing is made yet."""
 
-    repository: Repository
+    repository: GitRepository
     settings: Worktree
     name: str
     path: Path
@@ -52,7 +52,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lease:
+class TreeLease:
     """A tree that is a wake's alone. `lock` is a descriptor: whoever has it keeps all others out."""
 
     lock: int
@@ -84,7 +84,7 @@ class Worktrees:
         self._clock = clock
         self._maker = Maker(self.shelf)
 
-    async def plan(self, settings: Worktree, cwd: str, actor: str, key: str) -> Plan:
+    async def plan(self, settings: Worktree, cwd: str, actor: str, key: str) -> TreePlan:
         """The tree of a key. Raises NoTree if there is no repository that it could belong to."""
         try:
             repository = await repositories.find(cwd, git.environment(os.environ))
@@ -93,11 +93,11 @@ class Worktrees:
         # Of two homes with one repository, each has its own trees and branches.
         name = tree_name(f"{self.shelf.trees}\0{repository.common}", actor, key)
         path = self.shelf.place(actor, name)
-        return Plan(repository=repository, settings=settings, name=name, path=path, actor=actor, key=key)
+        return TreePlan(repository=repository, settings=settings, name=name, path=path, actor=actor, key=key)
 
     async def lease(
-        self, plan: Plan, branch: str | None, environ: Mapping[str, str], variables: Mapping[str, str]
-    ) -> Lease:
+        self, plan: TreePlan, branch: str | None, environ: Mapping[str, str], variables: Mapping[str, str]
+    ) -> TreeLease:
         """Make the tree, or take it as it is, and bring it up to date; nobody else is in it then.
 
         `environ` is ours, `variables` all that a run in it gets. Raises NoTree. Cancelled, it leaves a tree
@@ -155,7 +155,7 @@ class Worktrees:
         if record is not None:
             self.shelf.write(replace(record, used_at=now, kept=""))
 
-    async def _lock(self, plan: Plan) -> int:
+    async def _lock(self, plan: TreePlan) -> int:
         try:
             lock = await taken(lambda: self.shelf.lock(plan.name))
         except OSError as exc:
@@ -165,8 +165,8 @@ class Worktrees:
         return lock
 
     async def _held(
-        self, plan: Plan, branch: str | None, environ: Mapping[str, str], variables: Mapping[str, str]
-    ) -> tuple[int | None, Lease]:
+        self, plan: TreePlan, branch: str | None, environ: Mapping[str, str], variables: Mapping[str, str]
+    ) -> tuple[int | None, TreeLease]:
         wanted = Wanted(
             settings=plan.settings,
             repository=plan.repository,
@@ -191,7 +191,7 @@ class Worktrees:
                 os.close(own)
             raise
 
-    async def _ready(self, wanted: Wanted, record: TreeRecord) -> Lease:
+    async def _ready(self, wanted: Wanted, record: TreeRecord) -> TreeLease:
         """Set up if that is missing, else up to date."""
         fresh = record.stage is not Stage.READY
         behind, note = (0, "") if fresh else await self._maker.update(wanted, record)
@@ -202,7 +202,7 @@ class Worktrees:
         except OSError as exc:
             raise self._unwritable(exc) from exc
         ran = self.shelf.log(record.name) if fresh and wanted.settings.setup is not None else None
-        return Lease(lock=-1, record=record, behind=behind, note=note, log=ran)
+        return TreeLease(lock=-1, record=record, behind=behind, note=note, log=ran)
 
     def _unwritable(self, exc: OSError) -> NoTree:
         return NoTree(Unavailable(reason=f"{self.shelf.trees} cannot be written: {exc.strerror or exc}"))

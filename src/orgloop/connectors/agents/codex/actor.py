@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orgloop.connectors.agents.codex.classify_exit import Cli, classify_exit
+from orgloop.connectors.agents.codex.classify_exit import CodexCli, classify_exit
 from orgloop.connectors.agents.codex.settings import CodexSettings, account
 from orgloop.connectors.agents.codex.stream import TURNS, progress
 from orgloop.plugin import (
@@ -29,7 +29,7 @@ class CodexActor:
 
     def __init__(self, id: str, settings: CodexSettings) -> None:
         self._settings = settings
-        self._cli = Cli(price=settings.price)
+        self._cli = CodexCli(price=settings.price)
         self._sessions_of: tuple[str, ...] = ()
 
     async def open(self, ctx: Context) -> None:
@@ -37,7 +37,7 @@ class CodexActor:
         environment = self._settings.child(ctx.environment, self._settings.passed)
         if directory := environment.get("CODEX_HOME"):
             self._sessions_of = ("env", f"CODEX_HOME={directory}")
-        self._cli = Cli(account=account(environment), price=self._settings.price)
+        self._cli = CodexCli(account=account(environment), price=self._settings.price)
 
     async def close(self) -> None:
         """Nothing to give back."""

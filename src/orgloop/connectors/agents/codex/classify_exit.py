@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orgloop.connectors.agents.codex.settings import Price
-from orgloop.connectors.agents.codex.stream import Transcript, tokens, transcript
+from orgloop.connectors.agents.codex.stream import CodexTranscript, tokens, transcript
 from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
 from orgloop.plugin import (
     DAY,
@@ -63,14 +63,14 @@ _NOISE: Final = re.compile(r"(?:\S{1,40} {1,4})?(?:WARNING|WARN|ERROR codex|Read
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cli:
+class CodexCli:
     """What its actor knows: which login the CLI uses, and what tokens cost."""
 
     account: str = ""
     price: Price | None = None
 
 
-def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
+def classify_exit(exit: ExitInfo, cli: CodexCli = CodexCli()) -> Completion | NotBegun:
     """The run's completion; NotBegun where it is certain that no paid work was done."""
     found = transcript(exit.stdout, exit.result)
     how = stopped(exit) if exit.stopped != "result" else None
@@ -92,7 +92,7 @@ def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
     return _without_result(exit, found, cli)
 
 
-def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
+def _without_result(exit: ExitInfo, found: CodexTranscript, cli: CodexCli) -> Completion | NotBegun:
     status = exit.status or 0
     silent = found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
     if silent and 0 < status <= 128:
@@ -110,7 +110,7 @@ def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion |
     return _completion(exit, found, cli, ended(exit))
 
 
-def _unpaid(exit: ExitInfo, said: str, cli: Cli) -> NotBegun | None:
+def _unpaid(exit: ExitInfo, said: str, cli: CodexCli) -> NotBegun | None:
     """Why a turn in which no model answered may be tried again; None if it may not."""
     words = one_line(said)
     if _LIMIT.search(said):
@@ -136,7 +136,7 @@ def _not_begun(exit: ExitInfo, outcome: Retry | Unavailable | Limited) -> NotBeg
 
 
 def _completion(
-    exit: ExitInfo, found: Transcript, cli: Cli, how: tuple[Phase, RunOutcome, str]
+    exit: ExitInfo, found: CodexTranscript, cli: CodexCli, how: tuple[Phase, RunOutcome, str]
 ) -> Completion:
     phase, outcome, reason = how
     words = found.spoken

@@ -20,7 +20,7 @@ _WAITS: Final = "Reconnecting..."
 
 
 @dataclass(kw_only=True, slots=True)
-class Transcript:
+class CodexTranscript:
     """A run's output as far as its end needs it.
 
     `lines` counts those that were JSON objects; `spoken` is what the agent said last, `complaint` the last
@@ -72,12 +72,12 @@ class Transcript:
             self.spoken = text(item, "text")
 
 
-def transcript(stdout: str, result: str | None = None) -> Transcript:
+def transcript(stdout: str, result: str | None = None) -> CodexTranscript:
     """What the whole output came to. Lines that are no JSON objects do not count.
 
     `result` is the last line that ended a turn: the output may have been cut within it, or before it.
     """
-    found = Transcript()
+    found = CodexTranscript()
     for raw in stdout.split("\n"):
         line = parse(raw)
         if line is not None:

@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.api import Missing, TooLarge
+from orgloop.connectors.github.api import NoAccess, TooLarge
 from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import as_list, as_object, changed_at, time_of
 from orgloop.connectors.github.polling.bodies import ReportedFact
 from orgloop.connectors.github.polling.checkpoint import MOST_HEADS
-from orgloop.connectors.github.polling.step import Reading
+from orgloop.connectors.github.polling.step import StepReading
 from orgloop.connectors.github.times import seconds
 
 Body = Mapping[str, Any]
@@ -27,14 +27,14 @@ NOTHING: Final = "0" * 40
 BRANCHES: Final = "refs/heads/"
 
 
-async def read_activity(reading: Reading, kinds: frozenset[str]) -> None:
+async def read_activity(reading: StepReading, kinds: frozenset[str]) -> None:
     """Pushes to the repository's branches, and which pull requests have new commits by them."""
     since = reading.progress.at["activity"]
     try:
         found, ended = await reading.lists.newest(
             f"{reading.root}/activity", "timestamp", since, direction="desc"
         )
-    except Missing:
+    except NoAccess:
         return  # Older servers of GitHub Enterprise have no such list.
     for done in found:
         at, fact = time_of(done, "timestamp"), f"activity-{number(done, 'id')}"
@@ -47,7 +47,7 @@ async def read_activity(reading: Reading, kinds: frozenset[str]) -> None:
     reading.reached("activity", [time_of(done, "timestamp") for done in found], ended=ended)
 
 
-async def remember_forks(reading: Reading) -> None:
+async def remember_forks(reading: StepReading) -> None:
     """The first time: which commits the open pull requests from forks have."""
     if reading.progress.heads is not None:
         return
@@ -60,7 +60,7 @@ async def remember_forks(reading: Reading) -> None:
             _remember(reading, pull)
 
 
-def read_fork(reading: Reading, pull: Body) -> None:
+def read_fork(reading: StepReading, pull: Body) -> None:
     """Whether a pull request that was changed has another commit now, if it comes from a fork."""
     before = (reading.progress.heads or {}).get(str(number(pull, "number")))
     after = text(part(pull, "head"), "sha")
@@ -73,7 +73,7 @@ def read_fork(reading: Reading, pull: Body) -> None:
     reading.tell(fact, reading.teller.synchronized(pull, None, before, after, at))
 
 
-def _remember(reading: Reading, pull: Body) -> None:
+def _remember(reading: StepReading, pull: Body) -> None:
     count, head = str(number(pull, "number")), part(pull, "head")
     heads = {name: sha for name, sha in (reading.progress.heads or {}).items() if name != count}
     home = text(reading.teller.repository, "full_name")
@@ -82,7 +82,7 @@ def _remember(reading: Reading, pull: Body) -> None:
     reading.progress = replace(reading.progress, heads=dict(list(heads.items())[-MOST_HEADS:]))
 
 
-async def _synchronized(reading: Reading, done: Body, at: int) -> list[ReportedFact]:
+async def _synchronized(reading: StepReading, done: Body, at: int) -> list[ReportedFact]:
     """The pull requests from this branch that were open then."""
     before, after, ref = text(done, "before"), text(done, "after"), text(done, "ref")
     if NOTHING in (before, after) or not ref.startswith(BRANCHES):
@@ -102,13 +102,13 @@ def _was_open(pull: Body, at: int) -> bool:
     return created is not None and created <= at and (closed is None or closed > at)
 
 
-async def _pushed(reading: Reading, done: Body, at: int) -> ReportedFact:
+async def _pushed(reading: StepReading, done: Body, at: int) -> ReportedFact:
     before, after = text(done, "before"), text(done, "after")
     commits: list[Body] = []
     if NOTHING not in (before, after):
         path = f"{reading.root}/compare/{before}...{after}"
         # Commits that were pushed away may be gone.
-        with suppress(Missing, TooLarge):
+        with suppress(NoAccess, TooLarge):
             answer = await reading.api.get(path, per_page=100)
             commits = [_commit(one) for one in as_list(as_object(answer.data, path), path, "commits")]
     head = next((one for one in commits if one["id"] == after), None)

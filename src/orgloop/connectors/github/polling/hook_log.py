@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from orgloop.connectors.github.api import Denied
 from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.polling.checkpoint import Asked
-from orgloop.connectors.github.polling.step import Reading
+from orgloop.connectors.github.polling.step import StepReading
 from orgloop.connectors.github.times import seconds
 from orgloop.plugin import EventType, event_names, names_match
 
@@ -44,7 +44,7 @@ def hook_path(source: str) -> str:
     return f"/webhook/{source}"
 
 
-async def ask_again(reading: Reading, path: str, events: Sequence[str]) -> bool:
+async def ask_again(reading: StepReading, path: str, events: Sequence[str]) -> bool:
     """Asks for what the repository's webhooks to `path` could not deliver. False: it may not see them."""
     try:
         hooks = await reading.lists.whole(f"{reading.root}/hooks", pages=1)
@@ -67,7 +67,7 @@ def leads_to(hook: Body, path: str) -> bool:
     return hook.get("active") is True and place.rstrip("/").endswith(path)
 
 
-async def _ask(reading: Reading, path: str, events: Sequence[str]) -> None:
+async def _ask(reading: StepReading, path: str, events: Sequence[str]) -> None:
     now, since = reading.now, max(reading.progress.log or 0, reading.now - KEPT)
     rows = await reading.lists.whole(path, pages=3, status="failure")
     asked = {guid: one for guid, one in reading.progress.asked.items() if now - one.at < KEPT}

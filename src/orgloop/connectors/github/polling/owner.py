@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orgloop.connectors.github.api import Api, Missing
+from orgloop.connectors.github.api import Api, NoAccess
 from orgloop.connectors.github.events.reading import text
 from orgloop.connectors.github.lists import Lists
 from orgloop.connectors.github.settings import repository
@@ -19,7 +19,7 @@ async def owned(api: Api, owner: str) -> list[str]:
     lists = Lists(api)
     try:
         found = await lists.whole(f"/orgs/{owner}/repos", pages=1, **query)
-    except Missing:
+    except NoAccess:
         found = await lists.whole(f"/users/{owner}/repos", pages=1, **query)
     used = [one for one in found if one.get("archived") is not True and one.get("disabled") is not True]
     names = [text(one, "full_name") for one in used]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.api import Api, Missing, Response
+from orgloop.connectors.github.api import Api, NoAccess, Response
 from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.kinds import is_wanted, kinds_for
 from orgloop.connectors.github.lists import MOST_WALKED, as_object, changed_at, time_of
@@ -15,7 +15,7 @@ from orgloop.connectors.github.polling.bodies import SAME, ReportedFact, Teller,
 from orgloop.connectors.github.polling.checkpoint import BACK, MOST_OPEN, ReadProgress, short
 from orgloop.connectors.github.polling.hook_log import ask_again
 from orgloop.connectors.github.polling.rollout import read_checks, read_deployments, read_releases
-from orgloop.connectors.github.polling.step import OVERLAP, Reading, ReadStep
+from orgloop.connectors.github.polling.step import OVERLAP, ReadStep, StepReading
 from orgloop.connectors.github.times import seconds
 from orgloop.plugin import PluginError
 
@@ -66,7 +66,7 @@ class Repository:
     async def step(self, known: ReadProgress) -> ReadStep:
         """What is new since then: at most some pages of each kind."""
         answer = await self._asked()
-        reading = Reading(
+        reading = StepReading(
             api=self._api,
             root=self._root,
             progress=known.beginning(self._read, answer.at),
@@ -83,7 +83,7 @@ class Repository:
             progress=reading.progress.with_seen(reading.facts), reported=reading.reported, more=reading.more
         )
 
-    async def _log(self, reading: Reading, path: str) -> None:
+    async def _log(self, reading: StepReading, path: str) -> None:
         if reading.progress.log is None:
             reading.progress = replace(reading.progress, log=reading.now)
         elif not await ask_again(reading, path, self._events):
@@ -98,7 +98,7 @@ class Repository:
             raise PluginError(f"GitHub calls {old} {name[:200] or 'nothing'} now: write that in `repo`")
         return answer
 
-    async def _step(self, kind: str, reading: Reading) -> None:
+    async def _step(self, kind: str, reading: StepReading) -> None:
         match kind:
             case "issues":
                 await self._issues(reading)
@@ -121,12 +121,12 @@ class Repository:
             case _:
                 await self._runs(reading)
 
-    async def _issues(self, reading: Reading) -> None:
+    async def _issues(self, reading: StepReading) -> None:
         try:
             issues, ended = await reading.lists.changed(
                 f"{self._root}/issues", reading.progress.at["issues"], state="all"
             )
-        except Missing:
+        except NoAccess:
             return  # The repository has no issues, which is a setting of it.
         for issue in issues:
             at, fact = time_of(issue, "created_at"), f"issue-{number(issue, 'number')}-opened"
@@ -134,7 +134,7 @@ class Repository:
                 reading.tell(fact, reading.teller.opened("issues", issue, at))
         reading.reached("issues", [time_of(one, "updated_at") for one in issues], ended=ended)
 
-    async def _pulls(self, reading: Reading) -> None:
+    async def _pulls(self, reading: StepReading) -> None:
         since = reading.progress.at["pulls"]
         pulls, ended = await reading.lists.newest(
             f"{self._root}/pulls",
@@ -155,7 +155,7 @@ class Repository:
                 read_fork(reading, pull)
         reading.reached("pulls", [time_of(one, "updated_at") for one in pulls], ended=ended)
 
-    async def _reviews(self, reading: Reading, pull: Body) -> None:
+    async def _reviews(self, reading: StepReading, pull: Body) -> None:
         """A review changes its pull request. What has changed just now may change again in that second."""
         count, changed = number(pull, "number"), time_of(pull, "updated_at")
         fact = f"pr-{count}@{changed}"
@@ -163,7 +163,7 @@ class Repository:
             return
         try:
             reviews = await reading.lists.whole(f"{self._root}/pulls/{count}/reviews")
-        except Missing:
+        except NoAccess:
             return
         for review in reviews:
             at, submitted = seconds(review.get("submitted_at")), f"review-{number(review, 'id')}"
@@ -172,7 +172,7 @@ class Repository:
         if reading.now - changed > OVERLAP:
             reading.facts.append(fact)
 
-    async def _comments(self, reading: Reading) -> None:
+    async def _comments(self, reading: StepReading) -> None:
         comments, ended = await reading.lists.changed(
             f"{self._root}/issues/comments", reading.progress.at["comments"]
         )
@@ -182,7 +182,7 @@ class Repository:
             await self._comment(reading, "issue_comment", "comments", comment, about, at)
         reading.reached("comments", [time_of(one, "updated_at") for one in comments], ended=ended)
 
-    async def _review_comments(self, reading: Reading) -> None:
+    async def _review_comments(self, reading: StepReading) -> None:
         kind = "review_comments"
         comments, ended = await reading.lists.changed(
             f"{self._root}/pulls/comments", reading.progress.at[kind]
@@ -198,7 +198,7 @@ class Repository:
         reading.reached(kind, [time_of(one, "updated_at") for one in comments], ended=ended)
 
     async def _comment(
-        self, reading: Reading, event: str, kind: str, comment: Body, about: str, at: int
+        self, reading: StepReading, event: str, kind: str, comment: Body, about: str, at: int
     ) -> None:
         """A comment that was published `at`, and its latest edit."""
         id, changed = number(comment, "id"), time_of(comment, "updated_at")
@@ -215,7 +215,7 @@ class Repository:
             if (thing := await reading.thing(about)) is not None:
                 reading.tell(fact, reading.teller.commented(event, comment, thing, action, time))
 
-    async def _deeds(self, reading: Reading) -> None:
+    async def _deeds(self, reading: StepReading) -> None:
         since = reading.progress.at["deeds"]
         deeds, ended = await reading.lists.newest(f"{self._root}/issues/events", "created_at", since)
         for deed in deeds:
@@ -226,7 +226,7 @@ class Repository:
                     reading.tell(fact, reported)
         reading.reached("deeds", [time_of(one, "created_at") for one in deeds], ended=ended)
 
-    async def _deed(self, reading: Reading, deed: Body, at: int) -> ReportedFact | None:
+    async def _deed(self, reading: StepReading, deed: Body, at: int) -> ReportedFact | None:
         issue, teller, what = part(deed, "issue"), reading.teller, text(deed, "event")
         action = _RENAMED.get(what, what)
         kind = "pull_request" if is_pull(issue) else "issues"
@@ -244,7 +244,7 @@ class Repository:
             return teller.closed(pull, doer(deed), at)
         return teller.done(kind, action, pull, doer(deed), at, given)
 
-    async def _runs(self, reading: Reading) -> None:
+    async def _runs(self, reading: StepReading) -> None:
         """Runs are listed by their beginning: what goes on is kept in mind until it completes."""
         back = reading.progress.at["runs"] - BACK
         runs, _ = await reading.lists.newest(

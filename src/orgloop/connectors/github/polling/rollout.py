@@ -9,7 +9,7 @@ from urllib.parse import quote
 from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import MOST_PAGES, MOST_WALKED, changed_at, time_of
 from orgloop.connectors.github.polling.checkpoint import BACK
-from orgloop.connectors.github.polling.step import Reading
+from orgloop.connectors.github.polling.step import StepReading
 from orgloop.connectors.github.times import seconds
 
 Body = Mapping[str, Any]
@@ -18,7 +18,7 @@ MOST_HEADS: Final = 30
 """Open pull requests whose checks are looked at: those that were changed last."""
 
 
-async def read_releases(reading: Reading) -> None:
+async def read_releases(reading: StepReading) -> None:
     """Releases that were published: one may be older than others that were published before it."""
     times = []
     for release in await reading.listed(f"{reading.root}/releases"):
@@ -33,7 +33,7 @@ async def read_releases(reading: Reading) -> None:
     reading.reached("releases", times, ended=True)
 
 
-async def read_deployments(reading: Reading) -> None:
+async def read_deployments(reading: StepReading) -> None:
     """Deployments of the last day, and their statuses: each changes its deployment."""
     since = reading.progress.at["deployments"]
     found, _ = await reading.lists.newest(
@@ -50,7 +50,7 @@ async def read_deployments(reading: Reading) -> None:
     reading.reached("deployments", [changed_at(one) for one in found], ended=True)
 
 
-async def _statuses(reading: Reading, deployment: Body) -> None:
+async def _statuses(reading: StepReading, deployment: Body) -> None:
     path = f"{reading.root}/deployments/{number(deployment, 'id')}/statuses"
     for status in reversed(await reading.listed(path)):
         at, fact = time_of(status, "created_at"), f"deployment-status-{number(status, 'id')}"
@@ -60,7 +60,7 @@ async def _statuses(reading: Reading, deployment: Body) -> None:
             reading.tell(fact, item)
 
 
-async def read_checks(reading: Reading, kind: str) -> None:
+async def read_checks(reading: StepReading, kind: str) -> None:
     """Check suites or check runs that completed on the default branch and on open pull requests."""
     key = "updated_at" if kind == "check_suites" else "completed_at"
     pulls = await reading.listed(f"{reading.root}/pulls", state="open", sort="updated", direction="desc")

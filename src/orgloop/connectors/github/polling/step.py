@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.connectors.github.api import Api, Missing
+from orgloop.connectors.github.api import Api, NoAccess
 from orgloop.connectors.github.lists import Lists, as_object
 from orgloop.connectors.github.polling.bodies import ReportedFact, Teller
 from orgloop.connectors.github.polling.checkpoint import ReadProgress, short
@@ -27,7 +27,7 @@ class ReadStep:
 
 
 @dataclass(kw_only=True, slots=True)
-class Reading:
+class StepReading:
     """One step at work. `root` is the repository's path, such as `/repos/octo-org/billing`."""
 
     api: Api
@@ -66,7 +66,7 @@ class Reading:
         if path not in self._things:
             try:
                 self._things[path] = as_object((await self.api.get(path, **query)).data, path)
-            except Missing:
+            except NoAccess:
                 self._things[path] = None
         return self._things[path]
 
@@ -76,6 +76,6 @@ class Reading:
         if known not in self._lists:
             try:
                 self._lists[known] = await self.lists.whole(path, items=items, pages=pages, **query)
-            except Missing:
+            except NoAccess:
                 self._lists[known] = ()
         return self._lists[known]

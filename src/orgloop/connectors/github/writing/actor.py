@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from orgloop.connectors.github.api import Api, Denied, Unreachable, api_of
 from orgloop.connectors.github.settings import repository
-from orgloop.connectors.github.writing.requests import Unfit, Writer
+from orgloop.connectors.github.writing.requests import GithubWriter, Unfit
 from orgloop.connectors.github.writing.tasks import (
     AnyTask,
     CheckRun,
@@ -65,7 +65,7 @@ class GithubActor:
             raise RuntimeError("the actor is not open")
         try:
             task = read(Do(wake.config.get("do", self._settings.do)), wake.config)
-            writer = Writer(self._api, wake, self._repo(task, wake))
+            writer = GithubWriter(self._api, wake, self._repo(task, wake))
             async with self._turn(writer.place(task)):
                 return await self._done(task, writer)
         except ValueError as exc:
@@ -85,7 +85,7 @@ class GithubActor:
         """Whoever looks for something and then writes it has its place alone meanwhile."""
         return self._turns.setdefault(place, asyncio.Lock())
 
-    async def _done(self, task: AnyTask, writer: Writer) -> Delivered | Skipped:
+    async def _done(self, task: AnyTask, writer: GithubWriter) -> Delivered | Skipped:
         match task:
             case Comment():
                 return await writer.comment(task)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from orgloop.connectors.github.api import Api, Denied, Missing, Unreachable
+from orgloop.connectors.github.api import Api, Denied, NoAccess, Unreachable
 from orgloop.connectors.github.events.reading import login, number, part, text
 from orgloop.connectors.github.lists import Lists
 from orgloop.connectors.github.times import iso, seconds
@@ -46,7 +46,7 @@ class Unfit(Exception):
     """This wake does not say what it takes."""
 
 
-class Writer:
+class GithubWriter:
     """Writes into one repository for one wake."""
 
     def __init__(self, api: Api, wake: Wake, repo: str) -> None:
@@ -113,7 +113,7 @@ class Writer:
         for name in task.remove:
             try:
                 await self._api.send("DELETE", f"{path}/{quote(name, safe='')}")
-            except Missing:
+            except NoAccess:
                 # Either it did not have the label, or it is not there itself.
                 await self._api.get(path)
         changed = [f"+{name}" for name in task.add] + [f"-{name}" for name in task.remove]

@@ -46,7 +46,7 @@ class Do(StrEnum):
     ISSUE = "issue"
 
 
-class Task(Settings):
+class GithubTask(Settings):
     """What all of them may say."""
 
     repo: Annotated[Repo | None, Maybe] = None
@@ -55,7 +55,7 @@ class Task(Settings):
     """The engine reads it."""
 
 
-class OnNumber(Task):
+class OnNumber(GithubTask):
     """What is done with an issue or a pull request."""
 
     number: Annotated[Number | None, Maybe] = None
@@ -71,7 +71,7 @@ class Comment(OnNumber):
     """A name: the issue has one comment with this name, which is edited."""
 
 
-class Line(Settings):
+class CodeLine(Settings):
     """A comment on one line of a review."""
 
     path: Name
@@ -87,7 +87,7 @@ class Review(OnNumber):
     """What the review comes to."""
     body: Annotated[str | None, Maybe] = None
     """Its text, as of a comment."""
-    comments: Annotated[tuple[Line, ...], Field(max_length=50)] = ()
+    comments: Annotated[tuple[CodeLine, ...], Field(max_length=50)] = ()
     """Comments on lines: `path`, `line`, `body`, and `side`."""
 
 
@@ -100,7 +100,7 @@ class Label(OnNumber):
     """Labels that it loses."""
 
 
-class CheckRun(Task):
+class CheckRun(GithubTask):
     """A check run of a commit, which shows at its pull request. It takes a GitHub App."""
 
     name: Name
@@ -121,7 +121,7 @@ class CheckRun(Task):
     """Where the details are."""
 
 
-class Dispatch(Task):
+class Dispatch(GithubTask):
     """Starts a workflow that has the trigger `workflow_dispatch`."""
 
     workflow: Workflow
@@ -134,7 +134,7 @@ class Dispatch(Task):
     """The input that gets the delivery's id: with it in the `run-name`, the workflow never starts twice."""
 
 
-class Issue(Task):
+class Issue(GithubTask):
     """A new issue."""
 
     title: Annotated[str, Field(min_length=1)]

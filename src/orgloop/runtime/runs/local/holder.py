@@ -34,7 +34,7 @@ from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.local import git, local_runner, run_directory
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
-from orgloop.runtime.runs.local.ready import Ready, branch_of, place_of, planned, require_passable
+from orgloop.runtime.runs.local.ready import ReadyRun, branch_of, place_of, planned, require_passable
 from orgloop.runtime.runs.notes import ALIVE_AFTER, Notes
 from orgloop.runtime.wiring import Wiring
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
@@ -81,7 +81,7 @@ class LocalRuns:
             raise PluginError("it called sys.exit", hint="report this to the connector's author") from exc
         return await to_its_end(self._begin(start, ready, wiring, on_live))
 
-    async def _prepare(self, start: Start, actor: Supervised, wake: Wake, wiring: Wiring) -> Ready:
+    async def _prepare(self, start: Start, actor: Supervised, wake: Wake, wiring: Wiring) -> ReadyRun:
         """What to run and where, with the lock of that place. Raises Refused, NoTree, TreeBusy."""
         known = await self._known(start)
         settings = start.part.worktree
@@ -90,7 +90,7 @@ class LocalRuns:
             require_passable(spec, start.claimed.route)
             # Runs that may overlap keep nobody out of their work tree, and nobody keeps them out.
             lock = None if actor.directory is None else await taken(lambda: hold(spec.cwd))
-            return Ready(actor=actor, wake=wake, spec=spec, known=known, fresh=fresh, lock=lock)
+            return ReadyRun(actor=actor, wake=wake, spec=spec, known=known, fresh=fresh, lock=lock)
         return await self._prepare_in_tree(start, actor, wake, wiring, known, settings)
 
     async def _prepare_in_tree(
@@ -101,7 +101,7 @@ class LocalRuns:
         wiring: Wiring,
         known: SessionRow | None,
         settings: Worktree,
-    ) -> Ready:
+    ) -> ReadyRun:
         """The same, in a work tree of its own. A wake that is refused gets none."""
         worktrees, environ = self._engine.worktrees, wiring.organization.environment
         repository = start.part.spec.settings
@@ -120,12 +120,12 @@ class LocalRuns:
         except BaseException:
             lease.release()
             raise
-        return Ready(
+        return ReadyRun(
             actor=actor, wake=tried, spec=spec, known=known, fresh=fresh, lock=lease.lock, lease=lease
         )
 
     async def _begin(
-        self, start: Start, ready: Ready, wiring: Wiring, on_live: Callable[[LocalRun], None]
+        self, start: Start, ready: ReadyRun, wiring: Wiring, on_live: Callable[[LocalRun], None]
     ) -> Outcome | None:
         try:
             return await self._commit_and_spawn(start, ready, wiring, on_live)
@@ -134,7 +134,7 @@ class LocalRuns:
                 os.close(ready.lock)
 
     async def _commit_and_spawn(
-        self, start: Start, ready: Ready, wiring: Wiring, on_live: Callable[[LocalRun], None]
+        self, start: Start, ready: ReadyRun, wiring: Wiring, on_live: Callable[[LocalRun], None]
     ) -> Outcome | None:
         wake, spec = ready.wake, ready.spec
         directory = Path(wake.directory or "")
@@ -254,7 +254,7 @@ class LocalRuns:
             await self._engine.worktrees.ended(str(live.tree.get("name")))
         return Finish(result=result, exit=exit, changes=changes)
 
-    def _live(self, start: Start, ready: Ready, head: git.Head | None) -> LocalRun:
+    def _live(self, start: Start, ready: ReadyRun, head: git.Head | None) -> LocalRun:
         claimed, wake, spec = start.claimed, ready.wake, ready.spec
         session = wake.session.id if wake.session is not None else None
         resumed = session is not None and session == spec.session_id

@@ -14,7 +14,7 @@ from orgloop.journal.model import SessionRow
 from orgloop.plugin import RunSpec, Settings, Supervised, Wake, Worktree
 from orgloop.plugin.work_tree import HasWorktree
 from orgloop.runtime.runs.commit import MACHINE
-from orgloop.runtime.worktrees.worktrees import Lease
+from orgloop.runtime.worktrees.worktrees import TreeLease
 
 MOST_PASSED: Final = 128 * 1024 - 64
 """Bytes of one argument or variable that the system hands to a program."""
@@ -24,7 +24,7 @@ FAILED_RESUMES: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ready:
+class ReadyRun:
     """A run that can be committed. `fresh` says why it does not go on in the session of its key, if so.
 
     `lock` is the descriptor that keeps others out of its work tree, `lease` the tree if it is its own.
@@ -36,7 +36,7 @@ class Ready:
     known: SessionRow | None
     fresh: str
     lock: int | None
-    lease: Lease | None = None
+    lease: TreeLease | None = None
 
     @property
     def tree(self) -> Mapping[str, Any]:
