@@ -29,7 +29,7 @@ QUICK_S: Final = 0.002
 """What takes less is not looked at closely."""
 
 # There, what the author of a filter writes is compiled; and of a logger, the name of its file.
-NOT_OURS: Final = {"patterns.py", "helper_program.py", "charset.py", "file.py"}
+NOT_OURS: Final = {"filter_patterns.py", "helper_program.py", "charset.py", "file.py"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

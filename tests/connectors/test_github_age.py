@@ -43,7 +43,8 @@ async def test_the_author_of_a_fact_that_is_proven_old_counts_as_unknown(name: s
     event, own = DELIVERIES[name]
     time = newest(event, own)
     assert time is not None
-    fresh, old = await at(time + 3 * DAY, name), await at(time + 3 * DAY + 1, name)
+    fresh = await at(time + 3 * DAY, name, max_fact_age="3d")
+    old = await at(time + 3 * DAY + 1, name, max_fact_age="3d")
     assert "outdated" not in fresh.provenance
     assert (old.provenance["author_type"], old.provenance["outdated"]) == ("unknown", True)
     assert (old.key, old.payload) == (fresh.key, fresh.payload), "it stays the same fact"
@@ -53,7 +54,8 @@ async def test_how_old_a_fact_may_be_is_a_setting_and_counts_for_signed_bodies()
     name = "pull_request.review_submitted"
     assert (await at(NOW + 2 * DAY, name, max_fact_age="1d")).provenance["author_type"] == "unknown"
     assert (await at(NOW + 9 * DAY, name, max_fact_age="10d")).provenance["author_type"] == "team_member"
-    assert "outdated" not in (await at(NOW + 9 * DAY, name, secret=None)).provenance
+    assert "outdated" not in (await at(NOW + 9 * DAY, name, secret=None, max_fact_age="1d")).provenance
+    assert "outdated" not in (await at(NOW + 900 * DAY, name)).provenance, "without the setting"
     assert "outdated" not in (await at(NOW - 9 * DAY, name)).provenance
 
 

@@ -14,7 +14,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.kinds import is_polled
 from orgloop.plugin import (
-    DAY,
     Duration,
     EventType,
     Secrets,
@@ -119,8 +118,8 @@ class GithubSettings(ApiSettings):
     """The webhook's secret; of a list any is taken. With neither it nor a token, this machine may send."""
     repo: Annotated[tuple[Repos, ...], BeforeValidator(listed, json_schema_input_type=str | list[str])] = ()
     """`owner/name` or `owner/*`, one or several: what is polled; events of others are left out."""
-    max_fact_age: Annotated[Duration, Field(gt=0)] = 3 * DAY
-    """How old the fact in a signed body may be; the author of an older one counts as unknown."""
+    max_fact_age: Annotated[Duration, Field(gt=0)] | None = None
+    """How old the fact in a signed body may be; then its author counts as unknown."""
     initial_lookback: Duration | None = None
     """How far back the first poll looks; without it, only what happens from then on is told."""
     enrich: Annotated[

@@ -148,8 +148,9 @@ class GithubSource:
         draft, left_out = self._intake.read(event, body)
         if draft.key is None:
             draft = replace(draft, key=_key(event, body, given))
-        if self.signed and self._clock is not None:
-            draft = doubted(draft, event, body, self._clock.now(), self._settings.max_fact_age)
+        oldest = self._settings.max_fact_age
+        if self.signed and self._clock is not None and oldest is not None:
+            draft = doubted(draft, event, body, self._clock.now(), oldest)
         if left_out:
             # Without its id: once the settings ask for it, a redelivery is no duplicate.
             return Received(reply=Reply(body={"ok": True, "filtered": True, "reason": left_out}))
