@@ -248,13 +248,47 @@ def test_emit_takes_a_whole_event_once(acme: Organization) -> None:
     assert "evt_00000000000000aa is already known" in again
 
 
+WHOLE = {"source": "hook", "provenance": {"platform": "p"}, "payload": {"n": 2}}
+
+
+@pytest.mark.parametrize(
+    ("options", "document", "event"),
+    [
+        (["--source", "hook"], {"type": "message.received", "payload": {"n": 2}}, None),
+        (["--source", "hook", "--event", "unheard-of"], {"payload": {"n": 2}}, "unheard-of"),
+        (["--event", "unheard-of"], WHOLE, "unheard-of"),
+        (["--source", "hook"], WHOLE, None),
+    ],
+    ids=str,
+)
+def test_emits_options_say_what_a_file_leaves_out(
+    options: list[str], document: dict[str, Any], event: str | None, acme: Organization
+) -> None:
+    said = json.loads(acme.command("emit", *options, "-", "--json", stdin=json.dumps(document)).stdout)
+    shown = json.loads(acme.command("inspect", said["event_id"], "--json").stdout)["event"]
+    assert (shown["source"], shown["payload"]) == ("hook", {"n": 2})
+    assert shown["type"] == document.get("type", "resource.changed")
+    assert shown["provenance"].get("platform_event") == event
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "says"),
     [
         (["--source", "nobody"], "", "`source` is 'nobody'"),
         ([], "", "an event needs a source"),
         (["-"], "{", "standard input is not JSON"),
-        (["-"], '{"type": "x"}', "its `source` is missing"),
+        (["-"], '{"type": "x", "message": "hello"}', "orgloop emit --source ID --payload"),
+        (["--source", "hook", "-"], '{"type": "x"}', "orgloop emit --source hook --payload"),
+        (["-"], '{"payload": {}}', "--source"),
+        (["-"], "[]", "standard input is no event: it is not a JSON object"),
+        (["-"], "null", "--payload"),
+        (["--source", "agents", "-"], '{"source": "hook", "payload": {}}', "leave out --source"),
+        (
+            ["--event", "b", "-"],
+            '{"source": "hook", "provenance": {"platform_event": "a"}}',
+            "leave out --event",
+        ),
+        (["--source", "hook", "--payload", "{}", "-"], '{"payload": {}}', "not go with a FILE"),
         (["--source", "hook", "--payload", "{"], "", "--payload is not JSON"),
         (["/nowhere.json"], "", "cannot be read"),
     ],

@@ -146,6 +146,19 @@ def test_a_broken_project_is_refused_and_the_old_one_goes_on(running: Organizati
     assert running.post("hook", {"type": "work"})[0] == 200
 
 
+def test_a_variable_that_only_the_daemon_lacks_is_told_once(running: Organization) -> None:
+    running.write(
+        {"orgloop.yaml": PROJECT + MORE.replace("actor: agent", 'actor: agent, config: {note: "${NEW}"}')}
+    )
+    running.environ["NEW"] = "2"
+    said = running.command("start", check=False)
+    assert said.returncode == 1
+    assert said.stderr.count("NEW is not set in the environment of the running daemon") == 1
+    assert said.stderr.count("orgloop restart") == 1
+    failure = json.loads(running.command("start", "--json", check=False).stdout)["error"]
+    assert [(one["code"], one["severity"]) for one in failure["findings"]] == [("missing-variable", "error")]
+
+
 def test_a_project_file_that_was_lost_takes_nothing_away(running: Organization) -> None:
     running.write({"orgloop.yaml": "# nothing\n"})
     said = running.command("start", check=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,6 +16,7 @@ from orgloop.cli.output import Output
 from orgloop.errors import ConfigError, NotFound
 
 if TYPE_CHECKING:
+    from orgloop.config.findings import Finding
     from orgloop.config.load import Loaded
     from orgloop.config.model import Organization
     from orgloop.journal.protocols import Reader
@@ -106,14 +107,15 @@ class App:
         """The project, sound. Raises ConfigError with all findings if it is not."""
         loaded = self.loaded
         if loaded.organization is None:
-            root = self.project_file.parent
-            wrong = [replace(one, file=self.out.path(root / one.file)) for one in loaded.errors]
-            many = "an error" if len(wrong) == 1 else f"{len(wrong)} errors"
-            raise ConfigError(
-                f"{self.out.path(self.project_file)} has {many}",
-                findings=wrong,
-            )
+            raise self.unsound(loaded.errors)
         return loaded.organization
+
+    def unsound(self, errors: Sequence[Finding]) -> ConfigError:
+        """The failure that lists these errors of the project."""
+        root = self.project_file.parent
+        wrong = [replace(one, file=self.out.path(root / one.file)) for one in errors]
+        many = "an error" if len(wrong) == 1 else f"{len(wrong)} errors"
+        return ConfigError(f"{self.out.path(self.project_file)} has {many}", findings=wrong)
 
     @cached_property
     def here(self) -> Path | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,6 +16,8 @@ from orgloop.cli.completion import SOURCE
 from orgloop.cli.output import WARN
 from orgloop.cli.time_limit import no_limit
 from orgloop.errors import DaemonError, Refused
+
+_EXAMPLE: Final = "`orgloop test --generate webhook` prints a whole event"
 
 
 @new_command(
@@ -25,22 +29,16 @@ from orgloop.errors import DaemonError, Refused
 )
 @click.argument("file", required=False, metavar="[FILE|-]")
 @click.option("--source", metavar="ID", type=SOURCE, help="The source or actor that it comes from.")
-@click.option(
-    "--type",
-    "kind",
-    metavar="TYPE",
-    default="resource.changed",
-    show_default=True,
-    help="Its canonical type.",
-)
+@click.option("--type", "kind", metavar="TYPE", help="Its canonical type, else resource.changed.")
 @click.option("--event", metavar="NAME", help="Its provenance.platform_event.")
 @click.option("--payload", metavar="JSON", help="Its payload.")
 def command(
-    app: App, file: str | None, source: str | None, kind: str, event: str | None, payload: str | None
+    app: App, file: str | None, source: str | None, kind: str | None, event: str | None, payload: str | None
 ) -> None:
     """Put an event in, as if its source had sent it. It is routed for real.
 
-    FILE holds a whole event as JSON; `-` reads standard input. Without FILE it is made of the options.
+    FILE holds an event as JSON; `-` reads standard input. The options say what it leaves out. Without FILE
+    the event is made of the options.
     """
     from orgloop.cli.screen.grid import print_next
     from orgloop.daemon.client import Client
@@ -48,7 +46,10 @@ def command(
     # An agent works on whatever it likes, also on a project: it is about the one that woke it.
     if not app.environ.get("ORGLOOP_RUN_ID"):
         app.require_this_project("emit")
-    document = _from_file(file) if file is not None else _from_options(source, kind, event, payload)
+    if file is None:
+        document = _from_options(source, kind, event, payload)
+    else:
+        document = _completed(_from_file(file), file, source, kind, event, payload)
     client = Client.of_home(app.home)
     if client is None:
         raise DaemonError(
@@ -104,14 +105,68 @@ def _from_file(file: str) -> Any:
     return load_event(content, "standard input" if file == "-" else file)
 
 
-def _from_options(source: str | None, kind: str, event: str | None, payload: str | None) -> dict[str, Any]:
+def _completed(
+    document: Any, file: str, source: str | None, kind: str | None, event: str | None, payload: str | None
+) -> dict[str, Any]:
+    """The event of a file, with what it leaves out from the options. Raises Refused for what is no event."""
+    shown, id = "standard input" if file == "-" else file, source or "ID"
+    given = "-" if file == "-" else shlex.quote(file)
+    alone = f'if it is a payload: orgloop emit --source {id} --payload "$(cat {given})"'
+    if not isinstance(document, Mapping):
+        raise Refused(f"{shown} is no event: it is not a JSON object", hint=f"{_EXAMPLE}\n{alone}")
+    if not document.keys() & {"source", "provenance", "payload"}:
+        raise Refused(
+            f"{shown} is no event: it has no `source`, `provenance` or `payload`",
+            hint=f"{alone}\nif it is what a sender posts: orgloop test {given} --source {id} shows its event",
+        )
+    if payload is not None:
+        raise Refused("--payload does not go with a FILE", hint="write it into the file as `payload`")
+    if source is None and document.get("source") in (None, ""):
+        raise Refused(
+            f"{shown} does not say where the event comes from", hint="name its source with --source"
+        )
+    provenance = document.get("provenance", _provenance(event) if source is not None else None)
+    options = {
+        "--source": ("source", document.get("source"), source),
+        "--type": ("type", document.get("type"), kind),
+        "--event": (
+            "provenance.platform_event",
+            provenance.get("platform_event") if isinstance(provenance, Mapping) else None,
+            event,
+        ),
+    }
+    for option, (field, there, said) in options.items():
+        if said is not None and there not in (None, "", said):
+            raise Refused(
+                f"{option} is {said}, but the `{field}` of {shown} is {there}", hint=f"leave out {option}"
+            )
+    completed = dict(document)
+    if source is not None:
+        completed["source"] = source
+    if kind is not None:
+        completed["type"] = kind
+    if isinstance(provenance, Mapping):
+        completed["provenance"] = {**provenance, **({"platform_event": event} if event is not None else {})}
+    return completed
+
+
+def _provenance(event: str | None) -> dict[str, Any]:
+    named = {"platform_event": event} if event is not None else {}
+    return {"platform": "orgloop", "author_type": "team_member", **named}
+
+
+def _from_options(
+    source: str | None, kind: str | None, event: str | None, payload: str | None
+) -> dict[str, Any]:
     if source is None:
         raise Refused("an event needs a source", hint="name it with --source, or give a FILE")
-    provenance: dict[str, Any] = {"platform": "orgloop", "author_type": "team_member"}
-    if event is not None:
-        provenance["platform_event"] = event
     body = _parsed(payload.encode(), "--payload") if payload is not None else {}
-    return {"source": source, "type": kind, "provenance": provenance, "payload": body}
+    return {
+        "source": source,
+        "type": kind or "resource.changed",
+        "provenance": _provenance(event),
+        "payload": body,
+    }
 
 
 def _parsed(content: bytes, where: str) -> Any:
@@ -120,6 +175,4 @@ def _parsed(content: bytes, where: str) -> Any:
     try:
         return load_json(content)
     except NotJson as exc:
-        raise Refused(
-            f"{where} is not JSON: {exc}", hint="`orgloop test --generate webhook` prints a whole event"
-        ) from exc
+        raise Refused(f"{where} is not JSON: {exc}", hint=_EXAMPLE) from exc

@@ -5,20 +5,28 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.time_limit import no_limit
-from orgloop.errors import DaemonError, Refused
+from orgloop.errors import ConfigError, DaemonError, Refused
 
 if TYPE_CHECKING:
     from orgloop.config.diff import Plan
     from orgloop.config.model import Organization
+    from orgloop.daemon.client import Client
     from orgloop.daemon.process import RunningDaemon
+
+_LACKS: Final = (
+    "write it into .env beside orgloop.yaml; or type `orgloop restart` here, if the daemon is no service: "
+    "the new one has the variables of this terminal"
+)
 
 
 @new_command(examples=["orgloop start", "orgloop start --daemon --supervised"])
@@ -83,7 +91,7 @@ def _apply(app: App, organization: Organization, *, yes: bool) -> int | None:
     if client is None:
         raise DaemonError("the daemon ended just now", hint="type `orgloop start` again")
     no_limit()
-    moved = client.apply(str(organization.file))
+    moved = _moved(app, client, organization)
     if app.out.json:
         app.out.data({"applied": True, "moved": moved})
         return None
@@ -92,6 +100,26 @@ def _apply(app: App, organization: Organization, *, yes: bool) -> int | None:
         if count:
             app.out.line(f"  {count} waiting deliveries {word}")
     return None
+
+
+def _moved(app: App, client: Client, organization: Organization) -> Mapping[str, int]:
+    """Have the daemon apply it. Raises ConfigError if it finds errors that this process does not."""
+    from orgloop.config.findings import Code, Severity
+
+    try:
+        return client.apply(str(organization.file))
+    except ConfigError as exc:
+        errors = [one for one in exc.findings if one.severity is Severity.ERROR]
+        if not errors:
+            raise
+        told = [
+            # It is set here, or this process would not have come so far.
+            replace(one, message=f"{one.message} in the environment of the running daemon", hint=_LACKS)
+            if one.code is Code.MISSING_VARIABLE
+            else one
+            for one in errors
+        ]
+        raise app.unsound(told) from exc
 
 
 def _confirm_end_of_routes(app: App, plan: Plan) -> None:
