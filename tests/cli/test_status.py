@@ -151,8 +151,23 @@ def test_what_runs_is_counted(acme: Path, home: Path, orgloop: Orgloop) -> None:
     tell(home, partial(much, root=acme))
     out = orgloop("status").out
     assert re.search(r"(?m)^  engineer +process +0 +0 +42$", out)
-    assert re.search(r"(?m)^  notify +webhook +0 +4 +2  paused since \d\d:\d\d: ", out)
+    assert re.search(r"(?m)^  notify +webhook +0 +4 +2$", out)
     assert re.search(r"(?m)^  pr-review +github → engineer +58  50m ago$", out)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_every_reason_to_wait_is_whole_below_the_table_of_actors(
+    width: int, acme: Path, home: Path, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(home, partial(much, root=acme))
+    monkeypatch.setenv("COLUMNS", str(width))
+    reasons = {one["id"]: one["reasons"] for one in orgloop("status", "--json").json["actors"]}
+    assert len(reasons["notify"]) > 1
+    out = orgloop("status").out
+    assert max(map(len, out.splitlines())) <= width
+    for actor, several in reasons.items():
+        for reason in several:
+            assert f"{actor}: {reason}" in " ".join(out.split())
 
 
 def test_without_a_daemon_nobody_listens_at_a_source(acme: Path, home: Path, orgloop: Orgloop) -> None:

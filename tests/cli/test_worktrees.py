@@ -68,6 +68,19 @@ def test_without_trees_there_is_nothing_to_say(app: Path, orgloop: Orgloop) -> N
     assert orgloop("worktrees", "clean").out == "there is nothing to remove\n"
 
 
+def test_a_tree_that_was_begun_and_not_finished_is_shown_and_removed(
+    tree: Make, home: Path, app: Path, orgloop: Orgloop
+) -> None:
+    path, shelf = tree("half"), Shelf(home)
+    [record] = shelf.all()
+    shelf.write(replace(record, stage=Stage.ADDING))
+    assert "not finished" in orgloop("worktrees", "--json").json[0]["state"]
+    assert "removed" in orgloop("worktrees", "clean").out
+    assert not path.exists()
+    assert shelf.all() == []
+    assert "half" not in git(app, "worktree", "list")
+
+
 def test_the_list_says_what_is_in_each(tree: Make, orgloop: Orgloop) -> None:
     clean, dirty, ahead, busy = (tree(key) for key in ("clean", "dirty", "ahead", "busy"))
     (dirty / "file").touch()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.config.findings import Code, Severity
+from orgloop.config.findings import Code, Finding, Severity
 from orgloop.config.load import load_project
 from orgloop.plugin.registry import Registry
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, write
+from tests.support.repository import commit, new_repository
 
 AGENTS = """\
 metadata: {name: agents}
@@ -252,6 +253,10 @@ def test_two_sources_with_one_secret_are_doubted(one: str, other: str, doubted: 
 
 
 def shared(root: Path, actors: str, defaults: str = "{}") -> list[tuple[str, int | None]]:
+    return [(finding.message, finding.line) for finding in shared_trees(root, actors, defaults)]
+
+
+def shared_trees(root: Path, actors: str, defaults: str = "{}") -> list[Finding]:
     text = f"""\
 metadata: {{name: shared}}
 defaults: {defaults}
@@ -262,9 +267,7 @@ routes:
   - {{name: one, when: {{source: hook, events: [a]}}, then: {{actor: one}}}}
 """
     loaded = load_project(write(root, {"orgloop.yaml": text}), Registry.installed(), {})
-    return [
-        (finding.message, finding.line) for finding in loaded.findings if finding.code is Code.SHARED_TREE
-    ]
+    return [finding for finding in loaded.findings if finding.code is Code.SHARED_TREE]
 
 
 def worker(id: str, cwd: str, more: str = "", limits: str = "") -> str:
@@ -284,7 +287,27 @@ def test_actors_that_share_a_work_tree_are_told_to_run_one_by_one(repo: Path) ->
     [(message, line)] = shared(repo, actors)
     assert "'one', 'two'" in message
     assert "three" not in message
-    assert line == 5
+    assert line == 6
+
+
+def test_a_shared_work_tree_is_told_with_the_setting_that_helps_and_its_actor(tmp_path: Path) -> None:
+    app = new_repository(tmp_path / "app")
+    (app / "new").mkdir()
+    (tmp_path / "plain").mkdir()
+    commit(app, "api/file")
+
+    def hint(cwd: str, *others: str, limits: str = "") -> str:
+        actors = worker("one", cwd, limits=limits) + "".join(worker(other, cwd) for other in others)
+        [finding] = shared_trees(tmp_path, actors)
+        return finding.hint
+
+    assert hint("app", "two").startswith("add `worktree: {}` to the `config` of 'two', or")
+    assert "'two' and 'three'" in hint("app/api", "two", "three")
+    for cwd in ("app/new", "plain"):
+        assert "worktree" not in hint(cwd, "two")
+        assert "'two' another `cwd`" in hint(cwd, "two")
+    assert "add `worktree: {}` to the `config` of 'one'" in hint("app", limits=", limits: {runs: 2}")
+    assert "worktree" not in hint("app/new", limits=", limits: {runs: 2}")
 
 
 @pytest.mark.parametrize(

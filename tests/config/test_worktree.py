@@ -103,6 +103,39 @@ def test_a_directory_in_no_repository_is_told_at_its_place(tmp_path: Path) -> No
     assert str(tmp_path / "app") in message
 
 
+@pytest.mark.parametrize("cwd", ["app/new", "app/old/new", "app/main-only"])
+@pytest.mark.parametrize("worktree", ["{}", "{base: feature}", "{base: v1}"])
+def test_a_directory_that_the_base_lacks_is_told_at_its_place(
+    tmp_path: Path, worktree: str, cwd: str
+) -> None:
+    app = cloned(tmp_path)
+    commit(app, "old/file")
+    git(app, "branch", "feature")
+    git(app, "tag", "v1")
+    git(app, "push", "-q")
+    (tmp_path / cwd).mkdir(parents=True)
+    if cwd == "app/main-only":
+        commit(app, "main-only/file")
+    [(code, line, column, message)] = told(tmp_path, worktree, cwd)
+    assert (code, line, column) == (Code.UNCOMMITTED_CWD, 8, 7)
+    assert f"`{cwd.removeprefix('app/')}`" in message
+    assert told(tmp_path, worktree, "app/old") == []
+    git(app, "push", "-q")
+    git(app, "branch", "-f", "feature")
+    git(app, "tag", "-f", "v1")
+    assert (told(tmp_path, worktree, cwd) == []) == (cwd == "app/main-only")
+
+
+def test_a_switch_is_told_the_form_of_a_map_that_needs_no_key(tmp_path: Path) -> None:
+    text = """\
+metadata: {name: trees}
+actors: [{id: one, connector: process, config: {command: "true", worktree: true}}]
+"""
+    loaded = load_project(write(tmp_path, {"orgloop.yaml": text}), Registry.installed(), {})
+    [error] = loaded.errors
+    assert "`worktree: {}`" in error.hint
+
+
 @pytest.mark.parametrize(
     ("branch", "found"),
     [

@@ -174,6 +174,15 @@ def test_only_what_is_needed_is_asked() -> None:
     assert ledger.asked == [ScopeLevel.NODE]
 
 
+def test_who_waits_for_a_work_tree_is_advised_what_helps_whichever_actor_is_in_it() -> None:
+    verdict = admit(want(tree="/repo"), Told(busy=["/repo"]), Limits(), NOW)
+    assert isinstance(verdict, Wait)
+    words = sentence(verdict.reasons[0], "")
+    assert "/repo" in words
+    assert "`worktree`" in words
+    assert "`cwd`" not in words
+
+
 def test_a_scope_that_a_wake_is_not_in_does_not_limit_it() -> None:
     """A wake without a key, or of an actor without an account."""
     limits = [

@@ -390,6 +390,41 @@ class TestNoRepository:
 
             await until(over, "the run")
 
+    async def test_a_directory_that_is_not_committed_is_waited_for_and_nothing_is_made(
+        self, tmp_path: Path, app: Path
+    ) -> None:
+        (app / "new").mkdir()
+        async with engine(tmp_path, project(app / "new"), works("pwd")) as it:
+            await it.emit(1, key="k")
+            (pause,) = await until(lambda: it.reader.pauses(), "the pause")
+            assert "`new` is not committed in origin/main" in pause.reason
+            assert trees(it) == []
+            assert len(git(app, "worktree", "list").splitlines()) == 1
+            assert "orgloop" not in git(app, "branch")
+            commit(app, "new/file")
+            git(app, "push", "-q")
+
+            def over() -> bool:
+                it.clock.advance(60)
+                it.runtime.dispatcher.wake_all()
+                return it.states().count("delivered") == 1
+
+            await until(over, "the run")
+
+    async def test_a_branch_that_lacks_the_directory_is_a_failure_of_its_wake_alone(
+        self, tmp_path: Path, app: Path
+    ) -> None:
+        git(app, "branch", "old")
+        commit(app, "new/file")
+        git(app, "push", "-q")
+        text = project(app / "new", "branch: '{{payload.key}}'")
+        async with engine(tmp_path, text, works("pwd")) as it:
+            await it.emit(1, key="old")
+            await until(lambda: it.rows()[0].failures, "the failure")
+            assert "`new` is not committed in old" in it.rows()[0].detail
+            await it.emit(2, key="fresh")
+            await until(lambda: "delivered" in it.states(), "the run")
+
     async def test_a_base_that_is_not_there_is_named(self, tmp_path: Path, app: Path) -> None:
         async with engine(tmp_path, project(app, "base: trunk"), works("true")) as it:
             await it.emit(1, key="k")

@@ -187,7 +187,10 @@ def _bad(
     phrases = {_phrase(error, secrets): error for error in reversed(group)}
     wanted = [text for code, text, _ in reversed(phrases) if code is Code.WRONG_TYPE]
     if len(wanted) == len(phrases):
-        hint = _type_hint(wanted, value) or _keys_hint(models_at(model, real))
+        models = tuple(models_at(model, real))
+        defaults = value is True and _has_defaults(models)
+        hint = f"write `{real[-1]}: {{}}`" if defaults and real else ""
+        hint = hint or _type_hint(wanted, value) or _keys_hint(models)
         told = [(Code.WRONG_TYPE, f"must be {' or '.join(wanted)}, not {_kind(value)}", hint)]
     else:
         told = [one for one in reversed(phrases) if one[0] is not Code.WRONG_TYPE]
@@ -272,6 +275,13 @@ def _type_hint(wanted: Sequence[str], value: Any) -> str:
     if "a list" in wanted and isinstance(value, dict):
         return "begin each of its entries with `- `"
     return ""
+
+
+def _has_defaults(models: Sequence[type[BaseModel]]) -> bool:
+    """Whether a map without a key is enough."""
+    return bool(models) and not any(
+        field.is_required() for one in models for field in one.model_fields.values()
+    )
 
 
 def _keys_hint(models: Iterable[type[BaseModel]]) -> str:

@@ -106,6 +106,10 @@ class Code(StrEnum):
     CONSTANT_KEY = "constant-key", "All wakes of a route share one session key."
     NO_REPOSITORY = "no-repository", "An actor's `worktree` has no git repository in `cwd`."
     MISSING_BASE = "missing-base", "The base of an actor's `worktree` does not exist."
+    UNCOMMITTED_CWD = (
+        "uncommitted-cwd",
+        "The branch that an actor's work trees begin at does not have its `cwd`.",
+    )
     SHARED_TREE = (
         "shared-tree",
         "Runs share a work tree, so they run one at a time.",

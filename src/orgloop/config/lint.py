@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from orgloop.config import schema
+from orgloop.config import schema, work_tree_lint
 from orgloop.config.collect import Entry
 from orgloop.config.documents import Spot
 from orgloop.config.endpoints import ActorEnd, SourceEnd
@@ -16,14 +15,12 @@ from orgloop.config.env import DataPath
 from orgloop.config.filter_values import quoted
 from orgloop.config.findings import Code, Report
 from orgloop.config.steps import Steps
-from orgloop.config.work_tree import git_directory, has_revision, root_of
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
 from orgloop.core.match import is_glob, names_match, near_miss
 from orgloop.core.suggest import nearest_name
 from orgloop.errors import FAULTS
 from orgloop.plugin.settings import SecretStr
-from orgloop.plugin.work_tree import HasWorktree
 
 _CANONICAL: Final = tuple(str(kind) for kind in EventType)
 _RUN_EVENTS: Final = (
@@ -60,9 +57,7 @@ def lint(
                 _events(_Names(entry.spot, source, names, at), emits, known, report)
     _circles(actors, routes, report)
     _shared_secrets(sources, report)
-    _worktrees(actors, report)
-    if runs_at_once > 1:
-        _shared_trees(actors, report)
+    work_tree_lint.lint(actors, runs_at_once=runs_at_once, report=report)
     if runs_per_hour is not None:
         _budget(sources, actors, routes, runs_per_hour, report)
 
@@ -92,53 +87,6 @@ def _unused(
             spot = definition.entry.spot
             message = f"no route uses {spot.label}"
             report.warn(Code.UNUSED_TRANSFORM, spot.where("name"), message, "use it in a route, or remove it")
-
-
-def _worktrees(actors: Mapping[str, ActorEnd], report: Report) -> None:
-    """What keeps the work trees of an actor from being made."""
-    for actor in actors.values():
-        if (
-            actor.spec is None
-            or actor.spec.lacks_variable
-            or not isinstance(actor.spec.settings, HasWorktree)
-        ):
-            continue
-        settings, spot = actor.spec.settings, actor.entry.spot
-        worktree, directory = settings.worktree, settings.directory
-        if worktree is None or not os.path.isdir(directory):  # noqa: PTH112
-            continue
-        root = root_of(directory)
-        if git_directory(root) is None:
-            message = f"{spot.label}: {directory} is in no git repository, so no work tree can be made"
-            at = spot.where(
-                "config", "cwd" if spot.get("config", "cwd") is not None else "worktree", key=True
-            )
-            report.warn(Code.NO_REPOSITORY, at, message, "name a clone of the repository in `cwd`")
-        elif worktree.base is not None and has_revision(root, worktree.base) is False:
-            message = f"{spot.label}: {root} has no branch or tag {worktree.base!r}"
-            hint = "correct `worktree.base`; without it, work begins at the remote's own branch"
-            report.warn(Code.MISSING_BASE, spot.where("config", "worktree", "base"), message, hint)
-
-
-def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
-    """Runs take turns in a work tree: more of them at once would only be expected."""
-    trees: dict[str, list[ActorEnd]] = {}
-    for actor in actors.values():
-        directory = getattr(actor.spec.settings, "exclusive_directory", None) if actor.spec else None
-        if actor.has_runs and directory is not None:
-            trees.setdefault(root_of(directory), []).append(actor)
-    for root, sharing in trees.items():
-        first = sharing[0].entry.spot
-        most = max((one.spec.max_runs or 1 for one in sharing if one.spec is not None), default=1)
-        if len(sharing) > 1:
-            names = ", ".join(repr(one.entry.name) for one in sharing)
-            message = f"{names} share the work tree {root}, so they run one at a time"
-        elif most > 1:
-            message = f"{first.label} has one work tree, {root}, so it runs one at a time"
-        else:
-            continue
-        hint = "give it a `worktree`, or each its own `cwd`, to let them run at once"
-        report.warn(Code.SHARED_TREE, first.where("config"), message, hint)
 
 
 def _emitted(

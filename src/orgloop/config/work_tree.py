@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
 from pathlib import Path
 from typing import Final
+
+from orgloop.core.environment import child_environment
 
 GIT: Final = ".git"
 LONGEST_LINK: Final = 4_096
 """Bytes of a `.git` file that are read: it holds one path."""
+
+QUICK: Final = 5.0
+"""Seconds for a question to git."""
 
 MOST_PACKED: Final = 64 << 20
 """Characters of a repository's list of references that are read."""
@@ -58,6 +64,50 @@ def has_revision(root: str, name: str) -> bool | None:
     wanted = {f"refs/{kind}/{name}" for kind in ("heads", "tags", "remotes")}
     wanted |= {f"refs/remotes/{remote}/{name}" for remote in remotes}
     return any(ref in packed or (shared / ref).is_file() for ref in wanted)
+
+
+def lacking(directory: str, base: str | None) -> str:
+    """The branch or tag that work trees would begin at, if this directory is not committed in it.
+
+    Empty if it is, and where git cannot tell: without a commit, or without git.
+    """
+    root = root_of(directory)
+    own, inside = git_directory(root), os.path.relpath(os.path.realpath(directory), root)
+    if own is None or inside == os.curdir:
+        return ""
+    remotes = (_said(own, "remote") or "").split()
+    remote = f"refs/remotes/{'origin' if 'origin' in remotes else remotes[0]}/" if remotes else ""
+    if base is None:
+        head = _said(own, "symbolic-ref", "--quiet", "HEAD") or "HEAD"
+        follows = [f"{remote}HEAD", f"{remote}{head.removeprefix('refs/heads/')}"] if remote else []
+        names = [*follows, head, "HEAD"]
+    else:
+        names = [*([remote + base] if remote else []), f"refs/heads/{base}", f"refs/remotes/{base}"]
+        names += [f"refs/tags/{base}", base]
+    verify = ("rev-parse", "--verify", "--quiet")
+    name = next((one for one in names if _said(own, *verify, f"{one}^{{commit}}")), None)
+    if name is None or _said(own, *verify, f"{name}:{inside}") != "":
+        return ""
+    return re.sub(r"^refs/(heads|remotes|tags)/", "", name)
+
+
+def _said(own: Path, *arguments: str) -> str | None:
+    """What git answers about a repository, empty if it knows of none such; None if it does not answer."""
+    silent = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1"}
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", f"--git-dir={own}", *arguments],
+            env=child_environment(os.environ, (), silent),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=QUICK,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    if done.returncode not in (0, 1):
+        return None
+    return done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
 
 
 def _shared(own: Path) -> Path:

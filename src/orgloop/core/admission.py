@@ -254,7 +254,7 @@ def sentence(wait: Waiting, until: str) -> str:
     if wait.scope.level is ScopeLevel.WORK_TREE:
         return (
             f"One run at a time per work tree, and another run works in {wait.scope.name}. "
-            "Give this actor a `worktree` or its own `cwd` to let both run."
+            "Give this actor a `worktree` to let several run at once."
         )
     whose = "" if wait.scope.level in (ScopeLevel.ORGANIZATION, ScopeLevel.NODE) else f" for {wait.scope}"
     limit = f"Limit of {amount(wait.unit, wait.limit)} {_OVER[wait.window]}{whose} reached"

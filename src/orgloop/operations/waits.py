@@ -119,7 +119,8 @@ def actor_reasons(
     if not_open:
         reasons.append(f"it cannot be opened: {one_line(not_open)}")
     if pause is not None:
-        reasons.append(f"paused since {short_moment(pause.since, now)}: {one_line(pause.reason)}")
+        # Not how long: some of that time no daemon may have run, and nobody tried.
+        reasons.append(f"unavailable since {short_moment(pause.since, now)}: {one_line(pause.reason)}")
     return reasons + [one_line(text(wait, lambda at: short_moment(at, now))) for wait in waits]
 
 

@@ -82,11 +82,12 @@ def sessions_in(reader: Reader | None, path: str) -> list[str]:
 
 
 def due(found: Sequence[TreeRecord]) -> list[TreeRecord]:
-    """Those that have been kept long enough."""
+    """Those that have been kept long enough, and those that were begun and never finished."""
     from orgloop.core.work_tree import is_due
+    from orgloop.runtime.worktrees.shelf import Stage
 
     now = int(time.time() * 1000)
-    return [one for one in found if is_due(one.used_at, one.keep_ms, now)]
+    return [one for one in found if one.stage is Stage.ADDING or is_due(one.used_at, one.keep_ms, now)]
 
 
 def named(found: Sequence[TreeRecord], names: Sequence[str]) -> list[TreeRecord]:
@@ -111,7 +112,7 @@ def state(look: TreeState) -> str:
         return "its directory was deleted"
     match look.record.stage:
         case Stage.ADDING:
-            return "not made yet"
+            return "begun, and not finished: no run has worked in it"
         case Stage.SETUP:
             return f"not set up yet{_and(look.why)}"
         case Stage.READY:

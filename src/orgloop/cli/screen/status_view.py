@@ -10,6 +10,7 @@ from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.screen.grid import Column, print_grid
 from orgloop.cli.screen.run_view import says
 from orgloop.cli.screen.words import WORKING, from_home, run_line, wrapped
+from orgloop.core.text import folded
 from orgloop.core.units import humanize
 from orgloop.operations.status.attention import unheard
 from orgloop.operations.status.item import Item
@@ -124,17 +125,12 @@ class StatusView:
             Column(name="waiting", right=True),
             Column(name="held", right=True),
             Column(name="dead", right=True),
-            Column(name="", flexible=True),
         ]
         self._table(columns, [self._actor(actor) for actor in self._seen.actors])
+        for actor in self._seen.actors:
+            self._why_waiting(actor)
 
     def _actor(self, actor: ActorStatus) -> Row:
-        pause = actor.pause
-        # Not how long: some of that time no daemon may have run, and nobody tried.
-        since = short_moment(pause.since, self._seen.now) if pause else ""
-        paused = f"paused since {since}: {one_line(pause.reason)}" if pause else ""
-        reasons = [one for one in actor.reasons if not (paused and one.startswith("paused"))]
-        reason = "; ".join([*([paused] if paused else []), *reasons])
         return [
             actor.id,
             actor.connector,
@@ -142,8 +138,14 @@ class StatusView:
             _number(actor.waiting, "yellow"),
             _number(actor.counts.get("held", 0), "red", hide=True),
             _number(actor.counts.get("dead", 0), "red", hide=True),
-            _styled(reason, "red" if paused else "dim"),
         ]
+
+    def _why_waiting(self, actor: ActorStatus) -> None:
+        """Each reason on lines of its own, whole, and red where a person may have to help."""
+        style = "red" if actor.pause is not None else "dim"
+        for reason in actor.reasons:
+            for line in folded(f"  {actor.id}: {reason}", self._out.width, 4):
+                self._out.line(self._out.style(line, style))
 
     def _routes(self) -> None:
         routes: Sequence[RouteStatus] = self._seen.routes

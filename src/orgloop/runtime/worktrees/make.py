@@ -154,6 +154,7 @@ class Maker:
                 )
             )
         exists = await repositories.commit_of(root, f"refs/heads/{branch}", env) is not None
+        await self._require_directory(wanted, branch, base)
         await repositories.save_loose_commits(root, str(wanted.path), wanted.own_branch, env)
         await repositories.unregister(root, str(wanted.path), env)
         known = record.own_branch if record is not None else False
@@ -169,10 +170,26 @@ class Maker:
         if not said.ok:
             await self._undo(wanted, made)
             raise _failed(said, f"git makes no work tree at {wanted.path}")
-        if not (wanted.path / wanted.repository.prefix).is_dir():
-            missing = f"{wanted.repository.prefix.rstrip('/')} is not in {branch}"
-            raise NoTree(Retry(reason=f"`cwd` names a directory that {missing}"))
         return await self._write(replace(made, stage=Stage.SETUP))
+
+    async def _require_directory(self, wanted: Wanted, branch: str, base: Base) -> None:
+        """Raises NoTree, before anything is made, if the tree would lack the directory of `cwd`."""
+        inside = wanted.repository.prefix.rstrip("/")
+        if not inside:
+            return
+        theirs = f"refs/remotes/{wanted.repository.remote}/{branch}"
+        begins = {f"refs/heads/{branch}": branch, theirs: branch, base.commit: base.shown}
+        for start, shown in begins.items():
+            if await repositories.commit_of(wanted.repository.root, start, wanted.env) is None:
+                continue
+            if await repositories.has_directory(wanted.repository.root, start, inside, wanted.env):
+                return
+            reason = (
+                f"the directory `{inside}` is not committed in {shown}, so a work tree of it would lack it: "
+                "commit it, or remove `worktree`"
+            )
+            # What all trees begin at lacks it for every wake; a branch of its own, for this one.
+            raise _unavailable(reason) if start == base.commit else NoTree(Retry(reason=reason))
 
     async def _git_add(self, wanted: Wanted, branch: str, base: Base, *, exists: bool) -> Said:
         """The branch as it is here, else as the remote has it, else a new one at the base."""

@@ -131,6 +131,11 @@ async def commit_of(directory: str, name: str, env: Env) -> str | None:
     return await _line(directory, env, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}") or None
 
 
+async def has_directory(root: str, commit: str, path: str, env: Env) -> bool:
+    """Whether a commit has a directory at this path, which counts from the root."""
+    return await _line(root, env, "cat-file", "-t", f"{commit}:{path}") == "tree"
+
+
 async def place_of_branch(root: str, branch: str, env: Env) -> str | None:
     """The tree in which a branch is checked out, whether that tree is still there or not."""
     return next((one.path for one in await trees(root, env) if one.branch == branch), None)
