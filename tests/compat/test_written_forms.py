@@ -318,7 +318,7 @@ def test_a_login_that_cannot_be_meant_is_told_in_our_words(
         ("claude-code", "allowed_tool", "did you mean `allowed_tools`?"),
         ("claude-code", "prompt_file", "it belongs under `with`"),
         ("process", "delivery", "it belongs under `then`"),
-        ("process", "limits", "it belongs under `then`"),
+        *(("process", key, "it belongs under `then`") for key in ("limits", "budget", "batch", "on_busy")),
     ],
 )
 def test_a_free_key_that_looks_like_one_with_a_meaning_is_doubted(

@@ -216,6 +216,20 @@ def test_the_values_of_a_filter_are_held_against_those_that_come(
 
 
 @pytest.mark.parametrize(
+    ("when", "hint"),
+    [
+        ("source: open, events: [deploy.done]", "write `payload.service`"),
+        (ANY, "write `payload.service`"),
+    ],
+)
+def test_a_hint_for_a_path_names_only_places_that_the_source_can_have(
+    when: str, hint: str, tmp_path: Path
+) -> None:
+    (found,) = findings(tmp_path, f"when: {{{when}, filter: {{service: billing}}}}, then: {{actor: agent}}")
+    assert (found.code, found.severity, found.hint) == (Code.UNKNOWN_PATH, Severity.WARNING, hint)
+
+
+@pytest.mark.parametrize(
     "rules",
     [
         "match: {payload.review_state: 'approved, commented', payload.pr_title: /^fix|wip$/i}",

@@ -88,6 +88,11 @@ def test_findings_follow_the_order_of_files_then_of_lines() -> None:
         ("zzz", [], ""),
         (
             "zzz",
+            [f"n{n:02}" for n in range(13)],
+            f"known: {', '.join(f'n{n:02}' for n in range(13))}",
+        ),
+        (
+            "zzz",
             [f"n{n:02}" for n in range(14)],
             f"known: {', '.join(f'n{n:02}' for n in range(12))} and 2 more",
         ),

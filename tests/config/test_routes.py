@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.config.findings import Code
+from orgloop.config.findings import Code, Severity
 from orgloop.config.sop import MAX_BYTES
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.turn import OnBusy
@@ -26,7 +26,7 @@ def route(text: str) -> str:
         ("{source: tell, events: [a]}", Code.UNKNOWN_SOURCE, "an actor that has runs"),
         ("{source: github, events: []}", Code.BAD_VALUE, '["*"]'),
         ("{source: github, events: ['']}", Code.BAD_VALUE, "write its name"),
-        ("{source: github}", Code.MISSING_KEY, "add `events:`"),
+        ("{source: github}", Code.MISSING_KEY, "add `events: ["),
         ("{source: github, events: a}", Code.WRONG_TYPE, "in brackets"),
         ("{source: github, events: [1]}", Code.WRONG_TYPE, "in quotes"),
         ("{source: github, events: [a], trust: tam}", Code.BAD_VALUE, "did you mean `team`?"),
@@ -256,6 +256,8 @@ def test_other_keys_that_nothing_acts_on_yet_are_errors(text: str, tmp_path: Pat
         ("|then: {actor: tell, timeout: 5s}", "it belongs under `then.delivery`"),
         ("|when: {source: hooks, events: [a], filters: {payload.a: 1}}", "write it as `filter`"),
         ("|when: {source: hooks, events: [a], session_key: a}", "it belongs under `then.config`"),
+        ("|when: {source: hooks, events: [a], batch: {}}", "it belongs under `then`, beside `when`"),
+        ("|when: {source: hooks, events: [a], budget: {}}", "it belongs under `then`, beside `when`"),
     ],
 )
 def test_a_key_at_the_wrong_place_is_sent_to_the_right_one(more: str, hint: str, tmp_path: Path) -> None:
@@ -283,6 +285,41 @@ def test_a_key_of_an_actor_at_the_wrong_place_is_sent_to_the_right_one(
     text = f"actors:\n  - {{id: more, connector: process, config: {{command: [cat]}}, {key}}}\n"
     found = [one for one in load(tmp_path, text).findings if one.code is Code.UNKNOWN_KEY]
     assert [one.hint.startswith(hint) for one in found] == [True]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("budget", "it belongs to an actor, beside `config`"),
+        ("limits", "it belongs to an actor, beside `config`"),
+        ("batch", "it belongs to a route, under `then`"),
+        ("drop_when", "it belongs to a route, under `then`"),
+    ],
+)
+def test_a_key_in_the_config_of_an_actor_is_sent_to_the_right_place(
+    key: str, hint: str, tmp_path: Path
+) -> None:
+    text = f"actors:\n  - {{id: more, connector: process, config: {{command: [cat], {key}: {{}}}}}}\n"
+    found = [one for one in load(tmp_path, text).findings if one.code is Code.UNKNOWN_KEY]
+    assert [one.hint.startswith(hint) for one in found] == [True]
+
+
+def test_a_missing_list_of_events_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    [found] = load(tmp_path, route("  - {name: x, when: {source: hooks}, then: {actor: tell}}\n")).errors
+    assert (found.code, 'events: ["*"]' in found.hint) == (Code.MISSING_KEY, True)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "severity"), [("a", Severity.ERROR), ("[a, b]", Severity.ERROR), ("null", Severity.WARNING)]
+)
+def test_a_filter_on_a_misspelt_root_is_an_error(wanted: str, severity: Severity, tmp_path: Path) -> None:
+    when = f"{{source: hooks, events: [a], filter: {{payloud.service: {wanted}}}}}"
+    found = only(load(tmp_path, route(f"  - {{name: x, when: {when}, then: {{actor: tell}}}}\n")))
+    assert (found.code, found.severity, found.hint) == (
+        Code.UNKNOWN_PATH,
+        severity,
+        "did you mean `payload.service`?",
+    )
 
 
 @pytest.mark.parametrize(

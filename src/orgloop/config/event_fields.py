@@ -207,7 +207,8 @@ class _Route:
             path = Path.parse(key, in_event)
         except PathError:
             return
-        if self._is_there(path, self._spot.where(*at, key=True)):
+        # Only a line that wants nothing there can hold for a root that no event has.
+        if self._is_there(path, self._spot.where(*at, key=True), strict=None not in wanted):
             self._conditions.append((path, wanted))
             self._values(path, wanted, self._spot.where(*at), self._spot.label)
 
@@ -291,10 +292,15 @@ class _Route:
                 message = f"{label}: `{path}` is never {text_of(value)}"
                 self._report.warn(Code.UNKNOWN_VALUE, where, message, hint)
 
-    def _is_there(self, path: Path, where: Where, of: str = "") -> bool:
-        """Whether the events that it listens to may have something there; else a warning."""
+    def _is_there(self, path: Path, where: Where, of: str = "", *, strict: bool = False) -> bool:
+        """Whether the events that it listens to may have something there; else a warning.
+
+        A misspelt root is an error if something must be there.
+        """
         if path.steps[0][0] not in ENVELOPE:
-            self._unknown_root(path, where, of, needed=False)
+            # Older files name fields of `provenance` without it: those stay a warning.
+            misspelt = nearest_name(path.steps[0][0], ENVELOPE) is not None
+            self._unknown_root(path, where, of, needed=strict and misspelt)
             return False
         is_there, _, _ = self._heard.about(path)
         if not is_there:
@@ -311,7 +317,9 @@ class _Route:
         root = path.steps[0][0]
         message = f"{self._spot.label}{of}: no event has `{root}`, so `{path}` is never there"
         near = nearest(root, ENVELOPE)
-        hint = f"write `provenance.{path}` or `payload.{path}`"
+        places = [f"{above}.{path}" for above in ("provenance", "payload")]
+        there = [place for place in places if self._heard.about(Path.parse(place, in_event))[1]]
+        hint = f"write {' or '.join(f'`{place}`' for place in there or places)}"
         if near.startswith("did"):
             hint = f"did you mean `{near.split('`')[1]}{path.text.removeprefix(root)}`?"
         told = self._report.error if needed else self._report.warn

@@ -93,8 +93,9 @@ def never(value: Any, values: Values) -> str | None:
 def listed(names: Iterable[str]) -> str:
     """The first of some names, and how many more there are."""
     known = list(names)
-    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-    return f"{', '.join(known[:_MOST_NAMED])}{more}"
+    shown = known if len(known) == _MOST_NAMED + 1 else known[:_MOST_NAMED]
+    more = f" and {len(known) - len(shown)} more" if len(known) > len(shown) else ""
+    return f"{', '.join(shown)}{more}"
 
 
 def _slashed(value: str) -> str:

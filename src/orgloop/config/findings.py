@@ -247,5 +247,7 @@ def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:
         return f"did you mean `{near}`?"
     if not names:
         return ""
-    more = f" and {len(names) - _LIST_LIMIT} more" if len(names) > _LIST_LIMIT else ""
-    return f"{what}: {', '.join(names[:_LIST_LIMIT])}{more}"
+    # One name takes no more room than the words that there is one more.
+    shown = names if len(names) == _LIST_LIMIT + 1 else names[:_LIST_LIMIT]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"{what}: {', '.join(shown)}{more}"

@@ -43,8 +43,9 @@ _INBOX: Final = {
 _SESSION_KEY: Final = "session_key"
 _BELONGS: Final = {
     "prompt_file": "it belongs under `with`",
-    "delivery": "it belongs under `then`",
-    "limits": "it belongs under `then`",
+    **dict.fromkeys(
+        ("delivery", "limits", "budget", "batch", "on_busy", "drop_when"), "it belongs under `then`"
+    ),
 }
 
 
@@ -303,7 +304,7 @@ class Routes:
             if key in refused:
                 fault, hint = advised(refused[key])
                 message = f"{spot.label}: `then.config.{key}` {fault}"
-                hint = _meant(key, unused & {_SESSION_KEY}) or hint
+                hint = _BELONGS.get(key) or _meant(key, unused & {_SESSION_KEY}) or hint
                 self._report.error(Code.ROUTE_CONFIG, where, message, hint)
                 continue
             hint = _BELONGS.get(key) or ("" if key in known else _meant(key, unused))

@@ -161,6 +161,10 @@ class WhenConfig(ConfigPart):
         **dict.fromkeys(("schedule", "cron"), "write it in the `config` of a source of the connector `cron`"),
         **dict.fromkeys(("transforms", "transform"), "write it beside `when`, as `transforms`"),
         **dict.fromkeys(("actor", "actors", "then"), "write it beside `when`, as `then: {actor: …}`"),
+        **dict.fromkeys(
+            ("batch", "delivery", "limits", "budget", "on_busy", "drop_when", "config"),
+            "it belongs under `then`, beside `when`",
+        ),
         **dict.fromkeys(_SOP_KEYS, "write it beside `when`, as `with: {prompt_file: …}`"),
         **dict.fromkeys(_CONFIG_KEYS, _IN_CONFIG),
     }
