@@ -8,6 +8,7 @@ import pytest
 
 from orgloop.config.findings import Code
 from orgloop.config.load import Loaded, load_project
+from orgloop.config.schema_limits import Budget
 from orgloop.connectors import process, webhook
 from orgloop.connectors.agents import claude_code
 from orgloop.core.admission import Limit, ScopeLevel, Unit, Window
@@ -95,6 +96,12 @@ def test_each_key_counts_its_unit_over_its_time_in_its_scope(tmp_path: Path) -> 
         )
     ]
     assert found(list(organization.routes[0].budget)) == {(ScopeLevel.ROUTE, Unit.USD, Window.HOUR, 6 * USD)}
+
+
+@pytest.mark.parametrize("key", sorted(Budget.model_fields.keys() - {"run_usd"}))
+def test_every_key_is_a_limit(tmp_path: Path, key: str) -> None:
+    value = "1h" if key.endswith("run_time") else 100
+    assert key in of_home(tmp_path, f"{{{key}: {value}}}")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def home_limits(
         values |= {"trace_usd": _TRACE_RUNS * most, "day_usd": _DAY_RUNS * most}
     for budget in budgets:
         if budget is not None:
-            values |= {key: getattr(budget, key) for key in budget.model_fields_set if key in _MEANING}
+            values |= {key: getattr(budget, key) for key in budget.model_fields_set - {"run_usd"}}
     return _limits(values, ScopeLevel.ORGANIZATION, "defaults.budget")
 
 
