@@ -65,9 +65,10 @@ def ends(organization: Organization, answer: Mapping[str, object], count: int) -
 
 
 def test_the_readmes_start_sequence_runs(tmp_path: Path) -> None:
-    _, _, install, make, init, start, curl, *read_only = lines("Begin")
-    assert (install, make, init, start) == (
+    _, _, install, leave, make, init, start, curl, *read_only = lines("Begin")
+    assert (install, leave, make, init, start) == (
         "pip install .",
+        "cd ~",
         "mkdir my-org && cd my-org",
         "orgloop init",
         "orgloop start",

@@ -17,6 +17,7 @@ from orgloop.journal.model import AppliedRow, DaemonRow
 from orgloop.journal.sqlite import open_journal
 from orgloop.operations import doctor
 from orgloop.operations.doctor import Diagnosis, Examination, Patient, examine
+from orgloop.operations.status.dismissed import dismiss
 from orgloop.operations.status.live import Live
 from orgloop.plugin import (
     ActorKind,
@@ -383,7 +384,26 @@ async def test_the_time_in_which_nobody_listened_is_named(
     assert [line.detail for line in gaps] == ([] if says is None else [says])
     doubtful = [line for line in gaps if "not stop by itself" in line.detail]
     assert [line.status for line in doubtful] == [CheckStatus.WARNING] * len(doubtful)
-    assert all("orgloop service logs" in line.hint for line in doubtful)
+    log = home / "logs" / "daemon.log"
+    assert all("orgloop logs" in line.hint and str(log) not in line.hint for line in doubtful)
+
+
+async def test_the_log_of_a_daemon_that_died_is_named_if_it_is_there(tmp_path: Path, home: Path) -> None:
+    log = home / "logs" / "daemon.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("it broke\n")
+    examination = await examined(tmp_path, home, reader=History(lives=[life(1, NOW - HOUR, None)]))
+    assert str(log) in one(examination, "daemon", "gap").hint
+
+
+@pytest.mark.parametrize(("at", "told"), [(NOW - 1, 1), (NOW, 0), (NOW + 1, 0)])
+async def test_a_gap_that_was_dismissed_since_it_ended_is_not_told(
+    at: int, told: int, tmp_path: Path, home: Path
+) -> None:
+    dismiss(Home(home), ["gap"], at)
+    history = History(lives=[life(NOW, NOW, None), life(1, NOW - HOUR, None)])
+    examination = await examined(tmp_path, home, daemon=running(tmp_path), reader=history)
+    assert [line.name for line in only(examination, "daemon")].count("gap") == told
 
 
 async def test_a_damaged_journal_is_an_error_with_the_way_out(tmp_path: Path, home: Path) -> None:

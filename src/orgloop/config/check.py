@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from orgloop.config.documents import Spot, at_path, dotted
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
-from orgloop.config.schema_limits import ConfigPart
+from orgloop.config.schema_limits import FORMS, OUTSIDE_CONFIG, ConfigPart
 from orgloop.plugin.settings import KEY, Settings
 
 P = TypeVar("P", bound=ConfigPart)
@@ -24,21 +24,6 @@ _REMOVE: Final = "remove it: this version does not support it"
 _ROUNDS: Final = 5
 _MOST_BESIDE: Final = 100
 """Unknown keys that are looked at for one that stands for a missing key."""
-_OUTSIDE_CONFIG: Final = {
-    **dict.fromkeys(
-        ("limits", "budget"), "it belongs to an actor, beside `config`, or to a route, under `then`"
-    ),
-    **dict.fromkeys(("batch", "delivery", "on_busy", "drop_when"), "it belongs to a route, under `then`"),
-    "emits": "it belongs to a source, beside `config`",
-    "on_error": "it belongs to a transform, beside `config`",
-}
-"""Keys that people look for in the `config` of a part, and where they belong."""
-_FORMS: Final[Mapping[str | int, str]] = {
-    "events": 'add `events: ["*"]` for all events, or list their names',
-    "when": "add `when: {source: ID, events: [NAME]}`",
-    "then": "add `then: {actor: ID}`",
-}
-"""What a missing key looks like, if its name alone does not say."""
 _MUST_BE: Final = {
     "string": "text",
     "int": "a whole number",
@@ -138,7 +123,7 @@ def _unknown_key(model: type[BaseModel], real: DataPath, spot: Spot, report: Rep
         report.error(Code.DUPLICATE_KEY, where, message, "remove one of the two")
     else:
         message = f"{spot.label}: `{shown}` is not a known key"
-        outside = _OUTSIDE_CONFIG.get(key) if (*path, *real)[-2:-1] == ("config",) else None
+        outside = OUTSIDE_CONFIG.get(key) if (*path, *real)[-2:-1] == ("config",) else None
         report.error(Code.UNKNOWN_KEY, where, message, outside or _hint(key, models))
 
 
@@ -186,7 +171,7 @@ def _hint(key: str | int, models: Iterable[type[BaseModel]]) -> str:
 def _missing(real: DataPath, spot: Spot, report: Report, path: DataPath) -> None:
     where = spot.where(*path, *real[:-1])
     message = f"{spot.label}: `{dotted((*path, *real))}` is missing"
-    report.error(Code.MISSING_KEY, where, message, _FORMS.get(real[-1], f"add `{real[-1]}:`"))
+    report.error(Code.MISSING_KEY, where, message, FORMS.get(real[-1], f"add `{real[-1]}:`"))
 
 
 def _bad(

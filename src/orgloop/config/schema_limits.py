@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from orgloop.config.values import Count, Dollars, Milliseconds, Tokens, no_bool
+
+OUTSIDE_CONFIG: Final = {
+    **dict.fromkeys(
+        ("limits", "budget"), "it belongs to an actor, beside `config`, or to a route, under `then`"
+    ),
+    **dict.fromkeys(("batch", "delivery", "on_busy", "drop_when"), "it belongs to a route, under `then`"),
+    "emits": "it belongs to a source, beside `config`",
+    "on_error": "it belongs to a transform, beside `config`",
+}
+"""Keys that people look for in the `config` of a part, and where they belong."""
+FORMS: Final[Mapping[str | int, str]] = {
+    "events": 'add `events: ["*"]` for all events, or list their names',
+    "when": "add `when: {source: ID, events: [NAME]}`",
+    "then": "add `then: {actor: ID}`",
+}
+"""What a missing key looks like, if its name alone does not say."""
 
 
 class ConfigPart(BaseModel):

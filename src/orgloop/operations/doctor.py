@@ -22,6 +22,7 @@ from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import MINIMUM, is_current, require_sound, sqlite_version
 from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.ownership import earlier_project
+from orgloop.operations.status.dismissed import dismissed
 from orgloop.operations.status.live import Live
 from orgloop.operations.words import one_line
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http, Mark
@@ -275,7 +276,7 @@ def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list
     else:
         begun, before = patient.clock.now(), lives
         words = "it has been down for"
-    if not before:
+    if not before or (patient.daemon is not None and dismissed(patient.home).get("gap", -1) >= begun):
         return []
     _, seen, ended = before[0]
     down = humanize(max(begun - (ended if ended is not None else seen), 0))
@@ -283,7 +284,9 @@ def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list
         return [_line("daemon", "gap", CheckStatus.OK, f"{words} {down}")]
     died = "it did not stop by itself, and was last alive"
     detail = f"{died} {down} ago" if patient.daemon is None else f"before this start, {died} {down} earlier"
-    hint = "`orgloop service logs` shows what it said at its end, `orgloop logs` what happened"
+    log = patient.home.logs / "daemon.log"
+    hint = f"its own warnings and errors are in {log}; " if log.exists() and log.stat().st_size else ""
+    hint += "`orgloop logs` shows the events and runs before it"
     return [_line("daemon", "gap", CheckStatus.WARNING, detail, hint=hint)]
 
 

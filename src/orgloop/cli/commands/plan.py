@@ -223,7 +223,7 @@ def _is_start(item: ConfigChange) -> bool:
 
 
 def _summary(plan: Plan) -> dict[str, int]:
-    parts = [item for item in plan.items if not item.is_live and not _is_start(item)]
+    parts = [item for item in plan.items if not _changes_live(item) and not _is_start(item)]
     counts = {action: sum(item.action == action for item in parts) for action in ("add", "change", "remove")}
     return {**counts, "live": sum(_changes_live(item) for item in plan.items)}
 
