@@ -62,7 +62,7 @@ def row(home: Path, id: str) -> DeliveryRow:
 ONE = [
     (["held", "release", HELD[0]], HELD[0], "pending", "released"),
     (["held", "discard", HELD[0]], HELD[0], "discarded", "discarded"),
-    (["dead", "retry", DEAD[0]], DEAD[0], "pending", "given a new life"),
+    (["dead", "retry", DEAD[0]], DEAD[0], "pending", "queued again"),
     (["dead", "discard", DEAD[0]], DEAD[0], "discarded", "discarded"),
 ]
 

@@ -327,7 +327,7 @@ def test_dead_work_is_tried_again_by_the_daemon(acme: Organization) -> None:
     assert dead.id in acme.command("dead").stdout
     again = acme.command("dead", "retry", dead.id, check=False)
     assert again.returncode == 1
-    assert f"{dead.id} was given a new life, and is dead (rejected) again" in again.stderr
+    assert f"{dead.id} was queued again, and is dead (rejected) again" in again.stderr
     with acme.reader() as reader:
         steps = reader.steps(Query(delivery_id=dead.id, after=START))
     assert [step.transition for step in steps] == ["rejected", "retried", "rejected"]

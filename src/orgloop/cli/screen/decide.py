@@ -28,7 +28,7 @@ PREVIEWED: Final = 10
 
 PAGE: Final = 500
 
-DONE: Final = {"release": "released", "retry": "given a new life", "discard": "discarded"}
+DONE: Final = {"release": "released", "retry": "queued again", "discard": "discarded"}
 """What each verb has done."""
 
 Move = Callable[[str], None]
