@@ -58,7 +58,12 @@ def in_foreground(organization: Organization, *options: str) -> Iterator[subproc
         start_new_session=True,
     )
     try:
-        wait_for("the daemon", lambda: process.poll() is not None or running_daemon(organization.home))
+        home = organization.home
+        # A daemon is found by its lock before it has written its file.
+        wait_for(
+            "the daemon",
+            lambda: process.poll() is not None or (home.daemon_file.exists() and running_daemon(home)),
+        )
         yield process
     finally:
         process.kill()

@@ -176,7 +176,7 @@ def test_status_names_an_actor_that_nobody_answers_for(acme: Organization) -> No
         return next(actor["pause"] for actor in said["actors"] if actor["id"] == "gone")
 
     assert wait_for("the pause", paused)["tries"] >= 1
-    assert "paused" in acme.command("status").stdout
+    assert "unavailable" in acme.command("status").stdout
     assert "paused because" in acme.command("inspect", "actor", "gone").stdout
 
 

@@ -116,7 +116,7 @@ async def test_many_values_at_once_hold_nobody_up_nor_fill_the_memory(home: Path
     process = psutil.Process()
     async with daemon(home, with_routes([])) as acme:
         before, others = process.memory_info().rss, 0
-        sending = asyncio.gather(*(acme.post("/webhook/hooks", body) for _ in range(6)))
+        sending = asyncio.gather(*(acme.post("/webhook/hooks", body) for _ in range(9)))
         while not sending.done():
             assert await lives(acme)
             others += 1
