@@ -57,8 +57,8 @@ def expected_name(event: str, payload: Payload) -> str:
 
 def expected_author(event: str, payload: Payload) -> str:
     match event, payload.get("action"):
-        case "check_suite", "completed":
-            app = payload["check_suite"]["app"]
+        case ("check_suite", "completed") | ("check_run", "created" | "completed"):
+            app = payload[event]["app"]
             return str(app.get("slug") or app["name"])
         case "workflow_run", "completed":
             return str(at(payload, "workflow_run", "actor", "login") or payload["sender"]["login"])
@@ -107,7 +107,8 @@ def test_every_author_is_who_the_payload_says(github_payloads: GithubPayloads) -
         assert provenance["author"] == expected_author(event, payload), (event, payload.get("action"))
         kinds[provenance["author_type"]] += 1
         is_bot = str(provenance["author"]).endswith("[bot]") or (
-            event == "check_suite" and payload["action"] == "completed"
+            (event, payload.get("action"))
+            in {("check_suite", "completed"), ("check_run", "created"), ("check_run", "completed")}
         )
         assert (provenance["author_type"] == AuthorType.BOT) == (
             is_bot or at(payload, "sender", "type") == "Bot"

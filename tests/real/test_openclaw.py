@@ -264,7 +264,8 @@ async def test_a_notice_reaches_the_main_session(
     async with living(written(tmp_path, gateway, "hook: wake"), variables(), tmp_path / "org") as org:
         row = (await org.settled(await asked(org, "")))["work"]
         assert (row.state, row.detail) == (State.DELIVERED, "queued")
-        await until(lambda: "Merge pull request 7." in model.script.requests[-1].conversation, "the notice")
+        told = model.script.requests
+        await until(lambda: any("Merge pull request 7." in one.conversation for one in told), "the notice")
 
 
 async def test_doctor_wakes_nobody(gateway: Gateway, model: ScriptedModel) -> None:
