@@ -10,6 +10,7 @@ from orgloop.config import schema_limits
 from orgloop.config.documents import Spot
 from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
+from orgloop.config.model import Defaults
 from orgloop.core.admission import Limit, ScopeLevel, Unit, Window, amount
 
 _MICROS: Final = 1_000_000
@@ -43,7 +44,7 @@ def home_limits(
     `caps` are the US dollars that one run of each actor may cost, as far as that is known.
     """
     most = max((cap for cap in caps if cap is not None), default=None)
-    values: dict[str, float | None] = {"runs_per_hour": 60}
+    values: dict[str, float | None] = {"runs_per_hour": Defaults().runs_per_hour}
     if most is not None:
         values |= {"trace_usd": _TRACE_RUNS * most, "day_usd": _DAY_RUNS * most}
     for budget in budgets:
