@@ -70,7 +70,18 @@ from orgloop.plugin.context import Clock, Context, Http, HttpFailed, HttpReply
 from orgloop.plugin.draft import Draft, Mark
 from orgloop.plugin.logger import Logger, LoggerPlugin
 from orgloop.plugin.remote import CalledBack, Findable, Ref, Remote, RemoteEnd, RemoteRequest, RemoteRun
-from orgloop.plugin.settings import KEY, Duration, EventPath, ProjectPath, SecretStr, Settings, Size, refuse
+from orgloop.plugin.settings import (
+    KEY,
+    Duration,
+    EventPath,
+    ProjectPath,
+    SecretStr,
+    Settings,
+    Size,
+    refuse,
+    require_api_url,
+    require_one_word,
+)
 from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Offer, Setup, Variable
 from orgloop.plugin.signature import (
     AUTO,
@@ -266,6 +277,8 @@ __all__ = [
     "sign",
     "signed_headers",
     "verify",
+    "require_api_url",
+    "require_one_word",
     "require_signature",
     # units
     "SECOND",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -135,6 +136,24 @@ def _event_path(value: str) -> str:
     return value
 
 
+def require_api_url(value: str, *, form: str, secret: str) -> str:
+    """The URL of an API, to which a secret of this kind goes; `form` is a right one. Raises ValueError."""
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        raise ValueError(f"{value!r} is not the URL of an API: write {form}")
+    if url.scheme == "http" and url.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError(f"must begin with https://: the {secret} goes there")
+    return value
+
+
+def require_one_word(value: SecretStr, *, secret: str) -> SecretStr:
+    """A secret of this kind that a header can carry. Raises ValueError."""
+    text = value.get_secret_value().strip()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(f"is not a {secret}: it must be of letters, digits and signs, without spaces")
+    return value
+
+
 EventPath = Annotated[str, AfterValidator(_event_path)]
 """A dot path in the event."""
 
@@ -147,4 +166,15 @@ Size = Annotated[int, BeforeValidator(_size), Field(ge=0, json_schema_extra={"ty
 ProjectPath = Annotated[Path, BeforeValidator(_resolve)]
 """A path in YAML; relative ones are looked for beside the file that names them, then in the project."""
 
-__all__ = ["KEY", "Duration", "EventPath", "ProjectPath", "SecretStr", "Settings", "Size", "refuse"]
+__all__ = [
+    "KEY",
+    "Duration",
+    "EventPath",
+    "ProjectPath",
+    "SecretStr",
+    "Settings",
+    "Size",
+    "refuse",
+    "require_api_url",
+    "require_one_word",
+]

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from orgloop.connectors.agents.claude_code.classify_exit import LIMIT_WAIT, Cli, classify_exit
+from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_exit
+from orgloop.connectors.agents.result import LIMIT_WAIT
 from orgloop.core.lifecycle import Phase, RunOutcome
 from orgloop.plugin import DAY, Completion, ExitInfo, Limited, NotBegun, Retry, Unavailable
 

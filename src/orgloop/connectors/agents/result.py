@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from orgloop.plugin import (
+    MINUTE,
     TEXT_LIMIT,
     ExitInfo,
+    Limited,
+    NotBegun,
     NotJson,
     Phase,
     Refused,
+    Retry,
     RunOutcome,
+    Unavailable,
     from_end,
     from_stop,
     load_json,
     parse_json,
 )
+
+COMPLAINT_LIMIT: Final = 50_000
+"""Characters of output that may be nothing but a complaint; more without a line is the end of a long line."""
+
+LIMIT_WAIT: Final = 15 * MINUTE
+"""How long to wait for an account whose limit does not say when it ends."""
 
 LINE_LIMIT: Final = 200
 """Characters of a run's last line."""
@@ -48,6 +59,18 @@ class Found:
 
     json: Any = None
     error: str | None = None
+
+
+def not_begun(exit: ExitInfo, outcome: Retry | Unavailable | Limited) -> NotBegun:
+    """No paid work was done. A session that was to begin is left: it may not exist, or has nothing in it."""
+    return NotBegun(outcome=outcome, forget_session=not exit.resumed)
+
+
+def complaint_of(stderr: str, is_noise: Callable[[str], object] = lambda _: False) -> str:
+    """The line that says what is wrong: a CLI may write a stack trace, or warnings, around it."""
+    lines = [line for raw in stderr.split("\n") if (line := one_line(raw)) and not is_noise(line)]
+    named = [line for line in lines if line.lower().startswith("error")]
+    return named[-1] if named else (lines[-1] if lines else last_line(stderr))
 
 
 def last_json(text: str) -> Found:

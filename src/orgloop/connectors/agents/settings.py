@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.plugin import (
     HOUR,
+    MINUTE,
     SECOND,
     Duration,
     ProjectPath,
@@ -238,3 +239,25 @@ def _as_variable(key: str) -> str:
 
 def _seconds(duration: int | None) -> float | None:
     return None if duration is None else duration / SECOND
+
+
+class CliSettings(RunSettings):
+    """What every actor that runs an agent's command line can be told."""
+
+    binary: Binary
+    """The CLI: a name in PATH, or a path beside this file or in the project."""
+    start_timeout: Limit | None = 2 * MINUTE
+    """How long it may take until its first output. Then it is ended, and the wake tried again."""
+    # A command of the agent may take ten minutes, and nothing is written meanwhile.
+    silence_timeout: Limit | None = 15 * MINUTE
+    """How long it may write nothing."""
+
+    @classmethod
+    def not_yet(cls) -> frozenset[str]:
+        return frozenset({"account"})
+
+    def missing(self) -> Mapping[str, str]:
+        found = dict(super().missing())
+        if (text := what_is_missing([self.binary], self.directory)) is not None:
+            found["binary"] = text
+        return found

@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Final, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -23,6 +23,8 @@ from orgloop.plugin import (
     is_glob,
     near_miss,
     padded,
+    require_api_url,
+    require_one_word,
 )
 
 _REPO: Final = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -58,22 +60,8 @@ def _command(value: Any) -> Any:
     return value
 
 
-def _url(value: str) -> str:
-    url = urlsplit(value)
-    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-        raise ValueError(f"{value!r} is not the URL of an API: write https://HOST/api/v3")
-    if url.scheme == "http" and url.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise ValueError("must begin with https://: the token goes there")
-    return value
-
-
-def _some_token(value: SecretStr) -> SecretStr:
-    token = value.get_secret_value().strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise ValueError("is not a token: it must be of letters, digits and signs, without spaces")
-    return value
-
-
+Token = Annotated[SecretStr, AfterValidator(partial(require_one_word, secret="token"))]
+ApiUrl = Annotated[str, AfterValidator(partial(require_api_url, form="https://HOST/api/v3", secret="token"))]
 Repo = Annotated[str, AfterValidator(repository)]
 Repos = Annotated[str, AfterValidator(_repositories)]
 Word = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]*$")]
@@ -90,13 +78,13 @@ class Enrichment(StrEnum):
 class ApiSettings(Settings):
     """How GitHub's API is logged in to."""
 
-    token: Annotated[SecretStr, AfterValidator(_some_token)] | None = None
+    token: Token | None = None
     """A token for GitHub's API."""
     token_command: Annotated[
         tuple[Word, ...], BeforeValidator(_command, json_schema_input_type=str | list[str])
     ] = ()
     """Instead of `token`: a program that prints it, such as `gh auth token`."""
-    api_url: Annotated[str, AfterValidator(_url)] | None = None
+    api_url: ApiUrl | None = None
     """Where the API is, for GitHub Enterprise: `https://HOST/api/v3`."""
 
     @property

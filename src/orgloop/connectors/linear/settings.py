@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Final, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,28 +22,13 @@ from orgloop.plugin import (
     is_glob,
     near_miss,
     padded,
+    require_api_url,
+    require_one_word,
 )
 
-
-def _some_key(value: SecretStr) -> SecretStr:
-    key = value.get_secret_value().strip()
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError("is not a key: it must be of letters, digits and signs, without spaces")
-    return value
-
-
-def _url(value: str) -> str:
-    url = urlsplit(value)
-    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-        raise ValueError(f"{value!r} is not the URL of an API: write https://HOST/graphql")
-    if url.scheme == "http" and url.hostname not in ("127.0.0.1", "localhost", "::1"):
-        raise ValueError("must begin with https://: the key goes there")
-    return value
-
-
 Name = Annotated[str, Field(min_length=1)]
-Key = Annotated[SecretStr, AfterValidator(_some_key)]
-Url = Annotated[str, AfterValidator(_url)]
+Key = Annotated[SecretStr, AfterValidator(partial(require_one_word, secret="key"))]
+Url = Annotated[str, AfterValidator(partial(require_api_url, form="https://HOST/graphql", secret="key"))]
 
 NO_EFFECT: Final = frozenset({"cache_dir", "path", "buffer_dir", "max_buffer_size"})
 

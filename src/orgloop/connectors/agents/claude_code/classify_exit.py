@@ -8,10 +8,19 @@ from typing import Any, Final
 
 from orgloop.connectors.agents.claude_code.stream import Transcript, cost, cost_since, denied, transcript
 from orgloop.connectors.agents.json_lines import Json, items, number, part, text
-from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
+from orgloop.connectors.agents.result import (
+    COMPLAINT_LIMIT,
+    LIMIT_WAIT,
+    complaint_of,
+    ended,
+    last_json,
+    last_part,
+    not_begun,
+    one_line,
+    stopped,
+)
 from orgloop.plugin import (
     DAY,
-    MINUTE,
     Completion,
     ExitInfo,
     Limited,
@@ -23,9 +32,6 @@ from orgloop.plugin import (
     last_words,
     timestamp,
 )
-
-COMPLAINT_LIMIT: Final = 50_000
-"""Characters of output that may be nothing but a complaint; more without a line is the end of a long line."""
 
 _SHOWN_TASKS: Final = 20
 _LAST_SECOND: Final = 1e11
@@ -42,9 +48,6 @@ ASKED: Final = "asked"
 
 CUMULATIVE: Final = (2, 1, 277)
 """The first version whose total is that of the whole session, not of the call."""
-
-LIMIT_WAIT: Final = 15 * MINUTE
-"""How long to wait for an account whose limit does not say when it ends."""
 
 _GONE: Final = ("No conversation found with session ID", "Error: --resume requires a valid session ID")
 _HIT_LIMIT: Final = re.compile(r"You've (?:hit|reached) your [^\n]{0,200}limit")
@@ -95,7 +98,7 @@ def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
         return _by_result(exit, found, cli)
     if how is not None:
         if exit.stopped == "start" and not found.begun and not found.answered:
-            return _not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
+            return not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
         return _completion(exit, found, cli, how)
     return _without_result(exit, found, cli)
 
@@ -105,11 +108,12 @@ def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion |
     silent = found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
     if silent and 0 < status <= 128:
         # It reads its options, session and prompt before it says anything, and asks no model before that.
-        reason = f"the CLI ended with status {status} before it began: {_complaint(exit.stderr)}".rstrip(": ")
-        lasting = status in (126, 127) or _UNUSABLE.search(_complaint(exit.stderr))
-        return _not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
+        complaint = complaint_of(exit.stderr)
+        reason = f"the CLI ended with status {status} before it began: {complaint}".rstrip(": ")
+        lasting = status in (126, 127) or _UNUSABLE.search(complaint)
+        return not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
     if silent and status == 0 and not exit.stdout.strip():
-        return _not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing"))
+        return not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing"))
     if status == 0:
         # Interrupted, it may end with status 0 in the middle of its work; a run that is done says so.
         return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
@@ -150,24 +154,19 @@ def _unpaid(exit: ExitInfo, found: Transcript, cli: Cli) -> NotBegun | None:
         return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
     status = int(number(result, "api_error_status") or 0)
     if _is_limit(found) or (status == 429 and found.retry_ms is not None):
-        return _not_begun(exit, Limited(account=cli.account, until=_free_at(exit, found), reason=message))
+        return not_begun(exit, Limited(account=cli.account, until=_free_at(exit, found), reason=message))
     remedy = _NEEDS_A_PERSON.get(found.error)
     if remedy is None and _ORGANIZATION.search(message):
         remedy = _NEEDS_A_PERSON["oauth_org_not_allowed"]
     if remedy is not None:
         kind = f"{found.error.replace('_', ' ')}: " if found.error in _NEEDS_A_PERSON else ""
-        return _not_begun(exit, Unavailable(reason=f"{kind}{message}. To go on, {remedy}"))
+        return not_begun(exit, Unavailable(reason=f"{kind}{message}. To go on, {remedy}"))
     if found.error in ("server_error", "overloaded", "rate_limit"):
         if _NOBODY_THERE.search(message):
-            return _not_begun(exit, Unavailable(reason=message))
+            return not_begun(exit, Unavailable(reason=message))
         if status:
-            return replace(_not_begun(exit, Retry(reason=message)), session_fault=False)
+            return replace(not_begun(exit, Retry(reason=message)), session_fault=False)
     return None
-
-
-def _not_begun(exit: ExitInfo, outcome: Retry | Unavailable | Limited) -> NotBegun:
-    # A session that this run was to begin may or may not exist now; only one that it resumed surely does.
-    return NotBegun(outcome=outcome, forget_session=not exit.resumed)
 
 
 def _completion(
@@ -273,13 +272,6 @@ def _is_unpaid(exit: ExitInfo, found: Transcript) -> bool:
 
 def _errors(result: Json) -> str:
     return "\n".join(error for error in items(result, "errors") if isinstance(error, str))
-
-
-def _complaint(stderr: str) -> str:
-    """The line that says what is wrong: the CLI may write a stack trace around it."""
-    lines = [line for raw in stderr.split("\n") if (line := one_line(raw))]
-    named = [line for line in lines if line.lower().startswith("error")]
-    return named[-1] if named else last_line(stderr)
 
 
 def _tokens(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, int] | None:

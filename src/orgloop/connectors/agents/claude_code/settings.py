@@ -10,18 +10,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
-from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.settings import (
     ARGUMENT_LIMIT,
     Binary,
+    CliSettings,
     Count,
     Dollars,
-    Limit,
-    RunSettings,
     Word,
-)
-from orgloop.plugin import (
-    MINUTE,
 )
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "auto", "dontAsk", "bypassPermissions"]
@@ -72,7 +67,7 @@ Rules = Annotated[
 ]
 
 
-class ClaudeCodeSettings(RunSettings):
+class ClaudeCodeSettings(CliSettings):
     """An actor that runs Claude Code."""
 
     permission_mode: PermissionMode = "default"
@@ -95,26 +90,11 @@ class ClaudeCodeSettings(RunSettings):
     """Text behind the CLI's own system prompt."""
     binary: Binary = "claude"
     """The CLI: a name in PATH, or a path beside this file or in the project."""
-    start_timeout: Limit | None = 2 * MINUTE
-    """How long it may take until its first output. Then it is ended, and the wake tried again."""
-    # A command of the agent may take ten minutes, and nothing is written meanwhile.
-    silence_timeout: Limit | None = 15 * MINUTE
-    """How long it may write nothing."""
 
     def warnings(self) -> Mapping[str, str]:
         found = dict(super().warnings())
         if self.permission_mode == "bypassPermissions":
             found["permission_mode"] = f"is bypassPermissions, so {NO_LIMITS}; {INSTEAD}"
-        return found
-
-    @classmethod
-    def not_yet(cls) -> frozenset[str]:
-        return frozenset({"account"})
-
-    def missing(self) -> Mapping[str, str]:
-        found = dict(super().missing())
-        if (text := what_is_missing([self.binary], self.directory)) is not None:
-            found["binary"] = text
         return found
 
     @property

@@ -10,10 +10,19 @@ from typing import Any, Final
 
 from orgloop.connectors.agents.codex.settings import Price
 from orgloop.connectors.agents.codex.stream import CodexTranscript, tokens, transcript
-from orgloop.connectors.agents.result import ended, last_json, last_line, last_part, one_line, stopped
+from orgloop.connectors.agents.result import (
+    COMPLAINT_LIMIT,
+    LIMIT_WAIT,
+    complaint_of,
+    ended,
+    last_json,
+    last_part,
+    not_begun,
+    one_line,
+    stopped,
+)
 from orgloop.plugin import (
     DAY,
-    MINUTE,
     Completion,
     ExitInfo,
     Limited,
@@ -25,12 +34,6 @@ from orgloop.plugin import (
     last_words,
     timestamp,
 )
-
-COMPLAINT_LIMIT: Final = 50_000
-"""Characters of output that may be nothing but a complaint."""
-
-LIMIT_WAIT: Final = 15 * MINUTE
-"""How long to wait for an account whose limit does not say when it ends."""
 
 MOST_WAIT: Final = 40 * DAY
 """The longest wait that is believed: a month, and what clocks and time zones may differ."""
@@ -83,9 +86,9 @@ def classify_exit(exit: ExitInfo, cli: CodexCli = CodexCli()) -> Completion | No
         return unpaid or _completion(exit, found, cli, (Phase.FAILED, RunOutcome.FAILURE, reason))
     if how is not None:
         if exit.stopped == "start" and found.lines == 0:
-            return _not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
+            return not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
         if found.waits and not found.answered and exit.stopped != "requested":
-            return _not_begun(
+            return not_begun(
                 exit, Unavailable(reason=f"the model cannot be reached: {one_line(found.complaint)}")
             )
         return _completion(exit, found, cli, how)
@@ -96,15 +99,15 @@ def _without_result(exit: ExitInfo, found: CodexTranscript, cli: CodexCli) -> Co
     status = exit.status or 0
     silent = found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
     if silent and 0 < status <= 128:
-        complaint = _complaint(exit.stderr)
+        complaint = complaint_of(exit.stderr, _NOISE.match)
         if _GONE in complaint:
             gone = f"the session {exit.session_id} is gone; the next try begins a new one"
             return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
         reason = f"the CLI ended with status {status} before it began: {complaint}".rstrip(": ")
         lasting = status in (2, 126, 127) or _UNUSABLE.search(complaint) or _LOGIN.search(complaint)
-        return _not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
+        return not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
     if silent and status == 0 and not exit.stdout.strip():
-        return _not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing at all"))
+        return not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing at all"))
     if status == 0:
         return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
     return _completion(exit, found, cli, ended(exit))
@@ -114,25 +117,20 @@ def _unpaid(exit: ExitInfo, said: str, cli: CodexCli) -> NotBegun | None:
     """Why a turn in which no model answered may be tried again; None if it may not."""
     words = one_line(said)
     if _LIMIT.search(said):
-        return _not_begun(exit, Limited(account=cli.account, until=_free_at(exit, said), reason=words))
+        return not_begun(exit, Limited(account=cli.account, until=_free_at(exit, said), reason=words))
     if _LOGIN.search(said):
         remedy = "type `codex login`, or set CODEX_API_KEY or the variable that it names"
-        return _not_begun(exit, Unavailable(reason=f"{words}. To go on, {remedy}"))
+        return not_begun(exit, Unavailable(reason=f"{words}. To go on, {remedy}"))
     if _CREDIT.search(said):
         remedy = "pay for more credit, or log in otherwise"
-        return _not_begun(exit, Unavailable(reason=f"{words} To go on, {remedy}"))
+        return not_begun(exit, Unavailable(reason=f"{words} To go on, {remedy}"))
     if _MODEL.search(said):
-        return _not_begun(exit, Unavailable(reason=f"{words} To go on, set another `model` of the actor"))
+        return not_begun(exit, Unavailable(reason=f"{words} To go on, set another `model` of the actor"))
     if _AWAY.search(said):
-        return _not_begun(exit, Unavailable(reason=words))
+        return not_begun(exit, Unavailable(reason=words))
     if _BUSY.search(said):
-        return replace(_not_begun(exit, Retry(reason=words)), session_fault=False)
+        return replace(not_begun(exit, Retry(reason=words)), session_fault=False)
     return None
-
-
-def _not_begun(exit: ExitInfo, outcome: Retry | Unavailable | Limited) -> NotBegun:
-    # A session that this run was to begin has nothing in it yet; one that it resumed goes on.
-    return NotBegun(outcome=outcome, forget_session=not exit.resumed)
 
 
 def _completion(
@@ -202,10 +200,3 @@ def _moment(told: Mapping[str, str | None], now: int) -> int | None:
     except (ValueError, OverflowError):
         return None
     return until + DAY if told["month"] is None and until <= now else until
-
-
-def _complaint(stderr: str) -> str:
-    """The line that says what is wrong, among warnings that say something else."""
-    lines = [line for raw in stderr.split("\n") if (line := one_line(raw)) and not _NOISE.match(line)]
-    named = [line for line in lines if line.lower().startswith("error")]
-    return named[-1] if named else (lines[-1] if lines else last_line(stderr))

@@ -7,9 +7,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from orgloop.connectors.agents.files import what_is_missing
-from orgloop.connectors.agents.settings import Binary, Dollars, Limit, RunSettings, Word
-from orgloop.plugin import MINUTE, Settings
+from orgloop.connectors.agents.settings import Binary, CliSettings, Dollars, Word
+from orgloop.plugin import Settings
 
 LOGIN: Final = (
     "LOGNAME",
@@ -55,7 +54,7 @@ class Price(Settings):
         return round(dollars / MILLION, 8)
 
 
-class CodexSettings(RunSettings):
+class CodexSettings(CliSettings):
     """An actor that runs the Codex CLI."""
 
     sandbox: Literal["read-only", "workspace-write", "danger-full-access"] = "read-only"
@@ -72,10 +71,6 @@ class CodexSettings(RunSettings):
     """US dollars for a million tokens: `{input, output, cached_input}`. Without it no cost is told."""
     binary: Binary = "codex"
     """The CLI: a name in PATH, or a path beside this file or in the project."""
-    start_timeout: Limit | None = 2 * MINUTE
-    """How long it may take until its first output. Then it is ended, and the wake tried again."""
-    silence_timeout: Limit | None = 15 * MINUTE
-    """How long it may write nothing."""
 
     def warnings(self) -> Mapping[str, str]:
         found = dict(super().warnings())
@@ -86,16 +81,6 @@ class CodexSettings(RunSettings):
             )
         if self.network and self.sandbox != "workspace-write":
             found["network"] = "has no effect without `sandbox: workspace-write`; remove it"
-        return found
-
-    @classmethod
-    def not_yet(cls) -> frozenset[str]:
-        return frozenset({"account"})
-
-    def missing(self) -> Mapping[str, str]:
-        found = dict(super().missing())
-        if (text := what_is_missing([self.binary], self.directory)) is not None:
-            found["binary"] = text
         return found
 
     @property
