@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orgloop.cli.exits import Exit
-from orgloop.config.yaml import parse
+from orgloop.config.reading.yaml import parse
 from tests.cli.conftest import Orgloop
 
 PROJECT = """\

@@ -19,7 +19,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from orgloop.cli.exits import Exit
 from orgloop.cli.screen.questions import ask, fitting, unique
-from orgloop.config.yaml import parse
+from orgloop.config.reading.yaml import parse
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.plugin.registry import Registry
 from orgloop.project.scaffold import ProjectRequest, offers_of

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.config.yaml import parse
+from orgloop.config.reading.yaml import parse
 from orgloop.errors import ConfigError
 from orgloop.project.insert import ORDER, insert
 

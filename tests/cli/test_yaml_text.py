@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.config.yaml import parse
+from orgloop.config.reading.yaml import parse
 from orgloop.project.yaml_text import block, scalar
 
 AWKWARD = st.sampled_from(

@@ -8,7 +8,7 @@ import pytest
 
 from orgloop.config.findings import Code
 from orgloop.config.load import Loaded, load_project
-from orgloop.config.schema_limits import Budget
+from orgloop.config.schema.limits import Budget
 from orgloop.connectors import process, webhook
 from orgloop.connectors.agents import claude_code
 from orgloop.core.admission import Limit, ScopeLevel, Unit, Window

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.config.env import Variables, read_dotenv
 from orgloop.config.findings import Code, Report, Where
+from orgloop.config.reading.env import Variables, read_dotenv
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orgloop.config.load import Loaded, load_project
-from orgloop.config.yaml import parse
+from orgloop.config.reading.yaml import parse
 from orgloop.plugin.registry import Registry
 from tests.config.project import VARIABLES, sound
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orgloop.config.json_schema import json_schema
-from orgloop.config.yaml import parse
+from orgloop.config.reading.yaml import parse
+from orgloop.config.schema.json_schema import json_schema
 from orgloop.plugin.connector import ActorKind, Connector
 from orgloop.plugin.registry import Registry
 from orgloop.plugin.settings import Settings

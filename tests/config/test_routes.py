@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.config.findings import Code, Severity
-from orgloop.config.sop import MAX_BYTES
+from orgloop.config.reading.prompt_files import MAX_BYTES
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.turn import OnBusy
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound

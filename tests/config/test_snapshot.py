@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orgloop.config.diff import Action, Kind, Plan, diff
-from orgloop.config.secrets import fingerprint, is_secret_key, redacted
+from orgloop.config.reading.secrets import fingerprint, is_secret_key, redacted
 from orgloop.plugin.settings import SecretStr, Settings
 from tests.config.project import HEAD, ROUTES, VARIABLES, load, sound, write
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orgloop.config.findings import Code, Severity
+from orgloop.config.git_files import has_revision
 from orgloop.config.load import load_project
-from orgloop.config.work_tree import has_revision
 from orgloop.plugin.registry import Registry
 from tests.config.project import write
 from tests.support.repository import cloned, commit, git, new_repository, push_elsewhere

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgloop.config.findings import Code
-from orgloop.config.places import LINE_BREAK, line_and_column
-from orgloop.config.yaml import MAX_BYTES, MAX_COPIED, MAX_DEPTH, ParsedFile, parse
+from orgloop.config.reading.positions import LINE_BREAK, line_and_column
+from orgloop.config.reading.yaml import MAX_BYTES, MAX_COPIED, MAX_DEPTH, ParsedFile, parse
 
 
 def read(text: str) -> ParsedFile:

@@ -13,10 +13,11 @@ import pytest
 from pydantic import BaseModel
 
 from orgloop import errors
-from orgloop.config import schema, schema_limits
 from orgloop.config.findings import Code
 from orgloop.config.model import Defaults
-from orgloop.config.schema_limits import ConfigPart
+from orgloop.config.schema import limits as schema_limits
+from orgloop.config.schema import models as schema
+from orgloop.config.schema.limits import ConfigPart
 from orgloop.core.delivery import DeliveryPolicy, State
 from orgloop.core.environment import ALLOWED, ALLOWED_PREFIXES, NEVER
 from orgloop.core.transition import DropReason, HoldReason
@@ -48,7 +49,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key of a part, as a dot path; of a list's items behind []."""
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
-        found = re.search(r"schema(?:_limits)?\.(\w+)", str(field.annotation))
+        found = re.search(r"schema\.(?:models|limits)\.(\w+)", str(field.annotation))
         inner = (vars(schema) | vars(schema_limits)).get(found[1]) if found else None
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from keys(inner, f"{key}[]." if "list[" in str(field.annotation) else f"{key}.")

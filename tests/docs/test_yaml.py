@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from orgloop.config.load import load_project
-from orgloop.config.schema import GROUPS, Project
+from orgloop.config.schema.models import GROUPS, Project
 from orgloop.plugin import Connector
 from orgloop.plugin.registry import CONNECTORS, Registry
 from tests.docs.pages import Block, blocks

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orgloop.config.sop import MAX_BYTES, inspect
+from orgloop.config.reading.prompt_files import MAX_BYTES, inspect
 from orgloop.core.event import Event
 from orgloop.core.visible import visible
 from orgloop.runtime.dispatch.prompt import EVENT_LIMIT, SopMissing, SopShelf, compose, parse_sop

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orgloop import runner
-from orgloop.config.work_tree import git_directory, root_of
+from orgloop.config.git_files import git_directory, root_of
 from orgloop.core.admission import ScopeLevel
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from orgloop.runtime.dispatch import tree_roots as work_trees

@@ -10,23 +10,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from orgloop.config import schema
-from orgloop.config.budget import check_cap, home_limits
-from orgloop.config.check import read_part
-from orgloop.config.collect import Collected, Collector, Entry
-from orgloop.config.documents import Spot, read_document
-from orgloop.config.endpoints import ActorEnd, Ends, SourceEnd, unique, valid_name
-from orgloop.config.env import Variables, VariableUse, read_dotenv, report_missing
-from orgloop.config.event_fields import EventFields
 from orgloop.config.findings import Code, Finding, Report, Severity, Where
-from orgloop.config.lint import lint
+from orgloop.config.linting.event_fields import EventFields
+from orgloop.config.linting.project import lint
+from orgloop.config.linting.transforms_tried import try_steps
 from orgloop.config.model import Defaults, Organization
-from orgloop.config.paths import neighbour, reason, shown
-from orgloop.config.plugins import Plugins
-from orgloop.config.policy import defaults_of, policy_of
-from orgloop.config.routes import RouteEnd, Routes
+from orgloop.config.reading.collect import Collected, Collector, Entry
+from orgloop.config.reading.documents import Spot, read_document
+from orgloop.config.reading.env import Variables, VariableUse, read_dotenv, report_missing
+from orgloop.config.reading.paths import neighbour, reason, shown
+from orgloop.config.reading.validation import read_part
+from orgloop.config.resolving.budget import check_cap, home_limits
+from orgloop.config.resolving.plugins import Plugins
+from orgloop.config.resolving.policy import defaults_of, policy_of
+from orgloop.config.resolving.routes import RouteEnd, Routes
+from orgloop.config.resolving.sources_and_actors import ActorEnd, Ends, SourceEnd, unique, valid_name
+from orgloop.config.resolving.transforms import Steps
+from orgloop.config.schema import models as schema
 from orgloop.config.snapshot import snapshot
-from orgloop.config.steps import Steps
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.errors import ConfigError
 from orgloop.plugin.registry import Registry
@@ -216,6 +217,8 @@ class _Loader:
         fields = EventFields(sources, actors, steps.entries, report)
         for end in routes:
             fields.check(end.read)
+            if end.spec is not None:
+                try_steps(end.spec, sources.get(end.read.source), end.read.spot, report)
         fields.check_branches()
         steps.check_unused()
         lint(

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from orgloop.config.collect import Collected, Entry
 from orgloop.config.diff import VARIABLES
-from orgloop.config.endpoints import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.model import LoggerSpec
-from orgloop.config.paths import read_file, shown
-from orgloop.config.secrets import redacted
-from orgloop.config.sop import SopFacts
-from orgloop.config.steps import Steps
+from orgloop.config.reading.collect import Collected, Entry
+from orgloop.config.reading.paths import read_file, shown
+from orgloop.config.reading.prompt_files import SopFacts
+from orgloop.config.reading.secrets import redacted
+from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd, fingerprint
+from orgloop.config.resolving.transforms import Steps
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, plain_name
 from orgloop.plugin.settings import Settings
 

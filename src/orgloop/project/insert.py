@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from orgloop.config.places import Place, Places, line_and_column, place_of
-from orgloop.config.yaml import ParsedFile, parse
+from orgloop.config.reading.positions import Place, Places, line_and_column, place_of
+from orgloop.config.reading.yaml import ParsedFile, parse
 from orgloop.errors import ConfigError
 from orgloop.project.yaml_text import block
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orgloop.config.env import read_dotenv
 from orgloop.config.findings import Finding, Report, Where
 from orgloop.config.load import Loaded
+from orgloop.config.reading.env import read_dotenv
 from orgloop.errors import NotFound, PluginError
 from orgloop.plugin import Connector, Variable
 from orgloop.plugin.registry import Registry

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
-from orgloop.config import schema
-from orgloop.config.schema_limits import ConfigPart
+from orgloop.config.schema import models as schema
+from orgloop.config.schema.limits import ConfigPart
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.claude_code.check import INSTALL, TESTED
 from orgloop.connectors.agents.codex import connector as codex

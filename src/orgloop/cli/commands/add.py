@@ -266,7 +266,7 @@ def _say_examples(app: App, kind: SourceKind | ActorKind, given: Mapping[str, An
 
 def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
     """`KEY=VALUE` pairs; the values are YAML. Raises Refused for what is none."""
-    from orgloop.config.yaml import parse
+    from orgloop.config.reading.yaml import parse
 
     settings: dict[str, Any] = {}
     for pair in pairs:

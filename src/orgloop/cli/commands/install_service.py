@@ -95,8 +95,8 @@ def _service(app: App) -> Service:
 
 def _require_variables(app: App) -> None:
     """The service does not see what this terminal exports. Raises Refused if it could not start so."""
-    from orgloop.config.env import read_dotenv
     from orgloop.config.findings import Report
+    from orgloop.config.reading.env import read_dotenv
     from orgloop.project.variables import variables_of
 
     dotenv = read_dotenv(app.project_file.parent / ".env", ".env", Report())

@@ -23,7 +23,7 @@ def command(app: App, output: str | None) -> None:
     """
     import orjson
 
-    from orgloop.config.json_schema import json_schema
+    from orgloop.config.schema.json_schema import json_schema
 
     text = orjson.dumps(json_schema(app.registry), option=orjson.OPT_INDENT_2).decode()
     if output is None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def print_keys(app: App, settings: type[Settings]) -> None:
     """List them, those that must be set first, each with what it is for."""
     from orgloop.cli.screen.grid import Column, print_grid
-    from orgloop.config.check import keys_of
+    from orgloop.config.reading.validation import keys_of
 
     taken = keys_of(settings)
     idle = settings.without_effect() | settings.not_yet()

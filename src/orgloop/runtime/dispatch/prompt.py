@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.config.paths import reason
-from orgloop.config.sop import read, renders, split
+from orgloop.config.reading.paths import reason
+from orgloop.config.reading.prompt_files import read, renders, split
 from orgloop.core.event import Event
 from orgloop.core.fields import as_text
 from orgloop.core.json_text import dump_json

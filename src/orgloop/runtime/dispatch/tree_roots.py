@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from orgloop.config.work_tree import root_of
+from orgloop.config.git_files import root_of
 from orgloop.plugin import Clock
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
-from orgloop.config.work_tree import git_directory, root_of
+from orgloop.config.git_files import git_directory, root_of
 from orgloop.plugin.starting import started
 
 LOCK: Final = "orgloop.lock"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from orgloop.config.work_tree import git_directory
+from orgloop.config.git_files import git_directory
 from orgloop.core.work_tree import TreeContents
 from orgloop.runtime.support.git import Said, git
 

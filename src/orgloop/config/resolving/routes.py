@@ -7,23 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.config import schema
-from orgloop.config.budget import check_cap, check_told, limits_of
-from orgloop.config.check import keys_of
-from orgloop.config.collect import Entry
-from orgloop.config.conditions import FilterReader
-from orgloop.config.documents import Spot, dotted
-from orgloop.config.endpoints import ActorEnd, SourceEnd, fingerprint
-from orgloop.config.env import DataPath
-from orgloop.config.event_fields import Read, texts
 from orgloop.config.findings import Code, Report, advised, nearest
-from orgloop.config.model import RouteSpec, Trust
-from orgloop.config.paths import shown
-from orgloop.config.plugins import REPORT_IT
-from orgloop.config.policy import batch_of, policy_of
-from orgloop.config.prompts import Prompts
-from orgloop.config.steps import Steps
-from orgloop.config.try_steps import try_steps
+from orgloop.config.model import RouteSpec, StepSpec, Trust
+from orgloop.config.reading.collect import Entry
+from orgloop.config.reading.documents import Spot, dotted, placeholder_texts
+from orgloop.config.reading.env import DataPath
+from orgloop.config.reading.paths import shown
+from orgloop.config.reading.prompt_files import Placeholder, Prompts
+from orgloop.config.reading.validation import keys_of
+from orgloop.config.resolving.budget import check_cap, check_told, limits_of
+from orgloop.config.resolving.conditions import FilterReader
+from orgloop.config.resolving.plugins import REPORT_IT
+from orgloop.config.resolving.policy import batch_of, policy_of
+from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd, fingerprint
+from orgloop.config.resolving.transforms import Steps
+from orgloop.config.schema import models as schema
 from orgloop.core.admission import Limit, ScopeLevel
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
@@ -47,6 +45,18 @@ _BELONGS: Final = {
         ("delivery", "limits", "budget", "batch", "on_busy", "drop_when"), "it belongs under `then`"
     ),
 }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """What reads from the events of one route, in its order. A step that is unsound is None."""
+
+    spot: Spot
+    source: str
+    events: Sequence[str]
+    steps: Sequence[StepSpec | None]
+    prompt: Sequence[Placeholder]
+    prompt_file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +151,6 @@ class Routes:
                 drop_key,
             ),
         )
-        try_steps(spec, self._sources.get(part.when.source), spot, self._report)
         return RouteEnd(entry=entry, read=read, spec=spec)
 
     def _source_exists(self, part: schema.RouteConfig, spot: Spot) -> bool:
@@ -282,7 +291,7 @@ class Routes:
         actor = self._actors.get(part.then.actor)
         if actor is not None and actor.kind is not None:
             sound = self._keys(config, actor.kind, spot) and sound
-        for path, text in texts(config, ("then", "config")):
+        for path, text in placeholder_texts(config, ("then", "config")):
             sound = self._template(text, path, spot) and sound
         return config if sound else None
 

@@ -23,9 +23,9 @@ from ruamel.yaml.events import (
 )
 
 from orgloop.config.findings import Code
-from orgloop.config.places import Place, Places, end_of, line_and_column, place, place_of
-from orgloop.config.scalars import CORE_TAG, ScalarError, UnknownTag, plain, tagged
-from orgloop.config.syntax import complaint
+from orgloop.config.reading.positions import Place, Places, end_of, line_and_column, place, place_of
+from orgloop.config.reading.yaml_errors import complaint
+from orgloop.config.reading.yaml_scalars import CORE_TAG, ScalarError, UnknownTag, plain, tagged
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 100

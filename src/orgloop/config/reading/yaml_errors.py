@@ -5,7 +5,7 @@ from __future__ import annotations
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
 from ruamel.yaml.reader import ReaderError
 
-from orgloop.config.places import LINE_BREAK, Place, end_of, place
+from orgloop.config.reading.positions import LINE_BREAK, Place, end_of, place
 
 
 def complaint(exc: YAMLError, text: str) -> tuple[str, Place, str]:

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from orgloop.config.documents import Spot, at_path, dotted
-from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised, nearest
-from orgloop.config.schema_limits import FORMS, OUTSIDE_CONFIG, ConfigPart
+from orgloop.config.reading.documents import Spot, at_path, dotted
+from orgloop.config.reading.env import DataPath
+from orgloop.config.schema.limits import FORMS, OUTSIDE_CONFIG, ConfigPart
 from orgloop.plugin.settings import KEY, Settings
 
 P = TypeVar("P", bound=ConfigPart)

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from orgloop.config.values import Count, Dollars, Milliseconds, Tokens, no_bool
+from orgloop.config.schema.values import Count, Dollars, Milliseconds, Tokens, no_bool
 
 OUTSIDE_CONFIG: Final = {
     **dict.fromkeys(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.config.env import DataPath, Variables
 from orgloop.config.findings import Report, Where
-from orgloop.config.paths import read_file
-from orgloop.config.places import LINE_BREAK, line_and_column
-from orgloop.config.yaml import MAX_BYTES, ParsedFile, parse
+from orgloop.config.reading.env import DataPath, Variables
+from orgloop.config.reading.paths import read_file
+from orgloop.config.reading.positions import LINE_BREAK, line_and_column
+from orgloop.config.reading.yaml import MAX_BYTES, ParsedFile, parse
 
 _MOST_LINES: Final = 1_000
 """Lines of one value in which a part of it is looked for."""
@@ -112,6 +112,18 @@ def at_path(data: Any, path: Iterable[str | int]) -> Any:
         else:
             return None
     return data
+
+
+def placeholder_texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+    """The texts with placeholders in a tree."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from placeholder_texts(value, (*path, key))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from placeholder_texts(value, (*path, number))
+    elif isinstance(node, str) and "{{" in node:
+        yield path, node
 
 
 def read_document(file: Path, shown: str, variables: Variables, report: Report) -> Document | None:

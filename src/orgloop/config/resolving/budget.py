@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from orgloop.config import schema_limits
-from orgloop.config.documents import Spot
-from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import Defaults
+from orgloop.config.reading.documents import Spot
+from orgloop.config.reading.env import DataPath
+from orgloop.config.schema import limits as schema_limits
 from orgloop.core.admission import Limit, ScopeLevel, Unit, Window, amount
 
 _MICROS: Final = 1_000_000

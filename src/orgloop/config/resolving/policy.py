@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from orgloop.config import schema, schema_limits
-from orgloop.config.documents import Spot
-from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import Defaults
+from orgloop.config.reading.documents import Spot
+from orgloop.config.reading.env import DataPath
+from orgloop.config.schema import limits as schema_limits
+from orgloop.config.schema import models as schema
 from orgloop.core.batch import BatchPolicy
 from orgloop.core.delivery import DeliveryPolicy
 from orgloop.core.units import humanize

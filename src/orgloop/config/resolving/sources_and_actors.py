@@ -12,15 +12,15 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from orgloop.config import schema
-from orgloop.config.budget import check_cap, check_told, limits_of
-from orgloop.config.check import explain, keys_of
-from orgloop.config.collect import Entry
-from orgloop.config.documents import Spot, dotted
-from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import ActorSpec, Defaults, LoggerSpec, SourceSpec
-from orgloop.config.plugins import Plugins
+from orgloop.config.reading.collect import Entry
+from orgloop.config.reading.documents import Spot, dotted
+from orgloop.config.reading.env import DataPath
+from orgloop.config.reading.validation import explain, keys_of
+from orgloop.config.resolving.budget import check_cap, check_told, limits_of
+from orgloop.config.resolving.plugins import Plugins
+from orgloop.config.schema import models as schema
 from orgloop.core.admission import Limit, ScopeLevel
 from orgloop.core.json_text import number_text
 from orgloop.errors import FAULTS

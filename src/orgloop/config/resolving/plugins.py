@@ -8,11 +8,11 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from orgloop.config.check import explain, place_in
-from orgloop.config.documents import Spot, at_path, dotted
-from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, Where, advised
-from orgloop.config.secrets import secret_texts, unexpanded
+from orgloop.config.reading.documents import Spot, at_path, dotted
+from orgloop.config.reading.env import DataPath
+from orgloop.config.reading.secrets import secret_texts, unexpanded
+from orgloop.config.reading.validation import explain, place_in
 from orgloop.errors import FAULTS, NotFound, PluginError
 from orgloop.plugin.connector import Connector
 from orgloop.plugin.logger import LoggerPlugin

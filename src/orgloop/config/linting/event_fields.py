@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from orgloop.config.collect import Entry
-from orgloop.config.documents import Spot
-from orgloop.config.endpoints import ActorEnd, SourceEnd
-from orgloop.config.env import DataPath
-from orgloop.config.filter_values import doubt, listed, never
 from orgloop.config.findings import Code, Report, Where, nearest
+from orgloop.config.linting.filter_values import doubt, listed, never
 from orgloop.config.model import StepSpec
-from orgloop.config.schema import TransformConfig
-from orgloop.config.sop import Placeholder
+from orgloop.config.reading.collect import Entry
+from orgloop.config.reading.documents import Spot, placeholder_texts
+from orgloop.config.reading.env import DataPath
+from orgloop.config.resolving.routes import Read
+from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd
+from orgloop.config.schema.models import TransformConfig
 from orgloop.core.event import ENVELOPE
 from orgloop.core.event_shape import BELOW, RUN_SHAPES, EventShape, Values, may_be, shapes_of
 from orgloop.core.fields import Path, PathError, in_event
@@ -31,18 +30,6 @@ _KEYS: Final[Mapping[DataPath, str]] = {
     ("then", "config", "thread_id"): "thread_id",
     ("then", "batch", "key"): "batch key",
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Read:
-    """What reads from the events of one route, in its order. A step that is unsound is None."""
-
-    spot: Spot
-    source: str
-    events: Sequence[str]
-    steps: Sequence[StepSpec | None]
-    prompt: Sequence[Placeholder]
-    prompt_file: str = ""
 
 
 class EventFields:
@@ -73,7 +60,7 @@ class EventFields:
             if step is None or not self._step(route, read.spot, step, number):
                 return
         for at in (("then", "config"), ("then", "batch", "key")):
-            for path, text in texts(read.spot.get(*at), at):
+            for path, text in placeholder_texts(read.spot.get(*at), at):
                 route.text(path, text)
         for one in read.prompt:
             where = Where(file=read.prompt_file, line=one.line, column=one.column)
@@ -330,15 +317,3 @@ def _own_names(shape: EventShape) -> Sequence[str]:
     """The names of a kind of event without those that it shares with others."""
     special = [name for name in shape.names if "." in name and not name.startswith(("resource.", "actor."))]
     return special or shape.names
-
-
-def texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
-    """The texts with placeholders in a tree."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from texts(value, (*path, key))
-    elif isinstance(node, list):
-        for number, value in enumerate(node):
-            yield from texts(value, (*path, number))
-    elif isinstance(node, str) and "{{" in node:
-        yield path, node

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.config.documents import Spot
-from orgloop.config.endpoints import SourceEnd
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import RouteSpec, StepSpec
+from orgloop.config.reading.documents import Spot
+from orgloop.config.resolving.sources_and_actors import SourceEnd
 from orgloop.core.event import event_names
 from orgloop.errors import FAULTS
 from orgloop.plugin.transform import Change, Discard, Failure, Scope, TransformResult, Trial

@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from orgloop.config.schema_limits import Budget, ConfigPart, Delivery, HomeLimits, RunBudget, RunsLimit
-from orgloop.config.values import Count, Milliseconds, no_bool
+from orgloop.config.schema.limits import Budget, ConfigPart, Delivery, HomeLimits, RunBudget, RunsLimit
+from orgloop.config.schema.values import Count, Milliseconds, no_bool
 from orgloop.core.batch import MOST_EVENTS
 from orgloop.core.turn import OnBusy
 

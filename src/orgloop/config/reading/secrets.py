@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from orgloop.config.check import types_at
-from orgloop.config.env import DataPath
+from orgloop.config.reading.env import DataPath
+from orgloop.config.reading.validation import types_at
 
 _WORDS: Final = frozenset(
     {

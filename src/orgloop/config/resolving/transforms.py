@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.config import schema
-from orgloop.config.check import keys_of
-from orgloop.config.collect import Entry
-from orgloop.config.documents import Spot
-from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, Where, nearest
 from orgloop.config.model import StepSpec
-from orgloop.config.paths import neighbour, read_file, reason, shown
-from orgloop.config.plugins import Origin, Plugins
+from orgloop.config.reading.collect import Entry
+from orgloop.config.reading.documents import Spot
+from orgloop.config.reading.env import DataPath
+from orgloop.config.reading.paths import neighbour, read_file, reason, shown
+from orgloop.config.reading.validation import keys_of
+from orgloop.config.resolving.plugins import Origin, Plugins
+from orgloop.config.schema import models as schema
 from orgloop.core.json_text import number_text
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.transform import TransformPlugin

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from orgloop.config import schema, work_tree_lint
-from orgloop.config.collect import Entry
-from orgloop.config.documents import Spot
-from orgloop.config.endpoints import ActorEnd, SourceEnd
-from orgloop.config.env import DataPath
-from orgloop.config.filter_values import quoted
 from orgloop.config.findings import Code, Report
-from orgloop.config.steps import Steps
+from orgloop.config.linting import worktrees as work_tree_lint
+from orgloop.config.linting.filter_values import quoted
+from orgloop.config.reading.collect import Entry
+from orgloop.config.reading.documents import Spot
+from orgloop.config.reading.env import DataPath
+from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd
+from orgloop.config.resolving.transforms import Steps
+from orgloop.config.schema import models as schema
 from orgloop.core.event import EventType
 from orgloop.core.lifecycle import Phase, platform_event
 from orgloop.core.match import is_glob, names_match, near_miss

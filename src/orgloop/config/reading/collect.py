@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, cast
 
-from orgloop.config import schema
-from orgloop.config.check import read_part
-from orgloop.config.documents import Document, Spot, read_document
-from orgloop.config.env import Variables
 from orgloop.config.findings import Code, Report, Where
-from orgloop.config.paths import find_file, neighbour, reason, shown, yaml_files
-from orgloop.config.schema_limits import ConfigPart
+from orgloop.config.reading.documents import Document, Spot, read_document
+from orgloop.config.reading.env import Variables
+from orgloop.config.reading.paths import find_file, neighbour, reason, shown, yaml_files
+from orgloop.config.reading.validation import read_part
+from orgloop.config.schema import models as schema
+from orgloop.config.schema.limits import ConfigPart
 
 _P = TypeVar("_P", bound=ConfigPart)
 

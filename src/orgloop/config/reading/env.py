@@ -17,7 +17,7 @@ from typing import Any, Final
 from dotenv.parser import parse_stream
 
 from orgloop.config.findings import Code, Report, Where
-from orgloop.config.paths import read_file, reason
+from orgloop.config.reading.paths import read_file, reason
 from orgloop.plugin.setup import Variable
 
 DataPath = tuple[str | int, ...]

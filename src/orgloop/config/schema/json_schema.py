@@ -9,8 +9,8 @@ from pydantic import AliasChoices, BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 from pydantic.json_schema import models_json_schema
 
-from orgloop.config import schema
-from orgloop.config.schema_limits import ConfigPart
+from orgloop.config.schema import models as schema
+from orgloop.config.schema.limits import ConfigPart
 from orgloop.errors import NotFound, PluginError
 from orgloop.plugin.connector import Connector
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from orgloop.config.endpoints import ActorEnd
 from orgloop.config.findings import Code, Report
-from orgloop.config.work_tree import git_directory, has_revision, lacking, root_of
+from orgloop.config.git_files import git_directory, has_revision, lacking, root_of
+from orgloop.config.resolving.sources_and_actors import ActorEnd
 from orgloop.plugin.work_tree import HasWorktree, Worktree
 
 _DEFAULTS: Final = Worktree()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orgloop.config.documents import Spot, dotted
-from orgloop.config.env import DataPath
 from orgloop.config.findings import Code, Report, advised
+from orgloop.config.reading.documents import Spot, dotted
+from orgloop.config.reading.env import DataPath
 from orgloop.core.fields import Path as FieldPath
 from orgloop.core.fields import PathError, in_event
 from orgloop.core.match import Condition, When

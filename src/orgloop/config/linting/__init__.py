@@ -1,0 +1,1 @@
+"""Doubts: what the files may say, and what is hardly meant so."""

@@ -1,0 +1,1 @@
+"""The project's files: YAML and prompt files as data, each value with its place, variables and type."""
