@@ -14,8 +14,8 @@ from typing import Any, Final
 import apsw
 
 from bench.figure import Figure, median
-from orgloop.core.delivery import DeliveryPolicy, State, move
-from orgloop.core.transition import Delivered
+from orgloop.core.deliveries.delivery import DeliveryPolicy, State, move
+from orgloop.core.deliveries.transition import Delivered
 from orgloop.journal.model import Acceptance, ClaimWant, NewDelivery, NewEvent, Settlement, Try
 from orgloop.journal.sqlite import SqliteJournal, open_journal, statements
 from orgloop.journal.sqlite.connection import file_place, open_writing

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from orgloop.config.load import Loaded, load_or_raise, load_project
     from orgloop.config.model import Organization
-    from orgloop.core.event import Event, EventType
+    from orgloop.core.events.event import Event, EventType
     from orgloop.errors import OrgLoopError
     from orgloop.journal.model import Query
     from orgloop.journal.sqlite import memory_journal, open_journal, open_reader
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     __version__: str
 else:
     _PLACES = {
-        "Event": "orgloop.core.event",
-        "EventType": "orgloop.core.event",
+        "Event": "orgloop.core.events.event",
+        "EventType": "orgloop.core.events.event",
         "Home": "orgloop.project.home",
         "Loaded": "orgloop.config.load",
         "OrgLoopError": "orgloop.errors",

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from orgloop.config.load import load_or_raise
-from orgloop.core.delivery import State
-from orgloop.core.transition import Hold, HoldReason, NotStarted, Rejected, Transition, Unavailable
-from orgloop.core.units import DAY, HOUR, MINUTE
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Hold, HoldReason, NotStarted, Rejected, Transition, Unavailable
+from orgloop.core.text.units import DAY, HOUR, MINUTE
 from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, NewDelivery, NewEvent
 from orgloop.journal.sqlite import SqliteJournal, open_journal
 from orgloop.plugin.registry import Registry

@@ -12,8 +12,8 @@ import pytest
 
 from orgloop.cli.completion import SHELLS, VARIABLE
 from orgloop.cli.root import COMMANDS
-from orgloop.core.transition import HoldReason
-from orgloop.core.units import HOUR
+from orgloop.core.deliveries.transition import HoldReason
+from orgloop.core.text.units import HOUR
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 

@@ -10,10 +10,10 @@ import click
 import pytest
 
 from orgloop.cli.screen import decide
-from orgloop.core.batch import Batching, BatchPolicy
-from orgloop.core.delivery import State
-from orgloop.core.transition import Hold, HoldReason, Rejected, Released, Transition
-from orgloop.core.units import HOUR, MINUTE
+from orgloop.core.deliveries.batch import Batching, BatchPolicy
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Hold, HoldReason, Rejected, Released, Transition
+from orgloop.core.text.units import HOUR, MINUTE
 from orgloop.daemon.client import Client
 from orgloop.journal.model import START, DeliveryRow, Query
 from orgloop.journal.sqlite import open_journal, open_reader

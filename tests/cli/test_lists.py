@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from orgloop.config.model import Organization
-from orgloop.core.delivery import State
-from orgloop.core.transition import RunEnded
-from orgloop.core.units import HOUR
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import RunEnded
+from orgloop.core.text.units import HOUR
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
 from orgloop.operations import shapes

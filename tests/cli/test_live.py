@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import START, DeliveryRow, Query, RunRow
 from orgloop.project.home import Home
 from tests.e2e.organization import Organization, wait_for

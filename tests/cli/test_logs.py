@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.units import DAY
+from orgloop.core.text.units import DAY
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 

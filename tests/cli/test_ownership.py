@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import HoldReason
-from orgloop.core.units import HOUR, MINUTE
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import HoldReason
+from orgloop.core.text.units import HOUR, MINUTE
 from orgloop.daemon.background import stop_daemon
 from orgloop.errors import JournalError
 from orgloop.journal.model import Query

@@ -14,7 +14,7 @@ import pytest
 
 from orgloop.cli.exits import Exit
 from orgloop.config.load import load_or_raise
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Acceptance, AppliedRow, NewDelivery, NewEvent
 from orgloop.journal.sqlite import open_journal
 from orgloop.plugin.registry import Registry

@@ -12,8 +12,8 @@ import pytest
 
 from orgloop import runner
 from orgloop.cli.screen.run_tail import lines_of
-from orgloop.core.transition import NotStarted, Unavailable
-from orgloop.core.units import HOUR, MINUTE
+from orgloop.core.deliveries.transition import NotStarted, Unavailable
+from orgloop.core.text.units import HOUR, MINUTE
 from orgloop.runtime.runs.local.run_directory import SETUP_LOG
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project

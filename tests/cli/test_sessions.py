@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.units import HOUR, MINUTE
+from orgloop.core.text.units import HOUR, MINUTE
 from orgloop.journal.sqlite import open_reader
 from orgloop.operations.worktrees import sessions_in
 from tests.cli.conftest import Orgloop

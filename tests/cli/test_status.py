@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from orgloop import runner
-from orgloop.core.transition import HoldReason
-from orgloop.core.units import HOUR, MINUTE
+from orgloop.core.deliveries.transition import HoldReason
+from orgloop.core.text.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, much, tell, write_project
 

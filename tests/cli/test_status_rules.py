@@ -13,9 +13,9 @@ import pytest
 
 from orgloop import runner
 from orgloop.cli.screen.words import run_words
-from orgloop.core.delivery import State
-from orgloop.core.record import timestamp
-from orgloop.core.units import HOUR, MINUTE, SECOND
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.records.record import timestamp
+from orgloop.core.text.units import HOUR, MINUTE, SECOND
 from orgloop.journal.model import AppliedRow, BacklogRow, Cursor, DaemonRow, PauseRow, RunRow, SourceRow
 from orgloop.operations.status.attention import attention, gaps, unheard
 from orgloop.operations.status.item import Item, start_command

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.units import HOUR, MINUTE
+from orgloop.core.text.units import HOUR, MINUTE
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 

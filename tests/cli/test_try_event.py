@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orgloop.cli.exits import Exit
-from orgloop.core.event_document import FILLED, parse_event
+from orgloop.core.events.document import FILLED, parse_event
 from orgloop.errors import NotFound
 from orgloop.operations.examples import example_of
 from orgloop.plugin import Connector

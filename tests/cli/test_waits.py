@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.admission import (
+from orgloop.core.deliveries.admission import (
     NEVER,
     Ledger,
     LimitScope,
@@ -20,9 +20,9 @@ from orgloop.core.admission import (
     Want,
     Window,
 )
-from orgloop.core.delivery import State
-from orgloop.core.transition import Retry
-from orgloop.core.units import MINUTE
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Retry
+from orgloop.core.text.units import MINUTE
 from orgloop.journal.model import ClaimWant
 from orgloop.operations.waits import Waits
 from tests.cli.conftest import Orgloop

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Cursor, DeliveryRow
 from orgloop.journal.protocols import Reader
 from orgloop.operations import decisions

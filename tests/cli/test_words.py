@@ -10,7 +10,7 @@ import pytest
 from orgloop.cli.output import Output
 from orgloop.cli.screen import words
 from orgloop.cli.screen.grid import Column, print_block, print_commands, print_facts, print_grid
-from orgloop.core.units import DAY, HOUR, MINUTE, SECOND
+from orgloop.core.text.units import DAY, HOUR, MINUTE, SECOND
 from orgloop.errors import Refused
 from orgloop.operations.words import age, ago, dollars, moment, one_line, short_moment, since_of
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.units import DAY, HOUR
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.text.units import DAY, HOUR
 from orgloop.journal.model import AppliedRow, BacklogRow
 from orgloop.operations.status.attention import attention
 from orgloop.operations.status.status import Status, status

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from orgloop.config.load import load_or_raise
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import DeliveryRow, EventRow, Query
 from orgloop.journal.sqlite import SqliteReader, memory_journal
 from orgloop.plugin import Connector, Inbound

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from orgloop.project.home import Home
 from tests.compat.living import signed

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import HoldReason
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import HoldReason
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import Query
 from orgloop.plugin import Page

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from orgloop.project.home import Home, running_daemon
 from tests.compat.living import signed

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from orgloop.config.load import load_project
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from orgloop.plugin.registry import Registry
 from tests.compat.living import Living, living, until

@@ -11,7 +11,7 @@ from orgloop.config.load import Loaded, load_project
 from orgloop.config.schema.limits import Budget
 from orgloop.connectors import process, webhook
 from orgloop.connectors.agents import claude_code
-from orgloop.core.admission import Limit, ScopeLevel, Unit, Window
+from orgloop.core.deliveries.admission import Limit, ScopeLevel, Unit, Window
 from orgloop.plugin.registry import Registry
 from tests.config.project import only, sound, write
 

@@ -14,11 +14,11 @@ from orgloop.connectors.github import connector as github
 from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.fields import shapes_for
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.core.event import event_names
-from orgloop.core.event_shape import RUN_SHAPES, EventShape, shapes_of
-from orgloop.core.fields import Path as FieldPath
-from orgloop.core.fields import quoted_key
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.event import event_names
+from orgloop.core.events.fields import Path as FieldPath
+from orgloop.core.events.fields import quoted_key
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
+from orgloop.core.events.shape import RUN_SHAPES, EventShape, shapes_of
 from orgloop.plugin import Completion, Draft, ExitInfo
 from orgloop.plugin.registry import Registry
 from orgloop.runtime.runs.completion import RunFacts, started, stopped

@@ -8,8 +8,8 @@ import pytest
 
 from orgloop.config.findings import Code, Severity
 from orgloop.config.reading.prompt_files import MAX_BYTES
-from orgloop.core.batch import BatchPolicy
-from orgloop.core.turn import OnBusy
+from orgloop.core.deliveries.batch import BatchPolicy
+from orgloop.core.deliveries.on_busy import OnBusy
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound
 
 

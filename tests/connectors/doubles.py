@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orgloop.core.event import Event
+from orgloop.core.events.event import Event
 from orgloop.plugin import Context, Draft, HttpFailed, HttpReply, Inbound, Mark, Wake
 from orgloop.runtime.support.marker import Marker
 

@@ -21,7 +21,7 @@ from orgloop.connectors.linear.normalize import normalize as normalize_linear
 from orgloop.connectors.webhook import connector as webhook
 from orgloop.connectors.webhook.actor import WebhookActor
 from orgloop.connectors.webhook.settings import WebhookActorSettings
-from orgloop.core.match import names_match
+from orgloop.core.events.match import names_match
 from orgloop.plugin import Connector, Settings
 from tests.connectors.doubles import FakeContext, FakeHttp, as_context, reply, wake
 from tests.connectors.github_bodies import DELIVERIES

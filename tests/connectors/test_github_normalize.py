@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orgloop.connectors.github import connector
 from orgloop.connectors.github.events.normalize import normalize
-from orgloop.core.event import event_names
+from orgloop.core.events.event import event_names
 from orgloop.plugin import Draft
 from tests.connectors.github_bodies import (
     DELIVERIES,

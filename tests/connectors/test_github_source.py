@@ -15,8 +15,8 @@ from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
-from orgloop.core.event import event_names
-from orgloop.core.match import near_miss
+from orgloop.core.events.event import event_names
+from orgloop.core.events.match import near_miss
 from orgloop.errors import Refused
 from orgloop.plugin import CheckStatus, Draft, Inbound, Mark, Poller, Received, Receiver
 from orgloop.plugin.signature import sign

@@ -16,10 +16,10 @@ from orgloop.connectors.linear.example import EXAMPLE
 from orgloop.connectors.linear.fields import SHAPES
 from orgloop.connectors.linear.names import NAMES
 from orgloop.connectors.linear.normalize import LONGEST_KEY, normalize
-from orgloop.core.event import event_names
-from orgloop.core.event_shape import may_be, shapes_of
-from orgloop.core.fields import Path
-from orgloop.core.match import near_miss
+from orgloop.core.events.event import event_names
+from orgloop.core.events.fields import Path
+from orgloop.core.events.match import near_miss
+from orgloop.core.events.shape import may_be, shapes_of
 from orgloop.plugin import Draft
 from tests.connectors.linear_bodies import (
     AGENT,

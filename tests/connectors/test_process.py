@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from orgloop.connectors.agents.settings import ARGUMENT_LIMIT
 from orgloop.connectors.process import ProcessActor, ProcessSettings, connector
-from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.core.run_failure import ERROR_LIMIT, TEXT_LIMIT
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
+from orgloop.core.runs.failure import ERROR_LIMIT, TEXT_LIMIT
 from orgloop.errors import Refused
 from orgloop.plugin import (
     CheckResult,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orgloop.core.admission import (
+from orgloop.core.deliveries.admission import (
     NEVER,
     Go,
     Limit,
@@ -22,7 +22,7 @@ from orgloop.core.admission import (
     admit,
     sentence,
 )
-from orgloop.core.transition import Hold, HoldReason
+from orgloop.core.deliveries.transition import Hold, HoldReason
 
 NOW = 10**12
 HOUR = 3_600_000

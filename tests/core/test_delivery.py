@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.delivery import (
+from orgloop.core.deliveries.delivery import (
     BLOCKING,
     CRASHES_BEFORE_HOLD,
     FINISHED,
@@ -21,8 +21,8 @@ from orgloop.core.delivery import (
     idempotency_key,
     move,
 )
-from orgloop.core.retry import RetryPolicy, pause_delay, retry_delay
-from orgloop.core.transition import (
+from orgloop.core.deliveries.retry import RetryPolicy, pause_delay, retry_delay
+from orgloop.core.deliveries.transition import (
     Claimed,
     Delivered,
     Discarded,

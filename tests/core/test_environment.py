@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orgloop.core.environment import child_environment
+from orgloop.core.runs.environment import child_environment
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.event_document import FILLED, MOST_HOPS, parse_event
+from orgloop.core.events.document import FILLED, MOST_HOPS, parse_event
 from orgloop.errors import Refused
 
 GIVEN = {

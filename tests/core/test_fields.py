@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.fields import (
+from orgloop.core.events.fields import (
     MISSING,
     Path,
     PathError,
@@ -25,7 +25,7 @@ from orgloop.core.fields import (
     set_at,
     translated,
 )
-from orgloop.core.templates import MAX_TREE_DEPTH, Template, TemplateError, TreeTemplate, render_tree
+from orgloop.core.events.templates import MAX_TREE_DEPTH, Template, TemplateError, TreeTemplate, render_tree
 
 EVENT = {
     "id": "evt_1",

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.fields import as_text, same
-from orgloop.core.json_text import (
+from orgloop.core.events.fields import as_text, same
+from orgloop.core.events.templates import Template
+from orgloop.core.text.json_text import (
     MAX_DEPTH,
     MAX_DIGITS,
     MAX_LEVELS,
@@ -23,7 +24,6 @@ from orgloop.core.json_text import (
     parse_json,
     text_of,
 )
-from orgloop.core.templates import Template
 from orgloop.errors import Refused
 
 DIGITS = st.text("0123456789", min_size=1, max_size=40)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.fields import MISSING, same
-from orgloop.core.keys import identity, is_missing, key_text
-from orgloop.core.templates import Template
+from orgloop.core.events.fields import MISSING, same
+from orgloop.core.events.keys import identity, is_missing, key_text
+from orgloop.core.events.templates import Template
 
 alike = st.recursive(
     st.sampled_from([None, True, False, 0, 1, 0.0, 1.0, 1.5, Decimal("1.5"), "", "1", "true", "null", "[]"]),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.event import event_names
-from orgloop.core.fields import Path
-from orgloop.core.match import Condition, Matcher, When, explain, names_match, near_miss
+from orgloop.core.events.event import event_names
+from orgloop.core.events.fields import Path
+from orgloop.core.events.match import Condition, Matcher, When, explain, names_match, near_miss
 
 
 def when(source: str = "github", *events: str, **filters: Any) -> When:

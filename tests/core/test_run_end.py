@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orgloop.core.lifecycle import LOST, Phase, RunOutcome, from_end, from_stop
+from orgloop.core.events.session_lifecycle import LOST, Phase, RunOutcome, from_end, from_stop
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orgloop.core.run_failure import ERROR_LIMIT, TEXT_LIMIT, last_words, why
-from orgloop.core.units import MINUTE
+from orgloop.core.runs.failure import ERROR_LIMIT, TEXT_LIMIT, last_words, why
+from orgloop.core.text.units import MINUTE
 
 
 @pytest.mark.parametrize(

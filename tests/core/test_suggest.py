@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.suggest import nearest_name
+from orgloop.core.text.suggest import nearest_name
 
 COMMANDS = [
     *("add", "dead", "demo", "doctor", "emit", "env", "events", "held", "hook", "init", "logs"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.units import (
+from orgloop.core.text.units import (
     DAY,
     HOUR,
     MAX_DURATION,

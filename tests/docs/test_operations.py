@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 
 from orgloop.cli.root import main
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from tests.docs import pages
 from tests.docs.pages import ROOT

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import DeliveryRow, Query
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink

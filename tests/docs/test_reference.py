@@ -18,10 +18,10 @@ from orgloop.config.model import Defaults
 from orgloop.config.schema import limits as schema_limits
 from orgloop.config.schema import models as schema
 from orgloop.config.schema.limits import ConfigPart
-from orgloop.core.delivery import DeliveryPolicy, State
-from orgloop.core.environment import ALLOWED, ALLOWED_PREFIXES, NEVER
-from orgloop.core.transition import DropReason, HoldReason
-from orgloop.core.units import format_duration
+from orgloop.core.deliveries.delivery import DeliveryPolicy, State
+from orgloop.core.deliveries.transition import DropReason, HoldReason
+from orgloop.core.runs.environment import ALLOWED, ALLOWED_PREFIXES, NEVER
+from orgloop.core.text.units import format_duration
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.plugin.settings import Settings
 from orgloop.project.home import Home

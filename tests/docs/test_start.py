@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from orgloop.project.home import Home
 from tests.docs import pages

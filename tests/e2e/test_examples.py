@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orgloop.config.load import load_project
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from orgloop.plugin.registry import Registry
 from tests.e2e.organization import Organization, wait_for

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from orgloop.core.delivery import CRASHES_BEFORE_HOLD, State
-from orgloop.core.transition import HoldReason
+from orgloop.core.deliveries.delivery import CRASHES_BEFORE_HOLD, State
+from orgloop.core.deliveries.transition import HoldReason
 from orgloop.journal.model import DeliveryRow, EventRow, Query
 from orgloop.journal.protocols import Reader
 from tests.e2e.organization import Organization, wait_for

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from tests.compat.living import Living, living, until
 from tests.docs import pages

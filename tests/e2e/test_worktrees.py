@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from tests.docs import pages
 from tests.docs.pages import ROOT

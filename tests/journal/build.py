@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import orjson
 
-from orgloop.core.batch import Batching
-from orgloop.core.delivery import DeliveryPolicy, State, move
-from orgloop.core.retry import RetryPolicy
-from orgloop.core.transition import RunEnded, Started, Transition
-from orgloop.core.turn import Turn
+from orgloop.core.deliveries.batch import Batching
+from orgloop.core.deliveries.delivery import DeliveryPolicy, State, move
+from orgloop.core.deliveries.on_busy import Turn
+from orgloop.core.deliveries.retry import RetryPolicy
+from orgloop.core.deliveries.transition import RunEnded, Started, Transition
 from orgloop.journal.model import (
     Acceptance,
     Accepted,

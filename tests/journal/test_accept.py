@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Delivered
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Delivered
 from orgloop.journal.model import Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, claim, delivery, enter, event, row, settle

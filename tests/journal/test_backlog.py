@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Delivered, Hold, HoldReason, Rejected, Unavailable
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Delivered, Hold, HoldReason, Rejected, Unavailable
 from orgloop.journal.model import BacklogRow
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, claim, claim_one, delivery, enter, event, run_start, settle

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.batch import MOST_BYTES, Batch, Batching, BatchPolicy, thing_of
-from orgloop.core.delivery import State
-from orgloop.core.transition import (
+from orgloop.core.deliveries.batch import MOST_BYTES, Batch, Batching, BatchPolicy, thing_of
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import (
     Delivered,
     Discarded,
     Hold,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orgloop.core.admission import (
+from orgloop.core.deliveries.admission import (
     NEVER,
     Go,
     Ledger,
@@ -21,8 +21,8 @@ from orgloop.core.admission import (
     Want,
     Window,
 )
-from orgloop.core.delivery import State
-from orgloop.core.transition import (
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import (
     Delivered,
     Hold,
     HoldReason,

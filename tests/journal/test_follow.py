@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orgloop.core.record import RecordPhase
-from orgloop.core.transition import Delivered
+from orgloop.core.deliveries.transition import Delivered
+from orgloop.core.records.record import RecordPhase
 from orgloop.journal.follow import PAGE, Follower
 from orgloop.journal.model import Query, SystemEntry
 from orgloop.journal.protocols import Journal, Reader

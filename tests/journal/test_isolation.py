@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.transition import Delivered, Released
+from orgloop.core.deliveries.transition import Delivered, Released
 from orgloop.errors import JournalError, NotFound
 from orgloop.journal.model import Acceptance, Accepted, ClaimWant, Query
 from orgloop.journal.protocols import Journal, Reader

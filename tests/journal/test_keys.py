@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orgloop.core.admission import Ledger, Verdict, Want
-from orgloop.core.delivery import State
-from orgloop.core.transition import (
+from orgloop.core.deliveries.admission import Ledger, Verdict, Want
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import (
     Delivered,
     Discarded,
     Drop,

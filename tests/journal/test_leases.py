@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Delivered
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Delivered
 from orgloop.journal.model import ClaimWant, Lease, Query
 from orgloop.journal.protocols import Reader
 from tests.journal.build import claim, claim_one, enter, row, run_end, run_start, settle

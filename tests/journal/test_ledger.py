@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orgloop.core.admission import (
+from orgloop.core.deliveries.admission import (
     NEVER,
     WINDOW_MS,
     Ledger,
@@ -30,8 +30,8 @@ from orgloop.core.admission import (
     Window,
     admit,
 )
-from orgloop.core.delivery import State
-from orgloop.core.transition import Interrupted, Unavailable
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Interrupted, Unavailable
 from orgloop.journal.model import Claims, ClaimWant
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.journal.verbs import ledger

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from orgloop.core.admission import (
+from orgloop.core.deliveries.admission import (
     NEVER,
     Go,
     Ledger,
@@ -36,9 +36,10 @@ from orgloop.core.admission import (
     Want,
     Window,
 )
-from orgloop.core.batch import Batching, BatchPolicy
-from orgloop.core.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
-from orgloop.core.transition import (
+from orgloop.core.deliveries.batch import Batching, BatchPolicy
+from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
+from orgloop.core.deliveries.on_busy import OnBusy, Turn
+from orgloop.core.deliveries.transition import (
     Delivered,
     Discarded,
     Drop,
@@ -58,7 +59,6 @@ from orgloop.core.transition import (
     Transition,
     Unavailable,
 )
-from orgloop.core.turn import OnBusy, Turn
 from orgloop.errors import Conflict
 from orgloop.journal.model import START, ClaimedWake, Claims, ClaimWant, DeliveryRow, Prepared, Query
 from orgloop.journal.protocols import Journal

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from orgloop.core.admission import Ledger, Verdict, Want
-from orgloop.core.batch import Batching, BatchPolicy
-from orgloop.core.delivery import State
-from orgloop.core.transition import (
+from orgloop.core.deliveries.admission import Ledger, Verdict, Want
+from orgloop.core.deliveries.batch import Batching, BatchPolicy
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import (
     Delivered,
     Discarded,
     Hold,

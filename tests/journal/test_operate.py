@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.delivery import CRASHES_BEFORE_HOLD, State, move
-from orgloop.core.transition import (
+from orgloop.core.deliveries.delivery import CRASHES_BEFORE_HOLD, State, move
+from orgloop.core.deliveries.transition import (
     Delivered,
     Discarded,
     Hold,

@@ -5,8 +5,17 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from orgloop.core.delivery import IllegalMove, State
-from orgloop.core.transition import Delivered, Drop, DropReason, Hold, HoldReason, Ready, Released, Retry
+from orgloop.core.deliveries.delivery import IllegalMove, State
+from orgloop.core.deliveries.transition import (
+    Delivered,
+    Drop,
+    DropReason,
+    Hold,
+    HoldReason,
+    Ready,
+    Released,
+    Retry,
+)
 from orgloop.journal.model import Prepared, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, applied, claim, claim_one, delivery, enter, event, row, settle

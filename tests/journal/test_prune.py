@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.record import RecordPhase
-from orgloop.core.transition import Delivered, Hold, HoldReason, Rejected
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Delivered, Hold, HoldReason, Rejected
+from orgloop.core.records.record import RecordPhase
 from orgloop.journal.model import START, Query, SystemEntry
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import (

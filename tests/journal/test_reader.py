@@ -8,8 +8,8 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Delivered, Hold, HoldReason, Rejected, Retry, Transition
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Delivered, Hold, HoldReason, Rejected, Retry, Transition
 from orgloop.journal.model import START, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, claim, claim_one, delivery, enter, event, run_end, run_start, settle

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Delivered, DeliverOutcome, Skipped, Unavailable
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Delivered, DeliverOutcome, Skipped, Unavailable
 from orgloop.journal.model import ClaimedWake, OpenRemote, RunBegun
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import claim_one, enter, row, run_end, run_start, settle

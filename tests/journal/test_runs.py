@@ -7,8 +7,16 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Delivered, NotStarted, Rejected, Retry, RunEnded, Transition, Unavailable
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import (
+    Delivered,
+    NotStarted,
+    Rejected,
+    Retry,
+    RunEnded,
+    Transition,
+    Unavailable,
+)
 from orgloop.journal.model import Acceptance, Cause, ClaimedWake, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import claim, claim_one, delivery, enter, event, row, run_end, run_start, settle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orgloop.core.transition import NotStarted, Rejected
+from orgloop.core.deliveries.transition import NotStarted, Rejected
 from orgloop.journal.model import SessionRow
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import claim_one, enter, run_end, run_start

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import (
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import (
     Delivered,
     Hold,
     HoldReason,

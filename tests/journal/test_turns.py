@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.batch import Batching, BatchPolicy
-from orgloop.core.delivery import State
-from orgloop.core.transition import Delivered, Hold, HoldReason, Interrupted, Ready, Retry
-from orgloop.core.turn import OnBusy, Turn
+from orgloop.core.deliveries.batch import Batching, BatchPolicy
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.on_busy import OnBusy, Turn
+from orgloop.core.deliveries.transition import Delivered, Hold, HoldReason, Interrupted, Ready, Retry
 from orgloop.journal.model import Prepared, Query
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import (

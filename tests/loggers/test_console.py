@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 from pydantic import ValidationError
 
-from orgloop.core.record import LEVELS, Level, Record, RecordPhase
+from orgloop.core.records.record import LEVELS, Level, Record, RecordPhase
 from orgloop.loggers.console import STYLES, ConsoleLogger, ConsoleSettings, logger
 
 AT: Final = 1_772_359_200_123

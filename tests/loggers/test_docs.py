@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 
 from orgloop.config.load import load_project
-from orgloop.core.derive import Happened
-from orgloop.core.record import Record, RecordPhase
+from orgloop.core.records.from_journal import Happened
+from orgloop.core.records.record import Record, RecordPhase
 from orgloop.loggers import console, file
 from orgloop.plugin import LoggerPlugin
 from orgloop.plugin.registry import LOGGERS, Registry, plain_name

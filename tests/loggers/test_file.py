@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 from pydantic import ValidationError
 
-from orgloop.core.record import Record, RecordPhase
+from orgloop.core.records.record import Record, RecordPhase
 from orgloop.loggers import file
 from orgloop.loggers.file import FileLogger, FileSettings, Rotation, logger
 

@@ -13,7 +13,7 @@ import pytest
 from orgloop.connectors.agents.claude_code import connector
 from orgloop.connectors.agents.claude_code.actor import ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin import CheckStatus, Completion, NotBegun, Retry, Unavailable, WakeSession
 from tests.connectors.agents.held import Bench
 from tests.connectors.doubles import FakeContext, as_context

@@ -11,7 +11,7 @@ import pytest
 
 from orgloop.connectors.agents.claude_code.actor import ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.settings import SCHEDULING, ClaudeCodeSettings
-from orgloop.core.lifecycle import RunOutcome
+from orgloop.core.events.session_lifecycle import RunOutcome
 from orgloop.plugin import Completion, Limited, NotBegun, Unavailable, WakeSession
 from tests.connectors.agents.held import Bench, Held
 from tests.connectors.doubles import FakeContext, as_context

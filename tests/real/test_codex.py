@@ -11,7 +11,7 @@ import pytest
 from orgloop.connectors.agents.codex import connector
 from orgloop.connectors.agents.codex.actor import CodexActor
 from orgloop.connectors.agents.codex.settings import CodexSettings
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin import CheckStatus, Completion, Limited, NotBegun, Retry, Unavailable, WakeSession
 from tests.connectors.agents.held import Bench
 from tests.connectors.doubles import FakeContext, as_context

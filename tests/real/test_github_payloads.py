@@ -13,7 +13,7 @@ from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.events.shapes import require_kind
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.source import GithubSource
-from orgloop.core.event import AuthorType
+from orgloop.core.events.event import AuthorType
 from orgloop.errors import Refused
 from orgloop.plugin.settings import SecretStr
 from orgloop.plugin.signature import sign

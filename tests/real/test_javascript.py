@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from orgloop.core.visible import IGNORABLE
+from orgloop.core.text.hidden_text import IGNORABLE
 from tests.transforms.regexes import answers, cases
 from tests.transforms.test_regex import KNOWN
 

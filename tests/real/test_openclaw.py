@@ -21,7 +21,7 @@ import pytest
 from orgloop.connectors.agents.openclaw import connector
 from orgloop.connectors.agents.openclaw.actor import OpenClawActor
 from orgloop.connectors.agents.openclaw.settings import OpenClawSettings
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Query
 from orgloop.plugin import CheckStatus, Completion, HttpFailed, RemoteRun
 from orgloop.runtime.support.clock import SystemClock

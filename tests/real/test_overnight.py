@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import EventRow
 from orgloop.operations.chain import read_chain, trace_of
 from orgloop.project.home import Home

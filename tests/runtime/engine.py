@@ -13,8 +13,8 @@ from typing import Any, Final, TypeVar
 
 from orgloop.config.load import load_or_raise
 from orgloop.config.model import Organization
-from orgloop.core.admission import LimitScope
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.admission import LimitScope
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import DeliveryRow, EventRow, Query, RunRow
 from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
 from orgloop.project.home import Home

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from orgloop.core.record import Record
+from orgloop.core.records.record import Record
 from orgloop.plugin import (
     Actor,
     ActorKind,

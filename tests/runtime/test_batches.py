@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.transition import Discarded
+from orgloop.core.deliveries.transition import Discarded
 from orgloop.journal.model import Query
 from orgloop.operations.chain import read_chain
 from orgloop.operations.waits import Waits

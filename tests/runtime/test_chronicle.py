@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.record import Record, RecordPhase
+from orgloop.core.records.record import Record, RecordPhase
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.follow import Follower
 from orgloop.plugin import Page

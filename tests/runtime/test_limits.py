@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.admission import ScopeLevel
-from orgloop.core.record import RecordPhase
-from orgloop.core.transition import Released
+from orgloop.core.deliveries.admission import ScopeLevel
+from orgloop.core.deliveries.transition import Released
+from orgloop.core.records.record import RecordPhase
 from orgloop.errors import Refused
 from orgloop.plugin import Completion, Phase, RunOutcome, RunSpec, Wake, WakeSession
 from tests.runtime.engine import engine, until

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.record import Record, RecordPhase
+from orgloop.core.records.record import Record, RecordPhase
 from orgloop.journal.follow import Follower
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import Stage

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from orgloop import runner
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.journal.model import RunStart
 from orgloop.plugin import Completion, ExitInfo
 from orgloop.runtime.runs.local import local_runner

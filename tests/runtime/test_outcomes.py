@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Interrupted, Released, Started
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Interrupted, Released, Started
 from orgloop.journal.model import Query
 from orgloop.plugin import (
     Delivered,

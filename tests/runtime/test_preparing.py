@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.transition import Released
+from orgloop.core.deliveries.transition import Released
 from orgloop.plugin import Change, Discard, Failure, Pass, TransformResult
 from tests.runtime.engine import engine, until
 from tests.runtime.fakes import Stage, draft

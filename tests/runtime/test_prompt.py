@@ -16,8 +16,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orgloop.config.reading.prompt_files import MAX_BYTES, inspect
-from orgloop.core.event import Event
-from orgloop.core.visible import visible
+from orgloop.core.events.event import Event
+from orgloop.core.text.hidden_text import visible
 from orgloop.runtime.dispatch.prompt import EVENT_LIMIT, SopMissing, SopShelf, compose, parse_sop
 
 TAG = re.compile(r"<\s*/?\s*orgloop-event", re.IGNORECASE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.transition import Released
+from orgloop.core.deliveries.transition import Released
 from orgloop.errors import Conflict, JournalUnavailable, PluginError
 from orgloop.plugin import (
     Change,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.errors import JournalUnavailable, NotFound, OrgLoopError, Overloaded, PluginError, Refused
 from orgloop.plugin import (
     Completion,

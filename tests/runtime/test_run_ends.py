@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.delivery import Facts, State
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.deliveries.delivery import Facts, State
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin import (
     Completion,
     ExitInfo,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orgloop import runner
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.errors import JournalUnavailable, NotFound, Refused
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
 from orgloop.runtime.runs.local import local_runner, run_directory

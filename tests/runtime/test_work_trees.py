@@ -13,7 +13,7 @@ import pytest
 
 from orgloop import runner
 from orgloop.config.git_files import git_directory, root_of
-from orgloop.core.admission import ScopeLevel
+from orgloop.core.deliveries.admission import ScopeLevel
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from orgloop.runtime.dispatch import tree_roots as work_trees
 from orgloop.runtime.dispatch.tree_roots import FRESH_MS, WorkTrees

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orgloop.core.units import DAY
+from orgloop.core.text.units import DAY
 from orgloop.runtime.support.git import environment
 from orgloop.runtime.worktrees.clean import Cleaned, Cleaner
 from orgloop.runtime.worktrees.lease import hold

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from pydantic import ValidationError
 
-from orgloop.core.fields import MISSING, Path
+from orgloop.core.events.fields import MISSING, Path
 from orgloop.plugin import Change, Pass
 from orgloop.transforms.enrich import transform
 from tests.transforms.given import EVENT, SCOPE, documents, opened

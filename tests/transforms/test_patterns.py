@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.fields import MISSING, same
+from orgloop.core.events.fields import MISSING, same
 from orgloop.transforms.filter_patterns import compile_pattern, regex_text
 from tests.transforms.given import json_values
 

@@ -15,8 +15,8 @@ import aiohttp
 from orgloop.config.model import ActorSpec, Organization, RouteSpec, SourceSpec
 from orgloop.connectors.webhook import connector as webhook
 from orgloop.connectors.webhook.settings import WebhookSourceSettings
-from orgloop.core.fields import Path as FieldPath
-from orgloop.core.match import Condition, When
+from orgloop.core.events.fields import Path as FieldPath
+from orgloop.core.events.match import Condition, When
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal
 from orgloop.plugin import (

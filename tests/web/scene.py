@@ -11,8 +11,8 @@ from pathlib import Path
 from orgloop.config.model import ActorSpec, Organization
 from orgloop.connectors.process import ProcessSettings
 from orgloop.connectors.process import connector as process
-from orgloop.core.match import When
-from orgloop.core.transition import Rejected
+from orgloop.core.deliveries.transition import Rejected
+from orgloop.core.events.match import When
 from orgloop.journal.model import Query
 from orgloop.runtime.engine import Runtime
 from tests.web.daemon import Daemon, FakeActor, daemon, route, until

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from orgloop.config.model import Organization
-from orgloop.core.transition import Rejected
+from orgloop.core.deliveries.transition import Rejected
 from orgloop.errors import JournalError, JournalUnavailable
 from orgloop.journal.sqlite import SqliteReader
 from orgloop.runtime.engine import Runtime

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 
 from orgloop.config.model import ActorSpec
-from orgloop.core.json_text import load_json
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
+from orgloop.core.text.json_text import load_json
 from orgloop.journal.model import Query
 from orgloop.plugin import ActorKind, Completion, Inbound, Progress, Ref, Refused
 from tests.runtime.fakes import Elsewhere, FakeCalledBack, Note, Stage

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import pytest
 
 from orgloop.config.findings import Code, Finding, Severity
-from orgloop.core.transition import Rejected
+from orgloop.core.deliveries.transition import Rejected
 from orgloop.daemon.client import Client
 from orgloop.daemon.spool import Hook, keep, keep_taking
 from orgloop.errors import ConfigError, Conflict, DaemonError, NotFound, OrgLoopError, Refused

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pytest
 
 from orgloop.config.findings import Code, Finding, Severity
-from orgloop.core.delivery import State
-from orgloop.core.transition import Rejected, Retry
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Rejected, Retry
 from orgloop.errors import ConfigError, PluginError
 from orgloop.journal.model import Query
 from orgloop.web.endpoints import ENDPOINTS

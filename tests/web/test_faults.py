@@ -14,7 +14,7 @@ from typing import Any, Final
 import psutil
 import pytest
 
-from orgloop.core.transition import Rejected
+from orgloop.core.deliveries.transition import Rejected
 from orgloop.journal.sqlite import open_journal, open_reader
 from orgloop.project.home import Home
 from orgloop.runtime.engine import Runtime

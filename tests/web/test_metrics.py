@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from orgloop.core.transition import Rejected, Retry, RunEnded, Unavailable
+from orgloop.core.deliveries.transition import Rejected, Retry, RunEnded, Unavailable
 from orgloop.runtime.support.counters import BUCKETS, Counters, Times
 from tests.web.daemon import Daemon, daemon, until
 

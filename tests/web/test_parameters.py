@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
 
-from orgloop.core.record import timestamp
+from orgloop.core.records.record import timestamp
 from orgloop.errors import Refused
 from orgloop.web.parameters import MOST, Parameters
 

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from orgloop.config.model import Organization, SourceSpec
-from orgloop.core.json_text import dump_json
+from orgloop.core.text.json_text import dump_json
 from orgloop.errors import JournalUnavailable, Overloaded
 from orgloop.journal.model import Acceptance, Accepted
 from orgloop.plugin import Context, Draft, Inbound, Received, Reply, Settings, SourceKind

@@ -47,7 +47,7 @@ def GLOBAL_OPTIONS() -> list[click.Parameter]:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that it is, but for a slip; empty if there is none."""
-    from orgloop.core.suggest import nearest_name
+    from orgloop.core.text.suggest import nearest_name
 
     return nearest_name(name, known) or ""
 

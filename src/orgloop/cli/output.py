@@ -90,7 +90,7 @@ class Output:
 
     def data(self, value: Any) -> None:
         """The command's one JSON document. Without `json` too: for commands that always print JSON."""
-        from orgloop.core.json_text import dump_json
+        from orgloop.core.text.json_text import dump_json
 
         sys.stdout.write(dump_json(value, indent=True, default=str).decode() + "\n")
 
@@ -153,7 +153,7 @@ class Output:
             sys.stderr.write(self._plain(line) + "\n")
 
     def _folded(self, text: str, indent: int) -> list[str]:
-        from orgloop.core.text import folded
+        from orgloop.core.text.columns import folded
 
         return folded(text, self.width, indent)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from orgloop.core.fields import MISSING, same
+from orgloop.core.events.fields import MISSING, same
 
 VARIABLES: Final = "variables"
 """A fingerprint of the values in which variables stand: it changes though the file says the same."""

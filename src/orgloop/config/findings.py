@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from orgloop.core.suggest import nearest_name
+from orgloop.core.text.suggest import nearest_name
 
 MOST_FINDINGS: Final = 1_000
 """Findings of one project that are listed."""

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from orgloop.core.environment import child_environment
+from orgloop.core.runs.environment import child_environment
 
 GIT: Final = ".git"
 LONGEST_LINK: Final = 4_096

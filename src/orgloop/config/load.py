@@ -28,7 +28,7 @@ from orgloop.config.resolving.sources_and_actors import ActorEnd, Ends, SourceEn
 from orgloop.config.resolving.transforms import Steps
 from orgloop.config.schema import models as schema
 from orgloop.config.snapshot import snapshot
-from orgloop.core.delivery import DeliveryPolicy
+from orgloop.core.deliveries.delivery import DeliveryPolicy
 from orgloop.errors import ConfigError
 from orgloop.plugin.registry import Registry
 

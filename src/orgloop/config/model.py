@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from orgloop.core.admission import Limit
-from orgloop.core.batch import BatchPolicy
-from orgloop.core.delivery import DeliveryPolicy
-from orgloop.core.match import When
-from orgloop.core.turn import OnBusy
+from orgloop.core.deliveries.admission import Limit
+from orgloop.core.deliveries.batch import BatchPolicy
+from orgloop.core.deliveries.delivery import DeliveryPolicy
+from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.events.match import When
 from orgloop.plugin.connector import ActorKind, SourceKind
 from orgloop.plugin.logger import LoggerPlugin
 from orgloop.plugin.settings import Settings

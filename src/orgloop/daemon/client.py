@@ -132,7 +132,7 @@ class Client:
     def _call(
         self, method: str, path: str, body: Any = None, patience: float = PATIENCE
     ) -> Mapping[str, Any]:
-        from orgloop.core.json_text import dump_json
+        from orgloop.core.text.json_text import dump_json
 
         data = dump_json(body) if body is not None else None
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
@@ -144,7 +144,7 @@ class Client:
         import http.client
         import threading
 
-        from orgloop.core.json_text import load_json
+        from orgloop.core.text.json_text import load_json
 
         connection = http.client.HTTPConnection("127.0.0.1", self.info.port, timeout=patience)
         over = threading.Event()

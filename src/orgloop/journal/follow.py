@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from orgloop.core import derive
-from orgloop.core.derive import Happened
-from orgloop.core.record import Record, RecordPhase
+from orgloop.core.records import from_journal as derive
+from orgloop.core.records.from_journal import Happened
+from orgloop.core.records.record import Record, RecordPhase
 from orgloop.journal.model import START, Cursor, DeliveryRow, EventRow, Query, StepRow
 from orgloop.journal.protocols import Reader
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from orgloop.core.delivery import Move
-from orgloop.core.transition import Transition
+from orgloop.core.deliveries.delivery import Move
+from orgloop.core.deliveries.transition import Transition
 from orgloop.journal.model import (
     Acceptance,
     Accepted,

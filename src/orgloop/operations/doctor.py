@@ -16,7 +16,7 @@ from orgloop.config.diff import diff
 from orgloop.config.findings import Code, Severity
 from orgloop.config.load import Loaded
 from orgloop.config.model import ActorSpec, SourceSpec
-from orgloop.core.units import humanize
+from orgloop.core.text.units import humanize
 from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import MINIMUM, is_current, require_sound, sqlite_version

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orgloop.config.model import Organization
-from orgloop.core.batch import Batching
-from orgloop.core.event import Event, event_names
-from orgloop.core.event_document import ParsedEvent, parse_event
-from orgloop.core.fields import MISSING
+from orgloop.core.deliveries.batch import Batching
+from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.deliveries.transition import Drop, Hold, Ready
+from orgloop.core.events.document import ParsedEvent, parse_event
+from orgloop.core.events.event import Event, event_names
+from orgloop.core.events.fields import MISSING
+from orgloop.core.events.match import explain
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
-from orgloop.core.json_text import load_json
-from orgloop.core.match import explain
-from orgloop.core.record import timestamp
-from orgloop.core.transition import Drop, Hold, Ready
-from orgloop.core.turn import OnBusy
+from orgloop.core.records.record import timestamp
+from orgloop.core.text.json_text import load_json
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
 from orgloop.runtime.intake.prepare import Preparation, prepare_later

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.core.event_document import FILLED
-from orgloop.core.json_text import NotJson, load_json
+from orgloop.core.events.document import FILLED
+from orgloop.core.text.json_text import NotJson, load_json
 from orgloop.errors import Refused
 
 _OF_EVENT: Final = ("event_id", "accepted_at", "event")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.errors import NotFound
 from orgloop.plugin import Completion, Connector, ExitInfo
 from orgloop.runtime.runs.completion import RunFacts, stopped

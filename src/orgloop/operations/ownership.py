@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.errors import Conflict, DaemonError, JournalError, NotFound
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import open_reader

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.config.diff import DERIVED
-from orgloop.core.units import DAY, humanize
+from orgloop.core.text.units import DAY, humanize
 from orgloop.operations.topology import topology
 from orgloop.operations.words import ago, counted, dollars, moment, one_line
 

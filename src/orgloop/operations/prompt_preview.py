@@ -36,7 +36,7 @@ def preview(load: Callable[[Path], Loaded], reader: Reader, row: DeliveryRow) ->
 
 
 def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: Sequence[str]) -> Preview:
-    from orgloop.core.json_text import dump_json
+    from orgloop.core.text.json_text import dump_json
     from orgloop.runtime.dispatch.prompt import SopMissing, SopShelf, compose
     from orgloop.runtime.support.documents import load
 

@@ -34,7 +34,7 @@ def asked(
     trace_id: str = "",
 ) -> Query:
     """The query. Raises Refused for a limit or a time that is none."""
-    from orgloop.core.delivery import State
+    from orgloop.core.deliveries.delivery import State
     from orgloop.journal.model import Query
     from orgloop.operations.words import since_of
 

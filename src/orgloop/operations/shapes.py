@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orgloop.config.model import Organization
-from orgloop.core.admission import NEVER
-from orgloop.core.delivery import FINISHED, State
-from orgloop.core.match import When
-from orgloop.core.record import timestamp
-from orgloop.core.units import format_duration
+from orgloop.core.deliveries.admission import NEVER
+from orgloop.core.deliveries.delivery import FINISHED, State
+from orgloop.core.events.match import When
+from orgloop.core.records.record import timestamp
+from orgloop.core.text.units import format_duration
 from orgloop.journal.model import (
     DeliveryRow,
     EventRow,

@@ -181,7 +181,7 @@ def _way_back(start: str, follows: Mapping[str, Sequence[str]]) -> list[str] | N
 
 
 def _wanted(value: Any) -> str:
-    from orgloop.core.json_text import text_of  # the help of `routes` does not need it
+    from orgloop.core.text.json_text import text_of  # the help of `routes` does not need it
 
     values = value if isinstance(value, list) else [value]
     return " or ".join(one if isinstance(one, str) else text_of(one) for one in values)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from orgloop.core.admission import NEVER, LimitScope, ScopeLevel, sentence
-from orgloop.core.delivery import State
-from orgloop.core.units import humanize
+from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, sentence
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.text.units import humanize
 from orgloop.operations.words import counted, one_line, short_moment
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, parse_duration
+from orgloop.core.text.units import DAY, HOUR, MINUTE, SECOND, UnitError, parse_duration
 from orgloop.errors import Refused
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")

@@ -83,7 +83,7 @@ def sessions_in(reader: Reader | None, path: str) -> list[str]:
 
 def due(found: Sequence[TreeRecord]) -> list[TreeRecord]:
     """Those that have been kept long enough, and those that were begun and never finished."""
-    from orgloop.core.work_tree import is_due
+    from orgloop.core.runs.worktree import is_due
     from orgloop.runtime.worktrees.shelf import Stage
 
     now = int(time.time() * 1000)

@@ -4,22 +4,21 @@ A contract's docstrings say who calls, how often, whether calls may overlap, and
 exception makes the engine do. Built-in plugins use this door and nothing else of OrgLoop.
 """
 
-from orgloop.core.environment import child_environment
-from orgloop.core.event import ENVELOPE, UNCHANGEABLE, AuthorType, Event, EventType, event_names
-from orgloop.core.event_shape import (
-    ANYTHING,
-    FLAG,
-    NUMBER,
-    SESSION_ENDED,
-    SESSION_STARTED,
-    TEXT,
-    EventShape,
-    Values,
+from orgloop.core.deliveries.transition import (
+    Delivered,
+    DeliverOutcome,
+    Limited,
+    Rejected,
+    Retry,
+    Skipped,
+    Throttled,
+    Unavailable,
 )
-from orgloop.core.fields import MISSING, Path, PathError, as_text, in_event, same, set_at
-from orgloop.core.json_text import NotJson, dump_json, exact_number, load_json, parse_json
-from orgloop.core.keys import identity, is_missing, key_text, no_value
-from orgloop.core.lifecycle import (
+from orgloop.core.events.event import ENVELOPE, UNCHANGEABLE, AuthorType, Event, EventType, event_names
+from orgloop.core.events.fields import MISSING, Path, PathError, as_text, in_event, same, set_at
+from orgloop.core.events.keys import identity, is_missing, key_text, no_value
+from orgloop.core.events.match import is_glob, names_match, near_miss
+from orgloop.core.events.session_lifecycle import (
     Lifecycle,
     LifecycleError,
     Phase,
@@ -32,23 +31,24 @@ from orgloop.core.lifecycle import (
     lifecycle_key,
     platform_event,
 )
-from orgloop.core.match import is_glob, names_match, near_miss
-from orgloop.core.record import Level, Record, RecordPhase, timestamp
-from orgloop.core.run_failure import TEXT_LIMIT, last_words
-from orgloop.core.suggest import nearest_name
-from orgloop.core.templates import Fault, Template, TemplateError, TreeTemplate
-from orgloop.core.text import folded
-from orgloop.core.transition import (
-    Delivered,
-    DeliverOutcome,
-    Limited,
-    Rejected,
-    Retry,
-    Skipped,
-    Throttled,
-    Unavailable,
+from orgloop.core.events.shape import (
+    ANYTHING,
+    FLAG,
+    NUMBER,
+    SESSION_ENDED,
+    SESSION_STARTED,
+    TEXT,
+    EventShape,
+    Values,
 )
-from orgloop.core.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
+from orgloop.core.events.templates import Fault, Template, TemplateError, TreeTemplate
+from orgloop.core.records.record import Level, Record, RecordPhase, timestamp
+from orgloop.core.runs.environment import child_environment
+from orgloop.core.runs.failure import TEXT_LIMIT, last_words
+from orgloop.core.text.columns import folded
+from orgloop.core.text.json_text import NotJson, dump_json, exact_number, load_json, parse_json
+from orgloop.core.text.suggest import nearest_name
+from orgloop.core.text.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
 from orgloop.errors import JournalUnavailable, Overloaded, PluginError, Refused
 from orgloop.plugin.actor import (
     Actor,

@@ -11,9 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from orgloop.core.event import Event
-from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.core.transition import DeliverOutcome, Limited, Rejected, Retry, Throttled, Unavailable
+from orgloop.core.deliveries.transition import (
+    DeliverOutcome,
+    Limited,
+    Rejected,
+    Retry,
+    Throttled,
+    Unavailable,
+)
+from orgloop.core.events.event import Event
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin.context import Context
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orgloop.core.event import EventType
-from orgloop.core.event_shape import EventShape
+from orgloop.core.events.event import EventType
+from orgloop.core.events.shape import EventShape
 from orgloop.plugin.actor import Actor
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.setup import Offer, Setup

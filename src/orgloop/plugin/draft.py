@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.event import EventType
+from orgloop.core.events.event import EventType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from orgloop.core.record import Record
+from orgloop.core.records.record import Record
 from orgloop.plugin.settings import Settings
 
 

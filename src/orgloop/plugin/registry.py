@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final, TypeVar
 
-from orgloop.core.suggest import nearest_name
+from orgloop.core.text.suggest import nearest_name
 from orgloop.errors import FAULTS, NotFound, PluginError
 from orgloop.plugin.connector import Connector
 from orgloop.plugin.logger import LoggerPlugin

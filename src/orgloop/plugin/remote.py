@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from orgloop.core.transition import Delivered, Skipped
+from orgloop.core.deliveries.transition import Delivered, Skipped
 from orgloop.plugin.actor import Actor, Completion, NotBegun, Progress, Wake
 from orgloop.plugin.source import Inbound
 

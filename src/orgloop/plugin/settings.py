@@ -20,10 +20,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from orgloop.core.fields import Path as FieldPath
-from orgloop.core.fields import in_event
-from orgloop.core.templates import Fault
-from orgloop.core.units import parse_duration, parse_size
+from orgloop.core.events.fields import Path as FieldPath
+from orgloop.core.events.fields import in_event
+from orgloop.core.events.templates import Fault
+from orgloop.core.text.units import parse_duration, parse_size
 
 KEY: Final = "[key]"
 """The last step of a place that is the key of a map, and not the value there."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator
 
-from orgloop.core.units import MINUTE, SECOND, humanize
+from orgloop.core.text.units import MINUTE, SECOND, humanize
 from orgloop.errors import Refused
 from orgloop.plugin.settings import SecretStr
 from orgloop.plugin.source import Inbound

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from orgloop.core.fields import Path
+from orgloop.core.events.fields import Path
 from orgloop.plugin.settings import Settings
 
 

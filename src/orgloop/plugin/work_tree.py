@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal, Protocol, runtime_checkable
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
 
-from orgloop.core.templates import Template
-from orgloop.core.units import DAY, MINUTE
+from orgloop.core.events.templates import Template
+from orgloop.core.text.units import DAY, MINUTE
 from orgloop.plugin.settings import Duration, ProjectPath, Settings
 
 _PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)

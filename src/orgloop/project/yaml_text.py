@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from orgloop.core.json_text import text_of
+from orgloop.core.text.json_text import text_of
 
 _PLAIN: Final = re.compile(
     r"(?:\.{0,2}/|--?)?[A-Za-z_](?:[\w ./*@+-]|:(?=[\w/]))*(?<! )|\$\{[A-Za-z_]\w*\}", re.ASCII

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, TypeVar
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import AppliedRow, DeliveryRow
 from orgloop.journal.protocols import Journal, Reader
 from orgloop.plugin import Clock

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from orgloop.config.model import Organization
-from orgloop.core.delivery import Move, State
+from orgloop.core.deliveries.delivery import Move, State
+from orgloop.core.deliveries.transition import Discarded, HoldReason, Released, Retried
 from orgloop.core.ids import IdSequence
-from orgloop.core.record import RecordPhase
-from orgloop.core.transition import Discarded, HoldReason, Released, Retried
+from orgloop.core.records.record import RecordPhase
 from orgloop.errors import Conflict, JournalError, JournalUnavailable, Refused
 from orgloop.journal.follow import Follower
 from orgloop.journal.model import (

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from orgloop.config.model import ActorSpec, Organization, RouteSpec, SourceSpec, StepSpec
-from orgloop.core.delivery import DeliveryPolicy
-from orgloop.core.match import Matcher
-from orgloop.core.templates import Template, TreeTemplate
-from orgloop.core.turn import OnBusy
+from orgloop.core.deliveries.delivery import DeliveryPolicy
+from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.events.match import Matcher
+from orgloop.core.events.templates import Template, TreeTemplate
 from orgloop.errors import PluginError
 from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform, Worktree
 from orgloop.plugin.work_tree import worktree_of

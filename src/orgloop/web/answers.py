@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 from multidict import CIMultiDict
 
-from orgloop.core.json_text import dump_json
+from orgloop.core.text.json_text import dump_json
 from orgloop.errors import (
     ConfigError,
     Conflict,

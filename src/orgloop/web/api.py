@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from orgloop.config.model import Organization
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.core.ids import DELIVERY, EVENT, RUN, TRACE
-from orgloop.core.record import timestamp
+from orgloop.core.records.record import timestamp
 from orgloop.errors import NotFound
 from orgloop.journal.model import START, DeliveryRow, EventRow, Query, RunRow, StepRow
 from orgloop.journal.protocols import Reader

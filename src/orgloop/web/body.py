@@ -11,7 +11,7 @@ from typing import Final
 
 from aiohttp import StreamReader, web
 
-from orgloop.core.units import UnitError, parse_size
+from orgloop.core.text.units import UnitError, parse_size
 from orgloop.errors import OrgLoopError, Overloaded, Refused
 
 BODY_LIMIT: Final = 1024 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.core.transition import Discarded, Released, Retried
+from orgloop.core.deliveries.transition import Discarded, Released, Retried
 from orgloop.errors import Conflict, NotFound, Refused
 from orgloop.web import overview
 from orgloop.web.daemon_api import DaemonApi

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from orgloop.core.json_text import parse_json
+from orgloop.core.text.json_text import parse_json
 from orgloop.errors import NotFound, Refused
 from orgloop.web.answers import MethodRefused
 from orgloop.web.body import Bodies

@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from orgloop.core.delivery import FINISHED, State
+from orgloop.core.deliveries.delivery import FINISHED, State
 from orgloop.operations.status.item import Item
 from orgloop.operations.status.status import Status
 from orgloop.runtime.support.counters import BUCKETS, Times

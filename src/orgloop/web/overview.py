@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from orgloop.core.delivery import State
-from orgloop.core.units import HOUR
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.text.units import HOUR
 from orgloop.journal.model import PauseRow, SourceRow, WaitRow
 from orgloop.journal.protocols import Reader
 from orgloop.operations import shapes

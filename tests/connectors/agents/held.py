@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from orgloop import runner
-from orgloop.core.environment import child_environment
+from orgloop.core.runs.environment import child_environment
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Progress, Supervised, Wake, WakeSession
 from tests.connectors.doubles import wake
 from tests.runner.run_directory import RunDirectory

@@ -10,7 +10,7 @@ import pytest
 
 from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_exit
 from orgloop.connectors.agents.result import LIMIT_WAIT
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin import DAY, Completion, ExitInfo, Limited, NotBegun, Retry, Unavailable
 
 FAILED = (Phase.FAILED, RunOutcome.FAILURE)

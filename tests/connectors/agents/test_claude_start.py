@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from orgloop.connectors.agents.claude_code import connector
 from orgloop.connectors.agents.claude_code.actor import PROMPT_LIMIT, ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.settings import SCHEDULING, ClaudeCodeSettings
-from orgloop.core.environment import child_environment
+from orgloop.core.runs.environment import child_environment
 from orgloop.errors import Refused
 from orgloop.plugin import Completion, ExitInfo, RunSpec, Supervised, WakeSession
 from tests.connectors.doubles import FakeContext, as_context, wake

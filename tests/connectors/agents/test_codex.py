@@ -19,7 +19,7 @@ from orgloop.connectors.agents.codex.classify_exit import CodexCli, classify_exi
 from orgloop.connectors.agents.codex.settings import LOGIN, CodexSettings, Price
 from orgloop.connectors.agents.codex.stream import progress, tokens, transcript
 from orgloop.connectors.agents.result import LIMIT_WAIT
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin import (
     CheckStatus,
     Completion,

@@ -20,7 +20,7 @@ from orgloop.connectors.agents.hooks import (
     pi,
     pi_rust,
 )
-from orgloop.core.lifecycle import check
+from orgloop.core.events.session_lifecycle import check
 from orgloop.daemon.hook_body import body_of
 from orgloop.errors import Refused
 from orgloop.plugin import Connector, Draft, Received, Receiver

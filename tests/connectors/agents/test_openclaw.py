@@ -14,7 +14,7 @@ from orgloop.connectors.agents.openclaw import connector
 from orgloop.connectors.agents.openclaw.actor import MEMORY, NO_REPORT, OpenClawActor
 from orgloop.connectors.agents.openclaw.message import BODY_LIMIT, Order
 from orgloop.connectors.agents.openclaw.settings import OpenClawSettings
-from orgloop.core.lifecycle import Phase, RunOutcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin import (
     CalledBack,
     CheckStatus,

@@ -22,8 +22,8 @@ from orgloop.connectors.agents.result import (
     one_line,
     stopped,
 )
-from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.core.run_failure import TEXT_LIMIT
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
+from orgloop.core.runs.failure import TEXT_LIMIT
 from orgloop.plugin import ExitInfo
 
 

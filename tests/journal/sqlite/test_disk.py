@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from orgloop.core.transition import Delivered
+from orgloop.core.deliveries.transition import Delivered
 from orgloop.errors import JournalDamaged, JournalUnavailable
 from orgloop.journal.model import START, Query
 from orgloop.journal.sqlite import SqliteJournal, open_journal, open_reader

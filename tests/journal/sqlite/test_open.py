@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from orgloop.core.transition import Delivered
+from orgloop.core.deliveries.transition import Delivered
 from orgloop.errors import (
     JournalError,
     JournalLocked,

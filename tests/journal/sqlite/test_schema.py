@@ -11,8 +11,8 @@ from typing import Any
 import apsw
 import pytest
 
-from orgloop.core.delivery import State
-from orgloop.core.derive import Happened
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.records.from_journal import Happened
 from orgloop.errors import JournalDamaged, JournalTooNew
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import filters, statements

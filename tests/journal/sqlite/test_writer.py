@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.core.transition import Delivered
+from orgloop.core.deliveries.transition import Delivered
 from orgloop.errors import JournalUnavailable, Overloaded
 from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal, open_reader
 from orgloop.journal.sqlite.store import WorkResult

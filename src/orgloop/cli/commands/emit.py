@@ -77,7 +77,7 @@ def command(
 
 def _routes_of(app: App, event_id: str) -> list[str]:
     """Which routes an event matched, each with whom it wakes, or why it does not."""
-    from orgloop.core.delivery import State
+    from orgloop.core.deliveries.delivery import State
     from orgloop.journal.model import START, Query
     from orgloop.operations.words import one_line, state_words
 
@@ -170,7 +170,7 @@ def _from_options(
 
 
 def _parsed(content: bytes, where: str) -> Any:
-    from orgloop.core.json_text import NotJson, load_json
+    from orgloop.core.text.json_text import NotJson, load_json
 
     try:
         return load_json(content)

@@ -99,6 +99,6 @@ def _show_one(app: App, state: VariableState) -> None:
 
 
 def _default_of(state: VariableState) -> str:
-    from orgloop.core.environment import is_secret
+    from orgloop.core.runs.environment import is_secret
 
     return "its default" if is_secret(state.name) else repr(state.default)

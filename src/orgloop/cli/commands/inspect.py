@@ -105,7 +105,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
     from orgloop.cli.screen.delivery_list import failures, print_deliveries
     from orgloop.cli.screen.grid import print_block, print_facts, print_next
     from orgloop.cli.screen.words import author_of, event_name
-    from orgloop.core.json_text import dump_json
+    from orgloop.core.text.json_text import dump_json
     from orgloop.journal.model import START, Query
     from orgloop.operations.words import ago, moment, one_line
 

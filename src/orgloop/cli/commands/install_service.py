@@ -121,7 +121,7 @@ def _require_variables(app: App) -> None:
 
 def _passed_on(app: App) -> list[str]:
     """The variables that `env_pass` names and no child gets anyway."""
-    from orgloop.core.environment import child_environment
+    from orgloop.core.runs.environment import child_environment
 
     organization = app.organization
     parts = [one.settings for one in organization.actors.values()]

@@ -17,7 +17,7 @@ from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Refused
 
 if TYPE_CHECKING:
-    from orgloop.core.record import Record
+    from orgloop.core.records.record import Record
     from orgloop.journal.follow import Follower
     from orgloop.journal.protocols import Reader
 
@@ -157,8 +157,8 @@ def command(
 
 def _require_result(word: str | None) -> None:
     """Raise Refused for a result that no record can have."""
-    from orgloop.core.derive import RESULTS
-    from orgloop.core.record import RecordPhase
+    from orgloop.core.records.from_journal import RESULTS
+    from orgloop.core.records.record import RecordPhase
 
     phases = {*RecordPhase, *(phase.rpartition(".")[2] for phase in RecordPhase)}
     if word is not None and word not in RESULTS | phases:
@@ -202,7 +202,7 @@ def _printer(app: App, layout: str) -> Callable[[list[Record]], None]:
     import sys
 
     if app.out.json or layout == "json":
-        from orgloop.core.json_text import dump_json
+        from orgloop.core.text.json_text import dump_json
 
         def show(records: list[Record]) -> None:
             for record in records:
@@ -210,7 +210,7 @@ def _printer(app: App, layout: str) -> Callable[[list[Record]], None]:
             sys.stdout.flush()
 
         return show
-    from orgloop.core.record import Level
+    from orgloop.core.records.record import Level
     from orgloop.loggers.console import ConsoleLogger, ConsoleSettings
 
     settings = ConsoleSettings(level=Level.DEBUG)

@@ -235,7 +235,7 @@ def _document(
         heading: [_item(item, work) for item in plan.items if item.kind == kind]
         for kind, heading in _SECTIONS.items()
     }
-    from orgloop.core.record import timestamp
+    from orgloop.core.records.record import timestamp
 
     last = (
         {"at": timestamp(applied.at), "project": applied.project, "root": applied.root}

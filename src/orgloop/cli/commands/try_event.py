@@ -16,7 +16,7 @@ from orgloop.cli.completion import ROUTE, SOURCE
 from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.screen.grid import print_block
 from orgloop.cli.time_limit import no_limit
-from orgloop.core.event_document import EVENT_ID
+from orgloop.core.events.document import EVENT_ID
 from orgloop.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _try(
         app.out.data(results[0] if len(results) == 1 else results)
         return
     if not trials:
-        from orgloop.core.json_text import text_of
+        from orgloop.core.text.json_text import text_of
 
         message = f"; it answers {text_of(answer)}" if answer is not None else ""
         app.out.warn(f"the request creates no event{message}")
@@ -210,7 +210,7 @@ def _show(app: App, trial: Trial, *, prompt: bool) -> None:
 
 
 def _show_matched(app: App, one: RouteTrial, *, prompt: bool) -> None:
-    from orgloop.core.units import humanize
+    from orgloop.core.text.units import humanize
 
     out = app.out
     mark, color = _ENDS[one.end or "wake"]
@@ -237,7 +237,7 @@ def _show_matched(app: App, one: RouteTrial, *, prompt: bool) -> None:
 
 
 def _show_wake(app: App, one: RouteTrial, *, prompt: bool) -> None:
-    from orgloop.core.units import humanize
+    from orgloop.core.text.units import humanize
 
     out = app.out
     if one.key is not None:
@@ -260,7 +260,7 @@ def _show_wake(app: App, one: RouteTrial, *, prompt: bool) -> None:
         out.line()
         print_block(out, one.prompt, indent=4)
     if out.verbose and one.changed is not None:
-        from orgloop.core.json_text import text_of
+        from orgloop.core.text.json_text import text_of
 
         out.line("    event after the transforms")
         print_block(out, text_of(one.changed, indent=True), indent=4)
@@ -292,6 +292,6 @@ def _fails(out: Output, line: Line) -> str:
 
 
 def _value(out: Output, value: Any) -> str:
-    from orgloop.core.json_text import text_of
+    from orgloop.core.text.json_text import text_of
 
     return out.cut(text_of(value), _LONG)

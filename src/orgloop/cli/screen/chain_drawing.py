@@ -18,9 +18,9 @@ from orgloop.cli.screen.words import (
     run_words,
     why_ended,
 )
-from orgloop.core.run_failure import failed
-from orgloop.core.text import columns, folded
-from orgloop.core.units import humanize
+from orgloop.core.runs.failure import failed
+from orgloop.core.text.columns import columns, folded
+from orgloop.core.text.units import humanize
 from orgloop.operations.chain import Chain, DeliveryNode, EventNode
 from orgloop.operations.waits import OPEN
 from orgloop.operations.words import counted, dollars, moment, one_line, state_words

@@ -19,7 +19,7 @@ from orgloop.errors import Conflict, NotFound, OrgLoopError, Refused
 from orgloop.operations.words import counted
 
 if TYPE_CHECKING:
-    from orgloop.core.transition import Discarded, Released, Retried
+    from orgloop.core.deliveries.transition import Discarded, Released, Retried
     from orgloop.journal.model import DeliveryRow
     from orgloop.journal.protocols import Reader
 
@@ -308,7 +308,7 @@ async def _offline(
 
 
 def _transition(verb: str, by: str, note: str, *, skip: bool) -> Released | Retried | Discarded:
-    from orgloop.core import transition
+    from orgloop.core.deliveries import transition
 
     match verb:
         case "release":

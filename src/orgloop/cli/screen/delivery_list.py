@@ -66,7 +66,7 @@ def _said(row: DeliveryRow, note: str) -> Text | str:
 
 def failures(reader: Reader, rows: Sequence[DeliveryRow]) -> dict[str, str]:
     """How the runs of these deliveries ended that did not come out well, by the deliveries' ids."""
-    from orgloop.core.run_failure import failed
+    from orgloop.core.runs.failure import failed
 
     ended = [(row.id, row.run_id) for row in rows if row.state == "delivered" and row.run_id]
     runs = [(id, run) for id, run_id in ended if (run := reader.run(run_id)) is not None]

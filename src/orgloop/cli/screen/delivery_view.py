@@ -9,7 +9,7 @@ from orgloop.cli.app import App
 from orgloop.cli.screen.delivery_list import failures
 from orgloop.cli.screen.grid import Column, print_block, print_facts, print_grid, print_next
 from orgloop.cli.screen.words import STATE_STYLES, author_of, event_name, from_home
-from orgloop.core.transition import HoldReason
+from orgloop.core.deliveries.transition import HoldReason
 from orgloop.operations.words import ago, moment, one_line, state_words
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow], now: int) 
 
 
 def _show_event(app: App, row: DeliveryRow, event: EventRow | None) -> None:
-    from orgloop.core.json_text import dump_json
+    from orgloop.core.text.json_text import dump_json
 
     shown = row.document or (event.document if event is not None else None)
     if shown is None:

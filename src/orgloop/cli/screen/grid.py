@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from orgloop.cli.screen.words import printable
-from orgloop.core.text import columns as text_width
-from orgloop.core.text import elided, folded
+from orgloop.core.text.columns import columns as text_width
+from orgloop.core.text.columns import elided, folded
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orgloop.cli.output import FAIL, WARN, Output
-from orgloop.core.text import folded
+from orgloop.core.text.columns import folded
 
 if TYPE_CHECKING:
     from orgloop.config.findings import Finding

@@ -9,7 +9,7 @@ from orgloop.cli.output import Output
 from orgloop.cli.screen.words import run_words, shortened
 
 if TYPE_CHECKING:
-    from orgloop.core.record import Record
+    from orgloop.core.records.record import Record
     from orgloop.journal.protocols import Reader
 
 SHOWN: Final = 100

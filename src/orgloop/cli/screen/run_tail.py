@@ -12,7 +12,7 @@ from orgloop import runner
 from orgloop.cli.app import App
 from orgloop.cli.output import FAIL, OK
 from orgloop.cli.screen.words import outcome_word, printable, run_line
-from orgloop.core.units import humanize
+from orgloop.core.text.units import humanize
 from orgloop.operations.words import dollars, one_line
 from orgloop.project.home import open_file
 
@@ -139,7 +139,7 @@ def _shower(app: App, read: Read | None) -> Callable[[str], None]:
 
 
 def _write_json(line: str, read: Read | None) -> None:
-    from orgloop.core.json_text import dump_json
+    from orgloop.core.text.json_text import dump_json
 
     document: dict[str, Any] = {"line": line}
     progress = understood(read, line) if read is not None else None

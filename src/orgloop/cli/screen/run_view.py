@@ -20,7 +20,7 @@ from orgloop.cli.screen.words import (
     run_words,
     why_ended,
 )
-from orgloop.core.units import humanize
+from orgloop.core.text.units import humanize
 from orgloop.operations.status.attention import take_over
 from orgloop.operations.status.stuck import last_sign
 from orgloop.operations.words import age, ago, dollars, moment, one_line

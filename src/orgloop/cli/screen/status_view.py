@@ -10,8 +10,8 @@ from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.screen.grid import Column, print_grid
 from orgloop.cli.screen.run_view import says
 from orgloop.cli.screen.words import WORKING, from_home, run_line, wrapped
-from orgloop.core.text import folded
-from orgloop.core.units import humanize
+from orgloop.core.text.columns import folded
+from orgloop.core.text.units import humanize
 from orgloop.operations.status.attention import unheard
 from orgloop.operations.status.item import Item
 from orgloop.operations.status.stuck import last_sign

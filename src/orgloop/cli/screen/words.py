@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.output import FAIL, OK
-from orgloop.core.run_failure import failed, lines_of, why
+from orgloop.core.runs.failure import failed, lines_of, why
 from orgloop.operations.words import one_line
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def run_words(run: RunRow) -> tuple[str, str]:
 
     Of a run that failed it is the last line, which is where programs complain.
     """
-    from orgloop.core.json_text import dump_json
+    from orgloop.core.text.json_text import dump_json
 
     result = run.completion.get("result") or {}
     decided = result.get("json")

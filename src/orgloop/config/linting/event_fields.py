@@ -14,13 +14,13 @@ from orgloop.config.reading.env import DataPath
 from orgloop.config.resolving.routes import Read
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd
 from orgloop.config.schema.models import TransformConfig
-from orgloop.core.event import ENVELOPE
-from orgloop.core.event_shape import BELOW, RUN_SHAPES, EventShape, Values, may_be, shapes_of
-from orgloop.core.fields import Path, PathError, in_event
-from orgloop.core.json_text import text_of
-from orgloop.core.keys import is_missing
-from orgloop.core.suggest import nearest_name
-from orgloop.core.templates import Fallback, Template, TemplateError
+from orgloop.core.events.event import ENVELOPE
+from orgloop.core.events.fields import Path, PathError, in_event
+from orgloop.core.events.keys import is_missing
+from orgloop.core.events.shape import BELOW, RUN_SHAPES, EventShape, Values, may_be, shapes_of
+from orgloop.core.events.templates import Fallback, Template, TemplateError
+from orgloop.core.text.json_text import text_of
+from orgloop.core.text.suggest import nearest_name
 from orgloop.errors import FAULTS
 from orgloop.plugin.transform import Reading
 from orgloop.plugin.work_tree import worktree_of

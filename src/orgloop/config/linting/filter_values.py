@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from orgloop.core.event_shape import Values, may_be
-from orgloop.core.fields import as_text, same
-from orgloop.core.json_text import NotJson, load_json, text_of
-from orgloop.core.suggest import nearest_name
+from orgloop.core.events.fields import as_text, same
+from orgloop.core.events.shape import Values, may_be
+from orgloop.core.text.json_text import NotJson, load_json, text_of
+from orgloop.core.text.suggest import nearest_name
 
 _MOST_NAMED: Final = 12
 _SIMPLE: Final = r"[\w./@+-]+"

@@ -16,10 +16,10 @@ from orgloop.config.reading.env import DataPath
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd
 from orgloop.config.resolving.transforms import Steps
 from orgloop.config.schema import models as schema
-from orgloop.core.event import EventType
-from orgloop.core.lifecycle import Phase, platform_event
-from orgloop.core.match import is_glob, names_match, near_miss
-from orgloop.core.suggest import nearest_name
+from orgloop.core.events.event import EventType
+from orgloop.core.events.match import is_glob, names_match, near_miss
+from orgloop.core.events.session_lifecycle import Phase, platform_event
+from orgloop.core.text.suggest import nearest_name
 from orgloop.errors import FAULTS
 from orgloop.plugin.settings import SecretStr
 

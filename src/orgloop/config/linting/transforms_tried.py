@@ -9,7 +9,7 @@ from orgloop.config.findings import Code, Report
 from orgloop.config.model import RouteSpec, StepSpec
 from orgloop.config.reading.documents import Spot
 from orgloop.config.resolving.sources_and_actors import SourceEnd
-from orgloop.core.event import event_names
+from orgloop.core.events.event import event_names
 from orgloop.errors import FAULTS
 from orgloop.plugin.transform import Change, Discard, Failure, Scope, TransformResult, Trial
 

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from orgloop.core.suggest import nearest_name
+from orgloop.core.text.suggest import nearest_name
 
 
 def find_file(text: str, *folders: Path) -> Path:

@@ -14,9 +14,9 @@ from orgloop.config.reading.documents import Spot
 from orgloop.config.reading.paths import find_file, neighbour, read_file, reason, shown
 from orgloop.config.reading.positions import line_and_column
 from orgloop.config.reading.yaml import ParsedFile, Problem, parse
-from orgloop.core.fields import Path as FieldPath
-from orgloop.core.fields import in_event
-from orgloop.core.templates import Fallback, Fault, Template, TemplateError
+from orgloop.core.events.fields import Path as FieldPath
+from orgloop.core.events.fields import in_event
+from orgloop.core.events.templates import Fallback, Fault, Template, TemplateError
 
 _FRONT_MATTER: Final = re.compile(
     r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE

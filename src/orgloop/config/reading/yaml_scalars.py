@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from orgloop.core.json_text import MAX_DIGITS, exact_number
+from orgloop.core.text.json_text import MAX_DIGITS, exact_number
 
 CORE_TAG: Final = "tag:yaml.org,2002:"
 

@@ -11,7 +11,7 @@ from orgloop.config.model import Defaults
 from orgloop.config.reading.documents import Spot
 from orgloop.config.reading.env import DataPath
 from orgloop.config.schema import limits as schema_limits
-from orgloop.core.admission import Limit, ScopeLevel, Unit, Window, amount
+from orgloop.core.deliveries.admission import Limit, ScopeLevel, Unit, Window, amount
 
 _MICROS: Final = 1_000_000
 _TRACE_RUNS, _DAY_RUNS = 5, 10

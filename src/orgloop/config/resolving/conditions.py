@@ -8,9 +8,9 @@ from typing import Any
 from orgloop.config.findings import Code, Report, advised
 from orgloop.config.reading.documents import Spot, dotted
 from orgloop.config.reading.env import DataPath
-from orgloop.core.fields import Path as FieldPath
-from orgloop.core.fields import PathError, in_event
-from orgloop.core.match import Condition, When
+from orgloop.core.events.fields import Path as FieldPath
+from orgloop.core.events.fields import PathError, in_event
+from orgloop.core.events.match import Condition, When
 
 
 class FilterReader:

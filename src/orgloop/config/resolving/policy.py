@@ -11,9 +11,9 @@ from orgloop.config.reading.documents import Spot
 from orgloop.config.reading.env import DataPath
 from orgloop.config.schema import limits as schema_limits
 from orgloop.config.schema import models as schema
-from orgloop.core.batch import BatchPolicy
-from orgloop.core.delivery import DeliveryPolicy
-from orgloop.core.units import humanize
+from orgloop.core.deliveries.batch import BatchPolicy
+from orgloop.core.deliveries.delivery import DeliveryPolicy
+from orgloop.core.text.units import humanize
 
 
 def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:

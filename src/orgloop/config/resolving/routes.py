@@ -22,14 +22,14 @@ from orgloop.config.resolving.policy import batch_of, policy_of
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.resolving.transforms import Steps
 from orgloop.config.schema import models as schema
-from orgloop.core.admission import Limit, ScopeLevel
-from orgloop.core.batch import BatchPolicy
-from orgloop.core.delivery import DeliveryPolicy
-from orgloop.core.fields import in_event
-from orgloop.core.match import When
-from orgloop.core.suggest import nearest_name
-from orgloop.core.templates import Template, TemplateError
-from orgloop.core.turn import OnBusy
+from orgloop.core.deliveries.admission import Limit, ScopeLevel
+from orgloop.core.deliveries.batch import BatchPolicy
+from orgloop.core.deliveries.delivery import DeliveryPolicy
+from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.events.fields import in_event
+from orgloop.core.events.match import When
+from orgloop.core.events.templates import Template, TemplateError
+from orgloop.core.text.suggest import nearest_name
 from orgloop.plugin.connector import ActorKind
 
 _INBOX: Final = {

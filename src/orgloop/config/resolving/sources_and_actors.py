@@ -21,8 +21,8 @@ from orgloop.config.reading.validation import explain, keys_of
 from orgloop.config.resolving.budget import check_cap, check_told, limits_of
 from orgloop.config.resolving.plugins import Plugins
 from orgloop.config.schema import models as schema
-from orgloop.core.admission import Limit, ScopeLevel
-from orgloop.core.json_text import number_text
+from orgloop.core.deliveries.admission import Limit, ScopeLevel
+from orgloop.core.text.json_text import number_text
 from orgloop.errors import FAULTS
 from orgloop.plugin.actor import Actor, Priced
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind

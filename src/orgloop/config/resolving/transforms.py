@@ -18,7 +18,7 @@ from orgloop.config.reading.paths import neighbour, read_file, reason, shown
 from orgloop.config.reading.validation import keys_of
 from orgloop.config.resolving.plugins import Origin, Plugins
 from orgloop.config.schema import models as schema
-from orgloop.core.json_text import number_text
+from orgloop.core.text.json_text import number_text
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.transform import TransformPlugin
 

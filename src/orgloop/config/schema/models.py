@@ -14,8 +14,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from orgloop.config.schema.limits import Budget, ConfigPart, Delivery, HomeLimits, RunBudget, RunsLimit
 from orgloop.config.schema.values import Count, Milliseconds, no_bool
-from orgloop.core.batch import MOST_EVENTS
-from orgloop.core.turn import OnBusy
+from orgloop.core.deliveries.batch import MOST_EVENTS
+from orgloop.core.deliveries.on_busy import OnBusy
 
 API_VERSION: Final = "orgloop/v1alpha1"
 

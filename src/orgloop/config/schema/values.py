@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from orgloop.core.units import parse_duration
+from orgloop.core.text.units import parse_duration
 
 
 def _duration(value: Any) -> Any:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.batch import Batching
-from orgloop.core.delivery import State
-from orgloop.core.turn import Turn
+from orgloop.core.deliveries.batch import Batching
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.on_busy import Turn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NewType
 
-from orgloop.core.admission import Waiting
-from orgloop.core.delivery import State
-from orgloop.core.record import RecordPhase
+from orgloop.core.deliveries.admission import Waiting
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.records.record import RecordPhase
 
 Cursor = NewType("Cursor", str)
 """A row's place in its list, in the order of commits. Only a reader makes or reads one."""

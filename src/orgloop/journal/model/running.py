@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orgloop.core.delivery import Facts, Move
-from orgloop.core.transition import Transition
+from orgloop.core.deliveries.delivery import Facts, Move
+from orgloop.core.deliveries.transition import Transition
 from orgloop.journal.model.accepting import Acceptance
 from orgloop.journal.model.waking import Settlement
 

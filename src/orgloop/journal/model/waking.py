@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.admission import Ledger, Unit, Verdict, Want
-from orgloop.core.batch import Batching
-from orgloop.core.delivery import Facts, Move
-from orgloop.core.transition import Transition
-from orgloop.core.turn import Turn
+from orgloop.core.deliveries.admission import Ledger, Unit, Verdict, Want
+from orgloop.core.deliveries.batch import Batching
+from orgloop.core.deliveries.delivery import Facts, Move
+from orgloop.core.deliveries.on_busy import Turn
+from orgloop.core.deliveries.transition import Transition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from orgloop.core import delivery as core
-from orgloop.core.delivery import DeliveryPolicy, Move
-from orgloop.core.transition import Interrupted, Transition
+from orgloop.core.deliveries import delivery as core
+from orgloop.core.deliveries.delivery import DeliveryPolicy, Move
+from orgloop.core.deliveries.transition import Interrupted, Transition
 from orgloop.journal.model import (
     Acceptance,
     Accepted,

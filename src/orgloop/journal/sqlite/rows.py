@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from orgloop.core.admission import NEVER, LimitScope, ScopeLevel, Unit, Waiting, Window
-from orgloop.core.delivery import State
-from orgloop.core.json_text import load_json
-from orgloop.core.record import RecordPhase
+from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, Unit, Waiting, Window
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.records.record import RecordPhase
+from orgloop.core.text.json_text import load_json
 from orgloop.journal.model import (
     AppliedRow,
     BacklogRow,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from orgloop.core.delivery import BLOCKING, FINISHED, State
-from orgloop.core.transition import DropReason
+from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, State
+from orgloop.core.deliveries.transition import DropReason
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.verbs import batches, turns
 from orgloop.journal.verbs.keys import claim_keys, once_json, steps_json

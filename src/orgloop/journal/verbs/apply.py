@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from orgloop.core.delivery import State
-from orgloop.core.json_text import dump_json
-from orgloop.core.transition import Hold, HoldReason, Prepare, Released
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Hold, HoldReason, Prepare, Released
+from orgloop.core.text.json_text import dump_json
 from orgloop.journal.model import AppliedRow
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.transaction import Transaction

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orgloop.core.batch import Batch, Batching
-from orgloop.core.transition import Drop, DropReason
+from orgloop.core.deliveries.batch import Batch, Batching
+from orgloop.core.deliveries.transition import Drop, DropReason
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction
 

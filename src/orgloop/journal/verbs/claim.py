@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
-from orgloop.core.admission import Go, Ledger, LimitScope, ScopeLevel, Verdict, Wait, Waiting, Want
-from orgloop.core.delivery import Facts, State
-from orgloop.core.transition import Hold
+from orgloop.core.deliveries.admission import Go, Ledger, LimitScope, ScopeLevel, Verdict, Wait, Waiting, Want
+from orgloop.core.deliveries.delivery import Facts, State
+from orgloop.core.deliveries.transition import Hold
 from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Lease, Member, PauseRow, ToPrepare
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.ledger import Books, WakeLedger

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from orgloop.core.json_text import dump_json, load_json
+from orgloop.core.text.json_text import dump_json, load_json
 from orgloop.journal.verbs.transaction import Transaction
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, assert_never
 
-from orgloop.core.admission import (
+from orgloop.core.deliveries.admission import (
     NEVER,
     WINDOW_MS,
     LimitScope,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.delivery import FINISHED, Move, State
-from orgloop.core.transition import DropReason
+from orgloop.core.deliveries.delivery import FINISHED, Move, State
+from orgloop.core.deliveries.transition import DropReason
 from orgloop.journal.model import Member
 from orgloop.journal.verbs.keys import free_keys
 from orgloop.journal.verbs.transaction import Transaction

@@ -1,4 +1,4 @@
-"""How a delivery's row changes after a move of `core.delivery`, and its key's queue with it.
+"""How a delivery's row changes after a move of `core.deliveries.delivery`, and its key's queue with it.
 
 A key's queue are the deliveries of one actor and key that are preparing, pending, running or
 started. Exactly one of them is the head: the one that is awake (running or started), else the first by
@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from orgloop.core import delivery as core
-from orgloop.core.admission import LimitScope, ScopeLevel
-from orgloop.core.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
-from orgloop.core.transition import Transition
+from orgloop.core.deliveries import delivery as core
+from orgloop.core.deliveries.admission import LimitScope, ScopeLevel
+from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
+from orgloop.core.deliveries.transition import Transition
 from orgloop.journal.model import PauseRow
 from orgloop.journal.verbs import ledger, members
 from orgloop.journal.verbs.keys import free_keys, steps_json

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from orgloop.core import delivery as core
-from orgloop.core.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
-from orgloop.core.transition import Discarded, Drop, DropReason, Released, Retried, Transition
+from orgloop.core.deliveries import delivery as core
+from orgloop.core.deliveries.delivery import CRASHES_BEFORE_HOLD, IllegalMove, Move, State
+from orgloop.core.deliveries.transition import Discarded, Drop, DropReason, Released, Retried, Transition
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import DaemonRow, SystemEntry
 from orgloop.journal.verbs import ledger, members, moves

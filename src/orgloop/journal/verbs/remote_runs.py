@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orgloop.core.json_text import dump_json
+from orgloop.core.text.json_text import dump_json
 from orgloop.journal.model import RunBegun
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.accept import accept

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from orgloop.core.delivery import FINISHED, Facts, State
-from orgloop.core.json_text import dump_json, load_json
-from orgloop.core.transition import NotStarted
+from orgloop.core.deliveries.delivery import FINISHED, Facts, State
+from orgloop.core.deliveries.transition import NotStarted
+from orgloop.core.text.json_text import dump_json, load_json
 from orgloop.journal.model import Cause, OpenRemote, OpenRun, RunEnd, RunStart
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.accept import accept

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
-from orgloop.core import delivery as core
-from orgloop.core.delivery import FINISHED, State
-from orgloop.core.transition import (
+from orgloop.core.deliveries import delivery as core
+from orgloop.core.deliveries.delivery import FINISHED, State
+from orgloop.core.deliveries.transition import (
     Claimed,
     Delivered,
     Discarded,

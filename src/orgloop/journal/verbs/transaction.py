@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 
 import orjson
 
-from orgloop.core.delivery import State
+from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import PauseRow
 
 Values = tuple[Any, ...]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orgloop.core.delivery import State
-from orgloop.core.transition import Drop, DropReason
-from orgloop.core.turn import OnBusy, Turn
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.on_busy import OnBusy, Turn
+from orgloop.core.deliveries.transition import Drop, DropReason
 from orgloop.journal.verbs import moves
 from orgloop.journal.verbs.transaction import Transaction
 

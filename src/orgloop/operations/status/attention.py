@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from orgloop.core.units import HOUR, MINUTE, SECOND, humanize
+from orgloop.core.text.units import HOUR, MINUTE, SECOND, humanize
 from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.status import stuck
 from orgloop.operations.status.dismissed import undismissed
@@ -136,7 +136,7 @@ def _refusals(seen: Status) -> Iterator[Item]:
 
 def _delayed(seen: Status) -> Iterator[Item]:
     """Limits over time that work waits for: it goes on by itself, and later than somebody may expect."""
-    from orgloop.core.admission import NEVER
+    from orgloop.core.deliveries.admission import NEVER
 
     delayed: dict[WaitRow, list[ActorStatus]] = {}
     for actor in seen.actors:

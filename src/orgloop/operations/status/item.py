@@ -32,7 +32,7 @@ class Item:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        from orgloop.core.record import timestamp
+        from orgloop.core.records.record import timestamp
 
         return {
             "id": self.id,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from orgloop.core.units import DAY
+from orgloop.core.text.units import DAY
 from orgloop.operations.health import Health, SourceHealth, source_health
 from orgloop.operations.status.dismissed import dismissed
 from orgloop.operations.status.live import Live, Postponed
@@ -328,7 +328,7 @@ def _reasons(actor: ActorStatus, live: Live | None, now: int, *, served: bool) -
 
 
 def _waits(reader: Reader, actor: str, full: Sequence[WaitRow]) -> Sequence[WaitRow]:
-    from orgloop.core.delivery import State
+    from orgloop.core.deliveries.delivery import State
     from orgloop.journal.model import START, Query
 
     if not full:
@@ -364,7 +364,7 @@ def _counts(rows: Sequence[BacklogRow]) -> dict[str, int]:
 
 def _examples(reader: Reader, backlog: Sequence[BacklogRow]) -> dict[tuple[str, str, str, str], str]:
     """What the newest of each group that waits for a person says, by actor, route, state and reason."""
-    from orgloop.core.delivery import State
+    from orgloop.core.deliveries.delivery import State
     from orgloop.journal.model import Query
 
     found = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from orgloop import runner
-from orgloop.core.units import HOUR, MINUTE, humanize
+from orgloop.core.text.units import HOUR, MINUTE, humanize
 from orgloop.operations.status.item import Item, start_command
 from orgloop.operations.words import age, counted
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final
 
-from orgloop.core.units import humanize
+from orgloop.core.text.units import humanize
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimedWake, ClaimWant
 from orgloop.journal.protocols import Journal

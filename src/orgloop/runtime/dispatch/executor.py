@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orgloop.core.delivery import Move, idempotency_key, move
-from orgloop.core.event import Event
-from orgloop.core.retry import pause_delay
-from orgloop.core.transition import Hold, HoldReason, Interrupted, Outcome, Started
+from orgloop.core.deliveries.delivery import Move, idempotency_key, move
+from orgloop.core.deliveries.retry import pause_delay
+from orgloop.core.deliveries.transition import Hold, HoldReason, Interrupted, Outcome, Started
+from orgloop.core.events.event import Event
 from orgloop.errors import FAULTS, JournalUnavailable
 from orgloop.journal.model import ClaimedWake, Settlement, Try
 from orgloop.journal.protocols import Journal

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from orgloop.core.admission import Ledger, Limit, Limits, ScopeLevel, Unit, Verdict, Want, Window, admit
+from orgloop.core.deliveries.admission import (
+    Ledger,
+    Limit,
+    Limits,
+    ScopeLevel,
+    Unit,
+    Verdict,
+    Want,
+    Window,
+    admit,
+)
 from orgloop.plugin import Clock, Priced
 from orgloop.runtime.wiring import ActorPart, Wiring
 

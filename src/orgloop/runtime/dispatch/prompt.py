@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from orgloop.config.reading.paths import reason
 from orgloop.config.reading.prompt_files import read, renders, split
-from orgloop.core.event import Event
-from orgloop.core.fields import as_text
-from orgloop.core.json_text import dump_json
-from orgloop.core.templates import Template
-from orgloop.core.visible import visible, visible_key
+from orgloop.core.events.event import Event
+from orgloop.core.events.fields import as_text
+from orgloop.core.events.templates import Template
+from orgloop.core.text.hidden_text import visible, visible_key
+from orgloop.core.text.json_text import dump_json
 
 EVENT_LIMIT: Final = 20_000
 """Characters of event data inside a prompt; all of it lies in $ORGLOOP_EVENT_FILE."""

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from orgloop.core.delivery import State
-from orgloop.core.event import Event
-from orgloop.core.event_document import parse_event
+from orgloop.core.deliveries.delivery import State
+from orgloop.core.deliveries.transition import Drop, Hold, Ready
+from orgloop.core.events.document import parse_event
+from orgloop.core.events.event import Event
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
-from orgloop.core.record import timestamp
-from orgloop.core.transition import Drop, Hold, Ready
+from orgloop.core.records.record import timestamp
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.protocols import Journal

@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, assert_never
 
-from orgloop.core.batch import Batching, thing_of
-from orgloop.core.event import AuthorType, Event
-from orgloop.core.fields import MISSING, Path, as_text
-from orgloop.core.json_text import dump_json
-from orgloop.core.keys import no_value
-from orgloop.core.steps import BATCH_KEY, SESSION_KEY, StepResult
-from orgloop.core.steps import step as entry
-from orgloop.core.transition import Drop, DropReason, Hold, HoldReason, Ready
-from orgloop.core.turn import OnBusy, Turn
+from orgloop.core.deliveries.batch import Batching, thing_of
+from orgloop.core.deliveries.on_busy import OnBusy, Turn
+from orgloop.core.deliveries.prepare_steps import BATCH_KEY, SESSION_KEY, StepResult
+from orgloop.core.deliveries.prepare_steps import step as entry
+from orgloop.core.deliveries.transition import Drop, DropReason, Hold, HoldReason, Ready
+from orgloop.core.events.event import AuthorType, Event
+from orgloop.core.events.fields import MISSING, Path, as_text
+from orgloop.core.events.keys import no_value
+from orgloop.core.text.json_text import dump_json
 from orgloop.errors import FAULTS, Refused
 from orgloop.plugin import Change, Discard, Failure, Pass, Scope, TransformResult
 from orgloop.runtime.support.documents import dump

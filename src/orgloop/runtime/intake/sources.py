@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from orgloop.core.units import MAX_DURATION
+from orgloop.core.text.units import MAX_DURATION
 from orgloop.errors import FAULTS, JournalError, JournalUnavailable, OrgLoopError, Overloaded, PluginError
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Context, Listener, Poller, TryLater

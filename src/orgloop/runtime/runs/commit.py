@@ -7,8 +7,8 @@ import platform
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.core.delivery import DeliveryPolicy, Facts, State, move
-from orgloop.core.transition import Started
+from orgloop.core.deliveries.delivery import DeliveryPolicy, Facts, State, move
+from orgloop.core.deliveries.transition import Started
 from orgloop.journal.model import Acceptance, ClaimedWake, RunStart, Settlement
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import LiveRun

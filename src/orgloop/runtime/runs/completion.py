@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from orgloop.core.event import AuthorType
-from orgloop.core.lifecycle import (
+from orgloop.core.events.event import AuthorType
+from orgloop.core.events.session_lifecycle import (
     LOST,
     Lifecycle,
     Phase,
@@ -19,7 +19,7 @@ from orgloop.core.lifecycle import (
     lifecycle_key,
     platform_event,
 )
-from orgloop.core.run_failure import TEXT_LIMIT, failed, last_words
+from orgloop.core.runs.failure import TEXT_LIMIT, failed, last_words
 from orgloop.plugin import Completion, Draft, ExitInfo
 
 

@@ -10,12 +10,9 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from orgloop.core import run_failure
-from orgloop.core.delivery import move as moved
-from orgloop.core.lifecycle import RunOutcome
-from orgloop.core.record import timestamp
-from orgloop.core.retry import pause_delay
-from orgloop.core.transition import (
+from orgloop.core.deliveries.delivery import move as moved
+from orgloop.core.deliveries.retry import pause_delay
+from orgloop.core.deliveries.transition import (
     Interrupted,
     Limited,
     NotStarted,
@@ -25,6 +22,9 @@ from orgloop.core.transition import (
     Throttled,
     Unavailable,
 )
+from orgloop.core.events.session_lifecycle import RunOutcome
+from orgloop.core.records.record import timestamp
+from orgloop.core.runs import failure as run_failure
 from orgloop.journal.model import RunEnd
 from orgloop.plugin import Clock, Completion, Delivered, ExitInfo, NotBegun, Skipped
 from orgloop.runtime.intake.intake import Intake

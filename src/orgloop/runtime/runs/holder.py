@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from orgloop.core.deliveries.transition import Outcome
 from orgloop.core.ids import IdSequence
-from orgloop.core.transition import Outcome
 from orgloop.journal.model import ClaimedWake, OpenRun, Try
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Mark, Wake

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.core.delivery import Facts
-from orgloop.core.record import timestamp
-from orgloop.core.transition import NotStarted
+from orgloop.core.deliveries.delivery import Facts
+from orgloop.core.deliveries.transition import NotStarted
+from orgloop.core.records.record import timestamp
 from orgloop.plugin import Actor, Completion, Delivered, ExitInfo, NotBegun, Progress, Skipped
 from orgloop.runtime.intake.intake import Lineage
 from orgloop.runtime.runs.completion import RunFacts

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.core.transition import Outcome
+from orgloop.core.deliveries.transition import Outcome
 from orgloop.errors import NotFound
 from orgloop.journal.model import ClaimedWake, Try
 from orgloop.plugin import Actor, Inbound, Wake

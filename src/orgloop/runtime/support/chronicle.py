@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Final
 
-from orgloop.core.record import RecordPhase
+from orgloop.core.records.record import RecordPhase
 from orgloop.errors import JournalError
 from orgloop.journal.model import SystemEntry
 from orgloop.journal.protocols import Operating

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
-from orgloop.core.transition import NotStarted, Rejected, Retry, Transition, Unavailable
+from orgloop.core.deliveries.transition import NotStarted, Rejected, Retry, Transition, Unavailable
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds in seconds; what took longer is beyond the last."""

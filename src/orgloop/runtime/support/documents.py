@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orgloop.core.event import ENVELOPE, Event
-from orgloop.core.json_text import dump_json, load_json
+from orgloop.core.events.event import ENVELOPE, Event
+from orgloop.core.text.json_text import dump_json, load_json
 from orgloop.errors import Refused
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from orgloop.core.environment import child_environment
+from orgloop.core.runs.environment import child_environment
 from orgloop.plugin.starting import started
 
 QUICK: Final = 5.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from orgloop.core.ids import made_at
-from orgloop.core.units import DAY
+from orgloop.core.text.units import DAY
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import DaemonRow
 from orgloop.journal.protocols import Journal, Reader

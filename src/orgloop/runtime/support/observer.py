@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from orgloop.config.model import LoggerSpec
-from orgloop.core.record import Record
+from orgloop.core.records.record import Record
 from orgloop.errors import FAULTS, JournalError, PluginError
 from orgloop.journal.follow import Follower
 from orgloop.plugin import Logger

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from orgloop.core.transition import Interrupted, Outcome
-from orgloop.core.units import MAX_DURATION
+from orgloop.core.deliveries.transition import Interrupted, Outcome
+from orgloop.core.text.units import MAX_DURATION
 from orgloop.plugin import Delivered, Limited, Rejected, Retry, Skipped, Throttled, Unavailable
 from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, error_text
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from orgloop.core.work_tree import TreeContents, why_kept
+from orgloop.core.runs.worktree import TreeContents, why_kept
 from orgloop.runtime.support.git import git
 from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken

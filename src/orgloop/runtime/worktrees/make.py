@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from orgloop.core.transition import Rejected, Retry, Throttled, Unavailable
-from orgloop.core.work_tree import branch_name
+from orgloop.core.deliveries.transition import Rejected, Retry, Throttled, Unavailable
+from orgloop.core.runs.worktree import branch_name
 from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support.git import Said, git
 from orgloop.runtime.worktrees import repository as repositories

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from orgloop.config.git_files import git_directory
-from orgloop.core.work_tree import TreeContents
+from orgloop.core.runs.worktree import TreeContents
 from orgloop.runtime.support.git import Said, git
 
 Env = Mapping[str, str]

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.core.work_tree import slug
+from orgloop.core.runs.worktree import slug
 from orgloop.project.home import read_file, replace_file
 
 TREES: Final = "worktrees"

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from orgloop.core.transition import Throttled, Unavailable
-from orgloop.core.work_tree import is_due, tree_name
+from orgloop.core.deliveries.transition import Throttled, Unavailable
+from orgloop.core.runs.worktree import is_due, tree_name
 from orgloop.plugin import Clock
 from orgloop.plugin.work_tree import Worktree
 from orgloop.runtime.support import git

@@ -6,8 +6,8 @@ import errno
 import logging
 
 from orgloop import runner
-from orgloop.core.lifecycle import LOST
-from orgloop.core.transition import Interrupted, NotStarted
+from orgloop.core.deliveries.transition import Interrupted, NotStarted
+from orgloop.core.events.session_lifecycle import LOST
 from orgloop.errors import FAULTS
 from orgloop.plugin import Completion, ExitInfo, NotBegun, Rejected, Unavailable
 from orgloop.runtime.runs import completion

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from orgloop.core.environment import child_environment
+from orgloop.core.deliveries.transition import Outcome
 from orgloop.core.ids import RUN
-from orgloop.core.transition import Outcome
+from orgloop.core.runs.environment import child_environment
 from orgloop.errors import PluginError, Refused
 from orgloop.journal.model import ClaimedWake, OpenRun, RunStart, SessionRow
 from orgloop.plugin import (

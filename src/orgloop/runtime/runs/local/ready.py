@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.core.templates import Template
+from orgloop.core.events.templates import Template
 from orgloop.errors import Refused
 from orgloop.journal.model import SessionRow
 from orgloop.plugin import RunSpec, Settings, Supervised, Wake, Worktree

@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from orgloop.core.deliveries.transition import Outcome
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.core.ids import RUN
-from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.core.transition import Outcome
 from orgloop.errors import FAULTS, NotFound, OrgLoopError, Overloaded, PluginError, Refused
 from orgloop.journal.model import OpenRun
 from orgloop.plugin import (

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.core.json_text import dump_json, load_json
-from orgloop.core.lifecycle import Phase, RunOutcome
-from orgloop.core.transition import Limited, Rejected, Retry, Throttled, Unavailable
+from orgloop.core.deliveries.transition import Limited, Rejected, Retry, Throttled, Unavailable
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome
+from orgloop.core.text.json_text import dump_json, load_json
 from orgloop.plugin import TEXT_LIMIT, Completion, Delivered, NotBegun, Ref, RemoteEnd, Skipped
 from orgloop.runtime.support.sanitize import storable, text
 

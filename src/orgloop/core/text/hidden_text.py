@@ -1,4 +1,4 @@
-"""Text from outside as a person sees it: what an agent reads of it is no more than that."""
+"""Hidden text: what a person would not see is taken out of what an agent reads."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, assert_never
 
-from orgloop.core.retry import RetryPolicy, retry_delay
-from orgloop.core.transition import (
+from orgloop.core.deliveries.retry import RetryPolicy, retry_delay
+from orgloop.core.deliveries.transition import (
     Claimed,
     Delivered,
     Discarded,

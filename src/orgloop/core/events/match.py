@@ -10,8 +10,8 @@ from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from orgloop.core.event import event_names
-from orgloop.core.fields import MISSING, Path, same
+from orgloop.core.events.event import event_names
+from orgloop.core.events.fields import MISSING, Path, same
 
 _SEPARATORS: Final = re.compile("[._-]")
 _SLIP: Final = 0.85

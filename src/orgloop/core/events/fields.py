@@ -13,8 +13,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
-from orgloop.core.event import ENVELOPE
-from orgloop.core.json_text import number_text, text_of
+from orgloop.core.events.event import ENVELOPE
+from orgloop.core.text.json_text import number_text, text_of
 
 MAX_PATH: Final = 1_000
 """Characters of a wrong path, or of one placeholder, up to which its right form is looked for."""

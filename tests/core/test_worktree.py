@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.work_tree import (
+from orgloop.core.runs.worktree import (
     MOST_BRANCH,
     TreeContents,
     branch_name,

@@ -1,4 +1,4 @@
-"""Records from what the journal holds: how the daemon and `orgloop logs` alike tell what happened."""
+"""Records from the rows of the journal, for the daemon and `orgloop logs` alike."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, Protocol, assert_never
 
-from orgloop.core.delivery import NEEDLESS, State
-from orgloop.core.lifecycle import RunOutcome
-from orgloop.core.record import Record, RecordPhase
-from orgloop.core.steps import BATCH_KEY, SESSION_KEY, StepResult
-from orgloop.core.transition import DropReason, HoldReason
+from orgloop.core.deliveries.delivery import NEEDLESS, State
+from orgloop.core.deliveries.prepare_steps import BATCH_KEY, SESSION_KEY, StepResult
+from orgloop.core.deliveries.transition import DropReason, HoldReason
+from orgloop.core.events.session_lifecycle import RunOutcome
+from orgloop.core.records.record import Record, RecordPhase
 
 IN_STEPS: Final = frozenset(
     {
@@ -84,7 +84,7 @@ class EventFacts(Protocol):
 
 
 class DeliveryFacts(Protocol):
-    """A delivery, as the journal takes it or gives it. `steps` as in `core.steps`."""
+    """A delivery, as the journal takes it or gives it. `steps` as in `core.deliveries.prepare_steps`."""
 
     @property
     def id(self) -> str: ...

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.core.event import AuthorType, EventType
-from orgloop.core.fields import Path, same
-from orgloop.core.lifecycle import Phase, RunOutcome, platform_event
-from orgloop.core.match import names_match
+from orgloop.core.events.event import AuthorType, EventType
+from orgloop.core.events.fields import Path, same
+from orgloop.core.events.match import names_match
+from orgloop.core.events.session_lifecycle import Phase, RunOutcome, platform_event
 
 Values = tuple[Any, ...]
 """The values that a field can have: values, and types (`str`, `int`, `float`, `bool`) for all of a type."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.text import columns, elided, folded
+from orgloop.core.text.columns import columns, elided, folded
 
 RED, PLAIN = "\x1b[31m", "\x1b[0m"
 

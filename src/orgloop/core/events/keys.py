@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Final
 
-from orgloop.core.fields import MISSING
-from orgloop.core.json_text import MAX_DIGITS, number_text
-from orgloop.core.visible import visible
+from orgloop.core.events.fields import MISSING
+from orgloop.core.text.hidden_text import visible
+from orgloop.core.text.json_text import MAX_DIGITS, number_text
 
 _EXACT: Final = Context(prec=MAX_DIGITS + 1, Emax=10**9, Emin=-(10**9))
 

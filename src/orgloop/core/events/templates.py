@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from orgloop.core.fields import MAX_PATH, MISSING, Meant, Path, PathError, as_text, translated
-from orgloop.core.keys import is_missing, key_text
+from orgloop.core.events.fields import MAX_PATH, MISSING, Meant, Path, PathError, as_text, translated
+from orgloop.core.events.keys import is_missing, key_text
 
 MAX_TREE_DEPTH: Final = 100
 """How deep a tree of templates may nest. It is written by hand, unlike the data."""

@@ -8,8 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Protocol, assert_never
 
-from orgloop.core.transition import Hold, HoldReason
-from orgloop.core.units import humanize
+from orgloop.core.deliveries.transition import Hold, HoldReason
+from orgloop.core.text.units import humanize
 
 NEVER: Final = (1 << 63) - 1
 """A time (ms since 1970) that does not come: time alone makes no room, something must end first."""

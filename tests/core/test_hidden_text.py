@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.visible import IGNORABLE, UNSEEN, visible, visible_key
+from orgloop.core.text.hidden_text import IGNORABLE, UNSEEN, visible, visible_key
 
 EVERY = range(0x110000)
 

@@ -1,4 +1,4 @@
-"""What a delivery does with others of its route and key that have not finished."""
+"""What becomes of a delivery while others of its route and key have not finished."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.event import EventType
-from orgloop.core.lifecycle import (
+from orgloop.core.events.event import EventType
+from orgloop.core.events.session_lifecycle import (
     Lifecycle,
     LifecycleError,
     Phase,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from orgloop.core.lifecycle import RunOutcome
-from orgloop.core.units import humanize
+from orgloop.core.events.session_lifecycle import RunOutcome
+from orgloop.core.text.units import humanize
 
 TEXT_LIMIT: Final = 100_000
 """Characters of an agent's last words, or of its result as JSON, that an event carries."""

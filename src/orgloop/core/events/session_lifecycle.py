@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar, assert_never
 
-from orgloop.core.event import EventType
+from orgloop.core.events.event import EventType
 
 _SIGNALS: Final = {130: "sigint", 137: "sigkill", 143: "sigterm"}
 _CRASHES: Final = {

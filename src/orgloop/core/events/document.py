@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from orgloop.core.event import ENVELOPE, AuthorType, Event, EventType
+from orgloop.core.events.event import ENVELOPE, AuthorType, Event, EventType
 from orgloop.errors import Refused
 
 MOST_HOPS: Final = 1_000_000

@@ -9,11 +9,11 @@ from typing import Any, Final, get_args
 
 import pytest
 
-from orgloop.core.delivery import NEEDLESS, State
-from orgloop.core.derive import RESULTS, Happened, of_event, of_prepared, of_step
-from orgloop.core.record import Level, Record, RecordPhase, timestamp
-from orgloop.core.steps import StepResult, step
-from orgloop.core.transition import HoldReason, Transition
+from orgloop.core.deliveries.delivery import NEEDLESS, State
+from orgloop.core.deliveries.prepare_steps import StepResult, step
+from orgloop.core.deliveries.transition import HoldReason, Transition
+from orgloop.core.records.from_journal import RESULTS, Happened, of_event, of_prepared, of_step
+from orgloop.core.records.record import Level, Record, RecordPhase, timestamp
 
 AT: Final = 1_772_359_200_123
 

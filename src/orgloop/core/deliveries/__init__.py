@@ -1,0 +1,1 @@
+"""The delivery: its life, when it may start, and how it meets others of its key."""

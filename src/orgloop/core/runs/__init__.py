@@ -1,0 +1,1 @@
+"""What runs are given and leave: environment, work tree, the reason of a failure."""
