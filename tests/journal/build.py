@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -173,7 +172,7 @@ def run_end(
 ) -> RunEnd:
     """The end of a run that `wake` started with one attempt."""
     transition = transition or RunEnded(detail="done")
-    facts = replace(wake.facts, state=State.STARTED, attempts=wake.facts.attempts + 1)
+    facts = wake.facts._replace(state=State.STARTED, attempts=wake.facts.attempts + 1)
     given = {"outcome": "success", "reason": "exit_code_0", **more}
     return RunEnd(
         run_id=run_id, transition=transition, move=move(facts, transition, POLICY, at, 0.5), at=at, **given

@@ -351,8 +351,8 @@ class Life(RuleBasedStateMachine):
         assert [other.id for other in wake.others] == list(row.members[1:])
         assert [other.seq for other in wake.others] == sorted(other.seq for other in wake.others)
         assert (row.state, row.due <= self.now) == (State.PENDING, True)
-        assert wake.facts == replace(
-            wake.facts, attempts=row.attempts, crashes=row.crashes, state=State.RUNNING
+        assert wake.facts == wake.facts._replace(
+            attempts=row.attempts, crashes=row.crashes, state=State.RUNNING
         )
         if wake.key is None or wake.id in self.collected:
             # A batch has the place of its first one, which may have left it.

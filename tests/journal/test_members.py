@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -310,7 +309,7 @@ def _all(reader: Reader) -> Sequence[str]:
 
 
 async def test_an_event_names_the_thing_that_it_is_about(journal: Journal, reader: Reader) -> None:
-    await accept(journal, replace(event("1"), entity="comment-17"))
+    await accept(journal, event("1")._replace(entity="comment-17"))
     found = reader.event("evt_1")
     assert found is not None
     assert found.entity == "comment-17"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -220,8 +219,8 @@ async def test_lists_can_do_without_large_payloads(journal: Journal, reader: Rea
     }
     small = {"id": "evt_2", "timestamp": "now", "payload": {"n": 1}, "hops": 0}
     for number, document in enumerate([large, small], 1):
-        changed = replace(delivery(str(number)), document=orjson.dumps(document))
-        await accept(journal, replace(event(str(number), changed), document=orjson.dumps(document)))
+        changed = delivery(str(number))._replace(document=orjson.dumps(document))
+        await accept(journal, event(str(number), changed)._replace(document=orjson.dumps(document)))
     light = Query(payloads=False)
     without = {name: value for name, value in large.items() if name != "payload"}
     assert [row.document for row in reader.events(light)] == [small, without]

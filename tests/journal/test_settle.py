@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -92,7 +91,7 @@ async def test_a_delivery_is_settled_once(journal: Journal, reader: Reader) -> N
 async def test_a_delivery_nobody_knows_is_not_settled(journal: Journal) -> None:
     await enter(journal, "1")
     wake = await claim_one(journal)
-    assert not await settle(journal, replace(wake, id="dlv_other", seq=wake.seq + 1_000), Delivered())
+    assert not await settle(journal, wake._replace(id="dlv_other", seq=wake.seq + 1_000), Delivered())
 
 
 @pytest.mark.parametrize("count", [2, 5, 150])
@@ -129,7 +128,7 @@ async def test_one_that_somebody_else_moved_does_not_keep_its_neighbours_from_en
     for name in "123":
         await enter(journal, name)
     first, second, third = await claim(journal)
-    stale = replace(second, token=second.token - 1)
+    stale = second._replace(token=second.token - 1)
     ends = (settle(journal, wake, Delivered()) for wake in (first, stale, third, third))
     assert await asyncio.gather(*ends) == [True, False, True, False]
     assert [row(reader, name).state for name in "123"] == ["delivered", "running", "delivered"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +115,7 @@ class TestBounds:
 
     async def test_beyond_the_bytes_that_may_wait_accepts_are_refused(self) -> None:
         async with small_journal(waiting_bytes=100) as journal:
-            large = replace(event("1"), document=b'"' + b"x" * 90 + b'"')
+            large = event("1")._replace(document=b'"' + b"x" * 90 + b'"')
             results = await asyncio.gather(
                 accept(journal, large), accept(journal, event("2")), return_exceptions=True
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from orgloop.core.deliveries.retry import RetryPolicy, retry_delay
 from orgloop.core.deliveries.transition import (
@@ -86,8 +86,7 @@ class DeliveryPolicy:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a move depends on. `attempts` counts tries that count, `failures` those known to have failed.
 
     `members` is how many deliveries its wake has, while it may still have others.
@@ -103,8 +102,7 @@ class Facts:
     members: int = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """What follows: the row after the move.
 
     `due` is when a pending one may be claimed. `rejoin`: it takes the last place of its key.

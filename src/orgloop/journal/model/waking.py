@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orgloop.core.deliveries.admission import Ledger, Unit, Verdict, Want
 from orgloop.core.deliveries.batch import Batching
@@ -51,8 +51,7 @@ class Member:
     hops: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClaimedWake:
+class ClaimedWake(NamedTuple):
     """A delivery that is now running, with all that waking needs.
 
     `seq` is its number in the journal. `token` guards every later write: it changes with each claim.
@@ -119,8 +118,7 @@ class Prepared:
     turn: Turn | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Try:
+class Try(NamedTuple):
     """What one try was: when it began, and the SOP that it carried (text by hash, path for people)."""
 
     began: int
@@ -129,8 +127,7 @@ class Try:
     sop_text: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """The end of one try: written only if the delivery is still running under the wake's token.
 
     `pause_until` counts if `move.pause_actor` is set: the actor is left alone until then.

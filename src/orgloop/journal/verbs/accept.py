@@ -69,7 +69,7 @@ def _insert_new(tx: Transaction, acceptance: Acceptance, follow: list[_Work]) ->
         if first is not None:
             answers.append(Accepted(event_id=first, duplicate=True))
             continue
-        follow += _insert(tx, event, at)
+        _insert(tx, event, at, follow)
         fresh += 1
         answers.append(Accepted(event_id=event.id, duplicate=False))
     tx.arrived(source, at, fresh)
@@ -84,8 +84,8 @@ def _first(tx: Transaction, source: str, kind: str, key: str, event_id: str, at:
     return first
 
 
-def _insert(tx: Transaction, event: NewEvent, at: int) -> list[_Work]:
-    """What is to be done once it is there."""
+def _insert(tx: Transaction, event: NewEvent, at: int, follow: list[_Work]) -> None:
+    """Write it and its deliveries. What is to be done once they are there joins `follow`."""
     seq = tx.next()
     tx.add_event(
         (
@@ -103,17 +103,15 @@ def _insert(tx: Transaction, event: NewEvent, at: int) -> list[_Work]:
             event.entity,
         )
     )
-    follow: list[_Work] = []
     for delivery in event.deliveries:
         number, state = _deliver(tx, seq, delivery, at)
         if delivery.drop_key is not None and state in (State.PENDING, State.PREPARING):
             follow.append(partial(turns.name, seq=number, drop_key=delivery.drop_key))
-        if state is State.PENDING:
+        if state is State.PENDING and not (delivery.turn is None and delivery.batch is None):
             follow += _meeting(number, delivery, event, at)
     if event.needless:
         why = f"{event.id} came later: {event.platform_event or event.type}"
         follow.append(partial(turns.drop_needless, event_seq=seq, why=why, needless=event.needless, now=at))
-    return follow
 
 
 def _meeting(seq: int, new: NewDelivery, event: NewEvent, at: int) -> Iterator[_Work]:
@@ -137,9 +135,10 @@ def _meeting(seq: int, new: NewDelivery, event: NewEvent, at: int) -> Iterator[_
 def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> tuple[int, State]:
     """Its number, and its state."""
     state, reason, detail = new.state, new.reason, new.detail
-    owner = claim_keys(tx, new.route, new.id, at, new.once, passes=new.state is State.PENDING)
-    if owner:
-        state, reason, detail = State.DROPPED, DropReason.DUPLICATE, f"{owner} came first"
+    if new.once:
+        owner = claim_keys(tx, new.route, new.id, at, new.once, passes=new.state is State.PENDING)
+        if owner:
+            state, reason, detail = State.DROPPED, DropReason.DUPLICATE, f"{owner} came first"
     tx.fired(new.route, at)
     if state in FINISHED:
         tx.finished(new.route, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from collections.abc import Mapping
 from typing import Any, Final
@@ -20,7 +19,7 @@ MACHINE: Final = platform.node()
 
 def started_facts(claimed: ClaimedWake) -> Facts:
     """The delivery's facts once a run owns it."""
-    return dataclasses.replace(claimed.facts, state=State.STARTED, attempts=claimed.facts.attempts + 1)
+    return claimed.facts._replace(state=State.STARTED, attempts=claimed.facts.attempts + 1)
 
 
 async def commit(
