@@ -153,7 +153,8 @@ def test_bash_completes_an_id(acme: Path, home: Path, tmp_path: Path) -> None:
 def test_what_is_imported_for_a_name_is_little(acme: Path, home: Path) -> None:
     """A person waits for it: neither the journal's own code nor that of projects is loaded."""
     code = (
-        "import sys; from orgloop.operations.names import matching; from orgloop.project.home import Home; "
+        "import sys; from orgloop.operations.completion import matching; "
+        "from orgloop.project.home import Home; "
         "from pathlib import Path; home = Home(Path(sys.argv[1])); "
         "print(list(matching(home, None, ['route', 'run'], '')), file=sys.stderr); print(*sys.modules)"
     )

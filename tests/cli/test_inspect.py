@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.operations.parts import without_secrets
+from orgloop.operations.views.inspector import without_secrets
 from tests.cli.conftest import Orgloop
 from tests.cli.story import a_few, tell, write_project
 

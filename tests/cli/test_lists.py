@@ -16,7 +16,7 @@ from orgloop.core.deliveries.transition import RunEnded
 from orgloop.core.text.units import HOUR
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
-from orgloop.operations import shapes
+from orgloop.operations.views import json_rows as shapes
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 

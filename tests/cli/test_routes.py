@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import Output
 from orgloop.cli.screen.drawing import Drawing
-from orgloop.operations.topology import Edge, Topology
+from orgloop.operations.views.topology import Edge, Topology
 from tests.cli.conftest import Orgloop
 
 pytestmark = pytest.mark.usefixtures("narrow")

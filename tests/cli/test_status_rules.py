@@ -22,7 +22,7 @@ from orgloop.operations.status.item import Item, start_command
 from orgloop.operations.status.live import Live, Occurrences, live_of_document
 from orgloop.operations.status.status import ActorStatus, RouteStatus, SourceStatus, Status
 from orgloop.operations.status.stuck import SILENT, last_sign
-from orgloop.operations.words import short_moment
+from orgloop.operations.views.words import short_moment
 from orgloop.project.home import DaemonInfo, Home
 from orgloop.runtime.runs.local.local_runner import seems_alive
 

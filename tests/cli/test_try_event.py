@@ -12,7 +12,7 @@ import pytest
 from orgloop.cli.exits import Exit
 from orgloop.core.events.document import FILLED, parse_event
 from orgloop.errors import NotFound
-from orgloop.operations.examples import example_of
+from orgloop.operations.dry_run.examples import example_of
 from orgloop.plugin import Connector
 from orgloop.plugin.registry import Registry
 from tests.cli.conftest import Orgloop

@@ -24,7 +24,7 @@ from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.transition import Retry
 from orgloop.core.text.units import MINUTE
 from orgloop.journal.model import ClaimWant
-from orgloop.operations.waits import Waits
+from orgloop.operations.views.waits import Waits
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
 

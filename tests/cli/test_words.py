@@ -12,7 +12,7 @@ from orgloop.cli.screen import words
 from orgloop.cli.screen.grid import Column, print_block, print_commands, print_facts, print_grid
 from orgloop.core.text.units import DAY, HOUR, MINUTE, SECOND
 from orgloop.errors import Refused
-from orgloop.operations.words import age, ago, dollars, moment, one_line, short_moment, since_of
+from orgloop.operations.views.words import age, ago, dollars, moment, one_line, short_moment, since_of
 
 NOW = int(datetime(2026, 1, 5, 12, 0, tzinfo=UTC).timestamp() * 1000)
 

@@ -12,7 +12,7 @@ import pytest
 
 from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import EventRow
-from orgloop.operations.chain import read_chain, trace_of
+from orgloop.operations.views.chain import read_chain, trace_of
 from orgloop.project.home import Home
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink

@@ -11,8 +11,8 @@ import pytest
 
 from orgloop.core.deliveries.transition import Discarded
 from orgloop.journal.model import Query
-from orgloop.operations.chain import read_chain
-from orgloop.operations.waits import Waits
+from orgloop.operations.views.chain import read_chain
+from orgloop.operations.views.waits import Waits
 from orgloop.plugin import Draft, Mark, Pass, RunSpec, Wake, WakeSession
 from tests.runtime.engine import Engine, engine, until
 from tests.runtime.fakes import Stage, draft

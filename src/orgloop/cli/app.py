@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orgloop.config.load import Loaded
     from orgloop.config.model import Organization
     from orgloop.journal.protocols import Reader
-    from orgloop.operations.waits import Waits
+    from orgloop.operations.views.waits import Waits
     from orgloop.plugin import Connector
     from orgloop.plugin.registry import Registry
     from orgloop.project.home import Home
@@ -127,7 +127,7 @@ class App:
 
     def waits(self, reader: Reader, now: int) -> Waits:
         """Why deliveries of this home wait."""
-        from orgloop.operations.waits import Waits
+        from orgloop.operations.views.waits import Waits
         from orgloop.project.home import running_daemon
 
         return Waits(reader, now, lambda: running_daemon(self.home) is not None)

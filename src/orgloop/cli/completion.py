@@ -34,7 +34,7 @@ class Named(Text):
         from click.shell_completion import CompletionItem
 
         from orgloop.cli.app import app_of
-        from orgloop.operations.names import matching
+        from orgloop.operations.completion import matching
 
         app = app_of(ctx)
         given = ctx.params.get(param.name or "")

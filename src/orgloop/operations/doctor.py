@@ -20,11 +20,11 @@ from orgloop.core.text.units import humanize
 from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import MINIMUM, is_current, require_sound, sqlite_version
-from orgloop.operations.health import LITTLE_ROOM
 from orgloop.operations.ownership import earlier_project
 from orgloop.operations.status.dismissed import dismissed
 from orgloop.operations.status.live import Live
-from orgloop.operations.words import one_line
+from orgloop.operations.views.health import LITTLE_ROOM
+from orgloop.operations.views.words import one_line
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http, Mark
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
 from orgloop.project.home import PORT, DaemonInfo, Home

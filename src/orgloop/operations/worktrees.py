@@ -133,7 +133,7 @@ def document(look: TreeState) -> Mapping[str, Any]:
 
 def described(record: TreeRecord) -> Mapping[str, Any]:
     """What is written down about a tree, for programs."""
-    from orgloop.operations.shapes import when
+    from orgloop.operations.views.json_rows import when
     from orgloop.runtime.support.sanitize import text
 
     return {

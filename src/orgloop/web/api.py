@@ -12,7 +12,7 @@ from orgloop.core.records.record import timestamp
 from orgloop.errors import NotFound
 from orgloop.journal.model import START, DeliveryRow, EventRow, Query, RunRow, StepRow
 from orgloop.journal.protocols import Reader
-from orgloop.operations import shapes
+from orgloop.operations.views import json_rows as shapes
 from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 from orgloop.web.parameters import Parameters

@@ -10,12 +10,12 @@ from orgloop.core.deliveries.delivery import State
 from orgloop.core.text.units import HOUR
 from orgloop.journal.model import PauseRow, SourceRow, WaitRow
 from orgloop.journal.protocols import Reader
-from orgloop.operations import shapes
 from orgloop.operations.status.attention import attention
 from orgloop.operations.status.item import Item
 from orgloop.operations.status.live import live_of
 from orgloop.operations.status.status import Status
 from orgloop.operations.status.status import status as status_of
+from orgloop.operations.views import json_rows as shapes
 from orgloop.project.home import DaemonInfo
 from orgloop.web.answers import json_answer
 from orgloop.web.daemon_api import DaemonApi

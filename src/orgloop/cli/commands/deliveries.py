@@ -51,7 +51,7 @@ def command(
 
     `orgloop inspect ID` shows all about one, `orgloop trace ID` its whole chain.
     """
-    from orgloop.operations.query import asked, nothing_found
+    from orgloop.operations.views.query import asked, nothing_found
 
     query = asked(
         limit=limit,
@@ -70,7 +70,7 @@ def command(
         notes = {row.id: note for row in found if (note := why.why(row))} if not app.out.json else {}
         notes |= failures(reader, found) if not app.out.json else {}
     if app.out.json:
-        from orgloop.operations import shapes
+        from orgloop.operations.views import json_rows as shapes
 
         app.out.data([shapes.delivery(row) | {"transforms": list(row.steps)} for row in found])
     elif not found:

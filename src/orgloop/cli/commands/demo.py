@@ -66,7 +66,7 @@ def _play(app: App, project: Path, home_path: Path) -> Mapping[str, Any]:
     """Show it all; returns the chain for programs."""
     from orgloop.cli.screen.chain_drawing import ChainDrawing
     from orgloop.journal.sqlite import open_reader
-    from orgloop.operations.chain import document, read_chain, trace_of
+    from orgloop.operations.views.chain import document, read_chain, trace_of
     from orgloop.project.home import Home
 
     home = Home(home_path)
@@ -112,7 +112,7 @@ def _environment(home: Home, secret: str) -> dict[str, str]:
 def _draw_routes(app: App, project: Path, home: Home, secret: str) -> None:
     from orgloop.cli.commands.routes import draw_routes
     from orgloop.config.load import load_or_raise
-    from orgloop.operations.topology import topology
+    from orgloop.operations.views.topology import topology
 
     organization = load_or_raise(project, app.registry, _environment(home, secret), home.path)
     app.out.line()

@@ -92,7 +92,7 @@ async def _examine(app: App) -> Examination:
 
 
 def _show(app: App, examination: Examination) -> None:
-    from orgloop.operations.words import counted
+    from orgloop.operations.views.words import counted
 
     out = app.out
     for category, group in groupby(examination.checks, lambda one: one.category):

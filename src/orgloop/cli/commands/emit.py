@@ -79,7 +79,7 @@ def _routes_of(app: App, event_id: str) -> list[str]:
     """Which routes an event matched, each with whom it wakes, or why it does not."""
     from orgloop.core.deliveries.delivery import State
     from orgloop.journal.model import START, Query
-    from orgloop.operations.words import one_line, state_words
+    from orgloop.operations.views.words import one_line, state_words
 
     found = []
     with app.journal() as reader:

@@ -8,7 +8,7 @@ from orgloop.cli.app import App
 from orgloop.cli.command import new_group
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import FAIL, OK, UNSET
-from orgloop.operations.words import counted
+from orgloop.operations.views.words import counted
 
 if TYPE_CHECKING:
     from orgloop.project.variables import VariableState

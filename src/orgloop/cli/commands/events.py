@@ -37,7 +37,7 @@ def command(app: App, source: str, route: str, trace: str, since: str | None, li
     """
     from orgloop.cli.screen.delivery_list import older
     from orgloop.journal.model import Query
-    from orgloop.operations.query import asked, nothing_found, organization_of
+    from orgloop.operations.views.query import asked, nothing_found, organization_of
 
     query = asked(limit=limit, since=since, source=source, route=route, trace_id=trace)
     with app.journal() as reader:
@@ -50,7 +50,7 @@ def command(app: App, source: str, route: str, trace: str, since: str | None, li
             for row in found
         ]
         if app.out.json:
-            from orgloop.operations import shapes
+            from orgloop.operations.views import json_rows as shapes
 
             project = organization_of(reader)
             app.out.data([shapes.event(row, deliveries, (), project) for row, deliveries in rows])
@@ -70,7 +70,7 @@ def _show(app: App, rows: Sequence[tuple[EventRow, Sequence[DeliveryRow]]]) -> N
 
     from orgloop.cli.screen.grid import Column, print_grid
     from orgloop.cli.screen.words import author_of, event_name
-    from orgloop.operations.words import one_line, short_moment
+    from orgloop.operations.views.words import one_line, short_moment
 
     now = int(time.time() * 1000)
     columns = [

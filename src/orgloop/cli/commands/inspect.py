@@ -15,7 +15,7 @@ from orgloop.errors import Conflict, NotFound, Refused
 
 if TYPE_CHECKING:
     from orgloop.journal.protocols import Reader
-    from orgloop.operations.parts import Part
+    from orgloop.operations.views.inspector import Part
 
 _ROWS: Final[Mapping[str, str]] = {"evt": "event", "dlv": "delivery", "run": "run"}
 _PARTS: Final = ("source", "actor", "route", "transform", "logger")
@@ -53,7 +53,7 @@ def command(app: App, words: tuple[str, ...], prompt: bool) -> None:
 
 def _last(reader: Reader | None) -> str:
     """The last event's id."""
-    from orgloop.operations.chain import last_event
+    from orgloop.operations.views.chain import last_event
 
     if reader is None:
         raise NotFound("nothing has run in this home yet", hint="type `orgloop start` first")
@@ -107,7 +107,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
     from orgloop.cli.screen.words import author_of, event_name
     from orgloop.core.text.json_text import dump_json
     from orgloop.journal.model import START, Query
-    from orgloop.operations.words import ago, moment, one_line
+    from orgloop.operations.views.words import ago, moment, one_line
 
     row = reader.event(id)
     if row is None:
@@ -115,8 +115,8 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
     query = Query(event_id=id, after=START, limit=1000)
     deliveries, steps = reader.deliveries(query), reader.steps(query)
     if app.out.json:
-        from orgloop.operations import shapes
-        from orgloop.operations.query import organization_of
+        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views.query import organization_of
 
         app.out.data(
             shapes.event(row, deliveries, steps, organization_of(reader))
@@ -155,7 +155,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
 def _part(app: App, reader: Reader | None, kind: str | None, name: str, now: int) -> Part:
     """The part of this name: as it is applied, else as the files have it. Raises NotFound or Conflict."""
     from orgloop.config.findings import nearest
-    from orgloop.operations.parts import Inspector, kinds_of, names_of
+    from orgloop.operations.views.inspector import Inspector, kinds_of, names_of
 
     known: list[str] = []
     for project, snapshot, applied in _snapshots(app, reader):
@@ -194,7 +194,7 @@ def _show_part(app: App, reader: Reader | None, part: Part, now: int) -> None:
     from orgloop.cli.screen.delivery_list import failures, print_deliveries
     from orgloop.cli.screen.grid import print_facts, print_next
     from orgloop.cli.screen.words import event_name
-    from orgloop.operations.words import one_line, short_moment
+    from orgloop.operations.views.words import one_line, short_moment
 
     out = app.out
     state = "" if part.applied else out.style("  not applied yet: `orgloop start` does that", "yellow")

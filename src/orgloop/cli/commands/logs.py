@@ -125,7 +125,7 @@ def command(
     """
     import sys
 
-    from orgloop.operations.query import require_known
+    from orgloop.operations.views.query import require_known
 
     is_json = app.out.json or layout == "json"
     chosen = Filter(
@@ -171,8 +171,8 @@ def _follower(reader: Reader, since: str | None, count: int, id: str | None, cho
     Raises NotFound if there is no `id`, Refused if `since` is no time.
     """
     from orgloop.journal.follow import Follower
-    from orgloop.operations.chain import trace_of
-    from orgloop.operations.words import since_of
+    from orgloop.operations.views.chain import trace_of
+    from orgloop.operations.views.words import since_of
 
     if id is not None:
         return Follower.of_trace(reader, trace_of(reader, id))

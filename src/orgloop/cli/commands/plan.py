@@ -125,7 +125,7 @@ def show(
 
 
 def _live_words(plan: Plan) -> str:
-    from orgloop.operations.words import counted
+    from orgloop.operations.views.words import counted
 
     words = {"sop": "prompt file", "script": "script"}
     counts = {kind: sum(_changes_live(item) for item in plan.items if item.kind == kind) for kind in words}
@@ -185,7 +185,7 @@ _AT_WORK: Final = frozenset({"running", "started"})
 
 def _of_work(waiting: Mapping[str, int], *, removed: bool) -> Iterator[str]:
     """What becomes of a route's unfinished work."""
-    from orgloop.operations.words import counted
+    from orgloop.operations.views.words import counted
 
     at_work = sum(count for state, count in waiting.items() if state in _AT_WORK)
     others = {state: count for state, count in waiting.items() if state not in _AT_WORK}

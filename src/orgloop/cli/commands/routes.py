@@ -8,8 +8,8 @@ from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.output import Output
 from orgloop.errors import Refused
-from orgloop.operations.topology import Topology
-from orgloop.operations.words import counted
+from orgloop.operations.views.topology import Topology
+from orgloop.operations.views.words import counted
 
 
 @new_command(examples=["orgloop routes", "orgloop routes --mermaid > routes.mmd", "orgloop routes --json"])
@@ -20,7 +20,7 @@ def command(app: App, mermaid: bool) -> None:
     An actor whose runs wake somebody again is marked with ↺ and drawn as a source, too. Sources that
     nobody hears and actors that nobody wakes are named. Variables need not be set for this.
     """
-    from orgloop.operations.topology import topology
+    from orgloop.operations.views.topology import topology
 
     if mermaid and app.out.json:
         raise Refused("--mermaid and --json do not go together", hint="ask for one of them")

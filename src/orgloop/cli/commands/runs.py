@@ -46,7 +46,7 @@ command = new_group(
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, limit: int) -> None:
     """List the runs that go on, or with --all every run, the newest first."""
-    from orgloop.operations.query import asked, nothing_found
+    from orgloop.operations.views.query import asked, nothing_found
 
     query = asked(limit=limit, since=since, actor=actor, route=route)
     with app.journal() as reader:
@@ -60,7 +60,7 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
         words = "" if found else nothing_found(reader, query, what)
         events = {run.event_id: reader.event(run.event_id) for run in found}
     if app.out.json:
-        from orgloop.operations import shapes
+        from orgloop.operations.views import json_rows as shapes
 
         app.out.data([shapes.run(run) for run in found])
     elif found:
@@ -194,7 +194,7 @@ def _folded_up(reader: Reader, query: Query) -> tuple[Sequence[RunRow], Mapping[
     """
     from dataclasses import replace
 
-    from orgloop.operations.query import MOST
+    from orgloop.operations.views.query import MOST
 
     limit = query.limit
     while True:
@@ -212,7 +212,7 @@ def _folded_up(reader: Reader, query: Query) -> tuple[Sequence[RunRow], Mapping[
 def _not_started(reader: Reader, run: RunRow) -> int:
     """How many runs of its delivery did not start."""
     from orgloop.journal.model import Query
-    from orgloop.operations.query import MOST
+    from orgloop.operations.views.query import MOST
 
     alike = reader.runs(Query(event_id=run.event_id, reason=run.reason, limit=MOST, payloads=False))
     return sum(one.delivery_id == run.delivery_id for one in alike)
@@ -226,7 +226,7 @@ def _show(
     from orgloop.cli.screen.grid import Column, print_grid
     from orgloop.cli.screen.run_view import age_of, is_gone, says
     from orgloop.cli.screen.words import OUTCOME_STYLES, event_name, outcome_mark, outcome_word
-    from orgloop.operations.words import dollars, one_line, short_moment
+    from orgloop.operations.views.words import dollars, one_line, short_moment
 
     now = int(time.time() * 1000)
 

@@ -43,7 +43,7 @@ def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> Non
     with app.journal() as reader:
         found = reader.sessions(actor=actor, key=key, active_only=not left, limit=limit)
     if app.out.json:
-        from orgloop.operations import shapes
+        from orgloop.operations.views import json_rows as shapes
 
         app.out.data([shapes.session(row) for row in found])
     elif found:
@@ -59,12 +59,12 @@ def show(app: App, id: str, actor: str) -> None:
     """Show a session: where it belongs, what it has cost, and how to take it over."""
     row = _session(app, id, actor)
     if app.out.json:
-        from orgloop.operations import shapes
+        from orgloop.operations.views import json_rows as shapes
 
         app.out.data(shapes.session(row))
         return
     from orgloop.cli.screen.grid import print_facts, print_next
-    from orgloop.operations.words import ago, moment
+    from orgloop.operations.views.words import ago, moment
 
     now = int(time.time() * 1000)
     app.out.line(app.out.style(row.id, "bold"))
@@ -155,7 +155,7 @@ async def _offline(app: App, row: SessionRow) -> None:
 
 def _table(app: App, found: Sequence[SessionRow]) -> None:
     from orgloop.cli.screen.grid import Column, print_grid
-    from orgloop.operations.words import ago
+    from orgloop.operations.views.words import ago
 
     now = int(time.time() * 1000)
     columns = [

@@ -124,7 +124,7 @@ def _moved(app: App, client: Client, organization: Organization) -> Mapping[str,
 
 def _confirm_end_of_routes(app: App, plan: Plan) -> None:
     """Ask before the last route goes: a file that was lost reads so, too. Raises Refused unless yes."""
-    from orgloop.operations.words import counted
+    from orgloop.operations.views.words import counted
 
     gone = sum(item.kind == "route" and item.action == "remove" for item in plan.items)
     if not gone:

@@ -43,7 +43,7 @@ def command(app: App, since: str) -> int:
     from orgloop.operations.status.attention import attention
     from orgloop.operations.status.document import document
     from orgloop.operations.status.status import status
-    from orgloop.operations.words import since_of
+    from orgloop.operations.views.words import since_of
     from orgloop.project.home import running_daemon
 
     at = since_of(since, int(time.time() * 1000))
@@ -69,7 +69,7 @@ def _files(app: App, seen: Status) -> Item | None:
         return None
     from orgloop.operations.plan import plan_of
     from orgloop.operations.status.item import Item, config_option
-    from orgloop.operations.words import counted
+    from orgloop.operations.views.words import counted
 
     there = replace(app, config=seen.root, environ=_environment(app, seen))
     where = config_option(seen.root)

@@ -32,7 +32,7 @@ def command(app: App, id: str | None, prompts: bool, show_all: bool) -> None:
     ID is that of an event, a delivery, a run or a trace; without it, the last event's chain is shown.
     """
     from orgloop.cli.screen.chain_drawing import ChainDrawing
-    from orgloop.operations.chain import document, last_event, read_chain, trace_of
+    from orgloop.operations.views.chain import document, last_event, read_chain, trace_of
 
     with app.journal() as reader:
         now = int(time.time() * 1000)

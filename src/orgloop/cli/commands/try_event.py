@@ -21,7 +21,7 @@ from orgloop.errors import ConfigError, NotFound, Refused
 
 if TYPE_CHECKING:
     from orgloop.config.model import Organization
-    from orgloop.operations.dry_run import Line, RouteTrial, Trial
+    from orgloop.operations.dry_run.event import Line, RouteTrial, Trial
 
 _ENDS: Final = {"wake": (OK, "green"), "drop": (FAIL, "yellow"), "hold": (WARN, "yellow")}
 _RESULTS: Final = {
@@ -84,7 +84,7 @@ def command(
     if source is None:
         documents, answer = [_document(app, file)], None
     else:
-        from orgloop.operations.dry_run_request import translate
+        from orgloop.operations.dry_run.request import translate
 
         documents, answer = asyncio.run(translate(organization, source, _read(file), _parted(headers)))
     _try(app, organization, documents, answer, route=route, prompt=prompt)
@@ -99,7 +99,7 @@ def _try(
     route: str | None,
     prompt: bool,
 ) -> None:
-    from orgloop.operations.dry_run import event_of, try_event
+    from orgloop.operations.dry_run.event import event_of, try_event
     from orgloop.runtime.support.clock import SystemClock
 
     clock = SystemClock()
@@ -125,7 +125,7 @@ def _try(
 
 
 def _example(app: App, name: str) -> dict[str, Any]:
-    from orgloop.operations.examples import example_of
+    from orgloop.operations.dry_run.examples import example_of
 
     try:
         organization = app.loaded.sound

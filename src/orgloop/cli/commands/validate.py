@@ -6,7 +6,7 @@ from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
 from orgloop.cli.exits import Exit
 from orgloop.cli.screen.listing import as_json, print_findings
-from orgloop.operations.words import counted
+from orgloop.operations.views.words import counted
 
 
 @new_command(examples=["orgloop validate", "orgloop validate --config ../acme --json"])

@@ -125,7 +125,7 @@ def _show(app: App, done: Sequence[Cleaned], sessions: Mapping[str, Sequence[str
 def _table(app: App, found: Sequence[TreeState]) -> None:
     from orgloop.cli.screen.grid import Column, print_grid
     from orgloop.cli.screen.words import from_home
-    from orgloop.operations.words import ago, one_line
+    from orgloop.operations.views.words import ago, one_line
     from orgloop.operations.worktrees import state
 
     now = int(time.time() * 1000)

@@ -21,9 +21,9 @@ from orgloop.cli.screen.words import (
 from orgloop.core.runs.failure import failed
 from orgloop.core.text.columns import columns, folded
 from orgloop.core.text.units import humanize
-from orgloop.operations.chain import Chain, DeliveryNode, EventNode
-from orgloop.operations.waits import OPEN
-from orgloop.operations.words import counted, dollars, moment, one_line, state_words
+from orgloop.operations.views.chain import Chain, DeliveryNode, EventNode
+from orgloop.operations.views.waits import OPEN
+from orgloop.operations.views.words import counted, dollars, moment, one_line, state_words
 
 if TYPE_CHECKING:
     from orgloop.journal.model import RunRow

@@ -16,7 +16,7 @@ from orgloop.cli.app import App
 from orgloop.cli.completion import ACTOR, ROUTE, Named
 from orgloop.cli.time_limit import no_limit
 from orgloop.errors import Conflict, NotFound, OrgLoopError, Refused
-from orgloop.operations.words import counted
+from orgloop.operations.views.words import counted
 
 if TYPE_CHECKING:
     from orgloop.core.deliveries.transition import Discarded, Released, Retried
@@ -167,7 +167,7 @@ def _dropped(app: App, ids: Sequence[str]) -> dict[str, DeliveryRow]:
 
 def _tell_moved(app: App, done: str, ids: Sequence[str], dropped: Mapping[str, DeliveryRow]) -> None:
     """What goes on, what is dropped as a duplicate, and what is dropped for another reason."""
-    from orgloop.operations.words import one_line
+    from orgloop.operations.views.words import one_line
 
     if ids:
         app.out.ok(f"{_which(ids)} {done}")
@@ -190,7 +190,7 @@ def _fitting(reader: Reader, choice: Selection) -> Iterator[DeliveryRow]:
     from dataclasses import replace
 
     from orgloop.journal.model import START
-    from orgloop.operations.query import asked, nothing_found
+    from orgloop.operations.views.query import asked, nothing_found
 
     query = replace(
         asked(
@@ -256,7 +256,7 @@ def _carry_out(app: App, verb: str, ids: Sequence[str], note: str, *, skip: bool
 def _became(app: App, rows: Sequence[DeliveryRow]) -> Mapping[str, DeliveryRow]:
     """What became of these since they were let go on: nothing is known of that without a daemon."""
     from orgloop.daemon.client import Client
-    from orgloop.operations.decisions import what_became
+    from orgloop.operations.decision_result import what_became
 
     if not rows or Client.of_home(app.home) is None:
         return {}
@@ -270,7 +270,7 @@ def _became(app: App, rows: Sequence[DeliveryRow]) -> Mapping[str, DeliveryRow]:
 
 def _as_error(row: DeliveryRow, done: str) -> OrgLoopError:
     from orgloop.cli.screen.delivery_view import WHAT_TO_DO
-    from orgloop.operations.words import one_line, state_words
+    from orgloop.operations.views.words import one_line, state_words
 
     state = state_words(row.state, row.reason)
     text = f"{row.id} was {done}, and is {state} again: {one_line(row.detail)}".rstrip(": ")

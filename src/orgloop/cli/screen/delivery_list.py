@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orgloop.cli.app import App
 from orgloop.cli.output import FAIL
 from orgloop.cli.screen.words import STATE_STYLES, plain_words
-from orgloop.operations.words import one_line, state_words
+from orgloop.operations.views.words import one_line, state_words
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -25,7 +25,7 @@ def print_deliveries(
     from rich.text import Text
 
     from orgloop.cli.screen.grid import Column, print_grid
-    from orgloop.operations.words import short_moment
+    from orgloop.operations.views.words import short_moment
 
     now = int(time.time() * 1000)
     columns = [

@@ -10,12 +10,12 @@ from orgloop.cli.screen.delivery_list import failures
 from orgloop.cli.screen.grid import Column, print_block, print_facts, print_grid, print_next
 from orgloop.cli.screen.words import STATE_STYLES, author_of, event_name, from_home
 from orgloop.core.deliveries.transition import HoldReason
-from orgloop.operations.words import ago, moment, one_line, state_words
+from orgloop.operations.views.words import ago, moment, one_line, state_words
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DeliveryRow, EventRow, StepRow
     from orgloop.journal.protocols import Reader
-    from orgloop.operations.prompt_preview import Preview
+    from orgloop.operations.dry_run.prompt import Preview
 
 MOST_STEPS: Final = 1_000
 
@@ -43,7 +43,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
 
 def show_delivery(app: App, reader: Reader, row: DeliveryRow, now: int, *, prompt: bool = False) -> None:
     """Print all of it."""
-    from orgloop.operations.prompt_preview import preview
+    from orgloop.operations.dry_run.prompt import preview
 
     out = app.out
     event = reader.event(row.event_id)
@@ -65,8 +65,8 @@ def show_delivery(app: App, reader: Reader, row: DeliveryRow, now: int, *, promp
 
 def document(app: App, reader: Reader, row: DeliveryRow, now: int) -> dict[str, Any]:
     """All of it, for programs."""
-    from orgloop.operations import shapes
-    from orgloop.operations.prompt_preview import preview
+    from orgloop.operations.dry_run.prompt import preview
+    from orgloop.operations.views import json_rows as shapes
 
     event = reader.event(row.event_id)
     seen = preview(app.load, reader, row)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from orgloop.cli.output import WARN, Output
-from orgloop.operations.topology import Edge, Topology
+from orgloop.operations.views.topology import Edge, Topology
 
 ROOMY = 110
 """Columns from which on a route's details stand on its own line."""

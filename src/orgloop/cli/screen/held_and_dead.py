@@ -15,7 +15,7 @@ from orgloop.cli.completion import ACTOR, ROUTE, Named
 from orgloop.cli.screen.decide import Selection, choosing, decide, find_delivery
 from orgloop.cli.screen.delivery_list import older, print_deliveries
 from orgloop.cli.screen.grid import print_next
-from orgloop.operations.words import counted
+from orgloop.operations.views.words import counted
 
 if TYPE_CHECKING:
     from orgloop.journal.model import BacklogRow, Query
@@ -76,7 +76,7 @@ def add_discard(group: CommandGroup, state: str, *, note: str, reason: str) -> N
 
 def _list(app: App, state: str, *, limit: int, **filters: Any) -> None:
     """The newest of it, and how much there is by route and reason."""
-    from orgloop.operations.query import asked, nothing_found
+    from orgloop.operations.views.query import asked, nothing_found
 
     query = asked(limit=limit, states=[state], **filters)
     with app.journal() as reader:
@@ -85,7 +85,7 @@ def _list(app: App, state: str, *, limit: int, **filters: Any) -> None:
         words = "" if found else nothing_found(reader, replace(query, states=()), f"nothing is {state}")
         groups = [row for row in reader.backlog() if row.state == state and _fits(row, query)]
     if app.out.json:
-        from orgloop.operations import shapes
+        from orgloop.operations.views import json_rows as shapes
 
         app.out.data([shapes.delivery(row) | {"transforms": list(row.steps)} for row in found])
     elif not found:

@@ -13,7 +13,7 @@ from orgloop.cli.app import App
 from orgloop.cli.output import FAIL, OK
 from orgloop.cli.screen.words import outcome_word, printable, run_line
 from orgloop.core.text.units import humanize
-from orgloop.operations.words import dollars, one_line
+from orgloop.operations.views.words import dollars, one_line
 from orgloop.project.home import open_file
 
 if TYPE_CHECKING:

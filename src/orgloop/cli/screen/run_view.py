@@ -23,7 +23,7 @@ from orgloop.cli.screen.words import (
 from orgloop.core.text.units import humanize
 from orgloop.operations.status.attention import take_over
 from orgloop.operations.status.stuck import last_sign
-from orgloop.operations.words import age, ago, dollars, moment, one_line
+from orgloop.operations.views.words import age, ago, dollars, moment, one_line
 from orgloop.project.home import open_file
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _next(run: RunRow, *, goes_on: bool) -> Iterator[tuple[str, str]]:
 
 def document(reader: Reader, run: RunRow) -> dict[str, Any]:
     """All that is known of it, for programs."""
-    from orgloop.operations import shapes
+    from orgloop.operations.views import json_rows as shapes
 
     event = reader.event(run.event_id)
     return shapes.run(run) | {

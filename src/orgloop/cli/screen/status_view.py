@@ -15,7 +15,7 @@ from orgloop.core.text.units import humanize
 from orgloop.operations.status.attention import unheard
 from orgloop.operations.status.item import Item
 from orgloop.operations.status.stuck import last_sign
-from orgloop.operations.words import age, ago, counted, dollars, one_line, short_moment
+from orgloop.operations.views.words import age, ago, counted, dollars, one_line, short_moment
 
 if TYPE_CHECKING:
     from rich.text import Text

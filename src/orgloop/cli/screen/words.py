@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.output import FAIL, OK
 from orgloop.core.runs.failure import failed, lines_of, why
-from orgloop.operations.words import one_line
+from orgloop.operations.views.words import one_line
 
 if TYPE_CHECKING:
     from orgloop.journal.model import EventRow, RunRow

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from orgloop.operations import shapes
 from orgloop.operations.status.attention import gaps, unheard
 from orgloop.operations.status.item import Item
+from orgloop.operations.views import json_rows as shapes
 
 if TYPE_CHECKING:
     from orgloop.operations.status.status import ActorStatus, RouteStatus, SourceStatus, Status

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.core.text.units import DAY
-from orgloop.operations.health import Health, SourceHealth, source_health
 from orgloop.operations.status.dismissed import dismissed
 from orgloop.operations.status.live import Live, Postponed
-from orgloop.operations.waits import actor_reasons, waits_of
+from orgloop.operations.views.health import Health, SourceHealth, source_health
+from orgloop.operations.views.waits import actor_reasons, waits_of
 from orgloop.project.home import DaemonInfo, Home, holder_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         WaitRow,
     )
     from orgloop.journal.protocols import Reader
-    from orgloop.operations.topology import Topology
+    from orgloop.operations.views.topology import Topology
     from orgloop.runtime.worktrees.shelf import TreeRecord
 
 MOST_RUNS: Final = 1_000
@@ -231,7 +231,7 @@ def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
 
 def _of_journal(reader: Reader, since: int, live: Live | None, now: int, *, served: bool) -> dict[str, Any]:
     from orgloop.journal.model import Query
-    from orgloop.operations.topology import topology
+    from orgloop.operations.views.topology import topology
 
     applied = reader.applied()
     graph = topology(applied.project, applied.snapshot) if applied is not None else None

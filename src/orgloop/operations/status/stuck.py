@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from orgloop import runner
 from orgloop.core.text.units import HOUR, MINUTE, humanize
 from orgloop.operations.status.item import Item, start_command
-from orgloop.operations.words import age, counted
+from orgloop.operations.views.words import age, counted
 
 if TYPE_CHECKING:
     from orgloop.journal.model import BacklogRow, RunRow

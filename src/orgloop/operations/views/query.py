@@ -36,7 +36,7 @@ def asked(
     """The query. Raises Refused for a limit or a time that is none."""
     from orgloop.core.deliveries.delivery import State
     from orgloop.journal.model import Query
-    from orgloop.operations.words import since_of
+    from orgloop.operations.views.words import since_of
 
     if not 1 <= limit <= MOST:
         raise Refused(f"--limit {limit} is not possible", hint=f"from 1 to {MOST}; --since goes further back")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, sentence
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.text.units import humanize
-from orgloop.operations.words import counted, one_line, short_moment
+from orgloop.operations.views.words import counted, one_line, short_moment
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DeliveryRow, PauseRow, WaitRow

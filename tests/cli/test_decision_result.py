@@ -11,8 +11,8 @@ import pytest
 from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Cursor, DeliveryRow
 from orgloop.journal.protocols import Reader
-from orgloop.operations import decisions
-from orgloop.operations.decisions import what_became
+from orgloop.operations import decision_result as decisions
+from orgloop.operations.decision_result import what_became
 
 ROW = DeliveryRow(
     cursor=Cursor("1"),

@@ -22,8 +22,8 @@ from orgloop.journal.model import (
     StepRow,
     WaitRow,
 )
-from orgloop.operations.health import source_health as health_of_source
-from orgloop.operations.waits import text
+from orgloop.operations.views.health import source_health as health_of_source
+from orgloop.operations.views.waits import text
 from orgloop.plugin import Poller
 from orgloop.runtime.support.counters import Refusals
 from orgloop.runtime.wiring import OpenRoute, SourcePart

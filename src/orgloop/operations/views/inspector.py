@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.config.diff import DERIVED
 from orgloop.core.text.units import DAY, humanize
-from orgloop.operations.topology import topology
-from orgloop.operations.words import ago, counted, dollars, moment, one_line
+from orgloop.operations.views.topology import topology
+from orgloop.operations.views.words import ago, counted, dollars, moment, one_line
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DeliveryRow, EventRow, RunRow
@@ -57,7 +57,7 @@ class Part:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        from orgloop.operations import shapes
+        from orgloop.operations.views import json_rows as shapes
 
         shown: dict[str, Any] = {
             "kind": self.kind,

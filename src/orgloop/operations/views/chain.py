@@ -11,7 +11,7 @@ from orgloop.errors import NotFound
 if TYPE_CHECKING:
     from orgloop.journal.model import DeliveryRow, EventRow, RunRow, StepRow
     from orgloop.journal.protocols import Reader
-    from orgloop.operations.waits import Waits
+    from orgloop.operations.views.waits import Waits
 
 
 @dataclass(kw_only=True, slots=True)
@@ -157,7 +157,7 @@ def document(chain: Chain) -> dict[str, Any]:
 
 
 def _event_shape(node: EventNode) -> dict[str, Any]:
-    from orgloop.operations import shapes
+    from orgloop.operations.views import json_rows as shapes
 
     return {
         **node.row.document,
