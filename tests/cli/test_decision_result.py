@@ -11,7 +11,7 @@ import pytest
 from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import Cursor, DeliveryRow
 from orgloop.journal.protocols import Reader
-from orgloop.operations import decision_result as decisions
+from orgloop.operations import decision_result
 from orgloop.operations.decision_result import what_became
 
 ROW = DeliveryRow(
@@ -65,7 +65,7 @@ def test_it_waits_until_what_was_released_is_taken_up(end: State) -> None:
 
 
 def test_what_has_a_reason_to_wait_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "ASK", 0)
+    monkeypatch.setattr(decision_result, "ASK", 0)
     assert became(Moving(State.PENDING), lambda _: "behind dlv_0 (pending)") is State.PENDING
 
 

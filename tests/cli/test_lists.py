@@ -16,7 +16,7 @@ from orgloop.core.deliveries.transition import RunEnded
 from orgloop.core.text.units import HOUR
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
-from orgloop.operations.views import json_rows as shapes
+from orgloop.operations.views import json_rows
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 
@@ -198,10 +198,10 @@ def test_json_is_what_the_daemon_answers(acme: Path, home: Path, orgloop: Orgloo
     event = reader.event(dead.event_id)
     reader.close()
     assert event is not None
-    assert orgloop("runs", "--all", "--json").json == [shapes.run(run)]
-    assert orgloop("dead", "--json").json == [shapes.delivery(dead) | {"transforms": []}]
+    assert orgloop("runs", "--all", "--json").json == [json_rows.run(run)]
+    assert orgloop("dead", "--json").json == [json_rows.delivery(dead) | {"transforms": []}]
     project = Organization(name="acme", root=acme, file=acme / "orgloop.yaml")
-    assert shapes.event(event, [dead], (), project) in orgloop("events", "--json").json
+    assert json_rows.event(event, [dead], (), project) in orgloop("events", "--json").json
 
 
 @pytest.mark.parametrize("words", LISTS, ids=" ".join)

@@ -27,7 +27,7 @@ from orgloop.plugin import (
     Throttled,
     Unavailable,
 )
-from orgloop.runtime.runs.remote import holder
+from orgloop.runtime.runs.remote import remote_holder
 from orgloop.runtime.runs.remote.job_end import checked, from_bytes, to_bytes
 from tests.runtime.engine import NOON, Engine, engine, turn, until
 from tests.runtime.fakes import Elsewhere, Stage
@@ -219,7 +219,7 @@ async def test_a_deadline_ends_a_run_as_unknown_whatever_it_waits_for(tmp_path: 
 async def test_a_later_daemon_knows_until_when_an_answer_was_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holder, "NOTE", 0.01)
+    monkeypatch.setattr(remote_holder, "NOTE", 0.01)
     first, runs = Elsewhere(), list[RemoteRun]()
     async with engine(tmp_path, REMOTE, Stage(elsewhere=first), on_disk=True) as it:
 
@@ -251,7 +251,7 @@ async def test_a_later_daemon_knows_until_when_an_answer_was_waited_for(
 async def test_a_run_whose_system_cannot_be_asked_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(holder, "NOTE", 0.01)
+    monkeypatch.setattr(remote_holder, "NOTE", 0.01)
     elsewhere = Elsewhere(begins=lambda _: LOST)
     async with engine(tmp_path, REMOTE, Stage(elsewhere=elsewhere)) as it:
         await it.emit()

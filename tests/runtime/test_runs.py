@@ -173,7 +173,7 @@ async def test_a_probe_that_outlived_its_daemon_ends_the_pause_too(
         (live,) = await until(lambda: it.programs(), "the run")
         await until((live.directory / runner.CHILD).exists, "its program")
         assert live.process is not None
-    monkeypatch.setattr("orgloop.runtime.runs.local.holder.ALIVE_AFTER", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.local.local_holder.ALIVE_AFTER", 0.0)
     async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
         await until(lambda: not it.reader.pauses(), "the end of the pause")
         assert it.states() == ["started"]

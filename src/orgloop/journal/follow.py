@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from orgloop.core.records import from_journal as derive
+from orgloop.core.records import from_journal
 from orgloop.core.records.from_journal import Happened
 from orgloop.core.records.record import Record, RecordPhase
 from orgloop.journal.model import START, Cursor, DeliveryRow, EventRow, Query, StepRow
@@ -89,12 +89,12 @@ class Follower:
             events = self._reader.events(self._query(self._event, PAGE))
             # A trace has none of its own.
             system = [] if self._trace_id else self._reader.system(Query(after=self._system, limit=PAGE))
-            records_of = [derive.of_system(entry) for entry in system]
+            records_of = [from_journal.of_system(entry) for entry in system]
             # A start comes before all of its millisecond, everything else after what it follows from.
             records = [record for record in records_of if record.phase is RecordPhase.RUNTIME_START]
             self._system = system[-1].cursor if system else self._system
             for event, deliveries in self._with_deliveries(events):
-                records += derive.of_event(event, deliveries, event.at)
+                records += from_journal.of_event(event, deliveries, event.at)
             # Behind what they follow from, if both were in the same millisecond.
             records += [record for step in steps for record in self._of_step(step)]
             records += [record for record in records_of if record.phase is not RecordPhase.RUNTIME_START]
@@ -126,10 +126,10 @@ class Follower:
         return [(event, of_event.get(event.id, [])) for event in events]
 
     def _of_step(self, step: StepRow) -> list[Record]:
-        records_of = derive.of_step(step)
+        records_of = from_journal.of_step(step)
         if step.transition not in PREPARED:
             return records_of
         delivery, event = self._reader.delivery(step.delivery_id), self._reader.event(step.event_id)
         if delivery is None or event is None:
             return records_of
-        return derive.of_prepared(event, delivery) + records_of
+        return from_journal.of_prepared(event, delivery) + records_of

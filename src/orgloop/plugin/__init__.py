@@ -124,7 +124,7 @@ from orgloop.plugin.transform import (
     TransformResult,
     Trial,
 )
-from orgloop.plugin.work_tree import Worktree
+from orgloop.plugin.worktree import Worktree
 
 __all__ = [
     # connectors

@@ -239,7 +239,7 @@ def announced_daemon(home: Home) -> DaemonInfo | None:
 
 
 def _unannounced_daemon(home: Home) -> DaemonInfo | None:
-    from orgloop.journal.holder import lock_holder
+    from orgloop.journal.lock_owner import lock_holder
 
     if (pid := lock_holder(home.path)) is None:
         return None
@@ -365,7 +365,7 @@ def holder_of(home: Home) -> str:
     """Who holds the home's journal, if anybody does: a daemon that starts or ends, or another command."""
     import psutil
 
-    from orgloop.journal.holder import lock_holder
+    from orgloop.journal.lock_owner import lock_holder
 
     pid = lock_holder(home.path)
     try:

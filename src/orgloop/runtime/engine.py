@@ -39,7 +39,6 @@ from orgloop.runtime.intake.sources import Sources
 from orgloop.runtime.runs.holder import Engine
 from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.runs import Runs
-from orgloop.runtime.support.chronicle import Chronicle
 from orgloop.runtime.support.clock import SystemClock
 from orgloop.runtime.support.counters import Counters
 from orgloop.runtime.support.http import HttpClient
@@ -48,6 +47,7 @@ from orgloop.runtime.support.loop_pauses import Pauses
 from orgloop.runtime.support.marker import Marker
 from orgloop.runtime.support.observer import Observer
 from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled
+from orgloop.runtime.support.system_log import SystemLog
 from orgloop.runtime.wiring import ActorPart, Current, Wiring, build
 from orgloop.runtime.worktrees.worktrees import Worktrees
 
@@ -94,7 +94,7 @@ class Runtime:
         self.counters = Counters()
         self.supervisor = Supervisor(self.clock, self)
         self._errands = Errands(self.supervisor)
-        self.chronicle = Chronicle(journal, self.clock, self._errands)
+        self.system_log = SystemLog(journal, self.clock, self._errands)
         ids = IdSequence(random.getrandbits(20))
         self.intake = Intake(journal, self.clock, ids, self._current, self)
         self.actors = Actors(self.clock, self._lend, self)
@@ -157,7 +157,7 @@ class Runtime:
             await self.journal.recover(self.clock.now())
             await self.journal.beat(self.life())
             await self._applied.commit(self.wiring)
-            await self.chronicle.tell(RecordPhase.RUNTIME_START, f"OrgLoop {self._version}".strip())
+            await self.system_log.tell(RecordPhase.RUNTIME_START, f"OrgLoop {self._version}".strip())
             self.actors.use(self.wiring)
             await self.runs.adopt()
             await self._prepare()
@@ -166,7 +166,7 @@ class Runtime:
             self._loops = [
                 asyncio.create_task(keep("the dispatcher", self.dispatcher.run), name="dispatcher"),
                 asyncio.create_task(keep("housekeeping", self._janitor.run), name="janitor"),
-                asyncio.create_task(keep("the chronicle", self.chronicle.run), name="chronicle"),
+                asyncio.create_task(keep("the system log", self.system_log.run), name="system_log"),
                 asyncio.create_task(keep("the work trees", self._clean_worktrees), name="work trees"),
             ]
 
@@ -196,7 +196,7 @@ class Runtime:
             await self.sources.use(new)
             self._errands.run("closing replaced actors", self._retire(retired))
             counts = ", ".join(f"{count} {word}" for word, count in moved.items() if count)
-            await self.chronicle.tell(RecordPhase.RUNTIME_APPLY, counts)
+            await self.system_log.tell(RecordPhase.RUNTIME_APPLY, counts)
             self.observer.poke()
             return moved
 
@@ -256,8 +256,8 @@ class Runtime:
                 await self._errands.close()
                 await self.actors.close()
                 await self._http.close()
-                await self.chronicle.flush()
-                await self.chronicle.tell(RecordPhase.RUNTIME_STOP)
+                await self.system_log.flush()
+                await self.system_log.tell(RecordPhase.RUNTIME_STOP)
                 await self.journal.beat(self.life())
             except JournalError as exc:
                 log.warning("the end of this daemon could not be recorded: %s", exc.message)
@@ -325,13 +325,13 @@ class Runtime:
     # --- EngineEvents: what follows from commits ---------------------------------------------------
 
     def part_broke(self, part: str, error: str) -> None:
-        self.chronicle.note(RecordPhase.SYSTEM_ERROR, part, detail=error)
+        self.system_log.note(RecordPhase.SYSTEM_ERROR, part, detail=error)
         self.observer.poke()
 
     def accepted(self, acceptance: Acceptance, accepted: Sequence[Accepted]) -> None:
         for one in accepted:
             if one.duplicate:
-                self.chronicle.note(RecordPhase.SOURCE_DUPLICATE, acceptance.source, event_id=one.event_id)
+                self.system_log.note(RecordPhase.SOURCE_DUPLICATE, acceptance.source, event_id=one.event_id)
         for event in acceptance.events:
             for delivery in event.deliveries:
                 if delivery.state is State.PENDING:
@@ -391,8 +391,8 @@ class Runtime:
     def source_changed(self, source: str, error: str) -> None:
         if error:
             log.warning("source %s: %s", source, error)
-            self.chronicle.note(RecordPhase.SOURCE_FAILED, source, detail=error)
+            self.system_log.note(RecordPhase.SOURCE_FAILED, source, detail=error)
         else:
             log.info("source %s works again", source)
-            self.chronicle.note(RecordPhase.SOURCE_RECOVERED, source)
+            self.system_log.note(RecordPhase.SOURCE_RECOVERED, source)
         self.observer.poke()

@@ -17,7 +17,7 @@ from orgloop.core.events.match import Matcher
 from orgloop.core.events.templates import Template, TreeTemplate
 from orgloop.errors import PluginError
 from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform, Worktree
-from orgloop.plugin.work_tree import worktree_of
+from orgloop.plugin.worktree import worktree_of
 
 NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
 """Keys of `then.config` that are left out if a part has no value: half a name would merge strangers."""

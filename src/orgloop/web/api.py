@@ -12,7 +12,7 @@ from orgloop.core.records.record import timestamp
 from orgloop.errors import NotFound
 from orgloop.journal.model import START, DeliveryRow, EventRow, Query, RunRow, StepRow
 from orgloop.journal.protocols import Reader
-from orgloop.operations.views import json_rows as shapes
+from orgloop.operations.views import json_rows
 from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 from orgloop.web.parameters import Parameters
@@ -31,7 +31,8 @@ async def routes(daemon: DaemonApi, call: Call) -> Any:
     stats = await daemon.readings.ask(lambda reader: reader.route_stats())
     wiring = daemon.runtime.wiring
     return [
-        shapes.route(route, wiring.organization, stats.get(route.name, (0, None))) for route in wiring.order
+        json_rows.route(route, wiring.organization, stats.get(route.name, (0, None)))
+        for route in wiring.order
     ]
 
 
@@ -40,7 +41,7 @@ async def sources(daemon: DaemonApi, call: Call) -> Any:
     call.parameters.finish()
     rows = {row.source: row for row in await daemon.readings.ask(lambda reader: reader.sources())}
     return [
-        shapes.source(part, rows.get(id), daemon.runtime.counters.refusals.get(id), daemon.module)
+        json_rows.source(part, rows.get(id), daemon.runtime.counters.refusals.get(id), daemon.module)
         for id, part in daemon.runtime.wiring.sources.items()
     ]
 
@@ -66,10 +67,10 @@ async def event(daemon: DaemonApi, call: Call) -> Any:
     def read(reader: Reader) -> dict[str, Any]:
         row = _found(reader.event(id), "event", id)
         deliveries, steps = _of_event(reader, row)
-        return shapes.event(row, deliveries, steps, daemon.runtime.organization) | {
+        return json_rows.event(row, deliveries, steps, daemon.runtime.organization) | {
             "event": row.document,
             "deliveries": [_delivery(one) for one in deliveries],
-            "steps": [shapes.step(one) for one in steps],
+            "steps": [json_rows.step(one) for one in steps],
         }
 
     return await daemon.readings.ask(read)
@@ -86,7 +87,7 @@ async def deliveries(daemon: DaemonApi, call: Call) -> Any:
         reason=asked.text("reason"),
     )
     found = await daemon.readings.ask(lambda reader: reader.deliveries(query))
-    return [shapes.delivery(row) for row in found]
+    return [json_rows.delivery(row) for row in found]
 
 
 async def delivery(daemon: DaemonApi, call: Call) -> Any:
@@ -98,7 +99,7 @@ async def delivery(daemon: DaemonApi, call: Call) -> Any:
         row = _found(reader.delivery(id), "delivery", id)
         steps = reader.steps(Query(delivery_id=id, event_id=row.event_id, after=START, limit=1000))
         return _delivery(row) | {
-            "steps": [shapes.step(one) for one in steps],
+            "steps": [json_rows.step(one) for one in steps],
             "event": _document(reader, row),
         }
 
@@ -135,7 +136,7 @@ async def trace(daemon: DaemonApi, call: Call) -> Any:
             "trace_id": trace_id,
             "events": [{**row.document, "accepted_at": timestamp(row.at)} for row in events],
             "deliveries": [_delivery(row) for row in deliveries],
-            "steps": [shapes.step(row) for row in steps],
+            "steps": [json_rows.step(row) for row in steps],
             "runs": [_run(daemon, row) for row in runs],
         }
 
@@ -165,7 +166,7 @@ def _query(asked: Parameters, **filters: Any) -> Query:
 
 def _event(reader: Reader, row: EventRow, organization: Organization) -> dict[str, Any]:
     found, steps = _of_event(reader, row)
-    return shapes.event(row, found, steps, organization)
+    return json_rows.event(row, found, steps, organization)
 
 
 def _of_event(reader: Reader, row: EventRow) -> tuple[Sequence[DeliveryRow], Sequence[StepRow]]:
@@ -176,16 +177,16 @@ def _of_event(reader: Reader, row: EventRow) -> tuple[Sequence[DeliveryRow], Seq
 
 
 def _delivery(row: DeliveryRow) -> dict[str, Any]:
-    return shapes.delivery(row) | {"transforms": list(row.steps)}
+    return json_rows.delivery(row) | {"transforms": list(row.steps)}
 
 
 def _run(daemon: DaemonApi, row: RunRow) -> dict[str, Any]:
     """With the last words and the cost of one that goes on: the journal hears them a little later."""
     live = daemon.runtime.runs.live.get(row.id)
     if live is None or row.ended_at is not None:
-        return shapes.run(row)
+        return json_rows.run(row)
     cost = live.cost_usd if live.cost_usd is not None else row.cost_usd
-    return shapes.run(row) | {"last_line": live.last_line or row.last_line, "cost_usd": cost}
+    return json_rows.run(row) | {"last_line": live.last_line or row.last_line, "cost_usd": cost}
 
 
 def _document(reader: Reader, row: DeliveryRow) -> Any:

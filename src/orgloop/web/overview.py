@@ -15,7 +15,7 @@ from orgloop.operations.status.item import Item
 from orgloop.operations.status.live import live_of
 from orgloop.operations.status.status import Status
 from orgloop.operations.status.status import status as status_of
-from orgloop.operations.views import json_rows as shapes
+from orgloop.operations.views import json_rows
 from orgloop.project.home import DaemonInfo
 from orgloop.web.answers import json_answer
 from orgloop.web.daemon_api import DaemonApi
@@ -65,7 +65,7 @@ def module_status(api: DaemonApi, facts: JournalFacts) -> dict[str, Any]:
         "routes": len(wiring.routes),
         "actors": len(wiring.actors),
         "uptime_ms": api.uptime_ms,
-        "health": [shapes.source_health(id, facts.sources.get(id)) for id in wiring.sources],
+        "health": [json_rows.source_health(id, facts.sources.get(id)) for id in wiring.sources],
     }
 
 
@@ -110,16 +110,19 @@ async def status(api: DaemonApi, call: Call) -> Any:
         "project": api.module,
         "modules": [module],
         "sources": [
-            shapes.source_line(part, facts.sources.get(id), api.runtime.counters.refusals.get(id))
-            | {"next_poll": shapes.when(live.next_polls.get(id)), "later": shapes.later(live.later.get(id))}
+            json_rows.source_line(part, facts.sources.get(id), api.runtime.counters.refusals.get(id))
+            | {
+                "next_poll": json_rows.when(live.next_polls.get(id)),
+                "later": json_rows.later(live.later.get(id)),
+            }
             for id, part in api.runtime.wiring.sources.items()
         ],
-        "paused": [shapes.pause(row) for row in facts.pauses],
-        "waits": [shapes.wait(row) for row in facts.waits],
+        "paused": [json_rows.pause(row) for row in facts.pauses],
+        "waits": [json_rows.wait(row) for row in facts.waits],
         "loggers": [asdict(one) for one in live.loggers],
         "not_open": dict(live.not_open),
         "troubles": {
-            name: {"at": shapes.when(one.at), "times": one.times, "error": one.why}
+            name: {"at": json_rows.when(one.at), "times": one.times, "error": one.why}
             for name, one in live.troubles.items()
         },
         "deliveries": facts.deliveries,

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from orgloop.connectors.agents.codex import connector
 from orgloop.connectors.agents.codex.actor import CodexActor
-from orgloop.connectors.agents.codex.check import TESTED
 from orgloop.connectors.agents.codex.classify_exit import CodexCli, classify_exit
+from orgloop.connectors.agents.codex.doctor import TESTED
 from orgloop.connectors.agents.codex.settings import LOGIN, CodexSettings, Price
 from orgloop.connectors.agents.codex.stream import progress, tokens, transcript
 from orgloop.connectors.agents.result import LIMIT_WAIT

@@ -13,10 +13,10 @@ from ruamel.yaml import YAML
 from orgloop.config.schema import models as schema
 from orgloop.config.schema.limits import ConfigPart
 from orgloop.connectors.agents.claude_code import connector as claude_code
-from orgloop.connectors.agents.claude_code.check import INSTALL, TESTED
+from orgloop.connectors.agents.claude_code.doctor import INSTALL, TESTED
 from orgloop.connectors.agents.codex import connector as codex
-from orgloop.connectors.agents.codex.check import INSTALL as INSTALL_CODEX
-from orgloop.connectors.agents.codex.check import TESTED as TESTED_CODEX
+from orgloop.connectors.agents.codex.doctor import INSTALL as INSTALL_CODEX
+from orgloop.connectors.agents.codex.doctor import TESTED as TESTED_CODEX
 from orgloop.connectors.agents.hooks import connector as coding_agent
 from orgloop.connectors.agents.hooks import gemini
 from orgloop.connectors.agents.openclaw import connector as openclaw

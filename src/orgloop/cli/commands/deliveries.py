@@ -70,9 +70,9 @@ def command(
         notes = {row.id: note for row in found if (note := why.why(row))} if not app.out.json else {}
         notes |= failures(reader, found) if not app.out.json else {}
     if app.out.json:
-        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views import json_rows
 
-        app.out.data([shapes.delivery(row) | {"transforms": list(row.steps)} for row in found])
+        app.out.data([json_rows.delivery(row) | {"transforms": list(row.steps)} for row in found])
     elif not found:
         app.out.line(words)
     else:

@@ -50,10 +50,10 @@ def command(app: App, source: str, route: str, trace: str, since: str | None, li
             for row in found
         ]
         if app.out.json:
-            from orgloop.operations.views import json_rows as shapes
+            from orgloop.operations.views import json_rows
 
             project = organization_of(reader)
-            app.out.data([shapes.event(row, deliveries, (), project) for row, deliveries in rows])
+            app.out.data([json_rows.event(row, deliveries, (), project) for row, deliveries in rows])
             return
     _show(app, rows)
     older(app, len(rows), limit)

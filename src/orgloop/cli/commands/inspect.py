@@ -115,12 +115,12 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
     query = Query(event_id=id, after=START, limit=1000)
     deliveries, steps = reader.deliveries(query), reader.steps(query)
     if app.out.json:
-        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views import json_rows
         from orgloop.operations.views.query import organization_of
 
         app.out.data(
-            shapes.event(row, deliveries, steps, organization_of(reader))
-            | {"event": row.document, "deliveries": [shapes.delivery(one) for one in deliveries]}
+            json_rows.event(row, deliveries, steps, organization_of(reader))
+            | {"event": row.document, "deliveries": [json_rows.delivery(one) for one in deliveries]}
         )
         return
     out = app.out

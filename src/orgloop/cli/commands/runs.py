@@ -60,9 +60,9 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
         words = "" if found else nothing_found(reader, query, what)
         events = {run.event_id: reader.event(run.event_id) for run in found}
     if app.out.json:
-        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views import json_rows
 
-        app.out.data([shapes.run(run) for run in found])
+        app.out.data([json_rows.run(run) for run in found])
     elif found:
         _show(app, found, events, times)
         if len(found) == limit:

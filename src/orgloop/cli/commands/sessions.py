@@ -43,9 +43,9 @@ def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> Non
     with app.journal() as reader:
         found = reader.sessions(actor=actor, key=key, active_only=not left, limit=limit)
     if app.out.json:
-        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views import json_rows
 
-        app.out.data([shapes.session(row) for row in found])
+        app.out.data([json_rows.session(row) for row in found])
     elif found:
         _table(app, found)
     else:
@@ -59,9 +59,9 @@ def show(app: App, id: str, actor: str) -> None:
     """Show a session: where it belongs, what it has cost, and how to take it over."""
     row = _session(app, id, actor)
     if app.out.json:
-        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views import json_rows
 
-        app.out.data(shapes.session(row))
+        app.out.data(json_rows.session(row))
         return
     from orgloop.cli.screen.grid import print_facts, print_next
     from orgloop.operations.views.words import ago, moment

@@ -66,14 +66,14 @@ def show_delivery(app: App, reader: Reader, row: DeliveryRow, now: int, *, promp
 def document(app: App, reader: Reader, row: DeliveryRow, now: int) -> dict[str, Any]:
     """All of it, for programs."""
     from orgloop.operations.dry_run.prompt import preview
-    from orgloop.operations.views import json_rows as shapes
+    from orgloop.operations.views import json_rows
 
     event = reader.event(row.event_id)
     seen = preview(app.load, reader, row)
-    return shapes.delivery(row) | {
+    return json_rows.delivery(row) | {
         "waits": app.waits(reader, now).why(row),
         "transforms": list(row.steps),
-        "steps": [shapes.step(one) for one in _steps(reader, row)],
+        "steps": [json_rows.step(one) for one in _steps(reader, row)],
         "event": row.document or (event.document if event is not None else None),
         "changed_by_transforms": row.document is not None,
         "prompt": {"text": seen.text, "file": seen.file, "fault": seen.fault},

@@ -85,9 +85,9 @@ def _list(app: App, state: str, *, limit: int, **filters: Any) -> None:
         words = "" if found else nothing_found(reader, replace(query, states=()), f"nothing is {state}")
         groups = [row for row in reader.backlog() if row.state == state and _fits(row, query)]
     if app.out.json:
-        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views import json_rows
 
-        app.out.data([shapes.delivery(row) | {"transforms": list(row.steps)} for row in found])
+        app.out.data([json_rows.delivery(row) | {"transforms": list(row.steps)} for row in found])
     elif not found:
         app.out.ok(words.removesuffix(" yet"))
     else:

@@ -163,10 +163,10 @@ def _next(run: RunRow, *, goes_on: bool) -> Iterator[tuple[str, str]]:
 
 def document(reader: Reader, run: RunRow) -> dict[str, Any]:
     """All that is known of it, for programs."""
-    from orgloop.operations.views import json_rows as shapes
+    from orgloop.operations.views import json_rows
 
     event = reader.event(run.event_id)
-    return shapes.run(run) | {
+    return json_rows.run(run) | {
         "spec": run.spec,
         "completion": run.completion,
         "event": event.document if event is not None else None,

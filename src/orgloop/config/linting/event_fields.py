@@ -23,7 +23,7 @@ from orgloop.core.text.json_text import text_of
 from orgloop.core.text.suggest import nearest_name
 from orgloop.errors import FAULTS
 from orgloop.plugin.transform import Reading
-from orgloop.plugin.work_tree import worktree_of
+from orgloop.plugin.worktree import worktree_of
 
 _KEYS: Final[Mapping[DataPath, str]] = {
     ("then", "config", "session_key"): "session_key",

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Final
 
 from orgloop.config.findings import Code, Report
-from orgloop.config.linting import worktrees as work_tree_lint
+from orgloop.config.linting import worktrees as worktree_lint
 from orgloop.config.linting.filter_values import quoted
 from orgloop.config.reading.collect import Entry
 from orgloop.config.reading.documents import Spot
@@ -58,7 +58,7 @@ def lint(
                 _events(_Names(entry.spot, source, names, at), emits, known, report)
     _circles(actors, routes, report)
     _shared_secrets(sources, report)
-    work_tree_lint.lint(actors, runs_at_once=runs_at_once, report=report)
+    worktree_lint.lint(actors, runs_at_once=runs_at_once, report=report)
     if runs_per_hour is not None:
         _budget(sources, actors, routes, runs_per_hour, report)
 

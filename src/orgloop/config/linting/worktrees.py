@@ -9,7 +9,7 @@ from typing import Final
 from orgloop.config.findings import Code, Report
 from orgloop.config.git_files import git_directory, has_revision, lacking, root_of
 from orgloop.config.resolving.sources_and_actors import ActorEnd
-from orgloop.plugin.work_tree import HasWorktree, Worktree
+from orgloop.plugin.worktree import HasWorktree, Worktree
 
 _DEFAULTS: Final = Worktree()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orgloop.connectors.github.check import check
+from orgloop.connectors.github.doctor import check
 from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.example import EXAMPLE
 from orgloop.connectors.github.fields import shapes_for

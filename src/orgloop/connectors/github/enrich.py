@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from orgloop.connectors.github.api import Api, NoAccess
-from orgloop.connectors.github.events.checks import FAILURES, own_pull
+from orgloop.connectors.github.events.check_runs import FAILURES, own_pull
 from orgloop.connectors.github.events.fact import head_of, pull_details, repo_of
 from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import as_list, as_object

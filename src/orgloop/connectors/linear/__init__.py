@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.linear.actor import LinearActor, LinearActorSettings
-from orgloop.connectors.linear.check import check
+from orgloop.connectors.linear.doctor import check
 from orgloop.connectors.linear.example import EXAMPLE
 from orgloop.connectors.linear.fields import SHAPES
 from orgloop.connectors.linear.names import NAMES

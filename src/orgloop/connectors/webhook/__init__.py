@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.webhook.actor import WebhookActor, check_route
-from orgloop.connectors.webhook.check import check
+from orgloop.connectors.webhook.doctor import check
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
 from orgloop.connectors.webhook.source import SHAPES, WebhookSource
 from orgloop.plugin import (

@@ -39,7 +39,7 @@ from orgloop.journal.sqlite.reader import SqliteReader
 from orgloop.journal.sqlite.rows import session_row
 from orgloop.journal.sqlite.store import Store, require_whole
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
-from orgloop.journal.verbs import accept, claim, operate, remote_runs, runs, settle, turns
+from orgloop.journal.verbs import accept, claim, on_busy, operate, remote_runs, runs, settle
 from orgloop.journal.verbs.apply import apply
 from orgloop.journal.verbs.runs import Note
 from orgloop.journal.verbs.transaction import Transaction, Work
@@ -169,7 +169,7 @@ class SqliteJournal:
 
     async def runs_to_cancel(self) -> Sequence[str]:
         """See `Settling.runs_to_cancel`."""
-        return await self._run(lambda tx: turns.to_cancel(tx, self.lease.worker))
+        return await self._run(lambda tx: on_busy.to_cancel(tx, self.lease.worker))
 
     async def stop_run(self, run_id: str, at: int) -> bool:
         """See `Settling.stop_run`."""

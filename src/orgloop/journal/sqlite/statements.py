@@ -50,7 +50,7 @@ VERBS: Final = MappingProxyType(
             "runs.sql",
             "remote_runs.sql",
             "sessions.sql",
-            "turns.sql",
+            "on_busy.sql",
         )
         for name, query in load(file).items()
     }

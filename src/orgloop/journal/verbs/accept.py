@@ -8,7 +8,7 @@ from functools import partial
 from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, State
 from orgloop.core.deliveries.transition import DropReason
 from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
-from orgloop.journal.verbs import batches, turns
+from orgloop.journal.verbs import batches, on_busy
 from orgloop.journal.verbs.keys import claim_keys, once_json, steps_json
 from orgloop.journal.verbs.transaction import Transaction
 
@@ -106,18 +106,18 @@ def _insert(tx: Transaction, event: NewEvent, at: int, follow: list[_Work]) -> N
     for delivery in event.deliveries:
         number, state = _deliver(tx, seq, delivery, at)
         if delivery.drop_key is not None and state in (State.PENDING, State.PREPARING):
-            follow.append(partial(turns.name, seq=number, drop_key=delivery.drop_key))
+            follow.append(partial(on_busy.name, seq=number, drop_key=delivery.drop_key))
         if state is State.PENDING and not (delivery.turn is None and delivery.batch is None):
             follow += _meeting(number, delivery, event, at)
     if event.needless:
         why = f"{event.id} came later: {event.platform_event or event.type}"
-        follow.append(partial(turns.drop_needless, event_seq=seq, why=why, needless=event.needless, now=at))
+        follow.append(partial(on_busy.drop_needless, event_seq=seq, why=why, needless=event.needless, now=at))
 
 
 def _meeting(seq: int, new: NewDelivery, event: NewEvent, at: int) -> Iterator[_Work]:
     """What it does with others of its route and key."""
     if new.turn is not None:
-        yield partial(turns.take, seq=seq, id=new.id, route=new.route, turn=new.turn, now=at)
+        yield partial(on_busy.take, seq=seq, id=new.id, route=new.route, turn=new.turn, now=at)
     if new.batch is not None:
         document = event.document if new.document is None else new.document
         collected = batches.OpenBatch(

@@ -32,7 +32,7 @@ from orgloop.core.deliveries.transition import (
     Unavailable,
 )
 from orgloop.journal.model import Prepared, Settlement, Try
-from orgloop.journal.verbs import batches, ledger, members, moves, turns
+from orgloop.journal.verbs import batches, ledger, members, moves, on_busy
 from orgloop.journal.verbs.keys import claim_keys, free_keys, once_json
 from orgloop.journal.verbs.transaction import Joint, Transaction
 
@@ -177,7 +177,7 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
         )
         moves.write(tx, row, transition, move, now, to=to)
         if result.turn is not None and move.state is State.PENDING:
-            turns.take(tx, row.seq, row.id, row.route, result.turn, now)
+            on_busy.take(tx, row.seq, row.id, row.route, result.turn, now)
         if result.batch is not None and move.state is State.PENDING:
             size = tx.value("document_size", (row.seq,))
             batches.place(

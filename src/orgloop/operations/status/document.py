@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orgloop.operations.status.attention import gaps, unheard
 from orgloop.operations.status.item import Item
-from orgloop.operations.views import json_rows as shapes
+from orgloop.operations.views import json_rows
 
 if TYPE_CHECKING:
     from orgloop.operations.status.status import ActorStatus, RouteStatus, SourceStatus, Status
@@ -43,16 +43,16 @@ def document(seen: Status, items: Sequence[Item]) -> dict[str, Any]:
         "routes": [_route(one) for one in seen.routes],
         "loggers": [asdict(one) for one in seen.live.loggers] if seen.live is not None else None,
         "journal_fault": seen.live.journal_fault if seen.live is not None else None,
-        "runs": [shapes.run(run) | {"alive": run.id not in seen.gone} for run in seen.open_runs],
+        "runs": [json_rows.run(run) | {"alive": run.id not in seen.gone} for run in seen.open_runs],
         "since": {
-            "from": shapes.when(seen.since),
+            "from": json_rows.when(seen.since),
             "ended": len(seen.ended_runs),
             "failed": len(seen.failed_runs),
             "cost_usd": seen.cost_usd,
-            "runs": [shapes.run(run) for run in seen.ended_runs],
+            "runs": [json_rows.run(run) for run in seen.ended_runs],
             "unheard": [item.as_json() for item in unheard(seen)],
             "gaps": [
-                {"from": shapes.when(gap.begin), "to": shapes.when(gap.end), "died": gap.died}
+                {"from": json_rows.when(gap.begin), "to": json_rows.when(gap.end), "died": gap.died}
                 for gap in gaps(seen.lives, seen.since)
             ],
         },
@@ -68,7 +68,7 @@ def _module(seen: Status) -> Mapping[str, Any]:
         "routes": len(seen.routes),
         "actors": len(seen.actors),
         "uptime_ms": seen.uptime,
-        "health": [shapes.source_health(one.id, one.row) for one in seen.sources],
+        "health": [json_rows.source_health(one.id, one.row) for one in seen.sources],
     }
 
 
@@ -79,10 +79,10 @@ def _source(source: SourceStatus) -> Mapping[str, Any]:
         "connector": source.connector,
         "status": source.health,
         "event_count": row.events if row is not None else 0,
-        "last_event": shapes.when(row.last_event) if row is not None else None,
-        "last_poll": shapes.when(row.last_poll) if row is not None else None,
-        "next_poll": shapes.when(source.next_poll),
-        "later": shapes.later(source.later),
+        "last_event": json_rows.when(row.last_event) if row is not None else None,
+        "last_poll": json_rows.when(row.last_poll) if row is not None else None,
+        "next_poll": json_rows.when(source.next_poll),
+        "later": json_rows.later(source.later),
         "errors": row.errors if row is not None else 0,
         "error": row.error if row is not None else "",
     }
@@ -95,7 +95,7 @@ def _actor(actor: ActorStatus) -> Mapping[str, Any]:
         "running": actor.running,
         "waiting": actor.waiting,
         "deliveries": dict(actor.counts),
-        "pause": shapes.pause(actor.pause) if actor.pause is not None else None,
+        "pause": json_rows.pause(actor.pause) if actor.pause is not None else None,
         "reasons": list(actor.reasons),
     }
 
@@ -106,6 +106,6 @@ def _route(route: RouteStatus) -> Mapping[str, Any]:
         "source": route.source,
         "actor": route.actor,
         "fired": route.fired,
-        "last_fired": shapes.when(route.last_fired),
+        "last_fired": json_rows.when(route.last_fired),
         "deliveries": dict(route.counts),
     }

@@ -157,17 +157,17 @@ def document(chain: Chain) -> dict[str, Any]:
 
 
 def _event_shape(node: EventNode) -> dict[str, Any]:
-    from orgloop.operations.views import json_rows as shapes
+    from orgloop.operations.views import json_rows
 
     return {
         **node.row.document,
-        "accepted_at": shapes.when(node.row.at),
+        "accepted_at": json_rows.when(node.row.at),
         "deliveries": [
             {
-                **shapes.delivery(one.row),
+                **json_rows.delivery(one.row),
                 "waits": one.waits,
-                "steps": [shapes.step(step) for step in one.steps],
-                "run": shapes.run(one.run) if one.run is not None else None,
+                "steps": [json_rows.step(step) for step in one.steps],
+                "run": json_rows.run(one.run) if one.run is not None else None,
                 "events": [_event_shape(event) for event in one.events],
             }
             for one in node.deliveries

@@ -57,7 +57,7 @@ class Part:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        from orgloop.operations.views import json_rows as shapes
+        from orgloop.operations.views import json_rows
 
         shown: dict[str, Any] = {
             "kind": self.kind,
@@ -65,14 +65,14 @@ class Part:
             **self.config,
             "applied": self.applied,
             "statistics": {
-                name: shapes.when(value) if name in _TIMES else value
+                name: json_rows.when(value) if name in _TIMES else value
                 for name, value in self.statistics.items()
             },
         }
         if self.kind != "route":
             shown["routes"] = list(self.routes)
         if self.kind in ("actor", "route"):
-            shown["last_deliveries"] = [shapes.delivery(row) for row in self.deliveries]
+            shown["last_deliveries"] = [json_rows.delivery(row) for row in self.deliveries]
         if self.kind == "source":
             shown["last_events"] = [row.id for row in self.events]
         return shown

@@ -14,9 +14,9 @@ from orgloop.plugin import Actor, Inbound, Wake
 from orgloop.runtime.runs.end import Ender
 from orgloop.runtime.runs.holder import Engine, Holder, R, Start, to_its_end
 from orgloop.runtime.runs.live_run import Finish, LiveRun
-from orgloop.runtime.runs.local.holder import LocalRuns
+from orgloop.runtime.runs.local.local_holder import LocalRuns
 from orgloop.runtime.runs.remote.callbacks import Callbacks
-from orgloop.runtime.runs.remote.holder import RemoteRuns
+from orgloop.runtime.runs.remote.remote_holder import RemoteRuns
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
 from orgloop.runtime.support.loop_pauses import Pauses
 from orgloop.runtime.support.retry_write import until_written

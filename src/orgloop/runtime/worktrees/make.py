@@ -14,7 +14,7 @@ from typing import Final
 
 from orgloop.core.deliveries.transition import Rejected, Retry, Throttled, Unavailable
 from orgloop.core.runs.worktree import branch_name
-from orgloop.plugin.work_tree import Worktree
+from orgloop.plugin.worktree import Worktree
 from orgloop.runtime.support.git import Said, git
 from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees import setup

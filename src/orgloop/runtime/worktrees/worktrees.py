@@ -13,7 +13,7 @@ from typing import Any, Final
 from orgloop.core.deliveries.transition import Throttled, Unavailable
 from orgloop.core.runs.worktree import is_due, tree_name
 from orgloop.plugin import Clock
-from orgloop.plugin.work_tree import Worktree
+from orgloop.plugin.worktree import Worktree
 from orgloop.runtime.support import git
 from orgloop.runtime.support.sanitize import text
 from orgloop.runtime.worktrees import repository as repositories

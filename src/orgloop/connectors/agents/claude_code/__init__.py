@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.agents.claude_code.actor import HARNESS, ClaudeCodeActor
-from orgloop.connectors.agents.claude_code.check import check
+from orgloop.connectors.agents.claude_code.doctor import check
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.hooks import SHAPES, HookSettings, HookSource, example
 from orgloop.plugin import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.agents.codex.actor import HARNESS, CodexActor
-from orgloop.connectors.agents.codex.check import check
+from orgloop.connectors.agents.codex.doctor import check
 from orgloop.connectors.agents.codex.settings import CodexSettings
 from orgloop.connectors.agents.hooks import secret_of, source_of
 from orgloop.plugin import (

@@ -6,7 +6,7 @@ from typing import Final
 
 from orgloop.connectors.agents.openclaw.actor import HARNESS, OpenClawActor
 from orgloop.connectors.agents.openclaw.answers import SHAPE
-from orgloop.connectors.agents.openclaw.check import check
+from orgloop.connectors.agents.openclaw.doctor import check
 from orgloop.connectors.agents.openclaw.message import check_route
 from orgloop.connectors.agents.openclaw.settings import OpenClawSettings
 from orgloop.plugin import ActorKind, Connector, Offer, Setup, Variable

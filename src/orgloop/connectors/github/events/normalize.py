@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.events.checks import check_run, check_suite, workflow_run
+from orgloop.connectors.github.events.check_runs import check_run, check_suite, workflow_run
 from orgloop.connectors.github.events.fact import Fact
 from orgloop.connectors.github.events.issues import issue, issue_comment
 from orgloop.connectors.github.events.other import other

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orgloop.connectors.github.events.checks import linked, own_pull
+from orgloop.connectors.github.events.check_runs import linked, own_pull
 from orgloop.connectors.github.events.fact import Fact, pull_details, repo_of, thing
 from orgloop.connectors.github.events.people import sender
 from orgloop.connectors.github.events.reading import first, number, part, text

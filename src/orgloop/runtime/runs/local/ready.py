@@ -12,7 +12,7 @@ from orgloop.core.events.templates import Template
 from orgloop.errors import Refused
 from orgloop.journal.model import SessionRow
 from orgloop.plugin import RunSpec, Settings, Supervised, Wake, Worktree
-from orgloop.plugin.work_tree import HasWorktree
+from orgloop.plugin.worktree import HasWorktree
 from orgloop.runtime.runs.commit import MACHINE
 from orgloop.runtime.worktrees.worktrees import TreeLease
 

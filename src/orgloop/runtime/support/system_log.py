@@ -22,7 +22,7 @@ MOST: Final = 1_000
 """Different things that are told apart in this time; what is new beyond them is not written."""
 
 
-class Chronicle:
+class SystemLog:
     """The first of its kind is written at once, what follows within a minute as one with a count."""
 
     def __init__(self, journal: Operating, clock: Clock, errands: Errands) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from orgloop.connectors.webhook import connector
-from orgloop.connectors.webhook.check import reach
+from orgloop.connectors.webhook.doctor import reach
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
 from orgloop.plugin import CheckResult, CheckStatus, Settings
 from tests.connectors.doubles import FakeContext, as_context

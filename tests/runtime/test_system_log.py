@@ -11,7 +11,7 @@ from orgloop.core.records.record import Record, RecordPhase
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.follow import Follower
 from orgloop.plugin import Page
-from orgloop.runtime.support.chronicle import MOST, QUIET
+from orgloop.runtime.support.system_log import MOST, QUIET
 from tests.runtime.engine import Engine, engine, turn, until
 from tests.runtime.fakes import Stage
 from tests.support.checkout import ROOT
@@ -102,7 +102,7 @@ async def test_what_breaks_is_told(tmp_path: Path) -> None:
 async def test_so_many_different_things_are_bounded(tmp_path: Path) -> None:
     async with engine(tmp_path, PROJECT) as it:
         for n in range(MOST + 100):
-            it.runtime.chronicle.note(RecordPhase.SOURCE_DUPLICATE, f"source-{n}")
+            it.runtime.system_log.note(RecordPhase.SOURCE_DUPLICATE, f"source-{n}")
         await until(lambda: len(written(it, "source.duplicate")) == MOST, "as many as are told apart")
         await turn()
         assert len(written(it, "source.duplicate")) == MOST

@@ -15,7 +15,7 @@ from orgloop import runner
 from orgloop.config.git_files import git_directory, root_of
 from orgloop.core.deliveries.admission import ScopeLevel
 from orgloop.plugin import RunSpec, Wake, WakeSession
-from orgloop.runtime.dispatch import tree_roots as work_trees
+from orgloop.runtime.dispatch import tree_roots
 from orgloop.runtime.dispatch.tree_roots import FRESH_MS, WorkTrees
 from orgloop.runtime.worktrees.lease import LOCK, TreeBusy, hold
 from tests.runtime.engine import HandClock, engine, turn, until
@@ -137,8 +137,8 @@ async def test_a_file_system_that_hangs_holds_one_thread_and_the_path_stands_for
         go_on.wait(60)
         return "/root"
 
-    monkeypatch.setattr(work_trees, "root_of", hang)
-    monkeypatch.setattr(work_trees, "PATIENCE", 0.05)
+    monkeypatch.setattr(tree_roots, "root_of", hang)
+    monkeypatch.setattr(tree_roots, "PATIENCE", 0.05)
     clock, found = HandClock(), asyncio.Event()
     trees = WorkTrees(clock, found.set)
     assert trees.root("/mnt/there") is None
