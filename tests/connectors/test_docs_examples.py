@@ -17,7 +17,7 @@ from orgloop.connectors.cron.settings import Schedule
 from orgloop.connectors.github import connector as github
 from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.linear import connector as linear
-from orgloop.connectors.linear.normalize import normalize as normalize_linear
+from orgloop.connectors.linear.events.normalize import normalize as normalize_linear
 from orgloop.connectors.webhook import connector as webhook
 from orgloop.connectors.webhook.actor import WebhookActor
 from orgloop.connectors.webhook.settings import WebhookActorSettings

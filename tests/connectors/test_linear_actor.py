@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orgloop.connectors.linear import connector
-from orgloop.connectors.linear.actor import LinearActor, LinearActorSettings
-from orgloop.connectors.linear.normalize import normalize
-from orgloop.connectors.linear.order import KEYS, check_route
-from orgloop.connectors.linear.own import id_of, is_by, is_ours
+from orgloop.connectors.linear.events.normalize import normalize
+from orgloop.connectors.linear.own_ids import id_of, is_by, is_ours
+from orgloop.connectors.linear.writing.actor import LinearActor, LinearActorSettings
+from orgloop.connectors.linear.writing.tasks import KEYS, check_route
 from orgloop.plugin import (
     CheckStatus,
     Delivered,

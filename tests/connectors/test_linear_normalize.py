@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.connectors.linear.changes import FIELDS
+from orgloop.connectors.linear.events.changes import FIELDS
+from orgloop.connectors.linear.events.names import NAMES
+from orgloop.connectors.linear.events.normalize import LONGEST_KEY, normalize
 from orgloop.connectors.linear.example import EXAMPLE
 from orgloop.connectors.linear.fields import SHAPES
-from orgloop.connectors.linear.names import NAMES
-from orgloop.connectors.linear.normalize import LONGEST_KEY, normalize
 from orgloop.core.events.event import event_names
 from orgloop.core.events.fields import Path
 from orgloop.core.events.match import near_miss

@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orgloop.connectors.linear import queries
-from orgloop.connectors.linear.checkpoint import MOST_SEEN, ReadSoFar, dump, iso, load, millis
-from orgloop.connectors.linear.normalize import normalize
-from orgloop.connectors.linear.poll import LinearBoth, LinearPoller, open_source
-from orgloop.connectors.linear.reader import MOST_THINGS, OVERLAP, team_filter
+from orgloop.connectors.linear.events.normalize import normalize
+from orgloop.connectors.linear.polling.checkpoint import MOST_SEEN, ReadSoFar, dump, iso, load, millis
+from orgloop.connectors.linear.polling.poll import LinearBoth, LinearPoller, open_source
+from orgloop.connectors.linear.polling.reader import MOST_THINGS, OVERLAP, team_filter
 from orgloop.connectors.linear.settings import LinearSettings
 from orgloop.plugin import Draft, Mark, Page, PluginError, Received
 from orgloop.runtime.support.http import HttpClient

@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 from pydantic import ValidationError
 
-from orgloop.connectors.linear import poll
-from orgloop.connectors.linear.normalize import normalize
-from orgloop.connectors.linear.order import ACTIVITIES, check_route
-from orgloop.connectors.linear.poll import open_source
+from orgloop.connectors.linear.events.normalize import normalize
+from orgloop.connectors.linear.polling import poll
+from orgloop.connectors.linear.polling.poll import open_source
 from orgloop.connectors.linear.settings import LinearSettings
+from orgloop.connectors.linear.writing.tasks import ACTIVITIES, check_route
 from orgloop.plugin import Delivered, Received, Rejected, Retry
 from orgloop.runtime.support.http import HttpClient
 from tests.compat.living import Living, living, until

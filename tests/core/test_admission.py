@@ -107,7 +107,7 @@ def usd(level: ScopeLevel, used: int, window: Window, reserved: int = 0) -> Told
         (want(), runs(ScopeLevel.ACTOR, 2), [HOME, ACTOR], [ScopeLevel.ACTOR]),
         (want(), runs(ScopeLevel.ROUTE, 1), [ROUTE], [ScopeLevel.ROUTE]),
         (want(), runs(ScopeLevel.ROUTE, 1), [HOME], "go"),
-        (want(tree="/a"), Told(busy={"/a"}), [HOME], [ScopeLevel.WORK_TREE]),
+        (want(tree="/a"), Told(busy={"/a"}), [HOME], [ScopeLevel.WORKTREE]),
         (want(tree="/b"), Told(busy={"/a"}), [HOME], "go"),
         (want(), Told(busy={"/a"}), [HOME], "go"),
         (want(), runs(ScopeLevel.ORGANIZATION, 59, Window.HOUR), [HOURLY], "go"),
@@ -138,7 +138,7 @@ def usd(level: ScopeLevel, used: int, window: Window, reserved: int = 0) -> Told
                 busy={"/a"},
             ),
             [HOME, ACTOR, ROUTE, HOURLY],
-            [ScopeLevel.NODE, ScopeLevel.ROUTE, ScopeLevel.ORGANIZATION, ScopeLevel.WORK_TREE],
+            [ScopeLevel.NODE, ScopeLevel.ROUTE, ScopeLevel.ORGANIZATION, ScopeLevel.WORKTREE],
         ),
         # Guards that waiting cannot help come before it.
         (want(hops=99), runs(ScopeLevel.NODE, 4), [HOME], HoldReason.HOPS),
@@ -187,7 +187,7 @@ def test_a_scope_that_a_wake_is_not_in_does_not_limit_it() -> None:
     """A wake without a key, or of an actor without an account."""
     limits = [
         Limit(level=level, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="x")
-        for level in (ScopeLevel.KEY, ScopeLevel.WORK_TREE)
+        for level in (ScopeLevel.KEY, ScopeLevel.WORKTREE)
     ]
     assert admit(want(), Told(), Limits(limits=limits), NOW) == Go()
 

@@ -186,7 +186,7 @@ def asked(wants: Sequence[Want]) -> set[tuple[LimitScope, Unit, Window]]:
     return {
         (scope, unit, window)
         for scope in scopes
-        if scope.level is not ScopeLevel.WORK_TREE
+        if scope.level is not ScopeLevel.WORKTREE
         for unit in Unit
         for window in Window
     }
@@ -379,7 +379,7 @@ async def test_two_runs_are_never_in_one_work_tree_and_its_end_lets_the_other_ac
     assert names(await claims(journal, actor="b", tree="/repo")) == []
     (wait,) = reader.waits()
     assert (wait.waiting.scope, wait.waiting.until) == (
-        LimitScope(level=ScopeLevel.WORK_TREE, name="/repo", actor="b"),
+        LimitScope(level=ScopeLevel.WORKTREE, name="/repo", actor="b"),
         NEVER,
     )
     await ran(journal, first, at=1, usd=None)

@@ -647,7 +647,7 @@ def same(scope: LimitScope, other: LimitScope | None) -> bool:
     """Whether room in one is room in the other. A work tree is the same for every actor that waits for it."""
     if other is None:
         return False
-    tree = scope.level is ScopeLevel.WORK_TREE
+    tree = scope.level is ScopeLevel.WORKTREE
     return replace(scope, actor="") == replace(other, actor="") if tree else scope == other
 
 

@@ -17,7 +17,7 @@ from orgloop.journal.model import AppliedRow, DaemonRow
 from orgloop.journal.sqlite import open_journal
 from orgloop.operations import doctor
 from orgloop.operations.doctor import Diagnosis, Examination, Patient, examine
-from orgloop.operations.status.dismissed import dismiss
+from orgloop.operations.status.item import dismiss
 from orgloop.operations.status.live import Live
 from orgloop.plugin import (
     ActorKind,

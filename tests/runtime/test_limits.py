@@ -112,7 +112,7 @@ async def test_one_run_at_a_time_works_in_a_directory(tmp_path: Path, gates: Gat
         await it.emit(2, source="side")
         await until(lambda: len(it.full_scopes()) == 1, "the verdict on the second")
         (scope,) = it.full_scopes()
-        assert (scope.level, scope.name, scope.actor) == (ScopeLevel.WORK_TREE, "/repo", "two")
+        assert (scope.level, scope.name, scope.actor) == (ScopeLevel.WORKTREE, "/repo", "two")
         assert it.states() == ["started", "pending"]
         gates.open(1, 2)
         await it.delivered(2)

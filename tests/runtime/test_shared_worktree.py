@@ -16,7 +16,7 @@ from orgloop.config.git_files import git_directory, root_of
 from orgloop.core.deliveries.admission import ScopeLevel
 from orgloop.plugin import RunSpec, Wake, WakeSession
 from orgloop.runtime.dispatch import tree_roots
-from orgloop.runtime.dispatch.tree_roots import FRESH_MS, WorkTrees
+from orgloop.runtime.dispatch.tree_roots import FRESH_MS, TreeRoots
 from orgloop.runtime.worktrees.lease import LOCK, TreeBusy, hold
 from tests.runtime.engine import HandClock, engine, turn, until
 from tests.runtime.test_limits import Gates, project, stage
@@ -95,7 +95,7 @@ async def test_two_directories_of_one_tree_have_one_run_at_a_time(tmp_path: Path
         await it.emit(2, source="side")
         await until(lambda: len(it.full_scopes()) == 1, "the verdict on the second")
         (scope,) = it.full_scopes()
-        assert (scope.level, scope.name, scope.actor) == (ScopeLevel.WORK_TREE, str(repo), "two")
+        assert (scope.level, scope.name, scope.actor) == (ScopeLevel.WORKTREE, str(repo), "two")
         gates.open(1, 2)
         await it.delivered(2)
 
@@ -112,7 +112,7 @@ async def test_runs_that_may_overlap_work_in_one_tree_at_once(tmp_path: Path, ga
 
 async def test_a_root_is_looked_for_again_in_a_while(tmp_path: Path) -> None:
     clock, found = HandClock(), asyncio.Event()
-    trees = WorkTrees(clock, found.set)
+    trees = TreeRoots(clock, found.set)
     inside = tmp_path / "repo" / "packages" / "api"
     inside.mkdir(parents=True)
     assert trees.root(str(inside)) is None
@@ -140,7 +140,7 @@ async def test_a_file_system_that_hangs_holds_one_thread_and_the_path_stands_for
     monkeypatch.setattr(tree_roots, "root_of", hang)
     monkeypatch.setattr(tree_roots, "PATIENCE", 0.05)
     clock, found = HandClock(), asyncio.Event()
-    trees = WorkTrees(clock, found.set)
+    trees = TreeRoots(clock, found.set)
     assert trees.root("/mnt/there") is None
     await found.wait()
     clock.ms += FRESH_MS

@@ -35,7 +35,7 @@ from graphql import (
     validate,
 )
 
-from orgloop.connectors.linear.checkpoint import iso
+from orgloop.connectors.linear.polling.checkpoint import iso
 from tests.connectors import linear_bodies as bodies
 from tests.connectors.linear_bodies import BACKEND, BUG, DOING, DONE, ENG, HUBOT, MONA, OPS, TODO, Body
 

@@ -21,7 +21,7 @@ from orgloop.errors import FAULTS, JournalError, OrgLoopError
 from orgloop.journal.protocols import Reader
 from orgloop.journal.sqlite import MINIMUM, is_current, require_sound, sqlite_version
 from orgloop.operations.ownership import earlier_project
-from orgloop.operations.status.dismissed import dismissed
+from orgloop.operations.status.item import dismissed
 from orgloop.operations.status.live import Live
 from orgloop.operations.views.health import LITTLE_ROOM
 from orgloop.operations.views.words import one_line

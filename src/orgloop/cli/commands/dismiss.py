@@ -20,7 +20,7 @@ def command(app: App, ids: tuple[str, ...], everything: bool) -> None:
     """
     from orgloop.daemon.client import live_of_home
     from orgloop.operations.status.attention import attention
-    from orgloop.operations.status.dismissed import dismiss
+    from orgloop.operations.status.item import dismiss
     from orgloop.operations.status.status import status
     from orgloop.project.home import running_daemon
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from orgloop.connectors.linear.actor import LinearActor, LinearActorSettings
 from orgloop.connectors.linear.doctor import check
+from orgloop.connectors.linear.events.names import NAMES
 from orgloop.connectors.linear.example import EXAMPLE
 from orgloop.connectors.linear.fields import SHAPES
-from orgloop.connectors.linear.names import NAMES
-from orgloop.connectors.linear.order import check_route
-from orgloop.connectors.linear.poll import open_source
+from orgloop.connectors.linear.polling.poll import open_source
 from orgloop.connectors.linear.settings import LinearSettings
+from orgloop.connectors.linear.writing.actor import LinearActor, LinearActorSettings
+from orgloop.connectors.linear.writing.tasks import check_route
 from orgloop.plugin import ActorKind, Connector, Setup, SourceKind, Variable
 
 connector: Final = Connector(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from orgloop.connectors.linear.api import LinearApi, left
-from orgloop.connectors.linear.bodies import nodes
+from orgloop.connectors.linear.polling.bodies import nodes
+from orgloop.connectors.linear.polling.reader import team_filter
 from orgloop.connectors.linear.queries import TEAMS, VIEWER
-from orgloop.connectors.linear.reader import team_filter
 from orgloop.connectors.linear.reading import part, text
 from orgloop.connectors.linear.settings import Access, LinearSettings, api_of
 from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater

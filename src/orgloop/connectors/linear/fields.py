@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from orgloop.connectors.linear.names import ACTIONS, CHANGED, OTHER, SESSIONS
+from orgloop.connectors.linear.events.names import ACTIONS, CHANGED, OTHER, SESSIONS
 from orgloop.plugin import ANYTHING, NUMBER, TEXT, EventShape, EventType, Values
 
 Fields = Mapping[str, Values]

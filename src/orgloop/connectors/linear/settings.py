@@ -9,7 +9,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from orgloop.connectors.linear.api import URL, LinearApi, LinearCredential
-from orgloop.connectors.linear.names import NAMES, is_polled
+from orgloop.connectors.linear.events.names import NAMES, is_polled
 from orgloop.plugin import (
     Context,
     Duration,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from orgloop.connectors.linear.normalize import normalize
-from orgloop.connectors.linear.people import with_mark, words_of
+from orgloop.connectors.linear.events.normalize import normalize
+from orgloop.connectors.linear.events.people import with_mark, words_of
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import LinearSettings
 from orgloop.plugin import (

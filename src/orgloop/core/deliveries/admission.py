@@ -26,7 +26,7 @@ class ScopeLevel(StrEnum):
     ROUTE = "route"
     KEY = "key"
     TRACE = "trace"
-    WORK_TREE = "work_tree"
+    WORKTREE = "work_tree"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,7 +131,7 @@ class Want:
                 return None if self.account is None else LimitScope(level=level, name=self.account)
             case ScopeLevel.KEY:
                 return None if self.key is None else LimitScope(level=level, name=self.key, actor=self.actor)
-            case ScopeLevel.WORK_TREE:
+            case ScopeLevel.WORKTREE:
                 return (
                     None if self.tree is None else LimitScope(level=level, name=self.tree, actor=self.actor)
                 )
@@ -226,7 +226,7 @@ def admit(want: Want, ledger: Ledger, limits: Limits, now: int) -> Verdict:
                 setting=limit.setting,
             )
         )
-    tree = want.scope(ScopeLevel.WORK_TREE)
+    tree = want.scope(ScopeLevel.WORKTREE)
     if tree is not None and tree.name in ledger.busy_trees():
         waits.append(
             Waiting(scope=tree, unit=Unit.RUNS, window=Window.AT_ONCE, limit=1, until=NEVER, setting="")
@@ -251,7 +251,7 @@ def amount(unit: Unit, value: int) -> str:
 
 def sentence(wait: Waiting, until: str) -> str:
     """A reason for people. `until` is its time in words, and empty if it has none."""
-    if wait.scope.level is ScopeLevel.WORK_TREE:
+    if wait.scope.level is ScopeLevel.WORKTREE:
         return (
             f"One run at a time per work tree, and another run works in {wait.scope.name}. "
             "Give this actor a `worktree` to let several run at once."

@@ -52,7 +52,7 @@ class _Charge(NamedTuple):
                 return (self.actor, self.key) == (scope.actor, scope.name)
             case ScopeLevel.TRACE:
                 return self.trace == scope.name
-            case ScopeLevel.WORK_TREE:
+            case ScopeLevel.WORKTREE:
                 return self.tree == scope.name
             case _:
                 assert_never(scope.level)
@@ -293,7 +293,7 @@ def is_full(tx: Transaction, actor: str, account: str | None, tree: str | None) 
         (ScopeLevel.NODE, "", ""),
         (ScopeLevel.ACCOUNT, account, ""),
         (ScopeLevel.ACTOR, actor, ""),
-        (ScopeLevel.WORK_TREE, tree, actor),
+        (ScopeLevel.WORKTREE, tree, actor),
     }
     return any(tuple(row) in mine for row in tx.rows("full_for_actors"))
 
@@ -324,7 +324,7 @@ def _make_room(tx: Transaction, charge: _Charge, now: int) -> None:
         scopes.append(LimitScope(level=ScopeLevel.KEY, name=charge.key, actor=charge.actor))
     if charge.tree is not None:
         # Whoever waits for it.
-        scopes.append(LimitScope(level=ScopeLevel.WORK_TREE, name=charge.tree))
+        scopes.append(LimitScope(level=ScopeLevel.WORKTREE, name=charge.tree))
     for scope in scopes:
         ended = tx.rows("end_waits", (scope.level, scope.name, scope.actor))
         _ended(tx, ended, now)

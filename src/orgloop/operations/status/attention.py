@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from orgloop.core.text.units import HOUR, MINUTE, SECOND, humanize
 from orgloop.operations.status import stuck
-from orgloop.operations.status.dismissed import undismissed
-from orgloop.operations.status.item import Item, start_command
+from orgloop.operations.status.item import Item, start_command, undismissed
 from orgloop.operations.views.health import LITTLE_ROOM
 from orgloop.operations.views.waits import text
 from orgloop.operations.views.words import age, ago, counted, one_line, short_moment

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.core.text.units import DAY
-from orgloop.operations.status.dismissed import dismissed
+from orgloop.operations.status.item import dismissed
 from orgloop.operations.status.live import Live, Postponed
 from orgloop.operations.views.health import Health, SourceHealth, source_health
 from orgloop.operations.views.waits import actor_reasons, waits_of

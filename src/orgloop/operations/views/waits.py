@@ -136,7 +136,7 @@ def _is_actors(scope: LimitScope, actor: str) -> bool:
             return True
         case ScopeLevel.ACTOR:
             return scope.name == actor
-        case ScopeLevel.WORK_TREE:
+        case ScopeLevel.WORKTREE:
             return scope.actor == actor
         case ScopeLevel.ACCOUNT | ScopeLevel.ROUTE | ScopeLevel.KEY | ScopeLevel.TRACE:
             return False

@@ -10,7 +10,7 @@ from typing import Final
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock, Context
 from orgloop.runtime.support.engine_events import EngineEvents
-from orgloop.runtime.support.loop_pauses import Pauses
+from orgloop.runtime.support.retries import Pauses
 from orgloop.runtime.support.supervisor import error_text, is_cancelled
 from orgloop.runtime.wiring import ActorPart, Wiring
 

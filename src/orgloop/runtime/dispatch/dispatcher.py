@@ -14,7 +14,7 @@ from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock
 from orgloop.runtime.dispatch.cancelling import Cancelling
 from orgloop.runtime.dispatch.guards import admission, reserves
-from orgloop.runtime.dispatch.tree_roots import WorkTrees
+from orgloop.runtime.dispatch.tree_roots import TreeRoots
 from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.wiring import ActorPart, Current
 
@@ -65,7 +65,7 @@ class Dispatcher:
         self._changed = asyncio.Event()
         self._changed.set()
         self._cancelling = Cancelling(journal, current, stop_run)
-        self._trees = WorkTrees(clock, self.wake_all)
+        self._trees = TreeRoots(clock, self.wake_all)
         self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
         self._slots: dict[str, set[tuple[str, int]]] = {}
 

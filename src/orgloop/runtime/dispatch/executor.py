@@ -37,7 +37,7 @@ from orgloop.runtime.runs.runs import Runs
 from orgloop.runtime.support.documents import load
 from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.support.marker import Marker
-from orgloop.runtime.support.retry_write import until_written
+from orgloop.runtime.support.retries import until_written
 from orgloop.runtime.support.sanitize import storable, text
 from orgloop.runtime.support.supervisor import MAX_ERROR_TEXT, error_text, is_cancelled
 from orgloop.runtime.wiring import ActorPart, Current, OpenRoute

@@ -26,7 +26,7 @@ class _Found:
     at: int
 
 
-class WorkTrees:
+class TreeRoots:
     """Knows roots by directory. `on_found` hears when one is known that somebody asked for."""
 
     def __init__(self, clock: Clock, on_found: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from orgloop.plugin import Clock, Context, Listener, Poller, TryLater
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.support.counters import Counters
 from orgloop.runtime.support.engine_events import EngineEvents
-from orgloop.runtime.support.loop_pauses import Pauses
+from orgloop.runtime.support.retries import Pauses
 from orgloop.runtime.support.sanitize import duration, text
 from orgloop.runtime.support.supervisor import Supervisor, error_text, is_cancelled
 from orgloop.runtime.wiring import SourcePart, Wiring

@@ -11,7 +11,7 @@ from orgloop.core.deliveries.transition import Started
 from orgloop.journal.model import Acceptance, ClaimedWake, RunStart, Settlement
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import LiveRun
-from orgloop.runtime.support.retry_write import until_written
+from orgloop.runtime.support.retries import until_written
 
 MACHINE: Final = platform.node()
 """Which machine this is: what an agent keeps of its sessions lies here."""

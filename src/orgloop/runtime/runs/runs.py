@@ -18,8 +18,7 @@ from orgloop.runtime.runs.local.local_holder import LocalRuns
 from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.remote.remote_holder import RemoteRuns
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
-from orgloop.runtime.support.loop_pauses import Pauses
-from orgloop.runtime.support.retry_write import until_written
+from orgloop.runtime.support.retries import Pauses, until_written
 from orgloop.runtime.support.supervisor import Supervisor
 from orgloop.runtime.wiring import ActorPart, Current
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from orgloop.errors import FAULTS
 from orgloop.plugin import Clock
 from orgloop.runtime.support.engine_events import EngineEvents
-from orgloop.runtime.support.loop_pauses import Pauses
+from orgloop.runtime.support.retries import Pauses
 
 log = logging.getLogger(__name__)
 

@@ -25,8 +25,7 @@ from orgloop.runtime.runs import completion
 from orgloop.runtime.runs.holder import Engine
 from orgloop.runtime.runs.remote.job_end import NoEnd, checked, checked_ref, unknown
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
-from orgloop.runtime.support.loop_pauses import Pauses
-from orgloop.runtime.support.retry_write import until_written
+from orgloop.runtime.support.retries import Pauses, until_written
 from orgloop.runtime.support.sanitize import text
 from orgloop.runtime.support.supervisor import STEADY, error_text, is_cancelled
 

@@ -35,7 +35,7 @@ from orgloop.runtime.runs.remote.asking import Asking, Failed, called
 from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.remote.job_end import DEADLINE, NoEnd, checked, from_bytes, to_bytes, unknown
 from orgloop.runtime.runs.remote.remote_run import RemoteJob
-from orgloop.runtime.support.loop_pauses import Pauses
+from orgloop.runtime.support.retries import Pauses
 from orgloop.runtime.support.supervisor import error_text
 from orgloop.runtime.wiring import ActorPart, Current, Wiring
 

@@ -17,9 +17,9 @@ from orgloop.connectors.linear.api import (
     Refusal,
     Unsure,
 )
-from orgloop.connectors.linear.bodies import nodes
-from orgloop.connectors.linear.order import Errand, Unclear, order_of
-from orgloop.connectors.linear.own import id_of, is_by
+from orgloop.connectors.linear.own_ids import id_of, is_by
+from orgloop.connectors.linear.polling.bodies import nodes
+from orgloop.connectors.linear.polling.reader import is_id, team_filter
 from orgloop.connectors.linear.queries import (
     CREATE_ACTIVITY,
     CREATE_COMMENT,
@@ -34,9 +34,9 @@ from orgloop.connectors.linear.queries import (
     UPDATE_ISSUE,
     USERS,
 )
-from orgloop.connectors.linear.reader import is_id, team_filter
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import Access, api_of
+from orgloop.connectors.linear.writing.tasks import Errand, Unclear, order_of
 from orgloop.plugin import (
     Clock,
     Context,

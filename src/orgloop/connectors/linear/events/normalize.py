@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.linear.changes import FIELDS, FieldChange, changes
-from orgloop.connectors.linear.people import author_of
+from orgloop.connectors.linear.events.changes import FIELDS, FieldChange, changes
+from orgloop.connectors.linear.events.people import author_of
 from orgloop.connectors.linear.reading import Body, name_of, objects, part, text
 from orgloop.plugin import Draft, dump_json
 

@@ -1,4 +1,4 @@
-"""Writing down what has already happened, however long the journal needs to become writable again."""
+"""Trying again: growing pauses, and writing down what has happened once the journal can be written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,24 @@ from orgloop.plugin import Clock
 
 log = logging.getLogger(__name__)
 
-LONGEST: Final = 5.0
-"""Seconds between two tries, at the most."""
+LONGEST_PAUSE: Final = 60.0
+"""Seconds; a pause never grows beyond."""
+
+
+class Pauses:
+    """1 s, 2 s, 4 s, ... up to a minute."""
+
+    def __init__(self) -> None:
+        self._next = 1.0
+
+    def next(self) -> float:
+        """The next pause in seconds."""
+        pause, self._next = self._next, min(self._next * 2, LONGEST_PAUSE)
+        return pause
+
+
+LONGEST_FOR_JOURNAL: Final = 5.0
+"""Seconds between two tries to write, at the most."""
 
 
 async def until_written(clock: Clock, what: str, write: Callable[[], Awaitable[bool]]) -> bool:
@@ -24,4 +40,4 @@ async def until_written(clock: Clock, what: str, write: Callable[[], Awaitable[b
         except JournalUnavailable as exc:
             log.warning("%s is kept in memory until the journal can be written: %s", what, exc.message)
         await clock.sleep(pause)
-        pause = min(pause * 2, LONGEST)
+        pause = min(pause * 2, LONGEST_FOR_JOURNAL)

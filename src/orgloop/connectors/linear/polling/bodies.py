@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.connectors.linear.checkpoint import millis
+from orgloop.connectors.linear.polling.checkpoint import millis
 from orgloop.connectors.linear.reading import Body, number, objects, part, text
 from orgloop.plugin import PluginError
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-from orgloop.connectors.linear.bodies import Told
-from orgloop.connectors.linear.changes import FIELDS
-from orgloop.connectors.linear.checkpoint import ReadSoFar, dump, load, millis, short
-from orgloop.connectors.linear.names import wants
-from orgloop.connectors.linear.own import id_of
+from orgloop.connectors.linear.events.changes import FIELDS
+from orgloop.connectors.linear.events.names import wants
+from orgloop.connectors.linear.own_ids import id_of
+from orgloop.connectors.linear.polling.bodies import Told
+from orgloop.connectors.linear.polling.checkpoint import ReadSoFar, dump, load, millis, short
+from orgloop.connectors.linear.polling.reader import KINDS, LinearReader, first
 from orgloop.connectors.linear.queries import CREATE_ACTIVITY
-from orgloop.connectors.linear.reader import KINDS, LinearReader, first
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import LinearSettings, api_of
 from orgloop.connectors.linear.source import LinearIntake, LinearSource

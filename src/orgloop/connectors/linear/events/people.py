@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from orgloop.connectors.linear.own import is_ours
+from orgloop.connectors.linear.own_ids import is_ours
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.plugin import AuthorType, Context, Draft, Mark
 

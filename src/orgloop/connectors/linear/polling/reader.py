@@ -8,8 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orgloop.connectors.linear.api import Answer, LinearApi, NotThere
-from orgloop.connectors.linear.bodies import Told, next_page, nodes, time_of, told_of_comment, told_of_issue
-from orgloop.connectors.linear.checkpoint import ReadSoFar, iso, short
+from orgloop.connectors.linear.polling.bodies import (
+    Told,
+    next_page,
+    nodes,
+    time_of,
+    told_of_comment,
+    told_of_issue,
+)
+from orgloop.connectors.linear.polling.checkpoint import ReadSoFar, iso, short
 from orgloop.connectors.linear.queries import COMMENT, COMMENTS, ISSUE, ISSUES, VIEWER
 from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.plugin import PluginError, TryLater

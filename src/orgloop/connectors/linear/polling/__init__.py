@@ -1,0 +1,1 @@
+"""Asks Linear's API what happened, and shapes the answers into the bodies of webhooks."""

@@ -1,0 +1,1 @@
+"""The actor: comments, changes of issues and new issues, each written once."""
