@@ -115,11 +115,8 @@ def test_the_report_of_an_agent_is_one_and_the_keys_of_its_routes_are_known() ->
     end = report(inbound(example.encode()))
     assert isinstance(end, Completion)
     assert end.json == {"decision": "merged"}
-    told = set(
-        re.findall(
-            r"`(\w+)`", page("openclaw").partition("A route says the rest")[2].partition("\n\nThe message")[0]
-        )
-    )
+    table = page("openclaw").partition("| key | meaning |")[2].partition("\n\n")[0]
+    told = set(re.findall(r"`(\w+)`", table))
     keys = told - {"true", "false", "now", "then"}
     assert check_route(dict.fromkeys(keys, "{{payload.x}}")) == {}
     assert len(keys) == 11
