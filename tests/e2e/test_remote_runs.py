@@ -187,11 +187,11 @@ def test_a_job_that_goes_on_is_listed_outlives_the_daemon_and_is_stopped(
     def goes_on() -> str | None:
         with far.reader() as reader:
             (run,) = reader.runs(Query(), open_only=True) or (None,)
-            return run.id if run is not None and "goes on" in run.last_line else None
+            return run.id if run is not None and "is running" in run.last_line else None
 
     id = wait_for("the job", goes_on)
-    assert "goes on" in far.command("runs").stdout
-    assert "job_1 goes on" in far.command("runs", "tail", id, "--no-follow").stdout
+    assert "is running" in far.command("runs").stdout
+    assert "job_1 is running" in far.command("runs", "tail", id, "--no-follow").stdout
     assert "job_1" in far.command("runs", "show", id).stdout
     far.kill()
     refused = far.command("runs", "stop", id, check=False)
