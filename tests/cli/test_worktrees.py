@@ -17,7 +17,7 @@ from orgloop.operations.status.status import Status, status
 from orgloop.operations.status.stuck import waiting
 from orgloop.project.home import DaemonInfo, Home
 from orgloop.runtime.worktrees.lease import hold
-from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
+from orgloop.runtime.worktrees.registry import Shelf, Stage, TreeRecord
 from tests.cli.conftest import Orgloop
 from tests.support.repository import cloned, commit, git
 

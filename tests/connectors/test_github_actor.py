@@ -11,7 +11,7 @@ from aiohttp import web
 
 from orgloop.connectors.github import connector
 from orgloop.connectors.github.events.normalize import normalize
-from orgloop.connectors.github.events.own import words_of
+from orgloop.connectors.github.events.own_mark import words_of
 from orgloop.connectors.github.writing.actor import GithubActor
 from orgloop.connectors.github.writing.requests import MOST_CHARACTERS
 from orgloop.connectors.github.writing.tasks import FORMS, Do, GithubActorSettings, check_route

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orgloop.connectors.github.events.normalize import normalize
-from orgloop.connectors.github.kinds import KINDS
-from orgloop.connectors.github.pairs import APART, Pairs, Way
+from orgloop.connectors.github.polled_events import KINDS
+from orgloop.connectors.github.shared_keys import APART, Pairs, Way
 from orgloop.connectors.github.times import iso, seconds
 from orgloop.plugin import Draft
 from orgloop.runtime.support.http import HttpClient

@@ -242,7 +242,7 @@ async def test_what_only_hands_over_takes_it_at_any_age(tmp_path: Path) -> None:
 
 
 async def test_what_a_guard_holds_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orgloop.runtime.support.observer.LOOK_AGAIN", 3_600)
+    monkeypatch.setattr("orgloop.runtime.support.loggers.LOOK_AGAIN", 3_600)
     gate = asyncio.Event()
     text = project() + "loggers: [{name: log, type: fake}]\n"
     async with engine(tmp_path, text, Stage(opens={"one": gate.wait})) as it:  # type: ignore[dict-item]

@@ -105,7 +105,7 @@ async def test_a_record_that_cannot_be_made_does_not_end_a_logger(
         return following(self)
 
     monkeypatch.setattr(Follower, "next", fail)
-    monkeypatch.setattr("orgloop.runtime.support.observer.LOOK_AGAIN", 0.01)
+    monkeypatch.setattr("orgloop.runtime.support.loggers.LOOK_AGAIN", 0.01)
     async with engine(tmp_path, PROJECT) as it:
         await until(lambda: not failures, "the failures")
         await it.emit()

@@ -263,7 +263,7 @@ async def test_an_actor_whose_runs_never_begin_is_left_alone_for_longer_each_tim
     def finish(exit: ExitInfo) -> NotBegun:
         return NotBegun(outcome=Unavailable(reason="not logged in"))
 
-    monkeypatch.setattr("orgloop.runtime.runs.notes.NOTE", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.progress.NOTE", 0.0)
     monkeypatch.setattr("orgloop.runtime.runs.local.local_holder.LOOK", 0.02)
     monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, alive=alive))
     stage = Stage(programs={"agent": shell("echo hello; sleep 0.2")}, finishes={"agent": finish})
@@ -282,7 +282,7 @@ async def test_what_shows_no_work_leaves_its_actor_paused(
 ) -> None:
     gate, more = tmp_path / "gate", tmp_path / "more"
     ends: list[Any] = [NotBegun(outcome=Unavailable(reason="not logged in"))]
-    monkeypatch.setattr("orgloop.runtime.runs.notes.NOTE", 0.0)
+    monkeypatch.setattr("orgloop.runtime.runs.progress.NOTE", 0.0)
     monkeypatch.setattr("orgloop.runtime.runs.local.local_holder.LOOK", 0.02)
     monkeypatch.setattr(FakeAgent, "read", lambda _, line: Progress(text=line, alive=line == "work"))
     script = f"echo hello; while [ ! -e {more} ]; do sleep 0.01; done; echo work; "

@@ -172,7 +172,7 @@ MOVES: dict[str, tuple[Callable[[Agent, pytest.MonkeyPatch], Any], str]] = {
     "a login": (lambda agent, _: agent.spec.update(account="two"), "another login (one)"),
     "a harness": (lambda _, patch: patch.setattr(FakeAgent, "harness", "other"), "one of fake"),
     "a machine": (
-        lambda _, patch: patch.setattr("orgloop.runtime.runs.local.ready.MACHINE", "other"),
+        lambda _, patch: patch.setattr("orgloop.runtime.runs.local.launch.MACHINE", "other"),
         "on the machine",
     ),
 }

@@ -17,7 +17,7 @@ from orgloop.core.text.units import DAY
 from orgloop.runtime.support.git import environment
 from orgloop.runtime.worktrees.clean import Cleaned, Cleaner
 from orgloop.runtime.worktrees.lease import hold
-from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
+from orgloop.runtime.worktrees.registry import Shelf, Stage, TreeRecord
 from tests.runtime.engine import Engine, engine, until
 from tests.runtime.test_worktrees import ends, project, trees, wake, works
 from tests.support.repository import cloned, commit, git, new_repository

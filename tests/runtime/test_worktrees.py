@@ -18,7 +18,7 @@ from orgloop.runtime.support import git as support_git
 from orgloop.runtime.support.git import Said
 from orgloop.runtime.worktrees.lease import TreeBusy, hold
 from orgloop.runtime.worktrees.make import _Fetch
-from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
+from orgloop.runtime.worktrees.registry import Shelf, Stage, TreeRecord
 from tests.runtime.engine import Engine, engine, turn, until
 from tests.runtime.fakes import Stage as Plugins
 from tests.support.repository import cloned, commit, git, new_repository, push_elsewhere
@@ -594,7 +594,7 @@ class TestFullDisk:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         async with engine(tmp_path, project(app), works("true")) as it:
-            monkeypatch.setattr("orgloop.runtime.worktrees.shelf.replace_file", refuse)
+            monkeypatch.setattr("orgloop.runtime.worktrees.registry.replace_file", refuse)
             await self.waits(it, monkeypatch, "No space left on device")
 
     async def test_a_tree_that_git_has_no_room_for_is_taken_back(

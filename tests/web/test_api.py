@@ -15,7 +15,7 @@ from orgloop.core.deliveries.transition import Rejected
 from orgloop.errors import JournalError, JournalUnavailable
 from orgloop.journal.sqlite import SqliteReader
 from orgloop.runtime.engine import Runtime
-from orgloop.web.readings import MOST_WAITING
+from orgloop.web.reader_thread import MOST_WAITING
 from tests.web.daemon import PROJECT, Daemon, FakeActor, FakePoller, daemon, route, until
 
 ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

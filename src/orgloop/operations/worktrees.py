@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orgloop.journal.protocols import Reader
     from orgloop.project.home import Home
     from orgloop.runtime.worktrees.clean import Cleaned, Cleaner, TreeState
-    from orgloop.runtime.worktrees.shelf import TreeRecord
+    from orgloop.runtime.worktrees.registry import TreeRecord
 
 AT_ONCE: Final = 4
 """Trees that are looked at together."""
@@ -26,7 +26,7 @@ MOST_SESSIONS: Final = 10_000
 
 def records(home: Home) -> list[TreeRecord]:
     """What is written down about every tree of the home."""
-    from orgloop.runtime.worktrees.shelf import Shelf
+    from orgloop.runtime.worktrees.registry import Shelf
 
     return Shelf(Path(os.path.realpath(home.path))).all()
 
@@ -84,7 +84,7 @@ def sessions_in(reader: Reader | None, path: str) -> list[str]:
 def due(found: Sequence[TreeRecord]) -> list[TreeRecord]:
     """Those that have been kept long enough, and those that were begun and never finished."""
     from orgloop.core.runs.worktree import is_due
-    from orgloop.runtime.worktrees.shelf import Stage
+    from orgloop.runtime.worktrees.registry import Stage
 
     now = int(time.time() * 1000)
     return [one for one in found if one.stage is Stage.ADDING or is_due(one.used_at, one.keep_ms, now)]
@@ -104,7 +104,7 @@ def named(found: Sequence[TreeRecord], names: Sequence[str]) -> list[TreeRecord]
 
 def state(look: TreeState) -> str:
     """How a tree is, in words."""
-    from orgloop.runtime.worktrees.shelf import Stage
+    from orgloop.runtime.worktrees.registry import Stage
 
     if look.busy:
         return look.busy
@@ -160,7 +160,7 @@ def _cleaner(home: Home, reader: Reader | None) -> Cleaner:
     from orgloop.journal.model import Query
     from orgloop.runtime.support.git import environment
     from orgloop.runtime.worktrees.clean import Cleaner
-    from orgloop.runtime.worktrees.shelf import Shelf
+    from orgloop.runtime.worktrees.registry import Shelf
 
     def busy() -> list[str]:
         runs = reader.runs(Query(limit=MOST_RUNS), open_only=True) if reader is not None else ()

@@ -43,8 +43,8 @@ from orgloop.runtime.support.clock import SystemClock
 from orgloop.runtime.support.counters import Counters
 from orgloop.runtime.support.http import HttpClient
 from orgloop.runtime.support.janitor import Janitor
+from orgloop.runtime.support.loggers import Observer
 from orgloop.runtime.support.marker import Marker
-from orgloop.runtime.support.observer import Observer
 from orgloop.runtime.support.retries import Pauses
 from orgloop.runtime.support.supervisor import Errands, Supervisor, cancelled
 from orgloop.runtime.support.system_log import SystemLog

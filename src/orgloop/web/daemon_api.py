@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orgloop.runtime.engine import Runtime
-from orgloop.web.readings import Readings
+from orgloop.web.reader_thread import Readings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

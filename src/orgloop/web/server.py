@@ -20,7 +20,7 @@ from orgloop.web.daemon_api import DaemonApi, ProcessControl
 from orgloop.web.guards import require_operator
 from orgloop.web.http_app import HttpApp
 from orgloop.web.ports import take
-from orgloop.web.readings import Readings
+from orgloop.web.reader_thread import Readings
 
 GRACE: Final = 5.0
 """Seconds that requests in flight get at a stop."""

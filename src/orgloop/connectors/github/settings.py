@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from orgloop.connectors.github.events.names import NAMES
-from orgloop.connectors.github.kinds import is_polled
+from orgloop.connectors.github.polled_events import is_polled
 from orgloop.plugin import (
     Duration,
     EventType,

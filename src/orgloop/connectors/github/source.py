@@ -12,11 +12,11 @@ from orgloop.connectors.github.api import Api, api_of
 from orgloop.connectors.github.enrich import IN_WEBHOOK, Enricher
 from orgloop.connectors.github.events.age import doubted
 from orgloop.connectors.github.events.normalize import normalize
-from orgloop.connectors.github.events.own import marked, words_of
+from orgloop.connectors.github.events.own_mark import marked, words_of
 from orgloop.connectors.github.events.reading import part, text
 from orgloop.connectors.github.events.shapes import likeliest, require_kind
-from orgloop.connectors.github.pairs import Pairs, Way
 from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.shared_keys import Pairs, Way
 from orgloop.plugin import (
     Clock,
     Context,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from orgloop.journal.protocols import Reader
     from orgloop.operations.views.topology import Topology
-    from orgloop.runtime.worktrees.shelf import TreeRecord
+    from orgloop.runtime.worktrees.registry import TreeRecord
 
 MOST_RUNS: Final = 1_000
 """Runs that are looked at, the newest first."""
@@ -200,7 +200,7 @@ def status(
 
     Raises JournalError if its journal cannot be read.
     """
-    from orgloop.runtime.worktrees.shelf import Shelf, Stage
+    from orgloop.runtime.worktrees.registry import Shelf, Stage
 
     trees = Shelf(home.path).all()
     now = int(time.time() * 1000) if now is None else now

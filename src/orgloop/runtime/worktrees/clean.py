@@ -15,9 +15,9 @@ from orgloop.core.runs.worktree import TreeContents, why_kept
 from orgloop.runtime.support.git import git
 from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
+from orgloop.runtime.worktrees.registry import Shelf, Stage, TreeRecord
 from orgloop.runtime.worktrees.repository import Env
 from orgloop.runtime.worktrees.setup import end_leftovers
-from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
 
 AT_WORK: Final = "a run works in it"
 

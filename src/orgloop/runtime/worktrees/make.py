@@ -18,8 +18,8 @@ from orgloop.plugin.worktree import Worktree
 from orgloop.runtime.support.git import Said, git
 from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees import setup
+from orgloop.runtime.worktrees.registry import MOST_KEY, Shelf, Stage, TreeRecord
 from orgloop.runtime.worktrees.repository import Base, Env, GitRepository
-from orgloop.runtime.worktrees.shelf import MOST_KEY, Shelf, Stage, TreeRecord
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from orgloop.runtime.worktrees import repository as repositories
 from orgloop.runtime.worktrees.clean import Cleaner
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
 from orgloop.runtime.worktrees.make import Maker, NoTree, Wanted
+from orgloop.runtime.worktrees.registry import Shelf, Stage, TreeRecord
 from orgloop.runtime.worktrees.repository import GitRepository, NoRepository
 from orgloop.runtime.worktrees.setup import MAKES
-from orgloop.runtime.worktrees.shelf import Shelf, Stage, TreeRecord
 
 log = logging.getLogger(__name__)
 

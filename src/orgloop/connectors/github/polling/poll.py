@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from orgloop.connectors.github.api import Api
 from orgloop.connectors.github.enrich import IN_POLL, MOST_ENRICHED
-from orgloop.connectors.github.pairs import Pairs, Way
 from orgloop.connectors.github.polling.bodies import ReportedFact
 from orgloop.connectors.github.polling.checkpoint import ReadProgress, dump, load
 from orgloop.connectors.github.polling.hook_log import hook_path
@@ -14,6 +13,7 @@ from orgloop.connectors.github.polling.owner import MOST_REPOS, owned
 from orgloop.connectors.github.polling.repository import Repository
 from orgloop.connectors.github.polling.step import ReadStep
 from orgloop.connectors.github.settings import GithubSettings
+from orgloop.connectors.github.shared_keys import Pairs, Way
 from orgloop.connectors.github.source import GithubIntake, GithubSource
 from orgloop.plugin import Context, Draft, Page, PluginError, TryLater
 

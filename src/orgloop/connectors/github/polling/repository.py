@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from orgloop.connectors.github.api import Api, NoAccess, Response
 from orgloop.connectors.github.events.reading import number, part, text
-from orgloop.connectors.github.kinds import is_wanted, kinds_for
 from orgloop.connectors.github.lists import MOST_WALKED, as_object, changed_at, time_of
+from orgloop.connectors.github.polled_events import is_wanted, kinds_for
 from orgloop.connectors.github.polling.activity import read_activity, read_fork, remember_forks
 from orgloop.connectors.github.polling.bodies import SAME, ReportedFact, Teller, doer, is_pull, published
 from orgloop.connectors.github.polling.checkpoint import BACK, MOST_OPEN, ReadProgress, short

@@ -33,9 +33,9 @@ from orgloop.runtime.runs.holder import Engine, Start, mark_of, to_its_end
 from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.local import git, local_runner, run_directory
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
+from orgloop.runtime.runs.local.launch import ReadyRun, branch_of, place_of, planned, require_passable
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
-from orgloop.runtime.runs.local.ready import ReadyRun, branch_of, place_of, planned, require_passable
-from orgloop.runtime.runs.notes import ALIVE_AFTER, Notes
+from orgloop.runtime.runs.progress import ALIVE_AFTER, Notes
 from orgloop.runtime.wiring import Wiring
 from orgloop.runtime.worktrees.lease import TreeBusy, hold, taken
 from orgloop.runtime.worktrees.make import NoTree

@@ -30,7 +30,7 @@ from orgloop.runtime.intake.intake import Lineage
 from orgloop.runtime.runs.commit import commit, started_facts
 from orgloop.runtime.runs.holder import Engine, Start, mark_of
 from orgloop.runtime.runs.live_run import Finish
-from orgloop.runtime.runs.notes import NOTE, Notes
+from orgloop.runtime.runs.progress import NOTE, Notes
 from orgloop.runtime.runs.remote.asking import Asking, Failed, called
 from orgloop.runtime.runs.remote.callbacks import Callbacks
 from orgloop.runtime.runs.remote.job_end import DEADLINE, NoEnd, checked, from_bytes, to_bytes, unknown
