@@ -15,7 +15,15 @@ from orgloop.config.load import load_or_raise
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.transition import Hold, HoldReason, NotStarted, Rejected, Transition, Unavailable
 from orgloop.core.text.units import DAY, HOUR, MINUTE
-from orgloop.journal.model import Acceptance, AppliedRow, ClaimWant, DaemonRow, NewDelivery, NewEvent
+from orgloop.journal.model import (
+    Acceptance,
+    AppliedRow,
+    ClaimWant,
+    DaemonRow,
+    NewDelivery,
+    NewEvent,
+    RunBegun,
+)
 from orgloop.journal.sqlite import SqliteJournal, open_journal
 from orgloop.plugin.registry import Registry
 from tests.journal.build import run_end, run_start, settle
@@ -199,7 +207,7 @@ class Story:
         return id
 
     async def probing(self, times: int, why: str) -> None:
-        """A delivery whose program cannot be started, so many times; each says that it starts."""
+        """A delivery whose agent begins and then has done nothing, so many times."""
         event, _ = await self.event("pr-review", ago=HOUR)
         trace = f"trc_{event[4:]}"
         for number in range(times):
@@ -217,7 +225,9 @@ class Story:
                 deliveries=[],
             )
             follow_up = Acceptance(source="engineer", at=self.now - ago, events=[said])
-            assert await self.journal.start_run(run_start(wake, id, at=self.now - ago, follow_up=follow_up))
+            assert await self.journal.start_run(run_start(wake, id, at=self.now - ago))
+            begun = RunBegun(run_id=id, at=self.now - ago, follow_up=follow_up)
+            assert await self.journal.run_begun(begun)
             transition = NotStarted(outcome=Unavailable(reason=why))
             end = run_end(
                 wake, id, at=self.now - ago, transition=transition, outcome="", reason="not_started", text=why

@@ -110,7 +110,7 @@ def test_what_is_no_id_is_told_what_ids_look_like(id: str, acme: Path, orgloop: 
 
 
 def test_events_that_are_left_out_are_counted(acme: Path, home: Path, orgloop: Orgloop) -> None:
-    """The story's program starts three times, and says so: three events that no route listens to."""
+    """The story's agent begins three times, and says so: three events that no route listens to."""
 
     async def write(story: Story) -> None:
         story.count = 100

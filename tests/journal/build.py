@@ -151,7 +151,6 @@ def run_start(
     at: int = 0,
     session: tuple[str, str | None] | None = None,
     directory: str | None = None,
-    follow_up: Acceptance | None = None,
 ) -> RunStart:
     return RunStart(
         run_id=run_id,
@@ -163,7 +162,6 @@ def run_start(
         spec={"argv": ["true"]},
         limits={"total_ms": 1_000},
         session=session,
-        follow_up=follow_up,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from orgloop.core.deliveries.transition import (
     Transition,
     Unavailable,
 )
-from orgloop.journal.model import Acceptance, Cause, ClaimedWake, Query
+from orgloop.journal.model import Acceptance, Cause, ClaimedWake, Query, RunBegun
 from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import claim, claim_one, delivery, enter, event, row, run_end, run_start, settle
 
@@ -40,14 +41,10 @@ def follow_up(name: str, *, identity: str | None = None, state: State = State.PE
     return Acceptance(source="actor", at=60, events=[follower])
 
 
-async def test_a_run_its_delivery_and_the_event_of_its_start_commit_together(
-    journal: Journal, reader: Reader
-) -> None:
+async def test_a_run_and_its_delivery_commit_together(journal: Journal, reader: Reader) -> None:
     await enter(journal, "1", runs=True, key="k", hops=2)
     wake = await claim_one(journal)
-    start = run_start(
-        wake, "run_1", at=50, session=("k", "s1"), directory="/work", follow_up=follow_up("started")
-    )
+    start = run_start(wake, "run_1", at=50, session=("k", "s1"), directory="/work")
     assert await journal.start_run(start)
     found, run = row(reader, "1"), reader.run("run_1")
     assert (found.state, found.run_id, found.attempts, found.head) == ("started", "run_1", 1, True)
@@ -63,15 +60,53 @@ async def test_a_run_its_delivery_and_the_event_of_its_start_commit_together(
     assert (run.directory, run.run_dir, run.spec) == ("/work", "/runs/run_1", {"argv": ["true"]})
     assert (run.started_at, run.ended_at, run.outcome, run.completion) == (50, None, "", {})
     assert [step.transition for step in reader.steps(Query(delivery_id="dlv_1"))] == ["started"]
-    assert (await claim_one(journal, actor="next", now=60)).id == "dlv_started"
+
+
+def begun(*, at: int = 60, name: str = "1") -> RunBegun:
+    return RunBegun(run_id=f"run_{name}", at=at, follow_up=follow_up(f"started{name}"))
+
+
+async def transitions(reader: Reader, name: str) -> list[str]:
+    return [step.transition for step in reader.steps(Query(delivery_id=f"dlv_{name}"))][::-1]
+
+
+async def test_that_it_has_begun_is_told_once_with_its_event(journal: Journal, reader: Reader) -> None:
+    wake = await begin(journal, "1")
+    assert [run.begun for run in await journal.open_runs()] == [False]
+    assert await journal.run_begun(begun())
+    assert [run.begun for run in await journal.open_runs()] == [True]
+    assert not await journal.run_begun(begun())
+    assert (await claim_one(journal, actor="next", now=60)).id == "dlv_started1"
+    await journal.end_run(run_end(wake, "run_1", at=90))
+    assert await transitions(reader, "1") == ["started", "begun", "run_ended"]
+
+
+async def test_a_run_that_ends_before_anybody_looks_tells_of_its_start_with_its_end(
+    journal: Journal, reader: Reader
+) -> None:
+    wake = await begin(journal, "1")
+    end = run_end(wake, "run_1", at=90, follow_up=follow_up("stopped"))
+    assert await journal.end_run(replace(end, session_started=follow_up("started1")))
+    assert await transitions(reader, "1") == ["started", "begun", "run_ended"]
+    assert [seen.id for seen in reader.events(Query(source="actor"))] == ["evt_stopped", "evt_started1"]
+    assert not await journal.run_begun(begun()), "it has ended"
+
+
+async def test_a_run_that_never_began_has_no_start(journal: Journal, reader: Reader) -> None:
+    wake = await begin(journal, "1")
+    gone = NotStarted(outcome=Unavailable(reason="no program"))
+    assert await journal.end_run(run_end(wake, "run_1", transition=gone, at=90))
+    assert await transitions(reader, "1") == ["started", "not_started"]
+    assert not await journal.run_begun(begun())
+    assert reader.event("evt_started1") is None
 
 
 async def test_a_run_is_not_started_by_a_claim_that_is_over(journal: Journal, reader: Reader) -> None:
     await enter(journal, "1", runs=True)
     wake = await claim_one(journal)
     await settle(journal, wake, Retry(reason="x"))
-    assert not await journal.start_run(run_start(wake, "run_1", follow_up=follow_up("started")))
-    assert (reader.runs(Query()), reader.event("evt_started")) == ([], None)
+    assert not await journal.start_run(run_start(wake, "run_1"))
+    assert reader.runs(Query()) == []
 
 
 async def test_no_other_wake_of_its_key_is_claimed_while_it_goes_on(journal: Journal) -> None:
@@ -105,7 +140,11 @@ async def test_its_end_its_delivery_and_what_follows_commit_together_and_once(
     assert (run.ended_at, run.outcome, run.reason, run.text) == (90, "failure", "exit_code_1", "it broke")
     assert (run.exit_status, run.cost_usd, run.completion) == (1, 0.5, {"lifecycle": {"outcome": "failure"}})
     assert (found.state, found.run_id, found.detail) == ("delivered", "run_1", "done")
-    assert [step.transition for step in reader.steps(Query(delivery_id="dlv_1"))] == ["run_ended", "started"]
+    assert [step.transition for step in reader.steps(Query(delivery_id="dlv_1"))] == [
+        "run_ended",
+        "begun",
+        "started",
+    ]
     assert [seen.id for seen in reader.events(Query(source="actor"))] == ["evt_stopped"]
     assert reader.counts()["total"]["delivered"] == 1
     assert reader.route_stats() == {"route": (1, 0), "next": (1, 60)}

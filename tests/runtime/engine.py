@@ -15,6 +15,8 @@ from orgloop.config.load import load_or_raise
 from orgloop.config.model import Organization
 from orgloop.core.deliveries.admission import LimitScope
 from orgloop.core.deliveries.delivery import State
+from orgloop.core.records.record import Record
+from orgloop.journal.follow import Follower
 from orgloop.journal.model import DeliveryRow, EventRow, Query, RunRow
 from orgloop.journal.sqlite import SqliteJournal, SqliteReader, memory_journal, open_journal
 from orgloop.project.home import Home
@@ -111,6 +113,17 @@ class Engine:
     def events(self, **query: Any) -> list[EventRow]:
         """Events, oldest first."""
         return list(reversed(self.reader.events(Query(limit=1000, **query))))
+
+    def names(self) -> list[str]:
+        """What the platforms call the events, oldest first."""
+        return [event.platform_event for event in self.events()]
+
+    def records(self) -> list[Record]:
+        """What the log tells."""
+        follower, records = Follower.since(self.reader, 0), []
+        while page := follower.next():
+            records += page
+        return records
 
     def runs(self) -> list[RunRow]:
         """Runs, oldest first."""

@@ -80,6 +80,8 @@ class Stage:
     programs: dict[str, Callable[[Wake, WakeSession | None], RunSpec]] = field(default_factory=dict)
     finishes: dict[str, Callable[[ExitInfo], Any]] = field(default_factory=dict)
     directories: dict[str, str] = field(default_factory=dict)
+    mute: set[str] = field(default_factory=set)
+    """Agents whose words do not show that they work."""
     caps: dict[str, float] = field(default_factory=dict)
     elsewhere: Elsewhere = field(default_factory=lambda: Elsewhere())
     logs: dict[str, Callable[[Sequence[Record]], None]] = field(default_factory=dict)
@@ -138,7 +140,7 @@ class FakeAgent(Part):
         return program(wake, session) if program else RunSpec(argv=["true"], cwd="/")
 
     def read(self, line: str) -> Progress | None:
-        return Progress(text=line)
+        return Progress(text=line, alive=self.id not in self.stage.mute)
 
     def finish(self, exit: ExitInfo) -> Completion | NotBegun:
         finish = self.stage.finishes.get(self.id)

@@ -229,5 +229,5 @@ async def test_steps_of_the_wake_are_there_for_each_event(tmp_path: Path) -> Non
         await it.delivered(3)
         for row in it.rows(route="collected"):
             steps = it.reader.steps(Query(delivery_id=row.id))
-            assert [step.transition for step in reversed(steps)] == ["started", "run_ended"]
+            assert [step.transition for step in reversed(steps)] == ["started", "begun", "run_ended"]
             assert {step.run_id for step in steps} == {it.runs()[0].id}

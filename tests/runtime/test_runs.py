@@ -15,8 +15,10 @@ import pytest
 
 from orgloop import runner
 from orgloop.core.events.session_lifecycle import Phase, RunOutcome
+from orgloop.core.records.record import RecordPhase
 from orgloop.errors import JournalUnavailable, NotFound, Refused
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Wake, WakeSession
+from orgloop.journal.model import Query
+from orgloop.plugin import Completion, ExitInfo, NotBegun, Retry, RunSpec, Unavailable, Wake, WakeSession
 from orgloop.runtime.runs.local import local_runner, run_directory
 from tests.runtime.engine import engine, turn, until
 from tests.runtime.fakes import FakeAgent, Stage, draft
@@ -134,11 +136,74 @@ async def test_a_program_that_is_not_there_pauses_its_actor_and_counts_nothing(t
         (row,) = it.rows()
         assert (row.state.value, row.attempts) == ("pending", 0)
         assert it.reader.pauses()[0].actor == "agent"
+        assert it.names() == [""], "no run began"
         there.write_text("#!/bin/sh\necho here\n")
         there.chmod(0o755)
         await it.pass_time(31)
         await it.delivered(2)
         assert it.reader.pauses() == []
+        assert it.names() == ["", "session.started", "session.completed"]
+
+
+@pytest.mark.parametrize("says", ["", "echo not logged in;"], ids=["silent", "says why"])
+async def test_a_run_that_never_began_tells_of_no_start_however_often_it_is_tried(
+    tmp_path: Path, says: str
+) -> None:
+    def nothing(exit: ExitInfo) -> NotBegun:
+        return NotBegun(outcome=Unavailable(reason="not logged in"))
+
+    stage = Stage(programs={"agent": shell(f"{says} exit 75")}, finishes={"agent": nothing}, mute={"agent"})
+    async with engine(tmp_path, PROJECT, stage) as it:
+        await it.emit(1, key="k")
+        for tries in (1, 2, 3):
+            await until(lambda n=tries: [row.tries for row in it.reader.pauses()] == [n], "the pause")  # type: ignore[misc]
+            await it.pass_time(31)
+        await until(lambda: len([run for run in it.runs() if run.reason == "not_started"]) >= 3, "3 tries")
+        assert it.names() == [""]
+        assert "begun" not in [step.transition for step in it.reader.steps(Query())]
+
+
+async def test_the_start_of_a_run_is_told_at_its_first_words_and_once_whoever_follows_it(
+    tmp_path: Path,
+) -> None:
+    gate = tmp_path / "gate"
+    stage = Stage(programs={"agent": shell(f"echo hello; while [ ! -e {gate} ]; do sleep 0.01; done")})
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        await it.emit(1, key="k")
+        await until(lambda: it.names() == ["", "session.started"], "the start")
+        assert [run.ended_at for run in it.runs()] == [None], "it goes on"
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        await until(lambda: it.runtime.runs.live, "the run is adopted")
+        gate.touch()
+        await it.delivered(2)
+        assert it.names() == ["", "session.started", "session.completed"]
+        begun = [step.transition for step in it.reader.steps(Query())].count("begun")
+        assert begun == 1
+
+
+async def test_a_silent_run_whose_daemon_died_tells_of_its_start_with_its_end(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    stage = Stage(programs={"agent": waits_for(gate, "true")})
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        await it.emit(1, key="k")
+        await until(lambda: [*(tmp_path / "home" / "runs").glob("*/" + runner.CHILD)], "the run")
+        assert it.names() == [""]
+    gate.touch()
+    async with engine(tmp_path, PROJECT, stage, on_disk=True) as it:
+        await it.delivered(2)
+        assert it.names() == ["", "session.started", "session.completed"]
+
+
+async def test_a_run_lasts_equally_long_wherever_that_is_shown(tmp_path: Path) -> None:
+    async with engine(tmp_path, PROJECT, Stage(programs={"agent": shell("echo done")})) as it:
+        await it.emit(1, key="k")
+        await it.delivered(2)
+        (run,) = it.runs()
+        assert run.ended_at is not None
+        lasted = run.ended_at - run.started_at
+        (ended,) = [record for record in it.records() if record.phase is RecordPhase.RUN_ENDED]
+        payload = it.events()[-1].document["payload"]
+        assert (ended.duration_ms, payload["duration"]) == (lasted, lasted / 1000)
 
 
 async def test_a_program_that_is_there_again_ends_the_pause_while_its_run_goes_on(tmp_path: Path) -> None:

@@ -136,7 +136,8 @@ class ProcessActor:
 
     def read(self, line: str) -> Progress | None:
         text = last_line(line)
-        return Progress(text=text) if text else None
+        # A program that may yet say that it did nothing has not shown by its words that it works.
+        return Progress(text=text, alive=not self._settings.retry.on_exit) if text else None
 
     def finish(self, exit: ExitInfo) -> Completion | NotBegun:
         if exit.stopped is None and exit.status in self._settings.retry.on_exit:

@@ -110,7 +110,7 @@ class Settling(Protocol):
         """
 
     async def run_begun(self, begun: RunBegun) -> bool:
-        """Another system has a run, and calls it so. False if it has ended. Ends its actor's pause."""
+        """A run was seen to have begun. False if that is known, or it has ended. Ends its actor's pause."""
         ...
 
     async def run_called_back(self, run_id: str, result: bytes, at: int) -> bool:

@@ -29,7 +29,7 @@ class LiveScreen:
         match record.phase:
             case "source.emit":
                 self._event(record, reader)
-            case "run.started":
+            case "deliver.attempt" if record.run_id:
                 self._say(record, "▶", "green", f"{record.target} is woken", f"by route {record.route}")
                 self._quote(self._sop(record, reader))
             case "run.ended" | "run.failed":

@@ -25,10 +25,14 @@ IN_STEPS: Final = frozenset(
 
 
 class Happened(StrEnum):
-    """What can happen to a delivery, by the word that the journal keeps: the class's name in snake case."""
+    """What can happen to a delivery, by the word that the journal keeps: the class's name in snake case.
+
+    `begun` is of no class, since it moves nothing: the run of a delivery was seen to have begun.
+    """
 
     DELIVERED = "delivered"
     STARTED = "started"
+    BEGUN = "begun"
     SKIPPED = "skipped"
     REJECTED = "rejected"
     RETRY = "retry"
@@ -154,6 +158,8 @@ class StepFacts(Protocol):
     def run_outcome(self) -> str: ...
     @property
     def platform_event(self) -> str: ...
+    @property
+    def run_ms(self) -> int | None: ...
 
 
 def of_event(event: EventFacts, deliveries: Iterable[DeliveryFacts], at: int) -> list[Record]:
@@ -197,12 +203,14 @@ def of_system(entry: SystemFacts) -> Record:
 def of_step(step: StepFacts) -> list[Record]:
     """What happened to a delivery. Empty for what other records tell already.
 
-    A try is two records: when it began and how it ended. Raises ValueError for a word that is not
-    in Happened.
+    A try is two records: when it began and how it ended, but for a run, which ends with a step of its own.
+    Raises ValueError for a word that is not in Happened.
     """
     happened = Happened(step.transition)
     if happened in (Happened.DROP, Happened.HOLD) and step.reason in IN_STEPS:
         return []
+    if happened is Happened.STARTED:
+        return [_attempt(step, step.at if step.began is None else step.began)]
     record = _of_transition(step, happened)
     if record is None:
         return []
@@ -215,12 +223,12 @@ def of_step(step: StepFacts) -> list[Record]:
 
 def _of_transition(step: StepFacts, happened: Happened) -> Record | None:
     match happened:
-        case Happened.CLAIMED | Happened.READY | Happened.PREPARE:
+        case Happened.CLAIMED | Happened.READY | Happened.PREPARE | Happened.STARTED:
             return None
         case Happened.DELIVERED:
             return _told(step, RecordPhase.DELIVER_SUCCESS, happened, detail=step.detail)
-        case Happened.STARTED:
-            return _told(step, RecordPhase.RUN_STARTED, happened)
+        case Happened.BEGUN:
+            return _told(step, RecordPhase.RUN_STARTED, Happened.STARTED)
         case Happened.RUN_ENDED:
             return _run_ended(step)
         case Happened.SKIPPED:
@@ -252,8 +260,8 @@ def _run_ended(step: StepFacts) -> Record:
 
 def _is_try(step: StepFacts, happened: Happened) -> bool:
     """The end of a run is none, also where there was no result to tell of: its try ended when it began."""
-    ended = (Happened.RUN_ENDED, Happened.NOT_STARTED)
-    return happened not in ended and (step.run_id is None or happened is Happened.STARTED)
+    of_run = (Happened.BEGUN, Happened.RUN_ENDED, Happened.NOT_STARTED)
+    return happened not in of_run and step.run_id is None
 
 
 def _attempt(step: StepFacts, began: int) -> Record:
@@ -279,9 +287,16 @@ def _told(step: StepFacts, phase: RecordPhase, result: str, *, error: str = "", 
         step.at,
         result=str(result),
         error=error,
-        duration_ms=None if step.began is None else step.at - step.began,
+        duration_ms=_lasted(step),
         metadata=known,
     )
+
+
+def _lasted(step: StepFacts) -> int | None:
+    """How long it took: of a run, until its program ended, whenever a daemon wrote that down."""
+    if step.run_ms is not None:
+        return step.run_ms
+    return None if step.began is None else step.at - step.began
 
 
 def _of_delivery(step: StepFacts, phase: RecordPhase, at: int, **more: Any) -> Record:

@@ -82,7 +82,7 @@ class DeliveryRow:
 class StepRow:
     """One thing that happened to a delivery: `transition` is the class name in snake case (`retry`).
 
-    `run_outcome` is how the run came out, of a `run_ended`.
+    `run_outcome` is how the run came out, of a `run_ended`, `run_ms` how long it went on.
     """
 
     cursor: Cursor
@@ -105,6 +105,7 @@ class StepRow:
     run_id: str | None
     run_outcome: str = ""
     platform_event: str = ""
+    run_ms: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,8 +18,8 @@ class RunStart:
 
     `session` is (key, session id) to remember for the actor; an empty key remembers nothing, the run has
     the session's id all the same. `spec` is for people: argv, cwd, names of variables, never values.
-    `account` and `machine` say where that session belongs. `follow_up` is the `session.started` event.
-    `request` is what will be sent, for a run elsewhere.
+    `account` and `machine` say where that session belongs. `request` is what will be sent, for a run
+    elsewhere.
     """
 
     run_id: str
@@ -33,20 +33,21 @@ class RunStart:
     session: tuple[str, str | None] | None = None
     account: str = ""
     machine: str = ""
-    follow_up: Acceptance | None = None
     request: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunBegun:
-    """Another system has a run: what that calls it, as JSON with an `id`, its session if it has one,
-    `session.started`."""
+    """A run was seen to have begun: its agent works, or another system has it. With `session.started`.
+
+    `ref` is what the other system calls it, as JSON with an `id`; None for a program.
+    """
 
     run_id: str
     at: int
-    ref: Mapping[str, Any]
-    session_id: str | None
     follow_up: Acceptance
+    ref: Mapping[str, Any] | None = None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +59,8 @@ class RunEnd:
     the reason `not_started`, and a session that it would have begun is forgotten. `at` is when this is
     written, `ended_at` when the program ended: earlier, if no daemon ran then. Where `last_line` is empty
     or `cost_usd` is None, what was noted last stays. `tokens` is None if nobody told.
-    `pause_tries` is how often nobody had answered before.
+    `pause_tries` is how often nobody had answered before. `session_started` is that event, if the run has
+    begun and it was not told yet.
     """
 
     run_id: str
@@ -80,6 +82,7 @@ class RunEnd:
     pause_until: int | None = None
     pause_tries: int = 0
     ended_at: int | None = None
+    session_started: Acceptance | None = None
     follow_up: Acceptance | None = None
 
 
@@ -108,9 +111,9 @@ class OpenRun:
 
     `limits`, `spec` and `directory` are those that it started with; `cost_usd` is what it told so far.
     `last_seen` is until when it was heard of, or its answer waited for, in ms since 1970.
-    `answered`: its agent has said something. `session_usd` is what its session had cost before it.
-    `remote` is there if it is a run of another system. `causes` are the events that woke it, that of the
-    delivery that leads first.
+    `answered`: its agent has said something. `begun`: its start was told. `session_usd` is what its
+    session had cost before it. `remote` is there if it is a run of another system. `causes` are the events
+    that woke it, that of the delivery that leads first.
     """
 
     run_id: str
@@ -133,5 +136,6 @@ class OpenRun:
     cost_usd: float | None = None
     last_seen: int | None = None
     answered: bool = False
+    begun: bool = False
     session_usd: float = 0.0
     remote: OpenRemote | None = None

@@ -161,7 +161,12 @@ class SqliteJournal:
 
     async def run_begun(self, begun: RunBegun) -> bool:
         """See `Settling.run_begun`."""
-        return await self._run(lambda tx: remote_runs.begun(tx, begun))
+
+        def write(tx: Transaction) -> bool:
+            known = begun.ref is None or remote_runs.keep_ref(tx, begun)
+            return known and runs.run_begun(tx, begun)
+
+        return await self._run(write)
 
     async def run_called_back(self, run_id: str, result: bytes, at: int) -> bool:
         """See `Settling.run_called_back`."""

@@ -119,6 +119,7 @@ def step_row(raw: Raw) -> StepRow:
         run_id=raw[17],
         run_outcome=raw[18],
         platform_event=raw[19],
+        run_ms=raw[20],
     )
 
 

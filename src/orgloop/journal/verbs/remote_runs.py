@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from orgloop.core.text.json_text import dump_json
 from orgloop.journal.model import RunBegun
-from orgloop.journal.verbs import moves
-from orgloop.journal.verbs.accept import accept
-from orgloop.journal.verbs.runs import remember
 from orgloop.journal.verbs.transaction import Transaction
 
 
-def begun(tx: Transaction, begun: RunBegun) -> bool:
-    """The other system has the run; False if it has ended. That ends its actor's pause."""
-    ref = dump_json(begun.ref).decode()
-    if not tx.change("run_begun", (begun.run_id, ref)):
+def keep_ref(tx: Transaction, begun: RunBegun) -> bool:
+    """The other system has the run, and calls it so; False if it has ended."""
+    if begun.ref is None or not tx.change("keep_ref", (begun.run_id, dump_json(begun.ref).decode())):
         return False
-    found = tx.one("open_run", (begun.run_id,))
-    if found is not None and found[2] is not None and begun.session_id is not None:
-        remember(tx, found[1], found[2], begun.session_id, begun.run_id, begun.at)
-    actor, _ = tx.one("begun_session", (begun.run_id, begun.session_id, begun.at, begun.ref["id"]))
-    moves.end_pause(tx, actor, begun.at)
-    accept(tx, begun.follow_up)
-    tx.flush()
+    tx.change("name_job", (begun.run_id, begun.ref["id"]))
     return True
 
 

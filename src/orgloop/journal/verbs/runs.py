@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from orgloop.core.deliveries.delivery import FINISHED, Facts, State
 from orgloop.core.deliveries.transition import NotStarted
+from orgloop.core.records.from_journal import Happened
 from orgloop.core.text.json_text import dump_json, load_json
-from orgloop.journal.model import Cause, OpenRemote, OpenRun, RunEnd, RunStart
+from orgloop.journal.model import Cause, OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
 from orgloop.journal.verbs import ledger, members, moves
 from orgloop.journal.verbs.accept import accept
 from orgloop.journal.verbs.ledger import MOST_SPENT, Spent
@@ -78,10 +79,36 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
         remember(tx, start.actor, key, session_id, start.run_id, start.settlement.at)
     if start.request is not None:
         tx.change("insert_remote", (start.run_id, start.request))
-    if start.follow_up is not None:
-        accept(tx, start.follow_up)
-        tx.flush()
     return True
+
+
+def run_begun(tx: Transaction, begun: RunBegun) -> bool:
+    """A run was seen to have begun; False if that is known, or it has ended. That ends its actor's pause."""
+    found = tx.one("open_run", (begun.run_id,))
+    if found is None or not tx.change("run_begun", (begun.run_id, begun.at, begun.session_id)):
+        return False
+    actor, key, delivery, size, attempt = found[1], found[2], found[5], found[10], found[12]
+    if key is not None and begun.session_id is not None:
+        remember(tx, actor, key, begun.session_id, begun.run_id, begun.at)
+    _add_begun(tx, delivery, size, attempt=attempt, at=begun.at, run_id=begun.run_id)
+    moves.end_pause(tx, actor, begun.at)
+    accept(tx, begun.follow_up)
+    tx.flush()
+    return True
+
+
+def _add_begun(tx: Transaction, lead: int, size: int, *, attempt: int, at: int, run_id: str) -> None:
+    """A step that moves nothing: the run of this wake has begun."""
+    others = members.others(tx, lead) if size > 1 else ()
+    for seq in (lead, *(member.seq for member in others)):
+        tx.add_step(
+            at=at,
+            delivery=seq,
+            transition=Happened.BEGUN,
+            state=State.STARTED,
+            attempt=attempt,
+            run_id=run_id,
+        )
 
 
 def note_run(tx: Transaction, run_id: str, note: Note) -> None:
@@ -111,9 +138,12 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     if found is None:
         return False
     run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key, session_id, size = (
-        found
+        found[:11]
     )
+    begun_at, attempt = found[11:]
     began = not isinstance(end.transition, NotStarted)
+    if began and begun_at is None:
+        _add_begun(tx, delivery, size, attempt=attempt, at=started_at, run_id=end.run_id)
     if key is not None:
         _session_after(tx, end, actor, key, session_id, fresh=not began and not resumed)
     tx.change(
@@ -148,9 +178,10 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         moves.probe_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
     elif has_answered(end.transition):
         moves.end_pause(tx, actor, end.at)
-    if end.follow_up is not None:
-        accept(tx, end.follow_up)
-        tx.flush()
+    for event in (end.session_started, end.follow_up):
+        if event is not None:
+            accept(tx, event)
+            tx.flush()
     return True
 
 
@@ -177,6 +208,7 @@ def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
             cost_usd=row[23],
             remote=_remote(row[24:28]),
             answered=bool(row[28]),
+            begun=row[32] is not None,
             session_usd=row[29],
             last_seen=row[30],
             facts=Facts(

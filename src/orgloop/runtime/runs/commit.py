@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from orgloop.core.deliveries.delivery import DeliveryPolicy, Facts, State, move
 from orgloop.core.deliveries.transition import Started
-from orgloop.journal.model import Acceptance, ClaimedWake, RunStart, Settlement
+from orgloop.journal.model import ClaimedWake, RunStart, Settlement
 from orgloop.runtime.runs.holder import Engine, Start
 from orgloop.runtime.runs.live_run import LiveRun
 from orgloop.runtime.support.retries import until_written
@@ -32,7 +32,6 @@ async def commit(
     spec: Mapping[str, Any],
     limits: Mapping[str, Any],
     account: str = "",
-    follow_up: Acceptance | None = None,
     request: bytes | None = None,
 ) -> RunStart | None:
     """What was written, or None if the wake is no longer ours."""
@@ -56,7 +55,6 @@ async def commit(
         session=(session.key if session is not None else "", live.session_id),
         account=account,
         machine=MACHINE,
-        follow_up=follow_up,
         request=request,
     )
     written = await until_written(engine.clock, f"run {live.run_id}", lambda: engine.journal.start_run(row))

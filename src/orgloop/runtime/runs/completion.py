@@ -38,7 +38,7 @@ class RunFacts:
 
 
 def started(run: RunFacts) -> Draft:
-    """`session.started`, committed with the run."""
+    """`session.started`, committed when the run is seen to have begun, at its end at the latest."""
     return Draft(
         type=event_type(Phase.STARTED),
         provenance=_provenance(run, Phase.STARTED),

@@ -74,7 +74,7 @@ class Ender:
 
     def _ended(self, live: LiveRun, result: Completion, finish: Finish, wiring: Wiring) -> RunEnd:
         result, exit, now = _storable(result), finish.exit, self._clock.now()
-        ended_at = min(now, live.started_at + round(exit.duration_s * 1000)) if exit.duration_s else now
+        ended_at = exit.ended_at or now
         live.session_id = result.session_id or live.session_id
         cost = _cost(live, result)
         result = dataclasses.replace(result, cost_usd=cost.usd)
@@ -83,8 +83,20 @@ class Ender:
             more["resumed"] = True
         if live.fresh_because:
             more["fresh_session"] = live.fresh_because
-        draft = completion.stopped(live.about, result, exit, timestamp(ended_at), finish.changes, more)
-        transition = RunEnded(detail=one_line(_detail(result, ended_at - live.started_at)))
+        session_started = None
+        if live.owes_start:
+            started = completion.started(live.about)
+            session_started = self._intake.follow_up(live.actor_id, started, live.lineage)
+        lasted = max(0, ended_at - live.started_at)
+        draft = completion.stopped(
+            live.about,
+            result,
+            dataclasses.replace(exit, duration_s=lasted / 1000),
+            timestamp(ended_at),
+            finish.changes,
+            more,
+        )
+        transition = RunEnded(detail=one_line(_detail(result, lasted)))
         return RunEnd(
             run_id=live.run_id,
             transition=transition,
@@ -102,6 +114,7 @@ class Ender:
             session_usd=cost.session_usd,
             heard=True if live.answered or result.outcome is RunOutcome.SUCCESS else None,
             ended_at=ended_at,
+            session_started=session_started,
             follow_up=self._intake.follow_up(live.actor_id, draft, live.lineage),
         )
 

@@ -66,6 +66,8 @@ class LiveRun:
     """How often nobody had answered before it was started."""
     alive: bool = False
     """It has shown that its actor is there."""
+    begun: bool = False
+    """The journal knows that it has begun, and `session.started` is told."""
 
     @property
     def about(self) -> RunFacts:
@@ -85,6 +87,11 @@ class LiveRun:
     def read_offset(self) -> int:
         """Where a later daemon goes on reading its output."""
         return 0
+
+    @property
+    def owes_start(self) -> bool:
+        """Its end tells of its start, too. A job elsewhere tells of that with its ref, or not at all."""
+        return False
 
     def take(self, progress: Progress) -> None:
         """What it has said is kept for people, and for its end."""

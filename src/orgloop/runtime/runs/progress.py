@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from orgloop.errors import JournalUnavailable
@@ -23,7 +23,8 @@ ALIVE_AFTER: Final = 30.0
 class Notes:
     """Notes of one run. `alive_after`: seconds after which it counts as work that it is there at all.
 
-    `is_seen`: whether it is heard of, or waited for, when something is written.
+    `begin` tells of its start, as soon as it is seen to work; is called again until it is told. `is_seen`:
+    whether it is heard of, or waited for, when something is written.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Notes:
         clock: Clock,
         *,
         alive_after: float | None = None,
+        begin: Callable[[], Awaitable[None]] | None = None,
         is_seen: Callable[[], bool] = lambda: True,
     ) -> None:
         self._live = live
         self._journal = journal
         self._clock = clock
         self._alive_after = alive_after
+        self._begin = begin
         self._is_seen = is_seen
         self._noted = self._began = clock.monotonic()
         self._shown = False
@@ -54,10 +57,14 @@ class Notes:
         if news and now - self._noted >= NOTE:
             await self.write()
         lasts = self._alive_after is not None and now - self._began >= self._alive_after
-        if not self._shown and (self._live.alive or lasts):
-            # That ends the pause of an actor that was not there, whichever daemon probed.
+        if not (self._live.alive or lasts):
+            return
+        # That ends the pause of an actor that was not there, whichever daemon probed.
+        if not self._shown:
             self._shown = self._live.alive = True
             await self.write()
+        if self._begin is not None and not self._live.begun:
+            await self._begin()
 
     async def write(self) -> None:
         """Write it down now; what cannot be written is left to the next time."""

@@ -149,5 +149,6 @@ class Runs:
         )
         if settled:
             self._engine.events.run_ended(live.route, live.actor_id, end)
-            if end.follow_up is not None:
-                self._engine.intake.committed(end.follow_up)
+            for event in (end.session_started, end.follow_up):
+                if event is not None:
+                    self._engine.intake.committed(event)

@@ -45,7 +45,7 @@ FROM deliveries d JOIN events e ON e.seq = d.event_seq
 -- Steps, with their delivery's and event's names, and how a run came out that ended.
 SELECT s.seq, s.at, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, s.transition, s.state, s.attempt,
        s.began, s.reason, s.detail, s.sop_hash, s.sop_file, s.run_id, coalesce(r.outcome, ''),
-       e.platform_event
+       e.platform_event, r.ended_at - r.started_at
 FROM steps s JOIN deliveries d ON d.seq = s.delivery_seq JOIN events e ON e.seq = d.event_seq
 LEFT JOIN runs r ON r.id = s.run_id AND s.transition = 'run_ended'
 

@@ -1,15 +1,13 @@
 -- Runs that are jobs of another system.
 
--- name: run_begun
+-- name: keep_ref
 -- What the other system calls a run that has not ended.
 UPDATE remote_runs SET ref = ?2
 WHERE run_id = ?1 AND EXISTS (SELECT 1 FROM runs r WHERE r.id = ?1 AND r.ended_at IS NULL);
 
--- name: begun_session
--- The job and the session that a run works in, with what a key needs to remember it.
-UPDATE runs SET session_id = coalesce(?2, session_id), last_seen = ?3, spec = json_set(spec, '$.job', ?4)
-WHERE id = ?1
-RETURNING actor, key;
+-- name: name_job
+-- The same among what people see of the run.
+UPDATE runs SET spec = json_set(spec, '$.job', ?2) WHERE id = ?1;
 
 -- name: run_called_back
 -- The end that a callback brought, if it is the first one and the run has not ended.

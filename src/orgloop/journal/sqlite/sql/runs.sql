@@ -16,7 +16,7 @@ INSERT INTO remote_runs (run_id, request) VALUES (?, ?);
 -- name: open_run
 -- A run that has not ended, with what its delivery's move needs.
 SELECT r.seq, r.actor, r.key, r.started_at, r.resumed, d.seq, d.actor, d.route, d.key, r.session_id,
-       d.members
+       d.members, r.begun_at, d.attempts
 FROM runs r JOIN deliveries d ON d.seq = r.delivery_seq
 WHERE r.id = ? AND r.ended_at IS NULL AND d.state = 'started' AND d.run_id = r.id;
 
@@ -27,6 +27,11 @@ UPDATE runs SET
     cost_usd = coalesce(?8, cost_usd), session_id = coalesce(?9, session_id),
     last_line = coalesce(nullif(?10, ''), last_line)
 WHERE seq = ?1;
+
+-- name: run_begun
+-- It is known that a run has begun, for the first time.
+UPDATE runs SET begun_at = ?2, session_id = coalesce(?3, session_id), last_seen = ?2
+WHERE id = ?1 AND ended_at IS NULL AND begun_at IS NULL;
 
 -- name: note_run
 -- What a run said last.
@@ -40,7 +45,8 @@ RETURNING actor, key;
 SELECT r.id, d.id, e.id, r.actor, r.route, r.harness, r.run_dir, r.key, r.session_id, r.resumed, r.started_at,
        r.trace_id, r.hops, d.seq, r.directory, r.limits, r.read_offset,
        d.accepted_at, d.age_from, d.attempts, d.failures, d.crashes, r.spec, r.cost_usd,
-       m.request, m.ref, m.stop_at, b.result, r.answered, coalesce(s.total_usd, 0), r.last_seen, d.members
+       m.request, m.ref, m.stop_at, b.result, r.answered, coalesce(s.total_usd, 0), r.last_seen, d.members,
+       r.begun_at
 FROM runs r INDEXED BY runs_open
 CROSS JOIN deliveries d ON d.seq = r.delivery_seq
 CROSS JOIN events e ON e.seq = d.event_seq

@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 def exit_info(live: LocalRun, ending: RunnerExit, now: int) -> ExitInfo:
     """How it ended, with the output that its actor understands. Reads files: not for the event loop."""
     record = ending.record
+    ended = now
+    if record is not None and record.duration_s:
+        # By the runner's clock, which may have been set meanwhile: not before it can have ended, nor later.
+        earliest = live.started_at + round(record.duration_s * 1000)
+        ended = min(now, max(earliest, record.ended_at))
     return ExitInfo(
         status=record.status if record else None,
         stopped=record.stopped if record and ending.fate is Fate.ENDED else LOST,
@@ -29,7 +34,7 @@ def exit_info(live: LocalRun, ending: RunnerExit, now: int) -> ExitInfo:
         duration_s=record.duration_s if record else 0.0,
         session_id=live.session_id,
         resumed=live.resumed,
-        ended_at=now,
+        ended_at=ended,
         result=run_directory.line_at(live.directory / runner.STDOUT, record.result if record else None),
     )
 

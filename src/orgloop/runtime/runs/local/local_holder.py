@@ -14,8 +14,8 @@ from typing import Final
 from orgloop.core.deliveries.transition import Outcome
 from orgloop.core.ids import RUN
 from orgloop.core.runs.environment import child_environment
-from orgloop.errors import PluginError, Refused
-from orgloop.journal.model import ClaimedWake, OpenRun, RunStart, SessionRow
+from orgloop.errors import JournalUnavailable, PluginError, Refused
+from orgloop.journal.model import ClaimedWake, OpenRun, RunBegun, RunStart, SessionRow
 from orgloop.plugin import (
     Completion,
     Rejected,
@@ -167,8 +167,6 @@ class LocalRuns:
             live.no_runner = exc.strerror or str(exc)
         on_live(live)
         self._engine.events.settled(start.claimed, committed.settlement)
-        if committed.follow_up is not None:
-            self._engine.intake.committed(committed.follow_up)
         return None
 
     async def _known(self, start: Start) -> SessionRow | None:
@@ -204,20 +202,31 @@ class LocalRuns:
             skipped=1 if row.offset > REREAD else 0,
             spent_usd=row.cost_usd or 0.0,
             answered=row.answered,
+            begun=row.begun,
+            tells=bool(row.spec.get("tells")),
             session_usd=row.session_usd if row.resumed else 0.0,
             fresh_because=row.spec.get("fresh", ""),
         )
 
     async def follow(self, live: LocalRun) -> Finish:
         """Follow the output until the runner is gone, then read what it left."""
-        notes = Notes(live, self._engine.journal, self._engine.clock, alive_after=ALIVE_AFTER)
+        notes = Notes(
+            live,
+            self._engine.journal,
+            self._engine.clock,
+            alive_after=None if live.tells else ALIVE_AFTER,
+            begin=lambda: self._tell_of_start(live),
+        )
         while True:
             gone = asyncio.create_task(local_runner.until_gone(live.directory, live.process))
             try:
                 while not gone.done():
                     await asyncio.wait({gone}, timeout=LOOK)
-                    await notes.look(news=await _take_in(live))
-                    _keep_awake(live)
+                    news = await _take_in(live)
+                    if not gone.done():
+                        # Else its end tells all of it, in one commit.
+                        await notes.look(news=news)
+                        _keep_awake(live)
                 gone.result()
             finally:
                 gone.cancel()
@@ -226,6 +235,19 @@ class LocalRuns:
                 await _take_in(live)
                 live.take_rest()
                 return await self._finish(live, ending)
+
+    async def _tell_of_start(self, live: LocalRun) -> None:
+        """`session.started` is on disk. What cannot be written is left to the next look, or to the end."""
+        started = self._engine.intake.follow_up(live.actor_id, completion.started(live.about), live.lineage)
+        begun = RunBegun(run_id=live.run_id, at=self._engine.clock.now(), follow_up=started)
+        try:
+            written = await self._engine.journal.run_begun(begun)
+        except JournalUnavailable:
+            log.debug("the start of %s could not be recorded", live.run_id)
+            return
+        live.begun = True
+        if written:
+            self._engine.intake.committed(started)
 
     async def stop(self, live: LocalRun) -> None:
         """Ask the runner to end its program softly. Raises OSError if it cannot be told."""
@@ -277,6 +299,7 @@ class LocalRuns:
             fresh_because=ready.fresh,
             session_usd=ready.known.total_usd if ready.known is not None and resumed else 0.0,
             tree=ready.tree,
+            tells=spec.turns is not None,
         )
 
     async def _commit(self, start: Start, live: LocalRun, spec: RunSpec) -> RunStart | None:
@@ -294,13 +317,11 @@ class LocalRuns:
                 "head": live.before.as_json() if live.before else None,
                 **({"tree": live.tree} if live.tree else {}),
                 **({"fresh": live.fresh_because} if live.fresh_because else {}),
+                **({"tells": True} if live.tells else {}),
                 **({"take_over": list(spec.take_over)} if spec.take_over else {}),
             },
             account=spec.account,
             limits={"timeout_s": spec.limits.total_s, "silence_s": spec.limits.silence_s},
-            follow_up=self._engine.intake.follow_up(
-                live.actor_id, completion.started(live.about), live.lineage
-            ),
         )
 
     def _own_variables(self, wake: Wake) -> dict[str, str]:

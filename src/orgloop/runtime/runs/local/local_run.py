@@ -54,8 +54,14 @@ class LocalRun(LiveRun):
     """Bytes that were left out of a line that is too long, and goes on."""
     resulted: bool = False
     """The last that its agent said is its result."""
+    tells: bool = False
+    """Its agent's output shows whether it works: that it goes on for long shows nothing."""
     _lines: deque[bytes] = field(default_factory=deque)
     """Whole lines that are read, and not understood yet."""
+
+    @property
+    def owes_start(self) -> bool:
+        return not self.begun
 
     def take_in(self, seconds: float) -> bool:
         """Read some of what the program has written since, for so long; True if there was a line to show."""

@@ -41,6 +41,7 @@ _RECORD: Final = 64 << 10
 """Bytes that a file of the runner has at most."""
 
 _LONGEST_RUN_S: Final = 1e9
+_LAST_S: Final = 1e11
 
 _LARGEST: Final = 1 << 62
 
@@ -115,7 +116,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
 class ExitRecord:
     """What exit.json says. `not_started` is why the program could not be started, `errno` its number.
 
-    `result` is where in stdout its last result is: offset and length in bytes.
+    `result` is where in stdout its last result is: offset and length in bytes. `ended_at` is in ms since
+    1970, 0 if it does not say.
     """
 
     status: int | None
@@ -124,6 +126,7 @@ class ExitRecord:
     not_started: str | None
     result: tuple[int, int] | None = None
     errno: int = 0
+    ended_at: int = 0
 
 
 def exit_record(directory: Path) -> ExitRecord | None:
@@ -150,6 +153,7 @@ def exit_record(directory: Path) -> ExitRecord | None:
         not_started=error,
         result=place,
         errno=number if type(number) is int else 0,
+        ended_at=round(min(_seconds(content.get("ended_at")) or 0, _LAST_S) * 1000),
     )
 
 
