@@ -16,6 +16,7 @@ from orgloop.connectors.cron import connector as cron
 from orgloop.connectors.cron.settings import Schedule
 from orgloop.connectors.github import connector as github
 from orgloop.connectors.github.events.normalize import normalize
+from orgloop.connectors.http import connector as http
 from orgloop.connectors.linear import connector as linear
 from orgloop.connectors.linear.events.normalize import normalize as normalize_linear
 from orgloop.connectors.webhook import connector as webhook
@@ -28,7 +29,7 @@ from tests.connectors.github_bodies import DELIVERIES
 from tests.connectors.linear_bodies import DELIVERIES as FROM_LINEAR
 
 PAGES = Path(__file__).parents[2] / "docs/connectors"
-CONNECTORS = {"webhook": webhook, "github": github, "linear": linear, "cron": cron}
+CONNECTORS = {"webhook": webhook, "github": github, "linear": linear, "cron": cron, "http": http}
 
 
 def page(name: str) -> str:
@@ -98,6 +99,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         "LinearSettings": set(),
         "LinearActorSettings": set(),
         "CronSettings": set(),
+        "HttpSettings": set(),
     }
 
 
@@ -107,6 +109,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         ("webhook", options(settings(webhook, "sources")) | options(settings(webhook, "actors"))),
         ("github", options(settings(github, "sources")) | options(settings(github, "actors"))),
         ("linear", options(settings(linear, "sources")) | options(settings(linear, "actors"))),
+        ("http", options(settings(http, "sources"))),
         ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
     ],
 )
@@ -116,7 +119,7 @@ def test_every_option_is_in_a_table(name: str, documented: set[str]) -> None:
     assert documented - shown == set()
 
 
-@pytest.mark.parametrize("name", ["webhook", "cron"])
+@pytest.mark.parametrize("name", ["webhook", "cron", "http"])
 def test_the_event_is_the_one_that_the_source_makes(name: str) -> None:
     source = CONNECTORS[name].source
     assert source is not None
@@ -124,7 +127,7 @@ def test_the_event_is_the_one_that_the_source_makes(name: str) -> None:
 
 
 def test_the_event_of_the_page_matches_its_route() -> None:
-    for name in ("webhook", "cron"):
+    for name in ("webhook", "cron", "http"):
         source = CONNECTORS[name].source
         assert source is not None
         assert source.example is not None

@@ -279,7 +279,7 @@ async def test_redirects_share_the_time_of_one_wake() -> None:
         ({"url": "https://x/a b"}, "a space or a line break"),
         ({"url": "https://x/\r\nX-A: 1"}, "a space or a line break"),
         ({"url": "https://x/{{event.id}}"}, "put what differs into `body_template`"),
-        ({"headers": {"X-A": "{{ event.id }}"}}, "put what differs into `body_template`"),
+        ({"headers": {"X-A": "{{ event.id }}"}}, "cannot hold a placeholder"),
         ({"method": "GET"}, "'POST' or 'PUT'"),
         ({"timeout": "0s"}, "greater than 0"),
         ({"timeout": "soon"}, "is not a duration"),

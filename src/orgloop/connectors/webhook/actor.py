@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
 
 from orgloop.connectors.webhook.answers import failure_of, outcome_of, status_line
-from orgloop.connectors.webhook.settings import BasicAuth, BearerAuth, WebhookActorSettings
-from orgloop.connectors.webhook.urls import PORTS, is_host, origin
+from orgloop.connectors.webhook.settings import WebhookActorSettings, private_headers
+from orgloop.connectors.webhook.urls import origin, redirect_target
 from orgloop.plugin import (
     SECOND,
     Context,
@@ -55,7 +53,7 @@ class WebhookActor:
 
     def __init__(self, id: str, settings: WebhookActorSettings) -> None:
         self._settings = settings
-        self._private = _private_headers(settings)
+        self._private = private_headers(settings.headers, settings.auth)
         self._template = (
             TreeTemplate.parse(settings.body_template) if settings.body_template is not None else None
         )
@@ -132,7 +130,7 @@ class WebhookActor:
             if reply.status not in (307, 308) or "location" not in reply.headers:
                 return reply
             try:
-                target = _target(url, reply.headers["location"])
+                target = redirect_target(url, reply.headers["location"])
             except ValueError as exc:
                 return Rejected(reason=f"{status_line(reply)}: {exc}")
             url = target
@@ -160,28 +158,3 @@ def _abroad(call: _Call) -> dict[str, str]:
     """What another origin may see: no credentials, and no header that could hold one."""
     types = {name: value for name, value in call.private.items() if name.lower() == "content-type"}
     return {**call.headers, **types}
-
-
-def _target(url: str, location: str) -> str:
-    """Where a redirect leads. Raises ValueError if it must not be followed."""
-    target = urljoin(url, location)
-    parts = urlsplit(target)
-    if parts.scheme not in PORTS or not is_host(parts.hostname):
-        raise ValueError("it redirects to something that is not an http or https URL")
-    if urlsplit(url).scheme == "https" and parts.scheme == "http":
-        raise ValueError(f"it redirects from https to http ({origin(target)}), which is not followed")
-    origin(target)  # Raises for a port that is none.
-    return target
-
-
-def _private_headers(settings: WebhookActorSettings) -> dict[str, str]:
-    headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
-    match settings.auth:
-        case BearerAuth(token=token):
-            headers["Authorization"] = f"Bearer {token.get_secret_value()}"
-        case BasicAuth(username=username, password=password):
-            pair = f"{username}:{password.get_secret_value()}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        case None:
-            pass
-    return headers

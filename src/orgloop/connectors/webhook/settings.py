@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -94,7 +95,7 @@ def _header_value(value: SecretStr) -> SecretStr:
     if any(char in value.get_secret_value() for char in "\r\n\0"):
         raise ValueError("a header's value is one line of text")
     if "{{" in value.get_secret_value():
-        raise ValueError("a header is the same for every wake: put what differs into `body_template`")
+        raise ValueError("a header is the same for every request: it cannot hold a placeholder")
     return value
 
 
@@ -132,6 +133,12 @@ def _scheme(value: str) -> str:
 def _split(value: str) -> str:
     return value if value in ("array", "lines") else _path(value)
 
+
+HeaderName = Annotated[str, AfterValidator(_header_name)]
+"""The name of a header that OrgLoop does not set itself."""
+
+HeaderValue = Annotated[SecretStr, AfterValidator(_header_value)]
+"""The value of a header: it may be a secret."""
 
 OwnSecret = Annotated[Secret | None, Field(validation_alias=AliasChoices("secret", "hmac_secret"))]
 """`secret`, which some older files call `hmac_secret`."""
@@ -208,6 +215,24 @@ class BasicAuth(Settings):
     """The password."""
 
 
+Auth = Annotated[BearerAuth | BasicAuth, Field(discriminator="type")]
+"""How a request shows who sends it."""
+
+
+def private_headers(headers: Mapping[str, SecretStr], auth: BearerAuth | BasicAuth | None) -> dict[str, str]:
+    """The headers that only the configured origin may see."""
+    private = {name: value.get_secret_value() for name, value in headers.items()}
+    match auth:
+        case BearerAuth(token=token):
+            private["Authorization"] = f"Bearer {token.get_secret_value()}"
+        case BasicAuth(username=username, password=password):
+            pair = f"{username}:{password.get_secret_value()}".encode()
+            private["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        case None:
+            pass
+    return private
+
+
 class WebhookActorSettings(Settings):
     """An actor that sends each wake to a URL."""
 
@@ -218,11 +243,9 @@ class WebhookActorSettings(Settings):
         BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
     ] = "POST"
     """`POST` or `PUT`."""
-    headers: dict[
-        Annotated[str, AfterValidator(_header_name)], Annotated[SecretStr, AfterValidator(_header_value)]
-    ] = Field(default_factory=dict)
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict)
     """More headers. `Content-Type` may be set here; it is `application/json` otherwise."""
-    auth: Annotated[BearerAuth | BasicAuth, Field(discriminator="type")] | None = None
+    auth: Auth | None = None
     """`{type: bearer, token}` or `{type: basic, username, password}`."""
     body_template: Annotated[Any, AfterValidator(_template)] = None
     """The body, with templates over `event` and `launch_prompt`; `{event, launch_prompt}` otherwise."""
@@ -230,7 +253,7 @@ class WebhookActorSettings(Settings):
     """Signs the body: `X-Hub-Signature-256: sha256=<hex HMAC-SHA256>`."""
     timeout: Annotated[Duration, Field(gt=0)] | None = None
     """How long to wait for the answer. The route's `delivery.timeout` bounds it in any case."""
-    idempotency_header: Annotated[str, AfterValidator(_header_name)] = "Idempotency-Key"
+    idempotency_header: HeaderName = "Idempotency-Key"
     """The header that carries the idempotency key."""
 
     def warnings(self) -> Mapping[str, str]:
