@@ -38,5 +38,5 @@ def test_minimal_wakes_its_clerk_with_the_sop(organization: Organization) -> Non
 
     wait_for("the clerk", delivered)
     shown = organization.command("trace", answer["event_id"]).stdout
-    assert "# Greet whoever sent this" in shown
-    assert "I was asked to: Greet whoever sent this" in shown
+    assert "# Greet the sender" in shown
+    assert "I was asked to: Greet the sender" in shown
