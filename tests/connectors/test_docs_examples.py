@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from orgloop.connectors.cron import connector as cron
 from orgloop.connectors.cron.settings import Schedule
+from orgloop.connectors.files import connector as files
 from orgloop.connectors.github import connector as github
 from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.http import connector as http
@@ -29,7 +30,14 @@ from tests.connectors.github_bodies import DELIVERIES
 from tests.connectors.linear_bodies import DELIVERIES as FROM_LINEAR
 
 PAGES = Path(__file__).parents[2] / "docs/connectors"
-CONNECTORS = {"webhook": webhook, "github": github, "linear": linear, "cron": cron, "http": http}
+CONNECTORS = {
+    "webhook": webhook,
+    "github": github,
+    "linear": linear,
+    "cron": cron,
+    "http": http,
+    "files": files,
+}
 
 
 def page(name: str) -> str:
@@ -100,6 +108,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         "LinearActorSettings": set(),
         "CronSettings": set(),
         "HttpSettings": set(),
+        "FilesSettings": set(),
     }
 
 
@@ -110,6 +119,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         ("github", options(settings(github, "sources")) | options(settings(github, "actors"))),
         ("linear", options(settings(linear, "sources")) | options(settings(linear, "actors"))),
         ("http", options(settings(http, "sources"))),
+        ("files", options(settings(files, "sources"))),
         ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
     ],
 )
@@ -119,7 +129,7 @@ def test_every_option_is_in_a_table(name: str, documented: set[str]) -> None:
     assert documented - shown == set()
 
 
-@pytest.mark.parametrize("name", ["webhook", "cron", "http"])
+@pytest.mark.parametrize("name", ["webhook", "cron", "http", "files"])
 def test_the_event_is_the_one_that_the_source_makes(name: str) -> None:
     source = CONNECTORS[name].source
     assert source is not None
@@ -127,7 +137,7 @@ def test_the_event_is_the_one_that_the_source_makes(name: str) -> None:
 
 
 def test_the_event_of_the_page_matches_its_route() -> None:
-    for name in ("webhook", "cron", "http"):
+    for name in ("webhook", "cron", "http", "files"):
         source = CONNECTORS[name].source
         assert source is not None
         assert source.example is not None
