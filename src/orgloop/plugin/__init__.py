@@ -93,6 +93,8 @@ from orgloop.plugin.signature import (
     authenticate,
     authenticate_head,
     padded,
+    require_delivery,
+    require_header,
     require_signature,
     sign,
     signed_headers,
@@ -123,6 +125,16 @@ from orgloop.plugin.transform import (
     TransformPlugin,
     TransformResult,
     Trial,
+)
+from orgloop.plugin.untrusted import (
+    Json,
+    integer_at,
+    number_at,
+    object_at,
+    objects_at,
+    parse_object,
+    text_at,
+    texts_at,
 )
 from orgloop.plugin.worktree import Worktree
 
@@ -266,6 +278,15 @@ __all__ = [
     "NotJson",
     "dump_json",
     "exact_number",
+    # JSON that somebody else wrote
+    "Json",
+    "parse_object",
+    "object_at",
+    "text_at",
+    "number_at",
+    "integer_at",
+    "objects_at",
+    "texts_at",
     # signatures
     "AUTO",
     "SCHEMES",
@@ -280,6 +301,8 @@ __all__ = [
     "require_api_url",
     "require_one_word",
     "require_signature",
+    "require_delivery",
+    "require_header",
     # units
     "SECOND",
     "MINUTE",

@@ -176,6 +176,24 @@ def verify(
         raise _invalid(name, given, algorithm)
 
 
+def require_delivery(
+    request: Inbound, secrets: Sequence[SecretStr] | None, headers: Sequence[str], *, missing: str, hint: str
+) -> None:
+    """Refuse what is no POST (405, with `hint`), and a body that none of a source's secrets signed (401)."""
+    if request.method != "POST":
+        raise Refused("Method not allowed", hint=hint, status=405)
+    if secrets is not None:
+        verify(request, secrets, headers, missing=missing)
+
+
+def require_header(request: Inbound, name: str, *, hint: str) -> str:
+    """A header's value. Raises Refused (400) if it is missing or empty."""
+    value = request.headers.get(name.lower(), "").strip()
+    if not value:
+        raise Refused(f"Missing {name} header", hint=hint)
+    return value
+
+
 def authenticate(
     request: Inbound,
     secrets: Sequence[SecretStr],

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
-from orgloop.plugin import NotJson, load_json
-
-Json = Mapping[str, Any]
+from orgloop.plugin import Json, NotJson, load_json, number_at
 
 _VERSION: Final = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
 
@@ -32,30 +28,9 @@ def parse(raw: str) -> Json | None:
     return None
 
 
-def text(holder: Json, key: str) -> str:
-    """The text under `key`; empty if it is not there or is no text."""
-    value = holder.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def number(holder: Json, key: str) -> float | None:
-    """The number under `key`, from 0 on; None if it is not there or is no such number."""
-    value = holder.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if math.isfinite(value) and value >= 0 else None
-
-
-def part(holder: Json, key: str) -> Json:
-    """The map under `key`; empty if it is not there or is no map."""
-    value = holder.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def items(holder: Json, key: str) -> Sequence[Any]:
-    """The list under `key`; empty if it is not there or is no list."""
-    value = holder.get(key)
-    return value if isinstance(value, list) else ()
+def amount(line: Json, key: str) -> int | float | None:
+    """The number under `key`, from 0 on: what was used, what it cost, how long to wait."""
+    return number_at(line, key, least=0)
 
 
 def version_of(words: str) -> tuple[int, ...] | None:

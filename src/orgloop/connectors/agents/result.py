@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,6 +71,39 @@ def complaint_of(stderr: str, is_noise: Callable[[str], object] = lambda _: Fals
     lines = [line for raw in stderr.split("\n") if (line := one_line(raw)) and not is_noise(line)]
     named = [line for line in lines if line.lower().startswith("error")]
     return named[-1] if named else (lines[-1] if lines else last_line(stderr))
+
+
+def without_result(
+    exit: ExitInfo,
+    lines: int,
+    complaint: str,
+    is_lasting: Callable[[str], object],
+    lasting: Collection[int] = (),
+) -> NotBegun | tuple[Phase, RunOutcome, str]:
+    """How a run ended whose CLI gave no result: not begun, if it had written none of its `lines` yet.
+
+    A CLI reads its options, session and prompt before it says anything, and asks no model before that.
+    `lasting`: exit statuses after which, as after a complaint that `is_lasting`, no later try goes better.
+    """
+    status = exit.status or 0
+    silent = lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
+    if silent and 0 < status <= 128:
+        reason = f"the CLI ended with status {status} before it began: {complaint}".rstrip(": ")
+        stays = status in (126, 127, *lasting) or is_lasting(complaint)
+        return not_begun(exit, Unavailable(reason=reason) if stays else Retry(reason=reason))
+    if silent and status == 0 and not exit.stdout.strip():
+        return not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing"))
+    if status == 0:
+        # Interrupted, it may end with status 0 in the middle of its work; a run that is done says so.
+        return Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"
+    return ended(exit)
+
+
+def session_gone(session_id: str | None) -> NotBegun:
+    """The session that was to be resumed is not there: the next try begins a new one, at once."""
+    named = f"the session {session_id}" if session_id else "the session"
+    gone = f"{named} is gone; the next try begins a new one"
+    return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
 
 
 def last_json(text: str) -> Found:

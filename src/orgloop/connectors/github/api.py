@@ -16,7 +16,6 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from orgloop.connectors.github.credential import Credential
-from orgloop.connectors.github.events.reading import text
 from orgloop.connectors.github.settings import ApiSettings
 from orgloop.plugin import (
     Clock,
@@ -29,6 +28,7 @@ from orgloop.plugin import (
     TryLater,
     dump_json,
     load_json,
+    text_at,
 )
 
 ORIGIN: Final = "https://api.github.com"
@@ -332,7 +332,7 @@ def _message(reply: HttpReply) -> str:
         return ""
     errors = data.get("errors")
     reasons = [_reason(one) for one in (errors if isinstance(errors, list) else [])[:5]]
-    whole = ": ".join(filter(None, [text(data, "message")[:200], ", ".join(filter(None, reasons))]))
+    whole = ": ".join(filter(None, [text_at(data, "message")[:200], ", ".join(filter(None, reasons))]))
     return " ".join("".join(char if char.isprintable() else " " for char in whole).split())
 
 
@@ -342,7 +342,10 @@ def _reason(error: Any) -> str:
         return error[:200]
     if not isinstance(error, dict):
         return ""
-    return text(error, "message")[:200] or f"{text(error, 'field')[:60]} {text(error, 'code')[:60]}".strip()
+    return (
+        text_at(error, "message")[:200]
+        or f"{text_at(error, 'field')[:60]} {text_at(error, 'code')[:60]}".strip()
+    )
 
 
 def _path(url: str) -> str:

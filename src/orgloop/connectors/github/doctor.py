@@ -6,13 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from orgloop.connectors.github.api import Api, Response, api_of
-from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import Lists
 from orgloop.connectors.github.polling.hook_log import hook_path, leads_to
 from orgloop.connectors.github.polling.owner import owned
 from orgloop.connectors.github.settings import ApiSettings, GithubSettings
 from orgloop.connectors.github.writing.tasks import GithubActorSettings
-from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater
+from orgloop.plugin import (
+    CheckResult,
+    CheckStatus,
+    Context,
+    PluginError,
+    TryLater,
+    integer_at,
+    object_at,
+    text_at,
+)
 
 
 async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
@@ -98,15 +106,15 @@ async def _asked(name: str, api: Api, path: str, read: Any) -> CheckResult:
 
 
 def _login(name: str, answer: Response) -> CheckResult:
-    login = text(answer.data, "login") if isinstance(answer.data, dict) else ""
+    login = text_at(answer.data, "login") if isinstance(answer.data, dict) else ""
     scopes = answer.headers.get("x-oauth-scopes", "").strip()
     detail = f"scopes: {scopes}" if scopes else "a token with permissions of its own"
     return CheckResult(name=name, status=CheckStatus.OK, detail=detail, identity=f"@{login}")
 
 
 def _limit(name: str, answer: Response) -> CheckResult:
-    core = part(answer.data, "resources", "core") if isinstance(answer.data, dict) else {}
-    left, most = number(core, "remaining"), number(core, "limit")
+    core = object_at(answer.data, "resources", "core") if isinstance(answer.data, dict) else {}
+    left, most = integer_at(core, "remaining"), integer_at(core, "limit")
     if left is None or most is None:
         return CheckResult(name=name, status=CheckStatus.OK, detail="no limit is told")
     status = CheckStatus.OK if left * 10 >= most else CheckStatus.WARNING
@@ -124,7 +132,7 @@ def _repository(name: str, answer: Response) -> CheckResult:
 def _writable(name: str, answer: Response) -> CheckResult:
     """A token that lists its scopes also tells what its owner may do; others are tried by writing only."""
     found = _repository(name, answer)
-    may = part(answer.data, "permissions") if isinstance(answer.data, dict) else {}
+    may = object_at(answer.data, "permissions") if isinstance(answer.data, dict) else {}
     if may.get("push") is not False:
         return found
     hint = "comments work; for labels, reviews that count and workflows, ask for write access"

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from orgloop.connectors.github.api import Api, NoAccess
 from orgloop.connectors.github.events.check_runs import FAILURES, own_pull
 from orgloop.connectors.github.events.fact import head_of, pull_details, repo_of
-from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import as_list, as_object
 from orgloop.connectors.github.settings import Enrichment
-from orgloop.plugin import Draft, PluginError
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Draft, Json, PluginError, integer_at, object_at, objects_at, text_at
 
 MOST_JOBS: Final = 5
 """Failed jobs of one run that are told with their logs; the names of all come with the first hundred."""
@@ -49,14 +46,14 @@ class Enricher:
         self._api = api
         self._wanted = frozenset(wanted)
 
-    def asks(self, event: str, body: Body) -> bool:
+    def asks(self, event: str, body: Json) -> bool:
         """Whether something is asked for this event."""
-        ran = part(body, _CHECKS.get(event, ""))
-        if not ran or text(body, "action") != "completed":
+        ran = object_at(body, _CHECKS.get(event, ""))
+        if not ran or text_at(body, "action") != "completed":
             return False
         return Enrichment.PULL_REQUEST in self._wanted or self._tells_jobs(event, ran)
 
-    async def enrich(self, event: str, body: Body, draft: Draft, within: float) -> Draft:
+    async def enrich(self, event: str, body: Json, draft: Draft, within: float) -> Draft:
         """The event with what GitHub tells within so many seconds; 0: nothing is asked.
 
         What it does not tell is left out, and `payload.not_enriched` says why. Raises TryLater.
@@ -66,9 +63,9 @@ class Enricher:
         if not within:
             why = f"more than {MOST_ENRICHED} runs and checks came at once"
             return replace(draft, payload={**draft.payload, "not_enriched": why})
-        ran = part(body, _CHECKS[event])
-        jobs: list[Body] = []
-        pull: Body = {}
+        ran = object_at(body, _CHECKS[event])
+        jobs: list[Json] = []
+        pull: Json = {}
         why = ""
         try:
             async with asyncio.timeout(within):
@@ -88,41 +85,41 @@ class Enricher:
         details = pull_details(body, pull, str(draft.provenance.get("url", ""))) if pull else {}
         return replace(draft, provenance={**draft.provenance, **details}, payload=payload)
 
-    def _tells_jobs(self, event: str, ran: Body) -> bool:
-        failed = event == "workflow_run" and text(ran, "conclusion") in FAILURES
+    def _tells_jobs(self, event: str, ran: Json) -> bool:
+        failed = event == "workflow_run" and text_at(ran, "conclusion") in FAILURES
         return failed and Enrichment.FAILURES in self._wanted
 
-    async def _pull(self, body: Body, ran: Body) -> Body:
+    async def _pull(self, body: Json, ran: Json) -> Json:
         """The pull request of this repository that it ran for: as GitHub links it, or by its commit."""
         root = f"/repos/{repo_of(body)}"
-        linked = own_pull(body, ran) or own_pull(body, part(ran, "check_suite"))
+        linked = own_pull(body, ran) or own_pull(body, object_at(ran, "check_suite"))
         try:
-            if (count := number(linked, "number")) is not None:
+            if (count := integer_at(linked, "number")) is not None:
                 path = f"{root}/pulls/{count}"
                 return as_object((await self._api.get(path)).data, path)
-            sha = text(ran, "head_sha")
+            sha = text_at(ran, "head_sha")
             path = f"{root}/commits/{sha}/pulls"
             found = as_list((await self._api.get(path)).data, path) if sha else []
         except NoAccess:
             return {}
         home = repo_of(body).lower()
-        own = [one for one in found if text(part(one, "base", "repo"), "full_name").lower() == home]
-        at_head = [one for one in own if text(part(one, "head"), "sha") == sha]
-        return max(at_head, key=lambda one: text(one, "state") == "open", default={})
+        own = [one for one in found if text_at(object_at(one, "base", "repo"), "full_name").lower() == home]
+        at_head = [one for one in own if text_at(object_at(one, "head"), "sha") == sha]
+        return max(at_head, key=lambda one: text_at(one, "state") == "open", default={})
 
-    async def _jobs(self, body: Body, ran: Body, jobs: list[Body]) -> None:
+    async def _jobs(self, body: Json, ran: Json, jobs: list[Json]) -> None:
         """The failed jobs, into `jobs` as far as they are known: first their names, then their logs."""
         root = f"/repos/{repo_of(body)}/actions"
-        attempt = number(ran, "run_attempt") or 1
-        path = f"{root}/runs/{number(ran, 'id')}/attempts/{attempt}/jobs"
+        attempt = integer_at(ran, "run_attempt") or 1
+        path = f"{root}/runs/{integer_at(ran, 'id')}/attempts/{attempt}/jobs"
         try:
             listed = as_list((await self._api.get(path, per_page=100)).data, path, "jobs")
         except NoAccess:
             return
-        failed = [job for job in listed if text(job, "conclusion") in FAILURES]
+        failed = [job for job in listed if text_at(job, "conclusion") in FAILURES]
         jobs += [_job(job) for job in failed]
         for place, job in enumerate(failed[:MOST_JOBS]):
-            log = await self._api.end_of_text(f"{root}/jobs/{number(job, 'id')}/logs")
+            log = await self._api.end_of_text(f"{root}/jobs/{integer_at(job, 'id')}/logs")
             jobs[place] = {**jobs[place], "log": end_of_log(log)}
 
 
@@ -146,21 +143,20 @@ def _plain(line: str) -> str:
     return "".join(char if char.isprintable() or char == "\t" else " " for char in line)[:LINE_CHARACTERS]
 
 
-def _job(job: Body) -> Body:
-    steps = job.get("steps")
-    listed = [one for one in steps if isinstance(one, dict)] if isinstance(steps, list) else []
+def _job(job: Json) -> Json:
+    listed = objects_at(job, "steps")
     return {
-        "name": text(job, "name"),
-        "conclusion": text(job, "conclusion"),
-        "url": text(job, "html_url"),
-        "failed_steps": [text(one, "name") for one in listed if text(one, "conclusion") in FAILURES],
+        "name": text_at(job, "name"),
+        "conclusion": text_at(job, "conclusion"),
+        "url": text_at(job, "html_url"),
+        "failed_steps": [text_at(one, "name") for one in listed if text_at(one, "conclusion") in FAILURES],
         "log": "",
     }
 
 
-def _about(pull: Body) -> dict[str, Any]:
+def _about(pull: Json) -> dict[str, Any]:
     """What the payload gets of a pull request. The commit that was checked is the check's own."""
     if not pull:
         return {}
     head = {key: value for key, value in head_of(pull).items() if key in ("head_ref", "base_ref")}
-    return {"pr_title": text(pull, "title"), "pr_url": text(pull, "html_url"), **head}
+    return {"pr_title": text_at(pull, "title"), "pr_url": text_at(pull, "html_url"), **head}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from orgloop.connectors.github.api import Api, TooLarge
-from orgloop.connectors.github.events.reading import text
 from orgloop.connectors.github.times import iso, seconds
-from orgloop.plugin import PluginError
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json, PluginError, text_at
 
 MOST_PAGES: Final = 10
 """Pages of one list that one step takes."""
@@ -30,11 +27,11 @@ class Lists:
     def __init__(self, api: Api) -> None:
         self._api = api
 
-    async def changed(self, path: str, since: int, **query: str) -> tuple[Sequence[Body], bool]:
+    async def changed(self, path: str, since: int, **query: str) -> tuple[Sequence[Json], bool]:
         """What has changed since then, the oldest first, and whether that is all."""
         asked = {**query, "sort": "updated", "direction": "asc", "since": iso(since)}
 
-        async def read(size: int) -> tuple[Sequence[Body], bool]:
+        async def read(size: int) -> tuple[Sequence[Json], bool]:
             answer = await self._api.get(path, **asked, per_page=size)
             found = as_list(answer.data, path)
             for _ in range(MOST_WALKED):
@@ -50,14 +47,14 @@ class Lists:
 
     async def newest(
         self, path: str, key: str, since: int, *, most: int = MOST_PAGES, items: str = "", **query: str
-    ) -> tuple[Sequence[Body], bool]:
+    ) -> tuple[Sequence[Json], bool]:
         """What a list with the newest first has since then, the oldest first, and whether that is all.
 
         If it has more than `most` pages, it is the oldest of them. `key` is the time it is sorted by.
         """
 
-        async def read(size: int) -> tuple[Sequence[Body], bool]:
-            kept: deque[Sequence[Body]] = deque()
+        async def read(size: int) -> tuple[Sequence[Json], bool]:
+            kept: deque[Sequence[Json]] = deque()
             ended = True
             answer = await self._api.get(path, **query, per_page=size)
             for _ in range(MOST_WALKED):
@@ -76,10 +73,10 @@ class Lists:
 
     async def whole(
         self, path: str, *, items: str = "", pages: int = MOST_PAGES, **query: str
-    ) -> Sequence[Body]:
+    ) -> Sequence[Json]:
         """A list, whole: at most so many pages of it."""
 
-        async def read(size: int) -> tuple[Sequence[Body], bool]:
+        async def read(size: int) -> tuple[Sequence[Json], bool]:
             answer = await self._api.get(path, **query, per_page=size)
             found = as_list(answer.data, path, items)
             while answer.next is not None and len(found) < pages * SIZES[0]:
@@ -91,8 +88,8 @@ class Lists:
 
 
 async def _smaller(
-    read: Callable[[int], Awaitable[tuple[Sequence[Body], bool]]],
-) -> tuple[Sequence[Body], bool]:
+    read: Callable[[int], Awaitable[tuple[Sequence[Json], bool]]],
+) -> tuple[Sequence[Json], bool]:
     """In pages of a hundred, or in smaller ones if these are too large to be read."""
     for size in SIZES[:-1]:
         with suppress(TooLarge):
@@ -100,7 +97,7 @@ async def _smaller(
     return await read(SIZES[-1])
 
 
-def as_list(data: Any, path: str, items: str = "") -> list[Body]:
+def as_list(data: Any, path: str, items: str = "") -> list[Json]:
     """The objects of an answer, or of its member `items`. Raises PluginError."""
     found = data.get(items) if items and isinstance(data, dict) else data
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
@@ -108,21 +105,23 @@ def as_list(data: Any, path: str, items: str = "") -> list[Body]:
     return found
 
 
-def as_object(data: Any, path: str) -> Body:
+def as_object(data: Any, path: str) -> Json:
     """The object that an answer is. Raises PluginError."""
     if not isinstance(data, dict):
         raise PluginError(f"GitHub's answer to {path} is not an object: check `api_url`")
     return data
 
 
-def time_of(thing: Body, key: str) -> int:
+def time_of(thing: Json, key: str) -> int:
     """One of GitHub's times. Raises PluginError: without it, nobody knows what was read."""
     at = seconds(thing.get(key))
     if at is None:
-        raise PluginError(f"GitHub lists something without `{key}`: {text(thing, 'url')[:200] or 'no URL'}")
+        raise PluginError(
+            f"GitHub lists something without `{key}`: {text_at(thing, 'url')[:200] or 'no URL'}"
+        )
     return at
 
 
-def changed_at(thing: Body) -> int:
+def changed_at(thing: Json) -> int:
     """When it was changed last."""
     return time_of(thing, "updated_at")

@@ -13,7 +13,6 @@ from orgloop.connectors.github.enrich import IN_WEBHOOK, Enricher
 from orgloop.connectors.github.events.age import doubted
 from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.events.own_mark import marked, words_of
-from orgloop.connectors.github.events.reading import part, text
 from orgloop.connectors.github.events.shapes import likeliest, require_kind
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.shared_keys import Pairs, Way
@@ -28,9 +27,12 @@ from orgloop.plugin import (
     TryLater,
     event_names,
     names_match,
-    parse_json,
+    object_at,
+    parse_object,
+    require_delivery,
+    require_header,
     require_signature,
-    verify,
+    text_at,
 )
 
 REPEATED: Final = frozenset({"repository_dispatch", "workflow_dispatch"})
@@ -39,6 +41,10 @@ REPEATED: Final = frozenset({"repository_dispatch", "workflow_dispatch"})
 SIGNATURE_HEADERS: Final = ("x-hub-signature-256",)
 
 UNSIGNED: Final = "Missing X-Hub-Signature-256 header"
+
+HEADERS: Final = ("X-GitHub-Event", "X-GitHub-Delivery")
+
+SET_BY_GITHUB: Final = "GitHub sets it on each delivery"
 
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -96,7 +102,7 @@ class GithubIntake:
 
     def _left_out(self, draft: Draft, body: Mapping[str, Any]) -> str:
         """The setting that leaves this event out, or nothing."""
-        repo = text(part(body, "repository"), "full_name").casefold()
+        repo = text_at(object_at(body, "repository"), "full_name").casefold()
         if self._repos and not {repo, f"{repo.partition('/')[0]}/"} & self._repos:
             return "repo"
         events = self._settings.events
@@ -134,16 +140,18 @@ class GithubSource:
 
     async def receive(self, request: Inbound) -> Received:
         """One delivery. Refuses other methods (405), bad signatures (401), bad headers and bodies (400)."""
-        if request.method != "POST":
-            raise Refused("Method not allowed", hint="GitHub sends deliveries with POST", status=405)
-        if self._settings.secret is not None:
-            verify(request, self._settings.secret, SIGNATURE_HEADERS, missing=UNSIGNED)
-        event = _header(request, "X-GitHub-Event")
-        delivery = _header(request, "X-GitHub-Delivery")
+        require_delivery(
+            request,
+            self._settings.secret,
+            SIGNATURE_HEADERS,
+            missing=UNSIGNED,
+            hint="GitHub sends deliveries with POST",
+        )
+        event, delivery = (require_header(request, name, hint=SET_BY_GITHUB) for name in HEADERS)
         given = _json_bytes(request)
-        body = _body(given)
+        body = parse_object(given, hint="GitHub sends one JSON object")
         if event == "ping":
-            return Received(reply=Reply(body={"ok": True, "ping": text(body, "zen")}))
+            return Received(reply=Reply(body={"ok": True, "ping": text_at(body, "zen")}))
         require_kind(event, body)
         draft, left_out = self._intake.read(event, body)
         if draft.key is None:
@@ -161,13 +169,6 @@ class GithubSource:
         return Received(events=(draft,), request=delivery)
 
 
-def _header(request: Inbound, name: str) -> str:
-    value = request.headers.get(name.lower(), "").strip()
-    if not value:
-        raise Refused(f"Missing {name} header", hint="GitHub sets it on each delivery")
-    return value
-
-
 def _key(event: str, body: Mapping[str, Any], given: bytes) -> str | None:
     """What a fact is known by that GitHub gives no name: its body, which a new delivery id does not change.
 
@@ -177,13 +178,6 @@ def _key(event: str, body: Mapping[str, Any], given: bytes) -> str | None:
     if kind != event and (key := normalize(kind, body).key) is not None:
         return key
     return None if kind in REPEATED else f"body:{hashlib.sha256(given).hexdigest()}"
-
-
-def _body(given: bytes) -> Mapping[str, Any]:
-    body = parse_json(given)
-    if not isinstance(body, dict):
-        raise Refused("Invalid JSON payload: it is not an object", hint="GitHub sends one JSON object")
-    return body
 
 
 def _json_bytes(request: Inbound) -> bytes:

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from orgloop.connectors.linear.reading import Body, objects, part, text
 from orgloop.plugin import (
     Clock,
     Http,
     HttpFailed,
     HttpReply,
+    Json,
     NotJson,
     PluginError,
     TryLater,
     dump_json,
     load_json,
+    object_at,
+    objects_at,
+    text_at,
 )
 
 URL: Final = "https://api.linear.app/graphql"
@@ -65,7 +68,7 @@ class LinearDenied(PluginError):
 class Answer:
     """What was asked for. `at` is Linear's time in ms since 1970; `headers` are those of HTTP."""
 
-    data: Body
+    data: Json
     at: int
     headers: Mapping[str, str]
 
@@ -95,12 +98,12 @@ class LinearApi:
             raise TryLater(self._blocked, LIMIT)
         reply = await self._sent(dump_json({"query": query, "variables": variables}), seconds)
         said = await _read(reply)
-        errors = objects(said, "errors")
+        errors = objects_at(said, "errors")
         self._limited(reply, errors)
         self._refuse(reply, errors)
         if reply.truncated:
             raise Unsure(f"Linear's answer is larger than {MOST_BYTES >> 20} MB, or broke off")
-        data = part(said, "data")
+        data = object_at(said, "data")
         if not data:
             raise Unsure(f"Linear's answer is not one of GraphQL: check `api_url` ({self._url})")
         self._slowed = 0
@@ -121,7 +124,7 @@ class LinearApi:
             kind = Unsure if exc.sent else LinearUnreachable
             raise kind(f"Linear cannot be reached: {exc.reason}") from exc
 
-    def _limited(self, reply: HttpReply, errors: list[Body]) -> None:
+    def _limited(self, reply: HttpReply, errors: list[Json]) -> None:
         """Raises TryLater if a limit is why Linear refused, and remembers one that is used up now."""
         used_up = [kind for kind in _KINDS if reply.headers.get(f"x-ratelimit-{kind}-remaining") == "0"]
         refused = reply.status == 429 or any(
@@ -148,7 +151,7 @@ class LinearApi:
         wait = max(ends) - self._time(reply) if ends else SLOW_DOWN * 1000
         return self._clock.now() + min(max(wait, 0), LONGEST_LIMIT * 1000) + 1000
 
-    def _refuse(self, reply: HttpReply, errors: list[Body]) -> None:
+    def _refuse(self, reply: HttpReply, errors: list[Json]) -> None:
         """Raises for everything but a success."""
         said = _message(errors)
         codes, origin = {_code(error) for error in errors}, self._credential.origin
@@ -159,7 +162,7 @@ class LinearApi:
             )
         if reply.status == 403 or "FORBIDDEN" in codes:
             raise Refusal(f"Linear refuses that to {origin} ({said}): give it access to the team")
-        if any(text(error, "message").startswith("Entity not found") for error in errors):
+        if any(text_at(error, "message").startswith("Entity not found") for error in errors):
             raise NotThere(f"Linear has no such thing, or hides it from {origin} ({said})")
         if errors and reply.status < 500:
             raise Refusal(f"Linear refuses the request: {said or 'without a word'}")
@@ -175,7 +178,7 @@ class LinearApi:
             return self._clock.now()
 
 
-async def _read(reply: HttpReply) -> Body:
+async def _read(reply: HttpReply) -> Json:
     """The answer's object; empty if it is none."""
     try:
         if len(reply.body) > IN_THREAD:
@@ -187,14 +190,14 @@ async def _read(reply: HttpReply) -> Body:
     return said if isinstance(said, dict) else {}
 
 
-def _code(error: Body) -> str:
-    return text(part(error, "extensions"), "code").upper()
+def _code(error: Json) -> str:
+    return text_at(object_at(error, "extensions"), "code").upper()
 
 
-def _message(errors: list[Body]) -> str:
+def _message(errors: list[Json]) -> str:
     """What Linear says is wrong, on one short line."""
     for error in errors:
-        said = text(part(error, "extensions"), "userPresentableMessage") or text(error, "message")
+        said = text_at(object_at(error, "extensions"), "userPresentableMessage") or text_at(error, "message")
         if said:
             return " ".join(said[:200].split())
     return ""

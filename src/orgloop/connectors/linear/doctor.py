@@ -9,9 +9,8 @@ from orgloop.connectors.linear.api import LinearApi, left
 from orgloop.connectors.linear.polling.bodies import nodes
 from orgloop.connectors.linear.polling.reader import team_filter
 from orgloop.connectors.linear.queries import TEAMS, VIEWER
-from orgloop.connectors.linear.reading import part, text
 from orgloop.connectors.linear.settings import Access, LinearSettings, api_of
-from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater
+from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater, object_at, text_at
 
 
 async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
@@ -42,10 +41,13 @@ async def _asked(api: LinearApi, team: str | None) -> list[CheckResult]:
     name = "login"
     try:
         answer = await api.ask(VIEWER)
-        viewer, workspace = part(answer.data, "viewer"), text(part(answer.data, "organization"), "name")
+        viewer, workspace = (
+            object_at(answer.data, "viewer"),
+            text_at(object_at(answer.data, "organization"), "name"),
+        )
         kind = "an app" if viewer.get("app") is True else "a user"
         detail = f"{kind} of the workspace {workspace}"
-        identity = text(viewer, "name")
+        identity = text_at(viewer, "name")
         found.append(CheckResult(name=name, status=CheckStatus.OK, detail=detail, identity=identity))
         found.append(_limit(left(answer)))
         if team is not None:
@@ -74,7 +76,7 @@ def _limit(told: tuple[int, int] | None) -> CheckResult:
 
 def _team(team: str, found: Sequence[Any]) -> CheckResult:
     if found:
-        return CheckResult(name="team", status=CheckStatus.OK, detail=text(found[0], "name"))
+        return CheckResult(name="team", status=CheckStatus.OK, detail=text_at(found[0], "name"))
     return CheckResult(
         name="team",
         status=CheckStatus.ERROR,

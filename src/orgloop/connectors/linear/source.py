@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from orgloop.connectors.linear.events.normalize import normalize
 from orgloop.connectors.linear.events.people import with_mark, words_of
-from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import LinearSettings
 from orgloop.plugin import (
     HOUR,
@@ -16,15 +15,19 @@ from orgloop.plugin import (
     Context,
     Draft,
     Inbound,
+    Json,
     Received,
     Refused,
     Reply,
     event_names,
     humanize,
     names_match,
-    parse_json,
+    object_at,
+    parse_object,
+    require_delivery,
+    require_header,
     require_signature,
-    verify,
+    text_at,
 )
 
 SIGNATURE: Final = ("linear-signature",)
@@ -53,7 +56,7 @@ class LinearIntake:
         assert self._ctx is not None, "the source is not open"
         return self._ctx.clock.now()
 
-    def read(self, body: Body, entry: str = "") -> tuple[Sequence[Draft], str]:
+    def read(self, body: Json, entry: str = "") -> tuple[Sequence[Draft], str]:
         """The events that are wanted, and if none is: the setting that leaves them out, or nothing."""
         if left_out := self._left_out(body):
             return (), left_out
@@ -65,17 +68,21 @@ class LinearIntake:
         wanted = [one for one in drafts if names_match(events, event_names(one.type, one.provenance))]
         return wanted, "" if wanted or not drafts else "events"
 
-    def _left_out(self, body: Body) -> str:
+    def _left_out(self, body: Json) -> str:
         """A team or project other than the configured one. What belongs to none is taken."""
-        data, settings = part(body, "data"), self._settings
-        issue = part(data, "issue") or part(body, "agentSession", "issue") or data
+        data, settings = object_at(body, "data"), self._settings
+        issue = object_at(data, "issue") or object_at(body, "agentSession", "issue") or data
         wanted = {value.casefold() for value in (settings.team,) if value}
-        team = {text(part(issue, "team"), "key"), text(part(issue, "team"), "id"), text(issue, "teamId")}
+        team = {
+            text_at(object_at(issue, "team"), "key"),
+            text_at(object_at(issue, "team"), "id"),
+            text_at(issue, "teamId"),
+        }
         if wanted and any(team) and not wanted & {one.casefold() for one in team}:
             return "team_mismatch"
-        project = [*map(part(issue, "project").get, ("name", "id")), issue.get("projectId")]
+        project = [*map(object_at(issue, "project").get, ("name", "id")), issue.get("projectId")]
         # Of a comment's issue, webhooks do not tell the project.
-        told = text(body, "type") == "Issue" or (text(body, "type") == "Comment" and "project" in issue)
+        told = text_at(body, "type") == "Issue" or (text_at(body, "type") == "Comment" and "project" in issue)
         if settings.project and told and settings.project not in project:
             return "project"
         return ""
@@ -106,19 +113,15 @@ class LinearSource:
 
     async def receive(self, request: Inbound) -> Received:
         """One delivery. Refuses other methods (405), bad signatures and old times (401), bad bodies (400)."""
-        if request.method != "POST":
-            raise Refused("Method not allowed", hint="Linear sends webhooks with POST", status=405)
-        if self._settings.secret is not None:
-            verify(request, self._settings.secret, SIGNATURE, missing=UNSIGNED)
+        secret = self._settings.secret
+        require_delivery(request, secret, SIGNATURE, missing=UNSIGNED, hint="Linear sends webhooks with POST")
         body = _body(request.body)
-        if self._settings.secret is not None:
+        if secret is not None:
             _require_recent(body, self._intake.now)
-        delivery = request.headers.get("linear-delivery", "").strip()
-        if not delivery:
-            raise Refused("Missing Linear-Delivery header", hint="Linear sets it on each delivery")
+        delivery = require_header(request, "Linear-Delivery", hint="Linear sets it on each delivery")
         return await self.events(body, delivery)
 
-    async def events(self, body: Body, delivery: str) -> Received:
+    async def events(self, body: Json, delivery: str) -> Received:
         """What a body that was verified means."""
         drafts, left_out = self._intake.read(body)
         if left_out:
@@ -130,15 +133,13 @@ class LinearSource:
 
 
 def _body(given: bytes) -> Mapping[str, Any]:
-    body = parse_json(given)
-    if not isinstance(body, dict):
-        raise Refused("Invalid JSON payload: it is not an object", hint="Linear sends one JSON object")
-    if not all(_WORD.fullmatch(text(body, key)) for key in ("type", "action")):
+    body = parse_object(given, hint="Linear sends one JSON object")
+    if not all(_WORD.fullmatch(text_at(body, key)) for key in ("type", "action")):
         raise Refused("Missing type or action field", hint="each must be a word, such as Issue and update")
     return body
 
 
-def _require_recent(body: Body, now: int) -> None:
+def _require_recent(body: Json, now: int) -> None:
     """Raises Refused (401) for a body that was signed too long ago: somebody may have kept it."""
     stamp = body.get("webhookTimestamp")
     if isinstance(stamp, bool) or not isinstance(stamp, int | float):

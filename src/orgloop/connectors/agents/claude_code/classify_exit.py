@@ -7,22 +7,24 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from orgloop.connectors.agents.claude_code.stream import Transcript, cost, cost_since, denied, transcript
-from orgloop.connectors.agents.json_lines import Json, items, number, part, text
+from orgloop.connectors.agents.json_lines import amount
 from orgloop.connectors.agents.result import (
     COMPLAINT_LIMIT,
     LIMIT_WAIT,
     complaint_of,
-    ended,
     last_json,
     last_part,
     not_begun,
     one_line,
+    session_gone,
     stopped,
+    without_result,
 )
 from orgloop.plugin import (
     DAY,
     Completion,
     ExitInfo,
+    Json,
     Limited,
     NotBegun,
     Phase,
@@ -30,6 +32,9 @@ from orgloop.plugin import (
     RunOutcome,
     Unavailable,
     last_words,
+    object_at,
+    text_at,
+    texts_at,
     timestamp,
 )
 
@@ -104,25 +109,13 @@ def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
 
 
 def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
-    status = exit.status or 0
-    silent = found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
-    if silent and 0 < status <= 128:
-        # It reads its options, session and prompt before it says anything, and asks no model before that.
-        complaint = complaint_of(exit.stderr)
-        reason = f"the CLI ended with status {status} before it began: {complaint}".rstrip(": ")
-        lasting = status in (126, 127) or _UNUSABLE.search(complaint)
-        return not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
-    if silent and status == 0 and not exit.stdout.strip():
-        return not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing"))
-    if status == 0:
-        # Interrupted, it may end with status 0 in the middle of its work; a run that is done says so.
-        return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
-    return _completion(exit, found, cli, ended(exit))
+    how = without_result(exit, found.lines, complaint_of(exit.stderr), _UNUSABLE.search)
+    return how if isinstance(how, NotBegun) else _completion(exit, found, cli, how)
 
 
 def _by_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
     result = found.result
-    subtype = text(result, "subtype") or "unknown"
+    subtype = text_at(result, "subtype") or "unknown"
     if result.get("is_error") is not True and subtype == "success":
         reason = ASKED if found.asked else "success"
         return _completion(exit, found, cli, (Phase.COMPLETED, RunOutcome.SUCCESS, reason))
@@ -137,22 +130,19 @@ def _by_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotB
 
 def _is_interrupted(found: Transcript) -> bool:
     """Whether a run that was stopped had not come to its end by itself: its result tells of the stop."""
-    return found.open or _is_aborted(found.result) or text(found.result, "subtype") == EXECUTION
+    return found.open or _is_aborted(found.result) or text_at(found.result, "subtype") == EXECUTION
 
 
 def _is_aborted(result: Json) -> bool:
-    return text(result, "terminal_reason").startswith("aborted")
+    return text_at(result, "terminal_reason").startswith("aborted")
 
 
 def _unpaid(exit: ExitInfo, found: Transcript, cli: Cli) -> NotBegun | None:
     """Why a run that cost nothing may be tried again; None if it may not."""
-    result, message = found.result, one_line(text(found.result, "result"))
+    result, message = found.result, one_line(text_at(found.result, "result"))
     if _errors(result).startswith(_GONE):
-        gone = f"the session {exit.session_id or ''} is gone; the next try begins a new one".replace(
-            "  ", " "
-        )
-        return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
-    status = int(number(result, "api_error_status") or 0)
+        return session_gone(exit.session_id)
+    status = int(amount(result, "api_error_status") or 0)
     if _is_limit(found) or (status == 429 and found.retry_ms is not None):
         return not_begun(exit, Limited(account=cli.account, until=_free_at(exit, found), reason=message))
     remedy = _NEEDS_A_PERSON.get(found.error)
@@ -174,7 +164,7 @@ def _completion(
 ) -> Completion:
     phase, outcome, reason = how
     result = found.result
-    message = text(result, "result") or found.spoken
+    message = text_at(result, "result") or found.spoken
     if outcome is not RunOutcome.SUCCESS and not result:
         message = last_words(message, exit.stderr)
     elif not message and outcome is not RunOutcome.SUCCESS:
@@ -201,13 +191,13 @@ def _completion(
 
 def _details(exit: ExitInfo, found: Transcript, json_error: str | None) -> dict[str, Any]:
     """What the event says besides, where there is something to say."""
-    stop_reason = text(found.result, "stop_reason")
+    stop_reason = text_at(found.result, "stop_reason")
     ended_tasks = list(dict.fromkeys([*found.tasks.values(), *found.running]))
     details: dict[str, Any] = {}
     if stop_reason and stop_reason not in ("end_turn", "stop_sequence"):
         details["stop_reason"] = stop_reason
-    if text(found.result, "api_error"):
-        details["api_error"] = text(found.result, "api_error")
+    if text_at(found.result, "api_error"):
+        details["api_error"] = text_at(found.result, "api_error")
     if ended_tasks:
         details["ended_tasks"] = ended_tasks[:_SHOWN_TASKS]
     if found.asked:
@@ -221,7 +211,7 @@ def _details(exit: ExitInfo, found: Transcript, json_error: str | None) -> dict[
 
 def _free_at(exit: ExitInfo, found: Transcript) -> int:
     """When a limit is over, in ms since 1970: as the service says, else in a while."""
-    resets_at = number(found.limit, "resetsAt")
+    resets_at = amount(found.limit, "resetsAt")
     if resets_at is not None and resets_at < _LAST_SECOND:
         return int(resets_at * 1000)
     wait = found.retry_ms if found.retry_ms is not None else LIMIT_WAIT
@@ -236,7 +226,7 @@ def _costs(exit: ExitInfo, found: Transcript, cli: Cli) -> tuple[float | None, f
     total = cost(found.result)
     since = [cost_since(result) for result in found.results]
     known = [one for one in since if one is not None]
-    if known and len(known) == int(number(found.result, "result_index") or 0) + 1:
+    if known and len(known) == int(amount(found.result, "result_index") or 0) + 1:
         return round(sum(known), 8), total
     version = found.version or cli.version
     if not exit.resumed or (version is not None and version < CUMULATIVE and not known):
@@ -249,37 +239,37 @@ def _reason(found: Transcript, subtype: str) -> str:
         return subtype
     if _is_limit(found):
         return USAGE_LIMIT
-    if text(found.result, "stop_reason") == REFUSAL:
+    if text_at(found.result, "stop_reason") == REFUSAL:
         return REFUSAL
-    status = number(found.result, "api_error_status")
+    status = amount(found.result, "api_error_status")
     return f"api_error_{int(status)}" if status else found.error or "error"
 
 
 def _is_limit(found: Transcript) -> bool:
     if found.error != "rate_limit":
         return False
-    return bool(found.limit) or bool(_HIT_LIMIT.search(text(found.result, "result")[:COMPLAINT_LIMIT]))
+    return bool(found.limit) or bool(_HIT_LIMIT.search(text_at(found.result, "result")[:COMPLAINT_LIMIT]))
 
 
 def _is_unpaid(exit: ExitInfo, found: Transcript) -> bool:
     """Nothing of a model came. The totals of a session that was resumed are of earlier runs, too."""
     if found.answered or found.turns > 1 or any(cost_since(result) for result in found.results):
         return False
-    if not exit.resumed and (cost(found.result) or any(_sum(part(found.result, "modelUsage")).values())):
+    if not exit.resumed and (cost(found.result) or any(_sum(object_at(found.result, "modelUsage")).values())):
         return False
-    return not any(number(part(result, "usage"), key) for result in found.results for key in _USAGE)
+    return not any(amount(object_at(result, "usage"), key) for result in found.results for key in _USAGE)
 
 
 def _errors(result: Json) -> str:
-    return "\n".join(error for error in items(result, "errors") if isinstance(error, str))
+    return "\n".join(texts_at(result, "errors"))
 
 
 def _tokens(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, int] | None:
     """Of all models and subagents. `usage` leaves those out, and is empty after some errors."""
     models = _usage(exit, found, cli)
     if models is None:
-        usages = [part(result, "usage") for result in found.results]
-        return {kind: int(sum(number(one, key) or 0 for one in usages)) for key, kind in _USAGE.items()}
+        usages = [object_at(result, "usage") for result in found.results]
+        return {kind: int(sum(amount(one, key) or 0 for one in usages)) for key, kind in _USAGE.items()}
     return _sum(models) if models else None
 
 
@@ -289,8 +279,8 @@ def _models(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, Any] | Non
         return None
     return {
         name: {
-            **_counts(part(models, name)),
-            "cost_usd": round(number(part(models, name), "costUSD") or 0.0, 8),
+            **_counts(object_at(models, name)),
+            "cost_usd": round(amount(object_at(models, name), "costUSD") or 0.0, 8),
         }
         for name in models
     }
@@ -299,24 +289,24 @@ def _models(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, Any] | Non
 def _usage(exit: ExitInfo, found: Transcript, cli: Cli) -> Json | None:
     """What each model did in this run. None if the CLI tells it only of the whole session."""
     key = "model_usage_since_last_result"
-    parts = [part(result, key) for result in found.results if key in result]
+    parts = [object_at(result, key) for result in found.results if key in result]
     if parts:
         names = dict.fromkeys(name for one in parts for name in one)
         keys = (*_TOKENS, "costUSD")
         return {
-            name: {key: sum(number(part(one, name), key) or 0 for one in parts) for key in keys}
+            name: {key: sum(amount(object_at(one, name), key) or 0 for one in parts) for key in keys}
             for name in names
         }
     version = found.version or cli.version
     if exit.resumed and found.result and version is not None and version >= CUMULATIVE:
         return None
-    return part(found.result, "modelUsage")
+    return object_at(found.result, "modelUsage")
 
 
 def _sum(models: Json) -> dict[str, int]:
-    each = [_counts(part(models, name)) for name in models]
+    each = [_counts(object_at(models, name)) for name in models]
     return {kind: sum(counts[kind] for counts in each) for kind in _TOKENS.values()}
 
 
 def _counts(usage: Json) -> dict[str, int]:
-    return {kind: int(number(usage, key) or 0) for key, kind in _TOKENS.items()}
+    return {kind: int(amount(usage, key) or 0) for key, kind in _TOKENS.items()}

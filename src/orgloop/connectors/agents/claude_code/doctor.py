@@ -10,12 +10,14 @@ from typing import Any, Final
 
 from orgloop.connectors.agents import program
 from orgloop.connectors.agents.claude_code.settings import INSTEAD, NO_LIMITS, ClaudeCodeSettings
-from orgloop.connectors.agents.json_lines import Json, parse, text
+from orgloop.connectors.agents.json_lines import parse
 from orgloop.connectors.agents.result import last_line
 from orgloop.plugin import (
     CheckResult,
     CheckStatus,
     Context,
+    Json,
+    text_at,
 )
 
 INSTALL: Final = "npm install -g @anthropic-ai/claude-code"
@@ -92,24 +94,23 @@ async def _login(path: str, environment: Mapping[str, str], directory: str) -> C
             detail="a run of this actor would not be logged in",
             hint="type `claude auth login`, or set CLAUDE_CODE_OAUTH_TOKEN or ANTHROPIC_API_KEY",
         )
-    return _login_is(status=CheckStatus.OK, detail=_method(login), identity=text(login, "email"))
+    return _login_is(status=CheckStatus.OK, detail=_method(login), identity=text_at(login, "email"))
 
 
 def _method(login: Json) -> str:
-    match text(login, "authMethod"):
+    match text_at(login, "authMethod"):
         case "claude.ai":
-            plan = text(login, "subscriptionType")
+            plan = text_at(login, "subscriptionType")
             return f"a claude.ai login{f' ({plan})' if plan else ''}"
         case "api_key":
-            return (
-                f"the API key of {text(login, 'apiKeySource') or 'ANTHROPIC_API_KEY'}; runs bill that account"
-            )
+            key = text_at(login, "apiKeySource") or "ANTHROPIC_API_KEY"
+            return f"the API key of {key}; runs bill that account"
         case "oauth_token":
             return "a token of the environment"
         case "api_key_helper":
             return "the API key of apiKeyHelper; runs bill that account"
         case "third_party":
-            return f"the cloud {text(login, 'apiProvider')}"
+            return f"the cloud {text_at(login, 'apiProvider')}"
         case other:
             return other or "logged in"
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from orgloop.connectors.agents.json_lines import Json, items, number, parse, part, text, version_of
+from orgloop.connectors.agents.json_lines import amount, parse, version_of
 from orgloop.connectors.agents.result import one_line
 from orgloop.plugin import (
+    Json,
     Progress,
     Turns,
     dump_json,
+    object_at,
+    objects_at,
+    text_at,
 )
 
 SYNTHETIC: Final = "<synthetic>"
@@ -81,17 +85,17 @@ class Transcript:
     def take(self, line: Json) -> None:
         """One line. There may be more than one result, and lines after the last."""
         self.lines += 1
-        self.session_id = text(line, "session_id") or self.session_id
+        self.session_id = text_at(line, "session_id") or self.session_id
         match line.get("type"):
             case "assistant":
                 self._assistant(line)
             case "rate_limit_event":
-                info = part(line, "rate_limit_info")
-                self.limit = info if text(info, "status") == "rejected" else {}
+                info = object_at(line, "rate_limit_info")
+                self.limit = info if text_at(info, "status") == "rejected" else {}
             case "result":
                 self.result, self.open = line, False
                 self.results.append(line)
-                self.turns += int(number(line, "num_turns") or 0)
+                self.turns += int(amount(line, "num_turns") or 0)
             case "system":
                 self._system(line)
             case _:
@@ -99,13 +103,13 @@ class Transcript:
 
     def _assistant(self, line: Json) -> None:
         self.open = True
-        self.error = text(line, "error")
+        self.error = text_at(line, "error")
         if _is_synthetic(line):
             return
         self.answered = True
         blocks = _blocks(line)
         if line.get("parent_tool_use_id") is None:
-            words = "\n".join(text(block, "text") for block in blocks if block.get("type") == "text")
+            words = "\n".join(text_at(block, "text") for block in blocks if block.get("type") == "text")
             if words.strip():
                 self.spoken = words
             for block in blocks:
@@ -113,22 +117,22 @@ class Transcript:
                     self.asked = _question(block)
 
     def _system(self, line: Json) -> None:
-        match text(line, "subtype"):
+        match text_at(line, "subtype"):
             case "init":
                 self.begun = True
-                self.version = version_of(text(line, "claude_code_version")) or self.version
+                self.version = version_of(text_at(line, "claude_code_version")) or self.version
             case "api_retry":
-                delay = number(line, "retry_delay_ms")
-                limited = number(line, "error_status") == 429
+                delay = amount(line, "retry_delay_ms")
+                limited = amount(line, "error_status") == 429
                 self.retry_ms = int(delay) if limited and delay is not None else None
             case "task_started":
-                self.tasks.setdefault(text(line, "task_id"), text(line, "description"))
+                self.tasks.setdefault(text_at(line, "task_id"), text_at(line, "description"))
             case "task_notification":
-                if text(line, "status") != "stopped":
-                    self.tasks.pop(text(line, "task_id"), None)
+                if text_at(line, "status") != "stopped":
+                    self.tasks.pop(text_at(line, "task_id"), None)
             case "background_tasks_changed":
-                tasks = (task for task in items(line, "tasks") if isinstance(task, dict))
-                self.running = [text(task, "description") or text(task, "task_id") for task in tasks]
+                tasks = objects_at(line, "tasks")
+                self.running = [text_at(task, "description") or text_at(task, "task_id") for task in tasks]
             case _:
                 pass
 
@@ -156,7 +160,7 @@ def progress(raw: str) -> Progress | None:
     if line is None:
         return None
     spoken, alive = _said(line), _alive(line)
-    session_id = text(line, "session_id") or None
+    session_id = text_at(line, "session_id") or None
     if line.get("type") == "result":
         since = cost_since(line)
         total = since if since is not None else cost(line)
@@ -169,7 +173,7 @@ def progress(raw: str) -> Progress | None:
 
 def cost(result: Json) -> float | None:
     """US dollars, without the dust of the CLI's own sums."""
-    dollars = number(result, "total_cost_usd")
+    dollars = amount(result, "total_cost_usd")
     return None if dollars is None else round(dollars, 8)
 
 
@@ -178,13 +182,13 @@ def cost_since(result: Json) -> float | None:
     models = result.get("model_usage_since_last_result")
     if not isinstance(models, dict):
         return None
-    return round(sum(number(part(models, name), "costUSD") or 0.0 for name in models), 8)
+    return round(sum(amount(object_at(models, name), "costUSD") or 0.0 for name in models), 8)
 
 
 def denied(result: Json) -> tuple[str, ...]:
     """Names of the tools that were refused because nobody was there to be asked."""
-    calls = (call for call in items(result, "permission_denials") if isinstance(call, dict))
-    return tuple(dict.fromkeys(name for call in calls if (name := text(call, "tool_name"))))
+    calls = objects_at(result, "permission_denials")
+    return tuple(dict.fromkeys(name for call in calls if (name := text_at(call, "tool_name"))))
 
 
 def _alive(line: Json) -> bool:
@@ -200,29 +204,29 @@ def _alive(line: Json) -> bool:
 
 def _spent(line: Json) -> tuple[str, float] | None:
     """What the request behind an answer cost, about: its line comes before all of it was written."""
-    message = part(line, "message")
-    request = text(message, "id")
+    message = object_at(line, "message")
+    request = text_at(message, "id")
     if line.get("type") != "assistant" or _is_synthetic(line) or not request:
         return None
-    usage, model = part(message, "usage"), text(message, "model").lower()
+    usage, model = object_at(message, "usage"), text_at(message, "model").lower()
     paid_in, paid_out = next(((i, o) for name, i, o in _PRICES if name in model), _OTHER_PRICE)
     letters = sum(len(dump_json(block)) for block in _blocks(line))
-    written = max(number(usage, "output_tokens") or 0, letters / _LETTERS_A_TOKEN)
+    written = max(amount(usage, "output_tokens") or 0, letters / _LETTERS_A_TOKEN)
     read = (
-        (number(usage, "input_tokens") or 0)
-        + _CACHE_READ * (number(usage, "cache_read_input_tokens") or 0)
-        + _CACHE_WRITE * (number(usage, "cache_creation_input_tokens") or 0)
+        (amount(usage, "input_tokens") or 0)
+        + _CACHE_READ * (amount(usage, "cache_read_input_tokens") or 0)
+        + _CACHE_WRITE * (amount(usage, "cache_creation_input_tokens") or 0)
     )
     return request, round((read * paid_in + written * paid_out) / 1_000_000, 8)
 
 
 def _question(block: Json) -> str:
     """What a tool call asks a person; empty if it asks nothing."""
-    if text(block, "name") not in _ASKS:
+    if text_at(block, "name") not in _ASKS:
         return ""
-    given = part(block, "input")
-    asked = [text(one, "question") for one in items(given, "questions") if isinstance(one, dict)]
-    return one_line(" ".join(filter(None, asked)) or text(given, "plan") or text(block, "name"))
+    given = object_at(block, "input")
+    asked = [text_at(one, "question") for one in objects_at(given, "questions")]
+    return one_line(" ".join(filter(None, asked)) or text_at(given, "plan") or text_at(block, "name"))
 
 
 def _said(line: Json) -> str | None:
@@ -231,16 +235,16 @@ def _said(line: Json) -> str | None:
             words = [_block(block) for block in _blocks(line)]
             return next((one for one in reversed(words) if one), None)
         case "system", "init":
-            model = text(line, "model")
+            model = text_at(line, "model")
             return one_line(f"begun with {model}" if model else "begun")
         case "system", "api_retry":
-            why = text(line, "error").replace("_", " ") or "an error"
-            return one_line(f"asks the model again: {why}, try {int(number(line, 'attempt') or 0)}")
-        case "rate_limit_event", _ if text(part(line, "rate_limit_info"), "status") == "rejected":
+            why = text_at(line, "error").replace("_", " ") or "an error"
+            return one_line(f"asks the model again: {why}, try {int(amount(line, 'attempt') or 0)}")
+        case "rate_limit_event", _ if text_at(object_at(line, "rate_limit_info"), "status") == "rejected":
             return "the usage limit is reached"
         case "result", _:
             refused = denied(line)
-            summary = one_line(text(line, "result")) or text(line, "subtype").replace("_", " ")
+            summary = one_line(text_at(line, "result")) or text_at(line, "subtype").replace("_", " ")
             return one_line(f"{summary} (not allowed: {', '.join(refused)})") if refused else summary or None
         case _:
             return None
@@ -249,19 +253,19 @@ def _said(line: Json) -> str | None:
 def _block(block: Json) -> str:
     match block.get("type"):
         case "text":
-            return one_line(text(block, "text"))
+            return one_line(text_at(block, "text"))
         case "tool_use":
-            given = part(block, "input")
-            about = next((one for key in _TELLING if (one := one_line(text(given, key)))), "")
-            name = text(block, "name") or "a tool"
+            given = object_at(block, "input")
+            about = next((one for key in _TELLING if (one := one_line(text_at(given, key)))), "")
+            name = text_at(block, "name") or "a tool"
             return one_line(f"{name}: {about}" if about else name)
         case _:
             return ""
 
 
 def _blocks(line: Json) -> list[Json]:
-    return [block for block in items(part(line, "message"), "content") if isinstance(block, dict)]
+    return objects_at(object_at(line, "message"), "content")
 
 
 def _is_synthetic(line: Json) -> bool:
-    return text(part(line, "message"), "model") == SYNTHETIC
+    return text_at(object_at(line, "message"), "model") == SYNTHETIC

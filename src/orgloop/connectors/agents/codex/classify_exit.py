@@ -14,12 +14,13 @@ from orgloop.connectors.agents.result import (
     COMPLAINT_LIMIT,
     LIMIT_WAIT,
     complaint_of,
-    ended,
     last_json,
     last_part,
     not_begun,
     one_line,
+    session_gone,
     stopped,
+    without_result,
 )
 from orgloop.plugin import (
     DAY,
@@ -96,21 +97,15 @@ def classify_exit(exit: ExitInfo, cli: CodexCli = CodexCli()) -> Completion | No
 
 
 def _without_result(exit: ExitInfo, found: CodexTranscript, cli: CodexCli) -> Completion | NotBegun:
-    status = exit.status or 0
-    silent = found.lines == 0 and len(exit.stdout) <= COMPLAINT_LIMIT
-    if silent and 0 < status <= 128:
-        complaint = complaint_of(exit.stderr, _NOISE.match)
-        if _GONE in complaint:
-            gone = f"the session {exit.session_id} is gone; the next try begins a new one"
-            return NotBegun(outcome=Retry(reason=gone, after_ms=0), forget_session=True)
-        reason = f"the CLI ended with status {status} before it began: {complaint}".rstrip(": ")
-        lasting = status in (2, 126, 127) or _UNUSABLE.search(complaint) or _LOGIN.search(complaint)
-        return not_begun(exit, Unavailable(reason=reason) if lasting else Retry(reason=reason))
-    if silent and status == 0 and not exit.stdout.strip():
-        return not_begun(exit, Retry(reason="the CLI ended with status 0, and wrote nothing at all"))
-    if status == 0:
-        return _completion(exit, found, cli, (Phase.STOPPED, RunOutcome.UNKNOWN, "no_result"))
-    return _completion(exit, found, cli, ended(exit))
+    complaint = complaint_of(exit.stderr, _NOISE.match)
+    how = without_result(exit, found.lines, complaint, _is_lasting, lasting=(2,))
+    if not isinstance(how, NotBegun):
+        return _completion(exit, found, cli, how)
+    return session_gone(exit.session_id) if _GONE in complaint else how
+
+
+def _is_lasting(complaint: str) -> bool:
+    return bool(_UNUSABLE.search(complaint) or _LOGIN.search(complaint))
 
 
 def _unpaid(exit: ExitInfo, said: str, cli: CodexCli) -> NotBegun | None:

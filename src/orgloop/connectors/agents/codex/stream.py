@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from orgloop.connectors.agents.json_lines import Json, items, number, parse, part, text
+from orgloop.connectors.agents.json_lines import amount, parse
 from orgloop.connectors.agents.result import one_line
-from orgloop.plugin import Progress, Turns
+from orgloop.plugin import Json, Progress, Turns, object_at, objects_at, text_at
 
 TURNS: Final = Turns(
     ends=(("type", "turn.completed"), ("type", "turn.failed")), begins=(("type", "turn.started"),)
@@ -43,18 +43,18 @@ class CodexTranscript:
         self.lines += 1
         match line.get("type"):
             case "thread.started":
-                self.session_id = text(line, "thread_id") or self.session_id
+                self.session_id = text_at(line, "thread_id") or self.session_id
             case "turn.started":
                 self.ended, self.failed, self.turns = False, None, self.turns + 1
             case "turn.completed":
                 self.ended, self.failed = True, None
-                self.usage = part(line, "usage")
+                self.usage = object_at(line, "usage")
             case "turn.failed":
-                self.ended, self.failed = True, text(part(line, "error"), "message") or self.complaint
+                self.ended, self.failed = True, text_at(object_at(line, "error"), "message") or self.complaint
             case "error":
-                self.complaint = text(line, "message") or self.complaint
+                self.complaint = text_at(line, "message") or self.complaint
             case "item.started" | "item.updated" | "item.completed":
-                self._item(part(line, "item"))
+                self._item(object_at(line, "item"))
             case _:
                 pass
 
@@ -68,8 +68,8 @@ class CodexTranscript:
             return
         self.answered = True
         self.complaint = ""
-        if item.get("type") == "agent_message" and text(item, "text").strip():
-            self.spoken = text(item, "text")
+        if item.get("type") == "agent_message" and text_at(item, "text").strip():
+            self.spoken = text_at(item, "text")
 
 
 def transcript(stdout: str, result: str | None = None) -> CodexTranscript:
@@ -91,11 +91,11 @@ def transcript(stdout: str, result: str | None = None) -> CodexTranscript:
 
 def tokens(usage: Json) -> Mapping[str, int]:
     """Counts by kind. The CLI counts what was cached as read, too."""
-    cached, written = (int(number(usage, f"{kind}_input_tokens") or 0) for kind in ("cached", "cache_write"))
-    read = int(number(usage, "input_tokens") or 0)
+    cached, written = (int(amount(usage, f"{kind}_input_tokens") or 0) for kind in ("cached", "cache_write"))
+    read = int(amount(usage, "input_tokens") or 0)
     return {
         "input": max(0, read - cached - written),
-        "output": int(number(usage, "output_tokens") or 0),
+        "output": int(amount(usage, "output_tokens") or 0),
         "cache_read": cached,
         "cache_creation": written,
     }
@@ -108,17 +108,17 @@ def progress(raw: str) -> Progress | None:
         return None
     match line.get("type"):
         case "thread.started":
-            return Progress(text="begun", session_id=text(line, "thread_id") or None, alive=False)
+            return Progress(text="begun", session_id=text_at(line, "thread_id") or None, alive=False)
         case "turn.completed":
             return Progress(result=True)
         case "turn.failed":
-            said = one_line(text(part(line, "error"), "message"))
+            said = one_line(text_at(object_at(line, "error"), "message"))
             return Progress(text=said or "the turn failed", alive=False, result=True)
         case "error":
-            said = one_line(text(line, "message"))
+            said = one_line(text_at(line, "message"))
             return Progress(text=said, alive=False) if said else None
         case "item.started" | "item.completed":
-            item = part(line, "item")
+            item = object_at(line, "item")
             said = _said(item)
             return Progress(text=said, alive=item.get("type") != "error") if said else None
         case _:
@@ -128,17 +128,17 @@ def progress(raw: str) -> Progress | None:
 def _said(item: Json) -> str:
     match item.get("type"):
         case "agent_message" | "reasoning":
-            return one_line(text(item, "text"))
+            return one_line(text_at(item, "text"))
         case "command_execution":
-            return one_line(text(item, "command"))
+            return one_line(text_at(item, "command"))
         case "file_change":
-            paths = [text(change, "path") for change in items(item, "changes") if isinstance(change, dict)]
+            paths = [text_at(change, "path") for change in objects_at(item, "changes")]
             return one_line(f"changes {', '.join(filter(None, paths))}")
         case "mcp_tool_call":
-            return one_line(f"{text(item, 'server')} {text(item, 'tool')}")
+            return one_line(f"{text_at(item, 'server')} {text_at(item, 'tool')}")
         case "web_search":
-            return one_line(f"searches {text(item, 'query')}")
+            return one_line(f"searches {text_at(item, 'query')}")
         case "error":
-            return one_line(text(item, "message"))
+            return one_line(text_at(item, "message"))
         case _:
             return ""

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from orgloop.connectors.github.events.reading import part
 from orgloop.connectors.github.times import seconds
-from orgloop.plugin import SECOND, AuthorType, Draft
+from orgloop.plugin import SECOND, AuthorType, Draft, object_at
 
 _SUBJECTS: Final = (
     *("pull_request", "issue", "comment", "review", "discussion", "release", "milestone"),
@@ -25,11 +24,11 @@ def newest(event: str, body: Mapping[str, Any]) -> int | None:
 
     The repository's own times do not count: much happens that does not change them. Only a push does.
     """
-    found = [seconds(part(body, subject).get(name)) for subject in _SUBJECTS for name in _TIMES]
+    found = [seconds(object_at(body, subject).get(name)) for subject in _SUBJECTS for name in _TIMES]
     if event == "push":
-        pushed = part(body, "repository").get("pushed_at")
+        pushed = object_at(body, "repository").get("pushed_at")
         found += [pushed if type(pushed) is int else seconds(pushed)]
-        found += [seconds(part(body, "head_commit").get("timestamp"))]
+        found += [seconds(object_at(body, "head_commit").get("timestamp"))]
     known = [time * SECOND for time in found if time is not None]
     return max(known, default=None)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orgloop.connectors.github.events.people import Author
-from orgloop.connectors.github.events.reading import labels, login, number, part, text
+from orgloop.connectors.github.events.people import Author, login
+from orgloop.plugin import Json, integer_at, object_at, objects_at, text_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,17 +31,17 @@ class Fact:
 
 def repo_of(body: Mapping[str, Any]) -> str:
     """`owner/name`, empty for what happens outside a repository."""
-    return text(part(body, "repository"), "full_name")
+    return text_at(object_at(body, "repository"), "full_name")
 
 
 def pull_details(body: Mapping[str, Any], pull: Mapping[str, Any], url: str) -> dict[str, Any]:
     """The provenance of everything about a pull request."""
     return {
-        "pr_author": login(part(pull, "user")),
+        "pr_author": login(object_at(pull, "user")),
         "labels": labels(pull),
         "repo": repo_of(body),
-        "pr_number": number(pull, "number"),
-        "pr_state": text(pull, "state"),
+        "pr_number": integer_at(pull, "number"),
+        "pr_state": text_at(pull, "state"),
         "pr_merged": is_merged(pull),
         "url": url,
     }
@@ -54,7 +54,7 @@ def is_merged(pull: Mapping[str, Any]) -> bool:
 
 def is_from_fork(body: Mapping[str, Any], pull: Mapping[str, Any]) -> bool:
     """Whether its branch is in another repository, or in one that is gone."""
-    return text(part(pull, "head", "repo"), "full_name").lower() != repo_of(body).lower()
+    return text_at(object_at(pull, "head", "repo"), "full_name").lower() != repo_of(body).lower()
 
 
 def numbered(body: Mapping[str, Any], kind: str, number: int | None, what: str, version: str) -> str | None:
@@ -76,30 +76,30 @@ def thing(kind: str, id: int | None) -> str | None:
 
 def version_of(written: Mapping[str, Any]) -> str | None:
     """The version of a comment: when it was written, and what. Two edits can share a second."""
-    at = text(written, "updated_at")
-    digest = hashlib.sha256(text(written, "body").encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    at = text_at(written, "updated_at")
+    digest = hashlib.sha256(text_at(written, "body").encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return f"{at}.{digest}" if at else None
 
 
 def doing(body: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
     """Who did it, through which app, and what an edit changed: the same for all that somebody writes."""
     changes = body.get("changes")
-    app = part(written, "performed_via_github_app")
+    app = object_at(written, "performed_via_github_app")
     return {
-        "sender": login(part(body, "sender")),
-        "performed_via_github_app": text(app, "slug") or text(app, "name") or None,
+        "sender": login(object_at(body, "sender")),
+        "performed_via_github_app": text_at(app, "slug") or text_at(app, "name") or None,
         **({"changes": changes} if isinstance(changes, dict) and changes else {}),
     }
 
 
 def head_of(pull: Mapping[str, Any]) -> dict[str, Any]:
     """Where a pull request comes from: branch, commit and repository. None if its fork is gone."""
-    head = part(pull, "head")
+    head = object_at(pull, "head")
     return {
-        "head_ref": text(head, "ref"),
-        "head_sha": text(head, "sha"),
-        "head_repo": text(part(head, "repo"), "full_name") or None,
-        "base_ref": text(part(pull, "base"), "ref"),
+        "head_ref": text_at(head, "ref"),
+        "head_sha": text_at(head, "sha"),
+        "head_repo": text_at(object_at(head, "repo"), "full_name") or None,
+        "base_ref": text_at(object_at(pull, "base"), "ref"),
     }
 
 
@@ -107,14 +107,14 @@ def with_whom(body: Mapping[str, Any], action: str) -> tuple[str, str] | None:
     """What an action on an issue or pull request is done with, such as a label: its kind and its name."""
     match action:
         case "labeled" | "unlabeled":
-            name = text(part(body, "label"), "name")
+            name = text_at(object_at(body, "label"), "name")
             return ("label", name) if name else None
         case "assigned" | "unassigned":
-            name = text(part(body, "assignee"), "login")
+            name = text_at(object_at(body, "assignee"), "login")
             return ("assignee", name) if name else None
         case "review_requested" | "review_request_removed":
-            name = text(part(body, "requested_reviewer"), "login")
-            team = text(part(body, "requested_team"), "slug")
+            name = text_at(object_at(body, "requested_reviewer"), "login")
+            team = text_at(object_at(body, "requested_team"), "slug")
             return ("reviewer", name) if name else ("team", f"team/{team}") if team else None
         case _:
             return None
@@ -127,16 +127,21 @@ def deed_of(body: Mapping[str, Any], action: str, thing: Mapping[str, Any]) -> t
     """
     match action:
         case "closed":
-            return action, text(thing, "merged_at") or text(thing, "closed_at")
+            return action, text_at(thing, "merged_at") or text_at(thing, "closed_at")
         case "opened":
-            return action, text(thing, "created_at")
+            return action, text_at(thing, "created_at")
         case "synchronize":
-            before, after = text(body, "before"), text(body, "after")
+            before, after = text_at(body, "before"), text_at(body, "after")
             # A fork is polled by its commits alone, so that their time is not known.
-            at = "" if is_from_fork(body, thing) else f"@{text(thing, 'updated_at')}"
+            at = "" if is_from_fork(body, thing) else f"@{text_at(thing, 'updated_at')}"
             return action, f"{before}..{after}{at}" if before and after else ""
         case "reopened" | "ready_for_review" | "converted_to_draft":
-            return action, text(thing, "updated_at")
+            return action, text_at(thing, "updated_at")
         case _:
             given = with_whom(body, action)
-            return (action, "") if given is None else (f"{action}-{given[1]}", text(thing, "updated_at"))
+            return (action, "") if given is None else (f"{action}-{given[1]}", text_at(thing, "updated_at"))
+
+
+def labels(data: Json) -> list[str]:
+    """The names of an issue's or pull request's labels."""
+    return [name for label in objects_at(data, "labels") if (name := text_at(label, "name"))]

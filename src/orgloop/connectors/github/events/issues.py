@@ -9,64 +9,63 @@ from orgloop.connectors.github.events.fact import (
     Fact,
     deed_of,
     doing,
+    labels,
     numbered,
     numbered_thing,
     repo_of,
     thing,
     with_whom,
 )
-from orgloop.connectors.github.events.people import sender, writer
+from orgloop.connectors.github.events.people import login, sender, writer
 from orgloop.connectors.github.events.pulls import comment_key
-from orgloop.connectors.github.events.reading import labels, login, number, part, text
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json, integer_at, object_at, text_at
 
 
-def issue_comment(body: Body, team: frozenset[str]) -> Fact | None:
+def issue_comment(body: Json, team: frozenset[str]) -> Fact | None:
     """`issue_comment`: created, edited or deleted, on an issue or a pull request."""
-    comment, issue = part(body, "comment"), part(body, "issue")
-    action = text(body, "action") or "created"
+    comment, issue = object_at(body, "comment"), object_at(body, "issue")
+    action = text_at(body, "action") or "created"
     if not comment:
         return None
-    created, id = action == "created", number(comment, "id")
+    created, id = action == "created", integer_at(comment, "id")
     name = "issue_comment" if created else f"issue_comment.{action}"
     return Fact(
         platform_event=name,
         resource_id=f"issue-comment-{id}" if created else f"issue-comment-{id}-{action}",
         author=writer(comment, team),
         details={
-            "pr_author": login(part(issue, "user")),
+            "pr_author": login(object_at(issue, "user")),
             "labels": labels(issue),
             "repo": repo_of(body),
-            "pr_number": number(issue, "number"),
-            "pr_state": text(issue, "state"),
-            "pr_merged": bool(part(issue, "pull_request").get("merged_at")),
-            "url": text(comment, "html_url"),
+            "pr_number": integer_at(issue, "number"),
+            "pr_state": text_at(issue, "state"),
+            "pr_merged": bool(object_at(issue, "pull_request").get("merged_at")),
+            "url": text_at(comment, "html_url"),
         },
         payload={
             "action": name,
-            "comment_body": text(comment, "body"),
-            "issue_title": text(issue, "title"),
-            "issue_number": number(issue, "number"),
-            "is_pull_request": bool(part(issue, "pull_request")),
+            "comment_body": text_at(comment, "body"),
+            "issue_title": text_at(issue, "title"),
+            "issue_number": integer_at(issue, "number"),
+            "is_pull_request": bool(object_at(issue, "pull_request")),
             **doing(body, comment),
         },
         key=comment_key("issue-comment", comment, action),
-        entity=thing("issue-comment", number(comment, "id")),
+        entity=thing("issue-comment", integer_at(comment, "id")),
     )
 
 
-def issue(body: Body, team: frozenset[str]) -> Fact | None:
+def issue(body: Json, team: frozenset[str]) -> Fact | None:
     """`issues`: opened, labeled and assigned have a form of their own, the rest passes as it is."""
-    subject, action = part(body, "issue"), text(body, "action")
+    subject, action = object_at(body, "issue"), text_at(body, "action")
     if not subject or not action:
         return None
-    count = number(subject, "number")
+    count = integer_at(subject, "number")
     details: dict[str, Any] = {
         "repo": repo_of(body),
         "issue_number": count,
         "labels": labels(subject),
-        "url": text(subject, "html_url"),
+        "url": text_at(subject, "html_url"),
     }
     deed, version = deed_of(body, action, subject)
     given = with_whom(body, action)
@@ -93,12 +92,12 @@ def issue(body: Body, team: frozenset[str]) -> Fact | None:
     )
 
 
-def _short(body: Body, subject: Mapping[str, Any], action: str) -> dict[str, Any]:
+def _short(body: Json, subject: Mapping[str, Any], action: str) -> dict[str, Any]:
     return {
         "action": action,
-        "issue_title": text(subject, "title"),
-        "issue_number": number(subject, "number"),
-        "issue_state": text(subject, "state"),
-        "issue_body": text(subject, "body"),
+        "issue_title": text_at(subject, "title"),
+        "issue_number": integer_at(subject, "number"),
+        "issue_state": text_at(subject, "state"),
+        "issue_body": text_at(subject, "body"),
         **doing(body, subject),
     }

@@ -10,9 +10,9 @@ from orgloop.connectors.github.events.fact import Fact
 from orgloop.connectors.github.events.issues import issue, issue_comment
 from orgloop.connectors.github.events.other import other
 from orgloop.connectors.github.events.pulls import pull_request, review, review_comment
-from orgloop.connectors.github.events.reading import text
 from orgloop.plugin import (
     Draft,
+    text_at,
 )
 
 _Reader = Callable[[Mapping[str, Any], frozenset[str]], Fact | None]
@@ -40,7 +40,7 @@ def normalize(event: str, body: Mapping[str, Any], team: frozenset[str] = frozen
     if fact is None:
         fact = other(event, body, team)
     native: dict[str, Any] = {"native_event": event}
-    if action := text(body, "action"):
+    if action := text_at(body, "action"):
         native["native_action"] = action
     if fact.resource_id is not None:
         native["resource_id"] = fact.resource_id

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from orgloop.connectors.github.events.reading import login, part, text
-from orgloop.plugin import AuthorType, Draft, Mark
-
-Body = Mapping[str, Any]
+from orgloop.connectors.github.events.people import login
+from orgloop.plugin import AuthorType, Draft, Json, Mark, object_at, text_at
 
 # Where each event keeps what its sender has just written.
 _WRITTEN: Final[Mapping[str, tuple[str, str]]] = {
@@ -27,17 +25,17 @@ _WRITTEN: Final[Mapping[str, tuple[str, str]]] = {
 _MADE: Final = frozenset({"", "created", "opened", "submitted", "published"})
 
 
-def words_of(event: str, body: Body) -> str:
+def words_of(event: str, body: Json) -> str:
     """What the event's sender has written with it; empty if that is nothing, or somebody else's."""
     where = _WRITTEN.get(event)
     if where is None:
         return ""
-    written, action = part(body, where[0]), text(body, "action")
-    writer = part(written, "user")
-    if writer and login(writer) != login(part(body, "sender")):
+    written, action = object_at(body, where[0]), text_at(body, "action")
+    writer = object_at(written, "user")
+    if writer and login(writer) != login(object_at(body, "sender")):
         return ""
-    if action in _MADE or (action == "edited" and part(body, "changes", "body")):
-        return text(written, where[1])
+    if action in _MADE or (action == "edited" and object_at(body, "changes", "body")):
+        return text_at(written, where[1])
     return ""
 
 

@@ -10,11 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.connectors.github.events.reading import UNKNOWN, login, part, text
 from orgloop.connectors.github.events.shapes import proves
 from orgloop.plugin import (
     AuthorType,
+    Json,
+    object_at,
+    text_at,
 )
+
+UNKNOWN: Final = "unknown"
 
 TEAM: Final = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 
@@ -90,13 +94,13 @@ class Author:
 
 def writer(written: Mapping[str, Any], team: frozenset[str]) -> Author:
     """The author of a comment or review."""
-    user = part(written, "user")
-    return _author(user, text(written, "author_association") in TEAM, team)
+    user = object_at(written, "user")
+    return _author(user, text_at(written, "author_association") in TEAM, team)
 
 
 def sender(event: str, body: Mapping[str, Any], team: frozenset[str]) -> Author:
     """Whoever did it."""
-    user = part(body, "sender")
+    user = object_at(body, "sender")
     if not user:
         return Author(login=login(user), type=AuthorType.UNKNOWN)
     return _author(user, _is_trusted(event, body, login(user)), team)
@@ -104,18 +108,18 @@ def sender(event: str, body: Mapping[str, Any], team: frozenset[str]) -> Author:
 
 def runner(body: Mapping[str, Any], team: frozenset[str]) -> Author:
     """Whoever started a workflow run."""
-    run = part(body, "workflow_run")
-    user = part(run, "actor") or part(run, "triggering_actor") or part(body, "sender")
-    repository = part(body, "repository")
-    at_home = text(part(run, "head_repository"), "full_name") == text(repository, "full_name")
-    trusted = at_home and text(run, "event") in _RUN_BY_WRITERS and proves("workflow_run", body)
+    run = object_at(body, "workflow_run")
+    user = object_at(run, "actor") or object_at(run, "triggering_actor") or object_at(body, "sender")
+    repository = object_at(body, "repository")
+    at_home = text_at(object_at(run, "head_repository"), "full_name") == text_at(repository, "full_name")
+    trusted = at_home and text_at(run, "event") in _RUN_BY_WRITERS and proves("workflow_run", body)
     return _author(user, trusted or _owns(repository, login(user)), team)
 
 
 def app(check: Mapping[str, Any], team: frozenset[str]) -> Author:
     """The app that owns a check suite or run; `team` may name it as `slug[bot]`, or plainly."""
-    owner = part(check, "app")
-    name = text(owner, "slug") or text(owner, "name") or UNKNOWN
+    owner = object_at(check, "app")
+    name = text_at(owner, "slug") or text_at(owner, "name") or UNKNOWN
     named = {name.casefold(), f"{name.casefold()}[bot]"} & team
     return Author(login=name, type=AuthorType.TEAM_MEMBER if named else AuthorType.BOT)
 
@@ -124,7 +128,7 @@ def _author(user: Mapping[str, Any], trusted: bool, team: frozenset[str]) -> Aut
     name = login(user)
     if name.casefold() in team:
         return Author(login=name, type=AuthorType.TEAM_MEMBER)
-    if text(user, "type") == "Bot" or name.endswith("[bot]"):
+    if text_at(user, "type") == "Bot" or name.endswith("[bot]"):
         return Author(login=name, type=AuthorType.BOT)
     if trusted:
         return Author(login=name, type=AuthorType.TEAM_MEMBER)
@@ -133,19 +137,19 @@ def _author(user: Mapping[str, Any], trusted: bool, team: frozenset[str]) -> Aut
 
 def _is_trusted(event: str, body: Mapping[str, Any], name: str) -> bool:
     for key in _WRITTEN:
-        written = part(body, key)
-        if written and login(part(written, "user")) == name and "author_association" in written:
-            return text(written, "author_association") in TEAM
-    if _owns(part(body, "repository"), name):
+        written = object_at(body, key)
+        if written and login(object_at(written, "user")) == name and "author_association" in written:
+            return text_at(written, "author_association") in TEAM
+    if _owns(object_at(body, "repository"), name):
         return True
     if not proves(event, body):
         return False
     if event in _WITH_WRITE_ACCESS:
         return True
-    action = text(body, "action")
+    action = text_at(body, "action")
     match event:
         case "pull_request":
-            merged = action == "closed" and part(body, "pull_request").get("merged") is True
+            merged = action == "closed" and object_at(body, "pull_request").get("merged") is True
             return merged or action in _ON_PULL_REQUESTS
         case "issues":
             return action != "opened"
@@ -154,4 +158,9 @@ def _is_trusted(event: str, body: Mapping[str, Any], name: str) -> bool:
 
 
 def _owns(repository: Mapping[str, Any], name: str) -> bool:
-    return name != UNKNOWN and login(part(repository, "owner")) == name
+    return name != UNKNOWN and login(object_at(repository, "owner")) == name
+
+
+def login(user: Json) -> str:
+    """A user's login; `unknown` for a deleted account."""
+    return text_at(user, "login") or UNKNOWN

@@ -17,18 +17,16 @@ from orgloop.connectors.github.events.fact import (
     thing,
     version_of,
 )
-from orgloop.connectors.github.events.people import sender, writer
-from orgloop.connectors.github.events.reading import login, number, part, text
-
-Body = Mapping[str, Any]
+from orgloop.connectors.github.events.people import login, sender, writer
+from orgloop.plugin import Json, integer_at, object_at, text_at
 
 
-def review(body: Body, team: frozenset[str]) -> Fact | None:
+def review(body: Json, team: frozenset[str]) -> Fact | None:
     """`pull_request_review`: submitted, edited or dismissed."""
-    given, pull, action = part(body, "review"), part(body, "pull_request"), text(body, "action")
+    given, pull, action = object_at(body, "review"), object_at(body, "pull_request"), text_at(body, "action")
     if not given or not action:
         return None
-    id, state = number(given, "id"), text(given, "state").lower()
+    id, state = integer_at(given, "id"), text_at(given, "state").lower()
     submitted, dismissed = action == "submitted", action == "dismissed"
     key = f"review-{id}-{action}" if id is not None and (submitted or dismissed) else None
     return Fact(
@@ -36,7 +34,7 @@ def review(body: Body, team: frozenset[str]) -> Fact | None:
         resource_id=f"review-{id}" if submitted else f"review-{id}-{action}",
         author=writer(given, team),
         details={
-            **pull_details(body, pull, text(given, "html_url")),
+            **pull_details(body, pull, text_at(given, "html_url")),
             "review_id": id,
             "review_state": state,
         },
@@ -45,8 +43,8 @@ def review(body: Body, team: frozenset[str]) -> Fact | None:
             "review_id": id,
             "review_state": state,
             "review_body": given.get("body"),
-            "pr_title": text(pull, "title"),
-            "pr_number": number(pull, "number"),
+            "pr_title": text_at(pull, "title"),
+            "pr_number": integer_at(pull, "number"),
             **head_of(pull),
             **doing(body, given),
         },
@@ -55,24 +53,28 @@ def review(body: Body, team: frozenset[str]) -> Fact | None:
     )
 
 
-def review_comment(body: Body, team: frozenset[str]) -> Fact | None:
+def review_comment(body: Json, team: frozenset[str]) -> Fact | None:
     """`pull_request_review_comment`: created, edited or deleted."""
-    comment, pull, action = part(body, "comment"), part(body, "pull_request"), text(body, "action")
+    comment, pull, action = (
+        object_at(body, "comment"),
+        object_at(body, "pull_request"),
+        text_at(body, "action"),
+    )
     if not comment or not action:
         return None
-    created, id = action == "created", number(comment, "id")
+    created, id = action == "created", integer_at(comment, "id")
     return Fact(
         platform_event="pull_request_review_comment" + ("" if created else f".{action}"),
         resource_id=f"comment-{id}" if created else f"comment-{id}-{action}",
         author=writer(comment, team),
-        details=pull_details(body, pull, text(comment, "html_url")),
+        details=pull_details(body, pull, text_at(comment, "html_url")),
         payload={
             "action": "review_comment" if created else f"review_comment_{action}",
-            "comment_body": text(comment, "body"),
-            "pr_title": text(pull, "title"),
-            "pr_number": number(pull, "number"),
-            "diff_hunk": text(comment, "diff_hunk"),
-            "path": text(comment, "path"),
+            "comment_body": text_at(comment, "body"),
+            "pr_title": text_at(pull, "title"),
+            "pr_number": integer_at(pull, "number"),
+            "diff_hunk": text_at(comment, "diff_hunk"),
+            "path": text_at(comment, "path"),
             **head_of(pull),
             **doing(body, comment),
         },
@@ -83,20 +85,20 @@ def review_comment(body: Body, team: frozenset[str]) -> Fact | None:
 
 def comment_key(kind: str, comment: Mapping[str, Any], action: str) -> str | None:
     """The key of what happened to a comment: it is created and deleted once, and edited as often as it is."""
-    id, version = number(comment, "id"), version_of(comment)
+    id, version = integer_at(comment, "id"), version_of(comment)
     if id is not None and action in ("created", "deleted"):
         return f"{kind}-{id}-{action}"
     return f"{kind}-{id}-{action}@{version}" if id is not None and version else None
 
 
-def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
+def pull_request(body: Json, team: frozenset[str]) -> Fact | None:
     """`pull_request`: four moments have a form of their own, the rest passes as it is."""
-    pull, action = part(body, "pull_request"), text(body, "action")
+    pull, action = object_at(body, "pull_request"), text_at(body, "action")
     if not pull or not action:
         return None
     merged = is_merged(pull)
     what = "merged" if action == "closed" and merged else action
-    count = number(pull, "number")
+    count = integer_at(pull, "number")
     deed, version = deed_of(body, action, pull)
     payload: Mapping[str, Any]
     match what:
@@ -112,26 +114,26 @@ def pull_request(body: Body, team: frozenset[str]) -> Fact | None:
         platform_event=f"pull_request.{what}",
         resource_id=f"pr-{count}-{'ready' if what == 'ready_for_review' else what}",
         author=sender("pull_request", body, team),
-        details=pull_details(body, pull, text(pull, "html_url")),
+        details=pull_details(body, pull, text_at(pull, "html_url")),
         payload=payload,
         key=numbered(body, "pr", count, deed, version),
         entity=numbered_thing(body, "pr", count),
     )
 
 
-def _short(body: Body, pull: Mapping[str, Any], action: str) -> dict[str, Any]:
+def _short(body: Json, pull: Mapping[str, Any], action: str) -> dict[str, Any]:
     return {
         "action": action,
-        "pr_title": text(pull, "title"),
-        "pr_number": number(pull, "number"),
-        "pr_body": text(pull, "body"),
+        "pr_title": text_at(pull, "title"),
+        "pr_number": integer_at(pull, "number"),
+        "pr_body": text_at(pull, "body"),
         **head_of(pull),
         **doing(body, pull),
     }
 
 
-def _closed(body: Body, pull: Mapping[str, Any], action: str) -> dict[str, Any]:
+def _closed(body: Json, pull: Mapping[str, Any], action: str) -> dict[str, Any]:
     payload = {**_short(body, pull, action), "merged": action == "merged"}
     if action == "merged":
-        payload["merged_by"] = login(part(pull, "merged_by"))
+        payload["merged_by"] = login(object_at(pull, "merged_by"))
     return payload

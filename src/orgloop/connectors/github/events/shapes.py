@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from orgloop.connectors.github.events.names import ACTIONS
-from orgloop.plugin import Refused
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json, Refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +98,7 @@ _SUBJECTS: Final = frozenset().union(*(shape.may for shape in _SHAPES.values()))
 _ANY_ACTION: Final = frozenset({"repository_dispatch"})
 
 
-def require_kind(event: str, body: Body) -> None:
+def require_kind(event: str, body: Json) -> None:
     """Raises Refused if the body is of another kind than `event`, the header's word for it."""
     if event in _SHAPES and not proves(event, body) and (other := _other_kind(event, body)):
         raise Refused(
@@ -109,18 +107,18 @@ def require_kind(event: str, body: Body) -> None:
         )
 
 
-def proves(event: str, body: Body) -> bool:
+def proves(event: str, body: Json) -> bool:
     """Whether the body, which GitHub has signed, can be nothing but this kind."""
     shape = _SHAPES.get(event)
     return shape is not None and _fits(event, shape, _subjects(body), body)
 
 
-def likeliest(event: str, body: Body) -> str:
+def likeliest(event: str, body: Json) -> str:
     """`event`, or the known kind that a body under an unknown name looks like."""
     return event if event in _SHAPES else _other_kind(event, body) or event
 
 
-def _other_kind(event: str, body: Body) -> str:
+def _other_kind(event: str, body: Json) -> str:
     subjects = _subjects(body)
     fitting = [
         kind for kind, shape in _SHAPES.items() if kind != event and _fits(kind, shape, subjects, body)
@@ -128,7 +126,7 @@ def _other_kind(event: str, body: Body) -> str:
     return max(fitting, key=lambda kind: len(_SHAPES[kind].needs), default="")
 
 
-def _fits(kind: str, shape: BodyShape, subjects: frozenset[str], body: Body) -> bool:
+def _fits(kind: str, shape: BodyShape, subjects: frozenset[str], body: Json) -> bool:
     if not shape.needs <= body.keys() or not subjects <= shape.may:
         return False
     action, known = body.get("action"), ACTIONS.get(kind, "").split()
@@ -137,5 +135,5 @@ def _fits(kind: str, shape: BodyShape, subjects: frozenset[str], body: Body) -> 
     return action is None if not known else action in known
 
 
-def _subjects(body: Body) -> frozenset[str]:
+def _subjects(body: Json) -> frozenset[str]:
     return _SUBJECTS & body.keys()

@@ -6,20 +6,17 @@ had when it was read last.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from orgloop.connectors.github.api import NoAccess, TooLarge
-from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import as_list, as_object, changed_at, time_of
 from orgloop.connectors.github.polling.bodies import ReportedFact
 from orgloop.connectors.github.polling.checkpoint import MOST_HEADS
 from orgloop.connectors.github.polling.step import StepReading
 from orgloop.connectors.github.times import seconds
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json, integer_at, object_at, text_at
 
 NOTHING: Final = "0" * 40
 """The commit of a branch that does not exist."""
@@ -37,7 +34,7 @@ async def read_activity(reading: StepReading, kinds: frozenset[str]) -> None:
     except NoAccess:
         return  # Older servers of GitHub Enterprise have no such list.
     for done in found:
-        at, fact = time_of(done, "timestamp"), f"activity-{number(done, 'id')}"
+        at, fact = time_of(done, "timestamp"), f"activity-{integer_at(done, 'id')}"
         if not reading.is_new("activity", fact, at):
             continue
         facts = [await _pushed(reading, done, at)] if "pushes" in kinds else []
@@ -60,51 +57,55 @@ async def remember_forks(reading: StepReading) -> None:
             _remember(reading, pull)
 
 
-def read_fork(reading: StepReading, pull: Body) -> None:
+def read_fork(reading: StepReading, pull: Json) -> None:
     """Whether a pull request that was changed has another commit now, if it comes from a fork."""
-    before = (reading.progress.heads or {}).get(str(number(pull, "number")))
-    after = text(part(pull, "head"), "sha")
+    before = (reading.progress.heads or {}).get(str(integer_at(pull, "number")))
+    after = text_at(object_at(pull, "head"), "sha")
     _remember(reading, pull)
     at = changed_at(pull)
-    if before is None or before == after or text(pull, "state") != "open":
+    if before is None or before == after or text_at(pull, "state") != "open":
         return
-    fact = f"head-{number(pull, 'number')}-{before}-{after}@{at}"
+    fact = f"head-{integer_at(pull, 'number')}-{before}-{after}@{at}"
     # Who pushed to a fork is not told; not always the author of its pull request.
     reading.tell(fact, reading.teller.synchronized(pull, None, before, after, at))
 
 
-def _remember(reading: StepReading, pull: Body) -> None:
-    count, head = str(number(pull, "number")), part(pull, "head")
+def _remember(reading: StepReading, pull: Json) -> None:
+    count, head = str(integer_at(pull, "number")), object_at(pull, "head")
     heads = {name: sha for name, sha in (reading.progress.heads or {}).items() if name != count}
-    home = text(reading.teller.repository, "full_name")
-    if text(pull, "state") == "open" and text(part(head, "repo"), "full_name") != home and text(head, "sha"):
-        heads[count] = text(head, "sha")
+    home = text_at(reading.teller.repository, "full_name")
+    if (
+        text_at(pull, "state") == "open"
+        and text_at(object_at(head, "repo"), "full_name") != home
+        and text_at(head, "sha")
+    ):
+        heads[count] = text_at(head, "sha")
     reading.progress = replace(reading.progress, heads=dict(list(heads.items())[-MOST_HEADS:]))
 
 
-async def _synchronized(reading: StepReading, done: Body, at: int) -> list[ReportedFact]:
+async def _synchronized(reading: StepReading, done: Json, at: int) -> list[ReportedFact]:
     """The pull requests from this branch that were open then."""
-    before, after, ref = text(done, "before"), text(done, "after"), text(done, "ref")
+    before, after, ref = text_at(done, "before"), text_at(done, "after"), text_at(done, "ref")
     if NOTHING in (before, after) or not ref.startswith(BRANCHES):
         return []
-    home = text(reading.teller.repository, "full_name")
+    home = text_at(reading.teller.repository, "full_name")
     branch = f"{home.partition('/')[0]}:{ref.removeprefix(BRANCHES)}"
     pulls = await reading.listed(f"{reading.root}/pulls", state="all", head=branch)
     return [
         reading.teller.synchronized(pull, done.get("actor"), before, after, at)
         for pull in pulls
-        if text(part(pull, "head", "repo"), "full_name") == home and _was_open(pull, at)
+        if text_at(object_at(pull, "head", "repo"), "full_name") == home and _was_open(pull, at)
     ]
 
 
-def _was_open(pull: Body, at: int) -> bool:
+def _was_open(pull: Json, at: int) -> bool:
     created, closed = seconds(pull.get("created_at")), seconds(pull.get("closed_at"))
     return created is not None and created <= at and (closed is None or closed > at)
 
 
-async def _pushed(reading: StepReading, done: Body, at: int) -> ReportedFact:
-    before, after = text(done, "before"), text(done, "after")
-    commits: list[Body] = []
+async def _pushed(reading: StepReading, done: Json, at: int) -> ReportedFact:
+    before, after = text_at(done, "before"), text_at(done, "after")
+    commits: list[Json] = []
     if NOTHING not in (before, after):
         path = f"{reading.root}/compare/{before}...{after}"
         # Commits that were pushed away may be gone.
@@ -120,20 +121,20 @@ async def _pushed(reading: StepReading, done: Body, at: int) -> ReportedFact:
     return reading.teller.pushed(done, commits, head, at)
 
 
-def _commit(listed: Body) -> Body:
+def _commit(listed: Json) -> Json:
     """A commit as a delivery of `push` has it, without the names of its files."""
-    commit = part(listed, "commit")
+    commit = object_at(listed, "commit")
     return {
-        "id": text(listed, "sha"),
-        "tree_id": text(part(commit, "tree"), "sha"),
-        "message": text(commit, "message"),
-        "timestamp": text(part(commit, "committer"), "date"),
-        "url": text(listed, "html_url"),
-        "author": _person(part(commit, "author"), part(listed, "author")),
-        "committer": _person(part(commit, "committer"), part(listed, "committer")),
+        "id": text_at(listed, "sha"),
+        "tree_id": text_at(object_at(commit, "tree"), "sha"),
+        "message": text_at(commit, "message"),
+        "timestamp": text_at(object_at(commit, "committer"), "date"),
+        "url": text_at(listed, "html_url"),
+        "author": _person(object_at(commit, "author"), object_at(listed, "author")),
+        "committer": _person(object_at(commit, "committer"), object_at(listed, "committer")),
     }
 
 
-def _person(named: Body, account: Body) -> Body:
-    username = {"username": account["login"]} if text(account, "login") else {}
-    return {"name": text(named, "name"), "email": text(named, "email"), **username}
+def _person(named: Json, account: Json) -> Json:
+    username = {"username": account["login"]} if text_at(account, "login") else {}
+    return {"name": text_at(named, "name"), "email": text_at(named, "email"), **username}

@@ -6,14 +6,13 @@ closed after the fact was open.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.connectors.github.events.reading import login, number, part, text
+from orgloop.connectors.github.events.people import login
 from orgloop.connectors.github.times import iso, seconds
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json, integer_at, object_at, text_at
 
 SAME: Final = 5
 """Seconds within which two of GitHub's times are those of one deed."""
@@ -27,7 +26,7 @@ class ReportedFact:
     """
 
     event: str
-    body: Body
+    body: Json
     at: int
     words: str | None = None
 
@@ -36,25 +35,25 @@ class ReportedFact:
 class Teller:
     """Makes bodies of one repository."""
 
-    repository: Body
+    repository: Json
 
-    def opened(self, kind: str, thing: Body, at: int) -> ReportedFact:
+    def opened(self, kind: str, thing: Json, at: int) -> ReportedFact:
         """`issues` or `pull_request` opened."""
         return self.of(kind, "opened", at, thing.get("user"), _subject(kind, _as_of(thing, at)))
 
-    def reviewed(self, review: Body, pull: Body, at: int) -> ReportedFact:
+    def reviewed(self, review: Json, pull: Json, at: int) -> ReportedFact:
         """A review was submitted."""
         parts = {"review": review, "pull_request": _as_of(pull, at)}
         return self.of("pull_request_review", "submitted", at, review.get("user"), parts)
 
-    def commented(self, kind: str, comment: Body, thing: Body, action: str, at: int) -> ReportedFact:
+    def commented(self, kind: str, comment: Json, thing: Json, action: str, at: int) -> ReportedFact:
         """`issue_comment` or `pull_request_review_comment`, created or edited. Who edited is not told."""
         about = "issue" if kind == "issue_comment" else "pull_request"
         parts = {"comment": comment, about: _as_of(thing, at)}
-        words = text(comment, "body") if action == "edited" else None
+        words = text_at(comment, "body") if action == "edited" else None
         return self.of(kind, action, at, comment.get("user"), parts, words)
 
-    def closed(self, pull: Body, actor: Any, at: int) -> ReportedFact:
+    def closed(self, pull: Json, actor: Any, at: int) -> ReportedFact:
         """A pull request was closed. It was merged if its merge was at that time."""
         merged_at, closed_at = seconds(pull.get("merged_at")), seconds(pull.get("closed_at"))
         merged = merged_at is not None and abs(merged_at - at) <= SAME
@@ -69,7 +68,7 @@ class Teller:
         }
         return self.of("pull_request", "closed", at, actor, _subject("pull_request", then))
 
-    def done(self, kind: str, action: str, thing: Body, actor: Any, at: int, given: Body) -> ReportedFact:
+    def done(self, kind: str, action: str, thing: Json, actor: Any, at: int, given: Json) -> ReportedFact:
         """`issues` or `pull_request`: something was done with it. `given`: the label, or whatever else."""
         then = {**_as_of(thing, at), "updated_at": iso(at)}
         match action:
@@ -77,21 +76,21 @@ class Teller:
                 then["draft"] = False
             case "converted_to_draft":
                 then["draft"] = True
-            case "closed" if text(then, "state") != "closed":
+            case "closed" if text_at(then, "state") != "closed":
                 then |= {"state": "closed", "closed_at": iso(at)}
             case _:
                 pass
         return self.of(kind, action, at, actor, {**_subject(kind, then), **given})
 
-    def synchronized(self, pull: Body, actor: Any, before: str, after: str, at: int) -> ReportedFact:
+    def synchronized(self, pull: Json, actor: Any, before: str, after: str, at: int) -> ReportedFact:
         """A pull request has other commits."""
-        then = {**_as_of(pull, at), "head": {**part(pull, "head"), "sha": after}, "updated_at": iso(at)}
+        then = {**_as_of(pull, at), "head": {**object_at(pull, "head"), "sha": after}, "updated_at": iso(at)}
         parts = {**_subject("pull_request", then), "before": before, "after": after}
         return self.of("pull_request", "synchronize", at, actor, parts)
 
-    def pushed(self, done: Body, commits: Sequence[Body], head: Body | None, at: int) -> ReportedFact:
+    def pushed(self, done: Json, commits: Sequence[Json], head: Json | None, at: int) -> ReportedFact:
         """Commits were pushed to a branch, or it was made or deleted. `done` is GitHub's activity."""
-        before, after, ref = text(done, "before"), text(done, "after"), text(done, "ref")
+        before, after, ref = text_at(done, "before"), text_at(done, "after"), text_at(done, "ref")
         made, gone = not before.strip("0"), not after.strip("0")
         between = ref.removeprefix("refs/heads/") if made else f"{before[:12]}...{after[:12]}"
         body = {
@@ -100,53 +99,53 @@ class Teller:
             "after": after,
             "created": made,
             "deleted": gone,
-            "forced": text(done, "activity_type") == "force_push",
-            "compare": f"{text(self.repository, 'html_url')}/compare/{between}",
+            "forced": text_at(done, "activity_type") == "force_push",
+            "compare": f"{text_at(self.repository, 'html_url')}/compare/{between}",
             "commits": commits,
             "head_commit": head,
-            "pusher": {"name": login(part(done, "actor"))},
+            "pusher": {"name": login(object_at(done, "actor"))},
             "repository": {**self.repository, "pushed_at": at},
             "sender": done.get("actor"),
         }
         return ReportedFact(event="push", body=body, at=at)
 
-    def ran(self, run: Body, at: int) -> ReportedFact:
+    def ran(self, run: Json, at: int) -> ReportedFact:
         """A workflow run completed."""
         sender = run.get("triggering_actor") or run.get("actor")
         return self.of("workflow_run", "completed", at, sender, {"workflow_run": run})
 
     def of(
-        self, event: str, action: str, at: int, sender: Any, parts: Body, words: str | None = None
+        self, event: str, action: str, at: int, sender: Any, parts: Json, words: str | None = None
     ) -> ReportedFact:
         """The delivery of `event` with this action; `parts` are what it is about."""
         body = {"action": action, **parts, "repository": self.repository, "sender": sender}
         return ReportedFact(event=event, body=body, at=at, words=words)
 
 
-def published(comment: Body, review: Body) -> int | None:
+def published(comment: Json, review: Json) -> int | None:
     """When a review comment was published: with its review, if it was written before."""
     created = seconds(comment.get("created_at"))
     submitted = seconds(review.get("submitted_at"))
     return created if created is None or submitted is None else max(created, submitted)
 
 
-def is_pull(issue: Body) -> bool:
+def is_pull(issue: Json) -> bool:
     """Whether an issue of the API is a pull request."""
-    return bool(part(issue, "pull_request"))
+    return bool(object_at(issue, "pull_request"))
 
 
-def doer(event: Body) -> Any:
+def doer(event: Json) -> Any:
     """Who did it: of an assignment the one who assigned, of a request the one who asked."""
-    return part(event, "assigner") or part(event, "review_requester") or event.get("actor")
+    return object_at(event, "assigner") or object_at(event, "review_requester") or event.get("actor")
 
 
-def _subject(kind: str, thing: Body) -> Body:
+def _subject(kind: str, thing: Json) -> Json:
     if kind == "issues":
         return {"issue": thing}
-    return {"number": number(thing, "number"), "pull_request": thing}
+    return {"number": integer_at(thing, "number"), "pull_request": thing}
 
 
-def _as_of(thing: Body, at: int) -> Body:
+def _as_of(thing: Json, at: int) -> Json:
     """An issue or pull request as it was then: open, if it was closed only later."""
     closed = seconds(thing.get("closed_at"))
     if closed is None or closed <= at:
@@ -155,5 +154,5 @@ def _as_of(thing: Body, at: int) -> Body:
     if "merged_at" in thing:
         then |= {"merged_at": None, "merged": False, "merged_by": None}
     if is_pull(thing):
-        then["pull_request"] = {**part(thing, "pull_request"), "merged_at": None}
+        then["pull_request"] = {**object_at(thing, "pull_request"), "merged_at": None}
     return then

@@ -6,19 +6,16 @@ has the same id, so what did arrive is not told twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from orgloop.connectors.github.api import Denied
-from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.polling.checkpoint import Asked
 from orgloop.connectors.github.polling.step import StepReading
 from orgloop.connectors.github.times import seconds
-from orgloop.plugin import EventType, event_names, names_match
-
-Body = Mapping[str, Any]
+from orgloop.plugin import EventType, Json, event_names, integer_at, names_match, object_at, text_at
 
 KEPT: Final = 3 * 24 * 3600
 """Seconds for which GitHub keeps deliveries."""
@@ -54,14 +51,14 @@ async def ask_again(reading: StepReading, path: str, events: Sequence[str]) -> b
         return False
     for hook in hooks:
         if leads_to(hook, path):
-            await _ask(reading, f"{reading.root}/hooks/{number(hook, 'id')}/deliveries", events)
+            await _ask(reading, f"{reading.root}/hooks/{integer_at(hook, 'id')}/deliveries", events)
     return True
 
 
-def leads_to(hook: Body, path: str) -> bool:
+def leads_to(hook: Json, path: str) -> bool:
     """Whether it is a webhook in use whose address ends with `path`."""
     try:
-        place = urlsplit(text(part(hook, "config"), "url")).path
+        place = urlsplit(text_at(object_at(hook, "config"), "url")).path
     except ValueError:
         return False
     return hook.get("active") is True and place.rstrip("/").endswith(path)
@@ -86,12 +83,12 @@ async def _ask(reading: StepReading, path: str, events: Sequence[str]) -> None:
     reading.more = reading.more or len(due) > MOST_AT_ONCE
 
 
-def _missed(rows: Sequence[Body], since: int, events: Sequence[str]) -> list[_Missed]:
+def _missed(rows: Sequence[Json], since: int, events: Sequence[str]) -> list[_Missed]:
     """Deliveries none of whose tries arrived, the oldest first."""
-    arrived = {text(row, "guid") for row in rows if 200 <= (number(row, "status_code") or 0) < 300}
+    arrived = {text_at(row, "guid") for row in rows if 200 <= (integer_at(row, "status_code") or 0) < 300}
     missed: dict[str, _Missed] = {}
     for row in rows:
-        at, id, guid = seconds(row.get("delivered_at")), number(row, "id"), text(row, "guid")
+        at, id, guid = seconds(row.get("delivered_at")), integer_at(row, "id"), text_at(row, "guid")
         if at is None or id is None or not guid or guid in arrived or not _is_wanted(row, events):
             continue
         if guid not in missed or missed[guid].at < at:
@@ -106,8 +103,8 @@ def _is_due(one: _Missed, asked: Asked | None, now: int) -> bool:
     return one.id != asked.id and asked.times < len(PAUSES) and now - asked.at >= PAUSES[asked.times]
 
 
-def _is_wanted(row: Body, events: Sequence[str]) -> bool:
-    event, action = text(row, "event"), text(row, "action")
+def _is_wanted(row: Json, events: Sequence[str]) -> bool:
+    event, action = text_at(row, "event"), text_at(row, "action")
     if event == "ping":
         return False
     names = {"platform_event": f"{event}.{action}" if action else event, "native_event": event}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from orgloop.connectors.github.api import Api, NoAccess
-from orgloop.connectors.github.events.reading import text
 from orgloop.connectors.github.lists import Lists
 from orgloop.connectors.github.settings import repository
+from orgloop.plugin import text_at
 
 MOST_REPOS: Final = 50
 """Repositories of one owner that are polled: those that were pushed to last."""
@@ -22,6 +22,6 @@ async def owned(api: Api, owner: str) -> list[str]:
     except NoAccess:
         found = await lists.whole(f"/users/{owner}/repos", pages=1, **query)
     used = [one for one in found if one.get("archived") is not True and one.get("disabled") is not True]
-    names = [text(one, "full_name") for one in used]
+    names = [text_at(one, "full_name") for one in used]
     own = [repository(name) for name in names if name.partition("/")[0].casefold() == owner.casefold()]
     return own[:MOST_REPOS]

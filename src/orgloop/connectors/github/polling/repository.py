@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from orgloop.connectors.github.api import Api, NoAccess, Response
-from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import MOST_WALKED, as_object, changed_at, time_of
 from orgloop.connectors.github.polled_events import is_wanted, kinds_for
 from orgloop.connectors.github.polling.activity import read_activity, read_fork, remember_forks
@@ -17,9 +16,7 @@ from orgloop.connectors.github.polling.hook_log import ask_again
 from orgloop.connectors.github.polling.rollout import read_checks, read_deployments, read_releases
 from orgloop.connectors.github.polling.step import OVERLAP, ReadStep, StepReading
 from orgloop.connectors.github.times import seconds
-from orgloop.plugin import PluginError
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json, PluginError, integer_at, object_at, text_at
 
 MOST_RUNS: Final = 1_000
 """Completed runs that one step tells of."""
@@ -92,7 +89,7 @@ class Repository:
     async def _asked(self) -> Response:
         """GitHub's words about the repository. It leads on from an old name, which its events do not have."""
         answer = await self._api.get(self._root)
-        name = text(as_object(answer.data, self._root), "full_name")
+        name = text_at(as_object(answer.data, self._root), "full_name")
         if f"/repos/{name}".casefold() != self._root.casefold():
             old = self._root.removeprefix("/repos/")
             raise PluginError(f"GitHub calls {old} {name[:200] or 'nothing'} now: write that in `repo`")
@@ -129,7 +126,7 @@ class Repository:
         except NoAccess:
             return  # The repository has no issues, which is a setting of it.
         for issue in issues:
-            at, fact = time_of(issue, "created_at"), f"issue-{number(issue, 'number')}-opened"
+            at, fact = time_of(issue, "created_at"), f"issue-{integer_at(issue, 'number')}-opened"
             if not is_pull(issue) and reading.is_new("issues", fact, at):
                 reading.tell(fact, reading.teller.opened("issues", issue, at))
         reading.reached("issues", [time_of(one, "updated_at") for one in issues], ended=ended)
@@ -146,7 +143,7 @@ class Repository:
             direction="desc",
         )
         for pull in pulls:
-            at, fact = time_of(pull, "created_at"), f"pr-{number(pull, 'number')}-opened"
+            at, fact = time_of(pull, "created_at"), f"pr-{integer_at(pull, 'number')}-opened"
             if "pulls" in self._kinds and reading.is_new("pulls", fact, at):
                 reading.tell(fact, reading.teller.opened("pull_request", pull, at))
             if "reviews" in self._kinds:
@@ -155,9 +152,9 @@ class Repository:
                 read_fork(reading, pull)
         reading.reached("pulls", [time_of(one, "updated_at") for one in pulls], ended=ended)
 
-    async def _reviews(self, reading: StepReading, pull: Body) -> None:
+    async def _reviews(self, reading: StepReading, pull: Json) -> None:
         """A review changes its pull request. What has changed just now may change again in that second."""
-        count, changed = number(pull, "number"), time_of(pull, "updated_at")
+        count, changed = integer_at(pull, "number"), time_of(pull, "updated_at")
         fact = f"pr-{count}@{changed}"
         if not reading.is_new("pulls", fact, changed):
             return
@@ -166,7 +163,7 @@ class Repository:
         except NoAccess:
             return
         for review in reviews:
-            at, submitted = seconds(review.get("submitted_at")), f"review-{number(review, 'id')}"
+            at, submitted = seconds(review.get("submitted_at")), f"review-{integer_at(review, 'id')}"
             if at is not None and reading.is_new("pulls", submitted, at):
                 reading.tell(submitted, reading.teller.reviewed(review, pull, at))
         if reading.now - changed > OVERLAP:
@@ -191,22 +188,22 @@ class Repository:
             about = f"{self._root}/pulls/{_last(comment, 'pull_request_url')}"
             at = time_of(comment, "created_at")
             if time_of(comment, "updated_at") > at:
-                id = number(comment, "pull_request_review_id")
+                id = integer_at(comment, "pull_request_review_id")
                 review = await reading.thing(f"{about}/reviews/{id}") if id is not None else None
                 at = published(comment, review or {}) or at
             await self._comment(reading, "pull_request_review_comment", kind, comment, about, at)
         reading.reached(kind, [time_of(one, "updated_at") for one in comments], ended=ended)
 
     async def _comment(
-        self, reading: StepReading, event: str, kind: str, comment: Body, about: str, at: int
+        self, reading: StepReading, event: str, kind: str, comment: Json, about: str, at: int
     ) -> None:
         """A comment that was published `at`, and its latest edit."""
-        id, changed = number(comment, "id"), time_of(comment, "updated_at")
+        id, changed = integer_at(comment, "id"), time_of(comment, "updated_at")
         # A review's comments are changed by being published.
         slack = SAME if event == "pull_request_review_comment" else 0
         for action, time, fact in (
             ("created", at, f"{event}-{id}"),
-            ("edited", changed, f"{event}-{id}@{changed}.{short(text(comment, 'body'))}"),
+            ("edited", changed, f"{event}-{id}@{changed}.{short(text_at(comment, 'body'))}"),
         ):
             if action == "edited" and changed <= at + slack:
                 continue
@@ -219,25 +216,25 @@ class Repository:
         since = reading.progress.at["deeds"]
         deeds, ended = await reading.lists.newest(f"{self._root}/issues/events", "created_at", since)
         for deed in deeds:
-            at, fact = time_of(deed, "created_at"), f"deed-{number(deed, 'id')}"
+            at, fact = time_of(deed, "created_at"), f"deed-{integer_at(deed, 'id')}"
             if reading.is_new("deeds", fact, at):
                 reported = await self._deed(reading, deed, at)
                 if reported is not None:
                     reading.tell(fact, reported)
         reading.reached("deeds", [time_of(one, "created_at") for one in deeds], ended=ended)
 
-    async def _deed(self, reading: StepReading, deed: Body, at: int) -> ReportedFact | None:
-        issue, teller, what = part(deed, "issue"), reading.teller, text(deed, "event")
+    async def _deed(self, reading: StepReading, deed: Json, at: int) -> ReportedFact | None:
+        issue, teller, what = object_at(deed, "issue"), reading.teller, text_at(deed, "event")
         action = _RENAMED.get(what, what)
         kind = "pull_request" if is_pull(issue) else "issues"
         if not is_wanted(self._events, kind, action):
             return None
-        given = {key: deed[key] for key in _WITH.get(action, ()) if part(deed, key)}
+        given = {key: deed[key] for key in _WITH.get(action, ()) if object_at(deed, key)}
         if action in _WITH and not given:
             return None
         if kind == "issues":
             return teller.done(kind, action, issue, doer(deed), at, given)
-        pull = await reading.thing(f"{self._root}/pulls/{number(issue, 'number')}")
+        pull = await reading.thing(f"{self._root}/pulls/{integer_at(issue, 'number')}")
         if pull is None:
             return None
         if action == "closed":
@@ -254,12 +251,12 @@ class Repository:
             most=MOST_WALKED,
             items="workflow_runs",
         )
-        listed = {number(run, "id") for run in runs}
+        listed = {integer_at(run, "id") for run in runs}
         for known in reading.progress.open:
             path = f"{self._root}/actions/runs/{known}"
             run = None if known in listed else await reading.thing(path)
             runs = [*runs, run] if run is not None else runs
-        going = [id for run in runs if not _is_over(run) and (id := number(run, "id")) is not None]
+        going = [id for run in runs if not _is_over(run) and (id := integer_at(run, "id")) is not None]
         over = sorted((run for run in runs if _is_over(run)), key=changed_at)
         fresh = [run for run in over if reading.is_new("runs", _run_fact(run), changed_at(run))]
         for run in fresh[:MOST_RUNS]:
@@ -270,17 +267,19 @@ class Repository:
         reading.progress = replace(reading.progress, open=tuple(going[:MOST_OPEN]))
 
 
-def _last(comment: Body, key: str) -> str:
+def _last(comment: Json, key: str) -> str:
     """The number at the end of a URL."""
-    count = text(comment, key).rpartition("/")[2]
+    count = text_at(comment, key).rpartition("/")[2]
     if not (count.isascii() and count.isdigit()):
-        raise PluginError(f"GitHub lists a comment without `{key}`: {text(comment, 'url')[:200] or 'no URL'}")
+        raise PluginError(
+            f"GitHub lists a comment without `{key}`: {text_at(comment, 'url')[:200] or 'no URL'}"
+        )
     return count
 
 
-def _is_over(run: Body) -> bool:
-    return text(run, "status") == "completed"
+def _is_over(run: Json) -> bool:
+    return text_at(run, "status") == "completed"
 
 
-def _run_fact(run: Body) -> str:
-    return f"run-{number(run, 'id')}.{number(run, 'run_attempt') or 1}:{text(run, 'conclusion')}"
+def _run_fact(run: Json) -> str:
+    return f"run-{integer_at(run, 'id')}.{integer_at(run, 'run_attempt') or 1}:{text_at(run, 'conclusion')}"

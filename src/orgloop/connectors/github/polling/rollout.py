@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
-from orgloop.connectors.github.events.reading import number, part, text
 from orgloop.connectors.github.lists import MOST_PAGES, MOST_WALKED, changed_at, time_of
 from orgloop.connectors.github.polling.checkpoint import BACK
 from orgloop.connectors.github.polling.step import StepReading
 from orgloop.connectors.github.times import seconds
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json, integer_at, object_at, text_at
 
 MOST_HEADS: Final = 30
 """Open pull requests whose checks are looked at: those that were changed last."""
@@ -26,7 +23,7 @@ async def read_releases(reading: StepReading) -> None:
         if at is None or release.get("draft") is True:
             continue
         times.append(at)
-        fact = f"release-{number(release, 'id')}@{at}"
+        fact = f"release-{integer_at(release, 'id')}@{at}"
         if reading.is_new("releases", fact, at):
             item = reading.teller.of("release", "published", at, release.get("author"), {"release": release})
             reading.tell(fact, item)
@@ -40,7 +37,7 @@ async def read_deployments(reading: StepReading) -> None:
         f"{reading.root}/deployments", "created_at", since - BACK, most=MOST_WALKED
     )
     for deployment in found:
-        at, id = time_of(deployment, "created_at"), number(deployment, "id")
+        at, id = time_of(deployment, "created_at"), integer_at(deployment, "id")
         if reading.is_new("deployments", f"deployment-{id}", at):
             parts = {"deployment": deployment}
             item = reading.teller.of("deployment", "created", at, deployment.get("creator"), parts)
@@ -50,10 +47,10 @@ async def read_deployments(reading: StepReading) -> None:
     reading.reached("deployments", [changed_at(one) for one in found], ended=True)
 
 
-async def _statuses(reading: StepReading, deployment: Body) -> None:
-    path = f"{reading.root}/deployments/{number(deployment, 'id')}/statuses"
+async def _statuses(reading: StepReading, deployment: Json) -> None:
+    path = f"{reading.root}/deployments/{integer_at(deployment, 'id')}/statuses"
     for status in reversed(await reading.listed(path)):
-        at, fact = time_of(status, "created_at"), f"deployment-status-{number(status, 'id')}"
+        at, fact = time_of(status, "created_at"), f"deployment-status-{integer_at(status, 'id')}"
         if reading.is_new("deployments", fact, at):
             parts = {"deployment": deployment, "deployment_status": status}
             item = reading.teller.of("deployment_status", "created", at, status.get("creator"), parts)
@@ -64,17 +61,17 @@ async def read_checks(reading: StepReading, kind: str) -> None:
     """Check suites or check runs that completed on the default branch and on open pull requests."""
     key = "updated_at" if kind == "check_suites" else "completed_at"
     pulls = await reading.listed(f"{reading.root}/pulls", state="open", sort="updated", direction="desc")
-    heads = [text(part(pull, "head"), "sha") for pull in pulls[:MOST_HEADS]]
-    branch = text(reading.teller.repository, "default_branch")
+    heads = [text_at(object_at(pull, "head"), "sha") for pull in pulls[:MOST_HEADS]]
+    branch = text_at(reading.teller.repository, "default_branch")
     times = []
     for head in dict.fromkeys([quote(branch), *heads]):
         path = f"{reading.root}/commits/{head}/{kind.replace('_', '-')}"
         for check in await reading.listed(path, items=kind, pages=MOST_PAGES) if head else ():
-            if text(check, "status") != "completed":
+            if text_at(check, "status") != "completed":
                 continue
-            at, conclusion = time_of(check, key), text(check, "conclusion")
+            at, conclusion = time_of(check, key), text_at(check, "conclusion")
             times.append(at)
-            fact = f"{kind}-{number(check, 'id')}@{at}:{conclusion}"
+            fact = f"{kind}-{integer_at(check, 'id')}@{at}:{conclusion}"
             if reading.is_new(kind, fact, at):
                 # Who asked for it is not told; its author is the app.
                 event = kind.removesuffix("s")

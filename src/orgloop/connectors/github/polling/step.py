@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from orgloop.connectors.github.api import Api, NoAccess
 from orgloop.connectors.github.lists import Lists, as_object
 from orgloop.connectors.github.polling.bodies import ReportedFact, Teller
 from orgloop.connectors.github.polling.checkpoint import ReadProgress, short
-
-Body = Mapping[str, Any]
+from orgloop.plugin import Json
 
 OVERLAP: Final = 120
 """Seconds that are read again: GitHub's lists may show a thing a little later than its time says."""
@@ -39,8 +38,8 @@ class StepReading:
     reported: list[ReportedFact] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     more: bool = False
-    _things: dict[str, Body | None] = field(default_factory=dict)
-    _lists: dict[tuple[str, ...], Sequence[Body]] = field(default_factory=dict)
+    _things: dict[str, Json | None] = field(default_factory=dict)
+    _lists: dict[tuple[str, ...], Sequence[Json]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lists = Lists(self.api)
@@ -61,7 +60,7 @@ class StepReading:
         at = newest - (OVERLAP if ended else 1)
         self.progress = self.progress.reached(kind, at, ended=ended)
 
-    async def thing(self, path: str, **query: str) -> Body | None:
+    async def thing(self, path: str, **query: str) -> Json | None:
         """One thing, asked for once in a step; None if it is gone."""
         if path not in self._things:
             try:
@@ -70,7 +69,7 @@ class StepReading:
                 self._things[path] = None
         return self._things[path]
 
-    async def listed(self, path: str, *, items: str = "", pages: int = 1, **query: str) -> Sequence[Body]:
+    async def listed(self, path: str, *, items: str = "", pages: int = 1, **query: str) -> Sequence[Json]:
         """A list, asked for once in a step; empty if what it is of is gone."""
         known = (path, *query.values())
         if known not in self._lists:

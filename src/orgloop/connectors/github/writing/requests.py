@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 from orgloop.connectors.github.api import Api, Denied, NoAccess, Unreachable
-from orgloop.connectors.github.events.reading import login, number, part, text
+from orgloop.connectors.github.events.people import login
 from orgloop.connectors.github.lists import Lists
 from orgloop.connectors.github.times import iso, seconds
 from orgloop.connectors.github.writing.tasks import (
@@ -21,9 +21,19 @@ from orgloop.connectors.github.writing.tasks import (
     OnNumber,
     Review,
 )
-from orgloop.plugin import Delivered, Path, PluginError, Skipped, Wake, as_text, is_missing
-
-Body = Mapping[str, Any]
+from orgloop.plugin import (
+    Delivered,
+    Json,
+    Path,
+    PluginError,
+    Skipped,
+    Wake,
+    as_text,
+    integer_at,
+    is_missing,
+    object_at,
+    text_at,
+)
 
 MOST_CHARACTERS: Final = 60_000
 """Of a text; GitHub takes 65,536, and the marks come after it."""
@@ -79,13 +89,13 @@ class GithubWriter:
         else:
             marks = [_sticky_mark(self._wake.project, task.sticky), self._mark]
             known = await self._mine(await self._lists.whole(about, pages=MOST_PAGES), marks[0])
-        if known is not None and self._trace in text(known, "body"):
+        if known is not None and self._trace in text_at(known, "body"):
             return _already(known)
         content = {"body": self._text(task.body, marks)}
         if known is None:
             made = await self._api.send("POST", about, content)
         else:
-            path = f"{self._root}/issues/comments/{number(known, 'id')}"
+            path = f"{self._root}/issues/comments/{integer_at(known, 'id')}"
             made = await self._api.send("PATCH", path, content)
         return _at(made.data)
 
@@ -127,13 +137,13 @@ class GithubWriter:
         content, id = self._check(task), self._external_id()
         path = f"{self._root}/commits/{sha}/check-runs"
         listed = await self._lists.whole(path, items="check_runs", check_name=task.name, filter="all")
-        known = next((one for one in listed if text(one, "external_id") == id), None)
+        known = next((one for one in listed if text_at(one, "external_id") == id), None)
         if known is None:
             whole = {**content, "name": task.name, "head_sha": sha, "external_id": id}
             return _at((await self._api.send("POST", f"{self._root}/check-runs", whole)).data)
-        if text(known, "status") == "completed" and content["status"] != "completed":
+        if text_at(known, "status") == "completed" and content["status"] != "completed":
             return Skipped(reason="the check run has completed already")
-        path = f"{self._root}/check-runs/{number(known, 'id')}"
+        path = f"{self._root}/check-runs/{integer_at(known, 'id')}"
         return _at((await self._api.send("PATCH", path, content)).data)
 
     async def dispatch(self, task: Dispatch) -> Delivered:
@@ -148,7 +158,9 @@ class GithubWriter:
                 event="workflow_dispatch",
                 created=f">={self._since()}",
             )
-            known = next((run for run in runs if self._wake.delivery_id in text(run, "display_title")), None)
+            known = next(
+                (run for run in runs if self._wake.delivery_id in text_at(run, "display_title")), None
+            )
             if known is not None:
                 return _already(known)
         within = self._wake.timeout / 2
@@ -181,18 +193,18 @@ class GithubWriter:
         }
         return _at((await self._api.send("POST", path, content)).data)
 
-    async def _mine(self, listed: Sequence[Body], mark: str) -> Body | None:
+    async def _mine(self, listed: Sequence[Json], mark: str) -> Json | None:
         """The first of these that has the mark and that this login wrote: anybody can copy a mark."""
-        found = [one for one in listed if mark in text(one, "body")]
+        found = [one for one in listed if mark in text_at(one, "body")]
         if not found:
             return None
         me = await self._me()
-        return next((one for one in found if _is_by(part(one, "user"), me)), None)
+        return next((one for one in found if _is_by(object_at(one, "user"), me)), None)
 
     async def _me(self) -> str:
         """This login; empty for an app, which has no user."""
         try:
-            return text((await self._api.get("/user")).data, "login")
+            return text_at((await self._api.get("/user")).data, "login")
         except Denied as exc:
             if exc.status == 401:
                 raise
@@ -200,7 +212,7 @@ class GithubWriter:
 
     def _number(self, task: OnNumber) -> int:
         provenance = self._wake.event.provenance
-        found = task.number or number(provenance, "pr_number") or number(provenance, "issue_number")
+        found = task.number or integer_at(provenance, "pr_number") or integer_at(provenance, "issue_number")
         if found is None:
             raise Unfit("the event names no issue or pull request: write `number` in `then.config`")
         return found
@@ -221,8 +233,8 @@ class GithubWriter:
 
     def _check(self, task: CheckRun) -> dict[str, Any]:
         """The state of the check run: as the route says, or as the run is that woke us."""
-        lifecycle = part(self._wake.event.payload, "lifecycle") if self._is_of_run() else {}
-        ended = task.conclusion or _ENDS.get(text(lifecycle, "outcome"))
+        lifecycle = object_at(self._wake.event.payload, "lifecycle") if self._is_of_run() else {}
+        ended = task.conclusion or _ENDS.get(text_at(lifecycle, "outcome"))
         if ended is None and not lifecycle:
             raise Unfit("the event is not of a run: write `conclusion` in `then.config`")
         title = task.title or (ended or "in progress").replace("_", " ")
@@ -236,7 +248,7 @@ class GithubWriter:
 
     def _is_of_run(self) -> bool:
         payload = self._wake.event.payload
-        return isinstance(payload, dict) and bool(part(payload, "lifecycle"))
+        return isinstance(payload, dict) and bool(object_at(payload, "lifecycle"))
 
     def _external_id(self) -> str:
         """One check run for a run of ours, else for a delivery."""
@@ -252,13 +264,13 @@ def _sticky_mark(project: str, name: str) -> str:
     return f"<!-- orgloop-sticky: {digest} -->"
 
 
-def _is_by(user: Body, me: str) -> bool:
-    return login(user) == me if me else text(user, "type") == "Bot"
+def _is_by(user: Json, me: str) -> bool:
+    return login(user) == me if me else text_at(user, "type") == "Bot"
 
 
-def _already(known: Body) -> Delivered:
-    return Delivered(detail=f"an earlier try did it: {text(known, 'html_url')[:200]}")
+def _already(known: Json) -> Delivered:
+    return Delivered(detail=f"an earlier try did it: {text_at(known, 'html_url')[:200]}")
 
 
 def _at(made: Any) -> Delivered:
-    return Delivered(detail=text(made, "html_url")[:200] if isinstance(made, dict) else "")
+    return Delivered(detail=text_at(made, "html_url")[:200] if isinstance(made, dict) else "")

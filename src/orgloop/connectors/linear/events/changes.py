@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orgloop.connectors.linear.reading import Body, name_of, number, objects, part, text, texts
+from orgloop.plugin import Json, number_at, object_at, objects_at, text_at, texts_at
 
 UNNAMED: Final = "Unknown"
 """The name of a value of which Linear told the id only."""
@@ -21,14 +21,14 @@ class FieldChange:
     values: str
 
 
-def changes(data: Body, before: Body) -> Iterator[FieldChange]:
+def changes(data: Json, before: Json) -> Iterator[FieldChange]:
     """The changes that an update made: `data` is the issue now, `before` its `updatedFrom`."""
     for keys, read in _READERS.items():
         if any(key in before for key in keys):
             yield read(data, before)
 
 
-def _state(data: Body, before: Body) -> FieldChange:
+def _state(data: Json, before: Json) -> FieldChange:
     old, new = _thing(before, "state"), _thing(data, "state")
     return FieldChange(
         event="issue.state_changed",
@@ -43,10 +43,10 @@ def _state(data: Body, before: Body) -> FieldChange:
     )
 
 
-def _named(what: str) -> Callable[[Body, Body], FieldChange]:
+def _named(what: str) -> Callable[[Json, Json], FieldChange]:
     """A field that names another thing, or nothing."""
 
-    def read(data: Body, before: Body) -> FieldChange:
+    def read(data: Json, before: Json) -> FieldChange:
         old, new = _thing(before, what), _thing(data, what)
         return FieldChange(
             event=f"issue.{what}_changed",
@@ -63,21 +63,22 @@ def _named(what: str) -> Callable[[Body, Body], FieldChange]:
     return read
 
 
-def _delegate(data: Body, before: Body) -> FieldChange:
+def _delegate(data: Json, before: Json) -> FieldChange:
     change = _named("delegate")(data, before)
     old = {"old_delegate_id": change.payload["previous_delegate_id"]}
     return FieldChange(event=change.event, payload={**change.payload, **old}, values=change.values)
 
 
-def _priority(data: Body, before: Body) -> FieldChange:
-    old, new = number(before, "priority"), number(data, "priority")
+def _priority(data: Json, before: Json) -> FieldChange:
+    old, new = number_at(before, "priority"), number_at(data, "priority")
     payload = {"action": "priority_changed", "previous_priority": old, "new_priority": new}
     return FieldChange(event="issue.priority_changed", payload=payload, values=f"{old}>{new}")
 
 
-def _labels(data: Body, before: Body) -> FieldChange:
+def _labels(data: Json, before: Json) -> FieldChange:
     names = {
-        text(one, "id"): text(one, "name") for one in (*objects(before, "labels"), *objects(data, "labels"))
+        text_at(one, "id"): text_at(one, "name")
+        for one in (*objects_at(before, "labels"), *objects_at(data, "labels"))
     }
     old, new = (sorted(label_ids(one), key=lambda id: (names.get(id, ""), id)) for one in (before, data))
     added, removed = [id for id in new if id not in old], [id for id in old if id not in new]
@@ -100,12 +101,14 @@ def _labels(data: Body, before: Body) -> FieldChange:
     )
 
 
-def label_ids(data: Body) -> list[str]:
+def label_ids(data: Json) -> list[str]:
     """The ids of an issue's labels."""
-    return texts(data, "labelIds") or [id for one in objects(data, "labels") if (id := text(one, "id"))]
+    return texts_at(data, "labelIds") or [
+        id for one in objects_at(data, "labels") if (id := text_at(one, "id"))
+    ]
 
 
-_READERS: Final[Mapping[tuple[str, ...], Callable[[Body, Body], FieldChange]]] = {
+_READERS: Final[Mapping[tuple[str, ...], Callable[[Json, Json], FieldChange]]] = {
     ("state", "stateId"): _state,
     ("assignee", "assigneeId"): _named("assignee"),
     ("priority",): _priority,
@@ -129,10 +132,15 @@ class _Thing:
         return self.name or (UNNAMED if self.id else None)
 
 
-def _thing(data: Body, key: str) -> _Thing:
+def _thing(data: Json, key: str) -> _Thing:
     """The thing that a field names: an object, a plain name, or an id alone. A cycle may have no name."""
-    thing, plain = part(data, key), text(data, key)
+    thing, plain = object_at(data, key), text_at(data, key)
     name = name_of(data, key)
-    if name is None and key == "cycle" and (count := number(thing, "number")) is not None:
+    if name is None and key == "cycle" and (count := number_at(thing, "number")) is not None:
         name = f"Cycle {count}"
-    return _Thing(id=text(data, f"{key}Id") or text(thing, "id") or None, name=name or plain or None)
+    return _Thing(id=text_at(data, f"{key}Id") or text_at(thing, "id") or None, name=name or plain or None)
+
+
+def name_of(data: Json, key: str) -> str | None:
+    """The name of the thing at `key`; None if there is no such thing."""
+    return text_at(object_at(data, key), "name") or None

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from orgloop.connectors.linear.own_ids import is_ours
-from orgloop.connectors.linear.reading import Body, part, text
-from orgloop.plugin import AuthorType, Context, Draft, Mark
+from orgloop.plugin import AuthorType, Context, Draft, Json, Mark, object_at, text_at
 
 UNKNOWN: Final = "unknown"
 AUTOMATION: Final = "linear"
@@ -42,54 +41,54 @@ class Doer:
 _NOBODY: Final = Doer(name=UNKNOWN, id="", type=AuthorType.UNKNOWN)
 
 
-def author_of(body: Body) -> Doer:
+def author_of(body: Json) -> Doer:
     """Who did it: the writer of a new issue or comment, else the one who made the change."""
     author = _told(body)
     return replace(author, type=AuthorType.SELF) if _is_self(body, author.type) else author
 
 
-def _told(body: Body) -> Doer:
-    data, actor = part(body, "data"), part(body, "actor")
-    if text(body, "type") == "AgentSessionEvent":
-        asked = part(body, "agentActivity", "user") or part(body, "agentSession", "creator")
+def _told(body: Json) -> Doer:
+    data, actor = object_at(body, "data"), object_at(body, "actor")
+    if text_at(body, "type") == "AgentSessionEvent":
+        asked = object_at(body, "agentActivity", "user") or object_at(body, "agentSession", "creator")
         return _actor({"type": "user", **asked}) if asked else _NOBODY
-    if text(body, "action") == "create":
+    if text_at(body, "action") == "create":
         for key in ("externalUser", "externalUserCreator"):
-            if outsider := part(data, key):
+            if outsider := object_at(data, key):
                 return _author(outsider, AuthorType.EXTERNAL)
     if actor:
         return _actor(actor)
-    if text(body, "action") == "update" and text(body, "type") == "Issue":
+    if text_at(body, "action") == "update" and text_at(body, "type") == "Issue":
         return Doer(name=AUTOMATION, id="", type=AuthorType.SYSTEM)
     return _NOBODY
 
 
-def _actor(actor: Body) -> Doer:
-    kind = text(actor, "type").replace("_", "").casefold()
+def _actor(actor: Json) -> Doer:
+    kind = text_at(actor, "type").replace("_", "").casefold()
     if kind == "integration":
-        named = {"id": actor.get("id"), "name": text(actor, "service") or text(actor, "name")}
+        named = {"id": actor.get("id"), "name": text_at(actor, "service") or text_at(actor, "name")}
         return _author(named, AuthorType.BOT)
-    if text(actor, "email").casefold().endswith(APP_ADDRESS) or actor.get("isBot") is True:
+    if text_at(actor, "email").casefold().endswith(APP_ADDRESS) or actor.get("isBot") is True:
         return _author(actor, AuthorType.BOT)
     return _author(actor, _TYPES.get(kind, AuthorType.UNKNOWN))
 
 
-def _is_self(body: Body, kind: AuthorType) -> bool:
+def _is_self(body: Json, kind: AuthorType) -> bool:
     """Whether an actor of OrgLoop wrote it, with a user's key. What an app wrote is a bot's."""
-    written = text(body, "action") == "create" and text(body, "type") in ("Issue", "Comment")
-    return written and kind is AuthorType.TEAM_MEMBER and is_ours(text(part(body, "data"), "id"))
+    written = text_at(body, "action") == "create" and text_at(body, "type") in ("Issue", "Comment")
+    return written and kind is AuthorType.TEAM_MEMBER and is_ours(text_at(object_at(body, "data"), "id"))
 
 
-def _author(person: Body, kind: AuthorType) -> Doer:
-    return Doer(name=text(person, "name") or UNKNOWN, id=text(person, "id"), type=kind)
+def _author(person: Json, kind: AuthorType) -> Doer:
+    return Doer(name=text_at(person, "name") or UNKNOWN, id=text_at(person, "id"), type=kind)
 
 
-def words_of(body: Body) -> str:
+def words_of(body: Json) -> str:
     """What the author has written with it; empty if that is nothing."""
-    data, before = part(body, "data"), part(body, "updatedFrom")
-    key = {"Issue": "description", "Comment": "body"}.get(text(body, "type"), "")
-    written = text(body, "action") == "create" or (text(body, "action") == "update" and key in before)
-    return text(data, key) if key and written else ""
+    data, before = object_at(body, "data"), object_at(body, "updatedFrom")
+    key = {"Issue": "description", "Comment": "body"}.get(text_at(body, "type"), "")
+    written = text_at(body, "action") == "create" or (text_at(body, "action") == "update" and key in before)
+    return text_at(data, key) if key and written else ""
 
 
 def with_mark(draft: Draft, words: str, ctx: Context | None) -> Draft:

@@ -14,10 +14,21 @@ from orgloop.connectors.linear.polling.bodies import Told
 from orgloop.connectors.linear.polling.checkpoint import ReadSoFar, dump, load, millis, short
 from orgloop.connectors.linear.polling.reader import KINDS, LinearReader, first
 from orgloop.connectors.linear.queries import CREATE_ACTIVITY
-from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import LinearSettings, api_of
 from orgloop.connectors.linear.source import LinearIntake, LinearSource
-from orgloop.plugin import SECOND, Context, Draft, Page, PluginError, Received, Reply, TryLater
+from orgloop.plugin import (
+    SECOND,
+    Context,
+    Draft,
+    Json,
+    Page,
+    PluginError,
+    Received,
+    Reply,
+    TryLater,
+    object_at,
+    text_at,
+)
 
 ANSWERED: Final = 4.0
 """Seconds after which a webhook is answered: Linear waits five."""
@@ -112,10 +123,10 @@ class LinearBoth(LinearSource):
         """See `LinearPoller.poll`."""
         return await self._poller.poll(checkpoint)
 
-    async def events(self, body: Body, delivery: str) -> Received:
+    async def events(self, body: Json, delivery: str) -> Received:
         """What the API says of it. What it does not say in time, the next poll tells."""
         received = await super().events(body, delivery)
-        if received.events and text(body, "type") == "AgentSessionEvent":
+        if received.events and text_at(body, "type") == "AgentSessionEvent":
             await self._acknowledge(body)
         if not received.events or not _is_polled(body):
             return received
@@ -128,10 +139,17 @@ class LinearBoth(LinearSource):
             return Received(reply=Reply(body={"ok": True, "polled": True}))
         return Received(events=drafts, request=delivery)
 
-    async def _acknowledge(self, body: Body) -> None:
+    async def _acknowledge(self, body: Json) -> None:
         """Say at once that somebody heard. A session is not lost because Linear did not hear that."""
-        session, activity = text(part(body, "agentSession"), "id"), text(part(body, "agentActivity"), "id")
-        if self._acknowledged is None or not session or text(part(body, "agentActivity"), "signal") == "stop":
+        session, activity = (
+            text_at(object_at(body, "agentSession"), "id"),
+            text_at(object_at(body, "agentActivity"), "id"),
+        )
+        if (
+            self._acknowledged is None
+            or not session
+            or text_at(object_at(body, "agentActivity"), "signal") == "stop"
+        ):
             return
         given = {
             "id": id_of("", "acknowledgement", f"{session}:{activity}"),
@@ -142,18 +160,18 @@ class LinearBoth(LinearSource):
             async with asyncio.timeout(ANSWERED):
                 await self._poller.reader.api.ask(CREATE_ACTIVITY, ANSWERED, input=given)
 
-    async def _asked(self, body: Body, pushed: Sequence[Draft]) -> Sequence[Draft]:
-        reader, data = self._poller.reader, part(body, "data")
-        if text(body, "type") == "Comment":
-            return self._drafts(await reader.comment(text(data, "id")))
+    async def _asked(self, body: Json, pushed: Sequence[Draft]) -> Sequence[Draft]:
+        reader, data = self._poller.reader, object_at(body, "data")
+        if text_at(body, "type") == "Comment":
+            return self._drafts(await reader.comment(text_at(data, "id")))
         at = millis(data.get("updatedAt"))
         if at is None:
             return ()
         since = at - AROUND
-        drafts = self._drafts(await reader.issue(text(data, "id"), since))
+        drafts = self._drafts(await reader.issue(text_at(data, "id"), since))
         if not {_outcome(one) for one in pushed} <= {_outcome(one) for one in drafts}:
             await self._sleep(AGAIN)
-            drafts = self._drafts(await reader.issue(text(data, "id"), since))
+            drafts = self._drafts(await reader.issue(text_at(data, "id"), since))
         return drafts
 
     def _drafts(self, told: Sequence[Told]) -> Sequence[Draft]:
@@ -175,17 +193,17 @@ def _outcome(draft: Draft) -> str:
     return f"{name}:{new}"
 
 
-def _is_polled(body: Body) -> bool:
+def _is_polled(body: Json) -> bool:
     """Whether the API tells of this, too."""
-    data, before = part(body, "data"), part(body, "updatedFrom")
-    if not text(data, "id"):
+    data, before = object_at(body, "data"), object_at(body, "updatedFrom")
+    if not text_at(data, "id"):
         return False
-    match text(body, "type"), text(body, "action"):
+    match text_at(body, "type"), text_at(body, "action"):
         case "Issue", "create":
             return True
         case "Issue", "update":
             return bool(before.keys() & FIELDS)
         case "Comment", "create":
-            return bool(part(data, "issue"))
+            return bool(object_at(data, "issue"))
         case _:
             return False

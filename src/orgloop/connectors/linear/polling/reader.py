@@ -18,8 +18,7 @@ from orgloop.connectors.linear.polling.bodies import (
 )
 from orgloop.connectors.linear.polling.checkpoint import ReadSoFar, iso, short
 from orgloop.connectors.linear.queries import COMMENT, COMMENTS, ISSUE, ISSUES, VIEWER
-from orgloop.connectors.linear.reading import Body, part, text
-from orgloop.plugin import PluginError, TryLater
+from orgloop.plugin import Json, PluginError, TryLater, object_at, text_at
 
 OVERLAP: Final = 120_000
 """Milliseconds that are read again: Linear's lists may show a thing a little later than its time says."""
@@ -112,18 +111,18 @@ class LinearReader:
         try:
             if kind == "Issue":
                 return await self._issue(id, floor)
-            told = told_of_comment(part((await self.api.ask(COMMENT, id=id)).data, "comment"))
+            told = told_of_comment(object_at((await self.api.ask(COMMENT, id=id)).data, "comment"))
             return [told] if told.at >= floor else []
         except NotThere:
             return []
 
     async def _issue(self, id: str, floor: int) -> Sequence[Told]:
-        issue = part((await self.api.ask(ISSUE, id=id)).data, "issue")
+        issue = object_at((await self.api.ask(ISSUE, id=id)).data, "issue")
         entries, after = nodes(issue, "history"), next_page(issue, "history")
         for _ in range(MOST_WALKED):
             if after is None or _is_over(entries, floor):
                 break
-            more = part((await self.api.ask(ISSUE, id=id, after=after)).data, "issue")
+            more = object_at((await self.api.ask(ISSUE, id=id, after=after)).data, "issue")
             entries, after = [*entries, *nodes(more, "history")], next_page(more, "history")
         return told_of_issue(issue, entries, floor)
 
@@ -171,14 +170,14 @@ def first(at: int) -> ReadSoFar:
     return ReadSoFar(at=at, floor=at)
 
 
-def _is_over(entries: Sequence[Body], floor: int) -> bool:
+def _is_over(entries: Sequence[Json], floor: int) -> bool:
     """Whether a history that has its newest entries first goes on with what does not count."""
     times = [time_of(entry, "createdAt") for entry in entries]
     return len(times) > 1 and times[0] >= times[-1] and times[-1] < floor
 
 
-def _id(thing: Body) -> str:
-    if not (id := text(thing, "id")):
+def _id(thing: Json) -> str:
+    if not (id := text_at(thing, "id")):
         raise PluginError("Linear lists something without an id: check `api_url`")
     return id
 

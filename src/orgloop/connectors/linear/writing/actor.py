@@ -34,7 +34,6 @@ from orgloop.connectors.linear.queries import (
     UPDATE_ISSUE,
     USERS,
 )
-from orgloop.connectors.linear.reading import Body, part, text
 from orgloop.connectors.linear.settings import Access, api_of
 from orgloop.connectors.linear.writing.tasks import Errand, Unclear, order_of
 from orgloop.plugin import (
@@ -42,6 +41,7 @@ from orgloop.plugin import (
     Context,
     Delivered,
     DeliverOutcome,
+    Json,
     PluginError,
     Rejected,
     Retry,
@@ -50,6 +50,8 @@ from orgloop.plugin import (
     TryLater,
     Unavailable,
     Wake,
+    object_at,
+    text_at,
 )
 
 _OWN: Final = {"comment.created": ("payload", "comment_id"), "issue.created": ("provenance", "issue_uuid")}
@@ -114,7 +116,7 @@ def _is_own(wake: Wake) -> bool:
     where = _OWN.get(str(provenance.get("platform_event")))
     if provenance.get("platform") != "linear" or where is None:
         return False
-    return is_by(text(part(wake.event.document(), where[0]), where[1]), wake.actor)
+    return is_by(text_at(object_at(wake.event.document(), where[0]), where[1]), wake.actor)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -147,13 +149,13 @@ class _Writing:
             given["labelIds"] = await self._labels(order.add_labels, team)
         given |= await self._fields(order, team)
         answer = await self._once(CREATE_ISSUE, given, TARGET, id)
-        issue = part(answer.data, "issueCreate", "issue") or part(answer.data, "issue")
-        return f"created {text(issue, 'identifier')}"
+        issue = object_at(answer.data, "issueCreate", "issue") or object_at(answer.data, "issue")
+        return f"created {text_at(issue, 'identifier')}"
 
     async def change(self, order: Errand) -> str:
         """Changes of an issue, then a comment on it; says what was done."""
-        issue = part((await self._ask(TARGET, id=order.issue)).data, "issue")
-        id, team = text(issue, "id"), text(part(issue, "team"), "id")
+        issue = object_at((await self._ask(TARGET, id=order.issue)).data, "issue")
+        id, team = text_at(issue, "id"), text_at(object_at(issue, "team"), "id")
         given = await self._fields(order, team)
         for key, names in (("addedLabelIds", order.add_labels), ("removedLabelIds", order.remove_labels)):
             if names:
@@ -161,14 +163,14 @@ class _Writing:
         done = []
         if given:
             await self._write(UPDATE_ISSUE, id=id, input=given)
-            done.append(f"changed {text(issue, 'identifier')}")
+            done.append(f"changed {text_at(issue, 'identifier')}")
         if order.comment is not None:
             own = id_of(self.wake.actor, "comment", self.wake.delivery_id)
             body = {"id": own, "issueId": id, "body": order.comment}
             if order.reply_to is not None:
                 body["parentId"] = order.reply_to
             await self._once(CREATE_COMMENT, body, FIND_COMMENT, own)
-            done.append(f"commented on {text(issue, 'identifier')}")
+            done.append(f"commented on {text_at(issue, 'identifier')}")
         return ", ".join(done)
 
     async def _fields(self, order: Errand, team: str) -> dict[str, Any]:
@@ -200,11 +202,13 @@ class _Writing:
             found.append(await self._found("label", name, LABELS, "issueLabels", wanted))
         return list(dict.fromkeys(found))
 
-    async def _found(self, what: str, name: str, query: str, connection: str, filter: Body) -> str:
+    async def _found(self, what: str, name: str, query: str, connection: str, filter: Json) -> str:
         """The id of the one thing of this name. Raises Unclear if there is none, or more than one."""
         if is_id(name):
             return name
-        found = {text(one, "id") for one in nodes((await self._ask(query, filter=filter)).data, connection)}
+        found = {
+            text_at(one, "id") for one in nodes((await self._ask(query, filter=filter)).data, connection)
+        }
         if len(found) == 1:
             return found.pop()
         if not found:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.connectors.linear.reading import text
-from orgloop.plugin import Wake
+from orgloop.plugin import Wake, text_at
 
 NOBODY: Final = "none"
 """The value that takes an assignee, delegate or project away."""
@@ -119,7 +118,7 @@ def _session(wake: Wake) -> str:
     """The agent session that the route names, else the event's."""
     named = _text(wake.config, "session")
     if named is None and wake.event.provenance.get("platform") == "linear":
-        named = text(wake.event.provenance, "agent_session_id") or None
+        named = text_at(wake.event.provenance, "agent_session_id") or None
     if named is None:
         raise Unclear('the event is about no agent session: write `session: "{{ … }}"` into `then.config`')
     return named
