@@ -16,7 +16,16 @@ from orgloop.cli.screen.words import run_words
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.records.record import timestamp
 from orgloop.core.text.units import HOUR, MINUTE, SECOND
-from orgloop.journal.model import AppliedRow, BacklogRow, Cursor, DaemonRow, PauseRow, RunRow, SourceRow
+from orgloop.journal.model import (
+    AppliedRow,
+    BacklogRow,
+    Cursor,
+    DaemonRow,
+    PauseKind,
+    PauseRow,
+    RunRow,
+    SourceRow,
+)
 from orgloop.operations.status.attention import attention, gaps, unheard
 from orgloop.operations.status.item import Item, start_command
 from orgloop.operations.status.live import Live, Occurrences, live_of_document
@@ -117,6 +126,19 @@ def actor(paused: int | None, waiting: int = 2) -> ActorStatus:
     return ActorStatus(id="engineer", connector="process", counts={"pending": waiting}, pause=pause)
 
 
+def broken() -> ActorStatus:
+    """An actor whose circuit breaker is open."""
+    pause = PauseRow(
+        actor="engineer",
+        since=NOW - MINUTE,
+        until=NOW + MINUTE,
+        tries=2,
+        reason="5 runs in a row failed",
+        kind=PauseKind.BREAKER,
+    )
+    return replace(actor(None), pause=pause)
+
+
 def test_a_sound_organization_needs_nobody(tmp_path: Path) -> None:
     assert attention(picture(tmp_path, sources=[source(0)], actors=[actor(None)])) == []
 
@@ -166,6 +188,15 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         {"sources": [source(12)]},
         "github: 12 polls in a row have failed: 401 Unauthorized",
         "orgloop inspect source github",
+    ),
+    (
+        "an open circuit breaker",
+        {"actors": [broken()]},
+        (
+            "the circuit breaker of engineer is open: 5 runs in a row failed; 2 deliveries wait, and one "
+            f"wake probes it at {short_moment(NOW + MINUTE, NOW)}"
+        ),
+        "orgloop resume engineer",
     ),
     (
         "an actor that does not answer",

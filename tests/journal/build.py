@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from orgloop.core.deliveries.batch import Batching
+from orgloop.core.deliveries.breaker import Sign
 from orgloop.core.deliveries.delivery import DeliveryPolicy, State, move
 from orgloop.core.deliveries.on_busy import Turn
 from orgloop.core.deliveries.retry import RetryPolicy
@@ -128,6 +129,7 @@ def settlement(
     began: int | None = None,
     sop: tuple[str, str] | None = None,
     pause_until: int | None = None,
+    sign: Sign | None = None,
 ) -> Settlement:
     text, hash_ = sop or (None, None)
     return Settlement(
@@ -137,6 +139,7 @@ def settlement(
         at=at,
         tried=Try(began=at if began is None else began, sop_hash=hash_, sop_text=text, sop_file=hash_),
         pause_until=pause_until,
+        sign=sign,
     )
 
 

@@ -37,6 +37,7 @@ from orgloop.core.deliveries.admission import (
     Window,
 )
 from orgloop.core.deliveries.batch import Batching, BatchPolicy
+from orgloop.core.deliveries.breaker import QUICK_MS, BreakerPolicy, Sign
 from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
 from orgloop.core.deliveries.on_busy import OnBusy, Turn
 from orgloop.core.deliveries.transition import (
@@ -60,7 +61,16 @@ from orgloop.core.deliveries.transition import (
     Unavailable,
 )
 from orgloop.errors import Conflict
-from orgloop.journal.model import START, ClaimedWake, Claims, ClaimWant, DeliveryRow, Prepared, Query
+from orgloop.journal.model import (
+    START,
+    ClaimedWake,
+    Claims,
+    ClaimWant,
+    DeliveryRow,
+    PauseKind,
+    Prepared,
+    Query,
+)
 from orgloop.journal.protocols import Journal
 from tests.journal.build import POLICY, accept, applied, delivery, event, run_end, run_start, settlement
 from tests.journal.stores import MEMORY, STORES, Store
@@ -116,6 +126,8 @@ VERDICTS = st.lists(
     st.sampled_from([Go(), Go(), *ScopeLevel, Hold(reason=HoldReason.BUDGET)]), min_size=1, max_size=4
 )
 """What a guard says: a level means that the wake's scope of that level is full."""
+BREAKER = BreakerPolicy(failure_threshold=2, cooldown_ms=5)
+SIGNS = st.sampled_from([None, *(Sign(failed=failed, policy=BREAKER) for failed in (True, True, False))])
 CAP = 7
 TREE = "/tree"
 
@@ -149,6 +161,7 @@ class Life(RuleBasedStateMachine):
         self.full: dict[LimitScope, int] = {}
         self.totals: Counter[str] = Counter()
         self.forgotten: set[str] = set()
+        self.failing: Counter[str] = Counter()
         self.routes = dict(zip(ROUTES, ACTORS, strict=True))
 
     @property
@@ -216,13 +229,15 @@ class Life(RuleBasedStateMachine):
             self.fixed |= everybody(wakes)
             seen += [id_ for wake in wakes for id_ in (wake.id, *(other.id for other in wake.others))]
             for wake in wakes:
-                assert self.do(self.journal.settle(settlement(wake, Delivered(), at=self.now)))
+                works = Sign(failed=False, policy=BREAKER)
+                assert self.do(self.journal.settle(settlement(wake, Delivered(), at=self.now, sign=works)))
+                self.failing[wake.actor] = 0
             if all(row.state in FINISHED for row in self.rows().values()):
                 break
         assert {row.id for row in self.rows().values() if row.state not in FINISHED} == set()
         assert len(seen) == len(set(seen))
 
-    @rule(ms=st.integers(1, 20) | st.just(1_000))
+    @rule(ms=st.integers(1, 20) | st.sampled_from([1_000, QUICK_MS]))
     def time_passes(self, ms: int) -> None:
         self.now += ms
 
@@ -302,6 +317,8 @@ class Life(RuleBasedStateMachine):
             self.check_claim(wake, before, held)
             self.charged[wake.id] = wanted(wake)
             self.totals[wake.trace_id] += 1
+        # A probe that has gone on for long has closed its breaker.
+        paused &= {row.actor for row in self.look.pauses()}
         for actor in ACTORS:
             mine = [wake for wake in wakes if wake.actor == actor]
             assert len(mine) <= (1 if actor in paused else 2 * slots)
@@ -368,13 +385,15 @@ class Life(RuleBasedStateMachine):
         assert ahead == [], f"{wake.id} was claimed before {ahead}"
 
     @precondition(lambda self: self.awake)
-    @rule(data=st.data(), transition=OUTCOMES)
-    def a_try_ends(self, data: st.DataObject, transition: Transition) -> None:
+    @rule(data=st.data(), transition=OUTCOMES, sign=SIGNS)
+    def a_try_ends(self, data: st.DataObject, transition: Transition, sign: Sign | None) -> None:
         wake = data.draw(st.sampled_from(self.awake))
         self.awake.remove(wake)
         before = self.rows()[wake.id]
-        written = settlement(wake, transition, at=self.now, pause_until=self.now + 5)
+        written = settlement(wake, transition, at=self.now, pause_until=self.now + 5, sign=sign)
+        open_until = self.open_until(wake.actor)
         assert self.do(self.journal.settle(written))
+        self.shows(wake.actor, sign, self.now, open_until)
         assert not self.do(self.journal.settle(written))
         self.gives_back(wake.id, ran=False)
         after = self.rows()[wake.id]
@@ -392,14 +411,44 @@ class Life(RuleBasedStateMachine):
         self.runs[run_id] = wake
 
     @precondition(lambda self: self.runs)
-    @rule(data=st.data(), transition=ENDS)
-    def a_run_ends(self, data: st.DataObject, transition: Transition) -> None:
+    @rule(data=st.data(), transition=ENDS, sign=SIGNS)
+    def a_run_ends(self, data: st.DataObject, transition: Transition, sign: Sign | None) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.runs)))
         wake = self.runs.pop(run_id)
         self.gives_back(wake.id, ran=isinstance(transition, RunEnded))
-        end = run_end(wake, run_id, transition=transition, at=self.now, pause_until=self.now + 5)
+        end = run_end(wake, run_id, transition=transition, at=self.now, pause_until=self.now + 5, sign=sign)
+        open_until = self.open_until(wake.actor)
+        run = self.look.run(run_id)
+        assert run is not None
         assert self.do(self.journal.end_run(end))
+        self.shows(wake.actor, sign, run.started_at, open_until)
         assert not self.do(self.journal.end_run(end))
+
+    def open_until(self, actor: str) -> int | None:
+        """When the breaker of an actor lets a probe through, if it is open."""
+        pauses = {row.actor: row for row in self.look.pauses() if row.kind is PauseKind.BREAKER}
+        return pauses[actor].until if actor in pauses else None
+
+    def shows(self, actor: str, sign: Sign | None, began: int, open_until: int | None) -> None:
+        """A wake has shown how its actor is: its breaker is as the rule says."""
+        if sign is None:
+            return
+        if not sign.failed:
+            self.failing[actor] = 0
+            assert self.open_until(actor) is None
+        elif open_until is None or began >= open_until:
+            self.failing[actor] += 1
+            still_open = open_until is not None or self.failing[actor] >= BREAKER.failure_threshold
+            assert (self.open_until(actor) is not None) == still_open
+        else:
+            assert self.open_until(actor) == open_until
+
+    @rule(actor=st.sampled_from(ACTORS))
+    def a_person_resumes(self, actor: str) -> None:
+        paused = {row.actor for row in self.look.pauses()}
+        assert self.do(self.journal.resume_actor(actor, self.now)) == (actor in paused)
+        assert actor not in {row.actor for row in self.look.pauses()}
+        self.failing[actor] = 0
 
     @rule(route=st.sampled_from(ROUTES), data=st.data(), limit=st.integers(1, 3))
     def transforms_run(self, route: str, data: st.DataObject, limit: int) -> None:

@@ -133,11 +133,11 @@ async def test_the_example_is_what_happens(
     async def reload() -> Mapping[str, int]:
         return {"held": 2}
 
-    async def forget(actor: str, session: str) -> bool:
+    async def forget(actor: str, session: str, why: str, at: int) -> bool:
         return True
 
     work.acme.reload = reload
-    monkeypatch.setattr(work.acme.runtime, "forget_session", forget)
+    monkeypatch.setattr(work.acme.runtime.journal, "forget_session", forget)
     request = curl(fit(example.command, work))
     pattern = re.sub(r"\\{\w+\\}", "[^/?]+", re.escape(example.path))
     assert request.method == example.method

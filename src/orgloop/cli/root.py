@@ -92,6 +92,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("emit", "emit", "Send an event"),
         ("dead", "dead", "Deliveries that failed permanently: list, retry, discard"),
         ("held", "held", "Deliveries that wait for a person: list, release, discard"),
+        ("resume", "resume", "Let a paused actor go on now"),
         ("dismiss", "dismiss", "Remove past problems from the list of status"),
         ("hook", "hook", "Send the data of an agent's hook to a source"),
     ),
@@ -129,7 +130,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("log", "follow", "watch"), "`orgloop logs` follows the log"),
     "tail": "`orgloop runs tail` follows the output of a run, `orgloop logs` the log",
     **dict.fromkeys(
-        ("attach", "resume", "takeover", "take-over"),
+        ("attach", "takeover", "take-over"),
         "`orgloop runs show` prints the command that continues an agent's session",
     ),
     **dict.fromkeys(("graph", "draw"), "`orgloop routes` draws the routes"),

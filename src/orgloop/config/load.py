@@ -193,7 +193,7 @@ class _Loader:
         self, found: Collected, levels: Sequence[Level], defaults: Defaults, plugins: Plugins
     ) -> Organization:
         report = self.report
-        ends = Ends(plugins, defaults, report)
+        ends = Ends(plugins, defaults, report, [part.delivery for part, _ in levels])
         sources = {name: ends.source(entry) for name, entry in unique(found.sources, "id", report).items()}
         actors = {name: ends.actor(entry) for name, entry in unique(found.actors, "id", report).items()}
         budgets = [part.budget for part, _ in levels]
@@ -207,7 +207,7 @@ class _Loader:
             sources=sources,
             actors=actors,
             steps=steps,
-            policy=self._policy(levels),
+            policies=self._policies(levels, actors),
             incomplete=found.incomplete,
             root=self.root,
             report=report,
@@ -258,11 +258,18 @@ class _Loader:
             environment=self.environment,
         )
 
-    def _policy(self, levels: Sequence[Level]) -> DeliveryPolicy:
+    def _policies(
+        self, levels: Sequence[Level], actors: Mapping[str, ActorEnd]
+    ) -> Mapping[str, DeliveryPolicy]:
+        """What holds for the routes to each actor, as far as they say nothing else."""
         policy = DeliveryPolicy()
         for part, spot in levels:
             policy = policy_of(part.delivery, policy, spot, ("defaults", "delivery"), self.report)
-        return policy
+        entries = {name: end.entry for name, end in actors.items()}
+        return {
+            name: policy_of(entry.part.delivery, policy, entry.spot, ("delivery",), self.report)
+            for name, entry in entries.items()
+        }
 
     def _name(self, found: Collected) -> tuple[str, str]:
         """The project's name, else its directory's; and its description."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from orgloop.core.deliveries.admission import Limit
 from orgloop.core.deliveries.batch import BatchPolicy
+from orgloop.core.deliveries.breaker import BreakerPolicy
 from orgloop.core.deliveries.delivery import DeliveryPolicy
 from orgloop.core.deliveries.on_busy import OnBusy
 from orgloop.core.events.match import When
@@ -41,7 +42,8 @@ class SourceSpec:
 class ActorSpec:
     """One configured actor. `max_runs` is its `limits.runs`, None for no limit of its own.
 
-    `has_runs`: with these settings it has runs. `lacks_variable` is as for a source.
+    `has_runs`: with these settings it has runs. `breaker` is its circuit breaker, if it has one.
+    `lacks_variable` is as for a source.
     """
 
     id: str
@@ -51,6 +53,7 @@ class ActorSpec:
     has_runs: bool = False
     max_runs: int | None = None
     budget: Sequence[Limit] = ()
+    breaker: BreakerPolicy | None = None
     description: str = ""
     fingerprint: str = ""
     lacks_variable: bool = False

@@ -96,6 +96,10 @@ class Client:
         """Ask a run to end."""
         self._ask("POST", f"/control/runs/{_part(run_id)}/stop", {})
 
+    def resume_actor(self, actor: str) -> bool:
+        """Let a paused actor go on now. False if it is not paused."""
+        return bool(self._ask("POST", f"/control/actors/{_part(actor)}/resume", {})["resumed"])
+
     def forget_session(self, actor: str, session: str) -> None:
         """Let no key lead to a session any more."""
         self._ask("POST", "/control/sessions/forget", {"actor": actor, "session": session})

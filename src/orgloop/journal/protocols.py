@@ -172,11 +172,13 @@ class Operating(Protocol):
         *,
         actors: Mapping[str, bool],
         changed: Collection[str] = (),
+        closed: Collection[str] = (),
     ) -> Mapping[str, int]:
         """Record what is applied, and bind to it in the same transaction what waits.
 
         `routes` gives every route's actor by name, `actors` says of every actor whether it has runs,
-        `changed` names the routes whose transforms or key are not what they were.
+        `changed` names the routes whose transforms or key are not what they were, `closed` the actors whose
+        circuit breakers are closed, since they have none or are not what they were.
 
         The work of a route that is gone is held (removed). That of one that is back is released; what
         has no attempt is prepared again. What has no attempt goes to its route's actor, and so does
@@ -184,6 +186,10 @@ class Operating(Protocol):
         again if its route is in `changed`. Runs and wakes under way keep what they started with.
         Returns counts by word: held, released, repointed, prepared.
         """
+        ...
+
+    async def resume_actor(self, actor: str, now: int) -> bool:
+        """Close the actor's circuit breaker, or end its pause. False if it had neither."""
         ...
 
     async def expire(self, now: int, held_before: int) -> int:

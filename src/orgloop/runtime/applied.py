@@ -30,7 +30,9 @@ class Applied:
         """Write down what is applied from now on. Returns what follows for waiting work, counted."""
         organization = wiring.organization
         fingerprints = {route.name: route.fingerprint for route in organization.routes}
-        before = await asyncio.to_thread(self._ask, _fingerprints)
+        last = await asyncio.to_thread(self._ask, lambda reader: reader.applied())
+        known = last.snapshot if last is not None else {}
+        before, actors = known.get(FINGERPRINTS, {}), known.get("actors", {})
         row = AppliedRow(
             at=self._clock.now(),
             project=organization.name,
@@ -43,6 +45,11 @@ class Applied:
             self._clock.now(),
             actors={id: part.spec.has_runs for id, part in wiring.actors.items()},
             changed=[name for name, print_ in fingerprints.items() if before.get(name, print_) != print_],
+            closed=[
+                id
+                for id, part in wiring.actors.items()
+                if part.spec.breaker is None or actors.get(id) != organization.snapshot["actors"].get(id)
+            ],
         )
 
     async def preparing(self) -> Collection[str]:
@@ -59,13 +66,6 @@ class Applied:
             return question(reader)
         finally:
             reader.close()
-
-
-def _fingerprints(reader: Reader) -> Mapping[str, str]:
-    """Those of the routes that were applied last, also by an earlier daemon."""
-    applied = reader.applied()
-    found: Mapping[str, str] = applied.snapshot.get(FINGERPRINTS, {}) if applied is not None else {}
-    return found
 
 
 def _preparing(reader: Reader) -> Collection[str]:

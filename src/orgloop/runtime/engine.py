@@ -227,9 +227,11 @@ class Runtime:
         self.observer.poke()
         return moved
 
-    async def forget_session(self, actor: str, session: str) -> bool:
-        """Let no key lead to a session of an agent any more. False if none did."""
-        return await self.journal.forget_session(actor, session, "a person forgot it", self.clock.now())
+    async def resume_actor(self, actor: str) -> bool:
+        """Let a paused actor go on now. False if it is not paused."""
+        resumed = await self.journal.resume_actor(actor, self.clock.now())
+        self.dispatcher.wake(actor)
+        return resumed
 
     async def _goes_on(self, delivery_id: str) -> None:
         """A person let it go on: tell who works on it, or have it bound to what there is."""

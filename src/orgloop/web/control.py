@@ -139,11 +139,21 @@ async def forget_session(daemon: DaemonApi, call: Call) -> Any:
     """Let no key lead to a session any more."""
     body = await call.document("actor", "session")
     actor, session = _text(body, "actor"), _text(body, "session")
-    if not await daemon.runtime.forget_session(actor, session):
+    runtime, why = daemon.runtime, "a person forgot it"
+    if not await runtime.journal.forget_session(actor, session, why, runtime.clock.now()):
         raise NotFound(
             f"no session key uses the session {session} of {actor}", hint="`orgloop sessions` lists those"
         )
     return {"ok": True, "actor": actor, "session": session}
+
+
+async def resume_actor(daemon: DaemonApi, call: Call) -> Any:
+    """Close an actor's circuit breaker, or try it although nobody answered for it."""
+    await call.document()
+    actor = call.names["id"]
+    if actor not in daemon.runtime.wiring.actors:
+        raise NotFound(f"there is no actor {actor!r}", hint="GET /api/status names those that are paused")
+    return {"ok": True, "actor": actor, "resumed": await daemon.runtime.resume_actor(actor)}
 
 
 def _require_module(daemon: DaemonApi, name: str) -> None:

@@ -35,6 +35,7 @@ ENDPOINTS: Final[tuple[tuple[str, str, _Answer], ...]] = (
     ("POST", "/control/deliveries/{id}/{verb}", control.operate),
     ("POST", "/control/runs/{id}/stop", control.stop_run),
     ("POST", "/control/sessions/forget", control.forget_session),
+    ("POST", "/control/actors/{id}/resume", control.resume_actor),
     ("GET", "/control/module/list", control.modules),
     ("GET", "/control/module/status/{name}", control.module),
     ("POST", "/control/module/reload", control.reload_module),

@@ -21,6 +21,7 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from orgloop.core.deliveries.delivery import FINISHED, State
+from orgloop.journal.model import PauseKind
 from orgloop.operations.status.item import Item
 from orgloop.operations.status.status import Status
 from orgloop.runtime.support.counters import BUCKETS, Times
@@ -83,8 +84,14 @@ class Snapshot(Collector):
         for kind, count in Counter(item.kind for item in self.items).items():
             needs.add_metric([kind], count)
         yield needs
-        paused = sum(row.actor in runtime.wiring.actors for row in self.facts.pauses)
-        yield _gauge("orgloop_actors_paused", "Actors that cannot be reached.", paused)
+        paused = [row.kind for row in self.facts.pauses if row.actor in runtime.wiring.actors]
+        unavailable = paused.count(PauseKind.UNAVAILABLE)
+        yield _gauge("orgloop_actors_paused", "Actors that cannot be reached.", unavailable)
+        yield _gauge(
+            "orgloop_circuit_breakers_open",
+            "Actors whose circuit breaker is open.",
+            len(paused) - unavailable,
+        )
 
     def _sources(self) -> Iterator[Metric]:
         ids = self.daemon.runtime.wiring.sources

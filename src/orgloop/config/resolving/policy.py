@@ -12,6 +12,7 @@ from orgloop.config.reading.env import DataPath
 from orgloop.config.schema import limits as schema_limits
 from orgloop.config.schema import models as schema
 from orgloop.core.deliveries.batch import BatchPolicy
+from orgloop.core.deliveries.breaker import BreakerPolicy
 from orgloop.core.deliveries.delivery import DeliveryPolicy
 from orgloop.core.text.units import humanize
 
@@ -61,7 +62,11 @@ def batch_of(
 
 
 def policy_of(
-    part: schema_limits.Delivery | None, below: DeliveryPolicy, spot: Spot, path: DataPath, report: Report
+    part: schema_limits.RouteDelivery | None,
+    below: DeliveryPolicy,
+    spot: Spot,
+    path: DataPath,
+    report: Report,
 ) -> DeliveryPolicy:
     """A `delivery:` over the policy below it. What it says stands at `path` in `spot`."""
     if part is None:
@@ -86,3 +91,24 @@ def policy_of(
         max_age_ms=part.max_age or below.max_age_ms,
         retry=retry,
     )
+
+
+def breaker_of(parts: Iterable[schema_limits.Delivery | None], *, has_runs: bool) -> BreakerPolicy | None:
+    """An actor's circuit breaker, by several `delivery:`, the later ones over the earlier; null means none.
+
+    Where no file says it, an actor with runs has one.
+    """
+    breaker = BreakerPolicy() if has_runs else None
+    for part in parts:
+        if part is None or "circuit_breaker" not in part.model_fields_set:
+            continue
+        said, old = part.circuit_breaker, breaker or BreakerPolicy()
+        breaker = (
+            BreakerPolicy(
+                failure_threshold=said.failure_threshold or old.failure_threshold,
+                cooldown_ms=said.cooldown or old.cooldown_ms,
+            )
+            if said is not None
+            else None
+        )
+    return breaker

@@ -77,15 +77,16 @@ class Routes:
         sources: Mapping[str, SourceEnd],
         actors: Mapping[str, ActorEnd],
         steps: Steps,
-        policy: DeliveryPolicy,
+        policies: Mapping[str, DeliveryPolicy],
         incomplete: set[str],
         root: Path,
         report: Report,
     ) -> None:
+        """`policies` are what the delivery to each actor follows, where a route says nothing else."""
         self._sources = sources
         self._actors = actors
         self._steps = steps
-        self._policy = policy
+        self._policies = policies
         self._incomplete = incomplete
         self._report = report
         self._root = root
@@ -104,7 +105,8 @@ class Routes:
         config = self._config(part, spot)
         prompt = self.prompts.find(part.with_.prompt_file, spot) if part.with_ else None
         has_prompt = prompt is not None or not _names_prompt(spot)
-        policy = policy_of(part.then.delivery, self._policy, spot, ("then", "delivery"), self._report)
+        below = self._policies.get(part.then.actor, DeliveryPolicy())
+        policy = policy_of(part.then.delivery, below, spot, ("then", "delivery"), self._report)
         batch, batch_key = self._batch(part, policy, spot)
         drop_when, drop_key = self._drop_when(part, conditions, spot)
         read = Read(

@@ -20,7 +20,9 @@ from orgloop.config.reading.env import DataPath
 from orgloop.config.reading.validation import explain, keys_of
 from orgloop.config.resolving.budget import check_cap, check_told, limits_of
 from orgloop.config.resolving.plugins import Plugins
+from orgloop.config.resolving.policy import breaker_of
 from orgloop.config.schema import models as schema
+from orgloop.config.schema.limits import Delivery
 from orgloop.core.deliveries.admission import Limit, ScopeLevel
 from orgloop.core.text.json_text import number_text
 from orgloop.errors import FAULTS
@@ -82,10 +84,18 @@ def valid_name(name: str) -> bool:
 class Ends:
     """Makes the specs of sources, actors and loggers."""
 
-    def __init__(self, plugins: Plugins, defaults: Defaults, report: Report) -> None:
+    def __init__(
+        self,
+        plugins: Plugins,
+        defaults: Defaults,
+        report: Report,
+        deliveries: Sequence[Delivery | None] = (),
+    ) -> None:
+        """`deliveries` are the `defaults.delivery`, lowest first."""
         self._plugins = plugins
         self._defaults = defaults
         self._report = report
+        self._deliveries = deliveries
 
     def source(self, entry: Entry[schema.SourceConfig]) -> SourceEnd:
         """One source, with its findings."""
@@ -167,6 +177,7 @@ class Ends:
         told = [actor for actor in opened if isinstance(actor, Priced)]
         priced, cap = bool(told), told[0].cap_usd if told else None
         budget = self._budget(part, spot, cap, has_runs=has_runs, priced=priced)
+        breaker = breaker_of([*self._deliveries, part.delivery], has_runs=has_runs)
         spec = ActorSpec(
             id=entry.name,
             connector=connector.name,
@@ -175,9 +186,16 @@ class Ends:
             has_runs=has_runs,
             max_runs=runs,
             budget=budget,
+            breaker=breaker,
             description=part.description or "",
             fingerprint=fingerprint(
-                connector.name, config, str(spot.folder), runs, self._defaults.run_usd, repr(budget)
+                connector.name,
+                config,
+                str(spot.folder),
+                runs,
+                self._defaults.run_usd,
+                repr(budget),
+                repr(breaker),
             ),
             lacks_variable=spot.lacks_variable(),
         )

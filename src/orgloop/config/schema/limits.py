@@ -100,15 +100,26 @@ class RetryConfig(ConfigPart):
     max_delay: Milliseconds | None = None
 
 
-class Delivery(ConfigPart):
-    """`delivery:` of the defaults or a route."""
+class CircuitBreaker(ConfigPart):
+    """`delivery.circuit_breaker` of the defaults or an actor."""
 
-    NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow", "circuit_breaker"})
+    failure_threshold: Count | None = None
+    """After so many failures in a row the actor's work waits."""
+    cooldown: Milliseconds | None = None
+    """How long it waits before the first probe. Each probe that fails doubles that, up to 30 times that."""
+
+
+class RouteDelivery(ConfigPart):
+    """`delivery:` of a route."""
+
+    NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow"})
     MEANWHILE = {
         "order": "give the route a `session_key` meanwhile: wakes with one key come in order",
         "max_rate": "bound runs with `limits.runs` and `defaults.budget.runs_per_hour` meanwhile",
         **dict.fromkeys(("queue_depth", "overflow"), "hold what waits too long with `max_age` meanwhile"),
-        "circuit_breaker": "remove it: an actor that does not answer is paused by itself",
+    }
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "circuit_breaker": "it belongs to the actor, under `delivery`: the breaker is the actor's"
     }
 
     timeout: Milliseconds | None = None
@@ -116,3 +127,12 @@ class Delivery(ConfigPart):
     max_age: Milliseconds | None = None
     """A wake for an agent that is older is held."""
     retry: RetryConfig | None = None
+
+
+class Delivery(RouteDelivery):
+    """`delivery:` of the defaults or an actor."""
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
+
+    circuit_breaker: CircuitBreaker | None = None
+    """When the work of an actor that fails again and again waits; null: never."""

@@ -12,7 +12,15 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from orgloop.config.schema.limits import Budget, ConfigPart, Delivery, HomeLimits, RunBudget, RunsLimit
+from orgloop.config.schema.limits import (
+    Budget,
+    ConfigPart,
+    Delivery,
+    HomeLimits,
+    RouteDelivery,
+    RunBudget,
+    RunsLimit,
+)
 from orgloop.config.schema.values import Count, Milliseconds, no_bool
 from orgloop.core.deliveries.batch import MOST_EVENTS
 from orgloop.core.deliveries.on_busy import OnBusy
@@ -104,6 +112,8 @@ class ActorConfig(ConfigPart):
     config: dict[str, Any] | None = None
     limits: RunsLimit | None = None
     budget: RunBudget | None = None
+    delivery: Delivery | None = None
+    """For its routes, as far as they do not set it themselves."""
 
 
 OnError = Literal["pass", "drop", "halt", "hold"]
@@ -227,7 +237,7 @@ class Then(ConfigPart):
 
     actor: str
     config: dict[str, Any] | None = None
-    delivery: Delivery | None = None
+    delivery: RouteDelivery | None = None
     limits: RunsLimit | None = None
     budget: RunBudget | None = None
     batch: BatchConfig | None = None

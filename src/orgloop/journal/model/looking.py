@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final, NewType
 
 from orgloop.core.deliveries.admission import Waiting
@@ -221,15 +222,25 @@ class SystemRow(SystemEntry):
     cursor: Cursor
 
 
+class PauseKind(StrEnum):
+    """Why an actor is paused, and so what ends the pause."""
+
+    UNAVAILABLE = "unavailable"
+    """Nobody answers. An answer ends it, whatever it says."""
+    BREAKER = "breaker"
+    """Its circuit breaker is open. A wake that does not fail closes it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PauseRow:
-    """An actor that nobody answers for: its work waits until `until`, then one wake probes it."""
+    """An actor whose work waits until `until`; then one wake probes it. `tries`: how often it had to wait."""
 
     actor: str
     since: int
     until: int
     tries: int
     reason: str
+    kind: PauseKind = PauseKind.UNAVAILABLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

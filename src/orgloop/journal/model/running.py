@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orgloop.core.deliveries.breaker import Sign
 from orgloop.core.deliveries.delivery import Facts, Move
 from orgloop.core.deliveries.transition import Transition
 from orgloop.journal.model.accepting import Acceptance
@@ -60,7 +61,7 @@ class RunEnd:
     written, `ended_at` when the program ended: earlier, if no daemon ran then. Where `last_line` is empty
     or `cost_usd` is None, what was noted last stays. `tokens` is None if nobody told.
     `pause_tries` is how often nobody had answered before. `session_started` is that event, if the run has
-    begun and it was not told yet.
+    begun and it was not told yet. `sign` is what it shows to the circuit breaker of its actor.
     """
 
     run_id: str
@@ -84,6 +85,7 @@ class RunEnd:
     ended_at: int | None = None
     session_started: Acceptance | None = None
     follow_up: Acceptance | None = None
+    sign: Sign | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

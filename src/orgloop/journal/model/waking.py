@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from orgloop.core.deliveries.admission import Ledger, Unit, Verdict, Want
 from orgloop.core.deliveries.batch import Batching
+from orgloop.core.deliveries.breaker import Sign
 from orgloop.core.deliveries.delivery import Facts, Move
 from orgloop.core.deliveries.on_busy import Turn
 from orgloop.core.deliveries.transition import Transition
@@ -130,7 +131,8 @@ class Try(NamedTuple):
 class Settlement(NamedTuple):
     """The end of one try: written only if the delivery is still running under the wake's token.
 
-    `pause_until` counts if `move.pause_actor` is set: the actor is left alone until then.
+    `pause_until` counts if `move.pause_actor` is set: the actor is left alone until then. `sign` is what it
+    shows to the actor's circuit breaker.
     """
 
     wake: ClaimedWake
@@ -139,3 +141,4 @@ class Settlement(NamedTuple):
     at: int
     tried: Try
     pause_until: int | None = None
+    sign: Sign | None = None

@@ -39,7 +39,7 @@ from orgloop.journal.sqlite.reader import SqliteReader
 from orgloop.journal.sqlite.rows import session_row
 from orgloop.journal.sqlite.store import Store, require_whole
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
-from orgloop.journal.verbs import accept, claim, on_busy, operate, remote_runs, runs, settle
+from orgloop.journal.verbs import accept, breakers, claim, on_busy, operate, remote_runs, runs, settle
 from orgloop.journal.verbs.apply import apply
 from orgloop.journal.verbs.runs import Note
 from orgloop.journal.verbs.transaction import Transaction, Work
@@ -219,9 +219,14 @@ class SqliteJournal:
         *,
         actors: Mapping[str, bool],
         changed: Collection[str] = (),
+        closed: Collection[str] = (),
     ) -> Mapping[str, int]:
         """See `Operating.apply`."""
-        return await self._run(lambda tx: apply(tx, applied, routes, actors, changed, now))
+        return await self._run(lambda tx: apply(tx, applied, routes, actors, changed, now, closed=closed))
+
+    async def resume_actor(self, actor: str, now: int) -> bool:
+        """See `Operating.resume_actor`."""
+        return await self._run(lambda tx: breakers.resume(tx, actor, now))
 
     async def expire(self, now: int, held_before: int) -> int:
         """See `Operating.expire`."""

@@ -15,6 +15,7 @@ from orgloop.journal.model import (
     DaemonRow,
     DeliveryRow,
     EventRow,
+    PauseKind,
     PauseRow,
     RunRow,
     SessionRow,
@@ -182,7 +183,9 @@ def source_row(raw: Raw) -> SourceRow:
 
 def pause_row(raw: Raw) -> PauseRow:
     """A row of `pauses`."""
-    return PauseRow(actor=raw[0], since=raw[1], until=raw[2], tries=raw[3], reason=raw[4])
+    return PauseRow(
+        actor=raw[0], since=raw[1], until=raw[2], tries=raw[3], reason=raw[4], kind=PauseKind(raw[5])
+    )
 
 
 def wait_row(raw: Raw) -> WaitRow:

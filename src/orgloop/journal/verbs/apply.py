@@ -11,7 +11,7 @@ from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.transition import Hold, HoldReason, Prepare, Released
 from orgloop.core.text.json_text import dump_json
 from orgloop.journal.model import AppliedRow
-from orgloop.journal.verbs import ledger, members, moves
+from orgloop.journal.verbs import breakers, ledger, members, moves
 from orgloop.journal.verbs.transaction import Transaction
 
 _GONE: Final = Hold(reason=HoldReason.REMOVED, detail="its route is no longer in the project")
@@ -25,10 +25,12 @@ def apply(
     actors: Mapping[str, bool],
     changed: Collection[str],
     now: int,
+    *,
+    closed: Collection[str] = (),
 ) -> Mapping[str, int]:
     """Record what is applied and bind what waits to it. Counts: held, released, repointed, prepared.
 
-    Nobody waits for an actor that is gone: its pause ends.
+    Nobody waits for an actor that is gone: its pause ends. The circuit breakers of `closed` are closed.
     """
     tx.flush()
     tx.change(
@@ -39,6 +41,8 @@ def apply(
     ledger.end_all_waits(tx, now)
     for actor in [actor for actor in tx.pauses if actor not in actors]:
         moves.end_pause(tx, actor, now)
+    for actor in closed:
+        breakers.close(tx, actor, now)
     binding = _Binding(routes, actors, changed)
     found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in tx.rows("waiting_work"))
     counts: Counter[str] = Counter()

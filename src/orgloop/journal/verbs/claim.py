@@ -6,10 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, assert_never
 
 from orgloop.core.deliveries.admission import Go, Ledger, LimitScope, ScopeLevel, Verdict, Wait, Waiting, Want
+from orgloop.core.deliveries.breaker import QUICK_MS
 from orgloop.core.deliveries.delivery import Facts, State
 from orgloop.core.deliveries.transition import Hold
-from orgloop.journal.model import ClaimedWake, Claims, ClaimWant, Lease, Member, PauseRow, ToPrepare
-from orgloop.journal.verbs import ledger, members, moves
+from orgloop.journal.model import (
+    ClaimedWake,
+    Claims,
+    ClaimWant,
+    Lease,
+    Member,
+    PauseKind,
+    PauseRow,
+    ToPrepare,
+)
+from orgloop.journal.verbs import breakers, ledger, members, moves
 from orgloop.journal.verbs.ledger import Books, WakeLedger
 from orgloop.journal.verbs.transaction import Transaction, listed
 
@@ -45,6 +55,8 @@ class _Claim:
         """Claim for one actor, and note when to look again."""
         pause = self.tx.paused(want.actor)
         slots = want.slots
+        if pause is not None and self._proven(pause):
+            pause = None
         if pause is not None:
             slots = min(slots, 1) if self.now >= pause.until and not self._probing(pause) else 0
         if slots > 0:
@@ -53,6 +65,13 @@ class _Claim:
             else:
                 self._take_admitted(want, want.admit, slots, pause)
         self._note_next(want.actor, pause.until if pause else self.now)
+
+    def _proven(self, pause: PauseRow) -> bool:
+        """Whether a probe has gone on for so long that it closes the actor's circuit breaker."""
+        if pause.kind is not PauseKind.BREAKER or self.now < pause.until + QUICK_MS:
+            return False
+        long_enough = self.tx.value("proven", (pause.actor, pause.until, self.now - QUICK_MS))
+        return bool(long_enough) and breakers.close(self.tx, pause.actor, self.now)
 
     def _probing(self, pause: PauseRow) -> bool:
         """Whether a probe is on its way. A run that answers it says so to the journal alone."""

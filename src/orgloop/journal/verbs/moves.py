@@ -17,7 +17,7 @@ from orgloop.core.deliveries import delivery as core
 from orgloop.core.deliveries.admission import LimitScope, ScopeLevel
 from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, DeliveryPolicy, Facts, Move, State
 from orgloop.core.deliveries.transition import Transition
-from orgloop.journal.model import PauseRow
+from orgloop.journal.model import PauseKind, PauseRow
 from orgloop.journal.verbs import ledger, members
 from orgloop.journal.verbs.keys import free_keys, steps_json
 from orgloop.journal.verbs.transaction import Transaction
@@ -215,12 +215,19 @@ def probe_failed(
         tx.pause(replace(known, until=until, tries=known.tries + 1, reason=reason))
 
 
-def end_pause(tx: Transaction, actor: str, now: int) -> None:
-    """The actor answers, or nobody waits for it any more: end its pause, if it has one."""
+def end_pause(tx: Transaction, actor: str, now: int, kind: PauseKind | None = None) -> bool:
+    """End the actor's pause, if it has one of this kind; None: of any. Whether it had."""
     pause = tx.paused(actor)
-    if pause is not None:
-        ledger.note_waited(tx, LimitScope(level=ScopeLevel.ACTOR, name=actor), pause.since, now)
-        tx.resume(actor)
+    if pause is None or kind not in (None, pause.kind):
+        return False
+    ledger.note_waited(tx, LimitScope(level=ScopeLevel.ACTOR, name=actor), pause.since, now)
+    tx.resume(actor)
+    return True
+
+
+def answers(tx: Transaction, actor: str, now: int) -> None:
+    """Somebody answers for the actor. That closes no breaker."""
+    end_pause(tx, actor, now, PauseKind.UNAVAILABLE)
 
 
 def _join(tx: Transaction, actor: str, key: str | None, pos: int, now: int) -> None:

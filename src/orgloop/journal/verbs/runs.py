@@ -12,7 +12,7 @@ from orgloop.core.deliveries.transition import NotStarted
 from orgloop.core.records.from_journal import Happened
 from orgloop.core.text.json_text import dump_json, load_json
 from orgloop.journal.model import Cause, OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
-from orgloop.journal.verbs import ledger, members, moves
+from orgloop.journal.verbs import breakers, ledger, members, moves
 from orgloop.journal.verbs.accept import accept
 from orgloop.journal.verbs.ledger import MOST_SPENT, Spent
 from orgloop.journal.verbs.settle import has_answered, settle
@@ -91,7 +91,7 @@ def run_begun(tx: Transaction, begun: RunBegun) -> bool:
     if key is not None and begun.session_id is not None:
         remember(tx, actor, key, begun.session_id, begun.run_id, begun.at)
     _add_begun(tx, delivery, size, attempt=attempt, at=begun.at, run_id=begun.run_id)
-    moves.end_pause(tx, actor, begun.at)
+    moves.answers(tx, actor, begun.at)
     accept(tx, begun.follow_up)
     tx.flush()
     return True
@@ -129,7 +129,7 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
     )
     row = tx.one("note_run", values)
     if row is not None and note.alive:
-        moves.end_pause(tx, row[0], note.at)
+        moves.answers(tx, row[0], note.at)
 
 
 def end_run(tx: Transaction, end: RunEnd) -> bool:
@@ -177,7 +177,9 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         tries = end.pause_tries
         moves.probe_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
     elif has_answered(end.transition):
-        moves.end_pause(tx, actor, end.at)
+        moves.answers(tx, actor, end.at)
+    if end.sign is not None:
+        breakers.take(tx, actor, end.sign, began=started_at, now=end.at)
     for event in (end.session_started, end.follow_up):
         if event is not None:
             accept(tx, event)

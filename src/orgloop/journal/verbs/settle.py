@@ -32,7 +32,7 @@ from orgloop.core.deliveries.transition import (
     Unavailable,
 )
 from orgloop.journal.model import Prepared, Settlement, Try
-from orgloop.journal.verbs import batches, ledger, members, moves, on_busy
+from orgloop.journal.verbs import batches, breakers, ledger, members, moves, on_busy
 from orgloop.journal.verbs.keys import claim_keys, free_keys, once_json
 from orgloop.journal.verbs.transaction import Joint, Transaction
 
@@ -133,7 +133,9 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
     if move.pause_actor and settlement.pause_until is not None:
         moves.probe_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
     elif has_answered(settlement.transition):
-        moves.end_pause(tx, wake.actor, settlement.at)
+        moves.answers(tx, wake.actor, settlement.at)
+    if settlement.sign is not None:
+        breakers.take(tx, wake.actor, settlement.sign, began=tried.began, now=settlement.at)
 
 
 def has_answered(transition: Transition) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 import orjson
 
 from orgloop.core.deliveries.delivery import State
-from orgloop.journal.model import PauseRow
+from orgloop.journal.model import PauseKind, PauseRow
 
 Values = tuple[Any, ...]
 
@@ -57,6 +57,7 @@ class Transaction:
     __slots__ = (
         "_deliveries",
         "_events",
+        "_failing",
         "_paused",
         "_queues",
         "_routes",
@@ -87,6 +88,7 @@ class Transaction:
         self._sources: dict[str, list[Any]] = {}
         self._routes: dict[str, dict[str, Any]] = {}
         self._paused: dict[str, PauseRow] | None = None
+        self._failing: set[str] | None = None
 
     def add_event(self, row: tuple[Any, ...]) -> None:
         """A row of `insert_event`, written at the latest when the transaction ends."""
@@ -136,28 +138,52 @@ class Transaction:
 
     @property
     def pauses(self) -> Mapping[str, PauseRow]:
-        """The pauses of all actors that cannot be reached."""
+        """The pauses of all actors that are paused."""
         if self._paused is None:
             rows = self.rows("pauses")
             self._paused = {
-                row[0]: PauseRow(actor=row[0], since=row[1], until=row[2], tries=row[3], reason=row[4])
+                row[0]: PauseRow(
+                    actor=row[0],
+                    since=row[1],
+                    until=row[2],
+                    tries=row[3],
+                    reason=row[4],
+                    kind=PauseKind(row[5]),
+                )
                 for row in rows
             }
         return self._paused
 
     def paused(self, actor: str) -> PauseRow | None:
-        """The actor's pause, if nobody answers for it."""
+        """The actor's pause, if it has one."""
         return self.pauses.get(actor)
 
     def pause(self, row: PauseRow) -> None:
         """Write or extend a pause."""
-        self.change("pause", (row.actor, row.since, row.until, row.tries, row.reason))
+        self.change("pause", (row.actor, row.since, row.until, row.tries, row.reason, row.kind))
         self._paused = None
 
     def resume(self, actor: str) -> None:
         """End a pause."""
         self.change("resume", (actor,))
         self._paused = None
+
+    def failing(self, actor: str) -> bool:
+        """Whether the actor has failed since it worked."""
+        if self._failing is None:
+            self._failing = {name for (name,) in self.rows("failing")}
+        return actor in self._failing
+
+    def count_failure(self, actor: str, at: int) -> int:
+        """The actor has failed once more. How often in a row."""
+        self._failing = None
+        count: int = self.value("count_failure", (actor, at))
+        return count
+
+    def forget_failures(self, actor: str) -> None:
+        """The actor works."""
+        self.change("forget_failures", (actor,))
+        self._failing = None
 
     def forget_pauses(self) -> None:
         """They were written by somebody else: look again."""

@@ -13,7 +13,7 @@ from orgloop.core.text.units import HOUR, MINUTE, SECOND, humanize
 from orgloop.operations.status import stuck
 from orgloop.operations.status.item import Item, start_command, undismissed
 from orgloop.operations.views.health import LITTLE_ROOM
-from orgloop.operations.views.waits import text
+from orgloop.operations.views.waits import open_breaker, text
 from orgloop.operations.views.words import age, ago, counted, one_line, short_moment
 
 if TYPE_CHECKING:
@@ -162,6 +162,18 @@ def _actors(seen: Status) -> Iterator[Item]:
         if pause is None:
             continue
         waits = counted(actor.waiting, "delivery waits", "deliveries wait")
+        if pause.kind == "breaker":
+            yield Item(
+                kind="breaker",
+                name=actor.id,
+                text=f"{open_breaker(pause)}; {waits}, and one wake probes it "
+                + (f"at {short_moment(pause.until, seen.now)}" if pause.until > seen.now else "now"),
+                command=f"orgloop resume {shlex.quote(actor.id)}",
+                urgent=True,
+                since=pause.since,
+                count=actor.waiting,
+            )
+            continue
         helps = command_in(pause.reason)
         yield Item(
             kind="paused",

@@ -183,6 +183,7 @@ class Inspector:
             "paused_since": pause.since if pause is not None else None,
             "paused_until": pause.until if pause is not None else None,
             "paused_because": pause.reason if pause is not None else "",
+            "circuit_breaker": "open" if pause is not None and pause.kind == "breaker" else "",
         }
 
     def _of_route(self, reader: Reader, name: str) -> dict[str, Any]:

@@ -264,9 +264,10 @@ def route(part: OpenRoute, organization: Organization, stats: tuple[int, int | N
 
 
 def pause(row: PauseRow) -> dict[str, Any]:
-    """An actor that nobody answers for."""
+    """An actor whose work waits: nobody answers for it, or its circuit breaker is open."""
     return {
         "actor": row.actor,
+        "kind": row.kind,
         "since": when(row.since),
         "until": when(row.until),
         "tries": row.tries,

@@ -12,7 +12,7 @@ from orgloop.core.text.units import humanize
 from orgloop.operations.views.words import counted, one_line, short_moment
 
 if TYPE_CHECKING:
-    from orgloop.journal.model import DeliveryRow, PauseRow, WaitRow
+    from orgloop.journal.model import DeliveryRow, PauseKind, PauseRow, WaitRow
     from orgloop.journal.protocols import Reader
 
 OPEN: Final = (State.PREPARING, State.PENDING, State.RUNNING, State.STARTED)
@@ -48,7 +48,11 @@ class Waits:
 
     def _reasons(self, row: DeliveryRow) -> Iterator[str]:
         pause = self._pauses.get(row.actor)
-        if pause is not None:
+        if pause is not None and pause.kind is _breaker():
+            left = pause.until - self._now
+            again = f"one wake probes it in {humanize(left)}" if left > 0 else "one wake probes it"
+            yield f"{open_breaker(pause)}. Work continues by itself: {again}."
+        elif pause is not None:
             again = f", tried again in {humanize(pause.until - self._now)}" if pause.until > self._now else ""
             reason = f": {one_line(pause.reason)}" if not row.detail else ""
             yield f"{row.actor} is unavailable{again}{reason}"
@@ -91,6 +95,17 @@ class Waits:
         return self._reader.waits()
 
 
+def open_breaker(pause: PauseRow) -> str:
+    """An open circuit breaker, for people."""
+    return f"the circuit breaker of {pause.actor} is open: {one_line(pause.reason)}"
+
+
+def _breaker() -> PauseKind:
+    from orgloop.journal.model import PauseKind
+
+    return PauseKind.BREAKER
+
+
 def waits_of(row: DeliveryRow, waits: Sequence[WaitRow]) -> Sequence[WaitRow]:
     """All full scopes that a delivery waits for. What only hands over needs no room for a run."""
     if not row.runs:
@@ -118,7 +133,10 @@ def actor_reasons(
         reasons.append(f"the journal cannot be written: {one_line(journal_fault)}")
     if not_open:
         reasons.append(f"it cannot be opened: {one_line(not_open)}")
-    if pause is not None:
+    if pause is not None and pause.kind is _breaker():
+        until = f", one wake probes it at {short_moment(pause.until, now)}" if pause.until > now else ""
+        reasons.append(f"{open_breaker(pause)}{until}")
+    elif pause is not None:
         # Not how long: some of that time no daemon may have run, and nobody tried.
         reasons.append(f"unavailable since {short_moment(pause.since, now)}: {one_line(pause.reason)}")
     return reasons + [one_line(text(wait, lambda at: short_moment(at, now))) for wait in waits]

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from orgloop.core.deliveries.breaker import sign_of
 from orgloop.core.deliveries.delivery import Move, idempotency_key, move
 from orgloop.core.deliveries.retry import pause_delay
 from orgloop.core.deliveries.transition import Hold, HoldReason, Interrupted, Outcome, Started
@@ -161,6 +162,7 @@ class Executor:
         now = self._clock.now()
         moved = self.moved(claimed, transition, now)
         pause = pause_delay(claimed.pause_tries + 1, random.random()) if moved.pause_actor else None
+        part = self._current.wiring.actors.get(claimed.actor)
         return Settlement(
             wake=claimed,
             transition=transition,
@@ -168,6 +170,7 @@ class Executor:
             at=now,
             tried=tried,
             pause_until=now + pause if pause is not None else None,
+            sign=sign_of(transition, part.spec.breaker, moved.detail) if part is not None else None,
         )
 
     def moved(self, claimed: ClaimedWake, transition: Outcome | Hold, now: int) -> Move:

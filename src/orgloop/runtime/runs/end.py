@@ -10,6 +10,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
+from orgloop.core.deliveries.breaker import RunShown, Sign, sign_of
 from orgloop.core.deliveries.delivery import move as moved
 from orgloop.core.deliveries.retry import pause_delay
 from orgloop.core.deliveries.transition import (
@@ -20,6 +21,7 @@ from orgloop.core.deliveries.transition import (
     Retry,
     RunEnded,
     Throttled,
+    Transition,
     Unavailable,
 )
 from orgloop.core.events.session_lifecycle import RunOutcome
@@ -97,10 +99,13 @@ class Ender:
             more,
         )
         transition = RunEnded(detail=one_line(_detail(result, lasted)))
+        move = moved(live.facts, transition, wiring.policy(live.route), now, random.random())
+        tokens = _tokens(result)
+        shown = RunShown(outcome=result.outcome, lasted_ms=lasted, progress=bool(result.cost_usd or tokens))
         return RunEnd(
             run_id=live.run_id,
             transition=transition,
-            move=moved(live.facts, transition, wiring.policy(live.route), now, random.random()),
+            move=move,
             at=now,
             outcome=result.outcome,
             reason=result.reason,
@@ -109,12 +114,13 @@ class Ender:
             completion=draft.payload,
             exit_status=exit.status,
             cost_usd=result.cost_usd,
-            tokens=_tokens(result),
+            tokens=tokens,
             session_id=result.session_id,
             session_usd=cost.session_usd,
             heard=True if live.answered or result.outcome is RunOutcome.SUCCESS else None,
             ended_at=ended_at,
             session_started=session_started,
+            sign=_sign(live, transition, wiring, move.detail, shown),
             follow_up=self._intake.follow_up(live.actor_id, draft, live.lineage),
         )
 
@@ -135,6 +141,7 @@ class Ender:
             last_line=live.last_line,
             exit_status=finish.exit.status,
             cost_usd=live.cost_usd,
+            sign=_sign(live, transition, wiring),
         )
 
     def _in_vain(
@@ -174,7 +181,16 @@ class Ender:
             forget_session=forget_session,
             pause_until=now + pause if pause is not None else None,
             pause_tries=live.pause_tries,
+            sign=_sign(live, transition, wiring, move.detail),
         )
+
+
+def _sign(
+    live: LiveRun, transition: Transition, wiring: Wiring, why: str = "", shown: RunShown | None = None
+) -> Sign | None:
+    """What the end of a run shows to the circuit breaker of its actor."""
+    part = wiring.actors.get(live.actor_id)
+    return sign_of(transition, part.spec.breaker, why, shown) if part is not None else None
 
 
 def _is_failed_resume(live: LiveRun, exit: ExitInfo) -> bool:

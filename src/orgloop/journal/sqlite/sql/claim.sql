@@ -55,6 +55,12 @@ SELECT EXISTS (
     WHERE d.actor = ?1 AND d.state IN ('running', 'started')
       AND iif(d.state = 'running', d.due, r.started_at) >= ?2);
 
+-- name: proven
+-- Whether one of these has gone on since that time, which is long enough.
+SELECT EXISTS (
+    SELECT 1 FROM deliveries d JOIN runs r ON r.id = d.run_id
+    WHERE d.actor = ?1 AND d.state = 'started' AND r.started_at >= ?2 AND r.started_at <= ?3);
+
 -- name: to_prepare
 -- What of one route waits for its transforms, in acceptance order.
 SELECT d.id, d.seq, e.id, d.route, d.actor, e.document, e.entity

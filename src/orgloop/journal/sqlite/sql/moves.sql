@@ -72,14 +72,28 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 INSERT OR IGNORE INTO sops (hash, text) VALUES (?, ?);
 
 -- name: pauses
--- Every actor that nobody answers for.
-SELECT actor, since, until, tries, reason FROM pauses;
+-- Every actor that is paused.
+SELECT actor, since, until, tries, reason, kind FROM pauses;
 
 -- name: pause
 -- Leave an actor alone for a while.
-INSERT INTO pauses (actor, since, until, tries, reason) VALUES (?1, ?2, ?3, ?4, ?5)
-ON CONFLICT (actor) DO UPDATE SET until = ?3, tries = ?4, reason = ?5;
+INSERT INTO pauses (actor, since, until, tries, reason, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (actor) DO UPDATE SET until = ?3, tries = ?4, reason = ?5, kind = ?6;
 
 -- name: resume
--- Somebody answered.
+-- It works again.
 DELETE FROM pauses WHERE actor = ?;
+
+-- name: failing
+-- Every actor that has failed since it worked.
+SELECT actor FROM failures;
+
+-- name: count_failure
+-- It has failed once more. How often in a row.
+INSERT INTO failures (actor, count, changed_at) VALUES (?1, 1, ?2)
+ON CONFLICT (actor) DO UPDATE SET count = count + 1, changed_at = ?2
+RETURNING count;
+
+-- name: forget_failures
+-- It works.
+DELETE FROM failures WHERE actor = ?;

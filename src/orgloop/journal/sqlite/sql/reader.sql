@@ -110,7 +110,7 @@ SELECT source, checkpoint, last_poll, last_success, last_event, errors, error, e
 
 -- name: pauses
 -- Every actor that nobody answers for.
-SELECT actor, since, until, tries, reason FROM pauses ORDER BY actor;
+SELECT actor, since, until, tries, reason, kind FROM pauses ORDER BY actor;
 
 -- name: rival
 -- Who owns a key of a delivery's by now, so that it would be a duplicate if it went on.

@@ -1,0 +1,114 @@
+"""`delivery` of the project, of an actor and of a route: what holds where, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from orgloop.config.diff import diff
+from orgloop.config.findings import Code
+from orgloop.config.model import Organization
+from orgloop.core.deliveries.breaker import BreakerPolicy
+from tests.config.project import load, only, sound
+
+USUAL: Final = BreakerPolicy()
+
+
+def project(*, defaults: str = "{}", agent: str = "", tell: str = "", route: str = "") -> str:
+    return f"""metadata: {{name: test}}
+defaults: {{delivery: {defaults}}}
+sources: [{{id: hooks, connector: webhook}}]
+actors:
+  - {{id: agent, connector: claude-code, config: {{cwd: .}}{agent}}}
+  - {{id: tell, connector: webhook, config: {{url: "https://example.com"}}{tell}}}
+routes:
+  - {{name: work, when: {{source: hooks, events: ["*"]}}, then: {{actor: agent{route}}}}}
+  - {{name: notice, when: {{source: hooks, events: ["*"]}}, then: {{actor: tell}}}}
+"""
+
+
+def organization(root: Path, **parts: str) -> Organization:
+    return sound(load(root, project(**parts)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "agent", "tell"),
+    [
+        ({}, USUAL, None),
+        ({"defaults": "{circuit_breaker: {}}"}, USUAL, USUAL),
+        ({"defaults": "{circuit_breaker: null}"}, None, None),
+        ({"defaults": "{circuit_breaker: null}", "agent": ", delivery: {circuit_breaker: {}}"}, USUAL, None),
+        ({"agent": ", delivery: {circuit_breaker: null}"}, None, None),
+        (
+            {
+                "defaults": "{circuit_breaker: {failure_threshold: 2}}",
+                "tell": ", delivery: {circuit_breaker: {cooldown: 1m}}",
+            },
+            BreakerPolicy(failure_threshold=2),
+            BreakerPolicy(failure_threshold=2, cooldown_ms=60_000),
+        ),
+    ],
+    ids=str,
+)
+def test_which_actor_has_which_circuit_breaker(
+    parts: dict[str, str], agent: BreakerPolicy | None, tell: BreakerPolicy | None, tmp_path: Path
+) -> None:
+    actors = organization(tmp_path, **parts).actors
+    assert (actors["agent"].breaker, actors["tell"].breaker) == (agent, tell)
+
+
+def test_what_a_route_does_not_say_its_actor_says_and_then_the_project(tmp_path: Path) -> None:
+    found = organization(
+        tmp_path,
+        defaults="{max_age: 3h, retry: {max_attempts: 2, initial_delay: 2s}}",
+        agent=", delivery: {timeout: 9s, retry: {max_attempts: 3}}",
+        route=", delivery: {retry: {max_attempts: 4}}",
+    )
+    work, notice = (route.policy for route in found.routes)
+    assert (work.max_age_ms, work.timeout_ms) == (10_800_000, 9_000)
+    assert (work.retry.max_attempts, work.retry.initial_delay_ms) == (4, 2_000)
+    assert (notice.timeout_ms, notice.retry.max_attempts) == (30_000, 2)
+
+
+@pytest.mark.parametrize(
+    ("parts", "code", "says", "line"),
+    [
+        ({"route": ", delivery: {circuit_breaker: {}}"}, Code.UNKNOWN_KEY, "it belongs to the actor", 8),
+        (
+            {"agent": ", delivery: {circuit_breaker: {failure_threshold: 0}}"},
+            Code.BAD_VALUE,
+            "failure_threshold",
+            5,
+        ),
+        ({"tell": ", delivery: {circuit_breaker: {cooldown: 5}}"}, Code.BAD_VALUE, "cooldown", 6),
+        ({"defaults": "{circuit_breaker: {colldown: 5s}}"}, Code.UNKNOWN_KEY, "cooldown", 2),
+        ({"defaults": "{circuit_breaker: true}"}, Code.WRONG_TYPE, "circuit_breaker", 2),
+        ({"agent": ", delivery: {retry: {max_delay: 1s}}"}, Code.BAD_VALUE, "`delivery.retry`", 5),
+    ],
+    ids=str,
+)
+def test_what_has_no_meaning_is_refused_where_it_stands(
+    parts: dict[str, str], code: Code, says: str, line: int, tmp_path: Path
+) -> None:
+    finding = only(load(tmp_path, project(**parts)))
+    assert finding.code is code
+    assert says in f"{finding.message} {finding.hint}"
+    assert (finding.file, finding.line) == ("orgloop.yaml", line)
+    assert (finding.column or 0) > 1
+
+
+@pytest.mark.parametrize(
+    ("parts", "path"),
+    [
+        ({"defaults": "{circuit_breaker: {cooldown: 1m}}"}, "delivery.circuit_breaker.cooldown"),
+        ({"agent": ", delivery: {circuit_breaker: null}"}, "delivery.circuit_breaker"),
+        ({"route": ", delivery: {timeout: 1m}"}, "then.delivery.timeout"),
+    ],
+    ids=str,
+)
+def test_plan_shows_each_change(parts: dict[str, str], path: str, tmp_path: Path) -> None:
+    before = organization(tmp_path).snapshot
+    changed = [item for item in diff(before, organization(tmp_path, **parts).snapshot).items if item.fields]
+    assert [field[0] for item in changed for field in item.fields][:1] == [path]
