@@ -41,6 +41,11 @@ class BodyBounds:
     room: int = 32 * 1024 * 1024
     at_once: int = 2
 
+    @property
+    def most_whole(self) -> int:
+        """How large a body may be that comes in one packet with its head."""
+        return min(self.small, self.limit)
+
 
 def body_limit_of(environ: Mapping[str, str]) -> int:
     """`$ORGLOOP_BODY_LIMIT`, else `BODY_LIMIT`. Raises OrgLoopError if it is no size, or none that fits."""

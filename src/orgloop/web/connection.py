@@ -6,7 +6,7 @@ import asyncio
 import logging
 import resource
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -16,10 +16,13 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from orgloop.web.answers import dump, json_answer
+from orgloop.web.whole import Whole, read_whole, rendered
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+WholeHandler = Callable[[Whole], Coroutine[Any, Any, "bytes | web.Response"]]
+"""Answers a webhook that came as a whole. Bytes are an answer that is ready to be sent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +58,14 @@ class Misdirected(web.BaseRequest):
 class BoundedServer(web.Server):
     """Makes a connection for whoever comes, and knows those that are there."""
 
-    def __init__(self, handler: Handler, bounds: Bounds) -> None:
+    def __init__(
+        self, handler: Handler, bounds: Bounds, whole: WholeHandler | None = None, most: int = 0
+    ) -> None:
+        """`whole` answers webhooks that come as a whole, with bodies of at most `most` bytes."""
         super().__init__(handler, request_factory=self._request)
         self.bounds = bounds
+        self.whole = whole
+        self.most_whole = most
         # The journal, agents and outgoing requests need files, too.
         self.most = min(bounds.connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._open: dict[web.RequestHandler, None] = {}  # the oldest first
@@ -121,7 +129,7 @@ class BoundedServer(web.Server):
 class Connection(web.RequestHandler):
     """One connection. What cannot be read as HTTP is answered 400, and is no matter for the log."""
 
-    __slots__ = ("_half_closed", "_listener", "_stalled", "body", "peer")
+    __slots__ = ("_at_work", "_general", "_half_closed", "_held", "_listener", "_stalled", "body", "peer")
 
     def __init__(self, listener: BoundedServer) -> None:
         bounds = listener.bounds
@@ -137,6 +145,11 @@ class Connection(web.RequestHandler):
         self._listener = listener
         self._stalled: asyncio.TimerHandle | None = None
         self._half_closed = False
+        self._general = listener.whole is None
+        """Whether aiohttp reads what comes: from the first request on that is not whole."""
+        self._at_work: asyncio.Task[None] | None = None
+        self._held = b""
+        """What came while a whole request was at work."""
         self.peer = ""
         self.body: StreamReader | None = None
         """That of the request at work, or of the last one."""
@@ -144,6 +157,8 @@ class Connection(web.RequestHandler):
     @property
     def awaited(self) -> Awaited:
         """What of it we wait for."""
+        if self._at_work is not None:
+            return Awaited.NOTHING
         if self._waiter is not None and not self._waiter.done():
             return Awaited.NEXT_REQUEST if self._request_count else Awaited.FIRST_HEAD
         request = self._current_request
@@ -165,9 +180,62 @@ class Connection(web.RequestHandler):
             self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget it."""
+        """Forget it. A request at work goes on."""
+        self._held = b""
         self._cancel_timer()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer a whole request the short way. Anything else, and all that follows it, goes to aiohttp."""
+        if self._at_work is not None:
+            self._held += data
+            if self.transport is not None:
+                self.transport.pause_reading()
+            return
+        if not self._general and not (self._close or self._force_close or self._paused):
+            listener = self._listener
+            request = read_whole(data, listener.most_whole, self.peer)
+            if request is not None and listener.whole is not None:
+                self._request_count += 1
+                self._at_work = self._loop.create_task(self._answer(listener.whole(request)))
+                return
+        self._general = True
+        super().data_received(data)
+
+    async def _answer(self, coming: Coroutine[Any, Any, bytes | web.Response]) -> None:
+        try:
+            answer = await coming
+        finally:
+            self._at_work = None
+        transport = self.transport
+        if transport is None:
+            return
+        keep = isinstance(answer, bytes) or answer.keep_alive is not False
+        try:
+            transport.write(answer if isinstance(answer, bytes) else rendered(answer))
+        except ValueError:
+            log.exception("an answer to %s cannot be sent", self.peer)
+            keep = False
+        self._next_keepalive_close_time = self._loop.time() + self._listener.bounds.idle
+        held, self._held = self._held, b""
+        if not keep or (self._half_closed and not held):
+            self.force_close()
+        elif held:
+            transport.resume_reading()
+            self.data_received(held)
+
+    def _process_keepalive(self) -> None:
+        if self._at_work is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._listener.bounds.idle
+        super()._process_keepalive()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """End it. A request at work has so long to be answered."""
+        if self._at_work is not None:
+            work = self._at_work
+            await asyncio.wait({work}, timeout=timeout)
+            work.cancel()
+        await super().shutdown(timeout)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own type
         """The client has sent all that it will. What has come whole gets its answer."""

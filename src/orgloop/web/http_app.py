@@ -20,6 +20,7 @@ from orgloop.web.endpoint import Call
 from orgloop.web.endpoints import table
 from orgloop.web.guards import TokenGuard, require_operator
 from orgloop.web.parameters import Parameters
+from orgloop.web.whole import Whole
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +55,20 @@ class HttpApp:
         self._in_flight += 1
         try:
             return await self._answer(request)
-        except OrgLoopError as exc:
-            return error_answer(exc)
-        except ConnectionError:
-            return error_answer(Refused("the request was cut off", hint="send it again"))
-        except Exception:
-            log.exception("%s %s broke", request.method, request.rel_url.raw_path)
-            return error_answer(
-                OrgLoopError("internal error", hint="the daemon's log has the details: orgloop logs")
-            )
+        except Exception as exc:
+            return _failed(exc, request.method, request.rel_url.raw_path)
+        finally:
+            self._leave()
+
+    async def answer_whole(self, request: Whole) -> bytes | web.Response:
+        """The same for a webhook that came as a whole."""
+        if self._closing:
+            return _closed()
+        self._in_flight += 1
+        try:
+            return await webhook.receive_whole(self._daemon.runtime.inbound, request)
+        except Exception as exc:
+            return _failed(exc, "POST", f"/webhook/{request.source}")
         finally:
             self._leave()
 
@@ -95,6 +101,19 @@ class HttpApp:
         )
         content: Any = await endpoint.answer(call)
         return content if isinstance(content, web.StreamResponse) else json_answer(content)
+
+
+def _failed(exc: Exception, method: str, path: str) -> web.Response:
+    match exc:
+        case OrgLoopError():
+            return error_answer(exc)
+        case ConnectionError():
+            return error_answer(Refused("the request was cut off", hint="send it again"))
+        case _:
+            log.error("%s %s broke", method, path, exc_info=exc)
+            return error_answer(
+                OrgLoopError("internal error", hint="the daemon's log has the details: orgloop logs")
+            )
 
 
 def _closed() -> web.Response:

@@ -115,8 +115,10 @@ class Server:
             port=self.port,
         )
         self._app = HttpApp(daemon, self._token, self._body)
-        for handler, listening in zip((self._app.answer, _metrics_of(daemon)), taken, strict=False):
-            await self._listen(handler, listening)
+        app = BoundedServer(self._app.answer, self._bounds, self._app.answer_whole, self._body.most_whole)
+        await self._listen(app, taken[0])
+        for listening in taken[1:]:
+            await self._listen(BoundedServer(_metrics_of(daemon), self._bounds), listening)
         return self.port
 
     async def stop(self, grace: float = GRACE) -> None:
@@ -130,8 +132,7 @@ class Server:
             await self._readings.close()
             self._app = None
 
-    async def _listen(self, handler: Handler, listening: socket.socket) -> None:
-        listener = BoundedServer(handler, self._bounds)
+    async def _listen(self, listener: BoundedServer, listening: socket.socket) -> None:
         runner = web.ServerRunner(listener, shutdown_timeout=PARTING)
         await runner.setup()
         self._listeners.append(listener)

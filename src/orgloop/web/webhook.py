@@ -12,9 +12,10 @@ from orgloop.errors import NotFound, Refused
 from orgloop.journal.model import Accepted
 from orgloop.plugin import HeadChecker, Inbound, Reply
 from orgloop.runtime.intake.inbound import InboundIntake
-from orgloop.web.answers import MethodRefused, json_answer, plain_answer
+from orgloop.web.answers import MethodRefused, dump, json_answer, plain_answer
 from orgloop.web.body import Bodies
 from orgloop.web.guards import require_local
+from orgloop.web.whole import Whole, json_ok
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT"})
 """What a source may see; GET and HEAD are for systems that ask once whether the address is theirs."""
@@ -55,11 +56,7 @@ async def receive(
     if request.method not in METHODS:
         raise MethodRefused(request.method, f"/webhook/{source}", allow="POST")
     if not receiver.signed:
-        try:
-            require_local(request.headers, request.remote or "")
-        except Refused as exc:
-            inbound.refused(source, exc)
-            raise
+        _require_local(inbound, source, request.headers, request.remote or "")
     body = bodies.at_once(request)
     if body is not None:
         return await _take(inbound, source, request, body)
@@ -67,6 +64,27 @@ async def receive(
         _check_head(inbound, source, receiver, request)
     async with bodies.of(request) as body:
         return await _take(inbound, source, request, body)
+
+
+async def receive_whole(inbound: InboundIntake, request: Whole) -> bytes | web.Response:
+    """A request that came as a whole; bytes are an answer that is ready to be sent."""
+    source, headers = request.source, request.headers
+    if not inbound.receiver(source).signed:
+        _require_local(inbound, source, headers, request.peer)
+    reply, accepted = await inbound.receive(
+        source, Inbound(method="POST", headers=Headers(headers), body=request.body, peer=request.peer)
+    )
+    if reply.status == 200 and reply.body is None and reply.text is None and not reply.headers:
+        return json_ok(dump(_summary(accepted)) + b"\n")
+    return _answer(reply, accepted)
+
+
+def _require_local(inbound: InboundIntake, source: str, headers: Mapping[str, str], peer: str) -> None:
+    try:
+        require_local(headers, peer)
+    except Refused as exc:
+        inbound.refused(source, exc)
+        raise
 
 
 def _check_head(inbound: InboundIntake, source: str, receiver: HeadChecker, request: web.BaseRequest) -> None:
@@ -105,14 +123,14 @@ def _answer(reply: Reply, accepted: Sequence[Accepted]) -> web.Response:
         return plain_answer(plain, "text/plain; charset=utf-8", reply.status, reply.headers)
     if reply.body is not None:
         return json_answer(reply.body, reply.status, reply.headers)
-    return json_answer(
-        {
-            "ok": True,
-            "event_id": accepted[0].event_id if accepted else None,
-            "duplicate": bool(accepted) and all(one.duplicate for one in accepted),
-            "events_created": sum(not one.duplicate for one in accepted),
-            "event_ids": [one.event_id for one in accepted],
-        },
-        reply.status,
-        reply.headers,
-    )
+    return json_answer(_summary(accepted), reply.status, reply.headers)
+
+
+def _summary(accepted: Sequence[Accepted]) -> Mapping[str, Any]:
+    return {
+        "ok": True,
+        "event_id": accepted[0].event_id if accepted else None,
+        "duplicate": bool(accepted) and all(one.duplicate for one in accepted),
+        "events_created": sum(not one.duplicate for one in accepted),
+        "event_ids": [one.event_id for one in accepted],
+    }
