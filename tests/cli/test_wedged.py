@@ -108,9 +108,16 @@ def all_of(acme: Organization, commands: list[tuple[str, ...]]) -> dict[str, tup
 
 
 def test_commands_do_not_wait_for_a_daemon_that_stands_still(suspended: Organization) -> None:
+    assert suspended.daemon is not None
     said = all_of(suspended, [*LOOK, *ACT, HOOK])
     assert {name for name in LOOK if said[" ".join(name)][0] not in (0, 1)} == {("doctor",)}
-    assert "is suspended" in said["status"][1]
+    status = said["status"][1]
+    assert "is suspended" in status
+    assert f"kill -CONT {suspended.daemon.pid}" in status
+    assert "--force" not in status
+    assert "healthy" not in status
+    assert "unknown" in status
+    assert f"kill -CONT {suspended.daemon.pid}" in said["doctor"][1]
     assert (said["doctor"][0], "is suspended" in said["doctor"][1]) == (2, True)
     assert [said[" ".join(one)][0] for one in ACT] == [1] * len(ACT)
     for one in (said[" ".join(ACT[0])][1], said["start"][1]):

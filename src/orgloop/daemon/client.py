@@ -183,14 +183,13 @@ class Client:
         return f"the daemon (process {self.info.pid}, port {self.info.port})"
 
     def _late(self, patience: float) -> DaemonError:
-        import psutil
+        from orgloop.project.home import go_on_command, is_suspended
 
-        with suppress(psutil.Error):
-            if psutil.Process(self.info.pid).status() == psutil.STATUS_STOPPED:
-                return DaemonError(
-                    f"{self._who} is suspended",
-                    hint=f"type `kill -CONT {self.info.pid}`, or `orgloop restart`",
-                )
+        if is_suspended(self.info):
+            return DaemonError(
+                f"{self._who} is suspended",
+                hint=f"type `{go_on_command(self.info)}`, or `orgloop restart`",
+            )
         return DaemonError(
             f"{self._who} has not answered within {patience:g} s",
             hint="look at its log, or type `orgloop stop --force` and `orgloop start`",

@@ -27,7 +27,7 @@ from orgloop.operations.views.health import LITTLE_ROOM
 from orgloop.operations.views.words import one_line
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http, Mark
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, Registry
-from orgloop.project.home import PORT, DaemonInfo, Home
+from orgloop.project.home import PORT, DaemonInfo, Home, go_on_command, is_suspended
 from orgloop.project.variables import VariableState, variables_of
 
 SECONDS: Final = 5.0
@@ -210,7 +210,8 @@ def _daemon(patient: Patient) -> list[Diagnosis]:
     if daemon is None:
         return [_port(patient.port)]
     if patient.fault:
-        hint = "type `orgloop stop`, then `orgloop start`"
+        command = go_on_command(daemon) if is_suspended(daemon) else "orgloop restart"
+        hint = f"type `{command}`"
         return [_line("daemon", "daemon", CheckStatus.ERROR, patient.fault, hint=hint)]
     detail = f"process {daemon.pid} serves {daemon.project} at port {daemon.port}"
     if sound is None or str(sound.root) == daemon.root:

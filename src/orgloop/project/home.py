@@ -41,6 +41,20 @@ class DaemonInfo:
     process: str = ""
 
 
+def is_suspended(daemon: DaemonInfo) -> bool:
+    """Whether its process is stopped, as by `kill -STOP`: it does nothing until it is told to go on."""
+    import psutil
+
+    with suppress(psutil.Error):
+        return bool(psutil.Process(daemon.pid).status() == psutil.STATUS_STOPPED)
+    return False
+
+
+def go_on_command(daemon: DaemonInfo) -> str:
+    """Lets a suspended daemon go on."""
+    return f"kill -CONT {daemon.pid}"
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """`$ORGLOOP_HOME`: paths in it. Nothing is created before `ensure`."""

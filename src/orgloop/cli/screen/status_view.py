@@ -110,7 +110,7 @@ class StatusView:
         return [
             source.id,
             source.connector,
-            _health(source),
+            _health(source, served=self._seen.daemon is not None),
             _number(row.events if row is not None else 0, ""),
             ago(row.last_event, now) if row is not None and row.last_event else "",
             _until(source.next_poll, now),
@@ -280,9 +280,9 @@ def _trouble(source: SourceStatus) -> str:
     return source.row.error if source.row is not None else ""
 
 
-def _health(source: SourceStatus) -> Text:
+def _health(source: SourceStatus, *, served: bool) -> Text:
     if not source.heard:
-        return _styled(f"{GONE} no daemon", "dim")
+        return _styled(f"{GONE} {'unknown' if served else 'no daemon'}", "dim")
     if source.row is None:
         return _styled("", "dim")
     words = f"{source.row.errors} failed" if source.row.errors else source.health

@@ -15,6 +15,7 @@ from orgloop.operations.status.item import Item, start_command, undismissed
 from orgloop.operations.views.health import LITTLE_ROOM
 from orgloop.operations.views.waits import open_breaker, text
 from orgloop.operations.views.words import age, ago, counted, one_line, short_moment
+from orgloop.project.home import go_on_command
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DaemonRow, RunRow, WaitRow
@@ -59,7 +60,7 @@ def _daemon(seen: Status) -> Iterator[Item]:
             yield Item(
                 kind="daemon",
                 text=seen.fault or "the daemon does not answer",
-                command="orgloop stop --force",
+                command=go_on_command(seen.daemon) if seen.suspended else "orgloop stop --force",
                 urgent=True,
             )
         return

@@ -14,7 +14,7 @@ from orgloop.operations.status.item import dismissed
 from orgloop.operations.status.live import Live, Postponed
 from orgloop.operations.views.health import Health, SourceHealth, source_health
 from orgloop.operations.views.waits import actor_reasons, waits_of
-from orgloop.project.home import DaemonInfo, Home, holder_of
+from orgloop.project.home import DaemonInfo, Home, holder_of, is_suspended
 
 if TYPE_CHECKING:
     from orgloop.journal.model import (
@@ -44,7 +44,8 @@ LONGEST_RUN: Final = 2 * DAY
 class SourceStatus:
     """A source of what was applied; `row` is None before its first event or poll.
 
-    `next_poll` is None if it is not polled, or if no daemon says when. `heard`: a daemon runs.
+    `next_poll` is None if it is not polled, or if no daemon says when. `heard`: a daemon
+    runs and answers.
     """
 
     id: str
@@ -56,7 +57,7 @@ class SourceStatus:
 
     @property
     def health(self) -> SourceHealth:
-        """By its failures in a row; unknown while no daemon runs."""
+        """By its failures in a row; unknown while no daemon runs and answers."""
         return source_health(self.row, heard=self.heard)
 
 
@@ -181,6 +182,11 @@ class Status:
         paused = any(actor.pause is not None for actor in self.actors)
         return "degraded" if failing or paused or "degraded" in sources else "ok"
 
+    @property
+    def suspended(self) -> bool:
+        """Whether its daemon does not answer because somebody stopped its process."""
+        return self.live is None and self.daemon is not None and is_suspended(self.daemon)
+
     def count(self, *states: str) -> int:
         """How many deliveries are in these states."""
         return sum(row.count for row in self.backlog if row.state in states)
@@ -248,7 +254,7 @@ def _of_journal(reader: Reader, since: int, live: Live | None, now: int, *, serv
     return {
         "applied": applied,
         "lives": reader.daemons(100),
-        "sources": _sources(reader, graph, live, heard=served),
+        "sources": _sources(reader, graph, live, heard=served and live is not None),
         "actors": _actors(reader, graph, backlog, at_work, live, now),
         "routes": _routes(reader, graph, backlog),
         "backlog": backlog,

@@ -19,7 +19,8 @@ Health = Literal["ok", "degraded", "error", "stopped"]
 
 
 def source_health(row: SourceRow | None, *, heard: bool = True) -> SourceHealth:
-    """By its failed polls in a row: healthy without one, unhealthy after several. `heard`: a daemon runs."""
+    """By its failed polls in a row: healthy without one, unhealthy after several. `heard`: a daemon
+    runs and answers."""
     if not heard:
         return "unknown"
     if row is None or row.errors == 0:
