@@ -149,7 +149,14 @@ def test_runs_of_one_delivery_that_did_not_start_are_one_line(
     assert len(orgloop("runs", "--all", "--json").json) == 8
     traced = orgloop("trace", "evt_0000000000000065").out
     assert traced.count("session.started") == 0
-    assert "not started: cannot run /bin/nobody  (7 times)" in traced
+    assert "not started: cannot run /bin/nobody  (7 times, not counted as attempts)" in traced
+    delivery = re.search(r"dlv_\w+", traced)
+    assert delivery is not None
+    shown = orgloop("inspect", delivery[0]).out
+    assert "attempts  0; 7 tries not counted, because nothing began" in shown
+    told = orgloop("logs", "--no-follow", "-n", "20").out
+    assert "deliver.wait" in told
+    assert "deliver.retry" not in told
     assert "session.started" in (whole := orgloop("trace", "evt_0000000000000065", "--all").out)
     assert "woke no actor  (7 times)" in whole
 

@@ -169,6 +169,14 @@ ATTEMPT = ("deliver.attempt", "", "")
             [ATTEMPT, ("deliver.success", "delivered", "")],
         ),
         (AStep(transition="started", state=State.STARTED), [ATTEMPT]),
+        (
+            AStep(transition="not_started", state=State.PENDING, run_id="run_1", reason="unavailable"),
+            [("deliver.wait", "unavailable", "")],
+        ),
+        (
+            AStep(transition="not_started", state=State.PENDING, run_id="run_1", reason="retry"),
+            [("deliver.retry", "retry", "")],
+        ),
         (AStep(transition="begun", state=State.STARTED), [("run.started", "started", "")]),
         (
             AStep(transition="skipped", state=State.DROPPED, reason="skipped", detail="closed"),

@@ -18,6 +18,7 @@ from orgloop.cli.screen.words import (
     run_words,
     why_ended,
 )
+from orgloop.core.records.from_journal import UNCOUNTED
 from orgloop.core.runs.failure import failed
 from orgloop.core.text.columns import columns, folded
 from orgloop.core.text.units import humanize
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     from orgloop.journal.model import RunRow
     from orgloop.journal.protocols import Reader
 
-TROUBLES: Final = frozenset(
-    {"retry", "throttled", "unavailable", "interrupted", "not_started", "hold", "released", "retried"}
-)
+TROUBLES: Final = frozenset({*UNCOUNTED, "retry", "not_started", "hold", "released", "retried"})
 """What is told of a delivery's tries, besides how it ended."""
 
 SOP_LINES: Final = 2
@@ -177,17 +176,19 @@ class ChainDrawing:
                 shown_text = one_line(f"{entry['name']} {entry['result'].replace('_', ' ')}{reason}")
                 yield _Row(text=shown_text, indent=_DETAIL, style="dim")
         yield from self._prompt(node)
-        for shown_text, again in groupby(
-            f"{step.transition.replace('_', ' ')}{f': {one_line(step.detail)}' if step.detail else ''}"
+        for (shown_text, uncounted), again in groupby(
+            (
+                f"{step.transition.replace('_', ' ')}{f': {one_line(step.detail)}' if step.detail else ''}",
+                not UNCOUNTED.isdisjoint({step.transition, step.reason}),
+            )
             for step in node.steps
             if step.transition in TROUBLES
         ):
             times = len(list(again))
-            yield _Row(
-                text=f"{shown_text}{f'  ({times} times)' if times > 1 else ''}",
-                indent=_DETAIL,
-                style="yellow",
-            )
+            notes = [f"{times} times"] if times > 1 else []
+            notes += ["not counted as attempts" if times > 1 else "not counted"] if uncounted else []
+            more = f"  ({', '.join(notes)})" if notes else ""
+            yield _Row(text=f"{shown_text}{more}", indent=_DETAIL, style="yellow")
         if node.run is not None:
             yield from self._run(node.run)
         elif node.waits:

@@ -10,7 +10,8 @@ from orgloop.cli.screen.delivery_list import failures
 from orgloop.cli.screen.grid import Column, print_block, print_facts, print_grid, print_next
 from orgloop.cli.screen.words import STATE_STYLES, author_of, event_name, from_home
 from orgloop.core.deliveries.transition import HoldReason
-from orgloop.operations.views.words import ago, moment, one_line, state_words
+from orgloop.core.records.from_journal import UNCOUNTED
+from orgloop.operations.views.words import ago, counted, moment, one_line, state_words
 
 if TYPE_CHECKING:
     from orgloop.journal.model import DeliveryRow, EventRow, StepRow
@@ -55,8 +56,9 @@ def show_delivery(app: App, reader: Reader, row: DeliveryRow, now: int, *, promp
         out.fold(f"  {out.style(line, 'red') if failed else line}", 4)
     if row.state in ("held", "dead") and row.reason in WHAT_TO_DO:
         out.line(out.style(f"  {WHAT_TO_DO[row.reason]}", "yellow"))
-    print_facts(out, _facts(row, event, app.waits(reader, now).why(row), now))
-    _show_steps(app, row, _steps(reader, row), now)
+    steps = _steps(reader, row)
+    print_facts(out, _facts(row, event, app.waits(reader, now).why(row), now, steps))
+    _show_steps(app, row, steps, now)
     _show_event(app, row, event)
     if row.state not in ("delivered", "dropped", "discarded"):
         _show_prompt(app, preview(app.load, reader, row), whole=prompt)
@@ -107,7 +109,21 @@ def _steps(reader: Reader, row: DeliveryRow) -> Sequence[StepRow]:
     return reader.steps(Query(delivery_id=row.id, event_id=row.event_id, after=START, limit=MOST_STEPS))
 
 
-def _facts(row: DeliveryRow, event: EventRow | None, waits: str, now: int) -> Iterator[tuple[str, str]]:
+_STEP_WORDS: Final[Mapping[str, str]] = {"started": "woken", "begun": "run began", "run_ended": "run ended"}
+
+
+def _attempts(row: DeliveryRow, steps: Sequence[StepRow]) -> str:
+    """How many tries counted, and how many did not: those that found no actor."""
+    counted_ones = f"{row.attempts}, {row.failures} failed" if row.attempts else ""
+    others = sum(1 for step in steps if not UNCOUNTED.isdisjoint({step.transition, step.reason}))
+    if not others:
+        return counted_ones
+    return f"{counted_ones or '0'}; {counted(others, 'try', 'tries')} not counted, because nothing began"
+
+
+def _facts(
+    row: DeliveryRow, event: EventRow | None, waits: str, now: int, steps: Sequence[StepRow]
+) -> Iterator[tuple[str, str]]:
     yield "route", f"{row.route} → {row.actor}"
     if event is not None:
         by = f" by {one_line(author_of(event))}" if author_of(event) else ""
@@ -118,7 +134,7 @@ def _facts(row: DeliveryRow, event: EventRow | None, waits: str, now: int) -> It
     yield "cancelled for", row.cancelled_by or ""
     yield "batch", f"open until {moment(row.batch_until, now)}" if row.batch_until is not None else ""
     yield "woken with", ", ".join(id for id in row.members if id != row.id)
-    yield "attempts", f"{row.attempts}, {row.failures} failed" if row.attempts else ""
+    yield "attempts", _attempts(row, steps)
     yield "crashes", str(row.crashes) if row.crashes else ""
     yield "trace", row.trace_id
 
@@ -133,7 +149,7 @@ def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow], now: int) 
         result = entry["result"].replace("_", " ")
         rows.append([moment(at, now), f"{entry['name']}: {result}", one_line(str(entry.get("reason", "")))])
     for step in steps:
-        words = step.transition.replace("_", " ")
+        words = _STEP_WORDS.get(step.transition, step.transition.replace("_", " "))
         line = ": ".join(filter(None, [step.reason, one_line(step.detail)]))
         rows.append([moment(step.at, now), words, line])
     print_grid(app.out, columns, rows, indent=2)

@@ -52,6 +52,11 @@ class Happened(StrEnum):
     DISCARDED = "discarded"
 
 
+UNCOUNTED: Final[frozenset[str]] = frozenset(
+    {Happened.THROTTLED, Happened.UNAVAILABLE, Happened.LIMITED, Happened.INTERRUPTED}
+)
+"""How a try can end that does not count as an attempt; of a run that never began, the reason."""
+
 RESULTS: Final[frozenset[str]] = frozenset(
     {
         *(set(StepResult) - {StepResult.ONCE, StepResult.NO_KEY, StepResult.HOLD}),
@@ -64,8 +69,8 @@ RESULTS: Final[frozenset[str]] = frozenset(
             Happened.STARTED,
             Happened.SKIPPED,
         ),
-        *(Happened.RETRY, Happened.THROTTLED, Happened.UNAVAILABLE, Happened.LIMITED, Happened.INTERRUPTED),
-        *(Happened.RELEASED, Happened.RETRIED, Happened.DISCARDED),
+        *UNCOUNTED,
+        *(Happened.RETRY, Happened.RELEASED, Happened.RETRIED, Happened.DISCARDED),
         *RunOutcome,
     }
 )
@@ -233,6 +238,8 @@ def _of_transition(step: StepFacts, happened: Happened) -> Record | None:
             return _run_ended(step)
         case Happened.SKIPPED:
             return _told(step, RecordPhase.DELIVER_SKIPPED, happened, reason=step.detail)
+        case Happened.NOT_STARTED if step.reason in UNCOUNTED:
+            return _unfinished(step, RecordPhase.DELIVER_WAIT, step.reason)
         case Happened.RETRY | Happened.REJECTED | Happened.NOT_STARTED:
             return _unfinished(step, RecordPhase.DELIVER_RETRY, Happened.RETRY)
         case Happened.THROTTLED | Happened.UNAVAILABLE | Happened.LIMITED | Happened.INTERRUPTED:

@@ -27,6 +27,7 @@ class StepSummary:
     sop: tuple[str | None, str | None] = (None, None)
     run_id: str | None = None
     by: str = ""
+    reason: str = ""
 
 
 def others(tx: Transaction, lead: int) -> Sequence[Member]:
@@ -50,7 +51,7 @@ def follow(tx: Transaction, lead: int, move: Move, summary: StepSummary) -> None
             transition=summary.transition,
             state=move.state,
             attempt=move.attempts,
-            reason=move.reason,
+            reason=move.reason or summary.reason,
             detail=move.detail or summary.by,
             began=summary.began,
             sop=summary.sop,

@@ -164,7 +164,11 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
     if size > 1:
         summary = members.StepSummary(
-            transition=moves.WORDS[type(end.transition)], at=end.at, began=started_at, run_id=end.run_id
+            transition=moves.WORDS[type(end.transition)],
+            at=end.at,
+            began=started_at,
+            run_id=end.run_id,
+            reason=_why_not(end),
         )
         members.follow(tx, delivery, end.move, summary)
     if began:
@@ -270,11 +274,20 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
         transition=moves.WORDS[type(end.transition)],
         state=move.state,
         attempt=move.attempts,
-        reason=move.reason,
+        reason=move.reason or _why_not(end),
         detail=move.detail,
         began=began,
         run_id=end.run_id,
     )
+
+
+def _why_not(end: RunEnd) -> str:
+    """The word for why nothing began (`unavailable`); empty if something did."""
+    match end.transition:
+        case NotStarted(outcome=outcome):
+            return moves.WORDS[type(outcome)]
+        case _:
+            return ""
 
 
 def _spent(end: RunEnd, started_at: int) -> Spent:
