@@ -133,8 +133,11 @@ def test_a_script_that_is_added_passes_events_on(orgloop: Orgloop, project: Path
 def test_files_that_exist_are_not_overwritten(orgloop: Orgloop, project: Path) -> None:
     (project / "sops").mkdir()
     (project / "sops/all.md").write_text("mine\n")
-    assert orgloop("add", "route", "all").code == Exit.OK
+    said = orgloop("add", "route", "all")
+    assert said.code == Exit.OK
     assert (project / "sops/all.md").read_text() == "mine\n"
+    for chosen in ("source: ", "events: [", "actor: ", "prompt_file: sops/all.md"):
+        assert f"│ {' ' * 4}{chosen}" in said.out, "it says what nobody has named"
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,18 @@ def test_nothing_is_offered_and_nothing_said_where_nothing_can_be_read(
         }
 
 
+@pytest.mark.parametrize(("given", "said"), [([], "which shell?"), (["tcsh"], "no shell is called 'tcsh'")])
+def test_a_shell_that_is_not_there_is_answered_with_the_line_to_type(
+    given: list[str], said: str, orgloop: Orgloop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHELL", "/usr/bin/fish")
+    answer = orgloop("completion", *given)
+    assert answer.code != 0
+    assert said in answer.err
+    assert "type `orgloop completion fish`" in answer.err
+    assert "Choose from" not in answer.err
+
+
 def test_a_long_list_is_cut_to_the_newest(place: Path, home: Path, complete: Complete) -> None:
     write_project(place)
 

@@ -377,7 +377,7 @@ def test_after_a_death_the_daemons_own_log_is_what_to_look_at(tmp_path: Path) ->
     (tmp_path / "logs" / "daemon.log").write_text("Traceback")
     item = gap_item(tmp_path, life(HOUR), life(5 * HOUR, seen=3 * HOUR))
     assert item.text.endswith("; it had died")
-    assert item.command == "orgloop service logs"
+    assert item.command == f"tail -n 50 {tmp_path}/logs/daemon.log"
 
 
 def test_requests_that_a_source_refuses_are_told(tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ def test_what_the_daemon_says_of_itself_is_told(tmp_path: Path) -> None:
     assert closed.text == "actor notify cannot be opened, its work waits: the token is not valid"
     assert (closed.command, closed.urgent) == ("orgloop inspect actor notify", True)
     assert broken.text == "dispatcher broke 2 times, 1h ago: KeyError: 'x'"
-    assert broken.command == "orgloop service logs"
+    assert broken.command == "orgloop logs", "a daemon in a terminal has no log of its own"
 
 
 def test_in_the_projects_directory_no_command_names_it(

@@ -114,8 +114,8 @@ def test_a_route_that_does_not_match_says_which_condition_failed(orgloop: Orgloo
     event = {**FAILED, "payload": {"ok": "false"}}
     said = orgloop("test", "--route", "broken-build", stdin=json.dumps(event))
     assert "✗ broken-build does not match" in said.out
-    assert '✗ payload.ok is "false", not false' in said.out
-    assert '✗ payload.branch is nothing, not "main" or "release"' in said.out
+    assert '✗ payload.ok is "false"; the filter wants false' in said.out
+    assert '✗ payload.branch is missing; the filter wants "main" or "release"' in said.out
     assert "no route matches" in said.err
 
     (line,) = [
@@ -129,7 +129,22 @@ def test_names_are_told_if_none_of_them_is_meant(orgloop: Orgloop, project: Path
         "test",
         stdin='{"source": "gh", "provenance": {"platform": "webhook", "platform_event": "issue.opened"}}',
     )
-    assert "events: pull_request_review; it is called resource.changed, issue.opened" in said.out
+    words = " ".join(said.out.split())
+    assert "✗ reviews does not match: events: pull_request_review; it is called resource.changed" in words
+
+
+def test_many_routes_for_other_events_are_one_line(orgloop: Orgloop, project: Path) -> None:
+    more = [
+        f"  - {{name: other{number}, when: {{source: gh, events: [deployment]}}, then: {{actor: chat}}}}"
+        for number in range(30)
+    ]
+    file = project / "orgloop.yaml"
+    file.write_text(file.read_text().replace("\nroutes:\n", "\nroutes:\n" + "\n".join(more) + "\n"))
+    event = '{"source": "gh", "provenance": {"platform": "webhook", "platform_event": "issue.opened"}}'
+    said = orgloop("test", stdin=event).out
+    assert "and 23 more listen to other events" in " ".join(said.split())
+    assert len(said.splitlines()) < 20
+    assert "✗ other7 does not match" in orgloop("test", "-v", stdin=event).out
 
 
 def test_routes_of_other_sources_are_only_counted(orgloop: Orgloop, project: Path) -> None:

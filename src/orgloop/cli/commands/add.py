@@ -153,6 +153,8 @@ def add_route(
         prompt_file=prompt_file,
     )
     _save(app, edit, "route", entry)
+    if not app.out.json:
+        _show_entry(app, entry)
 
 
 @command.subcommand(
@@ -247,6 +249,14 @@ def _save(app: App, edit: Edit, word: str, entry: Mapping[str, Any]) -> None:
     for state in added.missing:
         out.warn(f"{state.name} is not set", "\n".join([*state.advice, f"write {state.name}=… into .env"]))
     print_findings(out, added.doubts, root=added.file.parent)
+
+
+def _show_entry(app: App, entry: Mapping[str, Any]) -> None:
+    """What was written: with it, what was chosen where nobody said anything."""
+    from orgloop.cli.screen.grid import print_block
+    from orgloop.project.yaml_text import block
+
+    print_block(app.out, "\n".join(block([entry])))
 
 
 def _say_examples(app: App, kind: SourceKind | ActorKind, given: Mapping[str, Any]) -> None:

@@ -24,16 +24,14 @@ command = new_group(
 
 @command.subcommand("list", examples=["orgloop env", "orgloop env --json"])
 def list_all(app: App) -> int:
-    """List the variables. Values never print."""
+    """List the variables, and end with 1 if one that is needed is not set. Values never print."""
     return _show(app, _states(app))
 
 
 @command.subcommand("check", examples=["orgloop env check && orgloop start"])
 def check(app: App) -> int:
-    """List the variables, and end with 1 if one that is needed is not set."""
-    states = _states(app)
-    _show(app, states)
-    return Exit.FAILED if any(state.missing for state in states) else Exit.OK
+    """The same as `list`, under the name that says what a script asks."""
+    return _show(app, _states(app))
 
 
 def _states(app: App) -> list[VariableState]:
@@ -54,7 +52,7 @@ def _show(app: App, states: list[VariableState]) -> int:
                 "missing": missing,
             }
         )
-        return Exit.OK
+        return Exit.FAILED if missing else Exit.OK
     if not used:
         app.out.line("The project uses no variables.")
     for state in used:
@@ -71,7 +69,7 @@ def _show(app: App, states: list[VariableState]) -> int:
         app.out.line(f"{filled} of {counted(len(used), 'variable')} set, {missing} missing.")
         if missing:
             app.out.line(f"Write what is missing into {app.out.path(app.project_file.parent / '.env')}.")
-    return Exit.OK
+    return Exit.FAILED if missing else Exit.OK
 
 
 def _show_one(app: App, state: VariableState) -> None:

@@ -16,6 +16,7 @@ from orgloop.cli.completion import ROUTE, SOURCE
 from orgloop.cli.output import FAIL, OK, WARN, Output
 from orgloop.cli.screen.grid import print_block
 from orgloop.cli.time_limit import no_limit
+from orgloop.core.deliveries.prepare_steps import BATCH_KEY, SESSION_KEY
 from orgloop.core.events.document import EVENT_ID
 from orgloop.errors import ConfigError, NotFound, Refused
 
@@ -27,12 +28,22 @@ _ENDS: Final = {"wake": (OK, "green"), "drop": (FAIL, "yellow"), "hold": (WARN, 
 _RESULTS: Final = {
     "pass": (OK, "passes it"),
     "change": (OK, "changes it"),
-    "no_key": (WARN, "has no key"),
+    "no_key": (WARN, "has no key, so no event counts as its duplicate"),
     "drop": (FAIL, "drops it"),
     "hold": (WARN, "holds it"),
     "error": (WARN, "fails"),
 }
+_NO_KEY: Final = {
+    SESSION_KEY: "has no value, so the wake gets a session of its own",
+    BATCH_KEY: "has no value, so the event is not collected with others",
+}
 _LONG: Final = 60
+FEW: Final = 3
+"""Routes for other events that are shown one by one."""
+
+MOST_NAMES: Final = 8
+"""Routes for other events that are named."""
+
 _HEADER_HELP: Final = "A header of that request. Repeatable."
 
 
@@ -187,10 +198,18 @@ def _show(app: App, trial: Trial, *, prompt: bool) -> None:
     for one in matched:
         out.line()
         _show_matched(app, one, prompt=prompt)
-    for one in trial.routes:
-        if one not in matched and (one not in elsewhere or out.verbose or len(trial.routes) == 1):
+    others = [
+        one
+        for one in trial.routes
+        if one not in matched and (one not in elsewhere or out.verbose or len(trial.routes) == 1)
+    ]
+    if out.verbose or len(trial.routes) == 1:
+        for one in others:
             out.line()
             _show_other(app, one)
+    elif others:
+        out.line()
+        _show_others(app, others)
     for route, key in trial.needless:
         out.line()
         mark, color = _ENDS["drop"]
@@ -226,6 +245,8 @@ def _show_matched(app: App, one: RouteTrial, *, prompt: bool) -> None:
         out.fold(f"    {out.style(OK, 'green')} {_holds(out, line)}", 6)
     for step in one.steps:
         symbol, does = _RESULTS.get(step["result"], (WARN, step["result"]))
+        if step["result"] == "no_key":
+            does = _NO_KEY.get(step["name"], does)
         reason = f": {step['reason']}" if step.get("reason") else ""
         then = f" (on_error: {step['on_error']})" if step.get("on_error") else ""
         colored = out.style(symbol, "green" if symbol == OK else "yellow")
@@ -277,6 +298,21 @@ def _show_other(app: App, one: RouteTrial) -> None:
             out.fold(f"    {out.style(FAIL, 'red')} {_fails(out, line)}", 6)
 
 
+def _show_others(app: App, others: Sequence[RouteTrial]) -> None:
+    """One line for each route that does not match. Many that listen to other events are one line."""
+    out = app.out
+    failing = [(one.route, next(line for line in one.lines if not line.holds)) for one in others]
+    elsewhere = [route for route, line in failing if line.what == "events"]
+    many = len(elsewhere) > FEW
+    for route, line in failing:
+        if not (many and line.what == "events"):
+            out.fold(f"{out.style(FAIL, 'red')} {route} does not match: {_fails(out, line)}", 4)
+    if many:
+        rest = len(elsewhere) - MOST_NAMES
+        names = ", ".join(elsewhere[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
+        out.fold(out.style(f"{names} listen to other events; --verbose shows which", "dim"), 4)
+
+
 def _holds(out: Output, line: Line) -> str:
     if line.what == "events":
         return f"events: {', '.join(line.expected)}"
@@ -286,9 +322,11 @@ def _holds(out: Output, line: Line) -> str:
 def _fails(out: Output, line: Line) -> str:
     if line.what == "events":
         return f"events: {', '.join(line.expected)}; it is called {', '.join(line.found)}"
-    found = "nothing" if line.is_missing else _value(out, line.found)
     expected = line.expected if isinstance(line.expected, list) else [line.expected]
-    return f"{line.what} is {found}, not {' or '.join(_value(out, one) for one in expected)}"
+    wanted = " or ".join(_value(out, one) for one in expected)
+    if line.is_missing:
+        return f"{line.what} is missing; the filter wants {wanted}"
+    return f"{line.what} is {_value(out, line.found)}; the filter wants {wanted}"
 
 
 def _value(out: Output, value: Any) -> str:

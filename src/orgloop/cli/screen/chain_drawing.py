@@ -166,7 +166,7 @@ class ChainDrawing:
             yield _Row(text=f"{self._dim('key')}    {one_line(node.row.key)}", indent=_DETAIL)
         if node.row.members:
             others = counted(len(node.row.members) - 1, "other event")
-            led = "" if node.row.lead == node.row.id else f", led by {node.row.lead}"
+            led = "" if node.row.lead == node.row.id else f"; {node.row.lead} has the run"
             yield _Row(text=f"{self._dim('with')}   {others}{led}", indent=_DETAIL)
         if node.row.cancelled_by is not None:
             yield _Row(text=f"cancelled for {node.row.cancelled_by}", indent=_DETAIL, style="yellow")

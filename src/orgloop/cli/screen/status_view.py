@@ -15,6 +15,7 @@ from orgloop.core.text.units import humanize
 from orgloop.operations.status.attention import unheard
 from orgloop.operations.status.item import Item
 from orgloop.operations.status.stuck import last_sign
+from orgloop.operations.views.waits import NO_DAEMON
 from orgloop.operations.views.words import age, ago, counted, dollars, one_line, short_moment
 
 if TYPE_CHECKING:
@@ -127,8 +128,7 @@ class StatusView:
             Column(name="dead", right=True),
         ]
         self._table(columns, [self._actor(actor) for actor in self._seen.actors])
-        for actor in self._seen.actors:
-            self._why_waiting(actor)
+        self._why_waiting()
 
     def _actor(self, actor: ActorStatus) -> Row:
         return [
@@ -140,11 +140,18 @@ class StatusView:
             _number(actor.counts.get("dead", 0), "red", hide=True),
         ]
 
-    def _why_waiting(self, actor: ActorStatus) -> None:
-        """Each reason on lines of its own, whole, and red where a person may have to help."""
-        style = "red" if actor.pause is not None else "dim"
-        for reason in actor.reasons:
-            for line in folded(f"  {actor.id}: {reason}", self._out.width, 4):
+    def _why_waiting(self) -> None:
+        """Each reason once, whole, and red where a person may have to help. A missing daemon stands above."""
+        found: dict[str, list[ActorStatus]] = {}
+        for actor in self._seen.actors:
+            for reason in actor.reasons:
+                if reason != NO_DAEMON:
+                    found.setdefault(reason, []).append(actor)
+        for reason, actors in found.items():
+            names = ", ".join(actor.id for actor in actors[:MOST])
+            more = f" and {len(actors) - MOST} more" if len(actors) > MOST else ""
+            style = "red" if any(actor.pause is not None for actor in actors) else "dim"
+            for line in folded(f"  {names}{more}: {reason}", self._out.width, 4):
                 self._out.line(self._out.style(line, style))
 
     def _routes(self) -> None:
@@ -197,7 +204,8 @@ class StatusView:
     def _lately(self) -> None:
         seen = self._seen
         total, failed = len(seen.ended_runs), len(seen.failed_runs)
-        self._heading(f"Since {short_moment(seen.since, seen.now)}", self._sum(total, failed))
+        window = f" ({self._since})" if self._since[-1:].isalpha() else ""
+        self._heading(f"Since {short_moment(seen.since, seen.now)}{window}", self._sum(total, failed))
         if not total:
             return
         columns = [

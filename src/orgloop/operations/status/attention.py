@@ -294,13 +294,11 @@ def _gaps(seen: Status) -> Iterator[Item]:
     else:
         text = f"no daemon ran {len(found)} times, {lasted} in all"
         text += f"; it had died {counted(died, 'time', 'times')}" if died else ""
-    log = seen.home.logs / "daemon.log"
+    log = _own_log(seen)
     yield Item(
         kind="gap",
         text=text,
-        command="orgloop service logs"
-        if died and log.exists() and log.stat().st_size
-        else f"orgloop logs --since {age(found[0].begin, seen.now)}",
+        command=log if died and log else f"orgloop logs --since {age(found[0].begin, seen.now)}",
         since=found[0].begin,
         count=len(found),
         last=found[-1].end,
@@ -362,11 +360,18 @@ def _troubles(seen: Status) -> Iterator[Item]:
             kind="trouble",
             name=name,
             text=f"{name} broke {times}, {ago(trouble.at, seen.now)}: {one_line(trouble.why)}",
-            command="orgloop service logs",
+            command=_own_log(seen) or "orgloop logs",
             since=trouble.at,
             count=trouble.times,
             last=trouble.at,
         )
+
+
+def _own_log(seen: Status) -> str:
+    """The command that shows the daemon's own log; empty if it has none, as in a terminal."""
+    log = seen.home.logs / "daemon.log"
+    written = log.exists() and log.stat().st_size > 0
+    return f"tail -n 50 {shlex.quote(str(log))}" if written else ""
 
 
 def _end(life: DaemonRow) -> int:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 OPEN: Final = (State.PREPARING, State.PENDING, State.RUNNING, State.STARTED)
 """States that block a key."""
 
+NO_DAEMON: Final = "no daemon runs"
+"""Why all work waits while there is none."""
+
 MOST: Final = 1_000
 """Deliveries that are looked at for the one that a delivery waits behind, the oldest first."""
 
@@ -128,7 +131,7 @@ def actor_reasons(
     now: int,
 ) -> Sequence[str]:
     """All that keeps an actor's work waiting, for `status`. `served`: a daemon runs."""
-    reasons = [] if served else ["no daemon runs"]
+    reasons = [] if served else [NO_DAEMON]
     if journal_fault:
         reasons.append(f"the journal cannot be written: {one_line(journal_fault)}")
     if not_open:
