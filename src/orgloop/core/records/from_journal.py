@@ -60,16 +60,8 @@ UNCOUNTED: Final[frozenset[str]] = frozenset(
 RESULTS: Final[frozenset[str]] = frozenset(
     {
         *(set(StepResult) - {StepResult.ONCE, StepResult.NO_KEY, StepResult.HOLD}),
-        *(
-            State.HELD,
-            State.DEAD,
-            DropReason.EXPIRED,
-            *NEEDLESS,
-            Happened.DELIVERED,
-            Happened.STARTED,
-            Happened.SKIPPED,
-        ),
-        *UNCOUNTED,
+        *(State.HELD, State.DEAD, DropReason.EXPIRED, *NEEDLESS, *UNCOUNTED),
+        *(Happened.DELIVERED, Happened.STARTED, Happened.SKIPPED),
         *(Happened.RETRY, Happened.RELEASED, Happened.RETRIED, Happened.DISCARDED),
         *RunOutcome,
     }
