@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -134,3 +135,43 @@ def test_the_lock_has_what_the_project_declares() -> None:
         locked = set(re.findall(r"^([\w-]+)==", text, re.MULTILINE))
         asked = {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", p)[0]) for p in packages}
         assert asked <= locked, f"requirements/{lock}.txt is stale: type `make lock`"
+
+
+def foreign(path: Path) -> set[str]:
+    """The packages of others that a module imports."""
+    imported: set[str] = set()
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            imported |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imported.add(node.module)
+    return {one.partition(".")[0] for one in imported} - sys.stdlib_module_names - {"orgloop"}
+
+
+def test_a_contract_keeps_each_driver_of_the_journal_in_its_backend() -> None:
+    journal = ROOT / "src/orgloop/journal"
+    drivers = {
+        package
+        for path in journal.rglob("*.py")
+        for package in foreign(path)
+        if not any(package in foreign(other) for other in SOURCES if journal not in other.parents)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    kept = {
+        module
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "forbidden" and contract["source_modules"] == ["orgloop"]
+        for module in contract["forbidden_modules"]
+    }
+    assert drivers
+    assert drivers - kept == set(), "only its backend may import it: add it to a contract"
+
+
+def test_the_journal_s_suite_knows_no_database() -> None:
+    suite = (ROOT / "tests/journal").glob("*.py")
+    knows = [
+        name(path)
+        for path in suite
+        if path.name != "stores.py" and re.search(r"orgloop[.]journal[.]sqlite", path.read_text("utf-8"))
+    ]
+    assert knows == [], "tests of one database lie in its own folder"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from orgloop.config.model import Organization
     from orgloop.core.events.event import Event, EventType
     from orgloop.errors import OrgLoopError
+    from orgloop.journal.backend import memory_journal, open_journal, open_reader
     from orgloop.journal.model import Query
-    from orgloop.journal.sqlite import memory_journal, open_journal, open_reader
     from orgloop.plugin.registry import Registry
     from orgloop.project.home import Home
     from orgloop.runtime.engine import Runtime
@@ -35,9 +35,9 @@ else:
         "Runtime": "orgloop.runtime.engine",
         "load_or_raise": "orgloop.config.load",
         "load_project": "orgloop.config.load",
-        "memory_journal": "orgloop.journal.sqlite",
-        "open_journal": "orgloop.journal.sqlite",
-        "open_reader": "orgloop.journal.sqlite",
+        "memory_journal": "orgloop.journal.backend",
+        "open_journal": "orgloop.journal.backend",
+        "open_reader": "orgloop.journal.backend",
     }
 
     def __getattr__(name: str) -> object:

@@ -8,12 +8,14 @@ import pytest
 
 from orgloop.config.findings import Code
 from orgloop.config.load import Loaded, load_project
+from orgloop.config.resolving import budget as budgets
 from orgloop.config.schema.limits import Budget
 from orgloop.connectors import process, webhook
 from orgloop.connectors.agents import claude_code
 from orgloop.core.deliveries.admission import Limit, ScopeLevel, Unit, Window
 from orgloop.plugin.registry import Registry
 from tests.config.project import only, sound, write
+from tests.support.markdown import section
 
 INSTALLED = Registry.of(webhook.connector, process.connector, claude_code.connector)
 USD = 1_000_000
@@ -140,3 +142,10 @@ routes: [{{name: one, when: {{source: in, events: [a]}}, then: {{actor: hand, bu
 """
     loaded = load_project(write(tmp_path, {"orgloop.yaml": text}), INSTALLED, {})
     assert [one.code for one in loaded.findings] == [Code.NO_EFFECT] * 2
+
+
+def test_every_key_of_a_budget_counts_something_and_is_in_the_table_of_budgets() -> None:
+    keys = Budget.model_fields.keys() - {"run_usd"}
+    assert keys == budgets._MEANING.keys()
+    page = section("configuration.md", "Budgets")
+    assert [key for key in sorted(keys) if f"`{key}`" not in page] == []

@@ -18,6 +18,7 @@ from orgloop.config.model import Defaults
 from orgloop.config.schema import limits as schema_limits
 from orgloop.config.schema import models as schema
 from orgloop.config.schema.limits import ConfigPart
+from orgloop.connectors.agents import hooks
 from orgloop.core.deliveries.delivery import DeliveryPolicy, State
 from orgloop.core.deliveries.transition import DropReason, HoldReason
 from orgloop.core.runs.environment import ALLOWED, ALLOWED_PREFIXES, NEVER
@@ -135,8 +136,11 @@ def plugins() -> Iterator[tuple[str, str, type[Settings]]]:
     registry = Registry.installed()
     for name in registry.names(CONNECTORS):
         connector = registry.connector(name)
-        places = (f"docs/connectors/{connector.name}.md", f"docs/agents/{connector.name}.md", HOOKS)
-        page = next(one for one in places if (ROOT / one).exists())
+        # A page that is missing is told by the test that reads it, not by the collection of all tests.
+        agents = f"docs/agents/{connector.name}.md"
+        page = agents if (ROOT / agents).exists() else f"docs/connectors/{connector.name}.md"
+        if connector in vars(hooks).values():
+            page = HOOKS
         for kind in (connector.source, connector.actor):
             if kind is not None:
                 yield name, page, kind.settings

@@ -25,10 +25,7 @@ from orgloop.core.deliveries.transition import (
 )
 from orgloop.errors import Conflict
 from orgloop.journal.model import ClaimWant, Prepared, Query
-from orgloop.journal.protocols import Reader
-from orgloop.journal.sqlite.journal import SqliteJournal
-from orgloop.journal.sqlite.reader import SqliteReader
-from orgloop.journal.sqlite.statements import load
+from orgloop.journal.protocols import Journal, Reader
 from tests.journal.build import accept, applied, claim, claim_one, delivery, enter, event, row, settle
 from tests.journal.stores import Opened
 
@@ -39,7 +36,7 @@ def batch(key: str = "b", *, thing: str | None = None, **policy: int) -> Batchin
     return Batching(key=key, policy=replace(POLICY, **policy), thing=thing)
 
 
-async def comes(journal: SqliteJournal, name: str, at: int = 0, **more: Any) -> None:
+async def comes(journal: Journal, name: str, at: int = 0, **more: Any) -> None:
     await enter(journal, name, at=at, **{"batch": batch(), **more})
 
 
@@ -47,7 +44,7 @@ def wakes_of(*wakes: Any) -> list[list[str]]:
     return [[wake.id[4:], *(other.id[4:] for other in wake.others)] for wake in wakes]
 
 
-async def wakes(journal: SqliteJournal, now: int) -> list[list[str]]:
+async def wakes(journal: Journal, now: int) -> list[list[str]]:
     return wakes_of(*await claim(journal, now=now))
 
 
@@ -57,7 +54,7 @@ def due(reader: Reader, name: str) -> int:
 
 @pytest.mark.parametrize("key", ["k", None])
 async def test_the_window_counts_from_the_last_event_and_ends_at_the_longest_wait(
-    journal: SqliteJournal, reader: SqliteReader, key: str | None
+    journal: Journal, reader: Reader, key: str | None
 ) -> None:
     for number, (at, expected) in enumerate([(0, 100), (60, 160), (150, 250)]):
         await comes(journal, str(number), at, key=key)
@@ -68,13 +65,13 @@ async def test_the_window_counts_from_the_last_event_and_ends_at_the_longest_wai
     assert row(reader, "0").batch_until is None
 
 
-async def test_the_next_time_something_is_due_is_when_a_batch_is(journal: SqliteJournal) -> None:
+async def test_the_next_time_something_is_due_is_when_a_batch_is(journal: Journal) -> None:
     await comes(journal, "1", 7)
     assert (await journal.claim([ClaimWant(actor="actor", slots=1)], 8)).next_due == 107
 
 
 async def test_a_full_one_is_due_at_once_and_what_is_too_much_opens_the_next(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     made = [event(str(n), delivery(str(n), batch=batch())) for n in range(6)]
     await accept(journal, *made, at=10)
@@ -87,7 +84,7 @@ async def test_a_full_one_is_due_at_once_and_what_is_too_much_opens_the_next(
 
 
 async def test_events_that_are_too_large_together_come_in_several_wakes(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     large = {"text": "x" * (MOST_BYTES // 2)}
     for name in "123":
@@ -108,7 +105,7 @@ async def test_events_that_are_too_large_together_come_in_several_wakes(
     ],
 )
 async def test_only_one_route_and_key_are_together(
-    journal: SqliteJournal, reader: SqliteReader, other: dict[str, Any], together: bool
+    journal: Journal, reader: Reader, other: dict[str, Any], together: bool
 ) -> None:
     await comes(journal, "1")
     await comes(journal, "2", **other)
@@ -117,7 +114,7 @@ async def test_only_one_route_and_key_are_together(
 
 
 async def test_once_it_is_claimed_the_next_event_opens_another_which_waits_for_its_key(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     await comes(journal, "1", key="k")
     first = await claim_one(journal, now=100)
@@ -130,7 +127,7 @@ async def test_once_it_is_claimed_the_next_event_opens_another_which_waits_for_i
 
 
 async def test_what_is_due_waits_for_its_turn_only_and_takes_more_meanwhile(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     await comes(journal, "1")
     await comes(journal, "2", 150)
@@ -142,7 +139,7 @@ async def test_what_is_due_waits_for_its_turn_only_and_takes_more_meanwhile(
     "transition", [Retry(reason="500", after_ms=0), Interrupted(crash=True), Interrupted(crash=False)]
 )
 async def test_a_wake_that_was_tried_takes_nothing_more_and_none_leaves_it(
-    journal: SqliteJournal, reader: SqliteReader, transition: Any
+    journal: Journal, reader: Reader, transition: Any
 ) -> None:
     for name in "12":
         await comes(journal, name)
@@ -175,7 +172,7 @@ async def test_a_death_leaves_an_open_one_open_and_gives_a_claimed_one_back_as_i
 @pytest.mark.parametrize("gone", "123")
 @pytest.mark.parametrize("key", ["k", None])
 async def test_one_may_be_discarded_before_the_claim_and_the_rest_collects_on(
-    journal: SqliteJournal, reader: SqliteReader, gone: str, key: str | None
+    journal: Journal, reader: Reader, gone: str, key: str | None
 ) -> None:
     for name in "123":
         await comes(journal, name, key=key)
@@ -188,7 +185,7 @@ async def test_one_may_be_discarded_before_the_claim_and_the_rest_collects_on(
 
 @pytest.mark.parametrize("again", [Released(), Retried()])
 async def test_what_a_person_lets_go_on_collects_nothing_more(
-    journal: SqliteJournal, reader: SqliteReader, again: Any
+    journal: Journal, reader: Reader, again: Any
 ) -> None:
     for name in "12":
         await comes(journal, name)
@@ -202,7 +199,7 @@ async def test_what_a_person_lets_go_on_collects_nothing_more(
 
 
 async def test_a_later_version_of_a_thing_takes_the_place_of_the_earlier_one(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     for name, thing in [("1", "comment-1"), ("2", "comment-2"), ("3", "comment-1"), ("4", None)]:
         await comes(journal, name, key="k", batch=batch(thing=thing))
@@ -221,7 +218,7 @@ async def test_a_later_version_of_a_thing_takes_the_place_of_the_earlier_one(
 
 
 async def test_a_lone_event_that_is_edited_keeps_its_place_and_its_longest_wait(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     await comes(journal, "1", key="k", batch=batch(thing="c"))
     await enter(journal, "2", key="k")
@@ -234,7 +231,7 @@ async def test_a_lone_event_that_is_edited_keeps_its_place_and_its_longest_wait(
     assert await wakes(journal, 250) == [["2"]]
 
 
-async def test_a_duplicate_is_in_no_batch(journal: SqliteJournal, reader: SqliteReader) -> None:
+async def test_a_duplicate_is_in_no_batch(journal: Journal, reader: Reader) -> None:
     for name in "12":
         await comes(journal, name, once=[("x", 1_000)])
     await comes(journal, "3")
@@ -243,7 +240,7 @@ async def test_a_duplicate_is_in_no_batch(journal: SqliteJournal, reader: Sqlite
 
 
 async def test_what_is_prepared_later_is_collected_in_the_order_of_acceptance(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     for name in "123":
         await enter(journal, name, state=State.PREPARING)
@@ -259,7 +256,7 @@ async def test_what_is_prepared_later_is_collected_in_the_order_of_acceptance(
 
 
 async def test_a_changed_route_dissolves_an_open_one_and_collects_anew(
-    journal: SqliteJournal, reader: SqliteReader
+    journal: Journal, reader: Reader
 ) -> None:
     for name in "12":
         await comes(journal, name)
@@ -271,14 +268,14 @@ async def test_a_changed_route_dissolves_an_open_one_and_collects_anew(
     assert await wakes(journal, 120) == [["3", "1", "2"]]
 
 
-async def test_a_route_that_is_as_it_was_keeps_its_open_one(journal: SqliteJournal) -> None:
+async def test_a_route_that_is_as_it_was_keeps_its_open_one(journal: Journal) -> None:
     await comes(journal, "1")
     await journal.apply(applied(), {"route": "actor"}, 5, actors={"actor": False})
     await comes(journal, "2", 50)
     assert await wakes(journal, 150) == [["1", "2"]]
 
 
-async def test_a_clock_that_is_set_back_delays_no_batch(journal: SqliteJournal, reader: SqliteReader) -> None:
+async def test_a_clock_that_is_set_back_delays_no_batch(journal: Journal, reader: Reader) -> None:
     await comes(journal, "1", 10_000)
     await journal.set_back(5_000, 5_000)
     assert (due(reader, "1"), row(reader, "1").batch_until) == (5_100, 5_250)
@@ -287,9 +284,7 @@ async def test_a_clock_that_is_set_back_delays_no_batch(journal: SqliteJournal, 
     assert due(reader, "1") == 5_250
 
 
-async def test_a_guard_holds_all_and_the_next_event_opens_another(
-    journal: SqliteJournal, reader: SqliteReader
-) -> None:
+async def test_a_guard_holds_all_and_the_next_event_opens_another(journal: Journal, reader: Reader) -> None:
     for name in "12":
         await comes(journal, name, runs=True)
     refuse = ClaimWant(actor="actor", slots=1, admit=lambda *_: Hold(reason=HoldReason.STALE))
@@ -297,27 +292,6 @@ async def test_a_guard_holds_all_and_the_next_event_opens_another(
     assert [row(reader, name).state for name in "12"] == ["held", "held"]
     await comes(journal, "3", 100, runs=True)
     assert await wakes(journal, 200) == [["3"]]
-
-
-async def test_without_batches_no_statement_is_about_them(journal: SqliteJournal) -> None:
-    tx = journal._writer._store._tx
-    assert tx is not None
-    said: list[str] = []
-    execute = tx._execute
-
-    def listen(query: str, *values: Any) -> Any:
-        said.append(query)
-        return execute(query, *values)
-
-    tx._execute = listen
-    await enter(journal, "1", key="k")
-    await settle(journal, await claim_one(journal), Delivered())
-    assert set(said).isdisjoint(load("batches.sql").values())
-    assert len(said) == STATEMENTS
-
-
-STATEMENTS = 14
-"""Those of one event, its claim and its settlement, each in a transaction of its own."""
 
 
 # --- the rules alone

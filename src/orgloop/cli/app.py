@@ -84,7 +84,7 @@ class App:
     @contextmanager
     def reading(self) -> Iterator[Reader | None]:
         """The home's journal, for reading; None if it has none yet."""
-        from orgloop.journal.sqlite import open_reader
+        from orgloop.journal.backend import open_reader
 
         try:
             reader = open_reader(self.home.path)
@@ -97,7 +97,7 @@ class App:
     @contextmanager
     def journal(self) -> Iterator[Reader]:
         """The home's journal, for reading. Raises NotFound if it has none yet."""
-        from orgloop.journal.sqlite import open_reader
+        from orgloop.journal.backend import open_reader
 
         with closing(open_reader(self.home.path)) as reader:
             yield reader

@@ -14,7 +14,7 @@ one object called `command`:
 
         More about it, in short paragraphs.
         \"\"\"
-        from orgloop.journal.sqlite import open_reader  # what takes long to import comes inside
+        from orgloop.journal.backend import open_reader  # what takes long to import comes inside
 
         if app.out.json:
             app.out.data({...})                      # one JSON document on standard output

@@ -18,8 +18,8 @@ from orgloop.config.load import load_or_raise, load_project
 from orgloop.config.model import Organization
 from orgloop.daemon.spool import keep_taking
 from orgloop.errors import DaemonError
+from orgloop.journal.backend import open_journal, open_reader
 from orgloop.journal.protocols import Reader
-from orgloop.journal.sqlite import open_journal, open_reader
 from orgloop.operations.doctor import Patient, examine
 from orgloop.operations.status.live import live_of
 from orgloop.operations.version import version_of

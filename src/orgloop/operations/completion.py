@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from orgloop.errors import OrgLoopError
-from orgloop.journal.sqlite.names import applied, ids
+from orgloop.journal.backend import applied_project, ids_beginning
 from orgloop.project.files import project_file
 from orgloop.project.home import Home, read_file
 
@@ -38,7 +38,7 @@ def matching(home: Home, config: str | None, kinds: Sequence[str], begin: str) -
         if kind in SECTIONS:
             yield from ((name, kind) for name in parts.get(SECTIONS[kind], ()) if name.startswith(begin))
         elif len(kinds) == 1 or (begin and begin[:4] == IDS.get(kind, "")[: len(begin)]):
-            yield from ids(home.path, kind, begin)
+            yield from ids_beginning(home.path, kind, begin)
 
 
 def _parts(home: Home, config: str | None) -> Mapping[str, Sequence[str]]:
@@ -48,7 +48,7 @@ def _parts(home: Home, config: str | None) -> Mapping[str, Sequence[str]]:
         found = _written(file)
     except (OrgLoopError, OSError):
         file, found = None, {}
-    root, snapshot = applied(home.path)
+    root, snapshot = applied_project(home.path)
     if file is None or Path(root) == file.parent.resolve():
         for section in SECTIONS.values():
             found.setdefault(section, []).extend(snapshot.get(section) or ())

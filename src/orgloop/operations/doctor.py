@@ -18,8 +18,8 @@ from orgloop.config.load import Loaded
 from orgloop.config.model import ActorSpec, SourceSpec
 from orgloop.core.text.units import humanize
 from orgloop.errors import FAULTS, JournalError, OrgLoopError
+from orgloop.journal.backend import database, require_sound
 from orgloop.journal.protocols import Reader
-from orgloop.journal.sqlite import MINIMUM, is_current, require_sound, sqlite_version
 from orgloop.operations.ownership import earlier_project
 from orgloop.operations.status.item import dismissed
 from orgloop.operations.status.live import Live
@@ -122,17 +122,15 @@ def _still(patient: Patient) -> list[Diagnosis]:
 
 
 def _dependencies(patient: Patient) -> list[Diagnosis]:
-    sqlite = sqlite_version()
-    current = is_current(sqlite)
-    oldest = ".".join(map(str, MINIMUM))
+    found = database()
     return [
         _line("dependency", "Python", CheckStatus.OK, platform.python_version()),
         _line(
             "dependency",
-            "SQLite",
-            CheckStatus.OK if current else CheckStatus.ERROR,
-            sqlite if current else f"{sqlite} is older than {oldest}",
-            hint="" if current else "update the package apsw, which carries SQLite",
+            found.name,
+            CheckStatus.ERROR if found.fault else CheckStatus.OK,
+            found.fault or found.version,
+            hint=found.hint,
         ),
         *_packages(patient.registry),
         *(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from orgloop.core.deliveries.delivery import State
 from orgloop.errors import Conflict, DaemonError, JournalError, NotFound
+from orgloop.journal.backend import open_reader
 from orgloop.journal.protocols import Reader
-from orgloop.journal.sqlite import open_reader
 from orgloop.project.home import DaemonInfo, Home, running_daemon, running_supervisor
 
 

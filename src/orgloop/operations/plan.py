@@ -8,8 +8,8 @@ from contextlib import closing
 from orgloop.config.diff import Plan, diff
 from orgloop.config.model import Organization
 from orgloop.errors import NotFound
+from orgloop.journal.backend import open_reader
 from orgloop.journal.model import AppliedRow
-from orgloop.journal.sqlite import open_reader
 from orgloop.project.home import Home
 
 

@@ -257,7 +257,7 @@ def _unannounced_daemon(home: Home) -> DaemonInfo | None:
 
     if (pid := lock_holder(home.path)) is None:
         return None
-    from orgloop.journal.sqlite import open_reader  # takes long, and nearly nobody comes by here
+    from orgloop.journal.backend import open_reader  # takes long, and nearly nobody comes by here
 
     try:
         with closing(open_reader(home.path)) as reader:

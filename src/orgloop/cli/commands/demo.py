@@ -65,7 +65,7 @@ def _copy(project: Path) -> None:
 def _play(app: App, project: Path, home_path: Path) -> Mapping[str, Any]:
     """Show it all; returns the chain for programs."""
     from orgloop.cli.screen.chain_drawing import ChainDrawing
-    from orgloop.journal.sqlite import open_reader
+    from orgloop.journal.backend import open_reader
     from orgloop.operations.views.chain import document, read_chain, trace_of
     from orgloop.project.home import Home
 

@@ -44,7 +44,7 @@ def _resume(app: App, actor: str, project: str) -> bool:
 
 async def _offline(app: App, actor: str, project: str) -> bool:
     """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
-    from orgloop.journal.sqlite import open_journal
+    from orgloop.journal.backend import open_journal
     from orgloop.runtime.support.clock import SystemClock
 
     clock = SystemClock()

@@ -135,7 +135,7 @@ def _forget(app: App, row: SessionRow) -> None:
 
 async def _offline(app: App, row: SessionRow) -> None:
     """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
-    from orgloop.journal.sqlite import open_journal
+    from orgloop.journal.backend import open_journal
     from orgloop.runtime.support.clock import SystemClock
 
     clock = SystemClock()

@@ -12,13 +12,14 @@ def command(app: App) -> None:
     """Print the versions of OrgLoop, Python, SQLite, and the platform."""
     import platform
 
-    from orgloop.journal.sqlite import sqlite_version
+    from orgloop.journal.backend import database
 
+    found = database()
     versions = {
         "orgloop": version_of("orgloop"),
         "python": platform.python_version(),
         "platform": f"{platform.system().lower()} {platform.machine()}",
-        "sqlite": sqlite_version(),
+        found.name.lower(): found.version,
     }
     if app.out.json:
         app.out.data(versions)

@@ -281,7 +281,7 @@ async def _offline(
     app: App, transition: Released | Retried | Discarded, verb: str, ids: Sequence[str]
 ) -> dict[str, OrgLoopError]:
     """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
-    from orgloop.journal.sqlite import open_journal
+    from orgloop.journal.backend import open_journal
     from orgloop.runtime.support.clock import SystemClock
 
     clock = SystemClock()
