@@ -127,7 +127,7 @@ def test_files_that_are_there_already_are_kept(orgloop: Orgloop, place: Path) ->
     assert (place / "sops/webhook-to-process.md").read_text() == "mine\n"
 
 
-@pytest.mark.parametrize("name", ["slack", "githb", "@orgloop/connector-slak"])
+@pytest.mark.parametrize("name", ["docker", "githb", "@orgloop/connector-slak"])
 def test_a_connector_that_is_not_installed_is_refused_with_those_that_are(
     name: str, orgloop: Orgloop, place: Path
 ) -> None:

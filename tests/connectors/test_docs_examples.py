@@ -20,14 +20,23 @@ from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.http import connector as http
 from orgloop.connectors.linear import connector as linear
 from orgloop.connectors.linear.events.normalize import normalize as normalize_linear
+from orgloop.connectors.slack import connector as slack
+from orgloop.connectors.slack.api import SlackApi
+from orgloop.connectors.slack.doctor import ASKS, POSTS
+from orgloop.connectors.slack.events import Workspace, draft_of, told_by
+from orgloop.connectors.slack.people import People
 from orgloop.connectors.webhook import connector as webhook
 from orgloop.connectors.webhook.actor import WebhookActor
 from orgloop.connectors.webhook.settings import WebhookActorSettings
 from orgloop.core.events.match import names_match
 from orgloop.plugin import Connector, Settings
+from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, FakeHttp, as_context, reply, wake
 from tests.connectors.github_bodies import DELIVERIES
 from tests.connectors.linear_bodies import DELIVERIES as FROM_LINEAR
+from tests.connectors.slack_bodies import CLICK, COMMAND, DELETED, EDITED, MENTION, REACTION, envelope
+from tests.connectors.test_webhook_live import Lent
+from tests.support.slack_server import BOT, slack_server
 
 PAGES = Path(__file__).parents[2] / "docs/connectors"
 CONNECTORS = {
@@ -37,6 +46,7 @@ CONNECTORS = {
     "cron": cron,
     "http": http,
     "files": files,
+    "slack": slack,
 }
 
 
@@ -109,6 +119,8 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         "CronSettings": set(),
         "HttpSettings": set(),
         "FilesSettings": set(),
+        "SlackSettings": set(),
+        "SlackActorSettings": set(),
     }
 
 
@@ -120,6 +132,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         ("linear", options(settings(linear, "sources")) | options(settings(linear, "actors"))),
         ("http", options(settings(http, "sources"))),
         ("files", options(settings(files, "sources"))),
+        ("slack", options(settings(slack, "sources")) | options(settings(slack, "actors"))),
         ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
     ],
 )
@@ -171,3 +184,28 @@ def test_each_event_of_linear_is_shown_as_it_is(name: str) -> None:
     shown = [json.loads(text) for text in blocks("linear", "json")]
     assert {"type": draft.type, "provenance": draft.provenance, "payload": draft.payload} in shown
     assert name == "reaction.create" or f"### {name}\n" in page("linear")
+
+
+async def test_each_event_of_slack_is_shown_as_it_is() -> None:
+    shown = [json.loads(text) for text in blocks("slack", "json")]
+    app = Workspace(id="T0ACME", url="https://acme.slack.com/", user="U0LOOP", bot="B0LOOP")
+    client = HttpClient()
+    async with slack_server() as served:
+        lent = Lent(http=client)
+        api = SlackApi(f"{served.url}/api", BOT, "the token", lent.clock, client)
+        for body in (MENTION, EDITED, DELETED, CLICK, COMMAND, REACTION):
+            told = told_by(envelope("", body)["type"], body, app)
+            assert told is not None
+            draft = await draft_of(told, app, People(api, lent.clock, ()), lent.mark_in)
+            assert {"type": draft.type, "provenance": draft.provenance, "payload": draft.payload} in shown
+            assert told.name == "reaction_added" or f"### {told.name}\n" in page("slack")
+    await client.close()
+
+
+def test_the_manifest_of_slack_asks_for_what_the_connector_needs() -> None:
+    manifest = json.loads(blocks("slack", "json")[0])
+    scopes = manifest["oauth_config"]["scopes"]["bot"]
+    assert {*POSTS, *ASKS, "app_mentions:read", "commands", "channels:history"} <= set(scopes)
+    assert scopes == sorted(scopes)
+    assert manifest["settings"]["socket_mode_enabled"]
+    assert manifest["settings"]["interactivity"]["is_enabled"]

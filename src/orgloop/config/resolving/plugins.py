@@ -28,7 +28,7 @@ REPORT_IT: Final = "report this to the plugin's author"
 _NOT_IN_THIS_VERSION: Final = {
     CONNECTORS: frozenset(
         {
-            *("agent-ctl", "docker", "gog", "pagerduty", "slack"),
+            *("agent-ctl", "docker", "gog", "pagerduty"),
         }
     ),
     TRANSFORMS: frozenset({"agent-gate"}),
