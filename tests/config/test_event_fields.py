@@ -203,7 +203,6 @@ def filtered(rules: str) -> str:
         (TICKED, "match: {payload.schedule: dailly}", Code.UNKNOWN_VALUE, "daily"),
         (ENDED, "match: {payload.lifecycle.outcome: failed}", Code.UNKNOWN_VALUE, "failure"),
         (ANY, "match: {provenance.author_type: bot}", Code.UNKNOWN_VALUE, "unknown"),
-        (ANY, "match: {branch: main}", Code.UNKNOWN_PATH, "payload.branch"),
         (OPENED, "match: {payload.issue.title: a}", Code.UNKNOWN_PATH, "payload.issue_title"),
     ],
 )
@@ -226,7 +225,40 @@ def test_a_hint_for_a_path_names_only_places_that_the_source_can_have(
     when: str, hint: str, tmp_path: Path
 ) -> None:
     (found,) = findings(tmp_path, f"when: {{{when}, filter: {{service: billing}}}}, then: {{actor: agent}}")
-    assert (found.code, found.severity, found.hint) == (Code.UNKNOWN_PATH, Severity.WARNING, hint)
+    assert (found.code, found.severity, found.hint) == (Code.UNKNOWN_PATH, Severity.ERROR, hint)
+
+
+@pytest.mark.parametrize(
+    ("path", "severity", "hint"),
+    [
+        ("payloud.action", Severity.ERROR, "did you mean `payload.action`?"),
+        ("body.action", Severity.ERROR, "`payload.body.action`"),
+        ("data.id", Severity.ERROR, "`payload.data.id`"),
+        ("action", Severity.ERROR, "`payload.action`"),
+        ("headers.x", Severity.ERROR, "`payload.headers.x`"),
+        # As older files write fields of `provenance`.
+        ("platform_event", Severity.WARNING, "`provenance.platform_event`"),
+        ("repo", Severity.WARNING, "`provenance.repo`"),
+    ],
+)
+@pytest.mark.parametrize("place", ["when", "match", "exclude", "match_any"])
+def test_a_filter_on_a_root_that_no_event_has_is_an_error(
+    place: str, path: str, severity: Severity, hint: str, tmp_path: Path
+) -> None:
+    rules = f"{{{path}: one}}"
+    if place == "when":
+        route = f"when: {{{REVIEW}, filter: {rules}}}, then: {{actor: agent}}"
+    else:
+        route = f"when: {{{REVIEW}}}, {filtered(f'{place}: {rules}')}"
+    (found,) = findings(tmp_path, route)
+    assert (found.code, found.severity) == (Code.UNKNOWN_PATH, severity)
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize("rules", ["match: {body.action: null}", "exclude: {body.action: /^$/}"])
+def test_a_root_that_no_event_has_is_no_error_where_nothing_is_wanted(rules: str, tmp_path: Path) -> None:
+    (found,) = findings(tmp_path, f"when: {{{REVIEW}}}, {filtered(rules)}")
+    assert (found.code, found.severity) == (Code.UNKNOWN_PATH, Severity.WARNING)
 
 
 @pytest.mark.parametrize(

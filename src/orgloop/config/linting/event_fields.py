@@ -205,7 +205,10 @@ class _Route:
         of = f" ({name})"
         if reading.needed:
             self._key(reading.path, (reading.path,), spot.where(*at), of, "key")
-        elif self._is_there(reading.path, spot.where(*at, key=True), of):
+            return
+        # A regular expression may hold for nothing, as null does.
+        strict = bool(reading.wanted) and None not in reading.wanted
+        if self._is_there(reading.path, spot.where(*at, key=True), of, strict=strict):
             self._values(
                 reading.path, reading.wanted, spot.where(*at), f"{self._spot.label}{of}", in_step=True
             )
@@ -282,12 +285,14 @@ class _Route:
     def _is_there(self, path: Path, where: Where, of: str = "", *, strict: bool = False) -> bool:
         """Whether the events that it listens to may have something there; else a warning.
 
-        A misspelt root is an error if something must be there.
+        A root that no event has is an error if something must be there.
         """
-        if path.steps[0][0] not in ENVELOPE:
+        root = path.steps[0][0]
+        if root not in ENVELOPE:
             # Older files name fields of `provenance` without it: those stay a warning.
-            misspelt = nearest_name(path.steps[0][0], ENVELOPE) is not None
-            self._unknown_root(path, where, of, needed=strict and misspelt)
+            older = self._heard.about(Path.parse(f"provenance.{root}"))[1] or not self._heard.shapes
+            misspelt = nearest_name(root, ENVELOPE) is not None
+            self._unknown_root(path, where, of, needed=strict and (misspelt or not older))
             return False
         is_there, _, _ = self._heard.about(path)
         if not is_there:
