@@ -13,6 +13,7 @@ from orgloop.config.model import Organization
 from orgloop.core.deliveries.breaker import BreakerPolicy
 from tests.config.project import load, only, sound
 
+DEFAULT: Final = "defaults.delivery.max_rate"
 USUAL: Final = BreakerPolicy()
 
 
@@ -85,6 +86,9 @@ def test_what_a_route_does_not_say_its_actor_says_and_then_the_project(tmp_path:
         ({"tell": ", delivery: {circuit_breaker: {cooldown: 5}}"}, Code.BAD_VALUE, "cooldown", 6),
         ({"defaults": "{circuit_breaker: {colldown: 5s}}"}, Code.UNKNOWN_KEY, "cooldown", 2),
         ({"defaults": "{circuit_breaker: true}"}, Code.WRONG_TYPE, "circuit_breaker", 2),
+        ({"route": ", delivery: {max_rate: 100}"}, Code.BAD_VALUE, "such as 100/s", 8),
+        ({"defaults": "{max_rate: 0/s}"}, Code.BAD_VALUE, "between 1 and", 2),
+        ({"agent": ", delivery: {max_rate: 5/d}"}, Code.BAD_VALUE, "one of s, m, h", 5),
         ({"agent": ", delivery: {retry: {max_delay: 1s}}"}, Code.BAD_VALUE, "`delivery.retry`", 5),
     ],
     ids=str,
@@ -105,6 +109,7 @@ def test_what_has_no_meaning_is_refused_where_it_stands(
         ({"defaults": "{circuit_breaker: {cooldown: 1m}}"}, "delivery.circuit_breaker.cooldown"),
         ({"agent": ", delivery: {circuit_breaker: null}"}, "delivery.circuit_breaker"),
         ({"route": ", delivery: {timeout: 1m}"}, "then.delivery.timeout"),
+        ({"route": ", delivery: {max_rate: 1/m}"}, "then.delivery.max_rate"),
     ],
     ids=str,
 )
@@ -112,3 +117,33 @@ def test_plan_shows_each_change(parts: dict[str, str], path: str, tmp_path: Path
     before = organization(tmp_path).snapshot
     changed = [item for item in diff(before, organization(tmp_path, **parts).snapshot).items if item.fields]
     assert [field[0] for item in changed for field in item.fields][:1] == [path]
+
+
+@pytest.mark.parametrize(
+    ("parts", "work", "notice"),
+    [
+        ({}, None, None),
+        (
+            {"defaults": "{max_rate: 5/m}"},
+            (5, DEFAULT),
+            (5, DEFAULT),
+        ),
+        (
+            {"defaults": "{max_rate: 5/m}", "tell": ", delivery: {max_rate: null}"},
+            (5, DEFAULT),
+            None,
+        ),
+        (
+            {"agent": ", delivery: {max_rate: 6/h}", "route": ", delivery: {max_rate: 7/s}"},
+            (7, "then.delivery.max_rate"),
+            None,
+        ),
+        ({"tell": ", delivery: {max_rate: 6/h}"}, None, (6, "delivery.max_rate")),
+    ],
+    ids=str,
+)
+def test_which_route_has_which_rate_and_where_it_stands(
+    parts: dict[str, str], work: tuple[int, str] | None, notice: tuple[int, str] | None, tmp_path: Path
+) -> None:
+    rates = [route.policy.max_rate for route in organization(tmp_path, **parts).routes]
+    assert [None if rate is None else (rate.most, rate.setting) for rate in rates] == [work, notice]

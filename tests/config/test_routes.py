@@ -212,7 +212,7 @@ def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> Non
             "on_lost: end",
             "approve: {}",
         ),
-        *("delivery: {order: strict}", "delivery: {max_rate: 100/s}", "delivery: {queue_depth: 5}"),
+        *("delivery: {order: strict}", "delivery: {queue_depth: 5}"),
         *("delivery: {overflow: hold}",),
         *("config: {inbox: true}", "config: {inbox_ttl: 1h}", "config: {inbox_max_batch: 5}"),
     ],
@@ -228,7 +228,7 @@ def test_a_policy_that_nothing_acts_on_yet_is_an_error(then: str, tmp_path: Path
     "text",
     [
         "accounts: {default: {limits: {runs: 4}}}\n",
-        "defaults: {delivery: {max_rate: 1/s}}\n",
+        "defaults: {delivery: {queue_depth: 1}}\n",
         "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, renamed_from: y}\n",
     ],
 )

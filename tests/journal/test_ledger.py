@@ -188,6 +188,7 @@ def asked(wants: Sequence[Want]) -> set[tuple[LimitScope, Unit, Window]]:
         for scope in scopes
         if scope.level is not ScopeLevel.WORKTREE
         for unit in Unit
+        if unit is not Unit.WAKES
         for window in Window
     }
 

@@ -92,6 +92,13 @@ class Snapshot(Collector):
             "Actors whose circuit breaker is open.",
             len(paused) - unavailable,
         )
+        reached = GaugeMetricFamily(
+            "orgloop_limits_reached", "Limits that work waits for.", labels=["scope", "unit"]
+        )
+        waits = Counter((row.waiting.scope.level, row.waiting.unit) for row in self.facts.waits)
+        for (scope, unit), count in waits.items():
+            reached.add_metric([scope, unit], count)
+        yield reached
 
     def _sources(self) -> Iterator[Metric]:
         ids = self.daemon.runtime.wiring.sources

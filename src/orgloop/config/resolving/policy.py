@@ -11,10 +11,11 @@ from orgloop.config.reading.documents import Spot
 from orgloop.config.reading.env import DataPath
 from orgloop.config.schema import limits as schema_limits
 from orgloop.config.schema import models as schema
+from orgloop.core.deliveries.admission import WINDOW_MS, Limit, ScopeLevel, Unit
 from orgloop.core.deliveries.batch import BatchPolicy
 from orgloop.core.deliveries.breaker import BreakerPolicy
 from orgloop.core.deliveries.delivery import DeliveryPolicy
-from orgloop.core.text.units import humanize
+from orgloop.core.text.units import Rate, humanize
 
 
 def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
@@ -90,7 +91,17 @@ def policy_of(
         timeout_ms=part.timeout or below.timeout_ms,
         max_age_ms=part.max_age or below.max_age_ms,
         retry=retry,
+        max_rate=_rate(part.max_rate, path) if "max_rate" in part.model_fields_set else below.max_rate,
     )
+
+
+def _rate(rate: Rate | None, path: DataPath) -> Limit | None:
+    """A `max_rate`, which stands below `path`: as the limit of a route. None: there is none."""
+    if rate is None:
+        return None
+    window = next(window for window, ms in WINDOW_MS.items() if ms == rate.per_ms)
+    setting = ".".join(map(str, (*path, "max_rate")))
+    return Limit(level=ScopeLevel.ROUTE, unit=Unit.WAKES, window=window, most=rate.count, setting=setting)
 
 
 def breaker_of(parts: Iterable[schema_limits.Delivery | None], *, has_runs: bool) -> BreakerPolicy | None:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from orgloop.config.schema.values import Count, Dollars, Milliseconds, Tokens, no_bool
+from orgloop.config.schema.values import Count, Dollars, Milliseconds, RateText, Tokens, no_bool
 
 OUTSIDE_CONFIG: Final = {
     **dict.fromkeys(
@@ -112,10 +112,9 @@ class CircuitBreaker(ConfigPart):
 class RouteDelivery(ConfigPart):
     """`delivery:` of a route."""
 
-    NOT_YET = frozenset({"order", "max_rate", "queue_depth", "overflow"})
+    NOT_YET = frozenset({"order", "queue_depth", "overflow"})
     MEANWHILE = {
         "order": "give the route a `session_key` meanwhile: wakes with one key come in order",
-        "max_rate": "bound runs with `limits.runs` and `defaults.budget.runs_per_hour` meanwhile",
         **dict.fromkeys(("queue_depth", "overflow"), "hold what waits too long with `max_age` meanwhile"),
     }
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
@@ -127,6 +126,8 @@ class RouteDelivery(ConfigPart):
     max_age: Milliseconds | None = None
     """A wake for an agent that is older is held."""
     retry: RetryConfig | None = None
+    max_rate: RateText | None = None
+    """How often the route may wake its actor, such as `100/s`, `60/m` or `10/h`; null: without a limit."""
 
 
 class Delivery(RouteDelivery):

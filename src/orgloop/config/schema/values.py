@@ -6,13 +6,19 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from orgloop.core.text.units import parse_duration
+from orgloop.core.text.units import Rate, parse_duration, parse_rate
 
 
 def _duration(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"{value} has no unit: write one of ms, s, m, h, d behind it, such as {value}s")
     return parse_duration(value) if isinstance(value, str) else value
+
+
+def _rate(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no time: write /s, /m or /h behind it, such as {value}/s")
+    return parse_rate(value) if isinstance(value, str) else value
 
 
 def no_bool(value: Any) -> Any:
@@ -24,6 +30,11 @@ def no_bool(value: Any) -> Any:
 _DURATION_JSON: Final = WithJsonSchema({"type": "string", "examples": ["30s", "5m", "24h", "7d"]})
 Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_duration), _DURATION_JSON]
 """A duration such as `5m`, above zero, in milliseconds."""
+
+RateText = Annotated[
+    Rate, BeforeValidator(_rate), WithJsonSchema({"type": "string", "examples": ["100/s", "60/m", "10/h"]})
+]
+"""How many in which time, such as `100/s`."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000), BeforeValidator(no_bool)]
 """A whole number from 1."""

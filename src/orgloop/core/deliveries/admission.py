@@ -53,6 +53,8 @@ class Unit(StrEnum):
     TOKENS = "tokens"
     RUN_TIME = "run_time"
     """In milliseconds."""
+    WAKES = "wakes"
+    """How often the actor is woken. Tries that failed count, too."""
 
 
 class Window(StrEnum):
@@ -60,12 +62,16 @@ class Window(StrEnum):
 
     AT_ONCE = "at_once"
     """What goes on now."""
+    SECOND = "second"
+    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
     EVER = "ever"
 
 
-WINDOW_MS: Final[Mapping[Window, int]] = MappingProxyType({Window.HOUR: 3_600_000, Window.DAY: 86_400_000})
+WINDOW_MS: Final[Mapping[Window, int]] = MappingProxyType(
+    {Window.SECOND: 1_000, Window.MINUTE: 60_000, Window.HOUR: 3_600_000, Window.DAY: 86_400_000}
+)
 """How long the windows that roll are. A charge is in its window until it is as old as that."""
 
 
@@ -152,10 +158,13 @@ class Limit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What is allowed for one wake. All of it holds together, so the strictest limit decides."""
+    """What is allowed for one wake. All of it holds together, so the strictest limit decides.
 
-    max_hops: int = 25
-    max_age_ms: int = 86_400_000
+    None as hops or age: they hold nothing.
+    """
+
+    max_hops: int | None = 25
+    max_age_ms: int | None = 86_400_000
     limits: Sequence[Limit] = ()
 
 
@@ -188,25 +197,27 @@ Verdict = Go | Wait | Hold
 
 def admit(want: Want, ledger: Ledger, limits: Limits, now: int) -> Verdict:
     """Guards first, since waiting would not help them; then everything that it has to wait for."""
-    if HoldReason.HOPS not in want.waived and want.hops >= limits.max_hops:
+    hops = limits.max_hops
+    if hops is not None and HoldReason.HOPS not in want.waived and want.hops >= hops:
         return Hold(
             reason=HoldReason.HOPS,
-            detail=f"{want.hops} runs caused each other; defaults.limits.max_hops is {limits.max_hops}",
+            detail=f"{want.hops} runs caused each other; defaults.limits.max_hops is {hops}",
         )
     # How long we made it wait is asked only of what would be too old without that.
-    if now - want.age_from > limits.max_age_ms:
+    oldest = limits.max_age_ms
+    if oldest is not None and now - want.age_from > oldest:
         age = now - want.age_from - ledger.waited(want.age_from)
-        if age > limits.max_age_ms:
+        if age > oldest:
             return Hold(
                 reason=HoldReason.STALE,
-                detail=f"waited {humanize(age)}; delivery.max_age is {humanize(limits.max_age_ms)}",
+                detail=f"waited {humanize(age)}; delivery.max_age is {humanize(oldest)}",
             )
     waits = []
     for limit in limits.limits:
         scope = want.scope(limit.level)
         if scope is None:
             continue
-        need = 1 if limit.unit is Unit.RUNS else want.needs.get(limit.unit, 0)
+        need = 1 if limit.unit in (Unit.RUNS, Unit.WAKES) else want.needs.get(limit.unit, 0)
         room = ledger.room(scope, limit.unit, limit.window, need, limit.most)
         if room.free_at <= now:
             continue
@@ -245,6 +256,8 @@ def amount(unit: Unit, value: int) -> str:
             return f"{value:,} tokens"
         case Unit.RUN_TIME:
             return f"{humanize(value)} of run time"
+        case Unit.WAKES:
+            return "1 wake" if value == 1 else f"{value:,} wakes"
         case _:
             assert_never(unit)
 
@@ -263,5 +276,12 @@ def sentence(wait: Waiting, until: str) -> str:
 
 
 _OVER: Final = MappingProxyType(
-    {Window.AT_ONCE: "at once", Window.HOUR: "an hour", Window.DAY: "a day", Window.EVER: "in all"}
+    {
+        Window.AT_ONCE: "at once",
+        Window.SECOND: "a second",
+        Window.MINUTE: "a minute",
+        Window.HOUR: "an hour",
+        Window.DAY: "a day",
+        Window.EVER: "in all",
+    }
 )

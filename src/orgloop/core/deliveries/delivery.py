@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
+from orgloop.core.deliveries.admission import Limit
 from orgloop.core.deliveries.retry import RetryPolicy, retry_delay
 from orgloop.core.deliveries.transition import (
     Claimed,
@@ -79,11 +80,15 @@ FINISHED: Final = frozenset({State.DELIVERED, State.DROPPED, State.DISCARDED})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeliveryPolicy:
-    """`timeout_ms` bounds the waking, not the run; `max_age_ms` is how old an agent's wake may be."""
+    """`timeout_ms` bounds the waking, not the run; `max_age_ms` is how old an agent's wake may be.
+
+    `max_rate` is how often a route may wake its actor.
+    """
 
     timeout_ms: int = 30_000
     max_age_ms: int = 86_400_000
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    max_rate: Limit | None = None
 
 
 class Facts(NamedTuple):

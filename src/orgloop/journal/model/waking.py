@@ -29,6 +29,7 @@ class ClaimWant:
     `admit` is the guard, called in the transaction with what is wanted and a ledger that answers for
     that moment; None for actors that only hand over. `reserve` is what each run may use at the most, if the
     actor has runs; `tree` is the root of the work tree in which they work, `account` who pays for them.
+    `rates_only`: it has none, so nothing waits for room for one.
     """
 
     actor: str
@@ -37,6 +38,7 @@ class ClaimWant:
     reserve: Mapping[Unit, int] | None = None
     tree: str | None = None
     account: str | None = None
+    rates_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

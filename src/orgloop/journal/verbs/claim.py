@@ -88,7 +88,7 @@ class _Claim:
         if self._books is None:
             self._books = Books(self.tx, self.now)
             ledger.end_timed_waits(self.tx, self.now)
-        if not ledger.is_full(self.tx, want.actor, want.account, want.tree):
+        if not ledger.is_full(self.tx, want):
             self._take_candidates(want, admit, slots, pause, self._books)
         room_at = ledger.next_until(self.tx)
         if room_at is not None:
@@ -101,7 +101,7 @@ class _Claim:
         most = len(self.held) + MOST_HELD
         while len(self.held) < most and len(full) < MOST_WAITING:
             # What was looked at has been taken or held, or is in a full scope: each page is a new one.
-            page = (want.actor, self.now, PAGE)
+            page = (want.actor, self.now, PAGE, want.rates_only)
             candidates = self.tx.rows("candidates", page)
             if not candidates:
                 return
@@ -109,12 +109,15 @@ class _Claim:
                 wanted = _want(want, *facts)
                 if full and not full.isdisjoint(ledger.scopes_of(wanted)):
                     continue
-                verdict = admit(wanted, WakeLedger(books, wanted))
+                asked = WakeLedger(books, wanted)
+                verdict = admit(wanted, asked)
                 match verdict:
                     case Go():
                         self._take_one(seq, want, pause)
                         if want.reserve is not None:
                             books.reserve(wanted, seq)
+                        for scope, window in asked.rates:
+                            books.wakes.add(scope, window)
                         slots -= 1
                         if not slots:
                             return

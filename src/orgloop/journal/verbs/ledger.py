@@ -8,7 +8,7 @@ it has room again, claims leave out its wakes, and their age leaves out that tim
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, assert_never
 
 from orgloop.core.deliveries.admission import (
@@ -22,6 +22,8 @@ from orgloop.core.deliveries.admission import (
     Want,
     Window,
 )
+from orgloop.journal.model import ClaimWant
+from orgloop.journal.verbs.rates import WakeCounts
 from orgloop.journal.verbs.transaction import Transaction
 
 
@@ -67,6 +69,8 @@ class _Charge(NamedTuple):
                 return self.tokens
             case Unit.RUN_TIME:
                 return self.run_time
+            case Unit.WAKES:
+                return 0
             case _:
                 assert_never(unit)
 
@@ -92,6 +96,7 @@ class Books:
         self._now = now
         self._known: list[_Charge] | None = None
         self._past: dict[tuple[LimitScope, Unit, Window], int] = {}
+        self.wakes = WakeCounts(tx, now)
 
     @property
     def _open(self) -> list[_Charge]:
@@ -114,6 +119,8 @@ class Books:
 
     def room(self, scope: LimitScope, unit: Unit, window: Window, need: int, limit: int) -> Room:
         """As `Ledger.room`."""
+        if unit is Unit.WAKES:
+            return self.wakes.room(scope, window, need, limit)
         reserved = sum(charge.amount(unit) for charge in self._open if charge.is_in(scope))
         match window:
             case Window.AT_ONCE:
@@ -126,7 +133,7 @@ class Books:
                 used = self._total(scope, unit)
                 free_at = self._now if used + need <= limit else NEVER
                 return Room(used=used, free_at=free_at, reserved=reserved)
-            case Window.HOUR | Window.DAY:
+            case Window.SECOND | Window.MINUTE | Window.HOUR | Window.DAY:
                 # Runs count from their start on, so that one that goes on is among those of the past.
                 over = reserved if unit is not Unit.RUNS else 0
                 used = self._in_window(scope, unit, window) + over
@@ -178,13 +185,16 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class WakeLedger:
-    """The books, for one wake."""
+    """The books, for one wake. `rates` are those that it was asked about."""
 
     books: Books
     want: Want
+    rates: set[tuple[LimitScope, Window]] = field(default_factory=set)
 
     def room(self, scope: LimitScope, unit: Unit, window: Window, need: int, limit: int) -> Room:
         """As `Ledger.room`."""
+        if unit is Unit.WAKES:
+            self.rates.add((scope, window))
         return self.books.room(scope, unit, window, need, limit)
 
     def busy_trees(self) -> Collection[str]:
@@ -275,7 +285,8 @@ def set_back(tx: Transaction, now: int, by: int) -> None:
 def prune(tx: Transaction, before: int, limit: int) -> int:
     """Forget what was over before that time, a page of each kind. Returns the most that went of one."""
     gone = [
-        tx.change(query, (before, limit)) for query in ("delete_charges", "delete_totals", "delete_waited")
+        tx.change(query, (before, limit))
+        for query in ("delete_charges", "delete_totals", "delete_waited", "delete_wake_counts")
     ]
     return max(gone)
 
@@ -286,16 +297,18 @@ def next_until(tx: Transaction) -> int | None:
     return found
 
 
-def is_full(tx: Transaction, actor: str, account: str | None, tree: str | None) -> bool:
+def is_full(tx: Transaction, want: ClaimWant) -> bool:
     """Whether a scope is full in which all wakes of the actor are."""
     mine = {
         (ScopeLevel.ORGANIZATION, "", ""),
         (ScopeLevel.NODE, "", ""),
-        (ScopeLevel.ACCOUNT, account, ""),
-        (ScopeLevel.ACTOR, actor, ""),
-        (ScopeLevel.WORKTREE, tree, actor),
+        (ScopeLevel.ACCOUNT, want.account, ""),
+        (ScopeLevel.ACTOR, want.actor, ""),
+        (ScopeLevel.WORKTREE, want.tree, want.actor),
     }
-    return any(tuple(row) in mine for row in tx.rows("full_for_actors"))
+    full = tx.rows("full_for_actors")
+    bounds = (tuple(scope) for *scope, unit in full if unit == Unit.WAKES or not want.rates_only)
+    return any(scope in mine for scope in bounds)
 
 
 def note_waited(tx: Transaction, scope: LimitScope, since: int, until: int) -> None:

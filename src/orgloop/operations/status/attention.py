@@ -136,12 +136,14 @@ def _refusals(seen: Status) -> Iterator[Item]:
 
 def _delayed(seen: Status) -> Iterator[Item]:
     """Limits over time that work waits for: it goes on by itself, and later than somebody may expect."""
-    from orgloop.core.deliveries.admission import NEVER
+    from orgloop.core.deliveries.admission import NEVER, Window
 
     delayed: dict[WaitRow, list[ActorStatus]] = {}
     for actor in seen.actors:
         for wait in actor.waits:
-            if actor.waiting and wait.waiting.until != NEVER:
+            # A rate per second delays nothing that a person would notice.
+            slow = wait.waiting.until != NEVER and wait.waiting.window is not Window.SECOND
+            if actor.waiting and slow:
                 delayed.setdefault(wait, []).append(actor)
     for wait, actors in delayed.items():
         count = sum(actor.waiting for actor in actors)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, sentence
+from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, Unit, sentence
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.text.units import humanize
 from orgloop.operations.views.words import counted, one_line, short_moment
@@ -110,15 +110,18 @@ def _breaker() -> PauseKind:
 
 
 def waits_of(row: DeliveryRow, waits: Sequence[WaitRow]) -> Sequence[WaitRow]:
-    """All full scopes that a delivery waits for. What only hands over needs no room for a run."""
-    if not row.runs:
-        return []
+    """All full scopes that a delivery waits for. Only rates bound what hands over at once."""
     mine = {
         LimitScope(level=ScopeLevel.ROUTE, name=row.route),
         LimitScope(level=ScopeLevel.TRACE, name=row.trace_id),
         LimitScope(level=ScopeLevel.KEY, name=row.key or "", actor=row.actor),
     }
-    return [wait for wait in waits if wait.waiting.scope in mine or _is_actors(wait.waiting.scope, row.actor)]
+    return [
+        wait
+        for wait in waits
+        if (row.runs or wait.waiting.unit is Unit.WAKES)
+        and (wait.waiting.scope in mine or _is_actors(wait.waiting.scope, row.actor))
+    ]
 
 
 def actor_reasons(

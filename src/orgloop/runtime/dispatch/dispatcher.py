@@ -176,6 +176,7 @@ class Dispatcher:
                         admit=admission(self._current.wiring, part, self._clock),
                         reserve=reserves(part),
                         tree=tree,
+                        rates_only=not part.has_runs,
                     )
                 )
             self._ready.discard(actor)

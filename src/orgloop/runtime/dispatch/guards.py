@@ -23,20 +23,35 @@ _MICROS: Final = 1_000_000
 
 
 def admission(wiring: Wiring, part: ActorPart, clock: Clock) -> Callable[[Want, Ledger], Verdict] | None:
-    """The guard for an actor that has runs or wakes an agent elsewhere; None for one that only hands over."""
-    if not part.has_runs and not part.spec.kind.wakes_agent:
+    """The guard for an actor. None if it only hands over, and at any rate."""
+    guarded = part.has_runs or part.spec.kind.wakes_agent
+    if not guarded and not _has_rate(wiring, part):
         return None
+    known: dict[str, Limits] = {}
 
     def decide(want: Want, ledger: Ledger) -> Verdict:
-        limits = Limits(
-            max_hops=wiring.organization.defaults.max_hops,
-            max_age_ms=wiring.policy(want.route).max_age_ms,
-            # What runs elsewhere takes no slot here; it can loop and go stale all the same.
-            limits=_of_runs(wiring, part, want.route) if part.has_runs else (),
-        )
+        limits = known.get(want.route)
+        if limits is None:
+            limits = known[want.route] = _limits(wiring, part, want.route, guarded=guarded)
         return admit(want, ledger, limits, clock.now())
 
     return decide
+
+
+def _has_rate(wiring: Wiring, part: ActorPart) -> bool:
+    mine = (route.spec for route in wiring.order if route.spec.actor == part.spec.id)
+    return any(spec.policy.max_rate is not None for spec in mine)
+
+
+def _limits(wiring: Wiring, part: ActorPart, route: str, *, guarded: bool) -> Limits:
+    policy = wiring.policy(route)
+    rate = [policy.max_rate] if policy.max_rate is not None else []
+    return Limits(
+        max_hops=wiring.organization.defaults.max_hops if guarded else None,
+        max_age_ms=policy.max_age_ms if guarded else None,
+        # What runs elsewhere takes no slot here; it can loop and go stale all the same.
+        limits=[*rate, *(_of_runs(wiring, part, route) if part.has_runs else ())],
+    )
 
 
 def reserves(part: ActorPart) -> Mapping[Unit, int] | None:

@@ -23,6 +23,7 @@ WHERE d.seq = ?;
 
 -- name: candidates
 -- Heads that are due, oldest first, but for those in a full route, key or trace, with what a guard asks about.
+-- `?4`: only rates bound them.
 SELECT d.seq, d.route,
        iif(d.members = 1, e.hops, max(e.hops, (
            SELECT max(o.hops) FROM deliveries m JOIN events o ON o.seq = m.event_seq WHERE m.lead = d.seq))),
@@ -30,9 +31,11 @@ SELECT d.seq, d.route,
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
 WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2
-  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'route' AND name = d.route)
-  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'key' AND name = d.key AND actor = d.actor)
-  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'trace' AND name = e.trace_id)
+  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'route' AND name = d.route AND (NOT ?4 OR unit = 'wakes'))
+  AND NOT EXISTS (
+    SELECT 1 FROM waits_for
+    WHERE level = 'key' AND name = d.key AND actor = d.actor AND (NOT ?4 OR unit = 'wakes'))
+  AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'trace' AND name = e.trace_id AND (NOT ?4 OR unit = 'wakes'))
 ORDER BY d.due, d.pos LIMIT ?3;
 
 -- name: take

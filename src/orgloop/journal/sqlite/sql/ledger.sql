@@ -88,7 +88,7 @@ ON CONFLICT (level, name, actor, unit, window) DO UPDATE SET
 
 -- name: full_for_actors
 -- Full scopes in which all wakes of an actor are.
-SELECT level, name, actor FROM waits_for
+SELECT level, name, actor, unit FROM waits_for
 WHERE level IN ('organization', 'node', 'account', 'actor', 'work_tree');
 
 -- name: next_until
@@ -146,3 +146,22 @@ DELETE FROM trace_totals WHERE trace IN (
 -- Waits that nothing is old enough to remember.
 DELETE FROM waited WHERE (level, name, actor, since) IN (
     SELECT level, name, actor, since FROM waited WHERE until < ? ORDER BY until LIMIT ?);
+
+-- name: wake_counts
+-- How often actors were woken in a scope, by step of time.
+SELECT begins, count FROM wake_counts WHERE level = ? AND name = ? AND actor = ? AND window = ?;
+
+-- name: count_wake
+-- Once more.
+INSERT INTO wake_counts (level, name, actor, window, begins, count) VALUES (?, ?, ?, ?, ?, 1)
+ON CONFLICT (level, name, actor, window, begins) DO UPDATE SET count = count + 1;
+
+-- name: forget_wakes
+-- What has left the window, or is to come again.
+DELETE FROM wake_counts WHERE level = ? AND name = ? AND actor = ? AND window = ? AND (begins <= ? OR begins > ?);
+
+-- name: delete_wake_counts
+-- Steps that no window reaches any more.
+DELETE FROM wake_counts WHERE (level, name, actor, window, begins) IN (
+    SELECT level, name, actor, window, begins FROM wake_counts INDEXED BY wake_counts_begins
+    WHERE begins < ? ORDER BY begins LIMIT ?);
