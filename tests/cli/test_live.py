@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 
 from orgloop.core.deliveries.delivery import State
+from orgloop.journal.lock_owner import lock_holder
 from orgloop.journal.model import START, DeliveryRow, Query, RunRow
-from orgloop.project.home import Home
+from orgloop.project.home import Home, running_daemon
 from tests.e2e.organization import Organization, wait_for
 from tests.e2e.sink import Sink
 
@@ -420,6 +423,42 @@ def test_what_was_kept_goes_before_what_comes(acme: Organization) -> None:
     assert hook(acme, "next", "agents").returncode == 0
     assert sessions(acme)[-2:] == ["kept", "next"]
     assert kept(acme) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which process has what open")
+@pytest.mark.parametrize("locks", ["/proc/locks", "/nowhere/locks"], ids=["locks are listed", "are not"])
+def test_a_daemon_whose_file_is_gone_is_found_by_what_it_holds(
+    locks: str, acme: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.journal.lock_owner.LOCKS", Path(locks))
+    known = running_daemon(acme.home)
+    assert known is not None
+    content = acme.home.daemon_file.read_bytes()
+    acme.home.daemon_file.unlink()
+    try:
+        with acme.reader():
+            found = running_daemon(acme.home)
+        assert found is not None
+        assert (found.pid, found.port) == (known.pid, known.port)
+    finally:
+        acme.home.daemon_file.write_bytes(content)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which process has what open")
+def test_who_only_reads_a_journal_is_no_daemon(
+    acme: Organization, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orgloop.journal.lock_owner.LOCKS", tmp_path / "none")
+    program = "import sys; file = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    copy = tmp_path / "home"
+    shutil.copytree(acme.home.path, copy)
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(copy / "journal.db")], stdin=PIPE, stdout=PIPE
+    ) as reading:
+        assert reading.stdout is not None
+        assert reading.stdout.readline() == b"open\n"
+        assert lock_holder(copy) is None
+        reading.kill()
 
 
 def test_what_was_kept_is_taken_by_the_next_daemon(acme: Organization) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from orgloop.connectors.webhook.source import WebhookSource
 from orgloop.errors import Refused
 from orgloop.plugin import Draft, Poller, Received, Receiver
 from orgloop.plugin.signature import sign
-from tests.connectors.doubles import FakeContext, as_context, inbound
+from tests.connectors.doubles import NOON, FakeContext, as_context, inbound
 
 
 def source(**config: Any) -> WebhookSource:
@@ -184,3 +186,75 @@ async def test_the_example_is_what_the_source_makes_of_its_payload() -> None:
         example["provenance"],
         example["payload"],
     )
+
+
+async def receive_dated(body: bytes, **config: Any) -> Received:
+    """A signed body at NOON whose time is at `at`."""
+    opened = source(**{"timestamp_field": "at", "max_fact_age": "2d", "secret": "s", **config})
+    await opened.open(as_context(FakeContext()))
+    return await opened.receive(inbound(body, X_Signature=sign(SecretStr("s"), body)))
+
+
+def at(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
+
+
+@pytest.mark.parametrize("days", [0, 1.9])
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda ms: f'"{at(ms)}"',
+        lambda ms: '"' + at(ms).replace("+00:00", "Z") + '"',
+        lambda ms: '"' + at(ms).removesuffix("+00:00") + '"',
+        lambda ms: str(ms // 1000),
+        lambda ms: str(ms),
+        lambda ms: f'"{ms // 1000}"',
+        lambda ms: str(ms / 1000),
+    ],
+    ids=["iso", "zulu", "no zone", "seconds", "milliseconds", "digits", "fraction"],
+)
+async def test_an_event_that_is_young_enough_passes(written: Callable[[int], str], days: float) -> None:
+    body = b'{"at": %s}' % written(round(NOON - days * 86_400_000)).encode()
+    assert len((await receive_dated(body)).events) == 1
+
+
+@pytest.mark.parametrize(
+    ("time", "status", "said"),
+    [
+        (f'"{at(NOON - 3 * 86_400_000)}"', 401, "The time at `at` is 3d ago, and at most 2d is allowed"),
+        (str((NOON - 3 * 86_400_000) // 1000), 401, "3d ago"),
+        (f'"{at(NOON + 3_600_000)}"', 401, "The time at `at` is 1h from now"),
+        *(
+            (text, 400, "The body has no time at `at`")
+            for text in ("null", "true", '""', '"today"', "-1", "[]")
+        ),
+        *(
+            (text, 400, "no time")
+            for text in ("1e300", "9" * 400, '"' + "9" * 400 + '"', '"' + "1" * 65 + '"')
+        ),
+    ],
+)
+async def test_an_event_that_is_too_old_or_tells_no_time_is_refused(
+    time: str, status: int, said: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        await receive_dated(b'{"at": %s}' % time.encode())
+    assert (refused.value.status, said in refused.value.message) == (status, True)
+
+
+async def test_each_event_of_a_body_has_its_own_time() -> None:
+    old, young = at(NOON - 3 * 86_400_000), at(NOON)
+    with pytest.raises(Refused, match="3d ago"):
+        await receive_dated(b'[{"at": "%s"}, {"at": "%s"}]' % (young.encode(), old.encode()), split="array")
+
+
+@pytest.mark.parametrize("half", [{"timestamp_field": "at"}, {"max_fact_age": "2d"}])
+def test_a_time_and_its_age_belong_together(half: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="needs"):
+        source(**half)
+
+
+def test_an_age_that_nobody_signs_is_doubted() -> None:
+    given = {"timestamp_field": "at", "max_fact_age": "2d"}
+    assert "max_fact_age" in WebhookSourceSettings.model_validate(given).warnings()
+    assert WebhookSourceSettings.model_validate({**given, "secret": "s" * 20}).warnings() == {}

@@ -179,6 +179,10 @@ class WebhookSourceSettings(Settings):
     """`lines`, `array` or the dot path of a list: each line or element is an event of its own."""
     dedupe_key: Annotated[str, AfterValidator(_dedupe_key)] | None = None
     """Dot path or template over the body that names the fact: the same value again is a duplicate."""
+    timestamp_field: Annotated[str, AfterValidator(_path)] | None = None
+    """Dot path of the event's time in the body: ISO 8601, or a number of seconds or ms since 1970."""
+    max_fact_age: Annotated[Duration, Field(gt=0)] | None = None
+    """The highest age of that time. An older event, or one without a time, is refused."""
     path: str | None = None
     """No effect: the path is `/webhook/<source id>`."""
     buffer_dir: str | None = None
@@ -186,9 +190,19 @@ class WebhookSourceSettings(Settings):
     max_buffer_size: Size | None = None
     """No effect, as `buffer_dir`."""
 
+    @model_validator(mode="after")
+    def _time_and_age(self) -> WebhookSourceSettings:
+        if self.max_fact_age is not None and self.timestamp_field is None:
+            raise ValueError("`max_fact_age` needs `timestamp_field`: where the body has the event's time")
+        if self.timestamp_field is not None and self.max_fact_age is None:
+            raise ValueError("`timestamp_field` needs `max_fact_age`: how old that time may be, such as 3d")
+        return self
+
     def warnings(self) -> Mapping[str, str]:
-        """Space around a secret."""
-        return padded(self.secret)
+        """Space around a secret, and a time that nobody signs."""
+        unsigned = "the body is not signed without `secret`, so anybody can write another time into it"
+        lax = {"max_fact_age": unsigned} if self.max_fact_age is not None and self.secret is None else {}
+        return {**padded(self.secret), **lax}
 
     @classmethod
     def without_effect(cls) -> frozenset[str]:

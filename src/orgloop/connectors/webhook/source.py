@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from orgloop.connectors.webhook.body import documents, handshake, question
@@ -24,6 +25,7 @@ from orgloop.plugin import (
     Template,
     authenticate,
     authenticate_head,
+    humanize,
     is_missing,
     key_text,
     require_signature,
@@ -32,6 +34,15 @@ from orgloop.plugin import (
 
 DELIVERY_HEADERS: Final = ("idempotency-key", "webhook-id", "svix-id")
 """Where a delivery's id is looked for unless the settings name a header."""
+
+LONGEST_TIME: Final = 64
+"""Characters of a time."""
+
+FIRST_MS: Final = 100_000_000_000
+"""From here on a number is a time in milliseconds: 1973 in them, the year 5138 in seconds."""
+
+LAST_MS: Final = 253_402_300_800_000
+"""The end of the year 9999, in ms since 1970."""
 
 SHAPES: Final = (
     EventShape(
@@ -59,6 +70,7 @@ class WebhookSource:
         self._secrets = settings.secret or ()
         self._type = Path.parse(settings.event_type_field)
         self._delivery = Path.parse(settings.delivery_id_field) if settings.delivery_id_field else None
+        self._time = Path.parse(settings.timestamp_field) if settings.timestamp_field else None
         self._key = _template(settings.dedupe_key) if settings.dedupe_key is not None else None
         self._clock: Clock | None = None
 
@@ -93,6 +105,8 @@ class WebhookSource:
         found = documents(request, self._settings.split)
         if len(found) == 1 and (reply := question(found[0], self._secrets)) is not None:
             return Received(reply=reply)
+        for one in found:
+            self._require_recent(one)
         drafts = [self._draft({} if one is None else one, request) for one in found]
         if not drafts:
             return Received(reply=Reply(body={"ok": True, "events_created": 0, "event_ids": []}))
@@ -108,6 +122,34 @@ class WebhookSource:
             verify(request, secrets, names, missing=signature.unsigned, algorithm=signature.algorithm)
             return None
         return authenticate(request, secrets, signature, self._now, self._settings.tolerance).identity
+
+    def _require_recent(self, body: Any) -> None:
+        """Refuse what its body says is too old (401), or of which it says no time (400).
+
+        A header with a time would prove nothing: only the body is signed.
+        """
+        path, oldest, tolerance = self._time, self._settings.max_fact_age, self._settings.tolerance
+        if path is None or oldest is None:
+            return
+        time = time_of(path.get(body))
+        if time is None:
+            raise Refused(
+                f"The body has no time at `{path}`",
+                hint="it is ISO 8601 text, or a number of seconds or milliseconds since 1970",
+            )
+        age = self._now() - time
+        if age > oldest:
+            raise Refused(
+                f"The time at `{path}` is {humanize(age)} ago, and at most {humanize(oldest)} is allowed",
+                hint="raise `max_fact_age` if the sender is right; it may be a captured request",
+                status=401,
+            )
+        if age < -tolerance:
+            raise Refused(
+                f"The time at `{path}` is {humanize(-age)} from now",
+                hint="compare the clocks of both sides, or raise `tolerance`",
+                status=401,
+            )
 
     def _now(self) -> int:
         if self._clock is None:
@@ -142,6 +184,23 @@ class WebhookSource:
     def _key_of(self, body: Any) -> str | None:
         """None if a part of it is missing: half a key would make one fact of many."""
         return self._key.key(body) if self._key is not None else None
+
+
+def time_of(value: Any) -> int | None:
+    """A time in ms since 1970: of ISO 8601 text (UTC if it names no zone), or of seconds or ms since 1970."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= LONGEST_TIME:
+        value = int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 < value < LAST_MS:
+            return None
+        return round(value * 1000) if value < FIRST_MS else round(value)
+    if not isinstance(value, str) or len(value) > LONGEST_TIME:
+        return None
+    try:
+        time = datetime.fromisoformat(value.strip())
+        return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _template(dedupe_key: str) -> Template:
