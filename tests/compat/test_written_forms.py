@@ -377,12 +377,10 @@ def test_a_command_with_a_missing_variable_is_told_once(tmp_path: Path) -> None:
     assert Code.MISSING_SCRIPT not in [one.code for one in load(tmp_path, text).findings]
 
 
-@pytest.mark.parametrize("written", ["account: default"])
-def test_a_setting_that_nothing_acts_on_yet_is_an_error_that_says_so(tmp_path: Path, written: str) -> None:
-    text = f"actors: [{{id: agent, connector: claude-code, config: {{{written}}}}}]\n"
-    found = finding(tmp_path, text, Code.NOT_YET)
-    assert "is not supported yet" in found.message
-    assert load(tmp_path, text).organization is None
+def test_an_account_in_the_config_of_an_actor_is_sent_to_its_place(tmp_path: Path) -> None:
+    text = "actors: [{id: agent, connector: claude-code, config: {account: default}}]\n"
+    found = finding(tmp_path, text, Code.UNKNOWN_KEY)
+    assert found.hint == "it belongs to an actor, beside `config`"
 
 
 def test_other_keys_reach_an_agent_as_they_are(tmp_path: Path) -> None:

@@ -227,7 +227,6 @@ def test_a_policy_that_nothing_acts_on_yet_is_an_error(then: str, tmp_path: Path
 @pytest.mark.parametrize(
     "text",
     [
-        "accounts: {default: {limits: {runs: 4}}}\n",
         "defaults: {delivery: {queue_depth: 1}}\n",
         "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, renamed_from: y}\n",
     ],

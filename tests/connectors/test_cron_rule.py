@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orgloop.connectors.cron.rule import MOST_COUNTED, Calendar, Every, Ticks, doubts, parse_rule
-from orgloop.connectors.cron.zone import zone_named
+from orgloop.plugin.zone import zone_named
 
 BERLIN = ZoneInfo("Europe/Berlin")
 YEAR = 366 * 86_400_000

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.connectors.cron import zone
-from orgloop.connectors.cron.zone import local_zone, zone_named
+from orgloop.plugin import zone
+from orgloop.plugin.zone import local_zone, zone_named
 
 ZONES = Path("/usr/share/zoneinfo")
 

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT
 from orgloop.connectors.process import ProcessActor, ProcessSettings, connector
 from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.core.runs.failure import ERROR_LIMIT, TEXT_LIMIT
@@ -31,6 +30,7 @@ from orgloop.plugin import (
     Unavailable,
     WakeSession,
 )
+from orgloop.plugin.variables import ARGUMENT_LIMIT
 from tests.connectors.agents.held import Bench
 from tests.connectors.doubles import FakeContext, as_context, wake
 from tests.support.repository import commit, git

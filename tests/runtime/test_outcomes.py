@@ -97,7 +97,7 @@ async def test_each_answer_becomes_its_state(
         await until(lambda: not it.runtime.dispatcher.in_flight, "a free slot")
 
 
-async def test_a_usage_limit_makes_nothing_older_whatever_its_words(tmp_path: Path) -> None:
+async def test_a_usage_limit_parks_its_account_whatever_its_words(tmp_path: Path) -> None:
     async def say(wake: Wake) -> DeliverOutcome:
         return Limited(account="\ud800", until=NOON + 60_000, reason="x" * (MAX_ERROR_TEXT + 1))
 
@@ -105,7 +105,8 @@ async def test_a_usage_limit_makes_nothing_older_whatever_its_words(tmp_path: Pa
         await it.emit()
         await until(lambda: it.transitions(), "an outcome")
         (row,) = it.rows()
-        assert (row.state, row.due, row.age_from) == ("pending", NOON + 60_000, NOON + 60_000)
+        assert (row.state, row.age_from) == ("pending", NOON)
+        assert [(one.account, one.until) for one in it.reader.parked()] == [("actor taker", NOON + 60_000)]
         assert it.transitions() == ["limited"]
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orgloop.config.model import ActorSpec, Organization
+from orgloop.config.model import AccountSpec, ActorSpec, Organization
 from orgloop.connectors.process import ProcessSettings
 from orgloop.connectors.process import connector as process
 from orgloop.core.deliveries.transition import Rejected
@@ -59,6 +59,7 @@ def at_work(organization: Organization, gate: Path) -> Organization:
             }
         ),
         fingerprint="reviewer",
+        accounts=("work",),
     )
     sop = organization.root / "sops" / "review.md"
     sop.parent.mkdir(exist_ok=True)
@@ -68,7 +69,12 @@ def at_work(organization: Organization, gate: Path) -> Organization:
         route("review-deploy", actor="reviewer", when=everything, prompt_file=sop, description="Watch it"),
         route("notify", when=everything),
     ]
-    return replace(organization, actors={**organization.actors, "reviewer": agent}, routes=routes)
+    return replace(
+        organization,
+        actors={**organization.actors, "reviewer": agent},
+        accounts={"work": AccountSpec(name="work")},
+        routes=routes,
+    )
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ DERIVED: Final = (VARIABLES, "folder", "defaults")
 class Kind(StrEnum):
     """What a change is about."""
 
+    ACCOUNT = "account"
     SOURCE = "source"
     ACTOR = "actor"
     TRANSFORM = "transform"
@@ -49,6 +50,7 @@ class Action(StrEnum):
 
 _SYMBOLS: Final = {Action.ADD: "+", Action.CHANGE: "~", Action.REMOVE: "-", Action.SAME: "="}
 _SECTIONS: Final = {
+    Kind.ACCOUNT: "accounts",
     Kind.SOURCE: "sources",
     Kind.ACTOR: "actors",
     Kind.TRANSFORM: "transforms",

@@ -81,6 +81,7 @@ class Code(StrEnum):
     # references
     DUPLICATE_NAME = "duplicate-name", "Two things of one kind have the same name."
     UNKNOWN_SOURCE = "unknown-source", "A route listens to a source that does not exist."
+    UNKNOWN_ACCOUNT = "unknown-account", "An actor names an account that does not exist."
     UNKNOWN_ACTOR = "unknown-actor", "A route wakes an actor that does not exist."
     UNKNOWN_TRANSFORM = "unknown-transform", "A route or definition names a transform that does not exist."
     MISSING_SOP = "missing-sop", "A route's prompt file does not exist, or cannot be read as text."

@@ -20,15 +20,18 @@ from orgloop.config.reading.documents import Spot, read_document
 from orgloop.config.reading.env import Variables, VariableUse, read_dotenv, report_missing
 from orgloop.config.reading.paths import neighbour, reason, shown
 from orgloop.config.reading.validation import read_part
+from orgloop.config.resolving.accounts import Accounts
 from orgloop.config.resolving.budget import check_cap, home_limits
 from orgloop.config.resolving.plugins import Plugins
 from orgloop.config.resolving.policy import defaults_of, policy_of
+from orgloop.config.resolving.quiet import quiet_hours
 from orgloop.config.resolving.routes import RouteEnd, Routes
 from orgloop.config.resolving.sources_and_actors import ActorEnd, Ends, SourceEnd, unique, valid_name
 from orgloop.config.resolving.transforms import Steps
 from orgloop.config.schema import models as schema
 from orgloop.config.snapshot import snapshot
 from orgloop.core.deliveries.delivery import DeliveryPolicy
+from orgloop.core.deliveries.quiet import QuietHours
 from orgloop.errors import ConfigError
 from orgloop.plugin.registry import Registry
 
@@ -193,9 +196,14 @@ class _Loader:
         self, found: Collected, levels: Sequence[Level], defaults: Defaults, plugins: Plugins
     ) -> Organization:
         report = self.report
-        ends = Ends(plugins, defaults, report, [part.delivery for part, _ in levels])
+        defaults = replace(defaults, quiet=self._quiet(levels))
+        accounts = Accounts(found.project, report)
+        deliveries = [part.delivery for part, _ in levels]
+        ends = Ends(plugins, defaults, accounts, self.environment, report, deliveries)
         sources = {name: ends.source(entry) for name, entry in unique(found.sources, "id", report).items()}
         actors = {name: ends.actor(entry) for name, entry in unique(found.actors, "id", report).items()}
+        if not found.incomplete & {"actors"}:
+            accounts.check_unused()
         budgets = [part.budget for part, _ in levels]
         budget = home_limits(budgets, [end.cap_usd for end in actors.values()])
         defaults = replace(defaults, budget=budget)
@@ -240,6 +248,7 @@ class _Loader:
             defaults=defaults,
             sources={key: end.spec for key, end in sources.items() if end.spec},
             actors={key: end.spec for key, end in actors.items() if end.spec},
+            accounts=accounts.specs,
             routes=[one.spec for one in _runnable(routes, entries, sources, actors) if one.spec],
             loggers=[spec for spec in loggers.values() if spec],
             files=[*found.files, *([self.dotenv] if self.dotenv.exists() else []), *self.files],
@@ -257,6 +266,15 @@ class _Loader:
             ),
             environment=self.environment,
         )
+
+    def _quiet(self, levels: Sequence[Level]) -> QuietHours | None:
+        at = ("defaults", "quiet_hours")
+        quiet = None
+        for part, spot in levels:
+            if "quiet_hours" in part.model_fields_set and not spot.lacks_variable(*at):
+                said = part.quiet_hours
+                quiet = None if said is None else quiet_hours(said, self.environment, spot, at, self.report)
+        return quiet
 
     def _policies(
         self, levels: Sequence[Level], actors: Mapping[str, ActorEnd]

@@ -12,6 +12,7 @@ from orgloop.core.deliveries.batch import BatchPolicy
 from orgloop.core.deliveries.breaker import BreakerPolicy
 from orgloop.core.deliveries.delivery import DeliveryPolicy
 from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.deliveries.quiet import QuietHours
 from orgloop.core.events.match import When
 from orgloop.plugin.connector import ActorKind, SourceKind
 from orgloop.plugin.logger import LoggerPlugin
@@ -39,9 +40,21 @@ class SourceSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AccountSpec:
+    """A login that actors may share. `env` are variables that its runs get: secrets, never to be shown."""
+
+    name: str
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    limits: Sequence[Limit] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ActorSpec:
     """One configured actor. `max_runs` is its `limits.runs`, None for no limit of its own.
 
+    `accounts` are those that its runs use, in the order in which they are tried. `quiet` is its own
+    `quiet_hours`, or that of the project; `quiet_setting` says which.
     `has_runs`: with these settings it has runs. `breaker` is its circuit breaker, if it has one.
     `lacks_variable` is as for a source.
     """
@@ -54,6 +67,9 @@ class ActorSpec:
     max_runs: int | None = None
     budget: Sequence[Limit] = ()
     breaker: BreakerPolicy | None = None
+    accounts: Sequence[str] = ()
+    quiet: QuietHours | None = None
+    quiet_setting: str = "quiet_hours"
     description: str = ""
     fingerprint: str = ""
     lacks_variable: bool = False
@@ -121,6 +137,7 @@ class Defaults:
     runs_per_hour: int | None = 60
     run_usd: float | None = 5.0
     budget: Sequence[Limit] = ()
+    quiet: QuietHours | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,9 +158,15 @@ class Organization:
     defaults: Defaults = Defaults()
     sources: Mapping[str, SourceSpec] = field(default_factory=dict)
     actors: Mapping[str, ActorSpec] = field(default_factory=dict)
+    accounts: Mapping[str, AccountSpec] = field(default_factory=dict)
     routes: Sequence[RouteSpec] = ()
     loggers: Sequence[LoggerSpec] = ()
     files: Sequence[Path] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     snapshot: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    def account_env(self, account: str | None) -> Mapping[str, str]:
+        """The variables that runs of an account get; none for one that the project does not name."""
+        spec = self.accounts.get(account) if account is not None else None
+        return spec.env if spec is not None else {}

@@ -15,6 +15,7 @@ from orgloop.config.reading.prompt_files import SopFacts
 from orgloop.config.reading.secrets import redacted
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.resolving.transforms import Steps
+from orgloop.config.schema import models as schema
 from orgloop.plugin.registry import CONNECTORS, LOGGERS, TRANSFORMS, plain_name
 from orgloop.plugin.settings import Settings
 
@@ -44,6 +45,7 @@ def snapshot(
         "version": 1,
         "project": name,
         "defaults": redacted(merged),
+        "accounts": _accounts(found),
         "sources": {end.entry.name: _source(end) for end in sources},
         "actors": {end.entry.name: _actor(end, run_usd) for end in actors},
         "transforms": {
@@ -82,6 +84,20 @@ def _filled(raw: Any, data: Any) -> Iterator[Any]:
             yield from _filled(one, filled)
     elif isinstance(raw, str) and "${" in raw:
         yield data
+
+
+def _accounts(found: Collected) -> dict[str, Any]:
+    raw = (found.project.spot.raw.get("accounts") or {}) if found.project is not None else {}
+    filled = (found.project.spot.data.get("accounts") or {}) if found.project is not None else {}
+    return {
+        name: {**redacted(fields or {}, schema.AccountConfig), **_marked(fields, filled.get(name))}
+        for name, fields in raw.items()
+    }
+
+
+def _marked(raw: Any, filled: Any) -> dict[str, str]:
+    values = list(_filled(raw, filled))
+    return {VARIABLES: fingerprint(values)[:8]} if values else {}
 
 
 def _end(end: SourceEnd | ActorEnd, **defaults: Any) -> dict[str, Any]:

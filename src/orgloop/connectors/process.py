@@ -13,8 +13,9 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo
 from orgloop.connectors.agents import program
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, Count, RunSettings
+from orgloop.connectors.agents.settings import Count, RunSettings
 from orgloop.plugin import (
+    ARGUMENT_LIMIT,
     ActorKind,
     CheckResult,
     CheckStatus,

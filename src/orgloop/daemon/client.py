@@ -104,6 +104,16 @@ class Client:
         """Let no key lead to a session any more."""
         self._ask("POST", "/control/sessions/forget", {"actor": actor, "session": session})
 
+    def park(self, account: str, until: int | None, reason: str) -> Mapping[str, Any]:
+        """Let nothing start with an account until a time, or until it is resumed."""
+        return self._ask(
+            "POST", "/control/accounts/park", {"account": account, "until": until, "reason": reason}
+        )
+
+    def resume(self, account: str) -> None:
+        """Let an account's work go on."""
+        self._ask("POST", "/control/accounts/resume", {"account": account})
+
     def post_webhook(
         self,
         source: str,

@@ -15,6 +15,7 @@ from orgloop.core.deliveries.transition import Transition
 from orgloop.journal.model import (
     Acceptance,
     Accepted,
+    AccountUse,
     AppliedRow,
     BacklogRow,
     Claims,
@@ -23,6 +24,7 @@ from orgloop.journal.model import (
     DeliveryRow,
     EventRow,
     OpenRun,
+    ParkedRow,
     PauseRow,
     Prepared,
     Query,
@@ -155,6 +157,14 @@ class Operating(Protocol):
         """
         ...
 
+    async def park(self, account: str, until: int | None, reason: str, now: int) -> ParkedRow:
+        """A person lets nothing start with an account until a time, or until `resume` (None)."""
+        ...
+
+    async def resume(self, account: str, now: int) -> bool:
+        """A person lets an account's work go on. False if it was not parked."""
+        ...
+
     async def open_runs(self) -> Sequence[OpenRun]:
         """This worker's runs that have not ended."""
         ...
@@ -263,6 +273,12 @@ class Reader(Protocol):
     def sources(self) -> Sequence[SourceRow]: ...
 
     def pauses(self) -> Sequence[PauseRow]: ...
+
+    def parked(self) -> Sequence[ParkedRow]: ...
+
+    def account_use(self, since: int) -> Sequence[AccountUse]:
+        """What each account's runs are at and have used, of those that ended since then."""
+        ...
 
     def rival(self, delivery_id: str) -> str:
         """The delivery that owns one of its keys by now: it would be a duplicate if it went on."""

@@ -51,6 +51,7 @@ from orgloop.core.text.suggest import nearest_name
 from orgloop.core.text.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
 from orgloop.errors import JournalUnavailable, Overloaded, PluginError, Refused
 from orgloop.plugin.actor import (
+    Accounted,
     Actor,
     Completion,
     Deliverer,
@@ -136,7 +137,9 @@ from orgloop.plugin.untrusted import (
     text_at,
     texts_at,
 )
+from orgloop.plugin.variables import ARGUMENT_LIMIT, OwnVariableName, VariableName, VariableValue
 from orgloop.plugin.worktree import Worktree
+from orgloop.plugin.zone import local_zone, zone_named
 
 __all__ = [
     # connectors
@@ -154,6 +157,12 @@ __all__ = [
     "refuse",
     "SecretStr",
     "Worktree",
+    "ARGUMENT_LIMIT",
+    "OwnVariableName",
+    "VariableName",
+    "VariableValue",
+    "local_zone",
+    "zone_named",
     "Secret",
     "Secrets",
     # sources
@@ -213,6 +222,7 @@ __all__ = [
     "RunLimitsSpec",
     "Turns",
     "ExitInfo",
+    "Accounted",
     "Priced",
     "Progress",
     "Completion",

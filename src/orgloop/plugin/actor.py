@@ -46,6 +46,8 @@ class Wake:
     not where its settings say. `callback` (where the other system may report, a secret) for those elsewhere.
     These also get the run's mark for what they write: `marker` for comments, `trailer` for commits. An actor
     without runs has a `marker`, too: it is the same for each try of a delivery.
+    `account` is the account of the project that pays for a run, `account_env` what that adds to the
+    environment of its program: the engine does so, over what the actor says.
     `timeout` in seconds bounds `deliver`.
     """
 
@@ -68,6 +70,8 @@ class Wake:
     callback: str | None = None
     marker: str | None = None
     trailer: str | None = None
+    account: str | None = None
+    account_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float = 30.0
 
 
@@ -133,7 +137,8 @@ class RunSpec:
     that it takes over from the daemon's. `stdin` is the prompt or empty. `session_id` is
     remembered for the wake's session key as soon as the run is committed. `account` names the login that
     the session belongs to: a wake with another one begins a session of its own. `take_over` is the command
-    with which a person goes on in this session, in `cwd`.
+    with which a person goes on in this session, in `cwd`. `logins` are names of variables of which each
+    says whose login is used: an account of the project with variables of its own leaves out the others.
     """
 
     argv: Sequence[str]
@@ -146,6 +151,7 @@ class RunSpec:
     account: str = ""
     turns: Turns | None = None
     take_over: Sequence[str] = ()
+    logins: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -238,6 +244,19 @@ class Priced(Protocol):
     @property
     def cap_usd(self) -> float | None:
         """US dollars that a run may cost at the most; None if it has no cap."""
+        ...
+
+
+@runtime_checkable
+class Accounted(Protocol):
+    """An actor that knows, once it is open, whose usage limits its runs meet.
+
+    Actors with the same account wait for the same limits. What a project says of accounts goes first.
+    """
+
+    @property
+    def account(self) -> str:
+        """Its name for people, such as `claude-code login`. It holds no secret."""
         ...
 
 

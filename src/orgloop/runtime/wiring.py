@@ -16,7 +16,17 @@ from orgloop.core.deliveries.on_busy import OnBusy
 from orgloop.core.events.match import Matcher
 from orgloop.core.events.templates import Template, TreeTemplate
 from orgloop.errors import PluginError
-from orgloop.plugin import Actor, Deliverer, Receiver, Remote, Source, Supervised, Transform, Worktree
+from orgloop.plugin import (
+    Accounted,
+    Actor,
+    Deliverer,
+    Receiver,
+    Remote,
+    Source,
+    Supervised,
+    Transform,
+    Worktree,
+)
 from orgloop.plugin.worktree import worktree_of
 
 NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
@@ -88,11 +98,15 @@ class ActorPart:
     """The actor, if its runs are jobs of another system."""
     deliverer: Deliverer | None = field(init=False, default=None)
     """The actor, if it answers at once."""
+    accounted: Accounted | None = field(init=False, default=None)
+    """The actor, if it knows whose usage limits its runs meet."""
     worktree: Worktree | None = field(init=False, default=None)
     """The work trees that its runs have, if they have their own."""
 
     def __post_init__(self) -> None:
         """Raises PluginError if the actor cannot do what its connector says of it."""
+        if isinstance(self.actor, Accounted):
+            object.__setattr__(self, "accounted", self.actor)
         match self.actor:
             case Supervised() if self.has_runs:
                 object.__setattr__(self, "supervised", self.actor)
@@ -116,6 +130,13 @@ class ActorPart:
     def has_runs(self) -> bool:
         """Whether its wakes become runs."""
         return self.spec.has_runs
+
+    @property
+    def accounts(self) -> Sequence[str]:
+        """The accounts that may pay for its wakes, in order; its own login if the project names none."""
+        if self.spec.accounts or self.accounted is None:
+            return self.spec.accounts
+        return (self.accounted.account,)
 
     @property
     def directory(self) -> str | None:

@@ -13,6 +13,7 @@ from orgloop.errors import NotFound
 from orgloop.journal.model import START, DeliveryRow, EventRow, Query, RunRow, StepRow
 from orgloop.journal.protocols import Reader
 from orgloop.operations.views import json_rows
+from orgloop.operations.views.accounts import accounts as all_accounts
 from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 from orgloop.web.parameters import Parameters
@@ -44,6 +45,14 @@ async def sources(daemon: DaemonApi, call: Call) -> Any:
         json_rows.source(part, rows.get(id), daemon.runtime.counters.refusals.get(id), daemon.module)
         for id, part in daemon.runtime.wiring.sources.items()
     ]
+
+
+async def accounts(daemon: DaemonApi, call: Call) -> Any:
+    """Every account: who uses it, whether it is parked, what it has used."""
+    call.parameters.finish()
+    now = daemon.runtime.clock.now()
+    found = await daemon.readings.ask(lambda reader: all_accounts(reader, now))
+    return [json_rows.account(one) for one in found]
 
 
 async def events(daemon: DaemonApi, call: Call) -> Any:

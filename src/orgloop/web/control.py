@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from orgloop.core.deliveries.transition import Discarded, Released, Retried
 from orgloop.errors import Conflict, NotFound, Refused
+from orgloop.operations.views import json_rows
+from orgloop.operations.views.accounts import BY_PERSON, known_accounts, require_account
 from orgloop.web import overview
 from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
@@ -154,6 +156,42 @@ async def resume_actor(daemon: DaemonApi, call: Call) -> Any:
     if actor not in daemon.runtime.wiring.actors:
         raise NotFound(f"there is no actor {actor!r}", hint="GET /api/status names those that are paused")
     return {"ok": True, "actor": actor, "resumed": await daemon.runtime.resume_actor(actor)}
+
+
+async def park(daemon: DaemonApi, call: Call) -> Any:
+    """Let nothing start with an account until a time, or until it is resumed."""
+    body = await call.document("account", "until", "reason")
+    account, until = _text(body, "account"), body.get("until")
+    if until is not None and (not isinstance(until, int) or isinstance(until, bool)):
+        raise Refused("`until` must be milliseconds since 1970, or null", hint='send {"until": null}')
+    _require_account(daemon, await daemon.readings.ask(known_accounts), account)
+    runtime = daemon.runtime
+    row = await runtime.journal.park(account, until, _text(body, "reason", BY_PERSON), runtime.clock.now())
+    _accounts_changed(daemon)
+    return {"ok": True, **json_rows.parked(row)}
+
+
+async def resume(daemon: DaemonApi, call: Call) -> Any:
+    """Let an account's work go on."""
+    account = _text(await call.document("account"), "account")
+    if not await daemon.runtime.journal.resume(account, daemon.runtime.clock.now()):
+        raise NotFound(f"the account {account} is not parked", hint="`orgloop accounts` lists all accounts")
+    _accounts_changed(daemon)
+    return {"ok": True, "account": account}
+
+
+def _accounts_changed(daemon: DaemonApi) -> None:
+    """Its work may start now, or may not; loggers hear of that."""
+    daemon.runtime.dispatcher.wake_all()
+    daemon.runtime.observer.poke()
+
+
+def _require_account(daemon: DaemonApi, used: Iterable[str], account: str) -> None:
+    wiring = daemon.runtime.wiring
+    names = {*used, *wiring.organization.accounts}
+    for part in wiring.actors.values():
+        names.update(part.accounts)
+    require_account(account, names)
 
 
 def _require_module(daemon: DaemonApi, name: str) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orgloop.connectors.agents.settings import ARGUMENT_LIMIT, KEY_LIMIT, RunSettings
+from orgloop.connectors.agents.settings import KEY_LIMIT, RunSettings
 from orgloop.errors import Refused
 from orgloop.plugin import RunLimitsSpec, WakeSession
+from orgloop.plugin.variables import ARGUMENT_LIMIT
 from tests.connectors.doubles import wake
 
 

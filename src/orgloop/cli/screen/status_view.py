@@ -49,6 +49,7 @@ class StatusView:
     def show(self) -> None:
         """Print it."""
         self._head()
+        self._delays()
         if self._seen.applied is None and self._seen.daemon is None:
             return
         self._sources()
@@ -80,6 +81,13 @@ class StatusView:
             return
         where = f"{from_home(seen.root)} · home {from_home(seen.home.path)}"
         out.line(out.style(f"  {where}", "dim"))
+
+    def _delays(self) -> None:
+        """First of all: what waits although everything works, and until when."""
+        for item in self._items:
+            if item.kind == "delayed":
+                for line in folded(f"  {item.text}", self._out.width, 4):
+                    self._out.line(self._out.style(line, "yellow"))
 
     def _heading(self, text: str, more: str = "") -> None:
         self._out.line()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,12 +18,15 @@ from orgloop.config.reading.collect import Entry
 from orgloop.config.reading.documents import Spot, dotted
 from orgloop.config.reading.env import DataPath
 from orgloop.config.reading.validation import explain, keys_of
+from orgloop.config.resolving.accounts import Accounts
 from orgloop.config.resolving.budget import check_cap, check_told, limits_of
 from orgloop.config.resolving.plugins import Plugins
 from orgloop.config.resolving.policy import breaker_of
+from orgloop.config.resolving.quiet import quiet_hours
 from orgloop.config.schema import models as schema
 from orgloop.config.schema.limits import Delivery
 from orgloop.core.deliveries.admission import Limit, ScopeLevel
+from orgloop.core.deliveries.quiet import QuietHours
 from orgloop.core.text.json_text import number_text
 from orgloop.errors import FAULTS
 from orgloop.plugin.actor import Actor, Priced
@@ -88,12 +91,16 @@ class Ends:
         self,
         plugins: Plugins,
         defaults: Defaults,
+        accounts: Accounts,
+        environment: Mapping[str, str],
         report: Report,
         deliveries: Sequence[Delivery | None] = (),
     ) -> None:
         """`deliveries` are the `defaults.delivery`, lowest first."""
         self._plugins = plugins
         self._defaults = defaults
+        self._accounts = accounts
+        self._environment = environment
         self._report = report
         self._deliveries = deliveries
 
@@ -178,6 +185,8 @@ class Ends:
         priced, cap = bool(told), told[0].cap_usd if told else None
         budget = self._budget(part, spot, cap, has_runs=has_runs, priced=priced)
         breaker = breaker_of([*self._deliveries, part.delivery], has_runs=has_runs)
+        accounts = self._accounts.chain(part, spot, opened[0] if opened else None, priced=priced, cap=cap)
+        quiet, quiet_setting = self._quiet(part, spot)
         spec = ActorSpec(
             id=entry.name,
             connector=connector.name,
@@ -187,6 +196,9 @@ class Ends:
             max_runs=runs,
             budget=budget,
             breaker=breaker,
+            accounts=accounts,
+            quiet=quiet,
+            quiet_setting=quiet_setting,
             description=part.description or "",
             fingerprint=fingerprint(
                 connector.name,
@@ -196,6 +208,8 @@ class Ends:
                 self._defaults.run_usd,
                 repr(budget),
                 repr(breaker),
+                accounts,
+                repr(quiet),
             ),
             lacks_variable=spot.lacks_variable(),
         )
@@ -212,6 +226,15 @@ class Ends:
         check_told(limits, priced=priced, actor=part.id, spot=spot, path=("budget",), report=self._report)
         check_cap(limits, cap, part.id, spot, self._report)
         return limits
+
+    def _quiet(self, part: schema.ActorConfig, spot: Spot) -> tuple[QuietHours | None, str]:
+        """Its own quiet hours, else those of the project; and the setting that says so."""
+        if "quiet_hours" not in part.model_fields_set:
+            return self._defaults.quiet, "defaults.quiet_hours"
+        said, at = part.quiet_hours, ("quiet_hours",)
+        if said is None or spot.lacks_variable(*at):
+            return None, "quiet_hours"
+        return quiet_hours(said, self._environment, spot, at, self._report), "quiet_hours"
 
     def _has_runs(self, kind: ActorKind, settings: Any, spot: Spot) -> bool:
         """Whether an actor with these settings has runs, or may have some if they are wrong."""

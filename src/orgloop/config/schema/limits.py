@@ -14,6 +14,7 @@ OUTSIDE_CONFIG: Final = {
         ("limits", "budget"), "it belongs to an actor, beside `config`, or to a route, under `then`"
     ),
     **dict.fromkeys(("batch", "delivery", "on_busy", "drop_when"), "it belongs to a route, under `then`"),
+    **dict.fromkeys(("account", "accounts", "quiet_hours"), "it belongs to an actor, beside `config`"),
     "emits": "it belongs to a source, beside `config`",
     "on_error": "it belongs to a transform, beside `config`",
 }

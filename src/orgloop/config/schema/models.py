@@ -21,9 +21,10 @@ from orgloop.config.schema.limits import (
     RunBudget,
     RunsLimit,
 )
-from orgloop.config.schema.values import Count, Milliseconds, no_bool
+from orgloop.config.schema.values import AccountName, Count, Milliseconds, no_bool
 from orgloop.core.deliveries.batch import MOST_EVENTS
 from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.plugin.variables import OwnVariableName, VariableValue
 
 API_VERSION: Final = "orgloop/v1alpha1"
 
@@ -48,6 +49,23 @@ class DefaultsConfig(ConfigPart):
     limits: HomeLimits | None = None
     budget: Budget | None = None
     delivery: Delivery | None = None
+    quiet_hours: str | None = None
+    """The time of the day in which nothing starts, such as `22:00-07:00 Europe/Berlin`."""
+
+
+class AccountConfig(ConfigPart):
+    """One of `accounts:`, by name: a login that actors may share."""
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(_RUNS_KEYS, "it belongs under `limits`, as `runs`"),
+        **dict.fromkeys(("token", "api_key", "environment", "variables"), "write variables under `env`"),
+    }
+
+    description: str | None = None
+    env: dict[OwnVariableName, VariableValue] = Field(default_factory=dict)
+    """Variables that its runs get, over those of the actor: they say which login is used."""
+    limits: RunsLimit | None = None
+    budget: RunBudget | None = None
 
 
 class Metadata(ConfigPart):
@@ -114,6 +132,12 @@ class ActorConfig(ConfigPart):
     budget: RunBudget | None = None
     delivery: Delivery | None = None
     """For its routes, as far as they do not set it themselves."""
+    account: str | None = None
+    """The account that its runs use."""
+    accounts: Annotated[list[str], Field(min_length=1)] | None = None
+    """Several: those behind the first are used while it cannot be."""
+    quiet_hours: str | None = None
+    """The time of the day in which nothing starts for it; null for none."""
 
 
 OnError = Literal["pass", "drop", "halt", "hold"]
@@ -310,7 +334,6 @@ class File(ConfigPart):
 class Project(File):
     """orgloop.yaml."""
 
-    NOT_YET = frozenset({"accounts"})
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "name": "it belongs under `metadata`",
         **dict.fromkeys(("agents", "agent", "targets"), "write it as `actors`"),
@@ -320,6 +343,8 @@ class Project(File):
     }
 
     defaults: DefaultsConfig | None = None
+    accounts: dict[AccountName, AccountConfig] | None = None
+    """Logins that actors may share, by name."""
     connectors: Entries | None = None
     sources: Entries | None = None
     actors: Entries | None = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from orgloop.core.text.units import Rate, parse_duration, parse_rate
 
@@ -44,3 +45,15 @@ Tokens = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(no_bool)]
 
 Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(no_bool)]
 """US dollars, above zero."""
+
+
+def _account_name(name: str) -> str:
+    if not _ACCOUNT.fullmatch(name):
+        raise ValueError("must have 1 to 100 letters, digits and . _ - @, and begin with a letter or digit")
+    return name
+
+
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+
+AccountName = Annotated[str, AfterValidator(_account_name)]
+"""What an account is called in files and commands."""

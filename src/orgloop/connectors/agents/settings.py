@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Mapping
 from hashlib import sha256
@@ -14,16 +13,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.plugin import (
+    ARGUMENT_LIMIT,
     HOUR,
     MINUTE,
     SECOND,
     Duration,
+    OwnVariableName,
     ProjectPath,
     Refused,
     RunLimitsSpec,
-    SecretStr,
     Settings,
     Size,
+    VariableName,
+    VariableValue,
     Wake,
     WakeSession,
     Worktree,
@@ -31,14 +33,10 @@ from orgloop.plugin import (
     dump_json,
 )
 
-ARGUMENT_LIMIT: Final = 100_000
-"""Bytes of one argument or variable. Linux takes 128 KiB of each."""
-
 KEY_LIMIT: Final = 1_000
 """Characters of a session key that a run is told; a longer one ends in a hash of all of it."""
 
 _PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _or_project(value: Any, info: ValidationInfo) -> Any:
@@ -58,32 +56,6 @@ def _with_unit(value: Any) -> Any:
 def _no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
-    return value
-
-
-def _variable(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not the name of a variable: use letters, digits and _")
-    return name
-
-
-def _own_variable(name: str) -> str:
-    if name.startswith("ORGLOOP_"):
-        raise ValueError(f"{name} is set by OrgLoop: choose a name that does not begin with ORGLOOP_")
-    return name
-
-
-def _as_text(value: Any) -> Any:
-    """Numbers and booleans as YAML writes them: `PORT: 8080` means the text 8080."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else value
-
-
-def _sayable(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if "\0" in text or len(text.encode("utf-8", "replace")) > ARGUMENT_LIMIT:
-        raise ValueError(f"cannot be a variable's value: it has a NUL, or more than {ARGUMENT_LIMIT} bytes")
     return value
 
 
@@ -117,13 +89,6 @@ Word = Annotated[str, AfterValidator(_word)]
 Binary = Annotated[Word, BeforeValidator(_binary)]
 """A program: a name in PATH, or a path beside the file that names it, or in the project."""
 
-VariableName = Annotated[str, AfterValidator(_variable)]
-VariableValue = Annotated[
-    SecretStr,
-    AfterValidator(_sayable),
-    BeforeValidator(_as_text, json_schema_input_type=str | int | float | bool),
-]
-
 
 class RunSettings(Settings):
     """Settings of an actor that runs a program."""
@@ -132,9 +97,7 @@ class RunSettings(Settings):
     """The directory in which it works, beside this file or in the project; by default the project's own."""
     worktree: Worktree | None = None
     """Work trees of the repository in `cwd`: one for each session key, or one for each run."""
-    env: dict[Annotated[VariableName, AfterValidator(_own_variable)], VariableValue] = Field(
-        default_factory=dict
-    )
+    env: dict[OwnVariableName, VariableValue] = Field(default_factory=dict)
     """Variables that it gets. Values never print."""
     env_pass: tuple[VariableName, ...] = ()
     """Further variables that it gets from the daemon's environment or the project's `.env`, by name."""
@@ -251,10 +214,6 @@ class CliSettings(RunSettings):
     # A command of the agent may take ten minutes, and nothing is written meanwhile.
     silence_timeout: Limit | None = 15 * MINUTE
     """How long it may write nothing."""
-
-    @classmethod
-    def not_yet(cls) -> frozenset[str]:
-        return frozenset({"account"})
 
     def missing(self) -> Mapping[str, str]:
         found = dict(super().missing())

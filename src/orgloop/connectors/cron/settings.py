@@ -10,11 +10,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Valid
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from orgloop.connectors.cron.rule import doubts, parse_rule
-from orgloop.connectors.cron.zone import zone_named
-from orgloop.plugin import (
-    Settings,
-    dump_json,
-)
+from orgloop.plugin import Settings, dump_json, zone_named
 
 DEFAULT_NAME: Final = "default"
 """What a schedule is called that is written as an expression and nothing else."""

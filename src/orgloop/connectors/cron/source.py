@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from orgloop.connectors.cron.rule import Every, Ticks, parse_rule
 from orgloop.connectors.cron.settings import CronSettings, Schedule
-from orgloop.connectors.cron.zone import local_zone, zone_named
 from orgloop.plugin import (
     ANYTHING,
     DAY,
@@ -26,6 +25,8 @@ from orgloop.plugin import (
     Page,
     dump_json,
     load_json,
+    local_zone,
+    zone_named,
 )
 
 MAX_AHEAD: Final = DAY

@@ -75,6 +75,17 @@ WINDOW_MS: Final[Mapping[Window, int]] = MappingProxyType(
 """How long the windows that roll are. A charge is in its window until it is as old as that."""
 
 
+class WaitCause(StrEnum):
+    """Why the wakes of a scope have to wait."""
+
+    LIMIT = "limit"
+    """A limit is reached."""
+    PARKED = "parked"
+    """All accounts that may pay for them are parked."""
+    QUIET = "quiet"
+    """It is a time of the day at which nothing is to start."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
     """What is used, and from when on there is room for what is needed: a time that has come, one to come,
@@ -170,7 +181,10 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """One reason to wait: a scope that is full. `until` is NEVER if something must end first."""
+    """One reason to wait: a scope that is full. `until` is NEVER if something must end first.
+
+    For accounts that are parked, `setting` names them.
+    """
 
     scope: LimitScope
     unit: Unit
@@ -178,6 +192,7 @@ class Waiting:
     limit: int
     until: int
     setting: str
+    cause: WaitCause = WaitCause.LIMIT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,6 +279,20 @@ def amount(unit: Unit, value: int) -> str:
 
 def sentence(wait: Waiting, until: str) -> str:
     """A reason for people. `until` is its time in words, and empty if it has none."""
+    match wait.cause:
+        case WaitCause.LIMIT:
+            return _limit_sentence(wait, until)
+        case WaitCause.PARKED if until:
+            return f"Account {wait.setting} is parked. Work continues at {until}."
+        case WaitCause.PARKED:
+            return f"Account {wait.setting} is parked. Type `orgloop accounts resume {wait.setting}`."
+        case WaitCause.QUIET:
+            return f"Quiet hours (`{wait.setting}`). Work continues at {until}."
+        case _:
+            assert_never(wait.cause)
+
+
+def _limit_sentence(wait: Waiting, until: str) -> str:
     if wait.scope.level is ScopeLevel.WORKTREE:
         return (
             f"One run at a time per work tree, and another run works in {wait.scope.name}. "

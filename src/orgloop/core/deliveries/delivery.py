@@ -298,11 +298,9 @@ def _unfinished(
             return _stay(facts, State.PENDING, due=max(now + SHORTEST_WAIT_MS, until), detail=reason)
         case Unavailable(reason=reason):
             return _stay(facts, State.PENDING, due=now, detail=reason, pause_actor=True)
-        case Limited(until=until, reason=reason):
-            waits = max(SHORTEST_WAIT_MS, until - now)
-            return _stay(
-                facts, State.PENDING, due=now + waits, age_from=facts.age_from + waits, detail=reason
-            )
+        case Limited(reason=reason):
+            # Its account is parked; another one may pay for it at once.
+            return _stay(facts, State.PENDING, due=now, detail=reason)
         case Interrupted(crash=crash):
             return _interrupted(facts, crash, now)
         case _:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from orgloop.journal.model.accepting import Acceptance, Accepted, NewDelivery, NewEvent
 from orgloop.journal.model.looking import (
     START,
+    AccountUse,
     AppliedRow,
     BacklogRow,
     Cursor,
     DaemonRow,
     DeliveryRow,
     EventRow,
+    ParkedRow,
     PauseKind,
     PauseRow,
     Query,
@@ -74,5 +76,7 @@ __all__ = [
     "SystemRow",
     "ToPrepare",
     "Try",
+    "ParkedRow",
+    "AccountUse",
     "WaitRow",
 ]

@@ -244,6 +244,32 @@ class PauseRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ParkedRow:
+    """An account whose work waits until `until`, or if that is None until a person lets it go on.
+
+    If its usage limit was met, one wake probes then: `probe` is that delivery's seq, and its claim's token.
+    """
+
+    account: str
+    since: int
+    until: int | None
+    by_person: bool
+    reason: str
+    probe: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountUse:
+    """How many runs of an account go on, and what those that ended since some time have used."""
+
+    account: str
+    at_work: int
+    ended: int
+    usd: float
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WaitRow:
     """A scope that is full, why, and since when its wakes wait."""
 

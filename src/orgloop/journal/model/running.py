@@ -62,6 +62,7 @@ class RunEnd:
     or `cost_usd` is None, what was noted last stays. `tokens` is None if nobody told.
     `pause_tries` is how often nobody had answered before. `session_started` is that event, if the run has
     begun and it was not told yet. `sign` is what it shows to the circuit breaker of its actor.
+    `limited_until` is when the usage limit is over that the run met in the middle of its work.
     """
 
     run_id: str
@@ -82,6 +83,7 @@ class RunEnd:
     forget_session: bool = False
     pause_until: int | None = None
     pause_tries: int = 0
+    limited_until: int | None = None
     ended_at: int | None = None
     session_started: Acceptance | None = None
     follow_up: Acceptance | None = None

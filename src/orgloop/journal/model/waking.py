@@ -28,8 +28,10 @@ class ClaimWant:
 
     `admit` is the guard, called in the transaction with what is wanted and a ledger that answers for
     that moment; None for actors that only hand over. `reserve` is what each run may use at the most, if the
-    actor has runs; `tree` is the root of the work tree in which they work, `account` who pays for them.
-    `rates_only`: it has none, so nothing waits for room for one.
+    actor has runs; `tree` is the root of the work tree in which they work. `accounts` are those that may pay
+    for them: the first that may do so now does. Until `closed_until` (ms since 1970) nothing may start; the
+    setting `closed_by` says so.
+    `rates_only`: it has no runs, so nothing waits for room for one.
     """
 
     actor: str
@@ -37,7 +39,9 @@ class ClaimWant:
     admit: Callable[[Want, Ledger], Verdict] | None = None
     reserve: Mapping[Unit, int] | None = None
     tree: str | None = None
-    account: str | None = None
+    accounts: Sequence[str] = ()
+    closed_until: int | None = None
+    closed_by: str = ""
     rates_only: bool = False
 
 
@@ -61,7 +65,7 @@ class ClaimedWake(NamedTuple):
     `document` is the event as the transforms left it. `session_id` is what the key's session led to,
     if anything. `pause_tries` is how many probes of this actor failed; 0 if it is not paused.
     `charged`: something is reserved for the run that it may become. `others` are the members beside this
-    delivery, which leads, in acceptance order: whatever becomes of it becomes of them.
+    delivery, which leads, in acceptance order: whatever becomes of it becomes of them. `account` pays for it.
     """
 
     id: str
@@ -78,6 +82,7 @@ class ClaimedWake(NamedTuple):
     session_id: str | None = None
     pause_tries: int = 0
     charged: bool = False
+    account: str | None = None
     others: Sequence[Member] = ()
 
 

@@ -22,6 +22,7 @@ from orgloop.journal.model import (
     DaemonRow,
     Lease,
     OpenRun,
+    ParkedRow,
     Prepared,
     RunBegun,
     RunEnd,
@@ -39,7 +40,17 @@ from orgloop.journal.sqlite.reader import SqliteReader
 from orgloop.journal.sqlite.rows import session_row
 from orgloop.journal.sqlite.store import Store, require_whole
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
-from orgloop.journal.verbs import accept, breakers, claim, on_busy, operate, remote_runs, runs, settle
+from orgloop.journal.verbs import (
+    accept,
+    accounts,
+    breakers,
+    claim,
+    on_busy,
+    operate,
+    remote_runs,
+    runs,
+    settle,
+)
 from orgloop.journal.verbs.apply import apply
 from orgloop.journal.verbs.runs import Note
 from orgloop.journal.verbs.transaction import Transaction, Work
@@ -213,6 +224,14 @@ class SqliteJournal:
     async def set_back(self, now: int, by: int) -> None:
         """See `Operating.set_back`."""
         await self._run(lambda tx: operate.set_back(tx, now, by))
+
+    async def park(self, account: str, until: int | None, reason: str, now: int) -> ParkedRow:
+        """See `Operating.park`."""
+        return await self._run(lambda tx: accounts.park(tx, account, until, reason, now))
+
+    async def resume(self, account: str, now: int) -> bool:
+        """See `Operating.resume`."""
+        return await self._run(lambda tx: accounts.unpark(tx, account, now))
 
     async def open_runs(self) -> Sequence[OpenRun]:
         """See `Operating.open_runs`."""

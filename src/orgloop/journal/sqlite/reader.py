@@ -16,11 +16,13 @@ import apsw
 from orgloop.errors import JournalError
 from orgloop.journal.model import (
     START,
+    AccountUse,
     AppliedRow,
     BacklogRow,
     DaemonRow,
     DeliveryRow,
     EventRow,
+    ParkedRow,
     PauseRow,
     Query,
     RunRow,
@@ -117,6 +119,14 @@ class SqliteReader:
     def pauses(self) -> Sequence[PauseRow]:
         """Every actor that nobody answers for."""
         return [rows.pause_row(raw) for raw in self._rows(_SQL["pauses"])]
+
+    def parked(self) -> Sequence[ParkedRow]:
+        """Every account whose work waits."""
+        return [rows.parked_row(raw) for raw in self._rows(_SQL["parked"])]
+
+    def account_use(self, since: int) -> Sequence[AccountUse]:
+        """As `protocols.Reader.account_use`."""
+        return [rows.account_use(raw) for raw in self._rows(_SQL["account_use"], (since,))]
 
     def rival(self, delivery_id: str) -> str:
         """As `protocols.Reader.rival`."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, Unit, Waiting, Window
+from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, Unit, WaitCause, Waiting, Window
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.records.record import RecordPhase
 from orgloop.core.text.json_text import load_json
 from orgloop.journal.model import (
+    AccountUse,
     AppliedRow,
     BacklogRow,
     Cursor,
     DaemonRow,
     DeliveryRow,
     EventRow,
+    ParkedRow,
     PauseKind,
     PauseRow,
     RunRow,
@@ -198,8 +200,26 @@ def wait_row(raw: Raw) -> WaitRow:
             limit=raw[5],
             setting=raw[6],
             until=NEVER if raw[8] is None else raw[8],
+            cause=WaitCause(raw[9]),
         ),
         since=raw[7],
+    )
+
+
+def account_use(raw: Raw) -> AccountUse:
+    """A row of `account_use`."""
+    return AccountUse(account=raw[0], at_work=raw[1], ended=raw[2], usd=raw[3] / 1e6, tokens=raw[4])
+
+
+def parked_row(raw: Raw) -> ParkedRow:
+    """A row of `parked`."""
+    return ParkedRow(
+        account=raw[0],
+        since=raw[1],
+        until=raw[2],
+        by_person=bool(raw[3]),
+        reason=raw[4],
+        probe=None if raw[5] is None else (raw[5], raw[6]),
     )
 
 

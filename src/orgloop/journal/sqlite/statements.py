@@ -41,6 +41,7 @@ VERBS: Final = MappingProxyType(
         name: query
         for file in (
             "accept.sql",
+            "accounts.sql",
             "batches.sql",
             "claim.sql",
             "ledger.sql",

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final, assert_never
 
-from orgloop.core.deliveries.admission import Go, Ledger, LimitScope, ScopeLevel, Verdict, Wait, Waiting, Want
+from orgloop.core.deliveries.admission import (
+    Go,
+    Ledger,
+    LimitScope,
+    ScopeLevel,
+    Unit,
+    Verdict,
+    Wait,
+    WaitCause,
+    Waiting,
+    Want,
+    Window,
+)
 from orgloop.core.deliveries.breaker import QUICK_MS
 from orgloop.core.deliveries.delivery import Facts, State
 from orgloop.core.deliveries.transition import Hold
@@ -19,16 +32,14 @@ from orgloop.journal.model import (
     PauseRow,
     ToPrepare,
 )
-from orgloop.journal.verbs import breakers, ledger, members, moves
+from orgloop.journal.verbs import accounts, breakers, ledger, members, moves
+from orgloop.journal.verbs.accounts import LOOK_AFTER_PROBE_MS, Payer
 from orgloop.journal.verbs.ledger import Books, WakeLedger
 from orgloop.journal.verbs.transaction import Transaction, listed
 
 PAGE: Final = 32
 MOST_HELD: Final = 8 * PAGE
 """So many wakes of one actor are held in one claim, or a page more; the rest is due at once."""
-
-LOOK_AFTER_PROBE_MS: Final = 1_000
-"""While a wake probes at an actor that nobody answers for, it is looked at again after so long."""
 
 MOST_WAITING: Final = 8 * PAGE
 """So many routes, keys and traces of one actor are found to be full in one claim; the rest is due at once."""
@@ -59,11 +70,14 @@ class _Claim:
             pause = None
         if pause is not None:
             slots = min(slots, 1) if self.now >= pause.until and not self._probing(pause) else 0
-        if slots > 0:
-            if want.admit is None:
-                self._take_all(want, slots, pause)
+        if slots > 0 and not self._is_closed(want):
+            payers = accounts.payers(self.tx, want, slots, self.now)
+            if not payers:
+                self._note_room()
+            elif want.admit is None:
+                self._take_all(want, payers[0], pause)
             else:
-                self._take_admitted(want, want.admit, slots, pause)
+                self._take_admitted(want, want.admit, payers, pause)
         self._note_next(want.actor, pause.until if pause else self.now)
 
     def _proven(self, pause: PauseRow) -> bool:
@@ -73,6 +87,23 @@ class _Claim:
         long_enough = self.tx.value("proven", (pause.actor, pause.until, self.now - QUICK_MS))
         return bool(long_enough) and breakers.close(self.tx, pause.actor, self.now)
 
+    def _is_closed(self, want: ClaimWant) -> bool:
+        """Whether it is a time at which nothing of the actor is to start; then that is written down."""
+        if want.closed_until is None or want.closed_until <= self.now:
+            return False
+        wait = Waiting(
+            scope=LimitScope(level=ScopeLevel.ACTOR, name=want.actor),
+            unit=Unit.WAKES,
+            window=Window.AT_ONCE,
+            limit=0,
+            until=want.closed_until,
+            setting=want.closed_by,
+            cause=WaitCause.QUIET,
+        )
+        ledger.wait(self.tx, wait, self.now)
+        self._due_at(want.closed_until)
+        return True
+
     def _probing(self, pause: PauseRow) -> bool:
         """Whether a probe is on its way. A run that answers it says so to the journal alone."""
         probing = bool(self.tx.value("probing", (pause.actor, pause.until)))
@@ -80,23 +111,38 @@ class _Claim:
             self._due_at(self.now + LOOK_AFTER_PROBE_MS)
         return probing
 
-    def _take_all(self, want: ClaimWant, slots: int, pause: PauseRow | None) -> None:
-        rows = self.tx.rows("due", (want.actor, self.now, slots))
-        self._take([_wake(row, pause, self._others(row)) for row in rows])
+    def _take_all(self, want: ClaimWant, payer: Payer, pause: PauseRow | None) -> None:
+        rows = self.tx.rows("due", (want.actor, self.now, payer.slots))
+        self._take([_wake(row, pause, self._others(row), account=payer.account) for row in rows])
+        if payer.probes and rows:
+            accounts.probe(self.tx, want.actor, payer.account, rows[0][0], rows[0][2])
 
-    def _take_admitted(self, want: ClaimWant, admit: Guard, slots: int, pause: PauseRow | None) -> None:
+    def _take_admitted(
+        self, want: ClaimWant, admit: Guard, payers: Sequence[Payer], pause: PauseRow | None
+    ) -> None:
+        """What one account may not pay for now, the next one may."""
         if self._books is None:
             self._books = Books(self.tx, self.now)
             ledger.end_timed_waits(self.tx, self.now)
-        if not ledger.is_full(self.tx, want):
-            self._take_candidates(want, admit, slots, pause, self._books)
+        left = want.slots if pause is None else 1
+        for payer in payers:
+            if left > 0 and not ledger.is_full(self.tx, want, payer.account):
+                left -= self._take_candidates(
+                    want, admit, replace(payer, slots=min(left, payer.slots)), pause
+                )
+        self._note_room()
+
+    def _note_room(self) -> None:
+        """When time makes room in a scope."""
         room_at = ledger.next_until(self.tx)
         if room_at is not None:
             self._due_at(room_at)
 
-    def _take_candidates(
-        self, want: ClaimWant, admit: Guard, slots: int, pause: PauseRow | None, books: Books
-    ) -> None:
+    def _take_candidates(self, want: ClaimWant, admit: Guard, payer: Payer, pause: PauseRow | None) -> int:
+        """Take what may start and this account pays for. Returns how much that is."""
+        books, taken = self._books, 0
+        if books is None:
+            raise RuntimeError("the books are opened first")
         full: set[LimitScope] = set()
         most = len(self.held) + MOST_HELD
         while len(self.held) < most and len(full) < MOST_WAITING:
@@ -104,32 +150,33 @@ class _Claim:
             page = (want.actor, self.now, PAGE, want.rates_only)
             candidates = self.tx.rows("candidates", page)
             if not candidates:
-                return
+                return taken
             for seq, *facts in candidates:
-                wanted = _want(want, *facts)
+                wanted = _want(want, payer.account, *facts)
                 if full and not full.isdisjoint(ledger.scopes_of(wanted)):
                     continue
                 asked = WakeLedger(books, wanted)
                 verdict = admit(wanted, asked)
                 match verdict:
                     case Go():
-                        self._take_one(seq, want, pause)
+                        self._take_one(seq, want, payer, pause)
                         if want.reserve is not None:
                             books.reserve(wanted, seq)
                         for scope, window in asked.rates:
                             books.wakes.add(scope, window)
-                        slots -= 1
-                        if not slots:
-                            return
+                        taken += 1
+                        if taken == payer.slots:
+                            return taken
                     case Wait(reasons=reasons):
                         full.update(reason.scope for reason in reasons)
                         if self._must_all_wait(reasons):
-                            return
+                            return taken
                     case Hold():
                         self._hold(seq, verdict)
                     case _:
                         assert_never(verdict)
         self._due_at(self.now)
+        return taken
 
     def _must_all_wait(self, reasons: Sequence[Waiting]) -> bool:
         """Write down what is full. True if no other wake of the actor may go either."""
@@ -137,9 +184,12 @@ class _Claim:
             ledger.wait(self.tx, reason, self.now)
         return not all(reason.scope.level in _NARROW for reason in reasons) or not reasons
 
-    def _take_one(self, seq: int, want: ClaimWant, pause: PauseRow | None) -> None:
+    def _take_one(self, seq: int, want: ClaimWant, payer: Payer, pause: PauseRow | None) -> None:
         row = self.tx.one("one", (seq,))
-        self._take([_wake(row, pause, self._others(row), charged=want.reserve is not None)])
+        charged = want.reserve is not None
+        self._take([_wake(row, pause, self._others(row), charged=charged, account=payer.account)])
+        if payer.probes:
+            accounts.probe(self.tx, want.actor, payer.account, seq, row[2])
 
     def _others(self, row: Any) -> Sequence[Member]:
         return members.others(self.tx, row[0]) if row[16] > 1 else ()
@@ -191,7 +241,14 @@ def to_prepare(tx: Transaction, route: str, limit: int) -> Sequence[ToPrepare]:
 
 
 def _want(
-    want: ClaimWant, route: str, hops: int, age_from: int, waived: str, key: str | None, trace: str
+    want: ClaimWant,
+    account: str | None,
+    route: str,
+    hops: int,
+    age_from: int,
+    waived: str,
+    key: str | None,
+    trace: str,
 ) -> Want:
     return Want(
         actor=want.actor,
@@ -200,7 +257,7 @@ def _want(
         key=key,
         hops=hops,
         age_from=age_from,
-        account=want.account,
+        account=account,
         tree=want.tree,
         needs=want.reserve or {},
         waived=tuple(filter(None, waived.split(","))),
@@ -208,7 +265,12 @@ def _want(
 
 
 def _wake(
-    row: Any, pause: PauseRow | None, others: Sequence[Member], *, charged: bool = False
+    row: Any,
+    pause: PauseRow | None,
+    others: Sequence[Member],
+    *,
+    charged: bool = False,
+    account: str | None = None,
 ) -> ClaimedWake:
     return ClaimedWake(
         id=row[1],
@@ -232,5 +294,6 @@ def _wake(
         session_id=row[15],
         pause_tries=0 if pause is None else pause.tries,
         charged=charged,
+        account=account,
         others=others,
     )

@@ -18,6 +18,7 @@ from orgloop.core.deliveries.admission import (
     Room,
     ScopeLevel,
     Unit,
+    WaitCause,
     Waiting,
     Want,
     Window,
@@ -259,6 +260,7 @@ def wait(tx: Transaction, reason: Waiting, now: int) -> None:
             scope.actor,
             reason.unit,
             reason.window,
+            reason.cause,
             reason.limit,
             reason.setting,
             now,
@@ -277,6 +279,11 @@ def end_all_waits(tx: Transaction, now: int) -> None:
     _ended(tx, tx.rows("end_all_waits"), now)
 
 
+def end_because(tx: Transaction, cause: WaitCause, now: int) -> None:
+    """What waits for this cause is looked at anew."""
+    _ended(tx, tx.rows("end_waits_because", (cause,)), now)
+
+
 def set_back(tx: Transaction, now: int, by: int) -> None:
     """The clock was set back by so many ms and says `now`."""
     tx.change("set_back_waits", (now, by))
@@ -284,10 +291,8 @@ def set_back(tx: Transaction, now: int, by: int) -> None:
 
 def prune(tx: Transaction, before: int, limit: int) -> int:
     """Forget what was over before that time, a page of each kind. Returns the most that went of one."""
-    gone = [
-        tx.change(query, (before, limit))
-        for query in ("delete_charges", "delete_totals", "delete_waited", "delete_wake_counts")
-    ]
+    queries = ("delete_charges", "delete_totals", "delete_waited", "delete_wake_counts", "delete_parked")
+    gone = [tx.change(query, (before, limit)) for query in queries]
     return max(gone)
 
 
@@ -297,12 +302,12 @@ def next_until(tx: Transaction) -> int | None:
     return found
 
 
-def is_full(tx: Transaction, want: ClaimWant) -> bool:
-    """Whether a scope is full in which all wakes of the actor are."""
+def is_full(tx: Transaction, want: ClaimWant, account: str | None) -> bool:
+    """Whether a scope is full in which all wakes of the actor are for which this account pays."""
     mine = {
         (ScopeLevel.ORGANIZATION, "", ""),
         (ScopeLevel.NODE, "", ""),
-        (ScopeLevel.ACCOUNT, want.account, ""),
+        (ScopeLevel.ACCOUNT, account, ""),
         (ScopeLevel.ACTOR, want.actor, ""),
         (ScopeLevel.WORKTREE, want.tree, want.actor),
     }

@@ -11,7 +11,7 @@ from orgloop.core.deliveries.delivery import CRASHES_BEFORE_HOLD, IllegalMove, M
 from orgloop.core.deliveries.transition import Discarded, Drop, DropReason, Released, Retried, Transition
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import DaemonRow, SystemEntry
-from orgloop.journal.verbs import ledger, members, moves
+from orgloop.journal.verbs import accounts, ledger, members, moves
 from orgloop.journal.verbs.keys import claim_keys, keys_of
 from orgloop.journal.verbs.transaction import Transaction, listed
 
@@ -117,6 +117,7 @@ def set_back(tx: Transaction, now: int, by: int) -> None:
     for query in ("set_back_heads", "set_back_others", "set_back_batches", "set_back_pauses"):
         tx.change(query, (now, by))
     ledger.set_back(tx, now, by)
+    accounts.set_back(tx, now, by)
     tx.forget_pauses()
 
 

@@ -12,7 +12,7 @@ from orgloop.core.deliveries.transition import NotStarted
 from orgloop.core.records.from_journal import Happened
 from orgloop.core.text.json_text import dump_json, load_json
 from orgloop.journal.model import Cause, OpenRemote, OpenRun, RunBegun, RunEnd, RunStart
-from orgloop.journal.verbs import breakers, ledger, members, moves
+from orgloop.journal.verbs import accounts, breakers, ledger, members, moves
 from orgloop.journal.verbs.accept import accept
 from orgloop.journal.verbs.ledger import MOST_SPENT, Spent
 from orgloop.journal.verbs.settle import has_answered, settle
@@ -20,6 +20,9 @@ from orgloop.journal.verbs.transaction import Transaction
 
 NOT_STARTED: Final = "not_started"
 """The reason of a run that never began its work. Such a run has no outcome."""
+
+
+_MET_LIMIT: Final = "a run met its usage limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ def run_begun(tx: Transaction, begun: RunBegun) -> bool:
         remember(tx, actor, key, begun.session_id, begun.run_id, begun.at)
     _add_begun(tx, delivery, size, attempt=attempt, at=begun.at, run_id=begun.run_id)
     moves.answers(tx, actor, begun.at)
+    accounts.prove_run(tx, actor, delivery, begun.at)
     accept(tx, begun.follow_up)
     tx.flush()
     return True
@@ -130,6 +134,7 @@ def note_run(tx: Transaction, run_id: str, note: Note) -> None:
     row = tx.one("note_run", values)
     if row is not None and note.alive:
         moves.answers(tx, row[0], note.at)
+        accounts.prove_run(tx, row[0], row[1], note.at)
 
 
 def end_run(tx: Transaction, end: RunEnd) -> bool:
@@ -171,6 +176,8 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
             reason=_why_not(end),
         )
         members.follow(tx, delivery, end.move, summary)
+    # Before its charge is closed, which says who pays.
+    payer = accounts.payer_of(tx, delivery)
     if began:
         ledger.spend(tx, delivery, end.at, _spent(end, started_at))
     else:
@@ -184,6 +191,10 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         moves.answers(tx, actor, end.at)
     if end.sign is not None:
         breakers.take(tx, actor, end.sign, began=started_at, now=end.at)
+    if end.limited_until is not None:
+        accounts.meet_limit(tx, actor, payer, end.limited_until, _MET_LIMIT, end.at)
+    else:
+        accounts.after(tx, actor, payer, delivery, end.transition, end.at)
     for event in (end.session_started, end.follow_up):
         if event is not None:
             accept(tx, event)

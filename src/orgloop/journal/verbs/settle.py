@@ -32,7 +32,7 @@ from orgloop.core.deliveries.transition import (
     Unavailable,
 )
 from orgloop.journal.model import Prepared, Settlement, Try
-from orgloop.journal.verbs import batches, breakers, ledger, members, moves, on_busy
+from orgloop.journal.verbs import accounts, batches, breakers, ledger, members, moves, on_busy
 from orgloop.journal.verbs.keys import claim_keys, free_keys, once_json
 from orgloop.journal.verbs.transaction import Joint, Transaction
 
@@ -130,6 +130,7 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
             run_id=move.run_id,
         )
         members.follow(tx, wake.seq, move, summary)
+    accounts.after(tx, wake.actor, wake.account, wake.seq, settlement.transition, settlement.at)
     if move.pause_actor and settlement.pause_until is not None:
         moves.probe_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
     elif has_answered(settlement.transition):

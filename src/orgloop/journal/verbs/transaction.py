@@ -9,7 +9,7 @@ from typing import Any, Protocol, Self
 import orjson
 
 from orgloop.core.deliveries.delivery import State
-from orgloop.journal.model import PauseKind, PauseRow
+from orgloop.journal.model import ParkedRow, PauseKind, PauseRow
 
 Values = tuple[Any, ...]
 
@@ -58,6 +58,7 @@ class Transaction:
         "_deliveries",
         "_events",
         "_failing",
+        "_parked",
         "_paused",
         "_queues",
         "_routes",
@@ -89,6 +90,7 @@ class Transaction:
         self._routes: dict[str, dict[str, Any]] = {}
         self._paused: dict[str, PauseRow] | None = None
         self._failing: set[str] | None = None
+        self._parked: dict[str, ParkedRow] = {}
 
     def add_event(self, row: tuple[Any, ...]) -> None:
         """A row of `insert_event`, written at the latest when the transaction ends."""
@@ -138,21 +140,14 @@ class Transaction:
 
     @property
     def pauses(self) -> Mapping[str, PauseRow]:
-        """The pauses of all actors that are paused."""
-        if self._paused is None:
-            rows = self.rows("pauses")
-            self._paused = {
-                row[0]: PauseRow(
-                    actor=row[0],
-                    since=row[1],
-                    until=row[2],
-                    tries=row[3],
-                    reason=row[4],
-                    kind=PauseKind(row[5]),
-                )
-                for row in rows
-            }
-        return self._paused
+        """The pauses of all actors that cannot be reached."""
+        return self._look_at_pauses()
+
+    @property
+    def parked(self) -> Mapping[str, ParkedRow]:
+        """The accounts whose work waits."""
+        self._look_at_pauses()
+        return self._parked
 
     def paused(self, actor: str) -> PauseRow | None:
         """The actor's pause, if it has one."""
@@ -186,8 +181,34 @@ class Transaction:
         self._failing = None
 
     def forget_pauses(self) -> None:
-        """They were written by somebody else: look again."""
+        """They, or parked accounts, were written by somebody else: look again."""
         self._paused = None
+
+    def _look_at_pauses(self) -> Mapping[str, PauseRow]:
+        if self._paused is None:
+            paused: dict[str, PauseRow] = {}
+            self._parked = {}
+            for which, name, since, until, number, reason, kind, probe, token in self.rows("pauses"):
+                if which:
+                    self._parked[name] = ParkedRow(
+                        account=name,
+                        since=since,
+                        until=until,
+                        by_person=bool(number),
+                        reason=reason,
+                        probe=None if probe is None else (probe, token),
+                    )
+                else:
+                    paused[name] = PauseRow(
+                        actor=name,
+                        since=since,
+                        until=until,
+                        tries=number,
+                        reason=reason,
+                        kind=PauseKind(kind),
+                    )
+            self._paused = paused
+        return self._paused
 
     def flush(self) -> None:
         """Send what was kept back, so that the statements that follow see it."""

@@ -39,9 +39,9 @@ def attention(seen: Status) -> list[Item]:
     found = [
         *_daemon(seen),
         *_journal(seen),
+        *_delayed(seen),
         *_sources(seen),
         *_actors(seen),
-        *_delayed(seen),
         *_decisions(seen),
         *_asking(seen),
         *stuck.runs(seen),
@@ -135,24 +135,27 @@ def _refusals(seen: Status) -> Iterator[Item]:
 
 
 def _delayed(seen: Status) -> Iterator[Item]:
-    """Limits over time that work waits for: it goes on by itself, and later than somebody may expect."""
-    from orgloop.core.deliveries.admission import NEVER, Window
+    """What work waits for until a time: it goes on by itself, and later than somebody may expect. And what
+    a person parked."""
+    from orgloop.core.deliveries.admission import NEVER, WaitCause, Window
 
     delayed: dict[WaitRow, list[ActorStatus]] = {}
     for actor in seen.actors:
         for wait in actor.waits:
+            parked = wait.waiting.cause is WaitCause.PARKED
             # A rate per second delays nothing that a person would notice.
             slow = wait.waiting.until != NEVER and wait.waiting.window is not Window.SECOND
-            if actor.waiting and slow:
+            if actor.waiting and (parked or slow):
                 delayed.setdefault(wait, []).append(actor)
     for wait, actors in delayed.items():
         count = sum(actor.waiting for actor in actors)
         many = counted(count, "delivery waits", "deliveries wait")
+        parked = wait.waiting.cause is WaitCause.PARKED
         yield Item(
             kind="delayed",
             name=str(wait.waiting.scope),
             text=f"{many}. {text(wait, lambda at: short_moment(at, seen.now))}",
-            command="orgloop deliveries --state pending",
+            command="orgloop accounts" if parked else "orgloop deliveries --state pending",
             since=wait.since,
             count=count,
         )

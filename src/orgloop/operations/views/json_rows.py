@@ -15,6 +15,7 @@ from orgloop.core.text.units import format_duration
 from orgloop.journal.model import (
     DeliveryRow,
     EventRow,
+    ParkedRow,
     PauseRow,
     RunRow,
     SessionRow,
@@ -22,6 +23,7 @@ from orgloop.journal.model import (
     StepRow,
     WaitRow,
 )
+from orgloop.operations.views.accounts import AccountView
 from orgloop.operations.views.health import source_health as health_of_source
 from orgloop.operations.views.waits import text
 from orgloop.plugin import Poller
@@ -165,6 +167,8 @@ def run(row: RunRow) -> dict[str, Any]:
         "session_id": row.session_id,
         "directory": row.directory,
         "run_dir": row.run_dir,
+        "account": row.spec.get("account", ""),
+        "account_instead_of": row.spec.get("instead_of", ""),
         "started_at": when(row.started_at),
         "ended_at": when(row.ended_at),
         "duration_ms": None if row.ended_at is None else row.ended_at - row.started_at,
@@ -175,6 +179,33 @@ def run(row: RunRow) -> dict[str, Any]:
         "cost_usd": row.cost_usd,
         "last_line": row.last_line,
         "last_seen": when(row.last_seen),
+    }
+
+
+def parked(row: ParkedRow) -> dict[str, Any]:
+    """A parked account. `until` is null if it is parked until somebody resumes it."""
+    return {
+        "account": row.account,
+        "since": when(row.since),
+        "until": when(row.until),
+        "by_person": row.by_person,
+        "reason": row.reason,
+    }
+
+
+def account(view: AccountView) -> dict[str, Any]:
+    """An account: who uses it, whether it is parked, and what its runs used in the last 24 hours."""
+    use = view.use
+    return {
+        "name": view.name,
+        "actors": list(view.actors),
+        "parked": parked(view.parked) if view.parked is not None else None,
+        "at_work": use.at_work if use is not None else 0,
+        "day": {
+            "runs": use.ended if use is not None else 0,
+            "usd": use.usd if use is not None else 0.0,
+            "tokens": use.tokens if use is not None else 0,
+        },
     }
 
 

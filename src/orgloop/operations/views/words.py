@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from orgloop.core.text.units import DAY, HOUR, MINUTE, SECOND, UnitError, parse_duration
@@ -11,6 +11,9 @@ from orgloop.errors import Refused
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?)")
 """Colours, movements of the cursor, titles and links, as programs write them for a terminal."""
+
+
+_TIME_OF_DAY: Final = re.compile(r"(?:[01]?[0-9]|2[0-3]):[0-5][0-9]")
 
 
 def moment(at: int, now: int) -> str:
@@ -41,6 +44,37 @@ def ago(at: int, now: int) -> str:
     """`5m ago`."""
     age_text = age(at, now)
     return age_text if age_text == "now" else f"{age_text} ago"
+
+
+def until_of(text: str, now: int, option: str) -> int:
+    """What `--until` means: a duration from `now` on, a time of day, or a date or time of ISO 8601.
+
+    Raises Refused, also for what is over.
+    """
+    try:
+        return now + parse_duration(text)
+    except UnitError as exc:
+        try:
+            at = _next_moment(text, now)
+        except ValueError:
+            raise Refused(
+                f"{option} {text!r} is neither a duration nor a time",
+                hint=f"for example {option} 2h, {option} 07:00 or {option} 2026-01-05T08:00",
+            ) from exc
+    if at <= now:
+        raise Refused(f"{option} {text!r} is over already", hint="name a time that is to come")
+    return at
+
+
+def _next_moment(text: str, now: int) -> int:
+    if _TIME_OF_DAY.fullmatch(text):
+        today = _local(now)
+        hour, minute = map(int, text.split(":"))
+        at = today.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        if at <= today:
+            at = (at + timedelta(days=1)).replace(tzinfo=None).astimezone()
+        return int(at.timestamp() * 1000)
+    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
 
 
 def since_of(text: str, now: int, option: str = "--since") -> int:

@@ -60,6 +60,7 @@ class Dispatcher:
         self._events = events
         self._current = current
         self._ready: set[str] = set(current.wiring.actors)
+        self._quiet: dict[str, int] = {}
         self._due: int | None = None
         self._ahead: int | None = None
         self._changed = asyncio.Event()
@@ -76,6 +77,7 @@ class Dispatcher:
 
     def wake_all(self) -> None:
         """A limit that several actors share may have become free, or there are other actors."""
+        self._quiet.clear()
         self._ready.update(self._current.wiring.actors)
         self._changed.set()
 
@@ -168,7 +170,11 @@ class Dispatcher:
             directory = part.directory if part is not None else None
             tree = self._trees.root(directory) if directory is not None else None
             # While a tree is looked for, its actor is left out: it is ready again once it is found.
-            if part is not None and slots > 0 and (tree is not None or directory is None):
+            quiet = part.spec.quiet.until(self._clock.now()) if part is not None and part.spec.quiet else None
+            if quiet is not None and self._quiet.get(actor) == quiet:
+                # The journal knows, and says so: events that come meanwhile need not write it again.
+                self.due(quiet)
+            elif part is not None and slots > 0 and (tree is not None or directory is None):
                 wants.append(
                     ClaimWant(
                         actor=actor,
@@ -177,6 +183,9 @@ class Dispatcher:
                         reserve=reserves(part),
                         tree=tree,
                         rates_only=not part.has_runs,
+                        accounts=part.accounts,
+                        closed_until=quiet,
+                        closed_by=part.spec.quiet_setting,
                     )
                 )
             self._ready.discard(actor)
@@ -188,6 +197,7 @@ class Dispatcher:
 
     async def _claim(self, wants: list[ClaimWant]) -> None:
         claims = await self._journal.claim(wants, self._clock.now())
+        self._quiet |= {want.actor: want.closed_until for want in wants if want.closed_until is not None}
         for wake in claims.wakes:
             self._launch(wake)
         if claims.held:

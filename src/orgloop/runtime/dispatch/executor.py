@@ -225,13 +225,13 @@ class Executor:
         document = event.document()
         events = (event, *(load(other.document) for other in claimed.others))
         sop = attempt.sop.rendered(document) if attempt.sop else None
-        spec = attempt.part.spec
+        spec, organization = attempt.part.spec, self._current.wiring.organization
         return Wake(
             event=event,
             events=events,
             route=route.name,
             actor=claimed.actor,
-            project=self._current.wiring.organization.name,
+            project=organization.name,
             delivery_id=claimed.id,
             idempotency_key=idempotency_key(claimed.id, claimed.facts.failures),
             attempt=claimed.facts.attempts + 1,
@@ -241,6 +241,8 @@ class Executor:
             sop=sop,
             sop_file=attempt.sop.path if attempt.sop else None,
             config=route.config_for(document),
+            account=claimed.account if claimed.account in organization.accounts else None,
+            account_env=organization.account_env(claimed.account),
             session=WakeSession(key=claimed.key, id=claimed.session_id) if claimed.key is not None else None,
             timeout=route.spec.policy.timeout_ms / 1000,
         )

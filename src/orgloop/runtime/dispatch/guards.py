@@ -27,12 +27,13 @@ def admission(wiring: Wiring, part: ActorPart, clock: Clock) -> Callable[[Want, 
     guarded = part.has_runs or part.spec.kind.wakes_agent
     if not guarded and not _has_rate(wiring, part):
         return None
-    known: dict[str, Limits] = {}
+    known: dict[tuple[str, str | None], Limits] = {}
 
     def decide(want: Want, ledger: Ledger) -> Verdict:
-        limits = known.get(want.route)
+        limits = known.get((want.route, want.account))
         if limits is None:
-            limits = known[want.route] = _limits(wiring, part, want.route, guarded=guarded)
+            limits = _limits(wiring, part, want.route, want.account, guarded=guarded)
+            known[want.route, want.account] = limits
         return admit(want, ledger, limits, clock.now())
 
     return decide
@@ -43,14 +44,14 @@ def _has_rate(wiring: Wiring, part: ActorPart) -> bool:
     return any(spec.policy.max_rate is not None for spec in mine)
 
 
-def _limits(wiring: Wiring, part: ActorPart, route: str, *, guarded: bool) -> Limits:
+def _limits(wiring: Wiring, part: ActorPart, route: str, account: str | None, *, guarded: bool) -> Limits:
     policy = wiring.policy(route)
     rate = [policy.max_rate] if policy.max_rate is not None else []
     return Limits(
         max_hops=wiring.organization.defaults.max_hops if guarded else None,
         max_age_ms=policy.max_age_ms if guarded else None,
         # What runs elsewhere takes no slot here; it can loop and go stale all the same.
-        limits=[*rate, *(_of_runs(wiring, part, route) if part.has_runs else ())],
+        limits=[*rate, *(_of_runs(wiring, part, route, account) if part.has_runs else ())],
     )
 
 
@@ -62,8 +63,9 @@ def reserves(part: ActorPart) -> Mapping[Unit, int] | None:
     return {} if cap is None else {Unit.USD: round(cap * _MICROS)}
 
 
-def _of_runs(wiring: Wiring, part: ActorPart, route: str) -> Sequence[Limit]:
+def _of_runs(wiring: Wiring, part: ActorPart, route: str, payer: str | None) -> Sequence[Limit]:
     defaults, found = wiring.organization.defaults, wiring.routes.get(route)
+    account = wiring.organization.accounts.get(payer or "")
     at_once = [
         (ScopeLevel.NODE, defaults.runs, "defaults.limits.runs"),
         (ScopeLevel.ACTOR, part.spec.max_runs, "limits.runs"),
@@ -74,4 +76,10 @@ def _of_runs(wiring: Wiring, part: ActorPart, route: str) -> Sequence[Limit]:
         for level, most, setting in at_once
         if most is not None
     ]
-    return [*limits, *defaults.budget, *part.spec.budget, *(found.spec.budget if found is not None else ())]
+    return [
+        *limits,
+        *defaults.budget,
+        *(account.limits if account is not None else ()),
+        *part.spec.budget,
+        *(found.spec.budget if found is not None else ()),
+    ]

@@ -22,6 +22,18 @@ def started_facts(claimed: ClaimedWake) -> Facts:
     return claimed.facts._replace(state=State.STARTED, attempts=claimed.facts.attempts + 1)
 
 
+def instead_of(start: Start) -> str:
+    """The account that would have paid for a wake, if another one does."""
+    first = next(iter(start.part.accounts), "")
+    return first if start.claimed.account not in (None, first) else ""
+
+
+def payer_facts(live: LiveRun) -> dict[str, str]:
+    """What a run's row says of who pays for it, as a later daemon finds it."""
+    named = {"account": live.account, "instead_of": live.instead_of}
+    return {key: name for key, name in named.items() if name}
+
+
 async def commit(
     engine: Engine,
     start: Start,

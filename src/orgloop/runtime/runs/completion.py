@@ -35,6 +35,14 @@ class RunFacts:
     session_id: str
     cwd: str | None
     started_at: str
+    account: str = ""
+    instead_of: str = ""
+
+    @property
+    def payer(self) -> dict[str, str]:
+        """Which account pays, and instead of which other one, as far as that is known."""
+        named = {"account": self.account, "account_instead_of": self.instead_of}
+        return {key: name for key, name in named.items() if name}
 
 
 def started(run: RunFacts) -> Draft:
@@ -55,6 +63,7 @@ def started(run: RunFacts) -> Draft:
             ).to_payload(),
             "run_id": run.run_id,
             "route": run.route,
+            **run.payer,
         },
         key=f"{run.run_id}:started",
     )
@@ -111,6 +120,7 @@ def stopped(
         payload["denied_tools"] = list(completion.denied_tools)
     if git is not None:
         payload["git"] = dict(git)
+    payload |= run.payer
     payload |= more
     payload |= {name: value for name, value in completion.details.items() if name not in payload}
     return Draft(

@@ -8,6 +8,7 @@ import math
 import random
 import signal
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from orgloop.core.deliveries.breaker import RunShown, Sign, sign_of
@@ -121,6 +122,7 @@ class Ender:
             ended_at=ended_at,
             session_started=session_started,
             sign=_sign(live, transition, wiring, move.detail, shown),
+            limited_until=_limited_until(result),
             follow_up=self._intake.follow_up(live.actor_id, draft, live.lineage),
         )
 
@@ -225,6 +227,17 @@ def _cost(live: LiveRun, result: Completion) -> _Cost:
     if estimated:
         own = round(live.spent_usd, 8)
     return _Cost(usd=own, session_usd=max(total or 0.0, round(before + (own or 0.0), 8)), estimated=estimated)
+
+
+def _limited_until(result: Completion) -> int | None:
+    """When the usage limit is over that kept a run from its end, in ms since 1970; None if none did."""
+    told = result.details.get("limit_until")
+    if result.outcome is RunOutcome.SUCCESS or not isinstance(told, str):
+        return None
+    try:
+        return round(datetime.fromisoformat(told).astimezone(UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _detail(result: Completion, lasted_ms: int) -> str:

@@ -62,6 +62,10 @@ class LiveRun:
     """Its agent has said something."""
     fresh_because: str = ""
     """Why it began a session of its own, though its key led to one."""
+    account: str = ""
+    """Who pays for it; empty if nobody knows."""
+    instead_of: str = ""
+    """The account that goes first, if that one could not pay."""
     pause_tries: int = 0
     """How often nobody had answered before it was started."""
     alive: bool = False
@@ -81,6 +85,8 @@ class LiveRun:
             session_id=self.session_id or self.run_id,
             cwd=self.cwd,
             started_at=timestamp(self.started_at),
+            account=self.account,
+            instead_of=self.instead_of,
         )
 
     @property

@@ -7,8 +7,9 @@ from typing import Final
 from uuid import UUID, uuid5
 
 from orgloop.connectors.agents import program
+from orgloop.connectors.agents.account import account_name
 from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_exit
-from orgloop.connectors.agents.claude_code.environment import account
+from orgloop.connectors.agents.claude_code.environment import LOGINS, account
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.claude_code.stream import TURNS, progress
 from orgloop.plugin import (
@@ -49,15 +50,16 @@ class ClaudeCodeActor:
         self._settings = settings
         self._passed = settings.passed({})
         self._cli = Cli()
-        self._sessions_of: tuple[str, ...] = ()
+        self._config_dir = ""
+        self._account = HARNESS
 
     async def open(self, ctx: Context) -> None:
         """Learn which login and which cloud the CLI uses, and its version: options differ."""
         settings = self._settings
         self._passed = settings.passed(ctx.environment)
         environment = settings.child(ctx.environment, self._passed)
-        if directory := environment.get("CLAUDE_CONFIG_DIR"):
-            self._sessions_of = ("env", f"CLAUDE_CONFIG_DIR={directory}")
+        self._config_dir = environment.get("CLAUDE_CONFIG_DIR", "")
+        self._account = account_name(HARNESS, account(environment), environment, LOGINS)
         self._cli = Cli(
             account=account(environment), version=await program.version(settings.binary, environment)
         )
@@ -68,6 +70,10 @@ class ClaudeCodeActor:
     @property
     def cap_usd(self) -> float | None:
         return self._settings.max_budget_usd
+
+    @property
+    def account(self) -> str:
+        return self._account
 
     @property
     def directory(self) -> str | None:
@@ -98,8 +104,13 @@ class ClaudeCodeActor:
             session_id=session_id,
             account=self._cli.account,
             turns=TURNS,
-            take_over=[*self._sessions_of, settings.binary, "--resume", session_id],
+            take_over=[*self._sessions_of(wake), settings.binary, "--resume", session_id],
+            logins=LOGINS,
         )
+
+    def _sessions_of(self, wake: Wake) -> list[str]:
+        directory = wake.account_env.get("CLAUDE_CONFIG_DIR", self._config_dir)
+        return ["env", f"CLAUDE_CONFIG_DIR={directory}"] if directory else []
 
     def _fresh_prompt(self) -> list[str]:
         """Newer versions keep the first system prompt of a session, unless they are told not to."""

@@ -115,6 +115,9 @@ def account(environment: Mapping[str, str]) -> str:
 
 _KEYS: Final = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 
+LOGINS: Final = (*_KEYS, *CLOUDS)
+"""Each of these says whose login a run uses; none of them, that of the configuration directory."""
+
 
 def _is_on(environment: Mapping[str, str], switch: str) -> bool:
     return environment.get(switch, "").strip().lower() not in ("", "0", "false", "no", "off")

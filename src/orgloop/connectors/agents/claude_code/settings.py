@@ -11,13 +11,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
 from orgloop.connectors.agents.settings import (
-    ARGUMENT_LIMIT,
     Binary,
     CliSettings,
     Count,
     Dollars,
     Word,
 )
+from orgloop.plugin import ARGUMENT_LIMIT
 
 PermissionMode = Literal["default", "acceptEdits", "plan", "auto", "dontAsk", "bypassPermissions"]
 
@@ -67,6 +67,13 @@ Rules = Annotated[
 ]
 
 
+def _models(value: Any) -> Any:
+    return [one.strip() for one in value.split(",")] if isinstance(value, str) else value
+
+
+Models = Annotated[tuple[Word, ...], BeforeValidator(_models, json_schema_input_type=str | tuple[str, ...])]
+
+
 class ClaudeCodeSettings(CliSettings):
     """An actor that runs Claude Code."""
 
@@ -80,6 +87,8 @@ class ClaudeCodeSettings(CliSettings):
     """Whether it may schedule work by itself: `CronCreate`, `ScheduleWakeup`, `RemoteTrigger`."""
     model: Word | None = None
     """The model, by alias or name. The CLI's own default otherwise."""
+    fallback_model: Models = ()
+    """A model, or a list of them, that it uses while the first one is overloaded."""
     max_turns: Count | None = None
     """How many turns a run may take."""
     max_budget_usd: Annotated[Dollars | None, BeforeValidator(_project_budget)] = Field(
@@ -116,6 +125,8 @@ class ClaudeCodeSettings(CliSettings):
         options = ["--permission-mode", self.permission_mode]
         if self.model is not None:
             options += ["--model", self.model]
+        if self.fallback_model:
+            options += ["--fallback-model", ",".join(self.fallback_model)]
         if self.max_turns is not None:
             options += ["--max-turns", str(self.max_turns)]
         if self.max_budget_usd is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from orgloop.connectors.agents.account import account_name
 from orgloop.connectors.agents.codex.classify_exit import CodexCli, classify_exit
-from orgloop.connectors.agents.codex.settings import CodexSettings, account
+from orgloop.connectors.agents.codex.settings import LOGINS, CodexSettings, account
 from orgloop.connectors.agents.codex.stream import TURNS, progress
 from orgloop.plugin import (
     Completion,
@@ -30,17 +31,22 @@ class CodexActor:
     def __init__(self, id: str, settings: CodexSettings) -> None:
         self._settings = settings
         self._cli = CodexCli(price=settings.price)
-        self._sessions_of: tuple[str, ...] = ()
+        self._home = ""
+        self._account = HARNESS
 
     async def open(self, ctx: Context) -> None:
         """Learn which login the CLI uses."""
         environment = self._settings.child(ctx.environment, self._settings.passed)
-        if directory := environment.get("CODEX_HOME"):
-            self._sessions_of = ("env", f"CODEX_HOME={directory}")
+        self._home = environment.get("CODEX_HOME", "")
+        self._account = account_name(HARNESS, account(environment), environment, LOGINS)
         self._cli = CodexCli(account=account(environment), price=self._settings.price)
 
     async def close(self) -> None:
         """Nothing to give back."""
+
+    @property
+    def account(self) -> str:
+        return self._account
 
     @property
     def directory(self) -> str | None:
@@ -73,8 +79,13 @@ class CodexActor:
             session_id=resumed,
             account=self._cli.account,
             turns=TURNS,
-            take_over=[*self._sessions_of, settings.binary, "resume", resumed] if resumed else (),
+            take_over=[*self._sessions_of(wake), settings.binary, "resume", resumed] if resumed else (),
+            logins=LOGINS,
         )
+
+    def _sessions_of(self, wake: Wake) -> list[str]:
+        home = wake.account_env.get("CODEX_HOME", self._home)
+        return ["env", f"CODEX_HOME={home}"] if home else []
 
     def read(self, line: str) -> Progress | None:
         return progress(line)

@@ -103,7 +103,11 @@ class CodexSettings(CliSettings):
         return options
 
 
+LOGINS: Final = ("CODEX_API_KEY", "OPENAI_API_KEY")
+"""Each of these says whose login a run uses; none of them, that of `CODEX_HOME`."""
+
+
 def account(environment: Mapping[str, str]) -> str:
     """Which login a run uses, as far as its environment tells: its sessions and limits belong to that."""
-    key = next((name for name in ("CODEX_API_KEY", "OPENAI_API_KEY") if environment.get(name)), "login")
+    key = next((name for name in LOGINS if environment.get(name)), "login")
     return " ".join(filter(None, (key, environment.get("CODEX_HOME"))))

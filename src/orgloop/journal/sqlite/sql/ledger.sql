@@ -81,9 +81,9 @@ WHERE gone >= ?7 ORDER BY date LIMIT 1;
 
 -- name: wait
 -- A scope is full.
-INSERT INTO waits_for (level, name, actor, unit, window, most, setting, since, until)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (level, name, actor, unit, window) DO UPDATE SET
+INSERT INTO waits_for (level, name, actor, unit, window, cause, most, setting, since, until)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (level, name, actor, unit, window, cause) DO UPDATE SET
     most = excluded.most, setting = excluded.setting, until = excluded.until;
 
 -- name: full_for_actors
@@ -104,8 +104,8 @@ DELETE FROM waits_for WHERE until IS NOT NULL AND until <= ? RETURNING level, na
 DELETE FROM waits_for RETURNING level, name, actor, since;
 
 -- name: end_waits
--- A scope may have room again.
-DELETE FROM waits_for WHERE level = ?1 AND name = ?2 AND (?3 = '' OR actor = ?3)
+-- A scope may have room again. What an account or the time of day forbids, the end of a run does not allow.
+DELETE FROM waits_for WHERE level = ?1 AND name = ?2 AND (?3 = '' OR actor = ?3) AND cause = 'limit'
 RETURNING level, name, actor, since;
 
 -- name: lengthen

@@ -72,8 +72,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 INSERT OR IGNORE INTO sops (hash, text) VALUES (?, ?);
 
 -- name: pauses
--- Every actor that is paused.
-SELECT actor, since, until, tries, reason, kind FROM pauses;
+-- Every actor that is paused, and every account whose work waits.
+SELECT 0, actor, since, until, tries, reason, kind, NULL, NULL FROM pauses
+UNION ALL
+SELECT 1, account, since, until, by_person, reason, '', probe, probe_token FROM parked;
 
 -- name: pause
 -- Leave an actor alone for a while.

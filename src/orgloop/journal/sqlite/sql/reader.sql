@@ -112,6 +112,17 @@ SELECT source, checkpoint, last_poll, last_success, last_event, errors, error, e
 -- Every actor that nobody answers for.
 SELECT actor, since, until, tries, reason, kind FROM pauses ORDER BY actor;
 
+-- name: parked
+-- Accounts whose work waits.
+SELECT account, since, until, by_person, reason, probe, probe_token FROM parked ORDER BY account;
+
+-- name: account_use
+-- What runs of each account go on, and what those that ended since a time have used.
+SELECT account, sum(ended_at IS NULL), sum(ended_at IS NOT NULL), sum(iif(ended_at IS NULL, 0, usd)),
+       sum(iif(ended_at IS NULL, 0, tokens))
+FROM charges WHERE account IS NOT NULL AND (ended_at IS NULL OR ended_at >= ?)
+GROUP BY account ORDER BY account;
+
 -- name: rival
 -- Who owns a key of a delivery's by now, so that it would be a duplicate if it went on.
 SELECT o.delivery FROM deliveries d, json_each(d.once) k
@@ -121,7 +132,7 @@ LIMIT 1;
 
 -- name: waits
 -- Every scope that is full, the widest first.
-SELECT level, name, actor, unit, window, most, setting, since, until FROM waits_for
+SELECT level, name, actor, unit, window, most, setting, since, until, cause FROM waits_for
 ORDER BY level IN ('route', 'key', 'trace'), since, level, name LIMIT ?;
 
 -- name: applied

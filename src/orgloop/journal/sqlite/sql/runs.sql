@@ -38,7 +38,7 @@ WHERE id = ?1 AND ended_at IS NULL AND begun_at IS NULL;
 UPDATE runs SET last_line = ?2, read_offset = ?3, last_seen = coalesce(?4, last_seen), session_id = coalesce(?5, session_id),
     cost_usd = coalesce(?6, cost_usd), answered = max(answered, ?7)
 WHERE id = ?1 AND ended_at IS NULL
-RETURNING actor, key;
+RETURNING actor, delivery_seq;
 
 -- name: open_runs
 -- Every run of a worker that has not ended, oldest first.

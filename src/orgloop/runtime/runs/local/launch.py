@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orgloop.core.events.templates import Template
+from orgloop.core.runs.environment import child_environment
 from orgloop.errors import Refused
 from orgloop.journal.model import SessionRow
 from orgloop.plugin import RunSpec, Settings, Supervised, Wake, Worktree
@@ -81,7 +82,23 @@ def planned(
 
 def _started(actor: Supervised, wake: Wake) -> RunSpec:
     spec = actor.start(wake, wake.session)
+    if wake.account is not None:
+        # Its sessions belong to the account that the project names, whatever the actor calls its login.
+        spec = dataclasses.replace(spec, account=wake.account)
     return spec if wake.work_directory is None else dataclasses.replace(spec, cwd=wake.work_directory)
+
+
+def environment_of(
+    environ: Mapping[str, str], wake: Wake, spec: RunSpec, own: Mapping[str, str]
+) -> dict[str, str]:
+    """All variables of a run. `own` are those that the engine sets.
+
+    An account that brings its login keeps out every other one: an API key would win over it.
+    """
+    account = wake.account_env
+    variables = child_environment(environ, spec.env_pass, {**spec.env, **account, **own})
+    others = set(spec.logins) - account.keys() if account else set()
+    return {name: value for name, value in variables.items() if name not in others}
 
 
 def require_passable(spec: RunSpec, route: str) -> None:

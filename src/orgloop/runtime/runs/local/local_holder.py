@@ -13,7 +13,6 @@ from typing import Final
 
 from orgloop.core.deliveries.transition import Outcome
 from orgloop.core.ids import RUN
-from orgloop.core.runs.environment import child_environment
 from orgloop.errors import JournalUnavailable, PluginError, Refused
 from orgloop.journal.model import ClaimedWake, OpenRun, RunBegun, RunStart, SessionRow
 from orgloop.plugin import (
@@ -28,12 +27,19 @@ from orgloop.plugin import (
 )
 from orgloop.runtime.intake.intake import Lineage
 from orgloop.runtime.runs import completion
-from orgloop.runtime.runs.commit import commit, started_facts
+from orgloop.runtime.runs.commit import commit, instead_of, payer_facts, started_facts
 from orgloop.runtime.runs.holder import Engine, Start, mark_of, to_its_end
 from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.local import git, local_runner, run_directory
 from orgloop.runtime.runs.local.classify_exit import classify, exit_info
-from orgloop.runtime.runs.local.launch import ReadyRun, branch_of, place_of, planned, require_passable
+from orgloop.runtime.runs.local.launch import (
+    ReadyRun,
+    branch_of,
+    environment_of,
+    place_of,
+    planned,
+    require_passable,
+)
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
 from orgloop.runtime.runs.progress import ALIVE_AFTER, Notes
 from orgloop.runtime.wiring import Wiring
@@ -110,7 +116,7 @@ class LocalRuns:
         wake = dataclasses.replace(wake, work_directory=plan.directory)
         tried, spec, fresh = planned(actor, wake, known)
         require_passable(spec, start.claimed.route)
-        variables = child_environment(environ, spec.env_pass, {**spec.env, **self._own_variables(tried)})
+        variables = environment_of(environ, tried, spec, self._own_variables(tried))
         lease = await worktrees.lease(plan, branch_of(settings, wake), environ, variables)
         try:
             if known is not None and not fresh and lease.record.made_at > known.changed_at:
@@ -139,8 +145,8 @@ class LocalRuns:
         wake, spec = ready.wake, ready.spec
         directory = Path(wake.directory or "")
         try:
-            environment = child_environment(
-                wiring.organization.environment, spec.env_pass, {**spec.env, **self._own_variables(wake)}
+            environment = environment_of(
+                wiring.organization.environment, wake, spec, self._own_variables(wake)
             )
             run_directory.write(directory, spec, environment, event_file(start.claimed), wake.prompt)
             run_directory.keep_log(directory, ready.lease.log if ready.lease is not None else None)
@@ -206,6 +212,8 @@ class LocalRuns:
             tells=bool(row.spec.get("tells")),
             session_usd=row.session_usd if row.resumed else 0.0,
             fresh_because=row.spec.get("fresh", ""),
+            account=row.spec.get("account", ""),
+            instead_of=row.spec.get("instead_of", ""),
         )
 
     async def follow(self, live: LocalRun) -> Finish:
@@ -300,6 +308,8 @@ class LocalRuns:
             session_usd=ready.known.total_usd if ready.known is not None and resumed else 0.0,
             tree=ready.tree,
             tells=spec.turns is not None,
+            account=claimed.account or "",
+            instead_of=instead_of(start),
         )
 
     async def _commit(self, start: Start, live: LocalRun, spec: RunSpec) -> RunStart | None:
@@ -319,6 +329,7 @@ class LocalRuns:
                 **({"fresh": live.fresh_because} if live.fresh_because else {}),
                 **({"tells": True} if live.tells else {}),
                 **({"take_over": list(spec.take_over)} if spec.take_over else {}),
+                **payer_facts(live),
             },
             account=spec.account,
             limits={"timeout_s": spec.limits.total_s, "silence_s": spec.limits.silence_s},

@@ -27,7 +27,7 @@ from orgloop.plugin import (
     RemoteRequest,
 )
 from orgloop.runtime.intake.intake import Lineage
-from orgloop.runtime.runs.commit import commit, started_facts
+from orgloop.runtime.runs.commit import commit, instead_of, payer_facts, started_facts
 from orgloop.runtime.runs.holder import Engine, Start, mark_of
 from orgloop.runtime.runs.live_run import Finish
 from orgloop.runtime.runs.progress import NOTE, Notes
@@ -108,7 +108,7 @@ class RemoteRuns:
             live,
             run_dir=str(self._engine.home / "runs" / run_id),
             directory=None,
-            spec={"remote": True},
+            spec={"remote": True, **payer_facts(live)},
             limits=limits,
             request=request.body,
         )
@@ -142,6 +142,8 @@ class RemoteRuns:
             ref=Ref(**remote.ref) if remote.ref is not None else None,
             in_doubt=remote.ref is None,
             waited_until=row.last_seen or 0,
+            account=row.spec.get("account", ""),
+            instead_of=row.spec.get("instead_of", ""),
         )
         if remote.called_back is not None:
             live.called_back.set_result(from_bytes(remote.called_back))
@@ -285,6 +287,8 @@ class RemoteRuns:
             cwd=None,
             started_at=now,
             pause_tries=claimed.pause_tries,
+            account=claimed.account or "",
+            instead_of=instead_of(start),
             request=request.body,
             deadline=now + round(request.timeout_s * 1000),
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from orgloop.plugin import nearest_name
+from orgloop.core.text.suggest import nearest_name
 
 LOCALTIME: Final = Path("/etc/localtime")
 
