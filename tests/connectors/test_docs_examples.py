@@ -14,6 +14,9 @@ from ruamel.yaml import YAML
 
 from orgloop.connectors.cron import connector as cron
 from orgloop.connectors.cron.settings import Schedule
+from orgloop.connectors.email import connector as email
+from orgloop.connectors.email.message import mail_of
+from orgloop.connectors.email.settings import EmailSettings
 from orgloop.connectors.files import connector as files
 from orgloop.connectors.github import connector as github
 from orgloop.connectors.github.events.normalize import normalize
@@ -47,6 +50,7 @@ CONNECTORS = {
     "http": http,
     "files": files,
     "slack": slack,
+    "email": email,
 }
 
 
@@ -84,7 +88,7 @@ def settings(connector: Connector, side: str) -> type[Settings]:
 
 
 def options(model: type[BaseModel]) -> set[str]:
-    return set(model.model_fields)
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 @pytest.mark.parametrize("name", CONNECTORS)
@@ -121,6 +125,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         "FilesSettings": set(),
         "SlackSettings": set(),
         "SlackActorSettings": set(),
+        "EmailSettings": set(),
     }
 
 
@@ -132,6 +137,7 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
         ("linear", options(settings(linear, "sources")) | options(settings(linear, "actors"))),
         ("http", options(settings(http, "sources"))),
         ("files", options(settings(files, "sources"))),
+        ("email", options(settings(email, "actors"))),
         ("slack", options(settings(slack, "sources")) | options(settings(slack, "actors"))),
         ("cron", options(settings(cron, "sources")) | {f"schedules[].{key}" for key in options(Schedule)}),
     ],
@@ -209,3 +215,10 @@ def test_the_manifest_of_slack_asks_for_what_the_connector_needs() -> None:
     assert scopes == sorted(scopes)
     assert manifest["settings"]["socket_mode_enabled"]
     assert manifest["settings"]["interactivity"]["is_enabled"]
+
+
+async def test_the_headers_of_a_mail_are_those_of_its_page() -> None:
+    given = {"host": "localhost", "from": "orgloop@acme.example", "to": "ada@acme.example"}
+    mail, _ = mail_of(wake(config={"text": "x"}), EmailSettings.model_validate(given), 0)
+    (shown,) = [json.loads(text) for text in blocks("email", "json")]
+    assert {name: str(mail[name]) for name in shown} == shown
