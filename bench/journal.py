@@ -139,7 +139,7 @@ def bare(path: Path, count: int, *, settle: bool) -> float:
         connection.execute("COMMIT")
         if settle:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(CLAIM["take"], (json.dumps([n * 2 + 1 for n in group]), 0, None))
+            connection.execute(CLAIM["take"], (json.dumps([n * 2 + 1 for n in group]), 0, "here", None))
             connection.execute("COMMIT")
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(SETTLED, [(f"dlv_{n:016x}",) for n in group])

@@ -11,6 +11,7 @@ from orgloop.config.diff import diff
 from orgloop.config.findings import Code
 from orgloop.config.model import Organization
 from orgloop.core.deliveries.breaker import BreakerPolicy
+from orgloop.core.deliveries.queue_limit import Overflow
 from tests.config.project import load, only, sound
 
 DEFAULT: Final = "defaults.delivery.max_rate"
@@ -86,6 +87,9 @@ def test_what_a_route_does_not_say_its_actor_says_and_then_the_project(tmp_path:
         ({"tell": ", delivery: {circuit_breaker: {cooldown: 5}}"}, Code.BAD_VALUE, "cooldown", 6),
         ({"defaults": "{circuit_breaker: {colldown: 5s}}"}, Code.UNKNOWN_KEY, "cooldown", 2),
         ({"defaults": "{circuit_breaker: true}"}, Code.WRONG_TYPE, "circuit_breaker", 2),
+        ({"route": ", delivery: {overflow: hold}"}, Code.BAD_VALUE, "without a `queue_depth`", 8),
+        ({"defaults": "{queue_depth: 0}"}, Code.BAD_VALUE, "at least 1", 2),
+        ({"agent": ", delivery: {queue_depth: 5, overflow: dropp}"}, Code.BAD_VALUE, "drop_oldest", 5),
         ({"route": ", delivery: {max_rate: 100}"}, Code.BAD_VALUE, "such as 100/s", 8),
         ({"defaults": "{max_rate: 0/s}"}, Code.BAD_VALUE, "between 1 and", 2),
         ({"agent": ", delivery: {max_rate: 5/d}"}, Code.BAD_VALUE, "one of s, m, h", 5),
@@ -110,6 +114,7 @@ def test_what_has_no_meaning_is_refused_where_it_stands(
         ({"agent": ", delivery: {circuit_breaker: null}"}, "delivery.circuit_breaker"),
         ({"route": ", delivery: {timeout: 1m}"}, "then.delivery.timeout"),
         ({"route": ", delivery: {max_rate: 1/m}"}, "then.delivery.max_rate"),
+        ({"route": ", delivery: {queue_depth: 9}"}, "then.delivery.queue_depth"),
     ],
     ids=str,
 )
@@ -147,3 +152,27 @@ def test_which_route_has_which_rate_and_where_it_stands(
 ) -> None:
     rates = [route.policy.max_rate for route in organization(tmp_path, **parts).routes]
     assert [None if rate is None else (rate.most, rate.setting) for rate in rates] == [work, notice]
+
+
+@pytest.mark.parametrize(
+    ("parts", "work"),
+    [
+        ({}, None),
+        ({"defaults": "{queue_depth: 9}"}, (9, Overflow.HOLD)),
+        (
+            {"defaults": "{queue_depth: 9, overflow: refuse}", "route": ", delivery: {queue_depth: 3}"},
+            (3, Overflow.REFUSE),
+        ),
+        (
+            {"defaults": "{queue_depth: 9}", "route": ", delivery: {overflow: drop_oldest}"},
+            (9, Overflow.DROP_OLDEST),
+        ),
+        ({"defaults": "{queue_depth: 9}", "agent": ", delivery: {queue_depth: null}"}, None),
+    ],
+    ids=str,
+)
+def test_how_much_of_a_route_may_wait(
+    parts: dict[str, str], work: tuple[int, Overflow] | None, tmp_path: Path
+) -> None:
+    queue = organization(tmp_path, **parts).routes[0].policy.queue
+    assert (None if queue is None else (queue.depth, queue.overflow)) == work

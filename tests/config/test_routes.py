@@ -212,8 +212,7 @@ def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> Non
             "on_lost: end",
             "approve: {}",
         ),
-        *("delivery: {order: strict}", "delivery: {queue_depth: 5}"),
-        *("delivery: {overflow: hold}",),
+        *("delivery: {order: strict}",),
         *("config: {inbox: true}", "config: {inbox_ttl: 1h}", "config: {inbox_max_batch: 5}"),
     ],
 )
@@ -227,7 +226,7 @@ def test_a_policy_that_nothing_acts_on_yet_is_an_error(then: str, tmp_path: Path
 @pytest.mark.parametrize(
     "text",
     [
-        "defaults: {delivery: {queue_depth: 1}}\n",
+        "defaults: {delivery: {order: strict}}\n",
         "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, renamed_from: y}\n",
     ],
 )

@@ -11,6 +11,7 @@ from orgloop.core.deliveries.batch import Batching
 from orgloop.core.deliveries.breaker import Sign
 from orgloop.core.deliveries.delivery import DeliveryPolicy, State, move
 from orgloop.core.deliveries.on_busy import Turn
+from orgloop.core.deliveries.queue_limit import QueueLimit
 from orgloop.core.deliveries.retry import RetryPolicy
 from orgloop.core.deliveries.transition import RunEnded, Started, Transition
 from orgloop.journal.model import (
@@ -50,6 +51,7 @@ def delivery(
     batch: Batching | None = None,
     turn: Turn | None = None,
     drop_key: str | None = None,
+    queue: QueueLimit | None = None,
 ) -> NewDelivery:
     return NewDelivery(
         id=f"dlv_{name}",
@@ -65,6 +67,7 @@ def delivery(
         batch=batch,
         turn=turn,
         drop_key=drop_key,
+        queue=queue,
     )
 
 

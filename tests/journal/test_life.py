@@ -40,6 +40,7 @@ from orgloop.core.deliveries.batch import Batching, BatchPolicy
 from orgloop.core.deliveries.breaker import QUICK_MS, BreakerPolicy, Sign
 from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, Facts, IllegalMove, State, move
 from orgloop.core.deliveries.on_busy import OnBusy, Turn
+from orgloop.core.deliveries.queue_limit import Overflow, QueueLimit
 from orgloop.core.deliveries.transition import (
     Delivered,
     Discarded,
@@ -128,6 +129,11 @@ VERDICTS = st.lists(
 """What a guard says: a level means that the wake's scope of that level is full."""
 BREAKER = BreakerPolicy(failure_threshold=2, cooldown_ms=5)
 SIGNS = st.sampled_from([None, *(Sign(failed=failed, policy=BREAKER) for failed in (True, True, False))])
+DEPTH = 3
+"""Of the second route, so many may wait."""
+OVERFLOWS = st.builds(
+    lambda one: QueueLimit(depth=DEPTH, overflow=one, setting="x"), st.sampled_from(Overflow)
+)
 CAP = 7
 TREE = "/tree"
 
@@ -189,6 +195,11 @@ class Life(RuleBasedStateMachine):
                 self.places[row.id] = self.number
             self.states[row.id] = row.state
         return {row.id: row for row in rows}
+
+    def waiting(self, route: str) -> int:
+        """How many deliveries of a route wait."""
+        rows = self.look.deliveries(Query(route=route, after=START, limit=100_000))
+        return sum(row.state in (State.PENDING, State.PREPARING) for row in rows)
 
     def meeting(self, data: st.DataObject, key: str | None) -> dict[str, Any]:
         """How one that may become pending meets others of its route: a route has batches, or `on_busy`."""
@@ -271,12 +282,15 @@ class Life(RuleBasedStateMachine):
                         once=data.draw(ONCE),
                         **self.meeting(data, key),
                         drop_key=data.draw(DROP_KEYS),
+                        queue=data.draw(OVERFLOWS) if route == ROUTES[1] else None,
                     )
                 )
             self.number += 1
             trace, needless = data.draw(st.sampled_from("tuv")), data.draw(NEEDLESS)
             events.append(event(str(self.number), *made, identity=identity, trace=trace, needless=needless))
+        before = self.waiting(ROUTES[1])
         answers = self.do(accept(self.journal, *events, at=self.now, request=request))
+        assert self.waiting(ROUTES[1]) <= max(before, DEPTH)
         for answer, new in zip(answers, events, strict=True):
             assert answer.duplicate == (answer.event_id != new.id)
             if not answer.duplicate:

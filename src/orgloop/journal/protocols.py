@@ -183,12 +183,14 @@ class Operating(Protocol):
         actors: Mapping[str, bool],
         changed: Collection[str] = (),
         closed: Collection[str] = (),
+        bounded: Collection[str] = (),
     ) -> Mapping[str, int]:
         """Record what is applied, and bind to it in the same transaction what waits.
 
         `routes` gives every route's actor by name, `actors` says of every actor whether it has runs,
         `changed` names the routes whose transforms or key are not what they were, `closed` the actors whose
-        circuit breakers are closed, since they have none or are not what they were.
+        circuit breakers are closed, since they have none or are not what they were. `bounded` names the
+        routes that have a `queue_depth`.
 
         The work of a route that is gone is held (removed). That of one that is back is released; what
         has no attempt is prepared again. What has no attempt goes to its route's actor, and so does

@@ -45,6 +45,7 @@ class Applied:
             self._clock.now(),
             actors={id: part.spec.has_runs for id, part in wiring.actors.items()},
             changed=[name for name, print_ in fingerprints.items() if before.get(name, print_) != print_],
+            bounded=[route.name for route in organization.routes if route.policy.queue is not None],
             closed=[
                 id
                 for id, part in wiring.actors.items()

@@ -15,6 +15,7 @@ from orgloop.core.deliveries.admission import WINDOW_MS, Limit, ScopeLevel, Unit
 from orgloop.core.deliveries.batch import BatchPolicy
 from orgloop.core.deliveries.breaker import BreakerPolicy
 from orgloop.core.deliveries.delivery import DeliveryPolicy
+from orgloop.core.deliveries.queue_limit import Overflow, QueueLimit
 from orgloop.core.text.units import Rate, humanize
 
 
@@ -92,7 +93,31 @@ def policy_of(
         max_age_ms=part.max_age or below.max_age_ms,
         retry=retry,
         max_rate=_rate(part.max_rate, path) if "max_rate" in part.model_fields_set else below.max_rate,
+        queue=_queue(part, below.queue, spot, path, report),
     )
+
+
+def _queue(
+    part: schema_limits.RouteDelivery,
+    below: QueueLimit | None,
+    spot: Spot,
+    path: DataPath,
+    report: Report,
+) -> QueueLimit | None:
+    """`queue_depth` with `overflow`, each over the one below. None: the queue has no bound."""
+    said = "queue_depth" in part.model_fields_set
+    overflow = part.overflow or (below.overflow if below is not None else Overflow.HOLD)
+    if said and part.queue_depth is not None:
+        setting = ".".join(map(str, (*path, "queue_depth")))
+        return QueueLimit(depth=part.queue_depth, overflow=overflow, setting=setting)
+    if said or below is None:
+        if part.overflow is not None:
+            name = ".".join(map(str, (*path, "overflow")))
+            message = f"{spot.label}: `{name}` has no meaning without a `queue_depth`"
+            hint = "add `queue_depth`, such as 5000, or remove `overflow`"
+            report.error(Code.BAD_VALUE, spot.where(*path, "overflow", key=True), message, hint)
+        return None
+    return replace(below, overflow=overflow)
 
 
 def _rate(rate: Rate | None, path: DataPath) -> Limit | None:

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from orgloop.config.schema.values import Count, Dollars, Milliseconds, RateText, Tokens, no_bool
+from orgloop.core.deliveries.queue_limit import Overflow
 
 OUTSIDE_CONFIG: Final = {
     **dict.fromkeys(
@@ -113,11 +114,8 @@ class CircuitBreaker(ConfigPart):
 class RouteDelivery(ConfigPart):
     """`delivery:` of a route."""
 
-    NOT_YET = frozenset({"order", "queue_depth", "overflow"})
-    MEANWHILE = {
-        "order": "give the route a `session_key` meanwhile: wakes with one key come in order",
-        **dict.fromkeys(("queue_depth", "overflow"), "hold what waits too long with `max_age` meanwhile"),
-    }
+    NOT_YET = frozenset({"order"})
+    MEANWHILE = {"order": "give the route a `session_key` meanwhile: wakes with one key come in order"}
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "circuit_breaker": "it belongs to the actor, under `delivery`: the breaker is the actor's"
     }
@@ -129,6 +127,10 @@ class RouteDelivery(ConfigPart):
     retry: RetryConfig | None = None
     max_rate: RateText | None = None
     """How often the route may wake its actor, such as `100/s`, `60/m` or `10/h`; null: without a limit."""
+    queue_depth: Count | None = None
+    """How many deliveries of the route may wait; null: without a limit."""
+    overflow: Overflow | None = None
+    """What becomes of a delivery for which there is no room."""
 
 
 class Delivery(RouteDelivery):

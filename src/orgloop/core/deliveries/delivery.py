@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from orgloop.core.deliveries.admission import Limit
+from orgloop.core.deliveries.queue_limit import QueueLimit
 from orgloop.core.deliveries.retry import RetryPolicy, retry_delay
 from orgloop.core.deliveries.transition import (
     Claimed,
@@ -67,7 +68,13 @@ class State(StrEnum):
 
 
 NEEDLESS: Final = frozenset(
-    {DropReason.SUPERSEDED, DropReason.REPLACED, DropReason.BUSY, DropReason.NEEDLESS}
+    {
+        DropReason.SUPERSEDED,
+        DropReason.REPLACED,
+        DropReason.BUSY,
+        DropReason.NEEDLESS,
+        DropReason.OVERFLOW,
+    }
 )
 """Why a delivery that waits for its turn is dropped."""
 
@@ -82,13 +89,14 @@ FINISHED: Final = frozenset({State.DELIVERED, State.DROPPED, State.DISCARDED})
 class DeliveryPolicy:
     """`timeout_ms` bounds the waking, not the run; `max_age_ms` is how old an agent's wake may be.
 
-    `max_rate` is how often a route may wake its actor.
+    `max_rate` is how often a route may wake its actor, `queue` how much of it may wait.
     """
 
     timeout_ms: int = 30_000
     max_age_ms: int = 86_400_000
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_rate: Limit | None = None
+    queue: QueueLimit | None = None
 
 
 class Facts(NamedTuple):

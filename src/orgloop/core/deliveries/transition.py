@@ -25,6 +25,8 @@ class HoldReason(StrEnum):
     """A transform failed and its `on_error` is `hold` or `halt`."""
     REMOVED = "removed"
     """Its route or actor is no longer in the project."""
+    OVERFLOW = "overflow"
+    """More of its route wait than `delivery.queue_depth` allows."""
     CONFIG = "config"
     """What the wake needs cannot be made from this event and this configuration."""
 
@@ -45,6 +47,8 @@ class DropReason(StrEnum):
     """Another of its key has not finished: `on_busy` says so."""
     NEEDLESS = "needless"
     """A later event of its key came for which `drop_when` says so."""
+    OVERFLOW = "overflow"
+    """More of its route wait than `delivery.queue_depth` allows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from orgloop.core.deliveries.batch import Batching
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.on_busy import Turn
+from orgloop.core.deliveries.queue_limit import QueueLimit
 
 
 class NewDelivery(NamedTuple):
@@ -22,7 +23,8 @@ class NewDelivery(NamedTuple):
     inserted as dropped(duplicate). `document` is set only if the transforms changed the event.
     `steps` says what each transform did: name, result, and a reason. If it is pending, `batch` says
     how it is collected with others, and `turn` what becomes of it or of others that have not finished.
-    `drop_key`: by this a later event finds it that makes it needless while it waits.
+    `drop_key`: by this a later event finds it that makes it needless while it waits. `queue`: how much of its
+    route may wait.
     """
 
     id: str
@@ -39,6 +41,7 @@ class NewDelivery(NamedTuple):
     batch: Batching | None = None
     turn: Turn | None = None
     drop_key: str | None = None
+    queue: QueueLimit | None = None
 
 
 class NewEvent(NamedTuple):

@@ -250,9 +250,14 @@ class SqliteJournal:
         actors: Mapping[str, bool],
         changed: Collection[str] = (),
         closed: Collection[str] = (),
+        bounded: Collection[str] = (),
     ) -> Mapping[str, int]:
         """See `Operating.apply`."""
-        return await self._run(lambda tx: apply(tx, applied, routes, actors, changed, now, closed=closed))
+
+        def work(tx: Transaction) -> Mapping[str, int]:
+            return apply(tx, applied, routes, actors, changed, now, closed=closed, bounded=bounded)
+
+        return await self._run(work)
 
     async def resume_actor(self, actor: str, now: int) -> bool:
         """See `Operating.resume_actor`."""

@@ -52,6 +52,7 @@ VERBS: Final = MappingProxyType(
             "remote_runs.sql",
             "sessions.sql",
             "on_busy.sql",
+            "queues.sql",
         )
         for name, query in load(file).items()
     }

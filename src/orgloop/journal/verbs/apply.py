@@ -12,7 +12,7 @@ from orgloop.core.deliveries.transition import Hold, HoldReason, Prepare, Releas
 from orgloop.core.text.json_text import dump_json
 from orgloop.journal.model import AppliedRow
 from orgloop.journal.verbs import breakers, ledger, members, moves
-from orgloop.journal.verbs.transaction import Transaction
+from orgloop.journal.verbs.transaction import Transaction, listed
 
 _GONE: Final = Hold(reason=HoldReason.REMOVED, detail="its route is no longer in the project")
 _BACK: Final = Released(by="its route, which is back")
@@ -27,10 +27,12 @@ def apply(
     now: int,
     *,
     closed: Collection[str] = (),
+    bounded: Collection[str] = (),
 ) -> Mapping[str, int]:
     """Record what is applied and bind what waits to it. Counts: held, released, repointed, prepared.
 
     Nobody waits for an actor that is gone: its pause ends. The circuit breakers of `closed` are closed.
+    What waits of the routes in `bounded` counts from now on.
     """
     tx.flush()
     tx.change(
@@ -44,8 +46,12 @@ def apply(
     for actor in closed:
         breakers.close(tx, actor, now)
     binding = _Binding(routes, actors, changed)
-    found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in tx.rows("waiting_work"))
+    waiting = tx.rows("waiting_work")
+    found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in waiting)
     counts: Counter[str] = Counter()
+    waits = [row[0] for row in waiting if row[1] in bounded and row[4] in (State.PREPARING, State.PENDING)]
+    if waits:
+        tx.change("set_all_counted", (listed(waits),))
     for seq, decided in [(seq, decided) for seq, decided in found if decided is not None]:
         counts.update(_bind(tx, seq, decided, now))
     return dict(counts)

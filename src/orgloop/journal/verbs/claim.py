@@ -219,6 +219,7 @@ class _Claim:
 def claim(tx: Transaction, wants: Sequence[ClaimWant], now: int, lease: Lease) -> Claims:
     """Claim due heads, oldest first, up to each actor's slots."""
     found = _Claim(tx, now, lease)
+    tx.waiting.clear()
     for want in wants:
         found.look(want)
     return Claims(wakes=found.wakes, held=found.held, next_due=found.next_due)

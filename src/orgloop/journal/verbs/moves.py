@@ -103,6 +103,7 @@ def write(
     tx: Transaction, row: Row, transition: Transition, move: Move, now: int, *, to: Row, by: str = ""
 ) -> None:
     """Write the row after `move`, and its step. `to` is the row with what its transforms left."""
+    tx.waiting.clear()
     waived = ",".join(dict.fromkeys(filter(None, [*row.waived.split(","), move.waive])))
     pos = tx.next() if move.rejoin else row.pos
     after = replace(to, state=move.state, pos=pos)

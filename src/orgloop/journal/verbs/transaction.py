@@ -71,6 +71,7 @@ class Transaction:
         "project",
         "rows",
         "value",
+        "waiting",
     )
 
     def __init__(self, tx: Tx) -> None:
@@ -91,6 +92,8 @@ class Transaction:
         self._paused: dict[str, PauseRow] | None = None
         self._failing: set[str] | None = None
         self._parked: dict[str, ParkedRow] = {}
+        self.waiting: dict[str, int] = {}
+        """How many deliveries of bounded routes wait, as far as somebody asked."""
 
     def add_event(self, row: tuple[Any, ...]) -> None:
         """A row of `insert_event`, written at the latest when the transaction ends."""

@@ -201,6 +201,7 @@ class Intake:
                 runs=route.has_runs,
                 state=State.PREPARING,
                 drop_key=route.drop_key_of(document),
+                queue=route.spec.policy.queue,
             )
         prepared = prepare_now(route, event, document, entity)
         state, reason, detail = _entry(prepared)
@@ -219,6 +220,7 @@ class Intake:
             batch=prepared.batch,
             turn=prepared.turn,
             drop_key=route.drop_key_of(document),
+            queue=route.spec.policy.queue,
         )
 
 
