@@ -10,7 +10,7 @@ import time
 
 from bench.figure import Bench
 
-NAMES = ("accept", "deliver", "engine", "journal", "memory", "agents", "startup", "attack")
+NAMES = ("accept", "deliver", "engine", "journal", "memory", "agents", "startup", "attack", "techniques")
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Baselines over HTTP, processes of their own, with the same libraries and nothing around them.
 
 `python -m bench.bare accept` reads a body, parses it and answers JSON. `python -m bench.bare relay URL`
-posts it on to URL before it answers.
+posts it on to URL before it answers. `application` is `accept` as a route of an application.
 """
 
 from __future__ import annotations
@@ -44,10 +44,20 @@ class Relay:
         return web.Response(status=answer.status, body=b'{"ok":true}', headers=_HEADERS)
 
 
+async def application() -> web.Server:
+    """`accept` as a route of an application."""
+    app = web.Application()
+    app.router.add_post("/webhook/{source}", accept)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    assert runner.server is not None
+    return runner.server
+
+
 async def main(what: str, url: str = "") -> None:
     """Serve until told to end."""
     relay = Relay(url) if what == "relay" else None
-    server = web.Server(relay or accept, access_log=None)
+    server = await application() if what == "application" else web.Server(relay or accept, access_log=None)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, backlog=256)
     announce(listening.sockets[0].getsockname()[1])
     try:

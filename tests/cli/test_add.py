@@ -220,7 +220,7 @@ def test_it_is_told_in_json_too(orgloop: Orgloop, project: Path) -> None:
 
 def test_what_is_an_example_is_said_so_that_it_is_replaced(orgloop: Orgloop, project: Path) -> None:
     said = orgloop("add", "actor", "mine", "--connector", "process")
-    assert "  in its `config`, replace what is an example: `command`\n" in said.out
+    assert "  in its `config`, replace these example values: `command`\n" in said.out
     assert "replace" not in orgloop("add", "actor", "own", "--connector", "process", "--set", "command=x").out
     assert "replace" not in orgloop("add", "actor", "tell", "--connector", "webhook").out
     assert "`schedules`" in orgloop("add", "source", "cron").out

@@ -223,7 +223,7 @@ def test_a_discard_keeps_its_note_and_who_did_it(
     ("words", "says"),
     [
         (["held", "release"], "no held delivery is chosen"),
-        (["held", "release", HELD[0], "--all"], "ids and filters do not go together"),
+        (["held", "release", HELD[0], "--all"], "ids and filters exclude each other"),
         (["dead", "retry", "dlv_00"], "there is no delivery dlv_00"),
         (["dead", "retry", "--route", "telll"], "did you mean `tell`?"),
         (["held", "show", "dlv_00"], "there is no delivery dlv_00"),
@@ -242,7 +242,7 @@ def test_what_cannot_be_meant_moves_nothing(
 
 def test_nothing_that_fits_is_no_error(acme: Path, orgloop: Orgloop) -> None:
     said = orgloop("held", "release", "--reason", "stale", "--yes")
-    assert (said.code, said.out) == (0, "nothing is held that fits\n")
+    assert (said.code, said.out) == (0, "no held delivery matches\n")
 
 
 def test_while_another_process_holds_the_journal_nothing_moves(
@@ -291,7 +291,7 @@ def test_show_says_why_and_what_its_agent_would_get_and_what_to_type(acme: Path,
 def test_a_missing_prompt_file_is_what_the_preview_shows(acme: Path, orgloop: Orgloop) -> None:
     (acme / "sops/review.md").unlink()
     shown = orgloop("held", "show", HELD[3]).out.split("Prompt that")[1]
-    assert "none: the project has no sound route pr-review" in shown
+    assert "none: the project has no valid route pr-review" in shown
     assert "sops/review.md" in shown
 
 

@@ -34,7 +34,7 @@ def test_a_variable_that_is_not_set_is_as_wrong_as_for_start(orgloop: Orgloop, p
     assert "✗ GITHUB_WEBHOOK_SECRET  not set" in said.out
     assert "https://docs.github.com/" in said.out
     assert "$ openssl rand -hex 32" in said.out
-    assert "· github  not asked: a variable in it is not set" in said.out
+    assert "· github  not checked: one of its variables is not set" in said.out
     assert "deliveries are verified" not in said.out
 
 

@@ -105,7 +105,7 @@ def test_json_has_configuration_statistics_and_routes(acme: Path, orgloop: Orglo
 def test_before_the_first_start_the_files_are_shown(place: Path, orgloop: Orgloop) -> None:
     write_project(place)
     said = orgloop("inspect", "engineer")
-    assert said.out.startswith("engineer  actor  not applied yet: `orgloop start` does that\n")
+    assert said.out.startswith("engineer  actor  not applied yet: type `orgloop start`\n")
     assert orgloop("inspect", "engineer", "--json").json["applied"] is False
 
 

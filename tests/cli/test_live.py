@@ -283,7 +283,7 @@ def test_emits_options_say_what_a_file_leaves_out(
         (["-"], '{"type": "x", "message": "hello"}', "orgloop emit --source ID --payload"),
         (["--source", "hook", "-"], '{"type": "x"}', "orgloop emit --source hook --payload"),
         (["-"], '{"payload": {}}', "--source"),
-        (["-"], "[]", "standard input is no event: it is not a JSON object"),
+        (["-"], "[]", "standard input is not an event: it is not a JSON object"),
         (["-"], "null", "--payload"),
         (["--source", "agents", "-"], '{"source": "hook", "payload": {}}', "leave out --source"),
         (
@@ -291,7 +291,7 @@ def test_emits_options_say_what_a_file_leaves_out(
             '{"source": "hook", "provenance": {"platform_event": "a"}}',
             "leave out --event",
         ),
-        (["--source", "hook", "--payload", "{}", "-"], '{"payload": {}}', "not go with a FILE"),
+        (["--source", "hook", "--payload", "{}", "-"], '{"payload": {}}', "FILE exclude"),
         (["--source", "hook", "--payload", "{"], "", "--payload is not JSON"),
         (["/nowhere.json"], "", "cannot be read"),
     ],

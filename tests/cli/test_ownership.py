@@ -125,7 +125,7 @@ def test_whoever_means_it_takes_the_work_over_and_leaves_a_free_home(
 ) -> None:
     leave_work(acme)
     said = other.command("start", "--daemon", "--supervised", "--take-over")
-    assert "other takes over what acme has not finished: 1 pending, 1 started" in said.stderr
+    assert "other takes over the unfinished work of acme: 1 pending, 1 started" in said.stderr
     gate.touch()
     wait_for("the end of both", lambda: states(acme.home) == ["delivered", "delivered"])
     assert sorted(said_by_runs(acme.home)) == ["acme was here", "other was here"]

@@ -153,7 +153,7 @@ def test_a_run_that_goes_on_is_shown_with_how_to_watch_and_to_end_it(
     write_output(home, working, json.dumps(child), runner.CHILD)
     said = orgloop("runs", "show", working).out
     assert said.startswith(f"{working}  goes on for 1h")
-    assert "says       two\n" in said
+    assert "output     two\n" in said
     assert f"orgloop runs tail {working} " in said
     assert f"orgloop runs stop {working} " in said
 

@@ -258,7 +258,7 @@ def test_a_variable_that_an_agent_would_go_without_is_told(
     said = orgloop("install-service", "--systemd")
     assert said.code == 0
     told = [line for line in said.err.splitlines() if "set in this terminal only" in line]
-    assert told == ["! GH_TOKEN is set in this terminal only: the service goes without it"]
+    assert told == ["! GH_TOKEN is set in this terminal only: the service does not get it"]
     assert "hush" not in said.out + said.err
 
 
@@ -302,7 +302,7 @@ def test_status_says_how_it_is(acme: Path, unit: Path, orgloop: Orgloop, manager
         False,
         str(unit),
     )
-    assert "runs, does not begin with the machine: active, disabled" in orgloop("service", "status").out
+    assert "runs, does not start at boot: active, disabled" in orgloop("service", "status").out
 
 
 @pytest.mark.parametrize("verb", ["start", "stop", "uninstall"])

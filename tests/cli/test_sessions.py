@@ -41,7 +41,7 @@ def test_the_sessions_that_keys_lead_to_are_listed(acme: Path, orgloop: Orgloop)
         ("s-left", False, "pr:7"),
     ]
     assert (rows[0]["total_usd"], rows[1]["failed"]) == (0.25, 1)
-    assert "no session fits" in orgloop("sessions", "--actor", "notify").out
+    assert "no session matches" in orgloop("sessions", "--actor", "notify").out
 
 
 def test_a_session_is_shown_with_what_to_type_next(acme: Path, orgloop: Orgloop) -> None:
@@ -76,4 +76,4 @@ def test_a_session_is_forgotten_without_a_daemon(acme: Path, orgloop: Orgloop) -
     assert json.loads(orgloop("sessions", "list", "--json").out) == []
     again = orgloop("sessions", "forget", "s-now")
     assert again.code != 0
-    assert "no key leads to s-now" in again.err
+    assert "no key uses s-now" in again.err

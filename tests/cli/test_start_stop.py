@@ -171,7 +171,7 @@ def test_the_last_route_goes_only_if_that_is_said(running: Organization) -> None
     running.write({"orgloop.yaml": PROJECT.partition("routes:")[0]})
     said = running.command("start", check=False)
     assert said.returncode == 1
-    assert "the files have no route any more, and 1 route would go; nothing was applied" in said.stderr
+    assert "the files have no routes any more, and 1 route would go; nothing was applied" in said.stderr
     assert "--yes" in said.stderr
     assert len(json.loads(running.command("status", "--json").stdout)["routes"]) == 1
     assert "Applied: 0 added, 0 changed, 1 removed." in running.command("start", "--yes").stdout

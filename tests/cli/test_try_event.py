@@ -83,7 +83,7 @@ def test_a_match_is_explained_to_its_end(orgloop: Orgloop, project: Path) -> Non
     assert "✓ broken-build wakes fixer" in said.out
     assert "✓ payload.ok is false" in said.out
     assert '✓ payload.branch is "main"' in said.out
-    assert "only the first with its key within 10m" in said.out
+    assert "first with its key in 10m" in said.out
     assert "key     build:main" in said.out
     assert 'config  model: "m-7"' in said.out
     assert "sop     fix.md" in said.out
@@ -244,7 +244,7 @@ def test_batches_what_its_key_is_busy_with_and_what_it_would_drop_are_told(
     assert [routes[f"r{number}"]["on_busy"] for number in range(3)] == ["queue", "skip", "queue"]
     shown = orgloop("test", "-", stdin=json.dumps(FAILED)).out
     assert "30s after the last event" in shown
-    assert "r2 drops what waits with the key b7" in shown
+    assert "r2 drops waiting deliveries with the key b7" in shown
 
 
 def test_a_request_is_translated_by_its_source(orgloop: Orgloop, project: Path) -> None:
@@ -339,7 +339,7 @@ def test_what_is_no_event_is_refused(content: str, says: str, orgloop: Orgloop, 
         (["--route", "broken-buidl"], "did you mean `broken-build`?"),
         (["evt_0000000000000001"], "there is no journal"),
         (["--source", "cii"], "unknown source 'cii'"),
-        (["--source", "clock"], "sources that take webhooks: ci, gh, safe"),
+        (["--source", "clock"], "sources that accept webhooks: ci, gh, safe"),
         (["--source", "gh"], "gh answers 400: Missing X-GitHub-Event header"),
         (["--source", "ci", "-H", "nothing"], "'nothing' is not a header"),
         (["-H", "a: b"], "headers belong to a request"),

@@ -45,7 +45,7 @@ def test_a_sound_project_is_told_to_be_sound(orgloop: Orgloop, place: Path) -> N
     (place / "orgloop.yaml").write_text(SOUND)
     said = orgloop("validate")
     assert (said.code, said.err) == (Exit.OK, "")
-    assert "acme is sound: 1 source, 1 actor, 1 route" in said.out
+    assert "acme is valid: 1 source, 1 actor, 1 route" in said.out
 
 
 def test_all_problems_are_told_at_once_with_their_place(orgloop: Orgloop, place: Path) -> None:

@@ -101,9 +101,9 @@ STORIES: list[tuple[Callable[..., Awaitable[None]], str, str]] = [
     (delayed, FIRST, LATER),
     (in_one_key, SECOND, f"behind {FIRST} (pending)"),
     (being_prepared, FIRST, "its transforms are running"),
-    (unreachable, SECOND, "notify is unavailable, tried again in "),
+    (unreachable, SECOND, "notify is unavailable, retried in "),
     (unreachable, SECOND, ": connection refused"),
-    (tried, FIRST, "tried again in "),
+    (tried, FIRST, "retried in "),
 ]
 
 

@@ -74,7 +74,7 @@ def test_a_tree_that_was_begun_and_not_finished_is_shown_and_removed(
     path, shelf = tree("half"), Shelf(home)
     [record] = shelf.all()
     shelf.write(replace(record, stage=Stage.ADDING))
-    assert "not finished" in orgloop("worktrees", "--json").json[0]["state"]
+    assert "not completed" in orgloop("worktrees", "--json").json[0]["state"]
     assert "removed" in orgloop("worktrees", "clean").out
     assert not path.exists()
     assert shelf.all() == []

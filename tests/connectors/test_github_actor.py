@@ -383,7 +383,7 @@ UNFIT: list[tuple[str, Body, Body, str]] = [
     ("comment", {"body": "x", "repo": "../../user"}, {}, "`repo`"),
     ("comment", {"body": "x"}, {"repo": "a/b/../.."}, "owner/name"),
     ("comment", {"body": "x"}, {"repo": "a/.."}, "owner/name"),
-    ("comment", {"body": "x", "verdict": "approve"}, {}, "means nothing to `do: comment`"),
+    ("comment", {"body": "x", "verdict": "approve"}, {}, "not a key of `do: comment`"),
     ("comment", {"do": "comments"}, {}, "comments"),
     ("review", {"verdict": "aprove"}, {}, "`verdict`"),
     ("review", {"verdict": "request_changes"}, {}, "`body`"),

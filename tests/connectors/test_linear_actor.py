@@ -385,7 +385,7 @@ def test_what_every_wake_would_be_refused_for_is_seen_before() -> None:
     ("config", "complaint"),
     [
         ({}, "needs an `api_key`"),
-        ({"api_key": "a", "token": "b"}, "leave one of them out"),
+        ({"api_key": "a", "token": "b"}, "exclude each other"),
         ({"api_key": KEY, "team": ""}, "at least 1 character"),
         ({"api_key": KEY, "secret": "s"}, "Extra inputs"),
     ],

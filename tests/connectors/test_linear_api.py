@@ -278,7 +278,7 @@ async def test_a_key_is_shown_as_it_is_and_a_token_as_bearer(
         ({"api_key": "two words"}, "not a key"),
         ({"api_key": "a\nb"}, "not a key"),
         ({"token": "é"}, "not a key"),
-        ({"api_key": "a", "token": "b"}, "leave one of them out"),
+        ({"api_key": "a", "token": "b"}, "exclude each other"),
         ({"api_url": "api.linear.app"}, "write https://HOST/graphql"),
         ({"api_url": "http://linear.example/graphql"}, "must begin with https://"),
         ({"api_url": "https://linear.example/graphql?x=1"}, "write https://HOST/graphql"),

@@ -363,12 +363,12 @@ def life(started: int, seen: int, ended: int | None) -> DaemonRow:
     ("lives", "runs", "says"),
     [
         ([life(NOW - 9 * HOUR, NOW - 3 * HOUR, NOW - 2 * HOUR)], False, "it has been down for 2h"),
-        ([life(1, NOW - 3 * HOUR, None)], False, "it did not stop by itself, and was last alive 3h ago"),
+        ([life(1, NOW - 3 * HOUR, None)], False, "the daemon crashed, and was last alive 3h ago"),
         ([life(NOW, NOW, None), life(1, 2, NOW - HOUR)], True, "before this start, it was down for 1h"),
         (
             [life(NOW, NOW, None), life(1, NOW - HOUR, None)],
             True,
-            "before this start, it did not stop by itself, and was last alive 1h earlier",
+            "before this start, the daemon crashed, and was last alive 1h earlier",
         ),
         ([life(NOW, NOW, None)], True, None),
         ([], False, None),
@@ -382,7 +382,7 @@ async def test_the_time_in_which_nobody_listened_is_named(
     )
     gaps = [line for line in only(examination, "daemon") if line.name == "gap"]
     assert [line.detail for line in gaps] == ([] if says is None else [says])
-    doubtful = [line for line in gaps if "not stop by itself" in line.detail]
+    doubtful = [line for line in gaps if "crashed" in line.detail]
     assert [line.status for line in doubtful] == [CheckStatus.WARNING] * len(doubtful)
     log = home / "logs" / "daemon.log"
     assert all("orgloop logs" in line.hint and str(log) not in line.hint for line in doubtful)

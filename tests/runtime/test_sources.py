@@ -371,7 +371,7 @@ async def test_a_request_to_a_source_that_does_not_open_is_sent_away_for_now(
     async with engine(tmp_path, HOOK, Stage(opens={"in": gate.wait})) as it:  # type: ignore[dict-item]
         with pytest.raises(Overloaded, match="not open yet"):
             await it.runtime.inbound.receive("in", REQUEST)
-        with pytest.raises(NotFound, match="takes no webhooks"):
+        with pytest.raises(NotFound, match="accepts no webhooks"):
             await it.runtime.inbound.receive("polled", REQUEST)
         assert it.events() == []
 

@@ -89,7 +89,7 @@ def test_settings_that_cannot_work_are_refused_when_it_opens(config: dict[str, A
     ("config", "message"),
     [
         ({"match_any": {}}, "nothing could pass"),
-        ({"jq": ".", "match": {"a": 1}}, "stands alone"),
+        ({"jq": ".", "match": {"a": 1}}, "excludes patterns"),
         ({"matches": {"a": 1}}, "Extra inputs"),
         ({"timeout": "0s"}, "greater than 0"),
     ],

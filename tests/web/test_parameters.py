@@ -107,5 +107,5 @@ def test_what_nobody_reads_is_refused_with_what_there_is() -> None:
 def test_what_is_there_twice_is_refused() -> None:
     asked = Parameters(MultiDict([("source", "a"), ("source", "b")]))
     asked.text("source")
-    with pytest.raises(Refused, match="'source' is there 2 times"):
+    with pytest.raises(Refused, match=r"'source'.* 2 times"):
         asked.finish()

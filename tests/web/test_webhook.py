@@ -95,7 +95,7 @@ async def test_an_unknown_source_is_not_found_and_those_that_take_webhooks_are_n
 
 async def test_a_source_that_only_polls_takes_no_webhooks(acme: Daemon) -> None:
     status, body = await acme.post("/webhook/polled", {})
-    assert (status, body["error"]) == (404, "source 'polled' takes no webhooks")
+    assert (status, body["error"]) == (404, "source 'polled' accepts no webhooks")
 
 
 @pytest.mark.parametrize("path", ["/webhook", "/webhook/", "/webhook/hooks/more"])

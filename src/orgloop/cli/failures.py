@@ -64,7 +64,7 @@ def _fault(exc: BaseException, out: Output, environ: Mapping[str, str], *, show:
     if show:
         sys.stderr.write(text)
     where = _keep(text, environ)
-    message = f"OrgLoop itself failed: {type(exc).__name__}: {exc}"
+    message = f"internal error of OrgLoop: {type(exc).__name__}: {exc}"
     _tell(
         out,
         "Fault",

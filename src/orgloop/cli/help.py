@@ -16,7 +16,7 @@ _SHARED = "Options of every command"
 def root_help(ctx: click.Context, sections: Mapping[str, Sequence[tuple[str, str, str]]]) -> str:
     """`orgloop --help`. Reads no command's module."""
     lines = [
-        f"{_bold('orgloop')}  Organization as code: events wake agents, and what they do are events.",
+        f"{_bold('orgloop')}  Organization as code: events wake agents, and the end of a run is an event.",
         "",
         f"{_heading('Usage')} orgloop COMMAND [OPTIONS]",
     ]

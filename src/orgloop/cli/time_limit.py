@@ -53,7 +53,7 @@ def _end(report: Callable[[OrgLoopError], int], seconds: float) -> None:
     where = f": {path} does not answer" if path is not None else ""
     late = OrgLoopError(
         f"the command has not ended within {seconds:g} s{where}",
-        hint="check that its file system is there; no work is lost" if path is not None else "try it again",
+        hint="check that its file system is mounted; no work is lost" if path is not None else "try it again",
     )
     status = report(late)
     sys.stdout.flush()

@@ -132,7 +132,7 @@ def _take_kept(home: Home, patience: float = 30.0) -> None:
         for trouble in flush(home, client, patience) if client is not None else ():
             log.warning("%s", trouble)
     except (OrgLoopError, OSError) as exc:
-        log.warning("hooks that were kept in %s are not taken: %s", home.spool, exc)
+        log.warning("hooks that are stored in %s could not be sent: %s", home.spool, exc)
 
 
 def _read(path: Path) -> Hook | None:
@@ -160,4 +160,4 @@ def _set_aside(path: Path, why: str) -> str:
         path.rename(aside)
     except FileNotFoundError:
         return f"{path.name} was taken by another command meanwhile"
-    return f"a hook that was kept is not taken: {why}; it is in {aside}"
+    return f"a stored hook was refused: {why}; it is in {aside}"

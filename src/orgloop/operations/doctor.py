@@ -193,8 +193,8 @@ def _room(patient: Patient) -> list[Diagnosis]:
     fault, room = patient.live.journal_fault if patient.live is not None else "", patient.home.room
     lines = []
     if fault:
-        detail = f"cannot be written, so no event is taken: {one_line(fault)}"
-        hint = f"free some space, and make {patient.home.path} writable; then it goes on by itself"
+        detail = f"cannot be written, so no event is accepted: {one_line(fault)}"
+        hint = f"free some space, and make {patient.home.path} writable; OrgLoop then continues by itself"
         lines.append(_line("home", "journal", CheckStatus.ERROR, detail, hint=hint))
     if room is not None and room < LITTLE_ROOM:
         status = CheckStatus.ERROR if room < LITTLE_ROOM // 10 else CheckStatus.WARNING
@@ -281,7 +281,7 @@ def _gap(patient: Patient, lives: Sequence[tuple[int, int, int | None]]) -> list
     down = humanize(max(begun - (ended if ended is not None else seen), 0))
     if ended is not None:
         return [_line("daemon", "gap", CheckStatus.OK, f"{words} {down}")]
-    died = "it did not stop by itself, and was last alive"
+    died = "the daemon crashed, and was last alive"
     detail = f"{died} {down} ago" if patient.daemon is None else f"before this start, {died} {down} earlier"
     log = patient.home.logs / "daemon.log"
     hint = f"its own warnings and errors are in {log}; " if log.exists() and log.stat().st_size else ""
@@ -361,7 +361,9 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Diagn
     if check is None or sound is None:
         return []
     if part.lacks_variable:
-        return [_line("service", part.id, CheckStatus.MISSING, "not asked: a variable in it is not set")]
+        return [
+            _line("service", part.id, CheckStatus.MISSING, "not checked: one of its variables is not set")
+        ]
     context = _DoctorContext(
         id=part.id,
         project=sound.name,

@@ -129,7 +129,7 @@ def claim_home(home: Home, root: Path, name: str, port: int, *, take_over: bool)
     if not earlier.unfinished:
         return earlier.words
     if take_over:
-        return f"{name} takes over what {earlier.project} has not finished: {earlier.work}"
+        return f"{name} takes over the unfinished work of {earlier.project}: {earlier.work}"
     raise Conflict(earlier.words, hint=earlier.ways_out(name, port))
 
 

@@ -112,7 +112,7 @@ def state(look: TreeState) -> str:
         return "its directory was deleted"
     match look.record.stage:
         case Stage.ADDING:
-            return "begun, and not finished: no run has worked in it"
+            return "not completed: no run has worked in it"
         case Stage.SETUP:
             return f"not set up yet{_and(look.why)}"
         case Stage.READY:

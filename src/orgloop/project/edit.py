@@ -115,7 +115,7 @@ class Edit:
         ]
         if new:
             raise ConfigError(
-                f"with this {self._word} the project would not be sound; nothing was written",
+                f"with this {self._word} the project would not be valid; nothing was written",
                 hint="change what you add, for example with --set"
                 + ("" if self._word == "route" else "; with --keys instead, its keys are listed"),
                 findings=new,

@@ -1,7 +1,8 @@
 """Holds the run: starts the program, waits for its end, stops it for a limit, and writes down its end."""
 
-# Imports are few, and of small modules: they are most of what a start costs (`json` would double it). And a
-# run may outlive the Python installation that it was started from: none comes later.
+# Imports are few, and of small modules: they are most of what a start costs. With `signal`, `ctypes` and
+# `json` a start takes twice the CPU time (`python -m bench techniques`). And a run may outlive the Python
+# installation that it was started from: none comes later.
 # ruff: noqa: PTH110, PTH123, PTH208
 
 import errno

@@ -113,7 +113,7 @@ def _reads(settings: DedupSettings) -> list[Reading]:
 
 transform = TransformPlugin(
     name="dedup",
-    title="Drop what came before, by a key of your own",
+    title="Drop repeated events, by a key",
     settings=DedupSettings,
     open=Dedup,
     reads=_reads,

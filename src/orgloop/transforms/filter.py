@@ -62,7 +62,7 @@ class FilterSettings(Settings):
     def _sensible(self) -> Self:
         if self.jq and (self.exclude or self.match or self.match_any is not None):
             raise ValueError(
-                "`jq` stands alone: move `exclude`, `match` and `match_any` into a filter of their own"
+                "`jq` excludes patterns: move `exclude`, `match` and `match_any` into a filter of their own"
             )
         if self.match_any is not None and not self.match_any:
             raise ValueError("`match_any` is empty, so nothing could pass: name a path, or remove it")

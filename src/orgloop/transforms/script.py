@@ -239,5 +239,5 @@ def _open(settings: ScriptSettings) -> Script:
 
 
 transform = TransformPlugin(
-    name="script", title="A program of your own decides", settings=ScriptSettings, open=_open
+    name="script", title="Pass, change or drop events with a program", settings=ScriptSettings, open=_open
 )

@@ -98,14 +98,6 @@ class Bodies:
         for arrival in self._arriving:
             arrival.end(stopping())
 
-    def at_once(self, request: web.BaseRequest) -> bytes | None:
-        """A small body that has come with its head, as nearly all do. Raises as `of` does."""
-        length = request.content_length
-        if length is None or length > self._bounds.small or not request.content.is_eof():
-            return None
-        _require_readable(request, self._bounds.limit)
-        return request.content.read_nowait()
-
     @asynccontextmanager
     async def of(self, request: web.BaseRequest) -> AsyncGenerator[bytes]:
         """The body, to be worked on within.

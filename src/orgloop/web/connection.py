@@ -285,7 +285,7 @@ class Connection(web.RequestHandler):
         if status == 400:
             log.debug("a request from %s cannot be read: %s", request.remote, message or exc)
         else:
-            log.error("a request from %s broke: %s", request.remote, message or exc, exc_info=exc)
+            log.error("a request from %s failed: %s", request.remote, message or exc, exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer is under way already")
         answer = json_answer(_UNREADABLE if status == 400 else _BROKEN, status)

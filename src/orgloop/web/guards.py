@@ -82,7 +82,7 @@ def require_local(headers: Mapping[str, str], peer: str) -> None:
     """Refuse (403) what did not clearly begin on this machine, for a source that cannot tell who sends."""
     if not _is_loopback(peer):
         raise Refused(
-            f"this source has no secret, so it takes requests from this machine only, not from {peer}",
+            f"this source has no secret, so it accepts requests from this machine only, not from {peer}",
             hint="set `secret:` in the source's config, and send signed requests",
             status=403,
         )
@@ -125,7 +125,7 @@ def require_same_origin(headers: Mapping[str, str]) -> None:
     """Refuse (403) what a page of another origin sent."""
     if _site(headers) not in ("none", "same-origin"):
         raise Refused(
-            "a page of another site asks this, says the header Sec-Fetch-Site",
+            "the header Sec-Fetch-Site says that a page of another site sent this",
             hint="type the address into the browser yourself",
             status=403,
         )

@@ -110,7 +110,7 @@ def _failed(exc: Exception, method: str, path: str) -> web.Response:
         case ConnectionError():
             return error_answer(Refused("the request was cut off", hint="send it again"))
         case _:
-            log.error("%s %s broke", method, path, exc_info=exc)
+            log.error("%s %s failed", method, path, exc_info=exc)
             return error_answer(
                 OrgLoopError("internal error", hint="the daemon's log has the details: orgloop logs")
             )

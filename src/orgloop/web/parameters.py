@@ -77,7 +77,7 @@ class Parameters:
                 known = f"there are: {', '.join(self._known)}" if self._known else "there are none here"
                 raise Refused(f"unknown query parameter {name!r}", hint=known)
             if count > 1:
-                raise Refused(f"the query parameter {name!r} is there {count} times", hint="give it once")
+                raise Refused(f"the query parameter {name!r} occurs {count} times", hint="give it once")
 
 
 def _ms(when: datetime) -> int:

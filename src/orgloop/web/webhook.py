@@ -57,13 +57,10 @@ async def receive(
         raise MethodRefused(request.method, f"/webhook/{source}", allow="POST")
     if not receiver.signed:
         _require_local(inbound, source, request.headers, request.remote or "")
-    body = bodies.at_once(request)
-    if body is not None:
-        return await _take(inbound, source, request, body)
     if isinstance(receiver, HeadChecker):
         _check_head(inbound, source, receiver, request)
     async with bodies.of(request) as body:
-        return await _take(inbound, source, request, body)
+        return _answer(*await inbound.receive(source, _inbound(request, body)))
 
 
 async def receive_whole(inbound: InboundIntake, request: Whole) -> bytes | web.Response:
@@ -94,10 +91,6 @@ def _check_head(inbound: InboundIntake, source: str, receiver: HeadChecker, requ
     except Refused as exc:
         inbound.refused(source, exc)
         raise
-
-
-async def _take(inbound: InboundIntake, source: str, request: web.BaseRequest, body: bytes) -> web.Response:
-    return _answer(*await inbound.receive(source, _inbound(request, body)))
 
 
 def _inbound(request: web.BaseRequest, body: bytes) -> Inbound:

@@ -1,8 +1,8 @@
 """Webhooks that come as a whole: head and body in one packet, and nothing in them that needs a thought.
 
-Nearly all that senders on a kept-alive connection send looks so. To read and answer such a request here takes
-a third off the CPU time of an accept (`python -m bench accept`). What is written in any other way is left to
-aiohttp, and both ways answer the same.
+Nearly all that senders on a kept-alive connection send looks so. By way of aiohttp such a request takes
+1.85 times the CPU time (`python -m bench techniques`). What is written in any other way is left to aiohttp,
+and both ways answer the same.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ async def test_an_old_version_is_a_warning(
     ("login", "status", "detail"),
     [
         ('{"loggedIn": false, "authMethod": "none"}', CheckStatus.MISSING, "would not be logged in"),
-        ("error: unknown command", CheckStatus.WARNING, "does not tell"),
+        ("error: unknown command", CheckStatus.WARNING, "does not report"),
         ('{"loggedIn": true, "authMethod": "api_key", "apiKeySource": "X"}', CheckStatus.OK, "API key of X"),
         ('{"loggedIn": true, "authMethod": "oauth_token"}', CheckStatus.OK, "a token of the environment"),
         (

@@ -570,7 +570,7 @@ def test_it_has_runs_where_their_end_is_known() -> None:
 # doctor
 
 CHECKS = [
-    (answer({"ok": False, "error": "message required"}, 400), CheckStatus.OK, "takes the token"),
+    (answer({"ok": False, "error": "message required"}, 400), CheckStatus.OK, "accepts the token"),
     (reply(401, b"Unauthorized"), CheckStatus.ERROR, "refuses the token"),
     (reply(404, b"Not Found"), CheckStatus.ERROR, "no hooks at /hooks"),
     (reply(429), CheckStatus.WARNING, "429"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 command = new_group(
     """Add a source, actor, route, transform or logger to orgloop.yaml.
 
-    The file keeps its comments and its form. It is checked first, and written only if it is sound.""",
+    Comments and layout of the file are kept. The result is written only if it is valid.""",
     examples=[
         "orgloop add source ticks --connector cron",
         "orgloop add actor engineer --connector claude-code",
@@ -43,7 +43,7 @@ def _set_options(function: Callable[..., None]) -> Callable[..., None]:
     return set_one(keys(function))
 
 
-_connector_option = click.option("--connector", metavar="NAME", help="The connector; NAME if absent.")
+_connector_option = click.option("--connector", metavar="NAME", help="The connector; by default NAME.")
 
 
 @command.subcommand(
@@ -83,7 +83,7 @@ def add_source(app: App, name: str, connector: str | None, settings: tuple[str, 
 @click.option(
     "--permission-mode",
     metavar="MODE",
-    help="What a coding agent may do without asking; what its connector offers first if absent.",
+    help="Permissions of a coding agent; by default the first that its connector offers.",
 )
 def add_actor(
     app: App,
@@ -196,7 +196,7 @@ def add_transform(app: App, name: str, kind: str, settings: tuple[str, ...], key
     examples=["orgloop add logger file", "orgloop add logger audit --type file --set path=audit.log"],
 )
 @click.argument("name")
-@click.option("--type", "kind", metavar="NAME", help="An installed logger; NAME if absent.")
+@click.option("--type", "kind", metavar="NAME", help="An installed logger; by default NAME.")
 @_set_options
 def add_logger(app: App, name: str, kind: str | None, settings: tuple[str, ...], keys: bool) -> None:
     """Add a logger: it writes what happens to a file or a terminal."""
@@ -271,7 +271,7 @@ def _say_examples(app: App, kind: SourceKind | ActorKind, given: Mapping[str, An
         if not variables_in(json.dumps(value))
     ]
     if examples:
-        app.out.line(f"  in its `config`, replace what is an example: {', '.join(examples)}")
+        app.out.line(f"  in its `config`, replace these example values: {', '.join(examples)}")
 
 
 def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from orgloop.cli.screen.words import STATE_STYLES
 )
 @click.option("--route", metavar="NAME", type=ROUTE, default="", help="Only of this route.")
 @click.option("--actor", metavar="ID", type=ACTOR, default="", help="Only for this actor.")
-@click.option("--source", metavar="ID", type=SOURCE, default="", help="Only of events from there.")
+@click.option("--source", metavar="ID", type=SOURCE, default="", help="Only of events from this source.")
 @click.option("--reason", metavar="WORD", default="", help="Only with this reason: untrusted, duplicate, ...")
 @click.option("--event", metavar="ID", type=EVENT, default="", help="Only of this event.")
 @click.option("--since", metavar="DURATION", help="Only deliveries accepted since then: 2h, 3d, or a date.")

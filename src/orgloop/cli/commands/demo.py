@@ -197,7 +197,8 @@ def _watch(app: App, reader: Reader) -> None:
                 return
         time.sleep(0.05)
     raise DaemonError(
-        "the loop did not close in time", hint="run `orgloop demo --keep DIR`, then look at it there"
+        "the demo's agents did not finish in time",
+        hint="run `orgloop demo --keep DIR`, then look at it there",
     )
 
 
@@ -207,7 +208,7 @@ def _next_steps(app: App, kept: Path | None) -> None:
     steps = [
         ("mkdir my-org && cd my-org", ""),
         ("orgloop init", "a source, an actor, a route and its SOP, ready to run"),
-        ("orgloop start", "then send it something, and look:"),
+        ("orgloop start", "then send an event, and look at the result:"),
         ("orgloop status", "what runs, and what needs you"),
         ("orgloop trace ID", "why an agent was woken, its input and its result"),
     ]

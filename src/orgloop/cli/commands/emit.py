@@ -113,18 +113,16 @@ def _completed(
     given = "-" if file == "-" else shlex.quote(file)
     alone = f'if it is a payload: orgloop emit --source {id} --payload "$(cat {given})"'
     if not isinstance(document, Mapping):
-        raise Refused(f"{shown} is no event: it is not a JSON object", hint=f"{_EXAMPLE}\n{alone}")
+        raise Refused(f"{shown} is not an event: it is not a JSON object", hint=f"{_EXAMPLE}\n{alone}")
     if not document.keys() & {"source", "provenance", "payload"}:
         raise Refused(
-            f"{shown} is no event: it has no `source`, `provenance` or `payload`",
-            hint=f"{alone}\nif it is what a sender posts: orgloop test {given} --source {id} shows its event",
+            f"{shown} is not an event: it has no `source`, `provenance` or `payload`",
+            hint=f"{alone}\nif it is a request's body: orgloop test {given} --source {id} shows its event",
         )
     if payload is not None:
-        raise Refused("--payload does not go with a FILE", hint="write it into the file as `payload`")
+        raise Refused("--payload and FILE exclude each other", hint="write it into the file as `payload`")
     if source is None and document.get("source") in (None, ""):
-        raise Refused(
-            f"{shown} does not say where the event comes from", hint="name its source with --source"
-        )
+        raise Refused(f"{shown} has no `source`", hint="name its source with --source")
     provenance = document.get("provenance", _provenance(event) if source is not None else None)
     options = {
         "--source": ("source", document.get("source"), source),

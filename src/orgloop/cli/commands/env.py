@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orgloop.project.variables import VariableState
 
 command = new_group(
-    """The variables that the project uses: which are set, what they are for, where to get them.
+    """The variables that the project uses: their purpose, whether they are set, and where to get a value.
 
     Without a subcommand: `list`.""",
     default="list",
@@ -68,7 +68,9 @@ def _show(app: App, states: list[VariableState]) -> int:
         filled = sum(state.is_set for state in used)
         app.out.line(f"{filled} of {counted(len(used), 'variable')} set, {missing} missing.")
         if missing:
-            app.out.line(f"Write what is missing into {app.out.path(app.project_file.parent / '.env')}.")
+            app.out.line(
+                f"Write the missing variables into {app.out.path(app.project_file.parent / '.env')}."
+            )
     return Exit.FAILED if missing else Exit.OK
 
 

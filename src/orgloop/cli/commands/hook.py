@@ -58,7 +58,7 @@ def command(
     if port is not None:
         app.out.warn(f"--port {port} is not needed: the port of this home's daemon is found. Remove it")
     if run := app.environ.get("ORGLOOP_RUN_ID"):
-        app.out.note(f"this is a session of {run}, whose end is an event already")
+        app.out.note(f"this is a session of {run}, whose end is already an event")
         return None
     body = body_of(name, body_in, int(time.time() * 1000))
     headers = {SIGNATURE: signature(_of_variable(app, secret_env), body)} if secret_env else {}
@@ -67,7 +67,7 @@ def command(
 
 def _standard_input() -> bytes:
     if sys.stdin.isatty():
-        raise Refused("nothing comes in", hint="an agent calls this with its hook's JSON on standard input")
+        raise Refused("there is no hook on standard input", hint="an agent calls this with its hook's JSON")
     no_limit()
     try:
         return sys.stdin.buffer.read()
@@ -86,7 +86,7 @@ def _deliver(app: App, hook: Hook) -> int | None:
             for trouble in flush(app.home, client, PATIENCE):
                 app.out.warn(trouble)
             answer = _send(app, client, hook)
-            app.out.note(f"{hook.source} took it: {answer.get('event_id', answer)}")
+            app.out.note(f"accepted by {hook.source}: {answer.get('event_id', answer)}")
             if app.out.json:
                 app.out.data(dict(answer))
             return None
@@ -98,7 +98,7 @@ def _deliver(app: App, hook: Hook) -> int | None:
         project = _project(app)
         hook = replace(hook, project=str(project) if project is not None else "")
         path = keep(app.home, hook if hook.headers else _signed(app, hook))
-        app.out.note(f"kept in {path} until a daemon runs")
+        app.out.note(f"stored in {path} until a daemon runs")
     return None
 
 

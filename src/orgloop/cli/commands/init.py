@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--permission-mode",
     metavar="MODE",
-    help="What a coding agent may do without asking; what its connector offers first if absent.",
+    help="Permissions of a coding agent; by default the first that its connector offers.",
 )
 @click.option("-y", "--yes", "--no-interactive", "no_interactive", is_flag=True, help="Ask nothing.")
 def command(

@@ -144,7 +144,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
         out,
         [
             (f"orgloop trace {row.id}", "what followed from it"),
-            (f"orgloop test {row.id}", "what the files, as they are now, would make of it"),
+            (f"orgloop test {row.id}", "the effect of this event with the current files"),
         ],
     )
 
@@ -197,7 +197,7 @@ def _show_part(app: App, reader: Reader | None, part: Part, now: int) -> None:
     from orgloop.operations.views.words import one_line, short_moment
 
     out = app.out
-    state = "" if part.applied else out.style("  not applied yet: `orgloop start` does that", "yellow")
+    state = "" if part.applied else out.style("  not applied yet: type `orgloop start`", "yellow")
     out.line(f"{out.style(part.name, 'bold')}  {part.kind}{state}")
     print_facts(out, [*part.facts, ("routes", ", ".join(part.routes))])
     out.line()

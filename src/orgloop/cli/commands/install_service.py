@@ -40,7 +40,7 @@ def command(app: App, systemd: bool, launchd: bool, only_print: bool) -> None:
     from orgloop.daemon.service_manager import manager_of
 
     if systemd and launchd:
-        raise Refused("--systemd and --launchd do not go together", hint="choose one")
+        raise Refused("--systemd and --launchd exclude each other", hint="choose one")
     manager = manager_of(app.environ, launchd=launchd, systemd=systemd)
     service = _service(app)
     content = manager.content(service)
@@ -114,7 +114,7 @@ def _require_variables(app: App) -> None:
         )
     for name in shell:
         app.out.warn(
-            f"{name} is set in this terminal only: the service goes without it",
+            f"{name} is set in this terminal only: the service does not get it",
             f"write it into {where} if it should not",
         )
 
@@ -147,7 +147,7 @@ def _write(manager: Manager, path: Path, content: bytes, service: Service) -> bo
         if owner is None:
             raise Conflict(
                 f"{path} was not written by `orgloop install-service`, so it is not replaced",
-                hint="move it away, or look at what would be written with --print",
+                hint="move it away, or see the new file with --print",
             )
         if owner != str(service.home):
             raise Conflict(

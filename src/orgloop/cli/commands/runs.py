@@ -148,7 +148,7 @@ def stop(app: App, id: str) -> None:
         app.out.data({"ok": True, "id": id, "daemon": client is not None, "ended": outcome is not None})
     app.out.ok(f"{id} ({run.actor}) {'has ended' if outcome is not None else 'is told to end'}{how}")
     if client is None:
-        app.out.line("  no daemon runs: the next `orgloop start` takes note of its end")
+        app.out.line("  no daemon runs: the next `orgloop start` records its end")
     elif outcome is None:
         app.out.line(f"  it has not ended yet: `orgloop runs show {id}` says when it has")
 
@@ -161,7 +161,7 @@ def _last_or(reader: Reader, id: str | None) -> RunRow:
         return find_run(reader, id)
     found = reader.runs(Query(limit=1))
     if not found:
-        raise NotFound("there is no run yet", hint="`orgloop events` shows what came in")
+        raise NotFound("there is no run yet", hint="`orgloop events` lists the events")
     return found[0]
 
 
@@ -240,7 +240,7 @@ def _show(
 
     columns = [
         Column(name=""),
-        Column(name="began"),
+        Column(name="started"),
         Column(name="run"),
         Column(name="actor", is_name=True),
         Column(name="route", is_name=True),
@@ -248,7 +248,7 @@ def _show(
         Column(name="outcome", from_width=100),
         Column(name="took", right=True),
         Column(name="cost", right=True),
-        Column(name="says", flexible=True),
+        Column(name="output", flexible=True),
     ]
     print_grid(
         app.out,

@@ -45,7 +45,7 @@ def start(app: App) -> None:
 
 @command.subcommand("stop", examples=["orgloop service stop"])
 def stop(app: App) -> None:
-    """Stop it until the machine starts again, or until `orgloop service start`. Agents go on."""
+    """Stop it until the next boot or `orgloop service start`. Agents continue."""
     manager, name, _ = _installed_here(app, "service stop")
     manager.stop(name)
     _tell(app, {"stopped": True, "name": name}, f"{name} has stopped; agents continue")
@@ -53,7 +53,7 @@ def stop(app: App) -> None:
 
 @command.subcommand("status", examples=["orgloop service status", "orgloop service status --json"])
 def status(app: App) -> None:
-    """Say whether it is installed, whether it runs, and whether it begins with the machine."""
+    """Show whether it is installed, runs, and starts at boot."""
     from orgloop.project.home import running_daemon
 
     info = running_daemon(app.home)
@@ -83,14 +83,14 @@ def status(app: App) -> None:
         return
     pid = f" (pid {info.pid})" if info is not None else ""
     runs = f"runs{pid}" if standing.active else "does not run"
-    begins = "begins" if standing.enabled else "does not begin"
-    app.out.line(f"{app.out.style(name, 'bold')}  {runs}, {begins} with the machine: {standing.words}")
+    begins = "starts at boot" if standing.enabled else "does not start at boot"
+    app.out.line(f"{app.out.style(name, 'bold')}  {runs}, {begins}: {standing.words}")
     app.out.line(app.out.style(f"  {app.out.path(manager.file(name))}", "dim"))
 
 
 @command.subcommand("logs", examples=["orgloop service logs", "orgloop service logs --follow"])
 @click.option("-f", "-F", "--follow", is_flag=True, help="Follow new lines.")
-@click.option("-n", "--last", "count", default=50, show_default=True, help="So many lines.")
+@click.option("-n", "--last", "count", default=50, show_default=True, help="Number of lines.")
 def logs(app: App, follow: bool, count: int) -> None:
     """Show the daemon's own warnings and errors. What happens to events is in `orgloop logs`."""
     from orgloop.cli.screen.run_view import last_lines

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORGOTTEN = "a person forgot it"
 
 command = new_group(
-    """The sessions of agents: where each goes on, what it has cost, and forgetting one.
+    """Sessions of agents: list, show, forget.
 
     Without a subcommand: `list`.""",
     default="list",
@@ -34,7 +34,7 @@ command = new_group(
 @command.subcommand(
     "list", read_only=True, examples=["orgloop sessions", "orgloop sessions list --actor engineer --all"]
 )
-@click.option("--all", "left", is_flag=True, help="Those that no key leads to any more, too.")
+@click.option("--all", "left", is_flag=True, help="Include sessions that no key uses any more.")
 @click.option("--actor", metavar="ID", type=ACTOR, default="", help="Only of this actor.")
 @click.option("--key", metavar="KEY", default="", help="Only of this session key.")
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
@@ -49,7 +49,7 @@ def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> Non
     elif found:
         _table(app, found)
     else:
-        app.out.line("no session fits" if actor or key else "there are no sessions")
+        app.out.line("no session matches" if actor or key else "there are no sessions")
 
 
 @command.subcommand("show", read_only=True, examples=["orgloop sessions show SESSION"])
@@ -70,7 +70,7 @@ def show(app: App, id: str, actor: str) -> None:
     app.out.line(app.out.style(row.id, "bold"))
     goes_on = _goes_on(row)
     why = row.why if not row.active else f"its directory {row.work_dir} was removed"
-    vain = f"{row.failed} of its last runs heard nothing of the agent: {row.why}"
+    vain = f"{row.failed} of its last runs got no output from the agent: {row.why}"
     print_facts(
         app.out,
         [
@@ -84,7 +84,7 @@ def show(app: App, id: str, actor: str) -> None:
             ("cost", _cost(row)),
             ("in vain", vain if row.failed else ""),
             ("last run", row.run_id),
-            ("began", moment(row.created_at, now)),
+            ("created", moment(row.created_at, now)),
             ("last used", ago(row.changed_at, now)),
         ],
     )
@@ -104,7 +104,7 @@ def forget(app: App, id: str, actor: str) -> None:
     app.require_this_project("sessions forget")
     row = _session(app, id, actor)
     if not row.active:
-        raise Refused(f"no key leads to {id} anyway", hint="orgloop sessions lists those that keys lead to")
+        raise Refused(f"no key uses {id}", hint="orgloop sessions lists the sessions that keys use")
     _forget(app, row)
     if app.out.json:
         app.out.data({"forgotten": {"actor": row.actor, "session": row.id, "key": row.key}})
@@ -119,7 +119,7 @@ def _session(app: App, id: str, actor: str) -> SessionRow:
         raise NotFound(f"there is no session {id}", hint="orgloop sessions --all lists them")
     if len(found) > 1:
         names = ", ".join(row.actor for row in found)
-        raise Refused(f"several actors have a session {id}: {names}", hint="say which one with --actor")
+        raise Refused(f"several actors have a session {id}: {names}", hint="name one with --actor")
     return found[0]
 
 
@@ -195,6 +195,6 @@ def _next(row: SessionRow, last: RunRow | None) -> Iterator[tuple[str, str]]:
     from orgloop.operations.status.attention import take_over
 
     if last is not None and (command := take_over(last)):
-        yield command, "go on in it yourself"
+        yield command, "continue it yourself"
     if row.active:
         yield f"orgloop sessions forget {shlex.quote(row.id)}", "begin a new one with the next run"

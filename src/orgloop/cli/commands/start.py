@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orgloop.daemon.process import RunningDaemon
 
 _LACKS: Final = (
-    "write it into .env beside orgloop.yaml; or type `orgloop restart` here, if the daemon is no service: "
+    "write it into .env beside orgloop.yaml; or type `orgloop restart` here, if the daemon is not a service: "
     "the new one has the variables of this terminal"
 )
 
@@ -89,7 +89,7 @@ def _apply(app: App, organization: Organization, *, yes: bool) -> int | None:
         _confirm_end_of_routes(app, plan)
     client = Client.of_home(app.home)
     if client is None:
-        raise DaemonError("the daemon ended just now", hint="type `orgloop start` again")
+        raise DaemonError("the daemon has just stopped", hint="type `orgloop start` again")
     no_limit()
     moved = _moved(app, client, organization)
     if app.out.json:
@@ -129,7 +129,7 @@ def _confirm_end_of_routes(app: App, plan: Plan) -> None:
     gone = sum(item.kind == "route" and item.action == "remove" for item in plan.items)
     if not gone:
         return
-    message = f"the files have no route any more, and {counted(gone, 'route')} would go"
+    message = f"the files have no routes any more, and {counted(gone, 'route')} would go"
     if app.out.json or app.out.quiet or not sys.stdin.isatty():
         raise Refused(f"{message}; nothing was applied", hint="add --yes to apply this anyway")
     app.out.warn(message)

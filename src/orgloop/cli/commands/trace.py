@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     read_only=True,
 )
 @click.argument("id", metavar="[ID]", type=CHAIN, required=False)
-@click.option("--prompts", is_flag=True, help="Show each prompt file whole, as it was when it was used.")
+@click.option("--prompts", is_flag=True, help="Show the text of each prompt file at the time of its use.")
 @click.option("--all", "show_all", is_flag=True, help="Also show events that woke no actor.")
 def command(app: App, id: str | None, prompts: bool, show_all: bool) -> None:
     """Show a whole chain as a tree: events, who they woke with which SOP, outcomes, times, costs.

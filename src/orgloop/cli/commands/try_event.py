@@ -213,7 +213,7 @@ def _show(app: App, trial: Trial, *, prompt: bool) -> None:
     for route, key in trial.needless:
         out.line()
         mark, color = _ENDS["drop"]
-        drops = f"{out.style(route, 'bold')} drops what waits with the key {key}"
+        drops = f"{out.style(route, 'bold')} drops waiting deliveries with the key {key}"
         out.fold(f"{out.style(mark, color)} {drops}", 4)
     if elsewhere and not out.verbose and len(trial.routes) > 1:
         out.line()
@@ -252,7 +252,9 @@ def _show_matched(app: App, one: RouteTrial, *, prompt: bool) -> None:
         colored = out.style(symbol, "green" if symbol == OK else "yellow")
         out.fold(f"    {colored} {step['name']} {does}{reason}{then}", 6)
     for window in one.once:
-        out.line(f"    {out.style(WARN, 'yellow')} only the first with its key within {humanize(window)}")
+        out.line(
+            f"    {out.style(WARN, 'yellow')} only if it is the first with its key in {humanize(window)}"
+        )
     if one.end == "wake":
         _show_wake(app, one, prompt=prompt)
 

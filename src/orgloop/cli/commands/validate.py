@@ -43,5 +43,5 @@ def command(app: App) -> int:
             counted(len(organization.actors), "actor"),
             counted(len(organization.routes), "route"),
         ]
-        app.out.ok(f"{where}: {organization.name} is sound: {', '.join(parts)}{doubts}")
+        app.out.ok(f"{where}: {organization.name} is valid: {', '.join(parts)}{doubts}")
     return Exit.OK

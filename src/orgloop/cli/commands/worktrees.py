@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orgloop.runtime.worktrees.clean import Cleaned, TreeState
 
 command = new_group(
-    """The work trees of runs: where they are, what is in them, and removing them.
+    """Work trees of runs: list, remove.
 
     Without a subcommand: `list`.""",
     default="list",
@@ -54,15 +54,15 @@ def list_trees(app: App, actor: str) -> None:
     ],
 )
 @click.argument("paths", metavar="[PATH]...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="Every tree, however short ago it was used.")
+@click.option("--all", "every", is_flag=True, help="Every tree, even if it was used recently.")
 @click.option(
     "--force",
     "forced",
     metavar="PATH",
     multiple=True,
-    help="Remove this tree with all that is not committed or not pushed in it.",
+    help="Remove this tree with its uncommitted and unpushed work.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be removed; change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; change nothing.")
 def clean(app: App, paths: Sequence[str], every: bool, forced: Sequence[str], dry_run: bool) -> int:
     """Remove work trees kept long enough, those that were not finished, or those at these paths at once.
 
@@ -73,7 +73,7 @@ def clean(app: App, paths: Sequence[str], every: bool, forced: Sequence[str], dr
 
     app.require_this_project("worktrees clean")
     if every and paths:
-        raise Refused("--all and a PATH exclude each other", hint="name the trees, or say --all")
+        raise Refused("--all and a PATH exclude each other", hint="name the trees, or use --all")
     known = worktrees.records(app.home)
     wanted, named = worktrees.named(known, forced), worktrees.named(known, paths)
     chosen = list({one.name: one for one in [*wanted, *named]}.values())

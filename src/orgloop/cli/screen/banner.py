@@ -54,7 +54,11 @@ class Banner:
         out.line()
         for source in organization.sources.values():
             built = source.kind.open(source.id, source.settings)
-            how = f"POST {url}/webhook/{source.id}" if isinstance(built, Receiver) else "asks by itself"
+            how = (
+                f"POST {url}/webhook/{source.id}"
+                if isinstance(built, Receiver)
+                else "polls, or follows a clock"
+            )
             out.fold(f"  {out.style('source', 'dim')}  {source.id}  {out.style(how, 'dim')}", 10)
         for actor in organization.actors.values():
             woken = sum(route.actor == actor.id for route in organization.routes)

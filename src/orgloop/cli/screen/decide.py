@@ -60,7 +60,7 @@ def choosing(state: str) -> Callable[[Callable[..., int | None]], Callable[..., 
         click.option("--route", metavar="NAME", type=ROUTE, default="", help="All of this route."),
         click.option("--actor", metavar="ID", type=ACTOR, default="", help="All for this actor."),
         click.option("--reason", metavar="WORD", default="", help="All with this reason."),
-        click.option("--since", metavar="DURATION", help="All that came since then: 2h, 3d, or a date."),
+        click.option("--since", metavar="DURATION", help="All since then: 2h, 3d, or a date."),
         click.option("-y", "--yes", is_flag=True, help="Do not ask."),
     ]
 
@@ -84,7 +84,7 @@ def decide(
     if not rows:
         if app.out.json:
             app.out.data({"moved": [], "dropped": [], "failed": []})
-        app.out.line(f"nothing is {choice.state} that fits")
+        app.out.line(f"no {choice.state} delivery matches")
         return None
     rivals = _rivals(app, rows) if verb != "discard" else {}
     for id, rival in rivals.items():
@@ -117,7 +117,7 @@ def decide(
 def _chosen(app: App, choice: Selection) -> list[DeliveryRow]:
     """The deliveries that are meant, oldest first: that is the order in which they go on."""
     if choice.ids and choice.is_filtered:
-        raise Refused("ids and filters do not go together", hint="name ids, or filters, or --all")
+        raise Refused("ids and filters exclude each other", hint="name ids, or filters, or --all")
     if not choice.ids and not choice.is_filtered:
         raise Refused(
             f"no {choice.state} delivery is chosen",

@@ -29,7 +29,7 @@ def print_deliveries(
 
     now = int(time.time() * 1000)
     columns = [
-        Column(name="came"),
+        Column(name="time"),
         Column(name="delivery"),
         Column(name="route", is_name=True),
         Column(name="actor", is_name=True, from_width=100),

@@ -32,7 +32,7 @@ WHAT_TO_DO: Final[Mapping[str, str]] = {
     HoldReason.STALE: "it is too old to run without a decision: release it if it is still wanted",
     HoldReason.CRASHES: "the daemon died each time it handled this: look at its log before you release it",
     HoldReason.NO_SOP: "put the prompt file back, then release it",
-    HoldReason.UNTRUSTED: "read the event below: its author would instruct your agent",
+    HoldReason.UNTRUSTED: "read the event below before you release it: its author is not trusted",
     HoldReason.TRANSFORM: "repair the transform, then release it: the transforms run again",
     HoldReason.REMOVED: "put its route and actor back and apply that: then it is released by itself",
     HoldReason.CONFIG: "change the route's configuration, apply that, then release it",
@@ -162,7 +162,7 @@ def _show_event(app: App, row: DeliveryRow, event: EventRow | None) -> None:
     if shown is None:
         return
     out = app.out
-    changed = "as its transforms left it" if row.document is not None else ""
+    changed = "after its transforms" if row.document is not None else ""
     out.line()
     out.line(f"{out.style('Event', 'bold')}  {out.style(changed, 'dim')}".rstrip())
     lines = dump_json(shown, indent=True).decode().splitlines()

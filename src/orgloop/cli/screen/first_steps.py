@@ -41,7 +41,7 @@ def report(
     for path in created:
         app.out.ok(f"created {app.out.path(path)}")
     for path in kept:
-        app.out.line(f"  kept    {app.out.path(path)}, which was there already")
+        app.out.line(f"  kept    {app.out.path(path)} (exists already)")
     others = [one for one in loaded.errors if one.code is not Code.MISSING_VARIABLE]
     print_findings(app.out, others, root=target)
     app.out.line()
@@ -63,7 +63,7 @@ def _steps(
     pair = next((one for one in choice.pairs if by_name[one.source].first_source), choice.pairs[0])
     first = by_name[pair.source]
     steps.append(_first_event(app, pair, first, loaded))
-    steps.append(("shows what came of it", "orgloop logs"))
+    steps.append(("shows the result", "orgloop logs"))
     return steps
 
 

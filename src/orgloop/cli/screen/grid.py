@@ -26,6 +26,9 @@ _GAP: Final = 2
 _BESIDE: Final = 24
 """Columns that words beside a command need, if they are as long as that."""
 
+_LONG: Final = 60
+"""Columns of a command behind which no words stand: they would push those of all the others to the right."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
@@ -147,13 +150,13 @@ def print_next(out: Output, commands: Sequence[tuple[str, str]]) -> None:
 
 def print_commands(out: Output, commands: Sequence[tuple[str, str]]) -> None:
     """Commands in one column, and what each is for: beside it, or below it where there is no room."""
-    widest = max((text_width(command) for command, _ in commands), default=0)
+    widest = max((wide for command, _ in commands if (wide := text_width(command)) <= _LONG), default=0)
     begin = 2 + widest + 2
     longest = max((text_width(words) for _, words in commands), default=0)
     beside = out.width - begin >= min(longest, _BESIDE)
     for command, words in commands:
         shown, meaning = f"  {out.style(command, 'cyan')}", out.style(words, "dim")
-        if beside and words:
+        if beside and words and text_width(command) <= _LONG:
             out.fold(f"{shown}{' ' * (begin - 2 - text_width(command))}{meaning}", begin)
             continue
         out.line(shown)

@@ -49,7 +49,7 @@ def show_run(app: App, reader: Reader, run: RunRow, now: int) -> None:
         word += f" for {humanize(now - run.started_at)}"
     style = OUTCOME_STYLES.get(run.outcome, "yellow")
     out.line(f"{out.style(run.id, 'bold')}  {out.style(word, style)}")
-    print_facts(out, [*_facts(run, reader.event(run.event_id), now), ("says", _says(app, reader, run))])
+    print_facts(out, [*_facts(run, reader.event(run.event_id), now), ("output", _says(app, reader, run))])
     _show_result(app, run)
     if run.ended_at is None or run.outcome not in ("success", ""):
         _show_output(app, run)
@@ -69,7 +69,7 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
     yield "actor", f"{run.actor} ({run.harness})"
     why = f": {event.source} {one_line(event_name(event))}" if event is not None else ""
     yield "woken by", f"route {run.route}, {run.event_id}{why}"
-    yield "began", f"{moment(run.started_at, now)}, {ago(run.started_at, now)}"
+    yield "started", f"{moment(run.started_at, now)}, {ago(run.started_at, now)}"
     if run.ended_at is not None:
         yield "ended", f"{moment(run.ended_at, now)}, after {humanize(run.ended_at - run.started_at)}"
         yield "reason", why_ended(run) or (run.reason if run.outcome == "" else "")
@@ -153,11 +153,11 @@ def last_lines(path: Path, count: int) -> list[str]:
 def _next(run: RunRow, *, goes_on: bool) -> Iterator[tuple[str, str]]:
     if goes_on:
         yield f"orgloop runs tail {run.id}", "watch it"
-        yield f"orgloop runs stop {run.id}", "end it softly"
+        yield f"orgloop runs stop {run.id}", "ask it to end"
     else:
-        yield f"orgloop runs tail {run.id}", "what it did, line by line"
+        yield f"orgloop runs tail {run.id}", "its output"
         if command := take_over(run):
-            yield command, "go on in its session yourself"
+            yield command, "continue its session yourself"
     yield f"orgloop trace {run.id}", "its whole chain"
 
 

@@ -196,7 +196,7 @@ class StatusView:
             Column(name="actor", is_name=True),
             Column(name="route", is_name=True),
             Column(name="for", right=True),
-            Column(name="says", flexible=True),
+            Column(name="output", flexible=True),
         ]
         self._grid(columns, [self._working(run) for run in runs[:MOST]])
         self._rest(len(runs) - MOST, "run", "orgloop runs")
@@ -292,7 +292,7 @@ class StatusView:
 def _trouble(source: SourceStatus) -> str:
     """Why it was told to come later, or else its last failure."""
     if source.later is not None:
-        return f"told to come later: {source.later.reason}"
+        return f"the other system asked to wait: {source.later.reason}"
     return source.row.error if source.row is not None else ""
 
 

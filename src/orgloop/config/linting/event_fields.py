@@ -276,7 +276,7 @@ class _Route:
             if isinstance(value, dict | list) or (in_step and value is None):
                 continue
             if hint := doubt(value, values, in_step=in_step):
-                message = f"{label}: `{path}` is compared with {value!r} as it is"
+                message = f"{label}: `{path}` is compared literally with {value!r}"
                 self._report.warn(Code.DOUBTFUL_VALUE, where, message, hint)
             elif (hint := never(value, values) or "") or not may_be(value, values):
                 message = f"{label}: `{path}` is never {text_of(value)}"

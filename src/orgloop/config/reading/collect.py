@@ -96,7 +96,7 @@ class Collector:
             return self._head(schema.Project, "Project", spot)
         # A failed redirect or save leaves such a file. As a project it would take away all that runs.
         message = f"{spot.document.shown} is empty"
-        hint = "restore what stood in it, or remove it and type `orgloop init` to begin anew"
+        hint = "restore its content, or remove it and type `orgloop init` to begin anew"
         self._report.error(Code.EMPTY_PROJECT, spot.where(), message, hint)
         return None
 

@@ -174,7 +174,7 @@ class Prompts:
 
     def _missing(self, text: str, why: str, near: str, spot: Spot) -> None:
         message = f"{spot.label}: its prompt file {text} cannot be read: {why}"
-        hint = "create it, or correct the path; it is looked for beside this file, then beside orgloop.yaml"
+        hint = "create it, or correct the path; it is looked up beside this file, then beside orgloop.yaml"
         self._report.error(Code.MISSING_SOP, spot.where("with", "prompt_file"), message, near or hint)
 
     def _doubt(self, facts: SopFacts, file: str) -> None:
@@ -184,8 +184,8 @@ class Prompts:
             place = Where(file=file, line=line, column=column)
             self._report.warn(Code.FRONT_MATTER, place, message, facts.lost.hint)
         elif facts.first_placeholder is not None and not facts.rendered:
-            message = "the placeholder {{ }} stays as it is: prompt files are not rendered unless they say so"
-            hint = "begin the file with front matter that says `render: true`"
+            message = "the placeholder {{ }} is not filled in, because the file has no `render: true`"
+            hint = "add front matter with `render: true` at the beginning of the file"
             place = Where(file=file, line=facts.first_placeholder, column=1)
             self._report.warn(Code.UNRENDERED_SOP, place, message, hint)
 

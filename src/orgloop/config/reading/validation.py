@@ -236,7 +236,7 @@ def _phrase(error: ErrorDetails, secrets: Iterable[tuple[str, str]]) -> tuple[Co
     # Only what a validator says may quote the value.
     for secret, shown in secrets:
         text, hint = text.replace(secret, shown), hint.replace(secret, shown)
-    return Code.BAD_VALUE, text if text.startswith("must ") else f"is not usable: {text}", hint
+    return Code.BAD_VALUE, text if text.startswith("must ") else f"is not valid: {text}", hint
 
 
 def _ticked(quoted: Any) -> str:

@@ -156,7 +156,7 @@ class _Builder:
     def _document(self, event: Any) -> None:
         self._documents += 1
         if self._documents == 2:
-            hint = "move what follows `---` to a file of its own"
+            hint = "move the part after `---` into its own file"
             self._stop(Code.YAML_DOCUMENTS, "a file holds one document", _place(event), hint)
 
     def _scalar(self, event: Any) -> None:
@@ -177,10 +177,10 @@ class _Builder:
         if merges:
             top.key = _MERGE
             if top.merges:
-                self._complain(Code.DUPLICATE_KEY, "`<<` stands twice in one map", at, "write `<<: [*a, *b]`")
+                self._complain(Code.DUPLICATE_KEY, "`<<` occurs twice in one map", at, "write `<<: [*a, *b]`")
         elif name in keys:
             line, column = line_and_column(keys[name])
-            message = f"`{name}` stands twice in one map; first in line {line}, column {column}"
+            message = f"`{name}` occurs twice in one map; first in line {line}, column {column}"
             self._complain(Code.DUPLICATE_KEY, message, at, "remove one of them")
             top.key = _DROPPED
         else:

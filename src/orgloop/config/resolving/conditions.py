@@ -51,7 +51,7 @@ class FilterReader:
         values = tuple(value) if isinstance(value, list) else (value,)
         nested = next((one for one in values if isinstance(one, dict | list)), None)
         if not values:
-            self._refuse(at, "is an empty list, so it never holds", "list the values that may be there")
+            self._refuse(at, "is an empty list, so it never matches", "list the values that may be there")
         elif isinstance(nested, dict):
             below = next(iter(nested), "name")
             hint = f"write a dot path, such as `{key}.{below}`"

@@ -56,7 +56,7 @@ def batch_of(
         report.error(Code.BAD_VALUE, where, message, "raise `max_wait`, or lower `window`")
     if ages and longest >= policy.max_age_ms:
         message = (
-            f"{spot.label}: a batch may wait {humanize(longest)}, and what is as old as "
+            f"{spot.label}: a batch may wait {humanize(longest)}, and deliveries older than "
             f"{humanize(policy.max_age_ms)} is held (`delivery.max_age`)"
         )
         report.error(Code.BAD_VALUE, where, message, "lower `max_wait`, or raise `max_age`")

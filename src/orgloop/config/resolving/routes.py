@@ -168,7 +168,7 @@ class Routes:
             return True
         where = spot.where(*at)
         if actor is not None:
-            message = f"{spot.label}: {name!r} is an actor that only hands over; it emits no events"
+            message = f"{spot.label}: {name!r} is an actor without runs, so it emits no events"
             self._report.error(
                 Code.UNKNOWN_SOURCE, where, message, "listen to a source, or to an actor that has runs"
             )
@@ -321,7 +321,8 @@ class Routes:
             hint = _BELONGS.get(key) or ("" if key in known else _meant(key, unused))
             if hint and key not in _INBOX:
                 message = (
-                    f"{spot.label}: `then.config.{key}` is only handed on to {spot.get('then', 'actor')!r}"
+                    f"{spot.label}: `then.config.{key}` is not a key of OrgLoop, and is passed on to "
+                    f"{spot.get('then', 'actor')!r}"
                 )
                 self._report.warn(Code.DOUBTFUL_KEY, where, message, hint)
         return not refused

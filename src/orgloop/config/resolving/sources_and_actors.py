@@ -70,7 +70,7 @@ def unique(entries: Iterable[Entry[Any]], key: str, report: Report) -> dict[str,
             continue
         pattern, rule = (_ID, "no space and none of / \\ ? # %") if key == "id" else (_NAME, "no line break")
         if not spot.lacks_variable(key) and (not pattern.fullmatch(entry.name) or entry.name in (".", "..")):
-            message = f"{spot.label}: `{entry.name}` cannot be its {key}"
+            message = f"{spot.label}: `{entry.name}` is not a valid {key}"
             report.error(Code.BAD_NAME, spot.where(key), message, f"write 1 to 100 characters, {rule}")
         first = found.setdefault(entry.name, entry)
         if first is not entry and not spot.lacks_variable(key):

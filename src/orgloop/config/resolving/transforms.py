@@ -115,7 +115,7 @@ class Steps:
     def _plugin(self, part: schema.TransformConfig, spot: Spot) -> TransformPlugin | None:
         if part.type != "package":
             if part.package is not None:
-                self._no_effect(spot, "package", "it counts with `type: package` only")
+                self._no_effect(spot, "package", "it is used with `type: package` only")
             name, key = part.type, "type"
         elif part.package is None:
             message = f"{spot.label}: `package` is missing"

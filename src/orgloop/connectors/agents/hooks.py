@@ -336,7 +336,7 @@ def _receiver(agent: str, title: str) -> Connector:
     secret = f"{agent.upper().replace('-', '_')}_WEBHOOK_SECRET"
     return Connector(
         name=agent,
-        title=f"{title}: hears sessions that were started elsewhere",
+        title=f"{title}: hooks of its sessions are events",
         source=source_of(agent),
         setup=Setup(variables=(secret_of(secret),)),
     )

@@ -232,7 +232,7 @@ class Api:
         origin, path = self._credential.origin, _path(url)
         if status == 401:
             raise Denied(
-                f"GitHub does not take {origin}: it is wrong, expired or revoked. "
+                f"GitHub does not accept {origin}: it is wrong, expired or revoked. "
                 "Create a new one at https://github.com/settings/tokens",
                 status=status,
             )

@@ -20,7 +20,7 @@ MOST_BYTES: Final = 16 * 1024
 
 
 class Credential:
-    """A token. What a program printed is kept until GitHub does not take it any longer."""
+    """A token. What a program printed is kept until GitHub does not accept it any longer."""
 
     def __init__(
         self, token: SecretStr | None, command: Sequence[str], environment: Mapping[str, str]

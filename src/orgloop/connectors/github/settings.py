@@ -95,7 +95,7 @@ class ApiSettings(Settings):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.token is not None and self.token_command:
-            raise ValueError("`token` and `token_command` say the same: leave one of them out")
+            raise ValueError("`token` and `token_command` exclude each other: remove one of them")
         return self
 
 
@@ -167,7 +167,7 @@ class GithubSettings(ApiSettings):
         never = [name for name in self.events if not is_polled(name)]
         if self.polls and self.secret is None and never:
             return {
-                "events": f"has `{never[0]}`, which polls cannot tell of: set up a webhook, and its `secret`"
+                "events": f"has `{never[0]}`, which polls cannot find: set up a webhook, and its `secret`"
             }
         return {}
 

@@ -16,7 +16,7 @@ from orgloop.plugin import ActorKind, Connector, Setup, SourceKind, Variable
 
 connector: Final = Connector(
     name="linear",
-    title="Linear: issues, what changes in them, comments; an actor that writes them",
+    title="Linear: issues, their changes and comments; an actor that writes them",
     aliases=("linear-webhook",),
     source=SourceKind(
         settings=LinearSettings,

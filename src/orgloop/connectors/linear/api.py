@@ -61,7 +61,7 @@ class Refusal(PluginError):
 
 
 class LinearDenied(PluginError):
-    """Linear does not take the key."""
+    """Linear does not accept the key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +157,7 @@ class LinearApi:
         codes, origin = {_code(error) for error in errors}, self._credential.origin
         if reply.status == 401 or "AUTHENTICATION_ERROR" in codes:
             raise LinearDenied(
-                f"Linear does not take {origin}: it is wrong, expired or revoked. "
+                f"Linear does not accept {origin}: it is wrong, expired or revoked. "
                 "Create a new one at https://linear.app/settings/api"
             )
         if reply.status == 403 or "FORBIDDEN" in codes:

@@ -70,7 +70,7 @@ class Access(Settings):
     @model_validator(mode="after")
     def _one_key(self) -> Self:
         if self.api_key is not None and self.token is not None:
-            raise ValueError("`api_key` and `token` say the same: leave one of them out")
+            raise ValueError("`api_key` and `token` exclude each other: remove one of them")
         return self
 
 
@@ -115,7 +115,7 @@ class LinearSettings(Access):
         never = [name for name in self.events if not is_polled(name)]
         if self.has_key and self.secret is None and never:
             return {
-                "events": f"has `{never[0]}`, which polls cannot tell of: set up a webhook, and its `secret`"
+                "events": f"has `{never[0]}`, which polls cannot find: set up a webhook, and its `secret`"
             }
         return {}
 

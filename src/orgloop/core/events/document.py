@@ -72,8 +72,8 @@ def _source(given: Any, known: Collection[str], *, strict: bool) -> str:
         raise _refused(
             "source",
             "is missing",
-            f"say which source or actor it comes from; {there}\n"
-            "if it is what a sender posts to one of them: orgloop test FILE --source ID",
+            f"add the id of its source or actor; {there}\n"
+            "if it is a request's body: orgloop test FILE --source ID",
         )
     if not isinstance(given, str):
         raise _refused("source", "is not text", there)

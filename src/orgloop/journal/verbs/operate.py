@@ -29,7 +29,7 @@ _DELETES: Final = (
 
 _NEXT: Final[Mapping[State, str]] = {
     State.PREPARING: "Its transforms run by themselves; look again in a moment.",
-    State.PENDING: "It waits for its turn and needs nothing.",
+    State.PENDING: "It waits for its turn. Nothing needs to be done.",
     State.RUNNING: "Its actor is being woken right now; look again in a moment.",
     State.STARTED: "A run has started for it: it ends with that run.",
     State.DELIVERED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",

@@ -44,9 +44,9 @@ def _of_project(project: Organization, reader: Reader, row: DeliveryRow, wrong: 
     actor = project.actors.get(row.actor)
     if route is None or actor is None:
         missing = f"route {row.route}" if route is None else f"actor {row.actor}"
-        return Preview(fault="; ".join([f"the project has no sound {missing}", *wrong]))
+        return Preview(fault="; ".join([f"the project has no valid {missing}", *wrong]))
     if row.lead != row.id:
-        return Preview(fault=f"it is woken for together with {row.lead}, which has the prompt")
+        return Preview(fault=f"it is part of the batch of {row.lead}, which has the prompt")
     event = reader.event(row.event_id)
     document = row.document or (event.document if event is not None else None)
     if document is None:

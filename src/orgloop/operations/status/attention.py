@@ -252,7 +252,7 @@ def _kept_trees(seen: Status) -> Iterator[Item]:
     if len(trees) > FEW:
         yield Item(
             kind="work-trees",
-            text=f"{len(trees)} work trees are kept: what is in them is not committed or not pushed",
+            text=f"{len(trees)} work trees are kept: they have uncommitted or unpushed work",
             command="orgloop worktrees",
             since=min(tree.used_at for tree in trees),
             count=len(trees),

@@ -85,7 +85,7 @@ def last_event(reader: Reader) -> str:
 
     found = reader.events(Query(limit=1, payloads=False))
     if not found:
-        raise NotFound("there is no event yet", hint="`orgloop emit` puts one in")
+        raise NotFound("there is no event yet", hint="`orgloop emit` sends one")
     return found[0].id
 
 

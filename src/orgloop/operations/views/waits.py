@@ -44,7 +44,7 @@ class Waits:
         if row.state is State.PREPARING:
             return "its transforms are running"
         if row.lead != row.id:
-            return f"it will be woken for together with {row.lead}"
+            return f"it is part of the batch of {row.lead}"
         if not row.head:
             return self._behind(row)
         return " ".join(self._reasons(row))
@@ -56,18 +56,18 @@ class Waits:
             again = f"one wake probes it in {humanize(left)}" if left > 0 else "one wake probes it"
             yield f"{open_breaker(pause)}. Work continues by itself: {again}."
         elif pause is not None:
-            again = f", tried again in {humanize(pause.until - self._now)}" if pause.until > self._now else ""
+            again = f", retried in {humanize(pause.until - self._now)}" if pause.until > self._now else ""
             reason = f": {one_line(pause.reason)}" if not row.detail else ""
             yield f"{row.actor} is unavailable{again}{reason}"
         elif row.due > self._now and row.batch_until is not None:
             so_far = counted(len(row.members) or 1, "event")
             due, most = humanize(row.due - self._now), humanize(row.batch_until - self._now)
             yield (
-                f"it collects events, {so_far} so far: it wakes {row.actor} in {due}, or later if "
-                f"others come, but within {most}"
+                f"its batch has {so_far} and wakes {row.actor} in {due}; further events delay "
+                f"this to {most} at most"
             )
         elif row.due > self._now:
-            yield f"tried again in {humanize(row.due - self._now)}"
+            yield f"retried in {humanize(row.due - self._now)}"
         for wait in waits_of(row, self._full):
             yield one_line(text(wait, lambda at: short_moment(at, self._now)))
 

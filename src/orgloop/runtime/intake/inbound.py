@@ -83,5 +83,5 @@ def receiver_of(wiring: Wiring, source: str) -> Receiver:
     if part is not None and part.receiver is not None:
         return part.receiver
     known = [id for id, other in wiring.sources.items() if other.receiver is not None]
-    what = f"source {source!r} takes no webhooks" if part is not None else f"unknown source {source!r}"
-    raise NotFound(what, hint=f"sources that take webhooks: {', '.join(known) or 'none'}")
+    what = f"source {source!r} accepts no webhooks" if part is not None else f"unknown source {source!r}"
+    raise NotFound(what, hint=f"sources that accept webhooks: {', '.join(known) or 'none'}")

@@ -195,7 +195,7 @@ def finish(route: OpenRoute, chain: StepChain, came: Mapping[str, Any]) -> Prepa
         author = _AUTHOR.get(chain.document)
         if not isinstance(author, str) or author not in TEAM:
             writer = "nobody" if author is MISSING else f"author_type {author}"
-            detail = f"{writer}; the route demands trust: team"
+            detail = f"{writer}; the route requires trust: team"
             transition = Hold(reason=HoldReason.UNTRUSTED, detail=detail)
             chain.note(HoldReason.UNTRUSTED, StepResult.HOLD, detail)
     if (

@@ -113,7 +113,7 @@ class Maker:
             merge = ("merge", "--ff-only", "--no-overwrite-ignore", "--quiet", target)
             said = await git(record.path, *merge, timeout=ADD, env=wanted.env, writes=True)
             why = "" if said.ok else said.why
-        left = f"it is not brought up to date: {why}" if why else ""
+        left = f"it was not updated: {why}" if why else ""
         return (behind if why else 0), "; ".join(filter(None, (problem, left)))
 
     async def fetch(self, wanted: Wanted) -> str:

@@ -20,7 +20,7 @@ from orgloop.plugin import (
 
 connector: Final = Connector(
     name=HARNESS,
-    title="Claude Code: runs the CLI when woken, and hears sessions that were started elsewhere",
+    title="Claude Code: wakes run the CLI; hooks of other sessions are events",
     source=SourceKind(
         settings=HookSettings,
         open=HookSource,
@@ -57,7 +57,7 @@ connector: Final = Connector(
             ),
             Variable(
                 name="ANTHROPIC_API_KEY",
-                description="bills runs to an API account, and wins over every other login",
+                description="bills runs to an API account, and takes precedence over every other login",
                 help_url="https://console.anthropic.com/settings/keys",
             ),
             Variable(

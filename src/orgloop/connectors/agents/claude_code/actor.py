@@ -138,9 +138,7 @@ class ClaudeCodeActor:
 
 def _prompt(wake: Wake) -> str:
     if not wake.prompt.strip():
-        raise Refused(
-            f"route {wake.route}: there is nothing to say to the agent", hint="give the route a prompt file"
-        )
+        raise Refused(f"route {wake.route}: the prompt is empty", hint="give the route a prompt file")
     if len(wake.prompt.encode("utf-8", "replace")) > PROMPT_LIMIT:
         raise Refused(
             f"route {wake.route}: the CLI takes no prompt of more than {PROMPT_LIMIT} bytes",

@@ -62,7 +62,7 @@ async def _version(path: str, environment: Mapping[str, str], directory: str) ->
         login = last_line(answer.stderr) or last_line(answer.stdout) or "nothing"
         return _cli(
             status=CheckStatus.ERROR,
-            detail=f"{path} does not tell its version: {login}",
+            detail=f"{path} does not report its version: {login}",
             hint=INSTALL,
         )
     number = tuple(int(group) for group in found.groups())
@@ -85,7 +85,7 @@ async def _login(path: str, environment: Mapping[str, str], directory: str) -> C
     if login is None:
         return _login_is(
             status=CheckStatus.WARNING,
-            detail="this version does not tell who is logged in",
+            detail="this version does not report who is logged in",
             hint="update it: claude update",
         )
     if login.get("loggedIn") is not True:

@@ -32,7 +32,7 @@ ENDED: Final = EventShape(
 
 connector: Final = Connector(
     name=HARNESS,
-    title="Codex: runs the CLI when woken, and hears sessions that were started elsewhere",
+    title="Codex: wakes run the CLI; hooks of other sessions are events",
     source=source_of(HARNESS),
     actor=ActorKind(
         settings=CodexSettings,

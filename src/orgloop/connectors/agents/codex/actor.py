@@ -56,7 +56,7 @@ class CodexActor:
         settings = self._settings
         if not wake.prompt.strip():
             raise Refused(
-                f"route {wake.route}: there is nothing to say to the agent",
+                f"route {wake.route}: the prompt is empty",
                 hint="give the route a prompt file",
             )
         # The CLI names a session itself: its first line says how.

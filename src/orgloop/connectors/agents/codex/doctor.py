@@ -32,7 +32,7 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
         return [*places, _cli(status=CheckStatus.MISSING, detail=missing, hint=INSTALL)]
     version = await program.version(settings.binary, environment)
     if version is None:
-        detail = f"{path} does not tell its version"
+        detail = f"{path} does not report its version"
         return [*places, _cli(status=CheckStatus.ERROR, detail=detail, hint=INSTALL)]
     named, tested = (".".join(map(str, one)) for one in (version, TESTED))
     if version < TESTED:

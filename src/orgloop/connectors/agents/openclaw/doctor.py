@@ -34,7 +34,7 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
         return [_gateway(status=CheckStatus.WARNING, detail=exc.reason, hint=hint)]
     match reply.status:
         case 400 if (document_of(reply) or {}).get("ok") is False:
-            return [_gateway(status=CheckStatus.OK, detail=f"{where} takes the token")]
+            return [_gateway(status=CheckStatus.OK, detail=f"{where} accepts the token")]
         case 401 | 403:
             hint = "set `token` to the gateway's `hooks.token`"
             return [_gateway(status=CheckStatus.ERROR, detail=f"{where} refuses the token", hint=hint)]

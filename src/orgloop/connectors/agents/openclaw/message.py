@@ -104,7 +104,7 @@ def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
     for key, value in config.items():
         read = _ROUTE.get(key)
         if read is None:
-            found[key] = "is no option of an OpenClaw wake: see docs/agents/openclaw.md"
+            found[key] = "is not an option of an OpenClaw wake: see docs/agents/openclaw.md"
         elif not (isinstance(value, str) and "{{" in value):
             try:
                 read(value)

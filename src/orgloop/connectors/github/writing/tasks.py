@@ -191,7 +191,7 @@ def check_route(config: Mapping[str, Any]) -> Mapping[str, str]:
         return {"do": f"is none of {', '.join(Do)}" + (f": write `{near}`" if near else "")}
     known = {"do"}.union(*(form.model_fields for form in FORMS.values()))
     if asked is None:
-        why = f"means nothing to a GitHub actor: it takes {', '.join(sorted(known))}"
+        why = f"is not a key of a GitHub actor. Its keys: {', '.join(sorted(known))}"
         return {key: why for key in config if key not in known}
     do = Do(asked)
     given = {key: value for key, value in config.items() if key != "do" and "{{" not in repr(value)}
@@ -208,7 +208,7 @@ def _faults(exc: ValidationError, do: Do) -> dict[str, str]:
         key = str(one["loc"][0]) if one["loc"] else "do"
         if one["type"] == "extra_forbidden":
             keys = sorted(FORMS[do].model_fields.keys())
-            faults[key] = f"means nothing to `do: {do}`: it takes {', '.join(keys)}"
+            faults[key] = f"is not a key of `do: {do}`. Its keys: {', '.join(keys)}"
         else:
             said = one["msg"].removeprefix("Value error, ")
             faults.setdefault(key, f"is wrong: {said[:1].lower()}{said[1:]}")

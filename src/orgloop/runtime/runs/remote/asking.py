@@ -177,7 +177,7 @@ class Asking:
 
     def _tell(self, live: RemoteJob, failed: Failed) -> None:
         log.warning("run %s of %s: %s", live.run_id, live.actor_id, failed.why)
-        live.say(f"cannot be asked: {failed.why}")
+        live.say(f"cannot be queried: {failed.why}")
 
 
 def _told(answer: object) -> object:
