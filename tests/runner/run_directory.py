@@ -111,9 +111,9 @@ class RunDirectory:
         """Wait until the program has written this to stdout."""
         until(lambda: text in self.read(runner.STDOUT), f"the program says {text!r}")
 
-    def end(self) -> dict[str, Any]:
+    def end(self, seconds: float = DEADLINE_S) -> dict[str, Any]:
         """exit.json, once it is there and the runner has ended."""
-        until(self.there(runner.EXIT), "the run has ended")
+        until(self.there(runner.EXIT), "the run has ended", seconds)
         until(lambda: not self.locked(), "the runner has ended")
         return self.json(runner.EXIT)
 

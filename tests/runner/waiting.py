@@ -16,15 +16,15 @@ DEADLINE_S = 20.0
 T = TypeVar("T")
 
 
-def until(fact: Callable[[], T | None], what: str) -> T:
+def until(fact: Callable[[], T | None], what: str, seconds: float = DEADLINE_S) -> T:
     """The first value of `fact` that is true. Fails, and says `what` was waited for, if it takes too long."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = fact()
         if value:
             return value
         select.select([], [], [], 0.005)
-    raise AssertionError(f"not within {DEADLINE_S:.0f} s: {what}")
+    raise AssertionError(f"not within {seconds:.0f} s: {what}")
 
 
 def alive(pid: int) -> bool:

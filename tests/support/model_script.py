@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,9 +107,12 @@ class Request:
     @property
     def messages(self) -> list[tuple[str, str]]:
         """Role and text of each message; the results of tools are texts of the user."""
-        items = self.body.get("messages") or self.body.get("input") or ()
+        items = self.body.get("messages") or self.body.get("input") or self.body.get("contents") or ()
         return [
-            (str(m.get("role", "user")), "\n".join(texts_in(m.get("content", m.get("output")))))
+            (
+                "user" if m.get("role") == "tool" else str(m.get("role", "user")),
+                "\n".join(texts_in(m.get("content", m.get("output", m.get("parts"))))),
+            )
             for m in items
         ]
 
@@ -125,7 +129,8 @@ class Request:
     @property
     def tools(self) -> list[str]:
         """Names of the tools that the agent offers."""
-        return [str(tool.get("name")) for tool in self.body.get("tools", ())]
+        tools = self.body.get("tools", ())
+        return [str(tool.get("name") or tool.get("function", {}).get("name")) for tool in tools]
 
 
 def texts_in(content: Json) -> Iterator[str]:
@@ -140,6 +145,10 @@ def texts_in(content: Json) -> Iterator[str]:
             yield text
         case {"type": "tool_result", "content": inner}:
             yield from texts_in(inner)
+        case {"functionResponse": {"response": answer}}:
+            yield json.dumps(answer)
+        case {"text": str(text)} if "type" not in content:
+            yield text
         case _:
             return
 

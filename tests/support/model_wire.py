@@ -1,4 +1,4 @@
-"""The Anthropic Messages API on the wire: an answer as one message, as a stream of events, or as an error."""
+"""What a model answers, on the wire of each API: as one message, as a stream of events, or as an error."""
 
 from __future__ import annotations
 
@@ -70,6 +70,53 @@ def responses_stream(model: str, say: Say) -> tuple[list[bytes], list[bytes]]:
     return opening, [*done, _event("response.completed", response={**whole, "status": "completed"})]
 
 
+def chat_stream(model: str, say: Say) -> tuple[list[bytes], list[bytes]]:
+    """The same answer in the chunks of the OpenAI Chat Completions API."""
+    base = {"id": _new_id("chatcmpl"), "object": "chat.completion.chunk", "created": 0, "model": model}
+    calls = [
+        {
+            "index": at,
+            "id": _new_id("call"),
+            "type": "function",
+            "function": {"name": call.name, "arguments": json.dumps(dict(call.input))},
+        }
+        for at, call in enumerate(say.tools)
+    ]
+    read = say.usage.input_tokens + say.usage.cache_read_input_tokens
+    usage = {
+        "prompt_tokens": read,
+        "prompt_tokens_details": {"cached_tokens": say.usage.cache_read_input_tokens},
+        "completion_tokens": say.usage.output_tokens,
+        "total_tokens": read + say.usage.output_tokens,
+    }
+    first, rest = _halves(say.text)
+    words = [{"role": "assistant", "content": first}, {"content": rest}]
+    deltas = [*words, *({"tool_calls": [call]} for call in calls)]
+    chunks = [_data(**base, choices=[{"index": 0, "delta": one, "finish_reason": None}]) for one in deltas]
+    reason = say.stop_reason or ("tool_calls" if calls else "stop")
+    end = _data(**base, choices=[{"index": 0, "delta": {}, "finish_reason": reason}], usage=usage)
+    return chunks[:1], [*chunks[1:], end, b"data: [DONE]\n\n"]
+
+
+def gemini_stream(model: str, say: Say) -> tuple[list[bytes], list[bytes]]:
+    """The same answer in the chunks of Google's `streamGenerateContent`."""
+    first, rest = _halves(say.text)
+    calls = [{"functionCall": {"name": call.name, "args": dict(call.input)}} for call in say.tools]
+    usage = {
+        "promptTokenCount": say.usage.input_tokens + say.usage.cache_read_input_tokens,
+        "cachedContentTokenCount": say.usage.cache_read_input_tokens,
+        "candidatesTokenCount": say.usage.output_tokens,
+        "totalTokenCount": say.usage.input_tokens + say.usage.output_tokens,
+    }
+
+    def chunk(parts: list[Json], **more: Json) -> bytes:
+        content = {"role": "model", "parts": parts}
+        return _data(candidates=[{"index": 0, "content": content, **more}], usageMetadata=usage)
+
+    reason = say.stop_reason or "STOP"
+    return [chunk([{"text": first}])], [chunk([{"text": rest}, *calls], finishReason=reason)]
+
+
 def error_body(refusal: Refuse) -> dict[str, Json]:
     """The body of an HTTP error."""
     error = {"type": refusal.kind, "message": refusal.message}
@@ -103,6 +150,10 @@ def _halves(text: str) -> tuple[str, str]:
 
 def _event(kind: str, **fields: Json) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+def _data(**fields: Json) -> bytes:
+    return f"data: {json.dumps(fields)}\n\n".encode()
 
 
 def _new_id(prefix: str) -> str:

@@ -13,14 +13,15 @@ The program prints `{"url": ...}` once it listens and is told the rest over HTTP
     POST   /control/gates/NAME        opens the gate
 
 A control request that waits gives up after 30 s with status 504. The model speaks the Anthropic Messages
-API, streamed and not, and the OpenAI Responses API, streamed. A request that no rule fits is refused with
-status 400 and a message that quotes it.
+API, streamed and not, and streamed the OpenAI Responses and Chat Completions APIs and that of Gemini. A
+request that no rule fits is refused with status 400 and a message that quotes it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import select
 import signal
 import socket
@@ -35,14 +36,28 @@ from typing import Self, assert_never
 from urllib.parse import parse_qs, urlsplit
 
 from tests.support.model_script import RULES, Answer, Drop, Gate, Json, Refuse, Say, Script
-from tests.support.model_wire import error_body, event_stream, message, responses_stream
+from tests.support.model_wire import (
+    chat_stream,
+    error_body,
+    event_stream,
+    gemini_stream,
+    message,
+    responses_stream,
+)
 
 GATES = "/control/gates/"
 POLL_SECONDS = 0.05
 
 Events = Callable[[str, Say], tuple[list[bytes], list[bytes]]]
-WIRES: Mapping[str, Events] = {"/v1/messages": event_stream, "/v1/responses": responses_stream}
+WIRES: Mapping[str, Events] = {
+    "/v1/messages": event_stream,
+    "/v1/responses": responses_stream,
+    "/v1/chat/completions": chat_stream,
+}
 """How an answer is streamed, by the path of its API."""
+
+GEMINI = re.compile(r"/v1beta/models/(?P<model>[^/:]+):streamGenerateContent")
+"""The path of Google's API, which names the model and is always streamed."""
 
 
 class Unanswered(Exception):
@@ -90,17 +105,23 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         path = urlsplit(self.path).path
-        if path in WIRES:
-            body = json.loads(raw)
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = self.server.script.take(self.path, headers, body)
-            self._answer(answer, str(body.get("model", "")), WIRES[path], stream=bool(body.get("stream")))
+        gemini = GEMINI.fullmatch(path)
+        if gemini is not None:
+            body = {**json.loads(raw), "model": gemini["model"], "stream": True}
+            self._say(body, gemini_stream)
+        elif path in WIRES:
+            self._say(json.loads(raw), WIRES[path])
         elif path == "/control/rules":
             self._control(lambda: self.server.script.add(RULES.validate_json(raw)))
         elif path.startswith(GATES):
             self._control(self._gate(path).open)
         else:
             self._not_found()
+
+    def _say(self, body: Mapping[str, Json], events: Events) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = self.server.script.take(self.path, headers, body)
+        self._answer(answer, str(body.get("model", "")), events, stream=bool(body.get("stream")))
 
     def _answer(self, answer: Answer, model: str, events: Events, *, stream: bool) -> None:
         mid_stream = stream and isinstance(answer, Say) and answer.gate_mid_stream

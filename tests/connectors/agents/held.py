@@ -16,6 +16,9 @@ from tests.runner.waiting import until
 
 PROMPT = "prompt.md"
 
+CLI_SECONDS = 90.0
+"""In which a real CLI has ended, on a busy machine."""
+
 
 class Held:
     """One run: started by the actor's word, watched, judged."""
@@ -66,7 +69,7 @@ class Held:
 
     async def exit(self) -> ExitInfo:
         """How the program ended."""
-        record = await asyncio.to_thread(self.files.end)
+        record = await asyncio.to_thread(self.files.end, CLI_SECONDS)
         assert record["not_started"] is None, record
         session, stdout = self.wake.session, self.files.read(runner.STDOUT)
         place = record["result"]

@@ -17,19 +17,30 @@ from orgloop.connectors.agents.claude_code.doctor import INSTALL, TESTED
 from orgloop.connectors.agents.codex import connector as codex
 from orgloop.connectors.agents.codex.doctor import INSTALL as INSTALL_CODEX
 from orgloop.connectors.agents.codex.doctor import TESTED as TESTED_CODEX
+from orgloop.connectors.agents.copilot import HARNESS as copilot_harness
+from orgloop.connectors.agents.copilot import connector as copilot
+from orgloop.connectors.agents.gemini import HARNESS as gemini_harness
+from orgloop.connectors.agents.gemini import connector as gemini
+from orgloop.connectors.agents.harness import Harness
 from orgloop.connectors.agents.hooks import connector as coding_agent
-from orgloop.connectors.agents.hooks import gemini
 from orgloop.connectors.agents.openclaw import connector as openclaw
 from orgloop.connectors.agents.openclaw.answers import report
 from orgloop.connectors.agents.openclaw.message import check_route
+from orgloop.connectors.agents.opencode import HARNESS as opencode_harness
+from orgloop.connectors.agents.opencode import connector as opencode
+from orgloop.connectors.agents.pi import HARNESS as pi_harness
+from orgloop.connectors.agents.pi import connector as pi
 from orgloop.connectors.process import connector as process
 from orgloop.plugin import Completion, Settings
 from orgloop.plugin.registry import Registry
 from tests.connectors.doubles import inbound
 
 PAGES = Path(__file__).parents[3] / "docs/agents"
-INSTALLED = Registry.of(process, claude_code, codex, openclaw, coding_agent, gemini)
-NAMES = ("process", "claude-code", "codex", "openclaw")
+INSTALLED = Registry.of(process, claude_code, codex, openclaw, opencode, gemini, copilot, pi, coding_agent)
+NAMES = ("process", "claude-code", "codex", "openclaw", "opencode", "gemini", "copilot", "pi")
+HARNESSES: Final[dict[str, Harness[Any]]] = {
+    harness.name: harness for harness in (opencode_harness, gemini_harness, copilot_harness, pi_harness)
+}
 SHOWN_ELSEWHERE: Final = {"worktree"}
 """Has a page of its own."""
 PARTS: Final[dict[str, type[ConfigPart]]] = {
@@ -84,6 +95,7 @@ def test_an_example_is_valid(name: str, block: dict[str, Any], tmp_path: Path) -
         ("actors", "claude-code"),
         ("actors", "codex"),
         ("actors", "openclaw"),
+        *(("actors", name) for name in HARNESSES),
         ("sources", "codex"),
         ("sources", "claude-code"),
     ],
@@ -108,6 +120,12 @@ def test_the_page_says_what_doctor_says() -> None:
     assert ".".join(map(str, TESTED)) in page("claude-code")
     assert INSTALL_CODEX in page("codex")
     assert ".".join(map(str, TESTED_CODEX)) in page("codex")
+
+
+@pytest.mark.parametrize("harness", HARNESSES.values(), ids=HARNESSES)
+def test_the_page_names_the_version_that_was_verified(harness: Harness[Any]) -> None:
+    version = ".".join(map(str, harness.verified))
+    assert f"`{harness.install}`. It was verified with version {version}" in page(harness.name)
 
 
 def test_the_report_of_an_agent_is_one_and_the_keys_of_its_routes_are_known() -> None:

@@ -10,16 +10,11 @@ from pydantic import SecretStr, ValidationError
 
 from orgloop.connectors.agents.claude_code import connector as claude_code
 from orgloop.connectors.agents.codex import connector as codex
-from orgloop.connectors.agents.hooks import (
-    HookSettings,
-    HookSource,
-    connector,
-    copilot,
-    gemini,
-    opencode,
-    pi,
-    pi_rust,
-)
+from orgloop.connectors.agents.copilot import connector as copilot
+from orgloop.connectors.agents.gemini import connector as gemini
+from orgloop.connectors.agents.hooks import HookSettings, HookSource, connector, pi_rust
+from orgloop.connectors.agents.opencode import connector as opencode
+from orgloop.connectors.agents.pi import connector as pi
 from orgloop.core.events.session_lifecycle import check
 from orgloop.daemon.hook_body import body_of
 from orgloop.errors import Refused

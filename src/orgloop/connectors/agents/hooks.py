@@ -332,16 +332,6 @@ def secret_of(name: str) -> Variable:
     )
 
 
-def _receiver(agent: str, title: str) -> Connector:
-    secret = f"{agent.upper().replace('-', '_')}_WEBHOOK_SECRET"
-    return Connector(
-        name=agent,
-        title=f"{title}: hooks of its sessions are events",
-        source=source_of(agent),
-        setup=Setup(variables=(secret_of(secret),)),
-    )
-
-
 connector: Final = Connector(
     name="coding-agent",
     title="A coding agent that was started elsewhere and reports by hooks",
@@ -349,8 +339,9 @@ connector: Final = Connector(
     setup=Setup(variables=(secret_of("WEBHOOK_SECRET"),)),
 )
 
-opencode: Final = _receiver("opencode", "OpenCode")
-pi: Final = _receiver("pi", "Pi")
-pi_rust: Final = _receiver("pi-rust", "Pi in Rust")
-gemini: Final = _receiver("gemini", "Gemini CLI")
-copilot: Final = _receiver("copilot", "Copilot CLI")
+pi_rust: Final = Connector(
+    name="pi-rust",
+    title="Pi in Rust: hooks of its sessions are events",
+    source=source_of("pi-rust"),
+    setup=Setup(variables=(secret_of("PI_RUST_WEBHOOK_SECRET"),)),
+)

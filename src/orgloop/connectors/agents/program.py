@@ -91,6 +91,30 @@ async def version(program: str, environment: Mapping[str, str]) -> tuple[int, ..
     return _VERSIONS[seen]
 
 
+async def check_version(
+    program: str,
+    environment: Mapping[str, str],
+    *,
+    verified: Sequence[tuple[int, ...]],
+    install: str,
+) -> CheckResult:
+    """Whether a CLI is there, and is of a version between the oldest and the newest that were verified."""
+    path = await find(program, environment)
+    if path is None:
+        return _cli(CheckStatus.MISSING, f"there is no program {program}", install)
+    found = await version(program, environment)
+    if found is None:
+        return _cli(CheckStatus.ERROR, f"{path} does not tell its version", install)
+    named, oldest, newest = (".".join(map(str, one)) for one in (found, verified[0], verified[-1]))
+    tried = f"verified with {oldest}" if oldest == newest else f"verified with {oldest} to {newest}"
+    if found < verified[0]:
+        return _cli(CheckStatus.WARNING, f"{path} is {named}, older than {tried}", f"update it: {install}")
+    if found > verified[-1]:
+        hint = f"watch its first runs, or install that one: {install}@{newest}"
+        return _cli(CheckStatus.WARNING, f"{path} is {named}, newer than {tried}", hint)
+    return _cli(CheckStatus.OK, f"{path} is {named}, {tried}")
+
+
 async def lacks_interpreter(path: str) -> bool:
     """Whether this is a text without `#!` at its beginning: a shell would run it, the system does not."""
     return await asyncio.to_thread(_is_bare_text, path)
@@ -136,6 +160,10 @@ async def check_places(settings: RunSettings, environment: Mapping[str, str]) ->
     if commit.status != 0 and settings.worktree.base is None:
         return [directory, _trees(CheckStatus.ERROR, f"{root} has no commit yet", "make a first commit")]
     return [directory, _trees(CheckStatus.OK, f"of {root}")]
+
+
+def _cli(status: CheckStatus, detail: str, hint: str = "") -> CheckResult:
+    return CheckResult(name="cli", status=status, detail=detail, hint=hint)
 
 
 def _trees(status: CheckStatus, detail: str, hint: str = "") -> CheckResult:

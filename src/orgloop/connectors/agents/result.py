@@ -11,6 +11,7 @@ from orgloop.plugin import (
     MINUTE,
     TEXT_LIMIT,
     ExitInfo,
+    Json,
     Limited,
     NotBegun,
     NotJson,
@@ -23,6 +24,7 @@ from orgloop.plugin import (
     from_stop,
     load_json,
     parse_json,
+    text_at,
 )
 
 COMPLAINT_LIMIT: Final = 50_000
@@ -30,6 +32,19 @@ COMPLAINT_LIMIT: Final = 50_000
 
 LIMIT_WAIT: Final = 15 * MINUTE
 """How long to wait for an account whose limit does not say when it ends."""
+
+_TELLING: Final = (
+    "command",
+    "file_path",
+    "filePath",
+    "path",
+    "pattern",
+    "query",
+    "url",
+    "description",
+    "prompt",
+)
+"""Arguments of a tool that tell what a call is about."""
 
 LINE_LIMIT: Final = 200
 """Characters of a run's last line."""
@@ -144,6 +159,12 @@ def one_line(text: str, limit: int = LINE_LIMIT) -> str:
     words = "".join(c if c.isprintable() else " " for c in _ESCAPE.sub("", text[: 50 * limit])).split()
     line = " ".join(words)
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def tool_call(name: str, given: Json) -> str:
+    """A call of a tool on one line: its name, and what it is about."""
+    about = next((one for key in _TELLING if (one := one_line(text_at(given, key)))), "")
+    return one_line(f"{name or 'a tool'}: {about}" if about else name or "a tool")
 
 
 def _plain(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Mapping
 from hashlib import sha256
@@ -37,6 +38,7 @@ KEY_LIMIT: Final = 1_000
 """Characters of a session key that a run is told; a longer one ends in a hash of all of it."""
 
 _PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
+_SESSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,199}")
 
 
 def _or_project(value: Any, info: ValidationInfo) -> Any:
@@ -53,7 +55,7 @@ def _with_unit(value: Any) -> Any:
     return value
 
 
-def _no_boolean(value: Any) -> Any:
+def no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
     return value
@@ -77,10 +79,10 @@ WorkingDirectory = Annotated[ProjectPath, BeforeValidator(_or_project)]
 Limit = Annotated[Duration, BeforeValidator(_with_unit), Field(gt=0)]
 """`10m` in YAML, milliseconds in Python; a bare number is no limit that anybody meant."""
 
-Count = Annotated[int, BeforeValidator(_no_boolean), Field(ge=1)]
+Count = Annotated[int, BeforeValidator(no_boolean), Field(ge=1)]
 """A whole number from 1."""
 
-Dollars = Annotated[float, BeforeValidator(_no_boolean), Field(gt=0, allow_inf_nan=False)]
+Dollars = Annotated[float, BeforeValidator(no_boolean), Field(gt=0, allow_inf_nan=False)]
 """US dollars, above zero."""
 
 Word = Annotated[str, AfterValidator(_word)]
@@ -198,6 +200,12 @@ def _as_variable(key: str) -> str:
     if text == key and len(text) <= KEY_LIMIT:
         return text
     return f"{text[:KEY_LIMIT]}…{sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def known_session(session: WakeSession | None) -> str | None:
+    """The session to take up. The agent named it, so what no command line takes for a name is none."""
+    known = session.id if session is not None else None
+    return known if known is not None and _SESSION.fullmatch(known) else None
 
 
 def _seconds(duration: int | None) -> float | None:

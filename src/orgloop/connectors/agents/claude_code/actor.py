@@ -12,6 +12,7 @@ from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_ex
 from orgloop.connectors.agents.claude_code.environment import LOGINS, account
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.claude_code.stream import TURNS, progress
+from orgloop.connectors.agents.settings import known_session
 from orgloop.plugin import (
     Completion,
     Context,
@@ -82,7 +83,7 @@ class ClaudeCodeActor:
     def start(self, wake: Wake, session: WakeSession | None) -> RunSpec:
         settings = self._settings
         prompt = _prompt(wake)
-        resumed = session.id if session is not None else None
+        resumed = known_session(session)
         # Chosen by us and the same however often it is asked, so that the id is known before the CLI runs.
         session_id = resumed or str(uuid5(_SESSIONS, wake.run_id or wake.delivery_id))
         return RunSpec(

@@ -8,6 +8,7 @@ from orgloop.connectors.agents.account import account_name
 from orgloop.connectors.agents.codex.classify_exit import CodexCli, classify_exit
 from orgloop.connectors.agents.codex.settings import LOGINS, CodexSettings, account
 from orgloop.connectors.agents.codex.stream import TURNS, progress
+from orgloop.connectors.agents.settings import known_session
 from orgloop.plugin import (
     Completion,
     Context,
@@ -60,7 +61,7 @@ class CodexActor:
                 hint="give the route a prompt file",
             )
         # The CLI names a session itself: its first line says how.
-        resumed = session.id if session is not None else None
+        resumed = known_session(session)
         return RunSpec(
             argv=[
                 settings.binary,
