@@ -142,7 +142,7 @@ def test_an_example_does_what_its_readme_tells_to_type(
 
 def test_the_connector_of_the_page_works(organization: Organization, tmp_path: Path) -> None:
     [package] = pages.blocks("toml", pages=(WRITING,))
-    module, _ = pages.blocks("python", pages=(WRITING,))
+    module, *_ = pages.blocks("python", pages=(WRITING,))
     [project] = pages.blocks("yaml", pages=(WRITING,))
     declared = tomllib.loads(package.text)["project"]
     place = tmp_path / "installed"

@@ -24,7 +24,7 @@ BLOCKS: Final = tuple(blocks("yaml"))
 
 def dropbox() -> Connector:
     """The connector of docs/connectors/writing.md."""
-    source, _ = blocks("python", pages=("docs/connectors/writing.md",))
+    source, *_ = blocks("python", pages=("docs/connectors/writing.md",))
     place: dict[str, Any] = {"__name__": "orgloop_dropbox"}
     exec(compile(source.text, "orgloop_dropbox.py", "exec", dont_inherit=True), place)
     made = place["connector"]

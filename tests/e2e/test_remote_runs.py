@@ -99,7 +99,7 @@ def ask(server: str, path: str, content: Any = None) -> Any:
 
 def install(place: Path) -> None:
     """The package of the page, and the one that makes it die, as `pip` would leave them."""
-    _, page = pages.blocks("python", pages=("docs/connectors/writing.md",))
+    _, page, _ = pages.blocks("python", pages=("docs/connectors/writing.md",))
     about = place / "orgloop_jobs-1.0.dist-info"
     about.mkdir(parents=True)
     (place / "orgloop_jobs.py").write_text(page.text)

@@ -80,7 +80,8 @@ class Post:
             raise Refused("A parcel is a JSON object", hint="send an object", status=422)
         provenance = {"platform": "parcel", "platform_event": "parcel.came", "author_type": AuthorType.BOT}
         return Received(
-            events=[Draft(type=EventType.MESSAGE_RECEIVED, provenance=provenance, payload=parcel)]
+            events=[Draft(type=EventType.MESSAGE_RECEIVED, provenance=provenance, payload=parcel)],
+            request=request.headers.get("x-parcel-number"),
         )
 
 
@@ -120,6 +121,7 @@ class WorkerSettings(Settings):
     """A shell command."""
 
     command: str
+    """What is done with each parcel."""
 
 
 class Worker:
@@ -186,6 +188,7 @@ class BookSettings(Settings):
     """A file."""
 
     path: ProjectPath
+    """Where it lies."""
 
 
 class Book:
