@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -368,3 +369,33 @@ async def test_doctor_asks_git_whether_there_can_be_work_trees(tmp_path: Path) -
     assert (await said()).status is CheckStatus.OK
     plain = await check({"command": "sh", "cwd": str(tmp_path)}, PATH=path)
     assert "worktree" not in plain
+
+
+async def test_a_directory_that_its_work_trees_would_lack_is_no_good_place(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        own = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", "-C", str(tmp_path), *own, *words], check=True, capture_output=True)
+
+    async def tree() -> CheckResult:
+        config = {"command": "sh", "cwd": str(tmp_path / "part"), "worktree": {"branch": "x"}}
+        return (await check(config, PATH=os.environ["PATH"]))["worktree"]
+
+    git("init", "--quiet")
+    (tmp_path / "part").mkdir()
+    assert (await tree()).status is CheckStatus.ERROR, "there is no commit"
+    git("commit", "--quiet", "--allow-empty", "-m", "empty")
+    found = await tree()
+    assert (found.status, "does not have" in found.detail) == (CheckStatus.WARNING, True)
+    (tmp_path / "part" / "file").touch()
+    git("add", ".")
+    git("commit", "--quiet", "-m", "part")
+    assert (await tree()).status is CheckStatus.OK
+
+
+@pytest.mark.parametrize(("on_exit", "alive"), [([], True), ([75], False)])
+def test_words_do_not_show_that_a_program_works_which_may_still_report_nothing(
+    on_exit: list[int], alive: bool
+) -> None:
+    seen = actor({"command": "agent", "retry": {"on_exit": on_exit}}).read("looking")
+    assert seen is not None
+    assert seen.alive is alive

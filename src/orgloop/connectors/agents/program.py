@@ -151,6 +151,7 @@ async def check_places(settings: RunSettings, environment: Mapping[str, str]) ->
     try:
         there = await ask([*question, "--show-toplevel"], environment, "/")
         commit = await ask([*question, "--verify", "--quiet", "HEAD^{commit}"], environment, "/")
+        lacking = await _lacking([*question, "--verify", "--quiet"], settings.worktree.base, environment)
     except OSError as exc:
         return [directory, _trees(CheckStatus.ERROR, f"{git} cannot be run: {exc}", "install git again")]
     if there.status != 0:
@@ -159,11 +160,24 @@ async def check_places(settings: RunSettings, environment: Mapping[str, str]) ->
     root = there.stdout.strip()
     if commit.status != 0 and settings.worktree.base is None:
         return [directory, _trees(CheckStatus.ERROR, f"{root} has no commit yet", "make a first commit")]
+    if lacking:
+        lacks = f"of {root}, but {lacking} does not have {settings.directory}"
+        return [directory, _trees(CheckStatus.WARNING, lacks, "commit the directory, or remove `worktree`")]
     return [directory, _trees(CheckStatus.OK, f"of {root}")]
 
 
 def _cli(status: CheckStatus, detail: str, hint: str = "") -> CheckResult:
     return CheckResult(name="cli", status=status, detail=detail, hint=hint)
+
+
+async def _lacking(question: Sequence[str], base: str | None, environment: Mapping[str, str]) -> str:
+    """The revision at which work trees begin, if it is known and lacks this directory; else nothing."""
+    names = (f"refs/remotes/origin/{base}", base) if base else ("refs/remotes/origin/HEAD", "HEAD")
+    for name in names:
+        if (await ask([*question, f"{name}^{{commit}}"], environment, "/")).status == 0:
+            found = await ask([*question, f"{name}:./"], environment, "/")
+            return "" if found.status == 0 else name.removeprefix("refs/remotes/")
+    return ""
 
 
 def _trees(status: CheckStatus, detail: str, hint: str = "") -> CheckResult:
