@@ -373,3 +373,79 @@ def test_the_events_of_a_run_have_the_fields_that_are_declared() -> None:
     ended = stopped(run, completion, exit, "2026-01-05T10:00:00.000Z", {"head": "a"})
     assert undeclared(started(run), RUN_SHAPES) == []
     assert undeclared(ended, RUN_SHAPES) == []
+
+
+BATCH = "source: open, events: [a]"
+KEYS = {
+    "session_key": "config: {session_key: %s}",
+    "batch": "batch: {window: 2m, key: %s}",
+    "drop_when": "drop_when: {source: open, events: [b], key: %s}",
+}
+
+
+@pytest.mark.parametrize("place", KEYS)
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("{{payload.n}", "{{ payload.n }}"),
+        ("x-{{ payload.n", "{{ payload.n }}"),
+        ("{payload.n}", "{{ payload.n }}"),
+        ("$payload.n", "{{ payload.n }}"),
+        ("<%= payload.n %>", "{{ payload.n }}"),
+        ("[[ payload.n ]]", "{{ payload.n }}"),
+        ("#{provenance.repo}", "{{ provenance.repo }}"),
+        ("{{{payload.n}}}", "{{ payload.n }}"),
+    ],
+)
+def test_what_is_no_placeholder_here_is_told_wherever_a_key_is_written(
+    place: str, text: str, instead: str, tmp_path: Path
+) -> None:
+    written = KEYS[place] % f"'{text}'"
+    found = findings(tmp_path, f"when: {{{BATCH}}}, then: {{actor: agent, {written}}}")
+    assert [(one.code, one.severity, one.hint) for one in found if one.code is Code.DOUBTFUL_VALUE] == [
+        (Code.DOUBTFUL_VALUE, Severity.WARNING, f"write `{instead}`")
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x {y} $z {{payload.n}}", "{{payload.n}}-{{payload.m}}", "{ {{payload.n}} }", "a {{b} {{payload.n}}"],
+)
+def test_other_braces_are_text(text: str, tmp_path: Path) -> None:
+    route = f"when: {{{BATCH}}}, then: {{actor: agent, config: {{session_key: '{text}'}}}}"
+    assert findings(tmp_path, route) == []
+
+
+@pytest.mark.parametrize("place", KEYS)
+def test_a_key_that_its_events_never_have_is_refused_wherever_it_stands(place: str, tmp_path: Path) -> None:
+    key = '"{{payload.nope}}"'
+    written = KEYS[place].replace("source: open, events: [b]", "events: [pull_request.closed]") % key
+    found = findings(tmp_path, f"when: {{{REVIEW}}}, then: {{actor: agent, {written}}}")
+    assert {(one.code, one.severity) for one in found} == {(Code.UNKNOWN_PATH, Severity.ERROR)}
+
+
+@pytest.mark.parametrize(
+    ("later", "refused"), [("pull_request.closed", False), ("issues.opened", True), ("issues.labeled", True)]
+)
+def test_the_event_that_drops_must_have_the_key_of_what_it_drops(
+    later: str, refused: bool, tmp_path: Path
+) -> None:
+    key = "{{provenance.pr_number}}"
+    then = f'actor: agent, config: {{session_key: "{key}"}}, drop_when: {{events: [{later}]}}'
+    found = findings(tmp_path, f"when: {{{REVIEW}}}, then: {{{then}}}")
+    assert [(one.code, one.severity) for one in found] == [(Code.UNKNOWN_PATH, Severity.ERROR)] * refused
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("'\"payload.n\"'", "write `payload.n` without quotes"),
+        ("this.payload.n", "write `payload.n`"),
+        ("event.data.payload.n", "write `payload.n`"),
+    ],
+)
+def test_a_path_with_more_around_it_is_told_without(path: str, hint: str, tmp_path: Path) -> None:
+    text = path.strip("'")
+    route = f"when: {{{BATCH}}}, then: {{actor: agent, config: {{session_key: '{{{{{text}}}}}'}}}}"
+    found = findings(tmp_path, route)
+    assert [hint.removeprefix("write ") in one.hint for one in found] == [True]

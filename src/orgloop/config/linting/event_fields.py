@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from orgloop.config.findings import Code, Report, Where, nearest
-from orgloop.config.linting.filter_values import doubt, listed, never
+from orgloop.config.linting.filter_values import doubt, listed, never, not_a_placeholder
 from orgloop.config.model import StepSpec
 from orgloop.config.reading.collect import Entry
-from orgloop.config.reading.documents import Spot, placeholder_texts
+from orgloop.config.reading.documents import Spot, texts
 from orgloop.config.reading.env import DataPath
 from orgloop.config.resolving.routes import Read
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd
@@ -29,6 +29,7 @@ _KEYS: Final[Mapping[DataPath, str]] = {
     ("then", "config", "session_key"): "session_key",
     ("then", "config", "thread_id"): "thread_id",
     ("then", "batch", "key"): "batch key",
+    ("then", "drop_when", "key"): "key to drop by",
 }
 
 
@@ -53,25 +54,33 @@ class EventFields:
 
     def check(self, read: Read) -> None:
         """Warn of what a route asks for and never gets; refuse keys of which a part never has a value."""
-        self._drop_when(read)
         route = self._route(read.spot, read.source, read.events, ("when", "filter"))
+        self._drop_when(read, route)
         self._branch(read, self._heard[read.source, tuple(read.events)])
         for number, step in enumerate(read.steps):
             if step is None or not self._step(route, read.spot, step, number):
                 return
         for at in (("then", "config"), ("then", "batch", "key")):
-            for path, text in placeholder_texts(read.spot.get(*at), at):
+            for path, text in texts(read.spot.get(*at), at):
                 route.text(path, text)
         for one in read.prompt:
             where = Where(file=read.prompt_file, line=one.line, column=one.column)
             route.placeholder(one.part, where, f" ({read.prompt_file})")
 
-    def _drop_when(self, read: Read) -> None:
+    def _drop_when(self, read: Read, route: _Route) -> None:
+        """The later event, and the key that it and what waits must both have, as they came."""
         said = read.spot.get("then", "drop_when")
         names = said.get("events") if isinstance(said, dict) else None
-        if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            source = said.get("source") or read.source
-            self._route(read.spot, str(source), names, ("then", "drop_when", "filter"))
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            return
+        source = said.get("source") or read.source
+        later = self._route(read.spot, str(source), names, ("then", "drop_when", "filter"))
+        own, session = ("then", "drop_when", "key"), ("then", "config", "session_key")
+        if isinstance(key := read.spot.get(*own), str):
+            route.text(own, key)
+            later.text(own, key, "key to drop by")
+        elif isinstance(key := read.spot.get(*session), str):
+            later.text(session, key, "key to drop by")
 
     def _route(self, spot: Spot, source: str, events: Sequence[str], at: DataPath) -> _Route:
         """What hears of these events, with the lines of its filter, which is at `at`, checked."""
@@ -213,20 +222,24 @@ class _Route:
                 reading.path, reading.wanted, spot.where(*at), f"{self._spot.label}{of}", in_step=True
             )
 
-    def text(self, at: DataPath, text: str) -> None:
-        """A text of `then.config`."""
+    def text(self, at: DataPath, text: str, key: str = "") -> None:
+        """A text with placeholders. `key`: what it is, if all of its parts must have a value."""
         try:
             template = Template.parse(text, in_event)
         except TemplateError:
             return
-        where = self._spot.where(*at)
+        where, key = self._spot.where(*at), key or _KEYS.get(at, "")
+        if mistaken := not_a_placeholder(template):
+            written, instead = mistaken
+            message = f"{self._spot.label}: `{written}` is no placeholder, and stays in the text as it is"
+            self._report.warn(Code.DOUBTFUL_VALUE, where, message, f"write `{instead}`")
         for part in template.parts:
             if isinstance(part, str):
                 continue
             paths = part.paths if isinstance(part, Fallback) else (part,)
             default = part.default if isinstance(part, Fallback) else None
-            if at in _KEYS and is_missing(default):
-                self._key(part, paths, where, "", _KEYS[at])
+            if key and is_missing(default):
+                self._key(part, paths, where, "", key)
             else:
                 self.placeholder(part, where, "")
 
@@ -312,7 +325,13 @@ class _Route:
         places = [f"{above}.{path}" for above in ("provenance", "payload")]
         there = [place for place in places if self._heard.about(Path.parse(place, in_event))[1]]
         hint = f"write {' or '.join(f'`{place}`' for place in there or places)}"
-        if near.startswith("did"):
+        keys = [key for key, _ in path.steps]
+        inner = next((number for number, key in enumerate(keys) if key in ("payload", "provenance")), 0)
+        if inner:
+            hint = f"write `{'.'.join(keys[inner:])}`"
+        elif '"' in path.text:
+            hint = f"write `{root}` without quotes" if root.partition(".")[0] in ENVELOPE else "correct it"
+        elif near.startswith("did"):
             hint = f"did you mean `{near.split('`')[1]}{path.text.removeprefix(root)}`?"
         told = self._report.error if needed else self._report.warn
         told(Code.UNKNOWN_PATH, where, message, hint)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from orgloop.core.events.fields import as_text, same
 from orgloop.core.events.shape import Values, may_be
+from orgloop.core.events.templates import Template
 from orgloop.core.text.json_text import NotJson, load_json, text_of
 from orgloop.core.text.suggest import nearest_name
 
@@ -24,8 +25,28 @@ _LIST: Final = re.compile(rf"{_SIMPLE}(?:, ?{_SIMPLE})+")
 _BRACES: Final = re.compile(r".*\{\w+(?:,\w+)+\}.*")
 _WILD: Final = re.compile(r".*\*.*|%.*%|.*\[\^?\w-\w\].*")
 _SPLIT: Final = re.compile(r" ?(?:\|\|?|,| or | OR ) ?")
+_OTHER_TOOLS: Final = re.compile(
+    r"(?:\{\{?|\$\{?|<%[=-]?|\[\[|#\{)\s{0,8}(?P<path>(?:payload|provenance)(?:\.\w+)+)(?:\s{0,8}[}%>\]]{1,2})?"
+)
 _QUOTES: Final = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
 """Typographic quotes: an editor or a web page put them where straight ones were meant."""
+
+
+def not_a_placeholder(template: Template) -> tuple[str, str] | None:
+    """What looks like another tool's placeholder, or an unfinished one, and what to write; None if nothing.
+
+    Only what names a field of the payload or the provenance is meant as one: other text may have braces.
+    """
+    parts = template.parts
+    for number, part in enumerate(parts):
+        if not isinstance(part, str):
+            continue
+        if found := _OTHER_TOOLS.search(part):
+            return found[0].strip(), f"{{{{ {found['path']} }}}}"
+        after = parts[number + 1 :]
+        if part.endswith("{") and len(after) > 1 and isinstance(after[1], str) and after[1].startswith("}"):
+            return f"{{{{{{ {after[0]} }}}}}}", f"{{{{ {after[0]} }}}}"
+    return None
 
 
 def quoted(text: str) -> bool:

@@ -114,16 +114,21 @@ def at_path(data: Any, path: Iterable[str | int]) -> Any:
     return data
 
 
-def placeholder_texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
-    """The texts with placeholders in a tree."""
+def texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+    """The texts in a tree."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from placeholder_texts(value, (*path, key))
+            yield from texts(value, (*path, key))
     elif isinstance(node, list):
         for number, value in enumerate(node):
-            yield from placeholder_texts(value, (*path, number))
-    elif isinstance(node, str) and "{{" in node:
+            yield from texts(value, (*path, number))
+    elif isinstance(node, str):
         yield path, node
+
+
+def placeholder_texts(node: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+    """The texts with placeholders in a tree."""
+    return ((at, text) for at, text in texts(node, path) if "{{" in text)
 
 
 def read_document(file: Path, shown: str, variables: Variables, report: Report) -> Document | None:
