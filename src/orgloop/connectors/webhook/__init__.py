@@ -7,7 +7,7 @@ from typing import Final
 from orgloop.connectors.webhook.actor import WebhookActor, check_route
 from orgloop.connectors.webhook.doctor import check
 from orgloop.connectors.webhook.settings import WebhookActorSettings, WebhookSourceSettings
-from orgloop.connectors.webhook.source import SHAPES, WebhookSource
+from orgloop.connectors.webhook.source import WebhookSource, known_names, shapes
 from orgloop.plugin import (
     ActorKind,
     Connector,
@@ -25,7 +25,8 @@ connector: Final = Connector(
         settings=WebhookSourceSettings,
         open=WebhookSource,
         emits=tuple(EventType),
-        shapes=lambda _: SHAPES,
+        shapes=shapes,
+        names=known_names,
         example={
             "type": EventType.RESOURCE_CHANGED,
             "provenance": {

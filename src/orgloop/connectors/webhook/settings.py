@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationInfo, model_validator
 
+from orgloop.connectors.webhook.preset import preset_of, with_preset
 from orgloop.connectors.webhook.urls import is_host
 from orgloop.plugin import (
     AUTO,
@@ -36,6 +37,8 @@ TEMPLATE_ROOTS: Final = ("event", "events", "launch_prompt")
 
 _BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_FIXED: Final = frozenset({"platform", "platform_event", "author_type"})
 _OURS: Final = frozenset(
     {
         "content-length",
@@ -63,6 +66,24 @@ def _dedupe_key(value: str) -> str:
         raise
     if template.is_constant:
         raise ValueError("this is the same text for every body: name a value of it, such as {{ id }}")
+    return value
+
+
+def _event(value: str) -> str:
+    if "{{" not in value:
+        return _path(value)
+    try:
+        Template.parse(value)
+    except TemplateError as exc:
+        refuse(exc.faults)
+    return value
+
+
+def _field_name(value: str) -> str:
+    if not _FIELD.fullmatch(value) or value in _FIXED:
+        raise ValueError(
+            f"{value!r} cannot be a field: use small letters, digits and _, but not our own names"
+        )
     return value
 
 
@@ -189,6 +210,31 @@ class WebhookSourceSettings(Settings):
     """No effect: events are in the journal before the sender is answered."""
     max_buffer_size: Size | None = None
     """No effect, as `buffer_dir`."""
+
+    preset: str | None = None
+    """A provider whose webhooks are known, such as `gitlab`, or a file of your own that describes one."""
+    event: Annotated[str, AfterValidator(_event)] | None = None
+    """A template over the body, and `header.NAME`, that names the event, instead of `event_type_field`."""
+    platform: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "webhook"
+    """What the events say in `provenance.platform`."""
+    fields: dict[Annotated[str, AfterValidator(_field_name)], Annotated[str, AfterValidator(_event)]] = Field(
+        default_factory=dict
+    )
+    """What else is in `provenance`: dot paths or templates over the body, and `header.NAME`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("preset"), str):
+            return data
+        return with_preset(data, preset_of(data["preset"], info.context))
+
+    @model_validator(mode="after")
+    def _one_name(self) -> WebhookSourceSettings:
+        named = self.model_fields_set & {"event_type_field", "event_type_header"}
+        if self.event is not None and named:
+            raise ValueError(f"`event` and `{min(named)}` both name the event: keep one of them")
+        return self
 
     @model_validator(mode="after")
     def _time_and_age(self) -> WebhookSourceSettings:

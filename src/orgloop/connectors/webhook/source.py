@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from orgloop.connectors.webhook.body import documents, handshake, question
+from orgloop.connectors.webhook.preset import built_in, names
 from orgloop.connectors.webhook.settings import CustomSignature, WebhookSourceSettings
 from orgloop.plugin import (
     ANYTHING,
@@ -35,6 +36,10 @@ from orgloop.plugin import (
 DELIVERY_HEADERS: Final = ("idempotency-key", "webhook-id", "svix-id")
 """Where a delivery's id is looked for unless the settings name a header."""
 
+LONGEST_NAME: Final = 200
+LONGEST_FIELD: Final = 1_000
+"""Characters of an event's name, and of one text in `provenance`."""
+
 LONGEST_TIME: Final = 64
 """Characters of a time."""
 
@@ -43,21 +48,6 @@ FIRST_MS: Final = 100_000_000_000
 
 LAST_MS: Final = 253_402_300_800_000
 """The end of the year 9999, in ms since 1970."""
-
-SHAPES: Final = (
-    EventShape(
-        names=(),
-        fields={
-            "provenance.platform": ("webhook",),
-            "provenance.platform_event": TEXT,
-            "provenance.author": ("unknown",),
-            "provenance.author_type": (AuthorType.UNKNOWN,),
-            "payload": ANYTHING,
-            "payload.*": ANYTHING,
-        },
-    ),
-)
-"""What is known of events whose payload is the body: who sent one is not."""
 
 _CANONICAL: Final = frozenset(EventType)
 
@@ -72,6 +62,8 @@ class WebhookSource:
         self._delivery = Path.parse(settings.delivery_id_field) if settings.delivery_id_field else None
         self._time = Path.parse(settings.timestamp_field) if settings.timestamp_field else None
         self._key = _template(settings.dedupe_key) if settings.dedupe_key is not None else None
+        self._event = None if settings.event is None else _template(settings.event)
+        self._fields = {name: _template(place) for name, place in settings.fields.items()}
         self._clock: Clock | None = None
 
     async def open(self, ctx: Context) -> None:
@@ -166,20 +158,34 @@ class WebhookSource:
         return None if is_missing(id_given) else key_text(id_given)
 
     def _draft(self, body: Any, request: Inbound) -> Draft:
-        header = self._settings.event_type_header
-        named = request.headers.get(header.lower(), "").strip() if header else self._type.get(body)
-        name = named if isinstance(named, str) and named else "unknown"
+        data = body
+        if self._event is not None or self._fields:
+            data = {**(body if isinstance(body, dict) else {}), "header": request.headers}
+        name = self._name(body, data, request)
+        provenance: dict[str, Any] = {
+            "platform": self._settings.platform,
+            "platform_event": name,
+            "author": "unknown",
+            "author_type": AuthorType.UNKNOWN,
+        }
+        for key, place in self._fields.items():
+            if (value := _fit(place.value(data))) is not None:
+                provenance[key] = value
         return Draft(
             type=EventType(name) if name in _CANONICAL else EventType.RESOURCE_CHANGED,
-            provenance={
-                "platform": "webhook",
-                "platform_event": name,
-                "author": "unknown",
-                "author_type": AuthorType.UNKNOWN,
-            },
+            provenance=provenance,
             payload=body,
             key=self._key_of(body),
         )
+
+    def _name(self, body: Any, data: Any, request: Inbound) -> str:
+        """The event's name. Of a template, dots around what is missing are left out."""
+        if self._event is not None:
+            words = self._event.render(data)[: LONGEST_NAME * 4].split()
+            return " ".join(words).strip(". ")[:LONGEST_NAME] or "unknown"
+        header = self._settings.event_type_header
+        named = request.headers.get(header.lower(), "").strip() if header else self._type.get(body)
+        return named if isinstance(named, str) and named else "unknown"
 
     def _key_of(self, body: Any) -> str | None:
         """None if a part of it is missing: half a key would make one fact of many."""
@@ -203,5 +209,36 @@ def time_of(value: Any) -> int | None:
         return None
 
 
-def _template(dedupe_key: str) -> Template:
-    return Template.parse(dedupe_key if "{{" in dedupe_key else f"{{{{ {dedupe_key} }}}}")
+def _fit(value: object) -> Any:
+    """A value for `provenance`: text, a number or a flag; None for anything else."""
+    if isinstance(value, str):
+        return value[:LONGEST_FIELD] or None
+    return value if isinstance(value, bool | int | float) else None
+
+
+def shapes(settings: WebhookSourceSettings) -> Sequence[EventShape]:
+    """What is known of events whose payload is the body: who sent one is not."""
+    return (
+        EventShape(
+            names=(),
+            fields={
+                "provenance.platform": (settings.platform,),
+                "provenance.platform_event": TEXT,
+                "provenance.author": TEXT if "author" in settings.fields else ("unknown",),
+                "provenance.author_type": (AuthorType.UNKNOWN,),
+                **{f"provenance.{name}": ANYTHING for name in settings.fields if name != "author"},
+                "payload": ANYTHING,
+                "payload.*": ANYTHING,
+            },
+        ),
+    )
+
+
+def known_names(settings: WebhookSourceSettings) -> Sequence[str]:
+    """The names of a preset's events, as far as they are known."""
+    preset = settings.preset
+    return built_in(preset).events if preset is not None and preset in names() else ()
+
+
+def _template(place: str) -> Template:
+    return Template.parse(place if "{{" in place else f"{{{{ {place} }}}}")
