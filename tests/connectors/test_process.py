@@ -95,6 +95,9 @@ def test_a_program_with_a_slash_lies_in_the_project(tmp_path: Path) -> None:
         assert list(spec.argv) == [str(found), "x"]
 
 
+RESULT: dict[str, Any] = {"result": {"type": "result"}}
+
+
 @pytest.mark.parametrize(
     ("config", "told"),
     [
@@ -106,7 +109,22 @@ def test_a_program_with_a_slash_lies_in_the_project(tmp_path: Path) -> None:
         ({"command": ["sh", "a\0b"]}, "NUL"),
         ({"command": ["sh", "x" * (ARGUMENT_LIMIT + 1)]}, "bytes"),
         ({"command": 7}, "tuple"),
-        ({"prompt": "file"}, "'stdin', 'argument' or 'none'"),
+        ({"prompt": "pipe"}, "'stdin', 'argument', 'file' or 'none'"),
+        ({"sessions": {"resume": ["{session}"]}}, "needs `output`"),
+        ({"output": RESULT, "sessions": {"resume": ["{session}"]}}, "nobody knows a session's id"),
+        (
+            {"output": RESULT | {"session": "id"}, "sessions": {"resume": ["--go-on"]}},
+            "a word with {session}",
+        ),
+        ({"output": {"result": {}}}, "one member"),
+        ({"output": {"result": {"type": "x", "kind": "y"}}}, "one member"),
+        ({"output": RESULT | {"message": {"type": "said"}}}, "or neither"),
+        ({"output": RESULT | {"message": {"type": "result"}, "message_text": "x"}}, "different members"),
+        ({"output": RESULT | {"usage_limit": ["limit reached"]}}, "needs `message`"),
+        ({"output": RESULT | {"usage_limit": [""]}}, "at least 3"),
+        ({"output": RESULT | {"result_text": "a..b"}}, "a path such as"),
+        ({"output": RESULT | {"failed": {"": True}}}, "a path such as"),
+        ({"output": RESULT | {"cost_of": "day"}}, "'run' or 'session'"),
         ({"retry": {"on_exit": [0]}}, "greater than or equal to 1"),
         ({"retry": {"on_exit": [256]}}, "less than or equal to 255"),
         ({"retry": {"times": 3}}, "Extra inputs"),

@@ -6,14 +6,16 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
+from uuid import UUID, uuid5
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo, model_validator
 
 from orgloop.connectors.agents import program
+from orgloop.connectors.agents.any_agent import Output, Sessions, classify_exit, progress, words_of
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
-from orgloop.connectors.agents.settings import Count, RunSettings
+from orgloop.connectors.agents.settings import Count, RunSettings, known_session
 from orgloop.plugin import (
     ARGUMENT_LIMIT,
     ActorKind,
@@ -40,6 +42,8 @@ from orgloop.plugin import (
 
 _NOT_FOUND: Final = re.compile(r"\S*env: [^\n]*|[^\n]*: bad interpreter: [^\n]*")
 """What `env` of a `#!` line, or a shell that was given a script, says if there is no such interpreter."""
+
+_SESSIONS: Final = UUID("d5b8a3f6-8a5b-5c9e-8e3d-0b7f6f5f0c52")
 
 _PATH: Final[TypeAdapter[Any]] = TypeAdapter(ProjectPath)
 
@@ -78,8 +82,12 @@ class ProcessSettings(RunSettings):
         BeforeValidator(_command, json_schema_input_type=str | tuple[str | int | float, ...]),
     ]
     """The program and its arguments: a list, or one line that is split as a shell would. No shell runs it."""
-    prompt: Literal["stdin", "argument", "none"] = "stdin"
-    """How it gets the prompt, besides the file $ORGLOOP_PROMPT_FILE: `stdin`, last `argument`, or `none`."""
+    prompt: Literal["stdin", "argument", "file", "none"] = "stdin"
+    """How it gets the prompt: on `stdin`, as last `argument`, as the name of a `file` there, or `none`."""
+    output: Output | None = None
+    """How to understand a program that writes JSON objects, one a line: its result, session and cost."""
+    sessions: Sessions | None = None
+    """How the program goes on in the session of its key: words that take one up."""
     retry: RetrySettings = RetrySettings()
     """`{on_exit: [75]}`: exit statuses after which the wake is tried again."""
     overlap: bool = False
@@ -88,6 +96,15 @@ class ProcessSettings(RunSettings):
     @property
     def exclusive_directory(self) -> str | None:
         return None if self.overlap else super().exclusive_directory
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.sessions is not None and self.output is None:
+            raise ValueError("needs `output` beside `sessions`: it shows which session a run has")
+        names = self.output is not None and self.output.session is not None
+        if self.sessions is not None and self.sessions.begin is None and not names:
+            raise ValueError("needs `output.session` or `sessions.begin`: else nobody knows a session's id")
+        return self
 
     def warnings(self) -> Mapping[str, str]:
         found = dict(super().warnings())
@@ -123,11 +140,18 @@ class ProcessActor:
 
     def start(self, wake: Wake, session: WakeSession | None) -> RunSpec:
         settings = self._settings
-        argv = list(settings.command)
+        session_id, words = self._session(wake, session)
+        argv = [*settings.command, *words]
         if settings.prompt == "argument":
             argv.append(_argument(wake))
+        if settings.prompt == "file":
+            argv.append(wake.prompt_file or "")
+        taken_up = words_of(settings.sessions.resume, session_id) if settings.sessions and session_id else ()
         return RunSpec(
             argv=argv,
+            session_id=session_id,
+            turns=settings.output.turns if settings.output is not None else None,
+            take_over=[*settings.command, *taken_up] if taken_up else (),
             cwd=settings.directory,
             stdin=wake.prompt if settings.prompt == "stdin" else "",
             env=settings.for_wake(wake, session),
@@ -135,7 +159,22 @@ class ProcessActor:
             limits=settings.limits,
         )
 
+    def _session(self, wake: Wake, session: WakeSession | None) -> tuple[str | None, list[str]]:
+        """The id of the session, if it is known before the program runs, and the words that name it."""
+        sessions = self._settings.sessions
+        if sessions is None:
+            return None, []
+        known = known_session(session)
+        if known is not None:
+            return known, words_of(sessions.resume, known)
+        if sessions.begin is None:
+            return None, []
+        new = str(uuid5(_SESSIONS, wake.run_id or wake.delivery_id))
+        return new, words_of(sessions.begin, new)
+
     def read(self, line: str) -> Progress | None:
+        if self._settings.output is not None:
+            return progress(line, self._settings.output)
         text = last_line(line)
         # A program that may yet say that it did nothing has not shown by its words that it works.
         return Progress(text=text, alive=not self._settings.retry.on_exit) if text else None
@@ -147,6 +186,8 @@ class ProcessActor:
         absent = _absent(self._settings, exit)
         if absent is not None:
             return NotBegun(outcome=Unavailable(reason=absent))
+        if self._settings.output is not None:
+            return classify_exit(exit, self._settings.output, self._settings.sessions, self._id)
         phase, outcome, reason = ended(exit)
         text = (
             last_words(exit.stdout, exit.stderr)
@@ -162,6 +203,19 @@ class ProcessActor:
             json=found.json,
             details={"json_error": found.error} if found.error is not None else {},
         )
+
+
+class PricedProcessActor(ProcessActor):
+    """The same, of a program that tells what a run costs. It keeps no cap of its own."""
+
+    @property
+    def cap_usd(self) -> float | None:
+        return None
+
+
+def _open(id: str, settings: ProcessSettings) -> ProcessActor:
+    priced = settings.output is not None and settings.output.cost_usd is not None
+    return PricedProcessActor(id, settings) if priced else ProcessActor(id, settings)
 
 
 def _absent(settings: ProcessSettings, exit: ExitInfo) -> str | None:
@@ -227,7 +281,7 @@ connector: Final = Connector(
     title="Any program: a script, or an agent without a connector of its own",
     actor=ActorKind(
         settings=ProcessSettings,
-        open=ProcessActor,
+        open=_open,
         has_runs=lambda _: True,
         wakes_agent=True,
         check_route=ProcessSettings.check_route,

@@ -42,8 +42,9 @@ class Wake:
     `config` is the route's `then.config`, placeholders filled in. `delivery_id` never changes;
     `idempotency_key` is the same after an unknown outcome and new after a known failure.
     `run_id` is set for actors with runs. `directory` (an existing directory for the run's files) is set
-    for runs on this machine, `work_directory` where the run has a work tree of its own: it works there, and
-    not where its settings say. `callback` (where the other system may report, a secret) for those elsewhere.
+    for runs on this machine, with `prompt_file`, which has the prompt there. `work_directory` is set where
+    the run has a work tree of its own: it works there, and not where its settings say. `callback` is set for
+    runs elsewhere: where the other system may report, a secret.
     These also get the run's mark for what they write: `marker` for comments, `trailer` for commits. An actor
     without runs has a `marker`, too: it is the same for each try of a delivery.
     `account` is the account of the project that pays for a run, `account_env` what that adds to the
@@ -66,6 +67,7 @@ class Wake:
     session: WakeSession | None = None
     run_id: str | None = None
     directory: str | None = None
+    prompt_file: str | None = None
     work_directory: str | None = None
     callback: str | None = None
     marker: str | None = None

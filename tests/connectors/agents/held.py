@@ -106,8 +106,10 @@ class Bench:
 
     def run(self, actor: Supervised, prompt: str, *, session: WakeSession | None = None) -> Held:
         number = len(self.runs) + 1
-        woken = wake(prompt=prompt, session=session, run_id=f"run_{number:016x}")
-        held = Held(actor, self.place / f"run-{number}", self.environment, woken)
+        directory = self.place / f"run-{number}"
+        file = str(directory / PROMPT)
+        woken = wake(prompt=prompt, session=session, run_id=f"run_{number:016x}", prompt_file=file)
+        held = Held(actor, directory, self.environment, woken)
         self.runs.append(held)
         return held
 

@@ -13,6 +13,7 @@ from orgloop.connectors.agents.copilot import connector as copilot
 from orgloop.connectors.agents.gemini import connector as gemini
 from orgloop.connectors.agents.opencode import connector as opencode
 from orgloop.connectors.agents.pi import connector as pi
+from orgloop.connectors.process import connector as process
 from orgloop.plugin import Connector, Supervised
 
 Line = Mapping[str, Any]
@@ -384,4 +385,51 @@ def _gemini() -> Recording:
     )
 
 
-RECORDINGS = [_claude(), _codex(), _opencode(), _pi(), _copilot(), _gemini()]
+def _described() -> Recording:
+    """An agent without a connector of its own, as YAML describes it."""
+
+    def says(words: str) -> Line:
+        return {"kind": "said", "type": "said", "thread": UUID, "data": {"parts": [{"text": words}]}}
+
+    def result(ok: bool, cost: float, **more: Any) -> Line:
+        usage = {"in": 10, "out": 5} if cost else {"in": 0, "out": 0}
+        return {"kind": "end", "type": "end", "ok": ok, "usage": {**usage, "usd": cost}, **more}
+
+    def fails(words: str, cost: float = 0.12) -> Line:
+        return result(False, cost, problem={"why": words})
+
+    reached = "Monthly allowance used up, try again in 2 hours"
+    return Recording(
+        connector=process,
+        session=UUID,
+        config={
+            "command": ["agent", "--json"],
+            "output": {
+                "message": {"kind": "said"},
+                "message_text": "data.parts.0.text",
+                "result": {"kind": "end"},
+                "failed": {"ok": False},
+                "error": "problem.why",
+                "session": "thread",
+                "cost_usd": "usage.usd",
+                "tokens": {"input": "usage.in", "output": "usage.out"},
+                "usage_limit": ["allowance used up"],
+            },
+            "sessions": {"resume": ["--thread", "{session}"], "gone": ["no such thread"]},
+        },
+        greets=[{"kind": "hello", "type": "hello", "thread": UUID}],
+        works=[says("Looking.")],
+        ends=[says(WORDS), result(True, 0.12)],
+        cost=0.12,
+        tokens={"input": 10, "output": 5},
+        unpaid={"limited": Output(lines=[fails(reached, 0.0)])},
+        fails={
+            "usage_limit": [fails(reached)],
+            "error": [fails("it did not work")],
+        },
+        gone=Output(stderr="agent: no such thread\n", status=3),
+        resumes=["--thread", UUID],
+    )
+
+
+RECORDINGS = [_described(), _claude(), _codex(), _opencode(), _pi(), _copilot(), _gemini()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ from orgloop.connectors.agents.opencode import connector as opencode
 from orgloop.connectors.agents.pi import HARNESS as pi_harness
 from orgloop.connectors.agents.pi import connector as pi
 from orgloop.connectors.process import connector as process
-from orgloop.plugin import Completion, Settings
+from orgloop.plugin import Completion, ExitInfo, Settings, Supervised
 from orgloop.plugin.registry import Registry
 from tests.connectors.doubles import inbound
 
@@ -138,6 +139,33 @@ def test_the_report_of_an_agent_is_one_and_the_keys_of_its_routes_are_known() ->
     keys = told - {"true", "false", "now", "then"}
     assert check_route(dict.fromkeys(keys, "{{payload.x}}")) == {}
     assert len(keys) == 11
+
+
+def test_the_agent_that_the_page_of_process_describes_is_understood() -> None:
+    (config,) = [
+        entry["config"]
+        for block in blocks("process")
+        for entry in block.get("actors", [])
+        if "output" in entry["config"]
+    ]
+    assert process.actor is not None
+    actor = process.actor.open("reviewer", process.actor.settings.model_validate({**config, "cwd": "/"}))
+    assert isinstance(actor, Supervised)
+    usage = {"total_usd": 0.5, "input": 10, "output": 5, "cached": 3, "written": 2}
+    lines = [
+        {"type": "message", "content": "Looking.", "thread_id": "t-1"},
+        {"type": "result", "status": "done", "summary": "All is well.", "usage": usage},
+    ]
+    stdout = "\n".join(json.dumps(line) for line in lines)
+    end = actor.finish(ExitInfo(status=0, stopped=None, stdout=stdout, stderr="", duration_s=1.0))
+    assert isinstance(end, Completion)
+    assert (end.reason, end.text, end.session_id, end.session_cost_usd) == (
+        "success",
+        "All is well.",
+        "t-1",
+        0.5,
+    )
+    assert end.tokens == {"input": 10, "output": 5, "cache_read": 3, "cache_creation": 2}
 
 
 def json_blocks(name: str) -> list[str]:

@@ -193,7 +193,7 @@ def connector_of(
     secret = f"{harness.name.upper().replace('-', '_')}_WEBHOOK_SECRET"
     return Connector(
         name=harness.name,
-        title=f"{title}: runs the CLI when woken; hooks of its sessions are events",
+        title=f"{title}: wakes run the CLI; hooks of other sessions are events",
         source=source_of(harness.name),
         actor=ActorKind(
             settings=settings,

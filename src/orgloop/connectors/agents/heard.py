@@ -134,14 +134,14 @@ def classify_exit(exit: ExitInfo, heard: Heard, cli: Cli) -> Completion | NotBeg
     how = stopped(exit) if exit.stopped != "result" else None
     if heard.ended and not heard.aborted:
         if heard.failed is None:
-            return _completion(exit, heard, (Phase.COMPLETED, RunOutcome.SUCCESS, "success"))
+            return completion_of(exit, heard, (Phase.COMPLETED, RunOutcome.SUCCESS, "success"))
         unpaid = None if heard.answered else _unpaid(exit, heard.failed, heard.status, cli)
         reason = reason_of(heard.failed, heard.status)
-        return unpaid or _completion(exit, heard, (Phase.FAILED, RunOutcome.FAILURE, reason))
+        return unpaid or completion_of(exit, heard, (Phase.FAILED, RunOutcome.FAILURE, reason))
     if how is not None:
         return _stopped(exit, heard, how, cli)
     if heard.aborted:
-        return _completion(exit, heard, (Phase.STOPPED, RunOutcome.CANCELLED, "sigterm"))
+        return completion_of(exit, heard, (Phase.STOPPED, RunOutcome.CANCELLED, "sigterm"))
     return _without_result(exit, heard, cli)
 
 
@@ -156,7 +156,7 @@ def _stopped(
             return unpaid
     if exit.stopped == "start" and not heard.answered:
         return not_begun(exit, Retry(reason="the CLI wrote nothing until its `start_timeout`"))
-    return _completion(exit, heard, how)
+    return completion_of(exit, heard, how)
 
 
 def _without_result(exit: ExitInfo, heard: Heard, cli: Cli) -> Completion | NotBegun:
@@ -165,7 +165,7 @@ def _without_result(exit: ExitInfo, heard: Heard, cli: Cli) -> Completion | NotB
     login = _LOGIN.search(words)
     how = without_result(exit, heard.lines, complaint, lambda _: login or cli.unusable.search(words))
     if not isinstance(how, NotBegun):
-        return _completion(exit, heard, how)
+        return completion_of(exit, heard, how)
     if exit.resumed and cli.gone.search(words):
         return session_gone(exit.session_id)
     if login and isinstance(how.outcome, Unavailable):
@@ -181,7 +181,7 @@ def _unpaid(exit: ExitInfo, said: str, status: int | None, cli: Cli) -> NotBegun
             exit, Unavailable(reason=f"{words}. To go on, pay for more credit, or log in otherwise")
         )
     if status == 429 or (status is None and _LIMIT.search(said)):
-        return not_begun(exit, Limited(account=cli.account, until=_free_at(exit, said), reason=words))
+        return not_begun(exit, Limited(account=cli.account, until=free_at(exit, said), reason=words))
     if _MODEL.search(said):
         return not_begun(exit, Unavailable(reason=f"{words}. To go on, set another `model` of the actor"))
     if status in (401, 403) or (status is None and _LOGIN.search(said)):
@@ -205,7 +205,11 @@ def reason_of(said: str, status: int | None) -> str:
     return "server_error" if (status or 0) >= 500 or _BUSY.search(said) or _AWAY.search(said) else "error"
 
 
-def _completion(exit: ExitInfo, heard: Heard, how: tuple[Phase, RunOutcome, str]) -> Completion:
+def completion_of(
+    exit: ExitInfo, heard: Heard, how: tuple[Phase, RunOutcome, str], *, cost_of_session: bool = False
+) -> Completion:
+    """The end as a completion. `cost_of_session`: what it says that it cost is that of its session."""
+    cost = None if heard.cost_usd is None else round(heard.cost_usd, 8)
     phase, outcome, reason = how
     words = heard.spoken
     if outcome is not RunOutcome.SUCCESS:
@@ -217,7 +221,7 @@ def _completion(exit: ExitInfo, heard: Heard, how: tuple[Phase, RunOutcome, str]
     if block.error is not None:
         details["json_error"] = block.error
     if reason == "usage_limit":
-        details["limit_until"] = timestamp(_free_at(exit, heard.failed or ""))
+        details["limit_until"] = timestamp(free_at(exit, heard.failed or ""))
     return Completion(
         phase=phase,
         outcome=outcome,
@@ -225,7 +229,8 @@ def _completion(exit: ExitInfo, heard: Heard, how: tuple[Phase, RunOutcome, str]
         text=last_part(words),
         json=block.json,
         session_id=heard.session_id or exit.session_id,
-        cost_usd=None if heard.cost_usd is None else round(heard.cost_usd, 8),
+        cost_usd=None if cost_of_session and exit.resumed else cost,
+        session_cost_usd=cost if cost_of_session else None,
         tokens=heard.tokens,
         turns=heard.turns or None,
         denied_tools=tuple(dict.fromkeys(heard.denied)),
@@ -233,7 +238,7 @@ def _completion(exit: ExitInfo, heard: Heard, how: tuple[Phase, RunOutcome, str]
     )
 
 
-def _free_at(exit: ExitInfo, said: str) -> int:
+def free_at(exit: ExitInfo, said: str) -> int:
     """When a limit is over, in ms since 1970: as the service says, else in a while."""
     found = _UNTIL.search(said[:COMPLAINT_LIMIT])
     wait = int(found["number"]) * _UNITS[found["unit"].lower()] if found is not None else LIMIT_WAIT

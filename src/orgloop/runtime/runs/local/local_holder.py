@@ -74,7 +74,10 @@ class LocalRuns:
             raise TypeError(f"{start.part.spec.id} has no programs")
         run_id = self._engine.ids.next(RUN, self._engine.clock.now())
         directory = self._engine.home / "runs" / run_id
-        wake = dataclasses.replace(start.wake, run_id=run_id, directory=str(directory))
+        prompt_file = str(directory / run_directory.PROMPT_FILE)
+        wake = dataclasses.replace(
+            start.wake, run_id=run_id, directory=str(directory), prompt_file=prompt_file
+        )
         try:
             ready = await self._prepare(start, actor, wake, wiring)
         except Refused as exc:
