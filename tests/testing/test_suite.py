@@ -1,8 +1,7 @@
-"""Connectors pass the suite for connectors: those of pages and packages of somebody else, and our own."""
+"""Connectors of somebody else pass the suite: those of the pages, and a package of every kind of part."""
 
 from __future__ import annotations
 
-import hmac
 import json
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,9 +10,6 @@ from typing import Any, ClassVar, Final
 
 import pytest
 
-from orgloop.connectors.files import connector as files
-from orgloop.connectors.process import connector as process
-from orgloop.connectors.webhook import connector as webhook
 from orgloop.plugin import Inbound, SecretStr, sign
 from orgloop.testing import ConnectorSuite
 from tests.plugin import parcel
@@ -93,37 +89,3 @@ class TestJobs(ConnectorSuite):
     def done(self, place: Path) -> int:
         jobs: Jobs = self.servers[place].RequestHandlerClass.jobs  # type: ignore[attr-defined]
         return len(jobs.jobs)
-
-
-class TestProcess(TestParcelWorker):
-    connector = process
-
-    def actor_config(self, place: Path) -> Mapping[str, Any]:
-        return {"command": ["sh", "-c", f"echo done >> {place}/done"], "cwd": str(place)}
-
-
-class TestFiles(ConnectorSuite):
-    connector = files
-
-    def source_config(self, place: Path) -> Mapping[str, Any]:
-        return {"directory": str(numbered(place / "inbox")), "settle": "0s"}
-
-    def happen(self, place: Path, number: int) -> None:
-        (place / "inbox" / f"{number}.txt").write_text("new")
-
-
-class TestWebhook(ConnectorSuite):
-    connector = webhook
-
-    def source_config(self, place: Path) -> Mapping[str, Any]:
-        return {"secret": "a secret of hooks", "delivery_id_header": "X-Id"}
-
-    def request(self, place: Path, number: int) -> Inbound:
-        body = json.dumps({"number": number}).encode()
-        mac = hmac.digest(b"a secret of hooks", body, "sha256").hex()
-        headers = {
-            "x-hub-signature-256": f"sha256={mac}",
-            "x-id": str(number),
-            "content-type": "application/json",
-        }
-        return Inbound(method="POST", headers=headers, body=body, peer="127.0.0.1")

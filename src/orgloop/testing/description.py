@@ -92,6 +92,10 @@ class Described:
         settings = source.settings.model_validate({**config}, context={"project": place, "base": place})
         return source.polled(settings) if callable(source.polled) else source.polled
 
+    def _describes(self, what: str) -> bool:
+        """Whether the author says how this is done."""
+        return getattr(type(self), what) is not getattr(Described, what)
+
     def _requests(self, place: Path) -> bool:
         return self.source_config(place) is not None and self.request(place, 1) is not None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from orgloop.plugin import Context, Draft, HttpFailed, HttpReply, Mark
+from orgloop.plugin import Context, Draft, Http, HttpFailed, HttpReply, Mark
 from orgloop.runtime.support.clock import SystemClock
+from orgloop.runtime.support.http import HttpClient
 
 Answer = HttpReply | HttpFailed
 
@@ -98,7 +100,7 @@ class _Clock(SystemClock):
 class _Context:
     id: str
     environment: Mapping[str, str]
-    http: _Http
+    http: Http
     project: str = "under-test"
     clock: _Clock = field(default_factory=_Clock)
 
@@ -110,11 +112,26 @@ class _Context:
 
 
 class OtherSide:
-    """A system that gives every request one answer; None: it never answers."""
+    """Another system, by the client that asks it."""
 
-    def __init__(self, answer: Answer | None = ANSWERS["no connection"]) -> None:
-        self._answer = answer
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    @classmethod
+    def answering(cls, answer: Answer | None = ANSWERS["no connection"]) -> OtherSide:
+        """A system that gives every request one answer; None: it never answers."""
+        return cls(_Http(answer=answer))
 
     def context(self, id: str, environ: Mapping[str, str]) -> Context:
         """What a source or actor gets of the engine."""
-        return _Context(id=id, environment=environ, http=_Http(answer=self._answer))
+        return _Context(id=id, environment=environ, http=self._http)
+
+
+@asynccontextmanager
+async def as_it_is() -> AsyncGenerator[OtherSide]:
+    """The system that the settings name, asked as the engine asks it."""
+    client = HttpClient()
+    try:
+        yield OtherSide(client)
+    finally:
+        await client.close()

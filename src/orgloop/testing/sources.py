@@ -18,7 +18,7 @@ from orgloop.plugin import (
 )
 from orgloop.testing.description import DEATHS, Described, Life, within
 from orgloop.testing.engine import PROBE, Bench, Running, until
-from orgloop.testing.other_side import OtherSide
+from orgloop.testing.other_side import OtherSide, as_it_is
 
 BODIES: Final = (
     *(b"", b"{", b"[]", b"null", b"7", b'"text"', b"\xff\xfe", b"\x00" * 64, b"[" * 100_000),
@@ -31,19 +31,19 @@ class SourceTests(Described):
     """What a poller or a receiver keeps."""
 
     def test_each_thing_is_told_once_however_often_the_daemon_starts(self, tmp_path: Path) -> None:
-        if self._polls(tmp_path):
+        if self._describes("happen") and self._polls(tmp_path):
             asyncio.run(self._told(tmp_path, kills=()))
 
     def test_a_crash_around_the_commit_of_a_poll_loses_and_repeats_nothing(self, tmp_path: Path) -> None:
-        if self._polls(tmp_path):
+        if self._describes("happen") and self._polls(tmp_path):
             asyncio.run(self._told(tmp_path, kills=[life for life in DEATHS if life.commit == "accept"]))
 
     def test_a_poll_that_was_not_committed_tells_the_same_again(self, tmp_path: Path) -> None:
-        if not self._polls(tmp_path):
+        if not (self._describes("happen") and self._polls(tmp_path)):
             return
 
-        async def twice() -> None:
-            source = await self._opened(self.connector.source, self.source_config(tmp_path), OtherSide())
+        async def twice(side: OtherSide) -> None:
+            source = await self._opened(self.connector.source, self.source_config(tmp_path), side)
             assert isinstance(source, Poller)
             checkpoint = (await within(source.poll(None), "poll")).checkpoint
             self.happen(tmp_path, 1)
@@ -54,7 +54,11 @@ class SourceTests(Described):
                 self._require_sound(draft)
             await source.close()
 
-        asyncio.run(twice())
+        async def run() -> None:
+            async with as_it_is() as side:
+                await twice(side)
+
+        asyncio.run(run())
 
     def test_a_delivery_that_comes_again_is_one_event_also_after_a_crash(self, tmp_path: Path) -> None:
         if self._requests(tmp_path):
@@ -67,7 +71,9 @@ class SourceTests(Described):
         assert good is not None
 
         async def refused() -> None:
-            source = await self._opened(self.connector.source, self.source_config(tmp_path), OtherSide())
+            source = await self._opened(
+                self.connector.source, self.source_config(tmp_path), OtherSide.answering()
+            )
             assert isinstance(source, Receiver)
             for body in BODIES:
                 for headers in ({}, good.headers):

@@ -87,7 +87,7 @@ class ConnectorSuite(SourceTests, ActorTests):
 
     def test_what_waits_for_the_other_system_can_be_cancelled(self, tmp_path: Path) -> None:
         async def cancelled() -> None:
-            side = OtherSide(None)
+            side = OtherSide.answering(None)
             for ask, what in await self._calls(tmp_path, side):
                 task = asyncio.ensure_future(ask())
                 done, _ = await asyncio.wait({task}, timeout=0.2)
@@ -115,7 +115,7 @@ class ConnectorSuite(SourceTests, ActorTests):
         return calls
 
     async def _answered(self, place: Path, name: str, answer: Answer) -> None:
-        side = OtherSide(answer)
+        side = OtherSide.answering(answer)
         for ask, what in await self._calls(place, side):
             try:
                 said: object = await within(ask(), f"{what}, answered with {name},")
