@@ -176,3 +176,21 @@ def test_how_much_of_a_route_may_wait(
 ) -> None:
     queue = organization(tmp_path, **parts).routes[0].policy.queue
     assert (None if queue is None else (queue.depth, queue.overflow)) == work
+
+
+@pytest.mark.parametrize(
+    ("defaults", "repeats", "per_key"),
+    [
+        ("{}", 2, 50),
+        ("{limits: {max_repeats: 0, runs_per_key: 7}}", 0, 7),
+        ("{limits: {max_repeats: null, runs_per_key: null}}", None, None),
+        ("{budget: {runs_per_hour: 20}}", 2, 50),
+        ("{budget: {runs_per_hour: 600}}", 2, 500),
+        ("{budget: {runs_per_hour: null}}", 2, None),
+        ("{budget: {runs_per_hour: null}, limits: {runs_per_key: 9}}", 2, 9),
+    ],
+)
+def test_what_stops_loops(defaults: str, repeats: int | None, per_key: int | None, tmp_path: Path) -> None:
+    text = project().replace("defaults: {delivery: {}}", f"defaults: {defaults}")
+    found = sound(load(tmp_path, text)).defaults
+    assert (found.max_repeats, found.runs_per_key) == (repeats, per_key)

@@ -85,6 +85,8 @@ def test_the_defaults_are_those_of_the_code() -> None:
         "defaults.event_retention": format_duration(defaults.event_retention_ms),
         "defaults.limits.runs": str(defaults.runs),
         "defaults.limits.max_hops": str(defaults.max_hops),
+        "defaults.limits.max_repeats": str(defaults.max_repeats),
+        "defaults.limits.runs_per_key": str(defaults.runs_per_key),
         "defaults.budget.run_usd": f"{defaults.run_usd:g}",
         "defaults.budget.runs_per_hour": str(defaults.runs_per_hour),
         "defaults.delivery.timeout": format_duration(policy.timeout_ms),
@@ -97,7 +99,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
     assert {key: told[key] for key in real} == {
         key: "24h" if value == "1d" else value for key, value in real.items()
     }
-    assert len(asdict(defaults)) == 9, "a new default belongs on the page"
+    assert len(asdict(defaults)) == 11, "a new default belongs on the page"
 
 
 @pytest.mark.parametrize(

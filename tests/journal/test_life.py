@@ -71,6 +71,7 @@ from orgloop.journal.model import (
     PauseKind,
     Prepared,
     Query,
+    Repeats,
 )
 from orgloop.journal.protocols import Journal
 from tests.journal.build import POLICY, accept, applied, delivery, event, run_end, run_start, settlement
@@ -134,6 +135,7 @@ DEPTH = 3
 OVERFLOWS = st.builds(
     lambda one: QueueLimit(depth=DEPTH, overflow=one, setting="x"), st.sampled_from(Overflow)
 )
+REPEATS = st.sampled_from([None, None, Repeats("x", 1), Repeats("y", 0)])
 CAP = 7
 TREE = "/tree"
 
@@ -287,7 +289,9 @@ class Life(RuleBasedStateMachine):
                 )
             self.number += 1
             trace, needless = data.draw(st.sampled_from("tuv")), data.draw(NEEDLESS)
-            events.append(event(str(self.number), *made, identity=identity, trace=trace, needless=needless))
+            hops, repeats = data.draw(st.integers(0, 4)), data.draw(REPEATS)
+            new = event(str(self.number), *made, identity=identity, trace=trace, needless=needless, hops=hops)
+            events.append(new._replace(repeats=repeats))
         before = self.waiting(ROUTES[1])
         answers = self.do(accept(self.journal, *events, at=self.now, request=request))
         assert self.waiting(ROUTES[1]) <= max(before, DEPTH)

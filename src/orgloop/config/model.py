@@ -134,6 +134,8 @@ class Defaults:
     log_level: str = "info"
     runs: int = 4
     max_hops: int = 25
+    max_repeats: int | None = 2
+    runs_per_key: int | None = 50
     runs_per_hour: int | None = 60
     run_usd: float | None = 5.0
     budget: Sequence[Limit] = ()

@@ -22,6 +22,7 @@ from orgloop.core.text.units import Rate, humanize
 def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
     """Several `defaults:`, the later ones over the earlier. A budget of null means no limit."""
     result = Defaults()
+    per_key: int | None = 0
     for part in parts:
         limits, budget = part.limits or schema_limits.HomeLimits(), part.budget or schema_limits.Budget()
         result = replace(
@@ -32,11 +33,23 @@ def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
             runs=limits.runs or result.runs,
             max_hops=result.max_hops if limits.max_hops is None else limits.max_hops,
         )
+        if "max_repeats" in limits.model_fields_set:
+            result = replace(result, max_repeats=limits.max_repeats)
+        if "runs_per_key" in limits.model_fields_set:
+            per_key = limits.runs_per_key
         if "run_usd" in budget.model_fields_set:
             result = replace(result, run_usd=budget.run_usd)
         if "runs_per_hour" in budget.model_fields_set:
             result = replace(result, runs_per_hour=budget.runs_per_hour)
-    return result
+    return replace(result, runs_per_key=_usual_per_key(result.runs_per_hour) if per_key == 0 else per_key)
+
+
+def _usual_per_key(runs_per_hour: int | None) -> int | None:
+    """How many runs of one key may start in an hour, where no file says it: fewer than of the whole home."""
+    usual, below = Defaults().runs_per_key, Defaults().runs_per_hour
+    if usual is None or below is None or runs_per_hour is None:
+        return None
+    return max(usual, runs_per_hour * usual // below)
 
 
 def batch_of(

@@ -55,6 +55,10 @@ class HomeLimits(RunsLimit):
     """How many runs this home may have at once."""
     max_hops: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(no_bool)] | None = None
     """How many runs caused by runs may follow one event from outside."""
+    max_repeats: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(no_bool)] | None = None
+    """How often one event may come again in a chain, but for ids and times; null: without a limit."""
+    runs_per_key: Count | None = None
+    """How many runs of one session key may start in an hour; null: without a limit."""
 
 
 class RunBudget(ConfigPart):

@@ -158,13 +158,17 @@ class Want:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
-    """At most so much of one unit over one window. `setting` is the key in `orgloop.yaml` that says so."""
+    """At most so much of one unit over one window. `setting` is the key in `orgloop.yaml` that says so.
+
+    `holds`: what exceeds it is held as a loop, since waiting would let it go on.
+    """
 
     level: ScopeLevel
     unit: Unit
     window: Window
     most: int
     setting: str
+    holds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -236,6 +240,11 @@ def admit(want: Want, ledger: Ledger, limits: Limits, now: int) -> Verdict:
         room = ledger.room(scope, limit.unit, limit.window, need, limit.most)
         if room.free_at <= now:
             continue
+        if limit.holds:
+            if HoldReason.LOOP in want.waived:
+                continue
+            over = f"{amount(limit.unit, room.used)} {_OVER[limit.window]} for {scope}"
+            return Hold(reason=HoldReason.LOOP, detail=f"{over}; {limit.setting} is {limit.most}")
         if limit.window is Window.EVER and HoldReason.BUDGET in want.waived:
             continue
         if limit.window is Window.EVER and room.used - room.reserved + need > limit.most:

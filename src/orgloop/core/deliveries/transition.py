@@ -25,6 +25,8 @@ class HoldReason(StrEnum):
     """A transform failed and its `on_error` is `hold` or `halt`."""
     REMOVED = "removed"
     """Its route or actor is no longer in the project."""
+    LOOP = "loop"
+    """Its chain repeats itself, or its key has had too many runs."""
     OVERFLOW = "overflow"
     """More of its route wait than `delivery.queue_depth` allows."""
     CONFIG = "config"

@@ -5,7 +5,7 @@ Times are milliseconds since 1970. Documents are events as JSON bytes.
 
 from __future__ import annotations
 
-from orgloop.journal.model.accepting import Acceptance, Accepted, NewDelivery, NewEvent
+from orgloop.journal.model.accepting import Acceptance, Accepted, NewDelivery, NewEvent, Repeats
 from orgloop.journal.model.looking import (
     START,
     AccountUse,
@@ -64,6 +64,7 @@ __all__ = [
     "PauseRow",
     "Prepared",
     "Query",
+    "Repeats",
     "RunBegun",
     "RunEnd",
     "RunRow",

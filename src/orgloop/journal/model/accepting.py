@@ -44,11 +44,18 @@ class NewDelivery(NamedTuple):
     queue: QueueLimit | None = None
 
 
+class Repeats(NamedTuple):
+    """What an event of a chain says, but for ids and times, and how often that may come again."""
+
+    likeness: str
+    most: int
+
+
 class NewEvent(NamedTuple):
     """An event with the work that it causes. `identity` is its semantic key within its source.
 
     `entity` names the thing that it is about within the source, whichever version. `needless` are routes
-    and drop keys: what waits of these is dropped.
+    and drop keys: what waits of these is dropped. `repeats` is there if it was caused by a run.
     """
 
     id: str
@@ -62,6 +69,7 @@ class NewEvent(NamedTuple):
     identity: str | None = None
     entity: str | None = None
     needless: Sequence[tuple[str, str]] = ()
+    repeats: Repeats | None = None
 
 
 class Acceptance(NamedTuple):

@@ -51,6 +51,7 @@ VERBS: Final = MappingProxyType(
             "runs.sql",
             "remote_runs.sql",
             "sessions.sql",
+            "loops.sql",
             "on_busy.sql",
             "queues.sql",
         )

@@ -7,8 +7,8 @@ from functools import partial
 
 from orgloop.core.deliveries.delivery import BLOCKING, FINISHED, State
 from orgloop.core.deliveries.transition import DropReason
-from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
-from orgloop.journal.verbs import batches, on_busy, queues
+from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent, Repeats
+from orgloop.journal.verbs import batches, loops, on_busy, queues
 from orgloop.journal.verbs.keys import claim_keys, once_json, steps_json
 from orgloop.journal.verbs.transaction import Transaction
 
@@ -109,6 +109,9 @@ def _insert(tx: Transaction, event: NewEvent, at: int, follow: list[_Work]) -> N
             follow.append(partial(on_busy.name, seq=number, drop_key=delivery.drop_key))
         if state is State.PENDING and not (delivery.turn is None and delivery.batch is None):
             follow += _meeting(number, delivery, event, at)
+        if event.repeats is not None and delivery.runs and state in (State.PENDING, State.PREPARING):
+            chain = (event.trace_id, event.hops, event.repeats)
+            follow.append(partial(_hold_loops, seq=number, route=delivery.route, chain=chain, now=at))
         if delivery.queue is not None and state in (State.PENDING, State.PREPARING):
             follow.append(
                 partial(queues.take, seq=number, route=delivery.route, limit=delivery.queue, now=at)
@@ -116,6 +119,10 @@ def _insert(tx: Transaction, event: NewEvent, at: int, follow: list[_Work]) -> N
     if event.needless:
         why = f"{event.id} came later: {event.platform_event or event.type}"
         follow.append(partial(on_busy.drop_needless, event_seq=seq, why=why, needless=event.needless, now=at))
+
+
+def _hold_loops(tx: Transaction, seq: int, route: str, chain: tuple[str, int, Repeats], now: int) -> None:
+    loops.take(tx, seq, route, *chain, now)
 
 
 def _meeting(seq: int, new: NewDelivery, event: NewEvent, at: int) -> Iterator[_Work]:

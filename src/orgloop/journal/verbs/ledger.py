@@ -169,10 +169,18 @@ class Books:
     def _in_window(self, scope: LimitScope, unit: Unit, window: Window) -> int:
         known = self._past.get((scope, unit, window))
         if known is None:
-            query = "started_since" if unit is Unit.RUNS else "spent_since"
-            known = int(self._tx.value(query, self._parameters(scope, unit, window)))
+            known = int(self._read_window(scope, unit, window))
             self._past[scope, unit, window] = known
         return known
+
+    def _read_window(self, scope: LimitScope, unit: Unit, window: Window) -> int:
+        if unit is Unit.RUNS and scope.level is ScopeLevel.KEY:
+            since = self._now - WINDOW_MS[window]
+            started: int = self._tx.value("key_started_since", (scope.actor, scope.name, since, self._now))
+            return started
+        query = "started_since" if unit is Unit.RUNS else "spent_since"
+        found: int = self._tx.value(query, self._parameters(scope, unit, window))
+        return found
 
     def _rolls(self, scope: LimitScope, unit: Unit, window: Window, excess: int) -> int:
         """When so much has left the window that the excess is gone, if nothing ends before."""

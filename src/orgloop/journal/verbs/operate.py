@@ -11,7 +11,7 @@ from orgloop.core.deliveries.delivery import CRASHES_BEFORE_HOLD, IllegalMove, M
 from orgloop.core.deliveries.transition import Discarded, Drop, DropReason, Released, Retried, Transition
 from orgloop.errors import Conflict, NotFound
 from orgloop.journal.model import DaemonRow, SystemEntry
-from orgloop.journal.verbs import accounts, ledger, members, moves
+from orgloop.journal.verbs import accounts, ledger, loops, members, moves
 from orgloop.journal.verbs.keys import claim_keys, keys_of
 from orgloop.journal.verbs.transaction import Transaction, listed
 
@@ -156,6 +156,7 @@ def prune(tx: Transaction, before: int, seen_before: int, limit: int) -> int:
     known = [tx.change(query, (seen_before, most)) for query in ("delete_seen", "delete_owned")]
     known.append(tx.change("delete_system", (before, most)))
     known.append(tx.change("delete_sessions", (before, most)))
+    known.append(loops.prune(tx, before, most))
     known.append(ledger.prune(tx, min(before, seen_before), most))
     tx.rows("shrink")
     return limit if most in known else len(events)

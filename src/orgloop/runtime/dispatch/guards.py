@@ -76,6 +76,16 @@ def _of_runs(wiring: Wiring, part: ActorPart, route: str, payer: str | None) -> 
         for level, most, setting in at_once
         if most is not None
     ]
+    if defaults.runs_per_key is not None:
+        per_key = Limit(
+            level=ScopeLevel.KEY,
+            unit=Unit.RUNS,
+            window=Window.HOUR,
+            most=defaults.runs_per_key,
+            setting="defaults.limits.runs_per_key",
+            holds=True,
+        )
+        limits.append(per_key)
     return [
         *limits,
         *defaults.budget,

@@ -11,10 +11,11 @@ from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.transition import Drop, Hold, Ready
 from orgloop.core.events.document import parse_event
 from orgloop.core.events.event import Event
+from orgloop.core.events.likeness import MOST_BYTES, likeness
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.records.record import timestamp
 from orgloop.errors import JournalUnavailable
-from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent
+from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent, Repeats
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Draft
 from orgloop.runtime.intake.prepare import Preparation, prepare_now
@@ -172,6 +173,11 @@ class Intake:
     def _event(self, event: Event, identity: str | None, now: int, entity: str | None = None) -> NewEvent:
         document = event.document()
         platform_event = event.provenance.get("platform_event")
+        content = dump(document)
+        deliveries = [
+            self._delivery(route, event, document, entity, now)
+            for route in self._current.wiring.routes_for(document)
+        ]
         return NewEvent(
             id=event.id,
             source=event.source,
@@ -179,15 +185,18 @@ class Intake:
             platform_event=platform_event if isinstance(platform_event, str) else "",
             trace_id=event.trace_id,
             hops=event.hops,
-            document=dump(document),
-            deliveries=[
-                self._delivery(route, event, document, entity, now)
-                for route in self._current.wiring.routes_for(document)
-            ],
+            document=content,
+            deliveries=deliveries,
             identity=identity,
             entity=entity,
             needless=self._current.wiring.needless(document),
+            repeats=self._repeats(document, len(content)) if event.hops and deliveries else None,
         )
+
+    def _repeats(self, document: Mapping[str, Any], size: int) -> Repeats | None:
+        """What it says, if a chain may not go on saying it."""
+        most = self._current.wiring.organization.defaults.max_repeats
+        return None if most is None or size > MOST_BYTES else Repeats(likeness(document), most)
 
     def _delivery(
         self, route: OpenRoute, event: Event, document: Mapping[str, Any], entity: str | None, now: int
