@@ -228,6 +228,23 @@ def test_it_says_what_becomes_of_waiting_work(
     }
 
 
+def test_work_that_moves_or_loses_its_route_is_named_first(
+    orgloop: Orgloop, project: Path, home: Path, apply: Apply
+) -> None:
+    apply()
+    accept(home, {"one": State.PENDING, "two": State.HELD})
+    edit(project, "name: two", "name: three")
+    first = next(line for line in orgloop("plan").out.splitlines() if line.startswith("!"))
+    assert "1 delivery of the route two, which is removed, will be held" in first
+    edit(project, "name: three", "name: three\n    renamed_from: two")
+    said = orgloop("plan")
+    lines = [line for line in said.out.splitlines() if line]
+    assert "moves to three" in lines[1]
+    assert "- two" not in said.out
+    assert "1 held" in said.out.split("~ three")[1]
+    assert orgloop("plan", "--json").json["moves"] == {"two": "three"}
+
+
 def test_it_says_whether_something_runs(orgloop: Orgloop, project: Path, home: Path, apply: Apply) -> None:
     apply()
     Home(home).write_daemon(

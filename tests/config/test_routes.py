@@ -209,7 +209,6 @@ def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> Non
     [
         *(
             "session: resume",
-            "on_lost: end",
             "approve: {}",
         ),
         *("delivery: {order: strict}",),
@@ -227,7 +226,6 @@ def test_a_policy_that_nothing_acts_on_yet_is_an_error(then: str, tmp_path: Path
     "text",
     [
         "defaults: {delivery: {order: strict}}\n",
-        "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, renamed_from: y}\n",
     ],
 )
 def test_other_keys_that_nothing_acts_on_yet_are_errors(text: str, tmp_path: Path) -> None:
@@ -555,3 +553,28 @@ def test_a_placeholder_with_a_default_is_sound_everywhere(tmp_path: Path) -> Non
 """
     sop = '---\nrender: true\n---\n{{ payload.title ?? "no title" }}\n'
     assert codes(load(tmp_path, {"orgloop.yaml": route(text), "sop.md": sop})) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ("renamed_from: y", "there is a route 'y'"),
+        ("renamed_from: [a, a]", "named by `renamed_from` twice"),
+        ("renamed_from: ['']", "cannot be the name"),
+        ("renamed_from: x", "there is a route 'x'"),
+    ],
+)
+def test_an_earlier_name_is_one_that_nothing_has_now(more: str, fault: str, tmp_path: Path) -> None:
+    text = f"""
+  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{actor: tell}}, {more}}}
+  - {{name: y, when: {{source: hooks, events: [b]}}, then: {{actor: tell}}}}
+"""
+    found = only(load(tmp_path, route(text)))
+    assert (found.code, fault in found.message) == (Code.BAD_VALUE, True)
+
+
+def test_a_lost_run_is_resumed_only_where_there_is_a_session(tmp_path: Path) -> None:
+    for then in ("actor: agent, on_lost: resume", "actor: tell, on_lost: resume, config: {session_key: k}"):
+        text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{{then}}}}}\n"
+        (found,) = load(tmp_path, route(text)).errors
+        assert (found.code, "on_lost" in found.message) == (Code.BAD_VALUE, True)

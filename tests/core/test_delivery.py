@@ -104,6 +104,8 @@ LEGAL: dict[State, dict[str, State]] = {
         "delivered": State.DELIVERED,
         "skipped": State.DROPPED,
         "not started": State.PENDING,
+        "interrupted": State.PENDING,
+        "crashed": State.PENDING,
     },
     State.HELD: {
         "released": State.PENDING,

@@ -30,13 +30,14 @@ ELSEWHERE: Final = ("orgloop demo", "orgloop service ")
 
 PROJECT: Final = """
 metadata: {name: acme}
+accounts: {work: {}}
 sources:
   - {id: github, connector: github}
   - {id: webhook, connector: webhook}
   - {id: claude-code, connector: claude-code}
 actors:
   - {id: engineer, connector: process, config: {command: ["true"]}}
-  - {id: sleeper, connector: process, config: {command: [sleep, "600"], overlap: true}}
+  - {id: sleeper, connector: process, account: work, config: {command: [sleep, "600"], overlap: true}}
   - {id: notify, connector: webhook, config: {url: "${SINK}/status/404"}}
 routes:
   - name: pr-review

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import pytest
 
+from orgloop.core.deliveries.batch import Batching, BatchPolicy
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.transition import (
     Delivered,
@@ -32,8 +34,9 @@ async def apply(
     now: int = 50,
     actors: Mapping[str, bool] = ACTORS,
     changed: Collection[str] = (),
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Mapping[str, int]:
-    return await journal.apply(applied(now), routes, now, actors=actors, changed=changed)
+    return await journal.apply(applied(now), routes, now, actors=actors, changed=changed, renamed=renamed)
 
 
 async def test_what_is_applied_can_be_read_again(journal: Journal, reader: Reader) -> None:
@@ -53,6 +56,65 @@ async def test_the_same_configuration_moves_nothing(journal: Journal, reader: Re
     assert await apply(journal, {"route": "actor"}) == {}
     assert reader.deliveries(Query()) == before
     assert reader.steps(Query()) == []
+
+
+class TestRenamedRoute:
+    async def test_all_of_its_work_is_that_of_the_new_name(self, journal: Journal, reader: Reader) -> None:
+        """In whatever state; what is finished stays as it was."""
+        await enter(journal, "done")
+        await settle(journal, await claim_one(journal), Delivered())
+        await enter(journal, "run", key="k")
+        await enter(journal, "behind", key="k")
+        await enter(journal, "prep", state=State.PREPARING)
+        await enter(journal, "held", state=State.HELD, reason="untrusted")
+        (wake,) = await claim(journal)
+        await journal.start_run(run_start(wake, "run_1"))
+        await enter(journal, "alone")
+        batch = Batching(key="b", policy=BatchPolicy())
+        for name in ("lead", "member"):
+            await enter(journal, name, batch=batch)
+        found = await apply(journal, {"new": "actor"}, renamed={"route": "new", "never": "new"})
+        assert found == {"renamed": 7}
+        routes = {one.id.removeprefix("dlv_"): one.route for one in reader.deliveries(Query(limit=50))}
+        assert routes.pop("done") == "route"
+        assert set(routes.values()) == {"new"}
+        assert row(reader, "held").reason == "untrusted"
+        run = reader.run("run_1")
+        assert run is not None
+        assert run.route == "new"
+        assert await journal.end_run(run_end(wake, "run_1", at=60))
+        assert [one.id for one in await claim(journal, now=60)] == ["dlv_alone", "dlv_behind"]
+        # The batch is open still: it takes more events of the new name.
+        await enter(journal, "third", route="new", batch=batch, at=61)
+        assert row(reader, "third").lead == "dlv_lead"
+        assert await apply(journal, {"new": "actor"}, renamed={"route": "new"}) == {}, "once"
+
+    async def test_work_that_was_held_without_its_route_is_released(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1")
+        assert await apply(journal, {}) == {"held": 1}
+        assert await apply(journal, {"new": "actor"}, renamed={"route": "new"}) == {
+            "renamed": 1,
+            "released": 1,
+        }
+        assert (row(reader, "1").route, row(reader, "1").state) == ("new", State.PREPARING)
+
+    async def test_a_dedup_key_of_the_old_name_counts_for_the_new_one(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await enter(journal, "1", once=(("x", DAY),))
+        await apply(journal, {"new": "actor"}, renamed={"route": "new"})
+        await enter(journal, "2", route="new", once=(("x", DAY),), at=60)
+        assert (row(reader, "2").state, row(reader, "2").reason) == (State.DROPPED, "duplicate")
+
+    async def test_two_open_batches_with_one_key_stay_two(self, journal: Journal, reader: Reader) -> None:
+        batch = Batching(key="b", policy=BatchPolicy())
+        await enter(journal, "1", batch=batch)
+        await enter(journal, "2", route="new", batch=batch)
+        assert await apply(journal, {"new": "actor"}, renamed={"route": "new"}) == {"renamed": 1}
+        await enter(journal, "3", route="new", batch=batch)
+        assert row(reader, "3").lead == "dlv_2"
 
 
 class TestRemovedRoute:

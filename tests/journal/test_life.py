@@ -118,6 +118,8 @@ ENDS = st.sampled_from(
         NotStarted(outcome=Unavailable(reason="x")),
         NotStarted(outcome=Rejected(reason="x")),
         NotStarted(outcome=Interrupted(crash=False)),
+        # It was lost, and another one goes on.
+        Interrupted(crash=True),
     ]
 )
 PREPARED: st.SearchStrategy[Transition] = st.sampled_from(
@@ -433,7 +435,7 @@ class Life(RuleBasedStateMachine):
     def a_run_ends(self, data: st.DataObject, transition: Transition, sign: Sign | None) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.runs)))
         wake = self.runs.pop(run_id)
-        self.gives_back(wake.id, ran=isinstance(transition, RunEnded))
+        self.gives_back(wake.id, ran=not isinstance(transition, NotStarted))
         end = run_end(wake, run_id, transition=transition, at=self.now, pause_until=self.now + 5, sign=sign)
         open_until = self.open_until(wake.actor)
         run = self.look.run(run_id)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ import pytest
 from orgloop import runner
 from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.journal.model import RunStart
-from orgloop.plugin import Completion, ExitInfo
+from orgloop.plugin import Completion, ExitInfo, RunSpec, Wake, WakeSession
 from orgloop.runtime.runs.local import local_runner
 from tests.runner.waiting import alive
 from tests.runtime.engine import Engine, engine, until
@@ -151,3 +152,47 @@ async def test_what_has_ended_is_not_waited_for_though_its_parent_never_asks_how
     finally:
         parent.kill()
         await parent.communicate()
+
+
+async def at_work(it: Engine, pids: Path, count: int) -> Path:
+    """The directory of the run with this number, once its program is at work."""
+
+    def ready() -> Path | None:
+        runs = it.runs()
+        if len(runs) != count or not pids.exists() or pids.read_text().count("\n") != count:
+            return None
+        directory = Path(runs[-1].run_dir)
+        return directory if (directory / runner.CHILD).exists() else None
+
+    found = await until(ready, f"run {count}")
+    assert found is not None
+    return found
+
+
+def ended(it: Engine, count: int) -> bool:
+    return it.runs()[count - 1].ended_at is not None
+
+
+async def test_a_lost_run_goes_on_in_its_session_if_its_route_says_so_and_is_held_in_the_end(
+    tmp_path: Path,
+) -> None:
+    sessions: list[str | None] = []
+    pids = tmp_path / "pids"
+
+    def program(wake: Wake, session: WakeSession | None) -> RunSpec:
+        sessions.append(session.id if session is not None else None)
+        script = f"echo at work; echo $$ >> {pids}; exec sleep 1000"
+        return RunSpec(argv=["sh", "-c", script], cwd="/", session_id="s1")
+
+    project = PROJECT.replace("then: {actor: agent,", "then: {actor: agent, on_lost: resume,")
+    async with engine(tmp_path, project, Stage(programs={"agent": program})) as it:
+        await it.emit(key="k")
+        for count in (1, 2, 3):
+            kill_runner(await at_work(it, pids, count))
+            await until(partial(ended, it, count), "its end")
+        (row,) = it.rows(route="work")
+        assert (row.state, row.reason) == ("held", "crashes")
+        assert sessions == [None, "s1", "s1"]
+        ends = [one.document["payload"] for one in it.events() if one.type == "actor.stopped"]
+        assert [one["lifecycle"]["reason"] for one in ends] == ["lost"] * 3
+        assert [one.get("resumes") for one in ends] == [True, True, None]

@@ -107,11 +107,21 @@ def diff(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Plan:
 
 
 def _section(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ConfigChange]:
+    renamed = set()
     for name, fields in new.items():
-        yield _change(kind, name, old.get(name, MISSING), fields)
+        before = next((one for one in names_of(name, fields) if one in old), name)
+        if before != name:
+            renamed.add(before)
+        yield _change(kind, name, old.get(before, MISSING), fields)
     for name in old:
-        if name not in new:
+        if name not in new and name not in renamed:
             yield ConfigChange(kind=kind, name=name, action=Action.REMOVE)
+
+
+def names_of(name: str, fields: Any) -> list[str]:
+    """The name of a thing, and the earlier ones that its fields tell."""
+    said = fields.get("renamed_from") if isinstance(fields, Mapping) else None
+    return [name, *([said] if isinstance(said, str) else said or [])]
 
 
 def _change(kind: Kind, name: str, old: Any, new: Any) -> ConfigChange:

@@ -218,6 +218,7 @@ class _Loader:
             policies=self._policies(levels, actors),
             incomplete=found.incomplete,
             root=self.root,
+            names=[entry.name for entry in found.routes],
             report=report,
         )
         entries = unique(found.routes, "name", report)

@@ -91,7 +91,8 @@ class RouteSpec:
 
     `batch`: its events are collected, those with one `batch_key` (a template) together. `ticks`: its
     source follows a clock. `drop_when`: such a later event makes needless what waits with its `drop_key`
-    (a template).
+    (a template). `renamed_from` are its earlier names. `resumes_lost`: a wake whose run was lost with its
+    machine goes on in a new run.
     """
 
     name: str
@@ -109,6 +110,8 @@ class RouteSpec:
     ticks: bool = False
     drop_when: When | None = None
     drop_key: str = ""
+    renamed_from: Sequence[str] = ()
+    resumes_lost: bool = False
     max_runs: int | None = None
     budget: Sequence[Limit] = ()
     description: str = ""

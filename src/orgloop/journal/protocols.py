@@ -8,6 +8,7 @@ go before accepting. Guarded verbs return False if somebody else has moved the r
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from orgloop.core.deliveries.delivery import Move
@@ -184,19 +185,21 @@ class Operating(Protocol):
         changed: Collection[str] = (),
         closed: Collection[str] = (),
         bounded: Collection[str] = (),
+        renamed: Mapping[str, str] = MappingProxyType({}),
     ) -> Mapping[str, int]:
         """Record what is applied, and bind to it in the same transaction what waits.
 
         `routes` gives every route's actor by name, `actors` says of every actor whether it has runs,
         `changed` names the routes whose transforms or key are not what they were, `closed` the actors whose
         circuit breakers are closed, since they have none or are not what they were. `bounded` names the
-        routes that have a `queue_depth`.
+        routes that have a `queue_depth`, `renamed` gives the new name of a route by its old one.
 
-        The work of a route that is gone is held (removed). That of one that is back is released; what
+        The unfinished work of a renamed route is that of its new name, with its runs, keys and budgets. The
+        work of a route that is gone is held (removed). That of one that is back is released; what
         has no attempt is prepared again. What has no attempt goes to its route's actor, and so does
         what was tried by an actor that is gone. What waits in `pending` without an attempt is prepared
         again if its route is in `changed`. Runs and wakes under way keep what they started with.
-        Returns counts by word: held, released, repointed, prepared.
+        Returns counts by word: renamed, held, released, repointed, prepared.
         """
         ...
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, TypeVar
 
+from orgloop.config.model import RouteSpec
 from orgloop.core.deliveries.delivery import State
 from orgloop.journal.model import AppliedRow, DeliveryRow
 from orgloop.journal.protocols import Journal, Reader
@@ -44,8 +45,13 @@ class Applied:
             {route.name: route.actor for route in organization.routes},
             self._clock.now(),
             actors={id: part.spec.has_runs for id, part in wiring.actors.items()},
-            changed=[name for name, print_ in fingerprints.items() if before.get(name, print_) != print_],
+            changed=[
+                route.name
+                for route in organization.routes
+                if _before(route, before) not in (None, route.fingerprint)
+            ],
             bounded=[route.name for route in organization.routes if route.policy.queue is not None],
+            renamed={old: route.name for route in organization.routes for old in route.renamed_from},
             closed=[
                 id
                 for id, part in wiring.actors.items()
@@ -67,6 +73,13 @@ class Applied:
             return question(reader)
         finally:
             reader.close()
+
+
+def _before(route: RouteSpec, fingerprints: Mapping[str, str]) -> str | None:
+    """The fingerprint that a route had, by this name or an earlier one."""
+    return next(
+        (fingerprints[name] for name in (route.name, *route.renamed_from) if name in fingerprints), None
+    )
 
 
 def _preparing(reader: Reader) -> Collection[str]:

@@ -174,6 +174,11 @@ class Wiring:
         found = self.routes.get(route)
         return found.spec.policy if found is not None else DeliveryPolicy()
 
+    def resumes_lost(self, route: str) -> bool:
+        """Whether a wake of this route goes on in a new run if its run is lost with its machine."""
+        found = self.routes.get(route)
+        return found is not None and found.spec.resumes_lost
+
     @property
     def cancels(self) -> bool:
         """Whether a run may be stopped for the sake of a later event."""

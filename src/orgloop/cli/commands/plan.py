@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"add": "green", "change": "yellow", "remove": "red", "same": "dim"}
 _SECTIONS = {
+    "account": "accounts",
     "source": "sources",
     "actor": "actors",
     "transform": "transforms",
@@ -47,7 +48,7 @@ def command(app: App, detailed_exitcode: bool) -> int:
     needed, so a changed one counts at once. A variable's value is compared without being shown.
     """
     from orgloop.operations.ownership import earlier_of
-    from orgloop.operations.plan import compared, unfinished
+    from orgloop.operations.plan import compared, renames, unfinished
     from orgloop.project.home import running_daemon
 
     organization = app.organization
@@ -57,12 +58,15 @@ def command(app: App, detailed_exitcode: bool) -> int:
     plan = compared(applied, organization)
     daemon = running_daemon(app.home)
     earlier = earlier_of(app.home, organization.root)
-    work = unfinished(plan, waiting)
+    renamed = renames(organization)
+    work = unfinished(plan, waiting, renamed)
+    moving = {old: new for old, new in renamed.items() if any(counts.get(old) for counts in waiting.values())}
     if app.out.json:
-        document = _document(plan, applied, work, running=daemon is not None)
+        document = _document(plan, applied, work, running=daemon is not None) | {"moves": moving}
         app.out.data(document | {"unfinished": dict(earlier.unfinished) if earlier is not None else {}})
     else:
         _state(app, plan, applied, earlier, daemon)
+        _show_moves(app, plan, work, moving)
         show(app, plan, work)
     return Exit.DIFFERENT if detailed_exitcode and not plan.is_empty else Exit.OK
 
@@ -94,6 +98,29 @@ def _state(
         out.line("Compared with the last configuration, of another project.")
         out.warn(earlier.words, earlier.ways_out(name, wanted_port(app.environ) or PORT))
     out.line()
+
+
+def _show_moves(
+    app: App, plan: Plan, work: Mapping[str, Mapping[str, int]], moving: Mapping[str, str]
+) -> None:
+    """First of all: work that gets another route, and work that loses its own."""
+    from orgloop.operations.views.words import counted
+
+    out, told = app.out, list[str]()
+    for old, new in moving.items():
+        told.append(f"The unfinished work of the route {old} moves to {new}.")
+    for item in plan.items:
+        waiting = {state: count for state, count in work.get(item.name, {}).items() if state not in _AT_WORK}
+        if item.kind == "route" and item.action == "remove" and waiting:
+            many = counted(sum(waiting.values()), "delivery", "deliveries")
+            told.append(
+                f"{many} of the route {item.name}, which is removed, will be held. If it has another name "
+                f"now, write `renamed_from: {item.name}` into that route."
+            )
+    for line in told:
+        out.fold(out.style(f"! {line}", "yellow"), 2)
+    if told:
+        out.line()
 
 
 def show(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from orgloop.config.resolving.budget import check_cap, check_told, limits_of
 from orgloop.config.resolving.conditions import FilterReader
 from orgloop.config.resolving.plugins import REPORT_IT
 from orgloop.config.resolving.policy import batch_of, policy_of
+from orgloop.config.resolving.renamed import EarlierNames
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.resolving.transforms import Steps
 from orgloop.config.schema import models as schema
@@ -80,9 +81,13 @@ class Routes:
         policies: Mapping[str, DeliveryPolicy],
         incomplete: set[str],
         root: Path,
+        names: Collection[str],
         report: Report,
     ) -> None:
-        """`policies` are what the delivery to each actor follows, where a route says nothing else."""
+        """`policies` are what the delivery to each actor follows, where a route says nothing else.
+
+        `names` are those of all routes.
+        """
         self._sources = sources
         self._actors = actors
         self._steps = steps
@@ -90,6 +95,7 @@ class Routes:
         self._incomplete = incomplete
         self._report = report
         self._root = root
+        self._earlier = EarlierNames(names, report)
         self.prompts = Prompts(root, report)
 
     def route(self, entry: Entry[schema.RouteConfig]) -> RouteEnd:
@@ -137,6 +143,8 @@ class Routes:
             batch_key=batch_key or "",
             drop_when=drop_when,
             drop_key=drop_key or "",
+            renamed_from=self._earlier.names(part, spot),
+            resumes_lost=self._resumes_lost(part, spot),
             on_busy=self._on_busy(part, spot),
             ticks=self._ticks(part),
             max_runs=self._max_runs(part, spot),
@@ -154,6 +162,20 @@ class Routes:
             ),
         )
         return RouteEnd(entry=entry, read=read, spec=spec)
+
+    def _resumes_lost(self, part: schema.RouteConfig, spot: Spot) -> bool:
+        if part.then.on_lost != "resume":
+            return False
+        actor, fault, hint = self._actors.get(part.then.actor), "", ""
+        if actor is not None and actor.has_runs is False:
+            fault, hint = f"{part.then.actor!r} has no runs", "remove `on_lost`"
+        elif not (part.then.config or {}).get("session_key"):
+            fault = "without a `session_key` there is no session to go on in"
+            hint = "set `then.config.session_key`, or remove `on_lost`"
+        if fault:
+            message = f"{spot.label}: `then.on_lost: resume` has no meaning here: {fault}"
+            self._report.error(Code.BAD_VALUE, spot.where("then", "on_lost"), message, hint)
+        return True
 
     def _source_exists(self, part: schema.RouteConfig, spot: Spot) -> bool:
         return self._is_source(part.when.source, spot, ("when", "source"))

@@ -242,10 +242,9 @@ class DropWhen(ConfigPart):
 class Then(ConfigPart):
     """`then:` of a route."""
 
-    NOT_YET = frozenset({"session", "on_lost", "approve"})
+    NOT_YET = frozenset({"session", "approve"})
     MEANWHILE: ClassVar[Mapping[str, str]] = {
         "session": "share a session with `then.config.session_key` meanwhile",
-        "on_lost": "route `actor.stopped` with `payload.lifecycle.outcome: unknown` meanwhile",
         "approve": "demand `when.trust: team` meanwhile",
     }
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
@@ -268,6 +267,8 @@ class Then(ConfigPart):
     on_busy: OnBusy | None = None
     """What becomes of an event while another one of its key has not finished."""
     drop_when: DropWhen | None = None
+    on_lost: Literal["end", "resume"] | None = None
+    """What becomes of a wake whose run was lost with its machine."""
 
 
 class With(ConfigPart):
@@ -289,7 +290,7 @@ class RouteConfig(ConfigPart):
     model_config = ConfigDict(validate_by_alias=True, validate_by_name=False)
 
     NO_EFFECT = frozenset({"labels"})
-    NOT_YET = frozenset({"renamed_from", "approve"})
+    NOT_YET = frozenset({"approve"})
     MEANWHILE: ClassVar[Mapping[str, str]] = {"approve": Then.MEANWHILE["approve"]}
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("on", "trigger", "triggers", "source", "event", "events", "from"), _IN_WHEN),
@@ -312,6 +313,8 @@ class RouteConfig(ConfigPart):
     }
 
     name: str
+    renamed_from: str | list[str] | None = None
+    """Earlier names: their unfinished work is that of this route."""
     description: str | None = None
     when: WhenConfig
     transforms: list[StepConfig] | None = None

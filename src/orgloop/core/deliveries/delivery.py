@@ -228,6 +228,9 @@ def _from_started(
             return _stay(facts, State.DELIVERED, detail=detail)
         case Skipped(reason=reason):
             return _stay(facts, State.DROPPED, reason=DropReason.SKIPPED, detail=reason)
+        case Interrupted(crash=crash):
+            # Its run was lost with its machine, and its route says that another one goes on.
+            return _interrupted(facts, crash, now)
         case NotStarted(outcome=outcome):
             # The start was counted when the run row was written; it turns out that nothing began.
             uncounted = _stay(facts, State.RUNNING, attempts=max(0, facts.attempts - 1))

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from orgloop.core.deliveries import delivery as core
@@ -240,11 +241,22 @@ class SqliteJournal:
         changed: Collection[str] = (),
         closed: Collection[str] = (),
         bounded: Collection[str] = (),
+        renamed: Mapping[str, str] = MappingProxyType({}),
     ) -> Mapping[str, int]:
         """See `Operating.apply`."""
 
         def work(tx: Transaction) -> Mapping[str, int]:
-            return apply(tx, applied, routes, actors, changed, now, closed=closed, bounded=bounded)
+            return apply(
+                tx,
+                applied,
+                routes,
+                actors,
+                changed,
+                now,
+                closed=closed,
+                bounded=bounded,
+                renamed=renamed,
+            )
 
         return await self._run(work)
 

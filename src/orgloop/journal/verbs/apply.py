@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from orgloop.core.deliveries.delivery import State
@@ -28,9 +29,11 @@ def apply(
     *,
     closed: Collection[str] = (),
     bounded: Collection[str] = (),
+    renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Mapping[str, int]:
-    """Record what is applied and bind what waits to it. Counts: held, released, repointed, prepared.
+    """Record what is applied and bind what waits to it. Counts: renamed, held, released, repointed, prepared.
 
+    `renamed` gives the new name of a route by its old one.
     Nobody waits for an actor that is gone: its pause ends. The circuit breakers of `closed` are closed.
     What waits of the routes in `bounded` counts from now on.
     """
@@ -45,16 +48,27 @@ def apply(
         moves.end_pause(tx, actor, now)
     for actor in closed:
         breakers.close(tx, actor, now)
+    counts: Counter[str] = Counter()
+    for old, new in renamed.items():
+        if moved := _rename(tx, old, new):
+            counts["renamed"] += moved
     binding = _Binding(routes, actors, changed)
     waiting = tx.rows("waiting_work")
     found = ((row[0], binding.decide(_Standing(*row[1:]))) for row in waiting)
-    counts: Counter[str] = Counter()
     waits = [row[0] for row in waiting if row[1] in bounded and row[4] in (State.PREPARING, State.PENDING)]
     if waits:
         tx.change("set_all_counted", (listed(waits),))
     for seq, decided in [(seq, decided) for seq, decided in found if decided is not None]:
         counts.update(_bind(tx, seq, decided, now))
     return dict(counts)
+
+
+def _rename(tx: Transaction, old: str, new: str) -> int:
+    """The unfinished work of a route goes on under its new name. Returns how much that is."""
+    moved = tx.change("rename_work", (old, new))
+    for query in ("rename_owned", "rename_charges", "rename_runs"):
+        tx.change(query, (old, new))
+    return moved
 
 
 @dataclass(frozen=True, slots=True)

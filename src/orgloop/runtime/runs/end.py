@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orgloop.core.deliveries.breaker import RunShown, Sign, sign_of
+from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.delivery import move as moved
 from orgloop.core.deliveries.retry import pause_delay
 from orgloop.core.deliveries.transition import (
@@ -25,7 +26,7 @@ from orgloop.core.deliveries.transition import (
     Transition,
     Unavailable,
 )
-from orgloop.core.events.session_lifecycle import RunOutcome
+from orgloop.core.events.session_lifecycle import LOST, RunOutcome
 from orgloop.core.records.record import timestamp
 from orgloop.core.runs import failure as run_failure
 from orgloop.journal.model import RunEnd
@@ -91,6 +92,12 @@ class Ender:
             started = completion.started(live.about)
             session_started = self._intake.follow_up(live.actor_id, started, live.lineage)
         lasted = max(0, ended_at - live.started_at)
+        transition: RunEnded | Interrupted = RunEnded(detail=one_line(_detail(result, lasted)))
+        if result.reason == LOST and wiring.resumes_lost(live.route):
+            transition = Interrupted(crash=True)
+        move = moved(live.facts, transition, wiring.policy(live.route), now, random.random())
+        if move.state is State.PENDING:
+            more["resumes"] = True
         draft = completion.stopped(
             live.about,
             result,
@@ -99,8 +106,6 @@ class Ender:
             finish.changes,
             more,
         )
-        transition = RunEnded(detail=one_line(_detail(result, lasted)))
-        move = moved(live.facts, transition, wiring.policy(live.route), now, random.random())
         tokens = _tokens(result)
         shown = RunShown(outcome=result.outcome, lasted_ms=lasted, progress=bool(result.cost_usd or tokens))
         return RunEnd(

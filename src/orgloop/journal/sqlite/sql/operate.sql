@@ -74,6 +74,39 @@ INSERT INTO applied (seq, at, project, root, snapshot) VALUES (?, ?, ?, ?, ?);
 -- Only the last hundred are kept.
 DELETE FROM applied WHERE seq NOT IN (SELECT seq FROM applied ORDER BY seq DESC LIMIT 100);
 
+-- name: rename_work
+-- What is not finished of a route that has another name now. An open batch is closed where the route has one.
+UPDATE deliveries SET
+    route = ?2,
+    batch = iif(batch IS NOT NULL AND EXISTS (
+        SELECT 1 FROM deliveries o WHERE o.route = ?2 AND o.batch = deliveries.batch), NULL, batch)
+WHERE seq IN (
+    SELECT seq FROM deliveries INDEXED BY deliveries_prepare WHERE state = 'preparing' AND route = ?1
+    UNION
+    SELECT seq FROM deliveries INDEXED BY deliveries_claim WHERE state = 'pending' AND head = 1 AND route = ?1
+    UNION
+    SELECT seq FROM deliveries INDEXED BY deliveries_key
+    WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started') AND route = ?1
+    UNION
+    SELECT seq FROM deliveries INDEXED BY deliveries_busy WHERE state IN ('running', 'started') AND route = ?1
+    UNION
+    SELECT seq FROM deliveries INDEXED BY deliveries_attention WHERE state IN ('held', 'dead') AND route = ?1
+    UNION
+    SELECT seq FROM deliveries INDEXED BY deliveries_members
+    WHERE lead IS NOT NULL AND route = ?1 AND state NOT IN ('delivered', 'dropped', 'discarded'));
+
+-- name: rename_owned
+-- Its keys are those of the new name, as far as that does not own them itself.
+UPDATE OR IGNORE owned SET route = ?2 WHERE route = ?1;
+
+-- name: rename_charges
+-- What its runs used counts for the new name.
+UPDATE charges SET route = ?2 WHERE route = ?1;
+
+-- name: rename_runs
+-- Runs that go on belong to it.
+UPDATE runs SET route = ?2 WHERE route = ?1 AND ended_at IS NULL;
+
 -- name: waiting_work
 -- All that a new configuration may concern: what waits for its turn or for a person.
 SELECT seq, route, actor, runs, state, reason, attempts FROM deliveries INDEXED BY deliveries_prepare
