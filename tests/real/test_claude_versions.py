@@ -57,6 +57,36 @@ async def agent(bench: Bench, app: Path, **config: Any) -> ClaudeCodeActor:
     return actor
 
 
+async def test_a_restricted_run_reads_nothing_outside_its_directory_and_runs_nothing(
+    bench: Bench, app: Path, scripted_model: ScriptedModel, claude_folder: str
+) -> None:
+    home = Path(bench.environment["HOME"])
+    (home / "secret.txt").write_text("MAGIC-WORDS")
+    (app / "near.txt").write_text("NEARBY-WORDS")
+    script = scripted_model.script
+    calls = [
+        ToolCall(name="Read", input={"file_path": str(home / "secret.txt")}),
+        ToolCall(name="Grep", input={"pattern": "MAGIC", "path": str(home), "output_mode": "content"}),
+        ToolCall(name="Bash", input={"command": f"cat {home}/secret.txt"}),
+        ToolCall(name="Read", input={"file_path": str(app / "near.txt")}),
+    ]
+    script.on("", Say(text="Looking.", tools=calls), number=1)
+    script.on("", Say(text="Done."), times=None)
+    actor = await agent(bench, app, sandbox="restricted", allowed_tools=["Read", "Grep"])
+    end = await bench.run(actor, "Look around.").finish()
+    if claude_folder == "bin":
+        # It does not know the option, so it does nothing at all.
+        assert isinstance(end, NotBegun)
+        assert isinstance(end.outcome, Unavailable)
+        assert script.requests == []
+        return
+    assert isinstance(end, Completion), end
+    assert "Bash" not in script.requests[0].tools
+    asked = json.dumps([request.body for request in script.requests])
+    assert "NEARBY-WORDS" in asked
+    assert "MAGIC-WORDS" not in asked.replace("secret.txt", "")
+
+
 def spent(held: Held) -> dict[str, float]:
     """By request what it cost, by our own estimate."""
     lines = held.files.read("stdout").decode().split("\n")

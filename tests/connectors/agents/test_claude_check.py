@@ -49,7 +49,7 @@ async def test_a_cli_that_is_ready_says_who_is_logged_in(tmp_path: Path) -> None
     cli(tmp_path)
     found = await check(tmp_path)
     assert [result.status for result in found.values()] == [CheckStatus.OK] * 3
-    assert found["cli"].detail == f"{tmp_path}/claude is 2.1.240"
+    assert found["cli"].detail == f"{tmp_path}/claude is 2.1.240, verified with 2.1.197 to 2.1.332"
     assert (found["login"].identity, found["login"].detail) == ("me@example.com", "a claude.ai login (max)")
 
 
@@ -84,16 +84,25 @@ async def test_a_placeholder_is_no_cli(tmp_path: Path) -> None:
         ("2.1.196 (Claude Code)", 0, CheckStatus.WARNING),
         ("1.0.300", 0, CheckStatus.WARNING),
         ("2.1.197", 0, CheckStatus.OK),
-        ("10.0.0", 0, CheckStatus.OK),
+        ("2.1.332", 0, CheckStatus.OK),
+        ("10.0.0", 0, CheckStatus.WARNING),
         ("something else", 0, CheckStatus.ERROR),
         ("2.1.240", 3, CheckStatus.ERROR),
     ],
 )
-async def test_an_old_version_is_a_warning(
+async def test_a_version_that_was_not_verified_is_a_warning(
     tmp_path: Path, said: str, status: int, expected: CheckStatus
 ) -> None:
     cli(tmp_path, version=said, status=status)
     assert (await check(tmp_path))["cli"].status is expected
+
+
+@pytest.mark.parametrize(("said", "expected"), [("2.1.331", CheckStatus.ERROR), ("2.1.332", CheckStatus.OK)])
+async def test_a_restricted_run_needs_a_version_that_can_restrict_it(
+    tmp_path: Path, said: str, expected: CheckStatus
+) -> None:
+    cli(tmp_path, version=said)
+    assert (await check(tmp_path, {"sandbox": "restricted"}))["cli"].status is expected
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,17 @@ def test_a_new_session_has_an_id_of_ours_that_belongs_to_the_run() -> None:
     assert start().session_id != start(run_id="run_0000000000000002").session_id
 
 
+def test_a_restricted_run_says_so_and_does_not_bypass_permissions() -> None:
+    assert "--restricted" in start({"sandbox": "restricted"}).argv
+    assert "--restricted" not in start().argv
+    with pytest.raises(ValidationError, match="bypassPermissions"):
+        settings({"sandbox": "restricted", "permission_mode": "bypassPermissions"})
+    for rule in ("Bash(git *)", "WebFetch"):
+        found = settings({"sandbox": "restricted", "allowed_tools": ["Edit", rule]}).warnings()
+        assert rule in found["allowed_tools"]
+    assert "allowed_tools" not in settings({"sandbox": "restricted", "allowed_tools": ["Edit"]}).warnings()
+
+
 def test_a_known_session_is_resumed() -> None:
     known = WakeSession(key="pr:7", id="0c8b9f20-dc7e-457f-83c9-52ebfd27e696")
     spec = start(session=known)

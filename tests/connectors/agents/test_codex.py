@@ -413,8 +413,9 @@ def test_a_model_that_is_waited_for_in_vain_has_not_begun() -> None:
     [
         ("codex-cli 0.171.0", {}, {"cli": CheckStatus.OK, "login": CheckStatus.OK}),
         ("codex-cli 0.99.0", {}, {"cli": CheckStatus.WARNING, "login": CheckStatus.OK}),
-        ("codex-cli 9.9.9", {"FAILS": "1"}, {"cli": CheckStatus.OK, "login": CheckStatus.WARNING}),
-        ("codex-cli 9.9.9", {"FAILS": "1", "CODEX_API_KEY": "k"},
+        ("codex-cli 9.9.9", {}, {"cli": CheckStatus.WARNING, "login": CheckStatus.OK}),
+        ("codex-cli 0.171.0", {"FAILS": "1"}, {"cli": CheckStatus.OK, "login": CheckStatus.WARNING}),
+        ("codex-cli 0.171.0", {"FAILS": "1", "CODEX_API_KEY": "k"},
          {"cli": CheckStatus.OK, "login": CheckStatus.OK}),
         ("nonsense", {}, {"cli": CheckStatus.ERROR}),
         (None, {}, {"cli": CheckStatus.MISSING}),

@@ -105,12 +105,19 @@ async def check_version(
     found = await version(program, environment)
     if found is None:
         return _cli(CheckStatus.ERROR, f"{path} does not tell its version", install)
-    named, oldest, newest = (".".join(map(str, one)) for one in (found, verified[0], verified[-1]))
+    return judge_version(path, found, verified=verified, update=install)
+
+
+def judge_version(
+    path: str, version: tuple[int, ...], *, verified: Sequence[tuple[int, ...]], update: str
+) -> CheckResult:
+    """Whether a version lies between the oldest and the newest that were verified."""
+    named, oldest, newest = (".".join(map(str, one)) for one in (version, verified[0], verified[-1]))
     tried = f"verified with {oldest}" if oldest == newest else f"verified with {oldest} to {newest}"
-    if found < verified[0]:
-        return _cli(CheckStatus.WARNING, f"{path} is {named}, older than {tried}", f"update it: {install}")
-    if found > verified[-1]:
-        hint = f"watch its first runs, or install that one: {install}@{newest}"
+    if version < verified[0]:
+        return _cli(CheckStatus.WARNING, f"{path} is {named}, older than {tried}", f"update it: {update}")
+    if version > verified[-1]:
+        hint = "check the ends of its first runs"
         return _cli(CheckStatus.WARNING, f"{path} is {named}, newer than {tried}", hint)
     return _cli(CheckStatus.OK, f"{path} is {named}, {tried}")
 

@@ -25,6 +25,9 @@ INSTALL: Final = "npm install -g @anthropic-ai/claude-code"
 TESTED: Final = (2, 1, 197)
 """The oldest version that was seen to work."""
 
+NEWEST: Final = (2, 1, 332)
+"""The newest one. It is also the oldest that is known to have `--restricted`."""
+
 _cli: Final = partial(CheckResult, name="cli")
 _login_is: Final = partial(CheckResult, name="login")
 _allows: Final = partial(CheckResult, name="permissions")
@@ -45,13 +48,15 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
         missing = f"there is no program {settings.binary}"
         return [*results, _cli(status=CheckStatus.MISSING, detail=missing, hint=INSTALL)]
     place = settings.directory if directory.status is CheckStatus.OK else "/"
-    version = await _version(path, environment, place)
+    version = await _version(path, environment, place, restricted=settings.sandbox == "restricted")
     if version.status is CheckStatus.ERROR:
         return [*results, version]
     return [*results, version, await _login(path, environment, place)]
 
 
-async def _version(path: str, environment: Mapping[str, str], directory: str) -> CheckResult:
+async def _version(
+    path: str, environment: Mapping[str, str], directory: str, *, restricted: bool
+) -> CheckResult:
     try:
         answer = await program.ask([path, "--version"], environment, directory)
     except OSError as exc:
@@ -66,14 +71,13 @@ async def _version(path: str, environment: Mapping[str, str], directory: str) ->
             hint=INSTALL,
         )
     number = tuple(int(group) for group in found.groups())
-    if number < TESTED:
-        tested = ".".join(map(str, TESTED))
+    if restricted and number < NEWEST:
         return _cli(
-            status=CheckStatus.WARNING,
-            detail=f"{path} is {found[0]}, which is older than {tested}",
+            status=CheckStatus.ERROR,
+            detail=f"{path} is {found[0]}, and `sandbox: restricted` needs {'.'.join(map(str, NEWEST))}",
             hint="update it: claude update",
         )
-    return _cli(status=CheckStatus.OK, detail=f"{path} is {found[0]}")
+    return program.judge_version(path, number, verified=(TESTED, NEWEST), update="claude update")
 
 
 async def _login(path: str, environment: Mapping[str, str], directory: str) -> CheckResult:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from orgloop.connectors.agents.claude_code.environment import FIXED, login_names
 from orgloop.connectors.agents.settings import (
@@ -54,6 +54,8 @@ def _argument(value: str) -> str:
     return value
 
 
+_COMMANDS: Final = ("Bash", "WebFetch")
+
 SCHEDULING: Final = ("CronCreate", "ScheduleWakeup", "RemoteTrigger")
 """Tools with which the agent would begin work later that nobody woke it for."""
 
@@ -79,6 +81,8 @@ class ClaudeCodeSettings(CliSettings):
 
     permission_mode: PermissionMode = "default"
     """What it may do without asking. Nobody is there to be asked: what would be asked is refused."""
+    sandbox: Literal["none", "restricted"] = "none"
+    """`restricted`: no commands, no web, files of the directory only, and no settings of user or project."""
     allowed_tools: Rules = ()
     """Tools that it may use without asking: a list of rules such as `Edit` or `Bash(git *)`."""
     disallowed_tools: Rules = ()
@@ -100,8 +104,19 @@ class ClaudeCodeSettings(CliSettings):
     binary: Binary = "claude"
     """The CLI: a name in PATH, or a path beside this file or in the project."""
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.sandbox == "restricted" and self.permission_mode == "bypassPermissions":
+            raise ValueError("must not have `permission_mode: bypassPermissions` with `sandbox: restricted`")
+        return self
+
     def warnings(self) -> Mapping[str, str]:
         found = dict(super().warnings())
+        commands = [rule for rule in self.allowed_tools if rule.startswith(_COMMANDS)]
+        if self.sandbox == "restricted" and commands:
+            found["allowed_tools"] = (
+                f"allows {commands[0]}, which `sandbox: restricted` takes away; remove it"
+            )
         if self.permission_mode == "bypassPermissions":
             found["permission_mode"] = f"is bypassPermissions, so {NO_LIMITS}; {INSTEAD}"
         return found
@@ -123,6 +138,8 @@ class ClaudeCodeSettings(CliSettings):
     def options(self) -> list[str]:
         """The command line's options that these settings mean."""
         options = ["--permission-mode", self.permission_mode]
+        if self.sandbox == "restricted":
+            options.append("--restricted")
         if self.model is not None:
             options += ["--model", self.model]
         if self.fallback_model:

@@ -16,7 +16,6 @@ INSTALL: Final = "npm install -g @openai/codex"
 TESTED: Final = (0, 171, 0)
 """The oldest version that was seen to work."""
 
-_cli: Final = partial(CheckResult, name="cli")
 _login_is: Final = partial(CheckResult, name="login")
 
 
@@ -26,27 +25,17 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
         return []
     environment = settings.child(ctx.environment, settings.passed)
     places = await program.check_places(settings, environment)
-    path = await program.find(settings.binary, environment)
-    if path is None:
-        missing = f"there is no program {settings.binary}"
-        return [*places, _cli(status=CheckStatus.MISSING, detail=missing, hint=INSTALL)]
-    version = await program.version(settings.binary, environment)
-    if version is None:
-        detail = f"{path} does not report its version"
-        return [*places, _cli(status=CheckStatus.ERROR, detail=detail, hint=INSTALL)]
-    named, tested = (".".join(map(str, one)) for one in (version, TESTED))
-    if version < TESTED:
-        detail = f"{path} is {named}, which is older than {tested}"
-        cli = _cli(status=CheckStatus.WARNING, detail=detail, hint=f"update it: {INSTALL}")
-    else:
-        cli = _cli(status=CheckStatus.OK, detail=f"{path} is {named}")
-    return [*places, cli, await _login(path, environment)]
+    cli = await program.check_version(settings.binary, environment, verified=(TESTED,), install=INSTALL)
+    if cli.status in (CheckStatus.MISSING, CheckStatus.ERROR):
+        return [*places, cli]
+    return [*places, cli, await _login(settings.binary, environment)]
 
 
-async def _login(path: str, environment: Mapping[str, str]) -> CheckResult:
+async def _login(binary: str, environment: Mapping[str, str]) -> CheckResult:
     if environment.get("CODEX_API_KEY"):
         return _login_is(status=CheckStatus.OK, detail="the API key of CODEX_API_KEY; runs bill that account")
     try:
+        path = await program.find(binary, environment) or binary
         answer = await program.ask([path, "login", "status"], environment, "/")
     except OSError as exc:
         return _login_is(status=CheckStatus.ERROR, detail=exc.strerror or str(exc), hint=INSTALL)
