@@ -116,8 +116,8 @@ def test_examples_use_every_option_that_has_an_effect() -> None:
     assert unused == {
         "WebhookSourceSettings": set(),
         "WebhookActorSettings": set(),
-        "GithubSettings": {"authors"},
-        "GithubActorSettings": set(),
+        "GithubSettings": {"authors", "private_key"},
+        "GithubActorSettings": {"private_key_file", "installation_id"},
         "LinearSettings": set(),
         "LinearActorSettings": set(),
         "CronSettings": set(),

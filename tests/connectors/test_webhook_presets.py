@@ -49,6 +49,7 @@ def shown(draft: Draft, becomes: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", names())
 async def test_a_sample_becomes_the_event_that_its_file_says(name: str) -> None:
     preset = built_in(name)
+    assert preset.sample.signed_by.lower() in {header.lower() for header in signed(name)}
     took = await received(preset.sample.body, signed(name), preset=name, secret=SECRET)
     assert [shown(*pair) for pair in zip(took.events, preset.becomes, strict=True)] == list(preset.becomes)
     assert [draft.payload for draft in took.events] == [preset.sample.body]
@@ -112,7 +113,7 @@ settings:
   platform: mine
   event: "{{ kind }}"
   fields: {author: who.name, size: size, ok: ok, all: who}
-sample: {body: {kind: a}}
+sample: {signed_by: X-Mine, body: {kind: a}}
 becomes: [{provenance: {platform: mine}}]
 """
 

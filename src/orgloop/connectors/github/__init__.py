@@ -55,6 +55,11 @@ connector: Final = Connector(
                 help_url="https://github.com/settings/personal-access-tokens/new",
                 help_command="gh auth token",
             ),
+            Variable(
+                name="GITHUB_APP_PRIVATE_KEY",
+                description="the private key of a GitHub App, instead of a token",
+                help_url="https://github.com/settings/apps",
+            ),
         ),
         check=check,
     ),

@@ -15,7 +15,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from orgloop.connectors.github.credential import Credential
+from orgloop.connectors.github.app_login import AppLogin
+from orgloop.connectors.github.credential import Credential, Login
 from orgloop.connectors.github.settings import ApiSettings
 from orgloop.plugin import (
     Clock,
@@ -104,7 +105,7 @@ class _Kept:
 class Api:
     """Asks GitHub. Whatever GitHub refuses is an error that says what to do, or `TryLater`."""
 
-    def __init__(self, url: str, credential: Credential, clock: Clock, http: Http) -> None:
+    def __init__(self, url: str, credential: Login, clock: Clock, http: Http) -> None:
         self._url = url.rstrip("/")
         self._credential = credential
         self._clock = clock
@@ -309,8 +310,18 @@ class Api:
 
 def api_of(settings: ApiSettings, ctx: Context) -> Api:
     """GitHub's API with the settings' login."""
-    credential = Credential(settings.token, settings.token_command, ctx.environment)
-    return Api(settings.api_url or ORIGIN, credential, ctx.clock, ctx.http)
+    url = settings.api_url or ORIGIN
+    login = app_of(settings, ctx) or Credential(settings.token, settings.token_command, ctx.environment)
+    return Api(url, login, ctx.clock, ctx.http)
+
+
+def app_of(settings: ApiSettings, ctx: Context) -> AppLogin | None:
+    """The login of the GitHub App that the settings name, if they name one."""
+    key = settings.private_key or settings.private_key_file
+    if settings.app_id is None or key is None:
+        return None
+    url = settings.api_url or ORIGIN
+    return AppLogin(settings.app_id, key, settings.installation_id, url, ctx.clock, ctx.http)
 
 
 async def _parsed(body: bytes, url: str) -> Any:

@@ -8,7 +8,7 @@ import os
 import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from orgloop.plugin import PluginError, SecretStr, started
 
@@ -17,6 +17,23 @@ SECONDS: Final = 10.0
 
 MOST_BYTES: Final = 16 * 1024
 """The longest output of `token_command` that is read; tokens have some hundred characters."""
+
+
+class Login(Protocol):
+    """What is shown to GitHub, and where it comes from."""
+
+    async def value(self) -> str:
+        """The token. Raises PluginError if there is none."""
+        ...
+
+    def forget(self) -> bool:
+        """GitHub refused it. Whether another one can be asked for."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Where the token comes from, in words that can be shown."""
+        ...
 
 
 class Credential:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from orgloop.connectors.github.api import Api, Response, api_of
+from orgloop.connectors.github.api import Api, Response, api_of, app_of
+from orgloop.connectors.github.app_login import AppLogin
 from orgloop.connectors.github.lists import Lists
 from orgloop.connectors.github.polling.hook_log import hook_path, leads_to
 from orgloop.connectors.github.polling.owner import owned
@@ -71,7 +72,8 @@ async def _logged_in(
     settings: ApiSettings, ctx: Context, repos: Sequence[str], read: Any
 ) -> list[CheckResult]:
     api = api_of(settings, ctx)
-    found = [await _asked("login", api, "/user", _login)]
+    app = app_of(settings, ctx)
+    found = [await (_asked("login", api, "/user", _login) if app is None else _app(app))]
     if found[0].status is CheckStatus.ERROR:
         return found
     found.append(await _asked("rate limit", api, "/rate_limit", _limit))
@@ -81,6 +83,22 @@ async def _logged_in(
             await (_owner(repo, api, owner) if name == "*" else _asked(repo, api, f"/repos/{repo}", read))
         )
     return found
+
+
+async def _app(login: AppLogin) -> CheckResult:
+    """An app has no user: its key says who it is, and then gets a token."""
+    try:
+        app = await login.app()
+        await login.value()
+    except TryLater as exc:
+        hint = "wait until it is over, and lengthen `poll.interval`"
+        return CheckResult(name="login", status=CheckStatus.WARNING, detail=exc.reason, hint=hint)
+    except PluginError as exc:
+        return CheckResult(name="login", status=CheckStatus.ERROR, detail=exc.message, hint=exc.hint)
+    granted = object_at(app, "permissions")
+    detail = ", ".join(f"{name}: {granted[name]}" for name in sorted(granted)) or "no permissions"
+    who = f"@{text_at(app, 'slug')}[bot]"
+    return CheckResult(name="login", status=CheckStatus.OK, detail=detail[:500], identity=who)
 
 
 async def _owner(repo: str, api: Api, owner: str) -> CheckResult:

@@ -16,6 +16,8 @@ from orgloop.connectors.github.polled_events import is_polled
 from orgloop.plugin import (
     Duration,
     EventType,
+    ProjectPath,
+    Secret,
     Secrets,
     SecretStr,
     Settings,
@@ -60,6 +62,10 @@ def _command(value: Any) -> Any:
     return value
 
 
+def _app_id(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Token = Annotated[SecretStr, AfterValidator(partial(require_one_word, secret="token"))]
 ApiUrl = Annotated[str, AfterValidator(partial(require_api_url, form="https://HOST/api/v3", secret="token"))]
 Repo = Annotated[str, AfterValidator(repository)]
@@ -84,18 +90,35 @@ class ApiSettings(Settings):
         tuple[Word, ...], BeforeValidator(_command, json_schema_input_type=str | list[str])
     ] = ()
     """Instead of `token`: a program that prints it, such as `gh auth token`."""
+    app_id: Annotated[str, BeforeValidator(_app_id), Field(pattern=r"^[A-Za-z0-9.]{1,100}$")] | None = None
+    """Instead of `token`: the id, or the client id, of a GitHub App."""
+    private_key: Secret | None = None
+    """The app's private key: the text of its `.pem` file, or that as base64."""
+    private_key_file: ProjectPath | None = None
+    """Instead of `private_key`: the `.pem` file."""
+    installation_id: Annotated[int, Field(ge=1)] | None = None
+    """Which installation of the app, if it has several."""
     api_url: ApiUrl | None = None
     """Where the API is, for GitHub Enterprise: `https://HOST/api/v3`."""
 
     @property
     def has_login(self) -> bool:
         """Whether there is one."""
-        return self.token is not None or bool(self.token_command)
+        return self.token is not None or bool(self.token_command) or self.app_id is not None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.token is not None and self.token_command:
             raise ValueError("`token` and `token_command` exclude each other: remove one of them")
+        if self.app_id is not None and (self.token is not None or self.token_command):
+            raise ValueError("`app_id` logs in, too: remove `token` and `token_command`")
+        keys = [key for key in (self.private_key, self.private_key_file) if key is not None]
+        if len(keys) > 1:
+            raise ValueError("`private_key` and `private_key_file` exclude each other: remove one of them")
+        if (self.app_id is not None) != bool(keys):
+            raise ValueError("`app_id` and the app's `private_key` or `private_key_file` need each other")
+        if self.installation_id is not None and self.app_id is None:
+            raise ValueError("`installation_id` is of a GitHub App: add its `app_id`")
         return self
 
 
@@ -160,7 +183,8 @@ class GithubSettings(ApiSettings):
 
     def _unheard(self) -> Mapping[str, str]:
         if not self.repo and self.has_login and not self.enrich:
-            key = "token" if self.token is not None else "token_command"
+            ways = {"token": self.token, "token_command": self.token_command, "app_id": self.app_id}
+            key = next(name for name, way in ways.items() if way)
             return {key: "is not used: `repo` must say what is polled, such as owner/name"}
         if not self.polls and self.initial_lookback is not None:
             return {"initial_lookback": "has no effect without `token` and `repo`: nothing is polled"}

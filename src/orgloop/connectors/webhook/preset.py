@@ -38,10 +38,12 @@ _NAMING: Final = frozenset({"event", "event_type_field", "event_type_header"})
 
 
 class Sample(Settings):
-    """A request as the provider sends it, without its signature."""
+    """A request as the provider sends it, without the value of its signature."""
 
     headers: dict[str, str] = Field(default_factory=dict)
     """Its headers."""
+    signed_by: Annotated[str, Field(min_length=1)]
+    """The header by which the provider proves that it is the sender."""
     body: Any
     """Its body."""
 

@@ -158,7 +158,9 @@ class GithubActorSettings(ApiSettings):
     @model_validator(mode="after")
     def _needs_login(self) -> Self:
         if not self.has_login:
-            raise ValueError("GitHub lets nobody write without a login: add a `token` or `token_command`")
+            raise ValueError(
+                "GitHub lets nobody write without a login: add a `token`, `token_command` or `app_id`"
+            )
         return self
 
 
