@@ -28,8 +28,9 @@ from orgloop.plugin import (
 )
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, as_context, event, wake
+from tests.connectors.following import text
 from tests.connectors.github_bodies import HUBOT, STRANGER, Body
-from tests.connectors.test_github_api import refusal, text
+from tests.connectors.test_github_api import refusal
 from tests.connectors.test_github_poll import NOON
 from tests.support.github_server import REPO, TOKEN, GithubServer
 
@@ -43,13 +44,6 @@ async def server() -> AsyncIterator[GithubServer]:
         server.open_pull(42)
         server.open_issue(7)
         yield server
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
 
 
 class Writing:

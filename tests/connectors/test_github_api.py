@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from orgloop.connectors.github.writing.tasks import GithubActorSettings
 from orgloop.plugin import CheckResult, CheckStatus, PluginError, TryLater
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, as_context
+from tests.connectors.following import Fault, text
 from tests.connectors.github_bodies import REPOSITORY
 from tests.connectors.test_github_poll import NOON, Follower
 from tests.support.github_server import REPO, TOKEN, GithubServer, failing
@@ -27,21 +28,6 @@ from tests.support.github_server import REPO, TOKEN, GithubServer, failing
 async def server() -> AsyncIterator[GithubServer]:
     async with GithubServer(NOON) as server:
         yield server
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
-Fault = Callable[[web.Request], web.StreamResponse]
-
-
-def text(status: int, body: str | bytes, **headers: str) -> Fault:
-    content = body.encode() if isinstance(body, str) else body
-    return lambda _: web.Response(status=status, body=content, headers=headers)
 
 
 def refusal(status: int, message: str, **headers: str) -> Fault:

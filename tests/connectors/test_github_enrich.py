@@ -38,13 +38,6 @@ async def server() -> AsyncIterator[GithubServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
 def job(id: int, name: str, conclusion: str = "failure", attempt: int = 1) -> Body:
     steps = [
         {"name": "Set up job", "conclusion": "success"},

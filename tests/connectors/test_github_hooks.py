@@ -33,13 +33,6 @@ async def server() -> AsyncIterator[GithubServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
 async def both(server: GithubServer, http: HttpClient, **config: Any) -> Follower:
     """A source that has begun."""
     follower = await Follower(server, http, secret="s3cret", **{"events": ONLY, **config}).begin()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
+from orgloop.connectors.github import connector
 from orgloop.connectors.github.events.normalize import normalize
 from orgloop.connectors.github.polling.owner import MOST_REPOS
 from orgloop.connectors.github.polling.poll import GithubBoth, GithubPoller, open_source
 from orgloop.connectors.github.settings import GithubSettings
-from orgloop.plugin import Draft, Mark, Page, PluginError, sign
+from orgloop.plugin import Draft, Mark, PluginError, sign
 from orgloop.plugin.settings import SecretStr
 from orgloop.runtime.support.http import HttpClient
-from tests.connectors.doubles import FakeContext, as_context, inbound
+from tests.connectors.doubles import inbound
+from tests.connectors.following import Polled
 from tests.connectors.github_bodies import FORK, HUBOT, REPOSITORY, STRANGER
 from tests.support.github_server import REPO, TOKEN, Delivery, GithubServer, failing
 
@@ -29,57 +31,13 @@ async def server() -> AsyncIterator[GithubServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
-class Follower:
-    """A source and what the engine does with its pages: commit them, or fail to."""
+class Follower(Polled):
+    """A source of one repository."""
 
     def __init__(self, server: GithubServer, http: HttpClient, **config: Any) -> None:
         self.server = server
-        self.settings = GithubSettings.model_validate(
-            {"repo": "octo-org/billing", "token": TOKEN, "api_url": server.url, **config}
-        )
-        self.context = FakeContext(http=cast(Any, http))
-        self.checkpoint: str | None = None
-        self.events: dict[str, Draft] = {}
-        self.repeated = 0
-        self.source: Any = None
-
-    async def begin(self) -> Follower:
-        """A fresh process."""
-        self.source = open_source("github", self.settings)
-        await self.source.open(as_context(self.context))
-        return self
-
-    async def poll(self, *, crash: bool = False) -> list[Draft]:
-        """All steps of one poll. With `crash` the first step's page is never committed."""
-        found: list[Draft] = []
-        more = True
-        while more:
-            self.context.clock.time = self.server.now * 1000
-            page: Page = await self.source.poll(self.checkpoint)
-            if crash:
-                return list(page.events)
-            self.checkpoint, more = page.checkpoint or self.checkpoint, page.more
-            found += self.take(page.events)
-        return found
-
-    def take(self, drafts: Any) -> list[Draft]:
-        """What the journal does: the first of a key counts."""
-        fresh = []
-        for draft in drafts:
-            assert draft.key is not None
-            if draft.key in self.events:
-                self.repeated += 1
-            else:
-                self.events[draft.key] = draft
-                fresh.append(draft)
-        return fresh
+        given = {"repo": "octo-org/billing", "token": TOKEN, "api_url": server.url, **config}
+        super().__init__(connector, http, given, lambda: server.now * 1000)
 
     async def push(self, delivery: Delivery, number: int) -> None:
         event, body = delivery

@@ -37,13 +37,6 @@ async def server() -> AsyncIterator[GithubServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
 def run_of(server: GithubServer) -> list[Delivery]:
     server.start_run(5000)
     return [server.end_run(5000, "failure")]

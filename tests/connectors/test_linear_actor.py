@@ -56,13 +56,6 @@ async def server() -> AsyncIterator[LinearServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
 class Writer:
     """The actor, and wakes for it."""
 

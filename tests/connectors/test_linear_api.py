@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
@@ -16,6 +16,7 @@ from orgloop.connectors.linear.settings import LinearSettings
 from orgloop.plugin import CheckResult, CheckStatus, PluginError, TryLater
 from orgloop.runtime.support.http import HttpClient
 from tests.connectors.doubles import FakeContext, as_context
+from tests.connectors.following import Fault, text
 from tests.connectors.linear_bodies import DOING, Body
 from tests.connectors.test_linear_poll import NOON, Follower
 from tests.support.linear_server import KEY, LinearServer, failing
@@ -25,22 +26,6 @@ from tests.support.linear_server import KEY, LinearServer, failing
 async def server() -> AsyncIterator[LinearServer]:
     async with LinearServer(NOON) as server:
         yield server
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
-Fault = Callable[[web.Request], web.StreamResponse]
-
-
-def text(status: int, body: str | bytes, **headers: str) -> Fault:
-    content = body.encode() if isinstance(body, str) else body
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: web.Response(status=status, body=content, headers=named)
 
 
 def refusal(status: int, message: str, code: str, **headers: str) -> Fault:

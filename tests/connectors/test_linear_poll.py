@@ -7,22 +7,23 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from graphql import build_schema, parse, validate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orgloop.connectors.linear import queries
+from orgloop.connectors.linear import connector, queries
 from orgloop.connectors.linear.events.normalize import normalize
 from orgloop.connectors.linear.polling.checkpoint import MOST_SEEN, ReadSoFar, dump, iso, load, millis
 from orgloop.connectors.linear.polling.poll import LinearBoth, LinearPoller, open_source
 from orgloop.connectors.linear.polling.reader import MOST_THINGS, OVERLAP, team_filter
 from orgloop.connectors.linear.settings import LinearSettings
-from orgloop.plugin import Draft, Mark, Page, PluginError, Received
+from orgloop.plugin import Draft, Mark, PluginError, Received
 from orgloop.runtime.support.http import HttpClient
-from tests.connectors.doubles import FakeContext, as_context, inbound
+from tests.connectors.doubles import inbound
+from tests.connectors.following import Polled
 from tests.connectors.linear_bodies import (
     AGENT,
     BACKEND,
@@ -54,61 +55,16 @@ async def server() -> AsyncIterator[LinearServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
-class Follower:
-    """A source and what the engine does with its pages: commit them, or fail to."""
+class Follower(Polled):
+    """A source of one workspace. `skew`: how far our clock is ahead of Linear's."""
 
     def __init__(self, server: LinearServer, http: HttpClient, skew: int = 0, **config: Any) -> None:
         self.server = server
-        self.skew = skew
-        self.settings = LinearSettings.model_validate({"api_key": KEY, "api_url": server.url, **config})
-        self.context = FakeContext(http=cast(Any, http))
-        self.checkpoint: str | None = None
-        self.events: dict[str, Draft] = {}
-        self.repeated = 0
-        self.source: Any = None
-
-    async def begin(self) -> Follower:
-        """A fresh process."""
-        self.source = open_source("linear", self.settings)
-        self.context.clock.time = self.server.now + self.skew
-        await self.source.open(as_context(self.context))
-        return self
-
-    async def poll(self, *, crash: bool = False) -> list[Draft]:
-        """All steps of one poll. With `crash` the first step's page is never committed."""
-        found: list[Draft] = []
-        more = True
-        while more:
-            self.context.clock.time = self.server.now + self.skew
-            page: Page = await self.source.poll(self.checkpoint)
-            if crash:
-                return list(page.events)
-            assert page.checkpoint != self.checkpoint or not page.more
-            self.checkpoint, more = page.checkpoint or self.checkpoint, page.more
-            found += self.take(page.events)
-        return found
-
-    def take(self, drafts: Any) -> list[Draft]:
-        """What the journal does: the first of a key counts."""
-        fresh = []
-        for draft in drafts:
-            assert draft.key is not None
-            if draft.key in self.events:
-                self.repeated += 1
-            else:
-                self.events[draft.key] = draft
-                fresh.append(draft)
-        return fresh
+        given = {"api_key": KEY, "api_url": server.url, **config}
+        super().__init__(connector, http, given, lambda: server.now + skew)
 
     async def push(self, body: Body) -> Received:
-        self.context.clock.time = self.server.now + self.skew
+        self.context.clock.time = self.now()
         content = json.dumps(body | {"webhookTimestamp": self.server.now}).encode()
         signature = hmac.new(SECRET.encode(), content, "sha256").hexdigest()
         request = inbound(content, Linear_Signature=signature, Linear_Delivery=f"delivery-{len(content)}")

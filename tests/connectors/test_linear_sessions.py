@@ -35,13 +35,6 @@ async def server() -> AsyncIterator[LinearServer]:
         yield server
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
-    client = HttpClient()
-    yield client
-    await client.close()
-
-
 async def receive(server: LinearServer, http: HttpClient, body: Body, **config: Any) -> Received:
     given = {
         "secret": SECRET,

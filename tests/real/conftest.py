@@ -113,3 +113,11 @@ def claude_env(claude_cli: Path, scripted_model: ScriptedModel, tmp_path: Path) 
         "HTTP_PROXY": NOWHERE,
         "NO_PROXY": "127.0.0.1",
     }
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    """The directory in which an agent works."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    return folder

@@ -14,8 +14,8 @@ from orgloop.connectors.agents.claude_code import connector
 from orgloop.connectors.agents.claude_code.actor import ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.core.events.session_lifecycle import Phase, RunOutcome
-from orgloop.plugin import CheckStatus, Completion, NotBegun, Retry, Unavailable, WakeSession
-from tests.connectors.agents.held import Bench
+from orgloop.plugin import CheckStatus, NotBegun, Retry, Unavailable, WakeSession
+from tests.connectors.agents.held import Bench, how
 from tests.connectors.doubles import FakeContext, as_context
 from tests.support.model_script import Refuse, Rule, Say, ToolCall, Usage
 from tests.support.scripted_model import ScriptedModel
@@ -33,21 +33,9 @@ def bench(tmp_path: Path, claude_env: dict[str, str]) -> Iterator[Bench]:
     bench.close()
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Path:
-    """The directory in which the agent works."""
-    folder = tmp_path / "app"
-    folder.mkdir()
-    return folder
-
-
 def agent(app: Path, **config: Any) -> ClaudeCodeActor:
     settings = {"cwd": str(app), "model": "opus", **config}
     return ClaudeCodeActor("engineer", ClaudeCodeSettings.model_validate(settings))
-
-
-def how(end: Completion) -> tuple[Phase, RunOutcome, str]:
-    return end.phase, end.outcome, end.reason
 
 
 async def test_a_run_ends_with_its_result_cost_and_turns(

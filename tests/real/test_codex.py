@@ -12,8 +12,8 @@ from orgloop.connectors.agents.codex import connector
 from orgloop.connectors.agents.codex.actor import CodexActor
 from orgloop.connectors.agents.codex.settings import CodexSettings
 from orgloop.core.events.session_lifecycle import Phase, RunOutcome
-from orgloop.plugin import CheckStatus, Completion, Limited, NotBegun, Retry, Unavailable, WakeSession
-from tests.connectors.agents.held import Bench
+from orgloop.plugin import CheckStatus, Limited, NotBegun, Retry, Unavailable, WakeSession
+from tests.connectors.agents.held import Bench, how
 from tests.connectors.doubles import FakeContext, as_context
 from tests.support.model_script import Refuse, Say, ToolCall, Usage
 from tests.support.scripted_model import ScriptedModel
@@ -31,19 +31,8 @@ def bench(tmp_path: Path, codex_env: dict[str, str]) -> Iterator[Bench]:
     bench.close()
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> Path:
-    folder = tmp_path / "app"
-    folder.mkdir()
-    return folder
-
-
 def agent(app: Path, **config: Any) -> CodexActor:
     return CodexActor("engineer", CodexSettings.model_validate({"cwd": str(app), **config}))
-
-
-def how(end: Completion) -> tuple[Phase, RunOutcome, str]:
-    return end.phase, end.outcome, end.reason
 
 
 async def test_a_run_ends_with_its_result_and_cost_and_its_session_goes_on(

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from orgloop import runner
 from orgloop.core.runs.environment import child_environment
-from orgloop.plugin import Completion, ExitInfo, NotBegun, Progress, Supervised, Wake, WakeSession
+from orgloop.plugin import (
+    Completion,
+    ExitInfo,
+    NotBegun,
+    Phase,
+    Progress,
+    RunOutcome,
+    Supervised,
+    Wake,
+    WakeSession,
+)
 from tests.connectors.doubles import wake
 from tests.runner.run_directory import RunDirectory
 from tests.runner.waiting import until
@@ -18,6 +28,11 @@ PROMPT = "prompt.md"
 
 CLI_SECONDS = 90.0
 """In which a real CLI has ended, on a busy machine."""
+
+
+def how(end: Completion) -> tuple[Phase, RunOutcome, str]:
+    """How a run ended."""
+    return end.phase, end.outcome, end.reason
 
 
 class Held:
