@@ -116,6 +116,15 @@ def test_what_we_take_for_a_branch_git_takes_too(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "hidden", ["\u202e", "\u200b", "\u115f", "\u3164", "\u2066", "\ufe0f", "\U000e0041", "\xad"]
+)
+def test_a_branch_has_nothing_in_its_name_that_nobody_sees(hidden: str) -> None:
+    name = branch_name(f"fix-{hidden}login")
+    assert hidden not in name
+    assert name != branch_name("fix-login")
+
+
 def test_what_git_reads_as_another_name_is_no_branch() -> None:
     assert not is_branch("@")
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from orgloop.core.text.hidden_text import without_hidden
+
 MOST_NAME: Final = 40
 """Characters of a key that the name of its tree shows."""
 
@@ -32,8 +34,10 @@ def tree_name(repository: str, actor: str, key: str) -> str:
 
 
 def is_branch(name: str) -> bool:
-    """Whether git takes this as the name of a branch, and every file system as a path."""
+    """Whether git takes this as the name of a branch, every file system as a path, and all of it is seen."""
     if not name or name in ("@", "HEAD") or name[0] in "-./" or name[-1] in "./":
+        return False
+    if without_hidden(name) != name:
         return False
     return _FORBIDDEN.search(name) is None and len(name.encode()) <= MOST_BRANCH
 
@@ -42,7 +46,7 @@ def branch_name(text: str) -> str:
     """The branch that a text names: the text itself, or as much of it as git takes, with a hash of all."""
     if is_branch(text):
         return text
-    parts = _SLASHES.sub("/", _NOT_BRANCH.sub("-", text[: 4 * MOST_NAME])).split("/")
+    parts = _SLASHES.sub("/", _NOT_BRANCH.sub("-", without_hidden(text[: 4 * MOST_NAME]))).split("/")
     kept = "/".join(part for one in parts if (part := _part(one)))[: 2 * MOST_NAME].strip("./-")
     return f"{kept or 'branch'}-{_hash(text)}"
 

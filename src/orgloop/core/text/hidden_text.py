@@ -70,6 +70,11 @@ def visible(text: str) -> str:
     return text
 
 
+def without_hidden(text: str) -> str:
+    """`text` without characters that nobody sees."""
+    return text if text.isascii() else _HIDDEN.sub("", text)
+
+
 def visible_key(key: str) -> str:
     """How the key of a map is shown: two keys that differ never look the same.
 
