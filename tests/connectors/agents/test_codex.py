@@ -349,6 +349,11 @@ def test_what_nobody_knows_is_a_failure_of_the_run() -> None:
         ("UTC", "Jan 6th, 2036 4:40 AM", NOON + LIMIT_WAIT),
         ("UTC", "Xyz 6th, 2026 4:40 AM", NOON + LIMIT_WAIT),
         ("UTC", "soon", NOON + LIMIT_WAIT),
+        ("UTC", "try again in 2 hours 10 minutes", NOON + 130 * 60_000),
+        ("UTC", "try again in 3 days, 1 hour", NOON + 73 * 3_600_000),
+        ("UTC", "Try again in 45 seconds", NOON + 45_000),
+        ("UTC", "try again in 9999 days", NOON + LIMIT_WAIT),
+        ("UTC", "try again in a while", NOON + LIMIT_WAIT),
     ],
 )
 def test_a_limit_is_over_when_it_says(

@@ -24,6 +24,9 @@ from orgloop.connectors.agents.result import (
 )
 from orgloop.plugin import (
     DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
     Completion,
     ExitInfo,
     Limited,
@@ -47,6 +50,9 @@ _UNTIL: Final = re.compile(
     r"try again at (?:(?P<month>[A-Z][a-z]{2})[a-z]{0,6} (?P<day>\d{1,2})(?:st|nd|rd|th)?,"
     r" (?P<year>\d{4}),? )?(?P<hour>\d{1,2}):(?P<minute>\d{2}) (?P<half>[AP]M)"
 )
+_IN: Final = re.compile(r"try again in (?P<wait>[0-9a-z ,]{1,60})", re.IGNORECASE)
+_WAIT: Final = re.compile(r"(\d{1,4}) ?(day|hour|minute|second)")
+_UNITS: Final = {"day": DAY, "hour": HOUR, "minute": MINUTE, "second": SECOND}
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LOGIN: Final = re.compile(
     r"\b40[13] (?:Unauthorized|Forbidden)|Missing environment variable|[Nn]ot logged in|log ?in again"
@@ -175,9 +181,11 @@ def _reason(said: str) -> str:
 
 def _free_at(exit: ExitInfo, said: str) -> int:
     """When a limit is over, in ms since 1970: as the CLI says, in local time; else in a while."""
-    found = _UNTIL.search(said)
-    if found is not None:
-        until = _moment(found.groupdict(), exit.ended_at)
+    found, wait = _UNTIL.search(said), _IN.search(said)
+    if found is not None or wait is not None:
+        until = _moment(found.groupdict(), exit.ended_at) if found is not None else None
+        if wait is not None:
+            until = exit.ended_at + sum(int(n) * _UNITS[unit] for n, unit in _WAIT.findall(wait["wait"]))
         if until is not None and exit.ended_at < until <= exit.ended_at + MOST_WAIT:
             return until
     return exit.ended_at + LIMIT_WAIT
