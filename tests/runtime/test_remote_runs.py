@@ -259,7 +259,7 @@ async def test_a_run_whose_system_cannot_be_asked_is_not_waited_for(
         while len(elsewhere.asked) < 7:
             await it.pass_time(8)
         await it.pass_time(31)
-        await until(lambda: "cannot be asked" in it.runs()[0].last_line, "the note")
+        await until(lambda: "cannot be queried" in it.runs()[0].last_line, "the note")
         for _ in range(50):
             await turn()
         (run,) = await it.journal.open_runs()
