@@ -200,7 +200,7 @@ async def test_why_it_waits_is_told_of_who_leads_and_who_follows(tmp_path: Path)
         lead, member = it.rows()
         assert "2 events" in waits.why(lead)
         assert "2m" in waits.why(lead)
-        assert "together" in waits.why(member)
+        assert "batch" in waits.why(member)
         assert lead.id in waits.why(member)
 
 
