@@ -8,9 +8,11 @@ import re
 from functools import partial
 from pathlib import Path
 
+import click
 import pytest
 
 from orgloop import runner
+from orgloop.cli.root import root
 from orgloop.cli.screen.run_tail import lines_of
 from orgloop.core.deliveries.transition import NotStarted, Unavailable
 from orgloop.core.text.units import HOUR, MINUTE
@@ -269,3 +271,29 @@ def test_without_a_daemon_the_runner_is_told_by_its_directory(
         "daemon": False,
         "ended": False,
     }
+
+
+# --- without an id ----------------------------------------------------------------------------------
+
+
+def test_without_an_id_it_is_the_last_one(working: str, acme: Path, orgloop: Orgloop) -> None:
+    """The last run, the last event."""
+    assert orgloop("runs", "tail", "--no-follow").out == orgloop("runs", "tail", working, "--no-follow").out
+    last_run = orgloop("runs", "show", "--json").json
+    newest = orgloop("runs", "--all", "-n", "1", "--json").json[0]
+    assert last_run["id"] == newest["id"]
+    newest_event = orgloop("events", "-n", "1", "--json").json[0]["event_id"]
+    assert orgloop("inspect", "--json").json["event_id"] == newest_event
+    traced = orgloop("trace", "--json").json["trace_id"]
+    assert traced == orgloop("trace", newest_event, "--json").json["trace_id"]
+
+
+@pytest.mark.parametrize("words", [["runs", "tail"], ["logs"], ["service", "logs"]], ids=" ".join)
+def test_a_large_f_means_follow_as_for_tail(words: list[str]) -> None:
+    command: click.Command = root
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    assert ["-f", "-F"] in [[one for one in param.opts if len(one) == 2] for param in command.params]

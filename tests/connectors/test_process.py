@@ -417,3 +417,16 @@ def test_words_do_not_show_that_a_program_works_which_may_still_report_nothing(
     seen = actor({"command": "agent", "retry": {"on_exit": on_exit}}).read("looking")
     assert seen is not None
     assert seen.alive is alive
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '\ufeff{"decision": "merge"}\n',
+        'Looked.\n\x1b[32m```json\x1b[0m\n{"decision": "merge"}\n\x1b[32m```\x1b[0m\n',
+        '\x1b[1m{"decision": "merge"}\x1b[0m\n',
+    ],
+    ids=["byte order mark", "coloured fence", "coloured JSON"],
+)
+def test_colours_and_marks_around_json_do_not_matter(written: str) -> None:
+    assert completed(stdout=written).json == {"decision": "merge"}
