@@ -91,6 +91,7 @@ def test_what_a_route_does_not_say_its_actor_says_and_then_the_project(tmp_path:
         ({"defaults": "{queue_depth: 0}"}, Code.BAD_VALUE, "at least 1", 2),
         ({"agent": ", delivery: {queue_depth: 5, overflow: dropp}"}, Code.BAD_VALUE, "drop_oldest", 5),
         ({"route": ", delivery: {max_rate: 100}"}, Code.BAD_VALUE, "such as 100/s", 8),
+        ({"route": ", delivery: {order: loose}"}, Code.BAD_VALUE, "`strict` or `none`", 8),
         ({"defaults": "{max_rate: 0/s}"}, Code.BAD_VALUE, "between 1 and", 2),
         ({"agent": ", delivery: {max_rate: 5/d}"}, Code.BAD_VALUE, "one of s, m, h", 5),
         ({"agent": ", delivery: {retry: {max_delay: 1s}}"}, Code.BAD_VALUE, "`delivery.retry`", 5),
@@ -194,3 +195,12 @@ def test_what_stops_loops(defaults: str, repeats: int | None, per_key: int | Non
     text = project().replace("defaults: {delivery: {}}", f"defaults: {defaults}")
     found = sound(load(tmp_path, text)).defaults
     assert (found.max_repeats, found.runs_per_key) == (repeats, per_key)
+
+
+def test_where_the_order_of_a_key_is_kept(tmp_path: Path) -> None:
+    found = organization(tmp_path, agent=", delivery: {order: none}")
+    work, notice = found.routes
+    assert (work.policy.ordered, notice.policy.ordered) == (False, True)
+    again = organization(tmp_path, agent=", delivery: {order: none}", route=", delivery: {order: strict}")
+    assert again.routes[0].policy.ordered
+    assert again.routes[0].fingerprint != work.fingerprint

@@ -211,7 +211,6 @@ def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> Non
             "session: resume",
             "approve: {}",
         ),
-        *("delivery: {order: strict}",),
         *("config: {inbox: true}", "config: {inbox_ttl: 1h}", "config: {inbox_max_batch: 5}"),
     ],
 )
@@ -225,7 +224,7 @@ def test_a_policy_that_nothing_acts_on_yet_is_an_error(then: str, tmp_path: Path
 @pytest.mark.parametrize(
     "text",
     [
-        "defaults: {delivery: {order: strict}}\n",
+        "  - {name: x, when: {source: hooks, events: [a]}, then: {actor: tell}, approve: {}}\n",
     ],
 )
 def test_other_keys_that_nothing_acts_on_yet_are_errors(text: str, tmp_path: Path) -> None:

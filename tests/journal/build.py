@@ -52,6 +52,7 @@ def delivery(
     turn: Turn | None = None,
     drop_key: str | None = None,
     queue: QueueLimit | None = None,
+    ordered: bool = True,
 ) -> NewDelivery:
     return NewDelivery(
         id=f"dlv_{name}",
@@ -68,6 +69,7 @@ def delivery(
         turn=turn,
         drop_key=drop_key,
         queue=queue,
+        ordered=ordered,
     )
 
 

@@ -163,6 +163,7 @@ class Life(RuleBasedStateMachine):
         self.taken: set[str] = set()
         self.fixed: set[str] = set()
         self.collected: set[str] = set()
+        self.loose: set[str] = set()
         self.places: dict[str, int] = {}
         self.pruned: Counter[State] = Counter()
         self.awake: list[ClaimedWake] = []
@@ -210,7 +211,7 @@ class Life(RuleBasedStateMachine):
         how = data.draw(MEETINGS)
         if not isinstance(how, OnBusy):
             return {"batch": collected(data.draw(BATCHES), key)}
-        return {"turn": Turn(key=str(key), on_busy=how)}
+        return {"turn": Turn(key=str(key), on_busy=how), "ordered": data.draw(st.booleans())}
 
     # what can happen
 
@@ -238,6 +239,7 @@ class Life(RuleBasedStateMachine):
                 found = self.do(self.journal.to_prepare(route, 1_000))
                 ready = [Prepared(id=one.id, transition=Ready(), key="a") for one in found]
                 self.do(self.journal.prepared(ready, self.now))
+                self.loose -= {one.id for one in ready}
             wants = [ClaimWant(actor=actor, slots=100) for actor in ACTORS]
             wakes = self.do(self.journal.claim(wants, self.now)).wakes
             self.taken |= everybody(wakes)
@@ -300,6 +302,7 @@ class Life(RuleBasedStateMachine):
         for answer, new in zip(answers, events, strict=True):
             assert answer.duplicate == (answer.event_id != new.id)
             if not answer.duplicate:
+                self.loose |= {made.id for made in new.deliveries if not made.ordered}
                 self.accepted.update({made.id: made.route for made in new.deliveries})
                 self.collected |= {made.id for made in new.deliveries if made.batch is not None}
 
@@ -391,7 +394,7 @@ class Life(RuleBasedStateMachine):
         assert wake.facts == wake.facts._replace(
             attempts=row.attempts, crashes=row.crashes, state=State.RUNNING
         )
-        if wake.key is None or wake.id in self.collected:
+        if wake.key is None or wake.id in self.collected | self.loose:
             # A batch has the place of its first one, which may have left it.
             return
         ahead = [
@@ -400,7 +403,7 @@ class Life(RuleBasedStateMachine):
             if (other.actor, other.key) == (row.actor, row.key)
             and other.state in BLOCKING
             and self.places[other.id] < self.places[row.id]
-            and other.id not in held
+            and other.id not in held | self.loose
         ]
         assert ahead == [], f"{wake.id} was claimed before {ahead}"
 
@@ -486,6 +489,8 @@ class Life(RuleBasedStateMachine):
                 )
             )
         self.collected |= {one.id for one in results if one.batch is not None}
+        self.loose -= {one.id for one in results}
+        self.loose |= {one.id for one in results if not one.ordered}
         self.do(self.journal.prepared(results, self.now))
         states = self.rows()
         assert all(states[one.id].state is not State.PREPARING for one in found)
@@ -595,7 +600,7 @@ class Life(RuleBasedStateMachine):
         for row in self.rows().values():
             if row.state not in BLOCKING or row.lead != row.id:
                 assert not row.head
-            elif row.key is None:
+            elif row.key is None or row.id in self.loose:
                 assert row.head
             else:
                 queues.setdefault((row.actor, row.key), []).append(row)

@@ -107,6 +107,7 @@ def policy_of(
         retry=retry,
         max_rate=_rate(part.max_rate, path) if "max_rate" in part.model_fields_set else below.max_rate,
         queue=_queue(part, below.queue, spot, path, report),
+        ordered=below.ordered if part.order is None else part.order == "strict",
     )
 
 

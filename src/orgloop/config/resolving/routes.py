@@ -159,6 +159,7 @@ class Routes:
                 repr(batch),
                 part.then.on_busy,
                 drop_key,
+                *([] if policy.ordered else ["none"]),
             ),
         )
         return RouteEnd(entry=entry, read=read, spec=spec)

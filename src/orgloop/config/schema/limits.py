@@ -118,8 +118,6 @@ class CircuitBreaker(ConfigPart):
 class RouteDelivery(ConfigPart):
     """`delivery:` of a route."""
 
-    NOT_YET = frozenset({"order"})
-    MEANWHILE = {"order": "give the route a `session_key` meanwhile: wakes with one key come in order"}
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "circuit_breaker": "it belongs to the actor, under `delivery`: the breaker is the actor's"
     }
@@ -131,6 +129,8 @@ class RouteDelivery(ConfigPart):
     retry: RetryConfig | None = None
     max_rate: RateText | None = None
     """How often the route may wake its actor, such as `100/s`, `60/m` or `10/h`; null: without a limit."""
+    order: Literal["strict", "none"] | None = None
+    """Whether wakes with one session key come one at a time and in order."""
     queue_depth: Count | None = None
     """How many deliveries of the route may wait; null: without a limit."""
     overflow: Overflow | None = None

@@ -307,6 +307,8 @@ def _limit_sentence(wait: Waiting, until: str) -> str:
             f"One run at a time per work tree, and another run works in {wait.scope.name}. "
             "Give this actor a `worktree` to let several run at once."
         )
+    if wait.scope.level is ScopeLevel.KEY and wait.window is Window.AT_ONCE:
+        return f"One run at a time per session key, and another run of {wait.scope.name} goes on."
     whose = "" if wait.scope.level in (ScopeLevel.ORGANIZATION, ScopeLevel.NODE) else f" for {wait.scope}"
     limit = f"Limit of {amount(wait.unit, wait.limit)} {_OVER[wait.window]}{whose} reached"
     when = f"at {until}" if until else "when a run ends"

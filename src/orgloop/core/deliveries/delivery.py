@@ -90,6 +90,7 @@ class DeliveryPolicy:
     """`timeout_ms` bounds the waking, not the run; `max_age_ms` is how old an agent's wake may be.
 
     `max_rate` is how often a route may wake its actor, `queue` how much of it may wait.
+    `ordered`: wakes of one session key wait for each other.
     """
 
     timeout_ms: int = 30_000
@@ -97,6 +98,7 @@ class DeliveryPolicy:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     max_rate: Limit | None = None
     queue: QueueLimit | None = None
+    ordered: bool = True
 
 
 class Facts(NamedTuple):

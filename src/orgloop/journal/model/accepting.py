@@ -24,7 +24,7 @@ class NewDelivery(NamedTuple):
     `steps` says what each transform did: name, result, and a reason. If it is pending, `batch` says
     how it is collected with others, and `turn` what becomes of it or of others that have not finished.
     `drop_key`: by this a later event finds it that makes it needless while it waits. `queue`: how much of its
-    route may wait.
+    route may wait. If it is not `ordered`, it waits behind nothing, whatever its key.
     """
 
     id: str
@@ -42,6 +42,7 @@ class NewDelivery(NamedTuple):
     turn: Turn | None = None
     drop_key: str | None = None
     queue: QueueLimit | None = None
+    ordered: bool = True
 
 
 class Repeats(NamedTuple):

@@ -124,6 +124,7 @@ class Prepared:
     steps: Sequence[Mapping[str, Any]] = ()
     batch: Batching | None = None
     turn: Turn | None = None
+    ordered: bool = True
 
 
 class Try(NamedTuple):

@@ -105,6 +105,8 @@ def _insert(tx: Transaction, event: NewEvent, at: int, follow: list[_Work]) -> N
     )
     for delivery in event.deliveries:
         number, state = _deliver(tx, seq, delivery, at)
+        if delivery.key is not None and not delivery.ordered:
+            follow.append(partial(_loosen, seq=number, key=delivery.key))
         if delivery.drop_key is not None and state in (State.PENDING, State.PREPARING):
             follow.append(partial(on_busy.name, seq=number, drop_key=delivery.drop_key))
         if state is State.PENDING and not (delivery.turn is None and delivery.batch is None):
@@ -119,6 +121,10 @@ def _insert(tx: Transaction, event: NewEvent, at: int, follow: list[_Work]) -> N
     if event.needless:
         why = f"{event.id} came later: {event.platform_event or event.type}"
         follow.append(partial(on_busy.drop_needless, event_seq=seq, why=why, needless=event.needless, now=at))
+
+
+def _loosen(tx: Transaction, seq: int, key: str) -> None:
+    tx.change("set_loose_key", (key, seq))
 
 
 def _hold_loops(tx: Transaction, seq: int, route: str, chain: tuple[str, int, Repeats], now: int) -> None:
@@ -136,7 +142,7 @@ def _meeting(seq: int, new: NewDelivery, event: NewEvent, at: int) -> Iterator[_
             id=new.id,
             route=new.route,
             actor=new.actor,
-            key=new.key,
+            key=new.key if new.ordered else None,
             batch=new.batch,
             size=len(document),
         )
@@ -154,7 +160,7 @@ def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> tupl
     if state in FINISHED:
         tx.finished(new.route, state)
     seq = tx.next()
-    waits = state in BLOCKING
+    waits, key = state in BLOCKING, new.key if new.ordered else None
     row = (
         seq,
         new.id,
@@ -166,8 +172,8 @@ def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> tupl
         state,
         reason,
         detail,
-        new.key,
-        waits and new.key is None,
+        key,
+        waits and key is None,
         seq,
         at,
         at,
@@ -177,5 +183,5 @@ def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> tupl
         steps_json(new.steps),
         once_json(new.once),
     )
-    tx.add_delivery(row, (new.actor, new.key) if waits and new.key is not None else None)
+    tx.add_delivery(row, (new.actor, key) if waits and key is not None else None)
     return seq, state

@@ -171,9 +171,12 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
         if owner:
             transition = Drop(reason=DropReason.DUPLICATE, detail=f"{owner} came first")
         move = core.move(row.facts, transition, core.DeliveryPolicy(), now, 0.0)
+        key = result.key if result.ordered else None
+        if key is None:
+            tx.change("set_loose_key", (result.key, row.seq))
         to = moves.changed(
             row,
-            key=result.key,
+            key=key,
             document=result.document,
             steps=result.steps,
             once=once_json(result.once),
@@ -190,7 +193,7 @@ def prepared(tx: Transaction, results: Sequence[Prepared], now: int) -> None:
                     id=row.id,
                     route=row.route,
                     actor=row.actor,
-                    key=result.key,
+                    key=key,
                     batch=result.batch,
                     size=size,
                 ),

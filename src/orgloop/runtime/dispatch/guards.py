@@ -76,6 +76,10 @@ def _of_runs(wiring: Wiring, part: ActorPart, route: str, payer: str | None) -> 
         for level, most, setting in at_once
         if most is not None
     ]
+    if any(not one.spec.policy.ordered and one.spec.actor == part.spec.id for one in wiring.order):
+        # Nothing else keeps two runs from taking up one session.
+        once = Limit(level=ScopeLevel.KEY, unit=Unit.RUNS, window=Window.AT_ONCE, most=1, setting="")
+        limits.append(once)
     if defaults.runs_per_key is not None:
         per_key = Limit(
             level=ScopeLevel.KEY,

@@ -230,6 +230,7 @@ class Intake:
             turn=prepared.turn,
             drop_key=route.drop_key_of(document),
             queue=route.spec.policy.queue,
+            ordered=route.spec.policy.ordered,
         )
 
 

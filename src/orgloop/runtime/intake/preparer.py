@@ -160,6 +160,7 @@ class Preparer:
             steps=result.steps,
             batch=result.batch,
             turn=result.turn,
+            ordered=queue.route.spec.policy.ordered,
         )
 
 

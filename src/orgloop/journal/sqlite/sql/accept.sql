@@ -71,3 +71,7 @@ INSERT INTO route_stats (route, fired, last_fire, delivered, dropped, discarded)
 ON CONFLICT (route) DO UPDATE SET
     fired = fired + ?2, last_fire = coalesce(?3, last_fire),
     delivered = delivered + ?4, dropped = dropped + ?5, discarded = discarded + ?6;
+
+-- name: set_loose_key
+-- A delivery has a session key, and waits behind nothing.
+UPDATE deliveries SET loose_key = ? WHERE seq = ?;

@@ -3,22 +3,22 @@
 -- name: due
 -- Heads that are due, oldest first, with all that waking needs.
 SELECT d.seq, d.id, d.token + 1, e.id, d.route, d.actor, d.accepted_at, d.age_from,
-       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id,
+       d.attempts, d.failures, d.crashes, coalesce(d.key, d.loose_key), coalesce(d.document, e.document), e.trace_id, e.hops, s.id,
        d.members
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
-LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = d.key AND s.active = 1
+LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = coalesce(d.key, d.loose_key) AND s.active = 1
 WHERE d.actor = ? AND d.state = 'pending' AND d.head = 1 AND d.due <= ?
 ORDER BY d.due, d.pos LIMIT ?;
 
 -- name: one
 -- One of them, by seq.
 SELECT d.seq, d.id, d.token + 1, e.id, d.route, d.actor, d.accepted_at, d.age_from,
-       d.attempts, d.failures, d.crashes, d.key, coalesce(d.document, e.document), e.trace_id, e.hops, s.id,
+       d.attempts, d.failures, d.crashes, coalesce(d.key, d.loose_key), coalesce(d.document, e.document), e.trace_id, e.hops, s.id,
        d.members
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
-LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = d.key AND s.active = 1
+LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = coalesce(d.key, d.loose_key) AND s.active = 1
 WHERE d.seq = ?;
 
 -- name: candidates
@@ -27,14 +27,14 @@ WHERE d.seq = ?;
 SELECT d.seq, d.route,
        iif(d.members = 1, e.hops, max(e.hops, (
            SELECT max(o.hops) FROM deliveries m JOIN events o ON o.seq = m.event_seq WHERE m.lead = d.seq))),
-       d.age_from, d.waived, d.key, e.trace_id
+       d.age_from, d.waived, coalesce(d.key, d.loose_key), e.trace_id
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
 WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2
   AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'route' AND name = d.route AND (NOT ?4 OR unit = 'wakes'))
   AND NOT EXISTS (
     SELECT 1 FROM waits_for
-    WHERE level = 'key' AND name = d.key AND actor = d.actor AND (NOT ?4 OR unit = 'wakes'))
+    WHERE level = 'key' AND name = coalesce(d.key, d.loose_key) AND actor = d.actor AND (NOT ?4 OR unit = 'wakes'))
   AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'trace' AND name = e.trace_id AND (NOT ?4 OR unit = 'wakes'))
 ORDER BY d.due, d.pos LIMIT ?3;
 

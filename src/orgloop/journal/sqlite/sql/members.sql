@@ -11,8 +11,9 @@ UPDATE deliveries SET lead = NULL, members = 1, head = ?2, batch = NULL WHERE se
 -- name: succeed
 -- The next member leads: it takes the key and the place of the one before.
 UPDATE deliveries SET
-    lead = NULL, members = ?2, key = l.key, pos = l.pos, due = l.due, head = l.head AND l.key IS NULL
-FROM (SELECT key, pos, due, head FROM deliveries WHERE seq = ?3) l
+    lead = NULL, members = ?2, key = l.key, pos = l.pos, due = l.due, head = l.head AND l.key IS NULL,
+    loose_key = l.loose_key
+FROM (SELECT key, pos, due, head, loose_key FROM deliveries WHERE seq = ?3) l
 WHERE deliveries.seq = ?1;
 
 -- name: follow_next

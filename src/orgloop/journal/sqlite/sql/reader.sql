@@ -15,7 +15,7 @@ FROM events e
 -- name: deliveries
 -- Deliveries, with what they have from their event.
 SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs, d.state, d.reason, d.detail,
-       d.key, d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
+       coalesce(d.key, d.loose_key), d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
        d.waived, d.run_id, d.steps, d.document,
        iif(d.lead IS NULL AND d.members = 1, NULL, (
            SELECT json_group_array(id) FROM (
@@ -29,7 +29,7 @@ FROM deliveries d JOIN events e ON e.seq = d.event_seq
 -- name: deliveries_light
 -- Deliveries; large events without their payload.
 SELECT d.seq, d.id, e.id, e.trace_id, e.source, e.type, d.route, d.actor, d.runs, d.state, d.reason, d.detail,
-       d.key, d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
+       coalesce(d.key, d.loose_key), d.head, d.due, d.accepted_at, d.changed_at, d.age_from, d.attempts, d.failures, d.crashes,
        d.waived, d.run_id, d.steps,
        CASE WHEN length(d.document) > 65536 THEN json_remove(CAST(d.document AS TEXT), '$.payload') ELSE d.document END,
        iif(d.lead IS NULL AND d.members = 1, NULL, (

@@ -5,7 +5,7 @@
 INSERT INTO runs
     (seq, id, project, delivery_seq, actor, route, harness, trace_id, hops, key, session_id, resumed,
      directory, run_dir, spec, limits, started_at, account, machine)
-SELECT ?1, ?2, d.project, d.seq, ?4, d.route, ?5, e.trace_id, e.hops, d.key, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+SELECT ?1, ?2, d.project, d.seq, ?4, d.route, ?5, e.trace_id, e.hops, coalesce(d.key, d.loose_key), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
 FROM deliveries d JOIN events e ON e.seq = d.event_seq
 WHERE d.seq = ?3;
 
