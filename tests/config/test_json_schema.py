@@ -224,7 +224,7 @@ def test_keys_without_effect_are_marked_and_descriptions_are_there() -> None:
     assert definitions["DefaultsConfig"]["properties"]["checkpoint"]["deprecated"] is True
     assert definitions["SourceConfig.webhook"]["properties"]["path"]["deprecated"] is True
     assert definitions["Then"]["properties"].keys() == {
-        *("actor", "budget", "config", "delivery", "limits", "batch", "on_busy", "drop_when")
+        *("actor", "budget", "config", "delivery", "limits", "batch", "on_busy", "drop_when", "on_lost")
     }
     assert "github" in definitions["SourceConfig"]["properties"]["connector"]["examples"]
     assert definitions["WhenConfig"]["properties"]["events"]["description"]
