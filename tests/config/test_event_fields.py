@@ -129,6 +129,7 @@ def deduped(key: str) -> str:
         # No event of the source has it.
         (OPENED, keyed("x:{{provenance.pr_nr}}"), "provenance.pr_nr"),
         (OPENED, "then: {actor: agent, config: {thread_id: '{{provenance.nope}}'}}", "thread_id"),
+        (OPENED, "then: {actor: agent, config: {sticky: 'a {{provenance.nope}}'}}", "name of a comment"),
         (OPENED, deduped("provenance.nope"), "provenance.nope"),
         (OPENED, "then: {actor: agent, batch: {key: '{{provenance.nope}}'}}", "batch key"),
         (OPENED, deduped("[id, provenance.nope]"), "provenance.nope"),

@@ -288,7 +288,11 @@ routes:
     transforms: [{ref: dedup, config: {key: payload.id}}]
     then:
       actor: taker
-      config: {session_key: "pr:{{payload.pr}}", thread_id: "{{payload.pr}}", text: "{{payload.pr}}"}
+      config:
+        session_key: "pr:{{payload.pr}}"
+        thread_id: "{{payload.pr}}"
+        sticky: "about {{payload.pr}}"
+        text: "{{payload.pr}}"
 """
 
 
@@ -312,7 +316,7 @@ async def test_a_key_of_which_a_part_has_no_value_is_no_key(tmp_path: Path) -> N
         )
         configs = [dict(wake.config) for wake in it.stage.wakes["taker"]]
         assert configs.count({"text": ""}) == 4
-        assert {"session_key": "pr:7", "thread_id": "7", "text": 7} in configs
+        assert {"session_key": "pr:7", "thread_id": "7", "sticky": "about 7", "text": 7} in configs
         told = [row.steps[-1]["reason"] for row in rows.values() if row.key is None]
         assert set(told) == {"no value at payload.pr"}
         assert [row.reason for row in rows.values() if row.state == "dropped"] == ["duplicate"]

@@ -29,7 +29,7 @@ from orgloop.plugin import (
 )
 from orgloop.plugin.worktree import worktree_of
 
-NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id"})
+NAMES_SOMETHING: Final = frozenset({"session_key", "thread_id", "sticky"})
 """Keys of `then.config` that are left out if a part has no value: half a name would merge strangers."""
 
 

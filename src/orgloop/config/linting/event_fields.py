@@ -28,6 +28,7 @@ from orgloop.plugin.worktree import worktree_of
 _KEYS: Final[Mapping[DataPath, str]] = {
     ("then", "config", "session_key"): "session_key",
     ("then", "config", "thread_id"): "thread_id",
+    ("then", "config", "sticky"): "name of a comment",
     ("then", "batch", "key"): "batch key",
     ("then", "drop_when", "key"): "key to drop by",
 }
