@@ -78,6 +78,15 @@ def test_files_stay_small() -> None:
     assert {file: lines for file, lines in sizes.items() if lines > MAX_LINES} == {}
 
 
+def test_a_class_name_means_one_class() -> None:
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name(path))
+    assert {word: files for word, files in places.items() if len(files) > 1} == {}
+
+
 @pytest.mark.parametrize("what", LEAKS)
 def test_no_file_names(what: str) -> None:
     found = [

@@ -26,7 +26,7 @@ from orgloop.connectors.linear.events.normalize import normalize as normalize_li
 from orgloop.connectors.slack import connector as slack
 from orgloop.connectors.slack.api import SlackApi
 from orgloop.connectors.slack.doctor import ASKS, POSTS
-from orgloop.connectors.slack.events import Workspace, draft_of, told_by
+from orgloop.connectors.slack.events import Team, draft_of, told_by
 from orgloop.connectors.slack.people import People
 from orgloop.connectors.webhook import connector as webhook
 from orgloop.connectors.webhook.actor import WebhookActor
@@ -194,7 +194,7 @@ def test_each_event_of_linear_is_shown_as_it_is(name: str) -> None:
 
 async def test_each_event_of_slack_is_shown_as_it_is() -> None:
     shown = [json.loads(text) for text in blocks("slack", "json")]
-    app = Workspace(id="T0ACME", url="https://acme.slack.com/", user="U0LOOP", bot="B0LOOP")
+    app = Team(id="T0ACME", url="https://acme.slack.com/", user="U0LOOP", bot="B0LOOP")
     client = HttpClient()
     async with slack_server() as served:
         lent = Lent(http=client)

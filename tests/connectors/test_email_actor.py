@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from orgloop.connectors.email import connector
 from orgloop.connectors.email.actor import EmailActor, check
-from orgloop.connectors.email.message import Unfit, check_route, mail_of
+from orgloop.connectors.email.message import UnfitMail, check_route, mail_of
 from orgloop.connectors.email.settings import EmailSettings
 from orgloop.plugin import Delivered, DeliverOutcome, Rejected, Retry, Unavailable
 from tests.connectors.doubles import NOON, FakeContext, as_context, event, wake
@@ -271,7 +271,7 @@ def test_no_text_adds_a_header_or_a_recipient(subject: str, text: str, to: str) 
     config = {"subject": subject, "text": text or "x", "to": ["ada@acme.example", to] if to else None}
     try:
         mail, recipients = mail_of(wake(config=config, event=event()), settings, NOON)
-    except Unfit:
+    except UnfitMail:
         return
     assert all(one.casefold().endswith("@acme.example") for one in recipients)
     head = mail.as_bytes().partition(b"\r\n\r\n")[0].replace(b"\r\n", b"\n")

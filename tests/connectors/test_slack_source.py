@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from orgloop.connectors.slack.events import Workspace, draft_of, told_by
+from orgloop.connectors.slack.events import Team, draft_of, told_by
 from orgloop.connectors.slack.fields import EXAMPLE
 from orgloop.connectors.slack.message import pressed
 from orgloop.connectors.slack.people import People
@@ -332,11 +332,11 @@ def test_no_body_breaks_the_reader(kind: str, data: st.DataObject) -> None:
         if isinstance(place, dict):
             key = data.draw(st.sampled_from(sorted(place)))
             place[key] = data.draw(JSON)
-    told = told_by(kind, body, Workspace())
+    told = told_by(kind, body, Team())
     if told is not None:
         people = People(None, ManualClock(), ())
         context = FakeContext()
-        draft = asyncio.run(draft_of(told, Workspace(), people, as_context(context).mark_in))
+        draft = asyncio.run(draft_of(told, Team(), people, as_context(context).mark_in))
         assert draft.provenance["author_type"] in ("unknown", "bot")
 
 
@@ -349,9 +349,9 @@ async def test_other_interactions_pass_under_their_own_name_without_their_keys()
         "channel": {"id": "C0DEV"},
         **dict.fromkeys(("token", "trigger_id", "response_url"), "s3cret"),
     }
-    told = told_by("interactive", body, Workspace())
+    told = told_by("interactive", body, Team())
     assert told is not None
-    draft = await draft_of(told, Workspace(), People(None, ManualClock(), ()), lambda _: None)
+    draft = await draft_of(told, Team(), People(None, ManualClock(), ()), lambda _: None)
     assert draft.provenance["platform_event"] == "message_action"
     assert (draft.provenance["channel"], draft.provenance["workspace"]) == ("C0DEV", "T0ACME")
     assert draft.payload["callback_id"] == "triage"

@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo, model_validator
 
 from orgloop.connectors.agents import program
-from orgloop.connectors.agents.any_agent import Output, Sessions, classify_exit, progress, words_of
+from orgloop.connectors.agents.any_agent import OutputSettings, Sessions, classify_exit, progress, words_of
 from orgloop.connectors.agents.files import what_is_missing
 from orgloop.connectors.agents.result import ended, json_of_output, last_line, last_part
 from orgloop.connectors.agents.settings import Count, RunSettings, known_session
@@ -84,7 +84,7 @@ class ProcessSettings(RunSettings):
     """The program and its arguments: a list, or one line that is split as a shell would. No shell runs it."""
     prompt: Literal["stdin", "argument", "file", "none"] = "stdin"
     """How it gets the prompt: on `stdin`, as last `argument`, as the name of a `file` there, or `none`."""
-    output: Output | None = None
+    output: OutputSettings | None = None
     """How to understand a program that writes JSON objects, one a line: its result, session and cost."""
     sessions: Sessions | None = None
     """How the program goes on in the session of its key: words that take one up."""

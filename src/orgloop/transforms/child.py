@@ -133,7 +133,7 @@ class Keepers:
         return await started(start, _end)
 
 
-class Conversation:
+class Exchange:
     """A program that goes on: it gets one line of text and prints one. Lines wait for their turn."""
 
     def __init__(self, keepers: Keepers, task: Task) -> None:

@@ -141,7 +141,7 @@ class PersistentScript(Script):
 
     def __init__(self, settings: ScriptSettings) -> None:
         super().__init__(settings)
-        self._conversations: dict[Scope, child.Conversation] = {}
+        self._conversations: dict[Scope, child.Exchange] = {}
 
     async def close(self) -> None:
         for conversation in self._conversations.values():
@@ -152,7 +152,7 @@ class PersistentScript(Script):
         route = replace(scope, event_type="", event_id="")
         if route not in self._conversations:
             task = self._task(_of_route(scope))
-            self._conversations[route] = child.Conversation(self._runs(), task)
+            self._conversations[route] = child.Exchange(self._runs(), task)
         conversation = self._conversations[route]
         ended = await conversation.ask(given)
         if ended.status is not None:

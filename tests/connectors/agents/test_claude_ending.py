@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_exit
+from orgloop.connectors.agents.claude_code.classify_exit import ClaudeCli, classify_exit
 from orgloop.connectors.agents.result import LIMIT_WAIT
 from orgloop.core.events.session_lifecycle import Phase, RunOutcome
 from orgloop.plugin import DAY, Completion, ExitInfo, Limited, NotBegun, Retry, Unavailable
@@ -70,13 +70,13 @@ def exit_info(*lines: dict[str, Any], status: int | None = 0, **fields: Any) -> 
 
 
 def completed(*lines: dict[str, Any], **fields: Any) -> Completion:
-    end = classify_exit(exit_info(*lines, **fields), Cli(account="key"))
+    end = classify_exit(exit_info(*lines, **fields), ClaudeCli(account="key"))
     assert isinstance(end, Completion), end
     return end
 
 
 def not_begun(*lines: dict[str, Any], **fields: Any) -> NotBegun:
-    end = classify_exit(exit_info(*lines, **fields), Cli(account="key"))
+    end = classify_exit(exit_info(*lines, **fields), ClaudeCli(account="key"))
     assert isinstance(end, NotBegun), end
     return end
 

@@ -11,7 +11,7 @@ from orgloop.config.model import StepSpec
 from orgloop.config.reading.collect import Entry
 from orgloop.config.reading.documents import Spot, texts
 from orgloop.config.reading.env import DataPath
-from orgloop.config.resolving.routes import Read
+from orgloop.config.resolving.routes import RouteReads
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd
 from orgloop.config.schema.models import TransformConfig
 from orgloop.core.events.event import ENVELOPE
@@ -49,11 +49,11 @@ class EventFields:
         self._definitions = definitions
         self._report = report
         self._shapes: dict[str, Sequence[EventShape]] = {}
-        self._heard: dict[tuple[str, tuple[str, ...]], Heard] = {}
+        self._heard: dict[tuple[str, tuple[str, ...]], KnownEvents] = {}
         self._branches: dict[tuple[str, str], str] = {}
         """By an actor and a path in the name of its branches: what to write instead, if it never comes."""
 
-    def check(self, read: Read) -> None:
+    def check(self, read: RouteReads) -> None:
         """Warn of what a route asks for and never gets; refuse keys of which a part never has a value."""
         route = self._route(read.spot, read.source, read.events, ("when", "filter"))
         self._drop_when(read, route)
@@ -68,7 +68,7 @@ class EventFields:
             where = Where(file=read.prompt_file, line=one.line, column=one.column)
             route.placeholder(one.part, where, f" ({read.prompt_file})")
 
-    def _drop_when(self, read: Read, route: _Route) -> None:
+    def _drop_when(self, read: RouteReads, route: _Route) -> None:
         """The later event, and the key that it and what waits must both have, as they came."""
         said = read.spot.get("then", "drop_when")
         names = said.get("events") if isinstance(said, dict) else None
@@ -89,7 +89,7 @@ class EventFields:
         if source not in self._shapes:
             self._shapes[source] = self._of(source)
         if heard not in self._heard:
-            self._heard[heard] = Heard(source, events, self._shapes[source])
+            self._heard[heard] = KnownEvents(source, events, self._shapes[source])
         route = _Route(spot, self._heard[heard], self._report)
         lines = spot.get(*at)
         for key, value in lines.items() if isinstance(lines, dict) else ():
@@ -123,7 +123,7 @@ class EventFields:
                 where = spot.where("config", "worktree", "branch")
                 self._report.warn(Code.UNKNOWN_PATH, where, message, instead)
 
-    def _branch(self, read: Read, heard: Heard) -> None:
+    def _branch(self, read: RouteReads, heard: KnownEvents) -> None:
         """Note which paths in the name of its actor's branches a route's events never have."""
         name = read.spot.get("then", "actor")
         actor = self._actors.get(name) if isinstance(name, str) else None
@@ -154,7 +154,7 @@ class EventFields:
         return shapes
 
 
-class Heard:
+class KnownEvents:
     """What is known of the events that routes of one source and one list of names listen to."""
 
     def __init__(self, source: str, events: Sequence[str], every: Sequence[EventShape]) -> None:
@@ -190,7 +190,7 @@ class Heard:
 
 
 class _Route:
-    def __init__(self, spot: Spot, heard: Heard, report: Report) -> None:
+    def __init__(self, spot: Spot, heard: KnownEvents, report: Report) -> None:
         self._spot = spot
         self._heard = heard
         self._report = report

@@ -49,7 +49,7 @@ _BELONGS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Read:
+class RouteReads:
     """What reads from the events of one route, in its order. A step that is unsound is None."""
 
     spot: Spot
@@ -65,7 +65,7 @@ class RouteEnd:
     """A route: its entry, what it reads from events, and its spec if it is sound."""
 
     entry: Entry[schema.RouteConfig]
-    read: Read
+    read: RouteReads
     spec: RouteSpec | None
 
 
@@ -115,7 +115,7 @@ class Routes:
         policy = policy_of(part.then.delivery, below, spot, ("then", "delivery"), self._report)
         batch, batch_key = self._batch(part, policy, spot)
         drop_when, drop_key = self._drop_when(part, conditions, spot)
-        read = Read(
+        read = RouteReads(
             spot=spot,
             source=part.when.source,
             events=part.when.events,

@@ -84,7 +84,7 @@ class TokenPaths(Settings):
     """Tokens that it wrote to its cache."""
 
 
-class Output(Settings):
+class OutputSettings(Settings):
     """How to understand a program that writes JSON objects, one a line."""
 
     result: Member
@@ -170,7 +170,7 @@ def has(line: Json, member: Mapping[str, str] | None) -> bool:
     return member is not None and all(line.get(name) == value for name, value in member.items())
 
 
-def progress(raw: str, output: Output) -> Progress | None:
+def progress(raw: str, output: OutputSettings) -> Progress | None:
     """What one line says to somebody who watches."""
     line = parse(raw)
     if line is None:
@@ -185,7 +185,7 @@ def progress(raw: str, output: Output) -> Progress | None:
     return Progress(session_id=session_id, alive=False) if session_id else None
 
 
-def hear(exit: ExitInfo, output: Output) -> Heard:
+def hear(exit: ExitInfo, output: OutputSettings) -> Heard:
     """What the whole output came to. Lines that are no JSON objects do not count."""
     heard, result = Heard(), None
     for raw in [*exit.stdout.split("\n"), *([] if exit.result is None else [exit.result])]:
@@ -204,7 +204,7 @@ def hear(exit: ExitInfo, output: Output) -> Heard:
     return heard
 
 
-def _result(heard: Heard, result: Json, exit: ExitInfo, output: Output) -> None:
+def _result(heard: Heard, result: Json, exit: ExitInfo, output: OutputSettings) -> None:
     heard.ended = True
     heard.spoken = text(result, output.result_text).strip() or heard.spoken
     error = text(result, output.error).strip()
@@ -222,7 +222,7 @@ def _amount(line: Json, path: str | None) -> float | None:
     return number_at({"": at(line, path)}, "", least=0)
 
 
-def _failed(result: Json, output: Output) -> bool:
+def _failed(result: Json, output: OutputSettings) -> bool:
     for path, wanted in (output.failed or {}).items():
         value = at(result, path)
         values = wanted if isinstance(wanted, list) else [wanted]
@@ -233,7 +233,7 @@ def _failed(result: Json, output: Output) -> bool:
 
 
 def classify_exit(
-    exit: ExitInfo, output: Output, sessions: Sessions | None, account: str
+    exit: ExitInfo, output: OutputSettings, sessions: Sessions | None, account: str
 ) -> Completion | NotBegun:
     """The result decides, then what stopped the program, then its exit status."""
     heard = hear(exit, output)
@@ -263,7 +263,7 @@ def classify_exit(
 
 
 def _completed(
-    exit: ExitInfo, heard: Heard, how: tuple[Phase, RunOutcome, str], output: Output
+    exit: ExitInfo, heard: Heard, how: tuple[Phase, RunOutcome, str], output: OutputSettings
 ) -> Completion:
     whole = output.cost_of == "session"
     return completion_of(exit, heard, how, cost_of_session=whole)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any
 
-from orgloop.connectors.email.message import Unfit, mail_of
+from orgloop.connectors.email.message import UnfitMail, mail_of
 from orgloop.connectors.email.settings import EmailSettings
 from orgloop.connectors.email.smtp import Smtp, words
 from orgloop.plugin import (
@@ -44,7 +44,7 @@ class EmailActor:
         assert self._clock is not None, "the actor is not open"
         try:
             mail, to = mail_of(wake, self._settings, self._clock.now())
-        except Unfit as exc:
+        except UnfitMail as exc:
             return Rejected(reason=f"{exc} (route {wake.route})")
         # A little less than the engine waits, so that the reason is ours and not just a cancellation.
         limit = min(wake.timeout - min(1.0, wake.timeout / 10), self._settings.timeout / SECOND)

@@ -19,7 +19,7 @@ LONGEST_SUBJECT: Final = 250
 LONGEST_TEXT: Final = 1_000_000
 
 
-class Unfit(ValueError):
+class UnfitMail(ValueError):
     """The mail cannot be sent as it is written."""
 
 
@@ -32,10 +32,10 @@ def mail_of(wake: Wake, settings: EmailSettings, now: int) -> tuple[EmailMessage
     """The mail, and the addresses that get it. The same delivery is always the same mail. Raises Unfit."""
     config = wake.config
     for key, why in check_route(config).items():
-        raise Unfit(f"`then.config.{key}` {why}")
+        raise UnfitMail(f"`then.config.{key}` {why}")
     text = _text(config, "text") or (wake.sop or "").strip()
     if not text:
-        raise Unfit(
+        raise UnfitMail(
             "there is nothing to send: write `text` into `then.config`, or give the route a prompt file"
         )
     sender = addresses(settings.sender)[0]
@@ -66,13 +66,13 @@ def mail_of(wake: Wake, settings: EmailSettings, now: int) -> tuple[EmailMessage
 
 def _check_recipients(everybody: list[Address], settings: EmailSettings) -> None:
     if not everybody:
-        raise Unfit("nobody gets the mail: write `to` into `then.config`, or into the actor")
+        raise UnfitMail("nobody gets the mail: write `to` into `then.config`, or into the actor")
     if len(everybody) > MOST_RECIPIENTS:
-        raise Unfit(f"the mail has more than {MOST_RECIPIENTS} recipients")
+        raise UnfitMail(f"the mail has more than {MOST_RECIPIENTS} recipients")
     for one in everybody:
         address = one.addr_spec.casefold()
         if settings.allow and not any(fnmatchcase(address, glob.casefold()) for glob in settings.allow):
-            raise Unfit(f"{one.addr_spec} may not be written to: `allow` of the actor does not have it")
+            raise UnfitMail(f"{one.addr_spec} may not be written to: `allow` of the actor does not have it")
 
 
 def _subject(wake: Wake) -> str:
@@ -84,7 +84,7 @@ def _subject(wake: Wake) -> str:
 def _message_id(value: str) -> str:
     inner = value.strip("<>")
     if not inner.isascii() or not inner.isprintable() or " " in inner or "@" not in inner or len(inner) > 500:
-        raise Unfit("`then.config.in_reply_to` is not the Message-ID of a mail")
+        raise UnfitMail("`then.config.in_reply_to` is not the Message-ID of a mail")
     return f"<{inner}>"
 
 
@@ -94,11 +94,11 @@ def _addresses(config: Mapping[str, Any], key: str) -> list[Address]:
     found: list[Address] = []
     for one in listed:
         if not isinstance(one, str):
-            raise Unfit(f"`then.config.{key}` must be an address, or a list of addresses")
+            raise UnfitMail(f"`then.config.{key}` must be an address, or a list of addresses")
         try:
             found += addresses(one)
         except ValueError as exc:
-            raise Unfit(f"`then.config.{key}`: {exc}") from None
+            raise UnfitMail(f"`then.config.{key}`: {exc}") from None
     return found
 
 
@@ -109,5 +109,5 @@ def _text(config: Mapping[str, Any], key: str) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise Unfit(f"`then.config.{key}` must be text")
+        raise UnfitMail(f"`then.config.{key}` must be text")
     return value.strip() or None

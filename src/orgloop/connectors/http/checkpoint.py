@@ -41,7 +41,7 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class ListProgress:
     """Times are in ms since 1970, and are the API's own.
 
     `at`: the newest item so far. `floor`: what is older is not told. `seen`: a short name of each known item,
@@ -57,7 +57,7 @@ class Progress:
     walk: Walk | None = None
     answered: Answered = Answered()
 
-    def remembering(self, items: Mapping[str, str]) -> Progress:
+    def remembering(self, items: Mapping[str, str]) -> ListProgress:
         """These were in the list, by their short names."""
         kept = {name: version for name, version in self.seen.items() if name not in items}
         both = [*kept.items(), *items.items()]
@@ -79,14 +79,14 @@ def content_name(value: Any) -> str:
     return hashlib.sha256(identity(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def dump(progress: Progress, of: str) -> str:
+def dump(progress: ListProgress, of: str) -> str:
     """A checkpoint for the list that is called `of`."""
     data = asdict(progress)
     data["seen"] = [name + known for name, known in progress.seen.items()]
     return dump_json({"of": of, **data}).decode()
 
 
-def load(checkpoint: str | None, of: str) -> Progress | None:
+def load(checkpoint: str | None, of: str) -> ListProgress | None:
     """None without one, for one that cannot be read, and for one of another list."""
     try:
         data = load_json(checkpoint) if checkpoint else None
@@ -97,6 +97,6 @@ def load(checkpoint: str | None, of: str) -> Progress | None:
     try:
         walk, answered = data.pop("walk"), Answered(**data.pop("answered"))
         seen = {one[:_NAME]: one[_NAME:] for one in data.pop("seen")}
-        return Progress(seen=seen, walk=None if walk is None else Walk(**walk), answered=answered, **data)
+        return ListProgress(seen=seen, walk=None if walk is None else Walk(**walk), answered=answered, **data)
     except (KeyError, TypeError):
         return None

@@ -37,7 +37,7 @@ _UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
+class ListItem:
     """One item. `version` None: it has none. `at` is in ms since 1970, None without a time."""
 
     id: str
@@ -51,7 +51,7 @@ class Read:
     """An answer: the whole document, and its items."""
 
     document: Any
-    items: list[Item]
+    items: list[ListItem]
 
 
 class ItemReader:
@@ -75,7 +75,7 @@ class ItemReader:
             return await asyncio.to_thread(self._read, body, content_type)
         return self._read(body, content_type)
 
-    def draft(self, item: Item, *, known: bool) -> Draft:
+    def draft(self, item: ListItem, *, known: bool) -> Draft:
         """The event that this item is; `known`: an earlier version of it was in the list."""
         name = f"item.{'changed' if known else 'created'}"
         if self._event is not None:
@@ -115,12 +115,12 @@ class ItemReader:
         items = [self._item(one, name) for one, name in zip(contents, names, strict=True)]
         return Read(document=document, items=items)
 
-    def _item(self, content: dict[str, Any], name: str | None) -> Item:
+    def _item(self, content: dict[str, Any], name: str | None) -> ListItem:
         version = None
         if self._version is not None:
             version = self._version.key(content) or ""
         at = None if self._time is None else millis(self._time.get(content))
-        return Item(id=name or content_name(content), version=version, at=at, content=content)
+        return ListItem(id=name or content_name(content), version=version, at=at, content=content)
 
     def _document(self, body: bytes, content_type: str) -> Any:
         match self._settings.format:
@@ -153,7 +153,7 @@ class ItemReader:
             f"the answer has {problem} at `items`, which is {self._settings.items}", hint=_lists(document)
         )
 
-    def _text(self, path: Path | None, item: Item) -> str:
+    def _text(self, path: Path | None, item: ListItem) -> str:
         found = None if path is None else path.get(item.content)
         return "" if is_missing(found) or isinstance(found, dict | list) else as_text(found)[:1000]
 

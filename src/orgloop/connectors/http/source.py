@@ -7,8 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from orgloop.connectors.http.checkpoint import MOST_SEEN, Answered, Progress, Walk, dump, load, short, version
-from orgloop.connectors.http.items import Item, ItemReader, Read
+from orgloop.connectors.http.checkpoint import (
+    MOST_SEEN,
+    Answered,
+    ListProgress,
+    Walk,
+    dump,
+    load,
+    short,
+    version,
+)
+from orgloop.connectors.http.items import ItemReader, ListItem, Read
 from orgloop.connectors.http.request import Asker, Expired, Question, next_link
 from orgloop.connectors.http.settings import LINK, SINCE, HttpSettings
 from orgloop.connectors.http.times import iso
@@ -35,8 +44,8 @@ LONGEST_TOKEN: Final = 4_000
 class _Found:
     """What one poll has found so far, and how far it has come."""
 
-    progress: Progress
-    fresh: list[tuple[Item, Draft]] = field(default_factory=list)
+    progress: ListProgress
+    fresh: list[tuple[ListItem, Draft]] = field(default_factory=list)
     asked: int = 0
     again: bool = False
 
@@ -87,16 +96,16 @@ class HttpSource:
         more = found.progress.walk is not None or self._failure is not None
         return Page(events=events, checkpoint=None if unchanged else after, more=more)
 
-    async def glance(self) -> tuple[HttpReply, list[Item]]:
+    async def glance(self) -> tuple[HttpReply, list[ListItem]]:
         """The first page, as a first poll asks for it. Raises PluginError or TryLater."""
         assert self._open is not None, "the source is not open"
         ctx, asker = self._open
         reply = await asker.ask(self._question(self._beginning(ctx.clock.now()), Walk(), asker))
         return reply, (await self._reader.read(reply.body, reply.headers.get("content-type", ""))).items
 
-    def _beginning(self, now: int) -> Progress:
+    def _beginning(self, now: int) -> ListProgress:
         at = max(now - self._settings.initial_lookback, 0)
-        return Progress(at=at, floor=at)
+        return ListProgress(at=at, floor=at)
 
     async def _walk(self, found: _Found) -> None:
         """Reads pages until there are no more, or as many as a poll may have."""
@@ -154,13 +163,13 @@ class HttpSource:
         at = progress.at if newest is None else max(progress.at, newest)
         found.progress = replace(progress, at=at, walk=None, first=False, answered=answered)
 
-    def _is_enough(self, progress: Progress, found: _Found, fresh: Sequence[object]) -> bool:
+    def _is_enough(self, progress: ListProgress, found: _Found, fresh: Sequence[object]) -> bool:
         """Whether what is on the next pages is known, or so old that nobody asked for it."""
         if not self._settings.newest_first:
             return False
         return found.asked >= self._settings.max_pages if progress.first else not fresh
 
-    def _question(self, progress: Progress, walk: Walk, asker: Asker) -> Question:
+    def _question(self, progress: ListProgress, walk: Walk, asker: Asker) -> Question:
         at = max(progress.at - self._settings.overlap, 0)
         values: dict[str, Any] = {
             "since": iso(at),
@@ -175,7 +184,9 @@ class HttpSource:
         question = asker.question({key: value for key, value in values.items() if value is not None})
         return question if walk.url is None else replace(question, url=walk.url)
 
-    def _following(self, progress: Progress, question: Question, reply: HttpReply, read: Read) -> Walk | None:
+    def _following(
+        self, progress: ListProgress, question: Question, reply: HttpReply, read: Read
+    ) -> Walk | None:
         """Where the walk goes on; None at its end. Raises PluginError for a walk in a circle."""
         assert self._open is not None
         walk = progress.walk or Walk()
@@ -218,7 +229,7 @@ class HttpSource:
         found = self._cursor.get(read.document)
         return before if is_missing(found) else _token(found, "cursor")
 
-    def _fresh(self, progress: Progress, items: list[Item]) -> list[tuple[Item, Draft]]:
+    def _fresh(self, progress: ListProgress, items: list[ListItem]) -> list[tuple[ListItem, Draft]]:
         """The items that are news, each with its event."""
         found = []
         here: set[str] = set()
@@ -232,7 +243,7 @@ class HttpSource:
                 found.append((item, self._reader.draft(item, known=known is not None)))
         return found
 
-    def _is_news(self, progress: Progress, item: Item, known: bool) -> bool:
+    def _is_news(self, progress: ListProgress, item: ListItem, known: bool) -> bool:
         if progress.first:
             return bool(self._settings.initial_lookback) and item.at is not None and item.at >= progress.floor
         # What was on pages that the first poll did not read comes up when something before it goes away.
@@ -248,7 +259,7 @@ def _name_of(settings: HttpSettings) -> str:
     return short(dump_json([*told, settings.place("version")]).decode())
 
 
-def _in_order(found: list[tuple[Item, Draft]], newest_first: bool) -> list[tuple[Item, Draft]]:
+def _in_order(found: list[tuple[ListItem, Draft]], newest_first: bool) -> list[tuple[ListItem, Draft]]:
     """Oldest first, as far as that can be told."""
     times = [item.at for item, _ in found]
     if all(at is not None for at in times):

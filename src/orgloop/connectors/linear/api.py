@@ -65,7 +65,7 @@ class LinearDenied(PluginError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class LinearAnswer:
     """What was asked for. `at` is Linear's time in ms since 1970; `headers` are those of HTTP."""
 
     data: Json
@@ -92,7 +92,7 @@ class LinearApi:
         self._blocked = 0
         self._slowed = 0
 
-    async def ask(self, query: str, seconds: float = SECONDS, **variables: Any) -> Answer:
+    async def ask(self, query: str, seconds: float = SECONDS, **variables: Any) -> LinearAnswer:
         """The answer to one of `queries`. Raises PluginError, or TryLater for a limit."""
         if self._clock.now() < self._blocked:
             raise TryLater(self._blocked, LIMIT)
@@ -107,7 +107,7 @@ class LinearApi:
         if not data:
             raise Unsure(f"Linear's answer is not one of GraphQL: check `api_url` ({self._url})")
         self._slowed = 0
-        return Answer(data=data, at=self._time(reply), headers=reply.headers)
+        return LinearAnswer(data=data, at=self._time(reply), headers=reply.headers)
 
     async def _sent(self, body: bytes, seconds: float) -> HttpReply:
         headers = {
@@ -203,7 +203,7 @@ def _message(errors: list[Json]) -> str:
     return ""
 
 
-def left(answer: Answer) -> tuple[int, int] | None:
+def left(answer: LinearAnswer) -> tuple[int, int] | None:
     """How many requests are left of how many; None if Linear does not say."""
     remaining, limit = (
         _number(answer.headers.get(f"x-ratelimit-requests-{what}", "")) for what in ("remaining", "limit")

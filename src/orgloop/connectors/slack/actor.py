@@ -13,7 +13,7 @@ from orgloop.connectors.slack.api import (
     SlackUnreachable,
     SlackUnsure,
 )
-from orgloop.connectors.slack.message import Message, Unfit, message_of
+from orgloop.connectors.slack.message import Message, UnfitMessage, message_of
 from orgloop.connectors.slack.settings import SlackActorSettings, api_of
 from orgloop.plugin import (
     SECOND,
@@ -70,7 +70,7 @@ class SlackActor:
             return await _Posting(self._settings, api, ctx, wake, ends, self._people).post(
                 message, repeated=self._may_be_repeated(wake)
             )
-        except Unfit as exc:
+        except UnfitMessage as exc:
             return Rejected(reason=f"{exc} (route {wake.route})")
         except TryLater as exc:
             return Throttled(until=exc.until, reason=exc.reason)
@@ -96,7 +96,7 @@ class SlackActor:
         hook = self._settings.webhook_url
         assert hook is not None
         if message.channel or message.thread or message.update:
-            raise Unfit(
+            raise UnfitMessage(
                 "`channel`, `thread` and `update` need a `bot_token`: a webhook posts into its own channel"
             )
         body: dict[str, Any] = {"text": message.text, "unfurl_links": self._settings.unfurl}
@@ -165,7 +165,9 @@ class _Posting:
             told = str(provenance.get("channel") or "") or None
         told = told or self._settings.channel
         if told is None:
-            raise Unfit("nobody says where to post: write `channel` into `then.config`, or into the actor")
+            raise UnfitMessage(
+                "nobody says where to post: write `channel` into `then.config`, or into the actor"
+            )
         if "@" not in told[1:]:
             return told.removeprefix("@")
         if told not in self._people:

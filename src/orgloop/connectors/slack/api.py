@@ -68,7 +68,7 @@ class SlackUnsure(PluginError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class SlackAnswer:
     """What Slack says. `scopes` are those of the token, where Slack tells them."""
 
     data: Body
@@ -86,7 +86,7 @@ class SlackApi:
         self._http = http
         self._blocked: dict[str, int] = {}
 
-    async def call(self, method: str, arguments: Body | None = None, seconds: float = SECONDS) -> Answer:
+    async def call(self, method: str, arguments: Body | None = None, seconds: float = SECONDS) -> SlackAnswer:
         """The answer to a call such as `chat.postMessage`. Raises PluginError, or TryLater for a limit."""
         if self._clock.now() < self._blocked.get(method, 0):
             raise TryLater(self._blocked[method], LIMIT)
@@ -102,7 +102,9 @@ class SlackApi:
         if data.get("ok") is not True:
             raise self._error(method, str(data.get("error", "")), data)
         scopes = reply.headers.get("x-oauth-scopes", "")[:10_000]
-        return Answer(data=data, scopes=frozenset(part.strip() for part in scopes.split(",") if part.strip()))
+        return SlackAnswer(
+            data=data, scopes=frozenset(part.strip() for part in scopes.split(",") if part.strip())
+        )
 
     async def _sent(self, method: str, body: bytes, seconds: float) -> HttpReply:
         headers = {

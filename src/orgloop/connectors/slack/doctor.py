@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from orgloop.connectors.slack.api import Answer
+from orgloop.connectors.slack.api import SlackAnswer
 from orgloop.connectors.slack.events import text
 from orgloop.connectors.slack.settings import SlackActorSettings, SlackSettings, Workspace, api_of
 from orgloop.plugin import CheckResult, CheckStatus, Context, PluginError, TryLater
@@ -33,7 +33,7 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
 
 
 async def _asked(
-    name: str, ask: Callable[[], Awaitable[Answer]], say: Callable[[Answer], list[CheckResult]]
+    name: str, ask: Callable[[], Awaitable[SlackAnswer]], say: Callable[[SlackAnswer], list[CheckResult]]
 ) -> list[CheckResult]:
     try:
         return say(await ask())
@@ -44,7 +44,7 @@ async def _asked(
         return [CheckResult(name=name, status=CheckStatus.ERROR, detail=exc.message, hint=exc.hint)]
 
 
-def _login(answer: Answer, needed: dict[str, str]) -> list[CheckResult]:
+def _login(answer: SlackAnswer, needed: dict[str, str]) -> list[CheckResult]:
     detail = f"of the workspace {text(answer.data, 'team')}"
     who = text(answer.data, "user")
     found = [CheckResult(name="login", status=CheckStatus.OK, detail=detail, identity=who)]
@@ -61,5 +61,5 @@ def _login(answer: Answer, needed: dict[str, str]) -> list[CheckResult]:
     return found
 
 
-def _door(_: Answer) -> list[CheckResult]:
+def _door(_: SlackAnswer) -> list[CheckResult]:
     return [CheckResult(name="socket mode", status=CheckStatus.OK, detail="Slack lets the app in")]

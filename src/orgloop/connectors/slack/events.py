@@ -17,7 +17,7 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Workspace:
+class Team:
     """Of which workspace a socket tells, and who the app is in it; empty where nobody said."""
 
     id: str = ""
@@ -27,7 +27,7 @@ class Workspace:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class SlackFact:
     """One thing that Slack tells, before it is known who did it."""
 
     name: str
@@ -43,7 +43,7 @@ class Told:
     mark: object = ""
 
 
-def told_by(kind: str, body: Body, app: Workspace) -> Told | None:
+def told_by(kind: str, body: Body, app: Team) -> SlackFact | None:
     """What an envelope of this kind tells; None if it tells nothing, or of the app's own doings."""
     match kind:
         case "events_api":
@@ -59,7 +59,7 @@ def told_by(kind: str, body: Body, app: Workspace) -> Told | None:
 
 
 async def draft_of(
-    told: Told, app: Workspace, people: People, mark_in: Callable[[str], Mark | None]
+    told: SlackFact, app: Team, people: People, mark_in: Callable[[str], Mark | None]
 ) -> Draft:
     """The event, with who did it."""
     workspace = told.workspace or app.id
@@ -96,14 +96,14 @@ async def draft_of(
     )
 
 
-def is_wanted(told: Told, events: tuple[str, ...], channels: tuple[str, ...]) -> bool:
+def is_wanted(told: SlackFact, events: tuple[str, ...], channels: tuple[str, ...]) -> bool:
     """Whether the settings ask for this."""
     if channels and told.channel not in channels:
         return False
     return not events or names_match(events, (told.name, told.native, EventType.RESOURCE_CHANGED))
 
 
-def _event(body: Body, app: Workspace) -> Told | None:
+def _event(body: Body, app: Team) -> SlackFact | None:
     event = part(body, "event")
     native = text(event, "type")
     if not native:
@@ -121,7 +121,7 @@ def _event(body: Body, app: Workspace) -> Told | None:
         return None
     name = "mention.created" if native == "app_mention" else _message_name(subtype)
     stamp = text(inner, "ts") or text(event, "deleted_ts") or text(event, "ts")
-    return Told(
+    return SlackFact(
         name=name,
         native=native,
         user=user,
@@ -160,7 +160,7 @@ def _message(said: Body, event: Body) -> dict[str, Any]:
     }
 
 
-def _click(body: Body) -> Told | None:
+def _click(body: Body) -> SlackFact | None:
     actions = body.get("actions")
     action = actions[0] if isinstance(actions, list) and actions else None
     if not isinstance(action, Mapping):
@@ -171,7 +171,7 @@ def _click(body: Body) -> Told | None:
     stamp = text(container, "message_ts") or text(message, "ts")
     user = part(body, "user")
     block = text(action, "block_id")
-    return Told(
+    return SlackFact(
         name="button.clicked",
         native="block_actions",
         user=text(user, "id"),
@@ -203,8 +203,8 @@ def _chosen(action: Body) -> Any:
     return text(option, "value") or text(action, "selected_date") or text(action, "selected_user")
 
 
-def _command(body: Body) -> Told:
-    return Told(
+def _command(body: Body) -> SlackFact:
+    return SlackFact(
         name="command.used",
         native="slash_command",
         user=text(body, "user_id"),
@@ -221,8 +221,8 @@ def _command(body: Body) -> Told:
 
 
 def _other(
-    native: str, event: Body, key: str | None, workspace: str = "", app: Workspace | None = None
-) -> Told | None:
+    native: str, event: Body, key: str | None, workspace: str = "", app: Team | None = None
+) -> SlackFact | None:
     """Anything else passes under Slack's own name, without what would let its reader act for the app."""
     user = event.get("user")
     id = text(user, "id") if isinstance(user, Mapping) else text(event, "user")
@@ -230,7 +230,7 @@ def _other(
         return None
     item = part(event, "item")
     private = ("token", "response_url", "response_urls", "trigger_id", "bot_access_token")
-    return Told(
+    return SlackFact(
         name=native[:100],
         native=native[:100],
         user=id,
@@ -242,7 +242,7 @@ def _other(
     )
 
 
-def _is_own(user: str, bot: str, app: Workspace) -> bool:
+def _is_own(user: str, bot: str, app: Team) -> bool:
     return (bool(user) and user == app.user) or (bool(bot) and bot == app.bot)
 
 

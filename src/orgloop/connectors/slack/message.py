@@ -27,7 +27,7 @@ _TIME: Final = re.compile(r"[0-9]{1,12}\.[0-9]{1,8}", re.ASCII)
 _CALL: Final = re.compile(r"<!(?=(?:channel|here|everyone|subteam\^))", re.IGNORECASE)
 
 
-class Unfit(ValueError):
+class UnfitMessage(ValueError):
     """The message cannot be posted as it is written."""
 
 
@@ -83,7 +83,9 @@ def pressed(value: str, context: Mapping[str, Any], wake: Wake) -> str:
     carried = dump_json({"value": value, "context": context, "mark": wake.marker}).decode()
     if len(carried) > LONGEST_VALUE:
         most = LONGEST_VALUE - len(wake.marker or "") - 50
-        raise Unfit(f"`context` and the value of a button are too long: together at most {most} characters")
+        raise UnfitMessage(
+            f"`context` and the value of a button are too long: together at most {most} characters"
+        )
     return carried
 
 
@@ -114,17 +116,17 @@ def message_of(wake: Wake, *, notify_all: bool) -> Message:
     """The message of a wake. Raises Unfit."""
     config = wake.config
     for key, why in check_route(config).items():
-        raise Unfit(f"`then.config.{key}` {why}")
+        raise UnfitMessage(f"`then.config.{key}` {why}")
     text = _text(config, "text") or (wake.sop or "").strip()
     if not text:
-        raise Unfit(
+        raise UnfitMessage(
             "there is nothing to post: write `text` into `then.config`, or give the route a prompt file"
         )
     if len(text) > LONGEST_TEXT:
         text = f"{text[: LONGEST_TEXT - 1]}…"
     context = config.get("context", {})
     if not isinstance(context, Mapping):
-        raise Unfit("`then.config.context` must be a map")
+        raise UnfitMessage("`then.config.context` must be a map")
     return Message(
         text=text if notify_all else _CALL.sub("&lt;!", text),
         channel=_text(config, "channel"),
@@ -143,7 +145,7 @@ def _text(config: Mapping[str, Any], key: str) -> str | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise Unfit(f"`then.config.{key}` must be text")
+        raise UnfitMessage(f"`then.config.{key}` must be text")
     return value.strip() or None
 
 
@@ -151,15 +153,15 @@ def _time(config: Mapping[str, Any], key: str) -> str | None:
     """The time by which Slack calls a message. An empty one is none: the event may be of no thread."""
     value = _text(config, key)
     if value is not None and not _TIME.fullmatch(value):
-        raise Unfit(f"`then.config.{key}` is not the time of a message, such as 1767614400.000100")
+        raise UnfitMessage(f"`then.config.{key}` is not the time of a message, such as 1767614400.000100")
     return value
 
 
 def _buttons(given: Any) -> tuple[Button, ...]:
     if not isinstance(given, list | tuple):
-        raise Unfit("`then.config.buttons` must be a list")
+        raise UnfitMessage("`then.config.buttons` must be a list")
     if len(given) > MOST_BUTTONS:
-        raise Unfit(f"`then.config.buttons` may have at most {MOST_BUTTONS} buttons")
+        raise UnfitMessage(f"`then.config.buttons` may have at most {MOST_BUTTONS} buttons")
     return tuple(_button(one) for one in given)
 
 
@@ -168,13 +170,13 @@ def _button(given: Any) -> Button:
     if isinstance(given, str):
         given = {"label": given}
     if not isinstance(given, Mapping) or given.keys() - {"label", "value", "style", "url"}:
-        raise Unfit("a button is a text, or a map with `label` and `value`, `style` or `url`")
+        raise UnfitMessage("a button is a text, or a map with `label` and `value`, `style` or `url`")
     label = _text(given, "label")
     if label is None:
-        raise Unfit("a button needs a `label`")
+        raise UnfitMessage("a button needs a `label`")
     style, url = _text(given, "style"), _text(given, "url")
     if style is not None and style not in STYLES:
-        raise Unfit(f"the `style` of a button must be one of {', '.join(STYLES)}")
+        raise UnfitMessage(f"the `style` of a button must be one of {', '.join(STYLES)}")
     if url is not None and not url.startswith(("https://", "http://")):
-        raise Unfit("the `url` of a button must begin with https://")
+        raise UnfitMessage("the `url` of a button must begin with https://")
     return Button(label=label[:LONGEST_LABEL], value=_text(given, "value") or label, style=style, url=url)

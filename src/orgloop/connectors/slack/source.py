@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from orgloop.connectors.slack.api import SlackApi
-from orgloop.connectors.slack.events import Workspace, draft_of, is_wanted, part, text, told_by
+from orgloop.connectors.slack.events import Team, draft_of, is_wanted, part, text, told_by
 from orgloop.connectors.slack.people import People
 from orgloop.connectors.slack.settings import SlackSettings, api_of
 from orgloop.plugin import (
@@ -52,7 +52,7 @@ class SlackSource:
 
     def __init__(self, id: str, settings: SlackSettings) -> None:
         self._settings = settings
-        self._app = Workspace()
+        self._app = Team()
 
     async def open(self, ctx: Context) -> None:
         """Asks nothing yet: a token that is refused shows as soon as the source listens."""
@@ -88,7 +88,7 @@ class _Hearing:
     """One connection at work."""
 
     def __init__(
-        self, settings: SlackSettings, app: Workspace, people: People, ctx: Context, socket: Socket
+        self, settings: SlackSettings, app: Team, people: People, ctx: Context, socket: Socket
     ) -> None:
         self._settings = settings
         self._app = app
@@ -213,11 +213,11 @@ async def _parsed(data: str) -> Mapping[str, Any]:
     return said if isinstance(said, Mapping) else {}
 
 
-async def _who(bot: SlackApi | None) -> Workspace:
+async def _who(bot: SlackApi | None) -> Team:
     """Who the app is, so that it does not hear itself; nobody knows without a bot token."""
     if bot is None:
-        return Workspace()
+        return Team()
     told = (await bot.call("auth.test")).data
-    return Workspace(
+    return Team(
         id=text(told, "team_id"), url=text(told, "url"), user=text(told, "user_id"), bot=text(told, "bot_id")
     )

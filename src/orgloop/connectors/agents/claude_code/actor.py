@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 
 from orgloop.connectors.agents import program
 from orgloop.connectors.agents.account import account_name
-from orgloop.connectors.agents.claude_code.classify_exit import Cli, classify_exit
+from orgloop.connectors.agents.claude_code.classify_exit import ClaudeCli, classify_exit
 from orgloop.connectors.agents.claude_code.environment import LOGINS, account
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.claude_code.stream import TURNS, progress
@@ -50,7 +50,7 @@ class ClaudeCodeActor:
     def __init__(self, id: str, settings: ClaudeCodeSettings) -> None:
         self._settings = settings
         self._passed = settings.passed({})
-        self._cli = Cli()
+        self._cli = ClaudeCli()
         self._config_dir = ""
         self._account = HARNESS
 
@@ -61,7 +61,7 @@ class ClaudeCodeActor:
         environment = settings.child(ctx.environment, self._passed)
         self._config_dir = environment.get("CLAUDE_CONFIG_DIR", "")
         self._account = account_name(HARNESS, account(environment), environment, LOGINS)
-        self._cli = Cli(
+        self._cli = ClaudeCli(
             account=account(environment), version=await program.version(settings.binary, environment)
         )
 

@@ -85,14 +85,14 @@ _USAGE: Final = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cli:
+class ClaudeCli:
     """What its actor knows of the CLI that ran: which login it uses, and its version, if that was asked."""
 
     account: str = ""
     version: tuple[int, ...] | None = None
 
 
-def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
+def classify_exit(exit: ExitInfo, cli: ClaudeCli = ClaudeCli()) -> Completion | NotBegun:
     """The run's completion; NotBegun where it is certain that no paid work was done.
 
     Its own result decides, then what stopped it, then its exit status, then what it complained of.
@@ -108,12 +108,12 @@ def classify_exit(exit: ExitInfo, cli: Cli = Cli()) -> Completion | NotBegun:
     return _without_result(exit, found, cli)
 
 
-def _without_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
+def _without_result(exit: ExitInfo, found: Transcript, cli: ClaudeCli) -> Completion | NotBegun:
     how = without_result(exit, found.lines, complaint_of(exit.stderr), _UNUSABLE.search)
     return how if isinstance(how, NotBegun) else _completion(exit, found, cli, how)
 
 
-def _by_result(exit: ExitInfo, found: Transcript, cli: Cli) -> Completion | NotBegun:
+def _by_result(exit: ExitInfo, found: Transcript, cli: ClaudeCli) -> Completion | NotBegun:
     result = found.result
     subtype = text_at(result, "subtype") or "unknown"
     if result.get("is_error") is not True and subtype == "success":
@@ -137,7 +137,7 @@ def _is_aborted(result: Json) -> bool:
     return text_at(result, "terminal_reason").startswith("aborted")
 
 
-def _unpaid(exit: ExitInfo, found: Transcript, cli: Cli) -> NotBegun | None:
+def _unpaid(exit: ExitInfo, found: Transcript, cli: ClaudeCli) -> NotBegun | None:
     """Why a run that cost nothing may be tried again; None if it may not."""
     result, message = found.result, one_line(text_at(found.result, "result"))
     if _errors(result).startswith(_GONE):
@@ -160,7 +160,7 @@ def _unpaid(exit: ExitInfo, found: Transcript, cli: Cli) -> NotBegun | None:
 
 
 def _completion(
-    exit: ExitInfo, found: Transcript, cli: Cli, how: tuple[Phase, RunOutcome, str]
+    exit: ExitInfo, found: Transcript, cli: ClaudeCli, how: tuple[Phase, RunOutcome, str]
 ) -> Completion:
     phase, outcome, reason = how
     result = found.result
@@ -218,7 +218,7 @@ def _free_at(exit: ExitInfo, found: Transcript) -> int:
     return exit.ended_at + min(wait, DAY)
 
 
-def _costs(exit: ExitInfo, found: Transcript, cli: Cli) -> tuple[float | None, float | None]:
+def _costs(exit: ExitInfo, found: Transcript, cli: ClaudeCli) -> tuple[float | None, float | None]:
     """What the run has cost, if the CLI tells, and what its session has cost by now, if it tells that.
 
     Newer versions tell both. From some version on the total is that of the session, before that of the call.
@@ -264,7 +264,7 @@ def _errors(result: Json) -> str:
     return "\n".join(texts_at(result, "errors"))
 
 
-def _tokens(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, int] | None:
+def _tokens(exit: ExitInfo, found: Transcript, cli: ClaudeCli) -> dict[str, int] | None:
     """Of all models and subagents. `usage` leaves those out, and is empty after some errors."""
     models = _usage(exit, found, cli)
     if models is None:
@@ -273,7 +273,7 @@ def _tokens(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, int] | Non
     return _sum(models) if models else None
 
 
-def _models(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, Any] | None:
+def _models(exit: ExitInfo, found: Transcript, cli: ClaudeCli) -> dict[str, Any] | None:
     models = _usage(exit, found, cli)
     if not models:
         return None
@@ -286,7 +286,7 @@ def _models(exit: ExitInfo, found: Transcript, cli: Cli) -> dict[str, Any] | Non
     }
 
 
-def _usage(exit: ExitInfo, found: Transcript, cli: Cli) -> Json | None:
+def _usage(exit: ExitInfo, found: Transcript, cli: ClaudeCli) -> Json | None:
     """What each model did in this run. None if the CLI tells it only of the whole session."""
     key = "model_usage_since_last_result"
     parts = [object_at(result, key) for result in found.results if key in result]

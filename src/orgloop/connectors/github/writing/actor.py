@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from orgloop.connectors.github.api import Api, Denied, Unreachable, api_of
 from orgloop.connectors.github.settings import repository
-from orgloop.connectors.github.writing.requests import GithubWriter, Unfit
+from orgloop.connectors.github.writing.requests import GithubWriter, UnfitTask
 from orgloop.connectors.github.writing.tasks import (
     AnyTask,
     CheckRun,
@@ -70,7 +70,7 @@ class GithubActor:
                 return await self._done(task, writer)
         except ValueError as exc:
             return Rejected(reason=f"`then.config` of route {wake.route}: {exc}")
-        except Unfit as exc:
+        except UnfitTask as exc:
             return Rejected(reason=str(exc))
         except TryLater as exc:
             return Throttled(until=exc.until, reason=exc.reason)
@@ -108,7 +108,7 @@ class GithubActor:
         told = provenance.get("repo") if provenance.get("platform") == "github" else None
         repo = task.repo or told or self._settings.repo
         if not isinstance(repo, str):
-            raise Unfit("the event names no repository: write `repo: owner/name` in `then.config`")
+            raise UnfitTask("the event names no repository: write `repo: owner/name` in `then.config`")
         return repository(repo)
 
 

@@ -52,7 +52,7 @@ _HEADS: Final = tuple(
 _ENDS: Final = {"success": "success", "failure": "failure", "cancelled": "cancelled", "unknown": "neutral"}
 
 
-class Unfit(Exception):
+class UnfitTask(Exception):
     """This wake does not say what it takes."""
 
 
@@ -116,7 +116,7 @@ class GithubWriter:
     async def label(self, task: Label) -> Delivered:
         """Adds and removes labels; doing it again changes nothing."""
         if not task.add and not task.remove:
-            raise Unfit("no label is named: write `add` or `remove` in `then.config`")
+            raise UnfitTask("no label is named: write `add` or `remove` in `then.config`")
         path = f"{self._root}/issues/{self._number(task)}/labels"
         if task.add:
             await self._api.send("POST", path, {"labels": task.add})
@@ -133,7 +133,7 @@ class GithubWriter:
         """Makes a check run, or brings the one of this run of ours up to date."""
         sha = task.head_sha or self._first(_HEADS)
         if not sha:
-            raise Unfit("the event names no commit: write `head_sha` in `then.config`")
+            raise UnfitTask("the event names no commit: write `head_sha` in `then.config`")
         content, id = self._check(task), self._external_id()
         path = f"{self._root}/commits/{sha}/check-runs"
         listed = await self._lists.whole(path, items="check_runs", check_name=task.name, filter="all")
@@ -173,7 +173,7 @@ class GithubWriter:
             if task.id_input is not None or (isinstance(exc, Unreachable) and not exc.sent):
                 raise
             look = "look at GitHub before you release it, or set `id_input`"
-            raise Unfit(f"{exc.message}; the workflow may have started: {look}") from exc
+            raise UnfitTask(f"{exc.message}; the workflow may have started: {look}") from exc
         return Delivered(detail=f"{task.workflow} on {task.ref}"[:200])
 
     async def issue(self, task: Issue) -> Delivered:
@@ -214,13 +214,13 @@ class GithubWriter:
         provenance = self._wake.event.provenance
         found = task.number or integer_at(provenance, "pr_number") or integer_at(provenance, "issue_number")
         if found is None:
-            raise Unfit("the event names no issue or pull request: write `number` in `then.config`")
+            raise UnfitTask("the event names no issue or pull request: write `number` in `then.config`")
         return found
 
     def _text(self, given: str | None, marks: Sequence[str], *, needed: bool = True) -> str:
         words = (given or self._wake.sop or self._first((_RESULT,))).strip()
         if needed and not words:
-            raise Unfit("there is no text to write: write `body` in `then.config`, or add a prompt file")
+            raise UnfitTask("there is no text to write: write `body` in `then.config`, or add a prompt file")
         if len(words) > MOST_CHARACTERS:
             words = f"{words[:MOST_CHARACTERS]}…\n\n(The rest is cut off.)"
         return "\n\n".join([words, *(mark for mark in marks if mark)])
@@ -236,7 +236,7 @@ class GithubWriter:
         lifecycle = object_at(self._wake.event.payload, "lifecycle") if self._is_of_run() else {}
         ended = task.conclusion or _ENDS.get(text_at(lifecycle, "outcome"))
         if ended is None and not lifecycle:
-            raise Unfit("the event is not of a run: write `conclusion` in `then.config`")
+            raise UnfitTask("the event is not of a run: write `conclusion` in `then.config`")
         title = task.title or (ended or "in progress").replace("_", " ")
         summary = self._text(task.summary, [self._mark], needed=False)
         content: dict[str, Any] = {"status": "completed" if ended else "in_progress"}

@@ -17,7 +17,7 @@ _THINGS: Final = ("state", "assignee", "delegate", "project", "cycle")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class DatedBody:
     """One body, when it was (ms since 1970), and the entry of the history that it was made of."""
 
     body: Json
@@ -25,26 +25,26 @@ class Told:
     entry: str = ""
 
 
-def told_of_issue(issue: Json, entries: Sequence[Json], floor: int) -> list[Told]:
+def told_of_issue(issue: Json, entries: Sequence[Json], floor: int) -> list[DatedBody]:
     """The facts of an issue from `floor` on, the oldest first. `entries` are its history from then on."""
     data = _data(issue)
-    told: list[Told] = []
+    told: list[DatedBody] = []
     for entry in sorted(entries, key=_order, reverse=True):
         after, old = _change(data, entry)
         at = time_of(entry, "updatedAt")
         if old and at >= floor:
             body = _body("Issue", "update", after, _doer(entry), updatedFrom=_from(old))
-            told.append(Told(body=body, at=at, entry=text_at(entry, "id")))
+            told.append(DatedBody(body=body, at=at, entry=text_at(entry, "id")))
         data = _with_ids({**after, **old})
     if (at := time_of(issue, "createdAt")) >= floor:
-        told.append(Told(body=_body("Issue", "create", data, _doer(issue, "creator")), at=at))
+        told.append(DatedBody(body=_body("Issue", "create", data, _doer(issue, "creator")), at=at))
     return told[::-1]
 
 
-def told_of_comment(comment: Json) -> Told:
+def told_of_comment(comment: Json) -> DatedBody:
     """That a comment was written."""
     body = _body("Comment", "create", comment, _doer(comment, "user"))
-    return Told(body=body, at=time_of(comment, "createdAt"))
+    return DatedBody(body=body, at=time_of(comment, "createdAt"))
 
 
 def time_of(thing: Json, key: str) -> int:

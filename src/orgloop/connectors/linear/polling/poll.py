@@ -10,7 +10,7 @@ from typing import Final
 from orgloop.connectors.linear.events.changes import FIELDS
 from orgloop.connectors.linear.events.names import wants
 from orgloop.connectors.linear.own_ids import id_of
-from orgloop.connectors.linear.polling.bodies import Told
+from orgloop.connectors.linear.polling.bodies import DatedBody
 from orgloop.connectors.linear.polling.checkpoint import ReadSoFar, dump, load, millis, short
 from orgloop.connectors.linear.polling.reader import KINDS, LinearReader, first
 from orgloop.connectors.linear.queries import CREATE_ACTIVITY
@@ -92,12 +92,12 @@ class LinearPoller:
         events = [draft for _, draft in sorted(found, key=lambda one: one[0])]
         return Page(events=events, checkpoint=dump(after), more=more or failure is not None)
 
-    def _fresh(self, told: Sequence[Told], known: ReadSoFar) -> list[tuple[int, Draft]]:
+    def _fresh(self, told: Sequence[DatedBody], known: ReadSoFar) -> list[tuple[int, Draft]]:
         """The wanted events of these facts that were not told before, each with its time."""
         drafts = [(one.at, draft) for one in told for draft in self.drafts(one)]
         return [(at, draft) for at, draft in drafts if short(draft.key or "") not in known.seen]
 
-    def drafts(self, told: Told) -> Sequence[Draft]:
+    def drafts(self, told: DatedBody) -> Sequence[Draft]:
         """The wanted events of one fact."""
         return self._intake.read(told.body, told.entry)[0]
 
@@ -174,7 +174,7 @@ class LinearBoth(LinearSource):
             drafts = self._drafts(await reader.issue(text_at(data, "id"), since))
         return drafts
 
-    def _drafts(self, told: Sequence[Told]) -> Sequence[Draft]:
+    def _drafts(self, told: Sequence[DatedBody]) -> Sequence[Draft]:
         return [draft for one in told for draft in self._poller.drafts(one)]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from orgloop.connectors.linear.api import Answer, LinearApi, NotThere
+from orgloop.connectors.linear.api import LinearAnswer, LinearApi, NotThere
 from orgloop.connectors.linear.polling.bodies import (
-    Told,
+    DatedBody,
     next_page,
     nodes,
     time_of,
@@ -43,7 +43,7 @@ class Step:
     """What one step found of one kind, and where it ended. `more`: there is more already."""
 
     progress: ReadSoFar
-    told: list[Told] = field(default_factory=list)
+    told: list[DatedBody] = field(default_factory=list)
     more: bool = False
 
 
@@ -99,15 +99,15 @@ class LinearReader:
         step.progress = known.reached(end, ended=not step.more, facts=read)
         return step
 
-    async def issue(self, id: str, floor: int) -> Sequence[Told]:
+    async def issue(self, id: str, floor: int) -> Sequence[DatedBody]:
         """The facts of one issue from `floor` (ms since 1970) on; none if it is gone."""
         return await self._thing("Issue", id, floor)
 
-    async def comment(self, id: str) -> Sequence[Told]:
+    async def comment(self, id: str) -> Sequence[DatedBody]:
         """That one comment was written; nothing if it is gone."""
         return await self._thing("Comment", id, 0)
 
-    async def _thing(self, kind: str, id: str, floor: int) -> Sequence[Told]:
+    async def _thing(self, kind: str, id: str, floor: int) -> Sequence[DatedBody]:
         try:
             if kind == "Issue":
                 return await self._issue(id, floor)
@@ -116,7 +116,7 @@ class LinearReader:
         except NotThere:
             return []
 
-    async def _issue(self, id: str, floor: int) -> Sequence[Told]:
+    async def _issue(self, id: str, floor: int) -> Sequence[DatedBody]:
         issue = object_at((await self.api.ask(ISSUE, id=id)).data, "issue")
         entries, after = nodes(issue, "history"), next_page(issue, "history")
         for _ in range(MOST_WALKED):
@@ -145,7 +145,7 @@ class LinearReader:
         self, kind: str, filter: Mapping[str, Any], most: int
     ) -> tuple[list[_Listed], int, bool]:
         found: list[_Listed] = []
-        answer: Answer | None = None
+        answer: LinearAnswer | None = None
         after: str | None = None
         for _ in range(most):
             answer = await self.api.ask(KINDS[kind], filter=filter, after=after)

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from pydantic import model_validator
 
 from orgloop.connectors.linear.api import (
-    Answer,
+    LinearAnswer,
     LinearApi,
     LinearDenied,
     LinearUnreachable,
@@ -215,7 +215,7 @@ class _Writing:
             raise Unclear(f"Linear has no {what} {name!r}")
         raise Unclear(f"there are several: write the id of the {what} {name!r} that is meant")
 
-    async def _once(self, query: str, given: Mapping[str, Any], find: str, id: str) -> Answer:
+    async def _once(self, query: str, given: Mapping[str, Any], find: str, id: str) -> LinearAnswer:
         """Make the thing with this id. What Linear refuses may be there already, from an earlier try."""
         try:
             return await self._write(query, input=given)
@@ -225,11 +225,11 @@ class _Writing:
             except NotThere:
                 raise exc from None
 
-    async def _write(self, query: str, **variables: Any) -> Answer:
+    async def _write(self, query: str, **variables: Any) -> LinearAnswer:
         self.wrote = True
         return await self._ask(query, **variables)
 
-    async def _ask(self, query: str, **variables: Any) -> Answer:
+    async def _ask(self, query: str, **variables: Any) -> LinearAnswer:
         left = self.ends - self.clock.monotonic()
         if left <= 0:
             raise Unsure("Linear took too long to answer")
