@@ -19,7 +19,7 @@ from tests.support.markdown import examples, first_cells, section
 
 PAGE = "cli.md"
 OWN = (
-    *("init", "add", "validate", "env", "doctor", "plan", "routes", "test"),
+    *("init", "add", "setup", "validate", "env", "doctor", "plan", "routes", "test"),
     *("schema", "completion", "version"),
 )
 

@@ -59,6 +59,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("demo", "demo", "Run a small example organization"),
         ("init", "init", "Create a project"),
         ("add", "add", "Add a source, actor, route, transform or logger to it"),
+        ("setup", "setup", "Fill a connector's variables, and set up its service"),
     ),
     "Check": (
         ("validate", "validate", "Find all errors in the project's files"),
@@ -145,7 +146,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     ),
     **dict.fromkeys(("check", "lint", "verify"), "`orgloop validate` checks the project"),
     **dict.fromkeys(("diff", "changes"), "`orgloop plan` shows what a start would change"),
-    **dict.fromkeys(("new", "create", "setup"), "`orgloop init` creates a project"),
+    **dict.fromkeys(("new", "create"), "`orgloop init` creates a project"),
     **dict.fromkeys(("send", "trigger", "fire", "publish"), "`orgloop emit` sends an event"),
     **dict.fromkeys(("dry-run", "simulate", "try"), "`orgloop test` shows what an event would do"),
     **dict.fromkeys(("queue", "queues", "jobs", "wakes"), "`orgloop deliveries` lists deliveries"),

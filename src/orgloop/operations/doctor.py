@@ -329,8 +329,8 @@ def _credential(variable: VariableState) -> Diagnosis:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _DoctorContext:
-    """A check's context. It cannot emit: the doctor leaves no trace."""
+class ServiceContext:
+    """The context of a check, or of a set-up. It cannot emit: neither leaves a trace in the journal."""
 
     id: str
     project: str
@@ -364,7 +364,7 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Diagn
         return [
             _line("service", part.id, CheckStatus.MISSING, "not checked: one of its variables is not set")
         ]
-    context = _DoctorContext(
+    context = ServiceContext(
         id=part.id,
         project=sound.name,
         clock=patient.clock,

@@ -83,7 +83,7 @@ from orgloop.plugin.settings import (
     require_api_url,
     require_one_word,
 )
-from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Offer, Setup, Variable
+from orgloop.plugin.setup import Check, CheckResult, CheckStatus, Install, Offer, Setup, Variable
 from orgloop.plugin.signature import (
     AUTO,
     SCHEMES,
@@ -332,6 +332,7 @@ __all__ = [
     "Offer",
     "Variable",
     "Check",
+    "Install",
     "CheckResult",
     "CheckStatus",
 ]

@@ -56,9 +56,18 @@ Check = Callable[[Any, Context], Awaitable[Sequence[CheckResult]]]
 """`(settings, ctx) -> results`: a live check without side effects; cancelled after a few seconds."""
 
 
+Install = Callable[[Any, Context, str | None], Awaitable[Sequence[CheckResult]]]
+"""`(settings, ctx, address) -> results`: what `orgloop setup` does at the service: it creates a webhook.
+
+`address` is where the service reaches the source; None: nobody said it. Called again, it leaves alone what is
+right already. Whatever it raises is shown; it may take a minute.
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """`variables` that the scaffold's settings use; `check` for one configured source or actor."""
+    """`variables` that the scaffold's settings use; `check`, `install` for a configured source or actor."""
 
     variables: Sequence[Variable] = ()
     check: Check | None = None
+    install: Install | None = None

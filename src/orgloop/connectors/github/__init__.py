@@ -8,6 +8,7 @@ from orgloop.connectors.github.doctor import check
 from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.example import EXAMPLE
 from orgloop.connectors.github.fields import shapes_for
+from orgloop.connectors.github.install import install
 from orgloop.connectors.github.polling.poll import open_source
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.writing.actor import GithubActor
@@ -62,5 +63,6 @@ connector: Final = Connector(
             ),
         ),
         check=check,
+        install=install,
     ),
 )
