@@ -149,3 +149,27 @@ def test_every_key_of_a_budget_counts_something_and_is_in_the_table_of_budgets()
     assert keys == budgets._MEANING.keys()
     page = section("configuration.md", "Budgets")
     assert [key for key in sorted(keys) if f"`{key}`" not in page] == []
+
+
+def test_a_price_lets_an_actor_keep_a_budget_of_dollars(tmp_path: Path) -> None:
+    loaded = load(tmp_path, script=", budget: {day_usd: 5}, price: {input: 1, output: 10}")
+    spec = sound(loaded).actors["script"]
+    assert [one.most for one in spec.budget] == [5 * USD]
+    assert spec.price is not None
+    # What reads a cache costs as input, and what has no name as output: too much, if anything.
+    assert spec.price.of({"input": 500_000, "cache_read": 500_000, "output": 100_000, "else": 100_000}) == 3.0
+
+
+def test_a_budget_of_each_session_key_needs_one(tmp_path: Path) -> None:
+    then = ", budget: {day_usd: 50, per_key: {runs_per_hour: 3, day_usd: 9}}"
+    found = only(load(tmp_path, then=then))
+    assert (found.code, "per_key" in found.message) == (Code.BAD_VALUE, True)
+    key = ", config: {session_key: '{{payload.n}}'}"
+    limits = sound(load(tmp_path, then=then + key)).routes[0].budget
+    assert {(one.level, one.unit, one.most) for one in limits} == {
+        (ScopeLevel.ROUTE, Unit.USD, 50 * USD),
+        (ScopeLevel.KEY, Unit.USD, 9 * USD),
+        (ScopeLevel.KEY, Unit.RUNS, 3),
+    }
+    found = only(load(tmp_path, then=f", budget: {{per_key: {{day_usd: 1}}}}{key}"))
+    assert (found.code, "per_key.day_usd" in found.message) == (Code.BAD_VALUE, True)

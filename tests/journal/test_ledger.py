@@ -30,6 +30,7 @@ from orgloop.core.deliveries.admission import (
     Window,
     admit,
 )
+from orgloop.core.deliveries.batch import Batching, BatchPolicy
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.transition import Interrupted, Unavailable
 from orgloop.journal.model import Claims, ClaimWant
@@ -453,3 +454,29 @@ async def test_a_clock_that_is_set_back_does_not_make_a_rate_wait_longer(journal
     assert (await claims(journal, HOURLY, now=10 * DAY + 5)).next_due == 10 * DAY + HOUR
     await journal.set_back(5, 10 * DAY)
     assert (await claims(journal, HOURLY, now=6)).next_due == HOUR
+
+
+async def test_a_batch_waits_for_the_budget_of_each_of_its_chains(journal: Journal, reader: Reader) -> None:
+    """Whichever of its events belongs to the chain that has none left."""
+    await enter(journal, "used", runs=True)
+    await ran(journal, await claims(journal, TRACE, cap=5), at=0, usd=9e-6)
+    batch = Batching(key="b", policy=BatchPolicy(window_ms=1))
+    await enter(journal, "first", runs=True, batch=batch)
+    await accept(journal, event("later", delivery("later", runs=True, batch=batch), trace="used"))
+    found = await claims(journal, TRACE, now=10, cap=5)
+    assert (found.wakes, found.held) == ([], ["dlv_first"])
+    held = row(reader, "first")
+    assert (held.reason, "trc_used" in held.detail) == ("budget", True)
+
+
+async def test_a_key_whose_budget_is_used_up_does_not_keep_other_keys_waiting(
+    journal: Journal, reader: Reader
+) -> None:
+    for name, key in (("1", "a"), ("2", "a"), ("3", "b")):
+        await enter(journal, name, runs=True, key=key)
+    first = await claims(journal, KEY_USD, slots=1, cap=6)
+    await ran(journal, first, at=0, usd=6e-6)
+    found = await claims(journal, KEY_USD, now=1, cap=6)
+    assert names(found) == ["3"]
+    (wait,) = reader.waits()
+    assert (wait.waiting.scope.level, wait.waiting.scope.name) == (ScopeLevel.KEY, "a")

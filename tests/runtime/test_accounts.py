@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,19 @@ async def test_quiet_hours_end_by_themselves(tmp_path: Path) -> None:
         it.clock.advance(30 * 60)
         await until(lambda: it.states(route="first") == ["delivered"] * 3, "the end of the quiet hours")
         assert it.reader.waits() == []
+
+
+async def test_the_tokens_of_an_agent_that_tells_no_cost_are_priced(tmp_path: Path) -> None:
+    def finish(exit: ExitInfo) -> Any:
+        return replace(by_exit_status(exit), tokens={"input": 1_000_000, "output": 100_000})
+
+    project = PROJECT.replace("accounts: [work, spare]", "price: {input: 2, output: 10}").replace(
+        "  spare: {env: {TOKEN_B: spare}}\n", ""
+    )
+    stage = Stage(programs={"one": program}, finishes={"one": finish})
+    async with engine(tmp_path, project, stage) as it:
+        await it.emit(1, who="one")
+        await until(lambda: it.states(route="first") == ["delivered"], "a run")
+        (run,) = it.runs()
+        assert run.cost_usd == 3.0
+        assert run.completion["cost_estimated"] is True

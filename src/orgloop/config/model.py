@@ -12,6 +12,7 @@ from orgloop.core.deliveries.batch import BatchPolicy
 from orgloop.core.deliveries.breaker import BreakerPolicy
 from orgloop.core.deliveries.delivery import DeliveryPolicy
 from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.deliveries.price import TokenPrice
 from orgloop.core.deliveries.quiet import QuietHours
 from orgloop.core.events.match import When
 from orgloop.plugin.connector import ActorKind, SourceKind
@@ -53,6 +54,7 @@ class AccountSpec:
 class ActorSpec:
     """One configured actor. `max_runs` is its `limits.runs`, None for no limit of its own.
 
+    `price` is what its tokens cost, where its agent does not tell what a run cost.
     `accounts` are those that its runs use, in the order in which they are tried. `quiet` is its own
     `quiet_hours`, or that of the project; `quiet_setting` says which.
     `has_runs`: with these settings it has runs. `breaker` is its circuit breaker, if it has one.
@@ -67,6 +69,7 @@ class ActorSpec:
     max_runs: int | None = None
     budget: Sequence[Limit] = ()
     breaker: BreakerPolicy | None = None
+    price: TokenPrice | None = None
     accounts: Sequence[str] = ()
     quiet: QuietHours | None = None
     quiet_setting: str = "quiet_hours"

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from orgloop.config.model import ActorSpec, Organization, RouteSpec, SourceSpec, StepSpec
 from orgloop.core.deliveries.delivery import DeliveryPolicy
 from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.deliveries.price import TokenPrice
 from orgloop.core.events.match import Matcher
 from orgloop.core.events.templates import Template, TreeTemplate
 from orgloop.errors import PluginError
@@ -173,6 +174,11 @@ class Wiring:
         """The delivery policy of a route; the usual one if it is gone."""
         found = self.routes.get(route)
         return found.spec.policy if found is not None else DeliveryPolicy()
+
+    def price(self, actor: str) -> TokenPrice | None:
+        """What an actor's tokens cost, if its file says so."""
+        part = self.actors.get(actor)
+        return part.spec.price if part is not None else None
 
     def resumes_lost(self, route: str) -> bool:
         """Whether a wake of this route goes on in a new run if its run is lost with its machine."""

@@ -57,7 +57,8 @@ def limits_of(budget: schema_limits.RunBudget | None, level: ScopeLevel, setting
     """The limits of the `budget` of an actor or a route, which stands at `setting`."""
     if budget is None:
         return ()
-    return _limits({key: getattr(budget, key) for key in budget.model_fields_set}, level, setting)
+    keys = budget.model_fields_set & schema_limits.RunBudget.model_fields.keys()
+    return _limits({key: getattr(budget, key) for key in sorted(keys)}, level, setting)
 
 
 def check_cap(limits: Iterable[Limit], cap: float | None, actor: str, spot: Spot, report: Report) -> None:
@@ -83,7 +84,7 @@ def check_told(
                 f"{spot.label}: {actor!r} does not report what its runs cost, "
                 f"so `{limit.setting}` would never be reached"
             )
-            hint = "limit its runs with `runs_per_day` or `day_run_time`"
+            hint = "add `price` to the actor, or limit its runs with `runs_per_day` or `day_run_time`"
             report.error(Code.BAD_VALUE, spot.where(*path, key, key=True), message, hint)
 
 

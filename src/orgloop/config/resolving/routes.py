@@ -291,7 +291,13 @@ class Routes:
         return runs
 
     def _budget(self, part: schema.RouteConfig, spot: Spot) -> Sequence[Limit]:
-        limits = limits_of(part.then.budget, ScopeLevel.ROUTE, "then.budget")
+        said = part.then.budget
+        of_key = limits_of(said.per_key, ScopeLevel.KEY, "then.budget.per_key") if said is not None else ()
+        limits = [*limits_of(said, ScopeLevel.ROUTE, "then.budget"), *of_key]
+        if of_key and not (part.then.config or {}).get(_SESSION_KEY):
+            message = f"{spot.label}: `then.budget.per_key` has no meaning: this route has no `session_key`"
+            where, hint = spot.where("then", "budget", "per_key", key=True), "set `then.config.session_key`"
+            self._report.error(Code.BAD_VALUE, where, message, hint)
         actor, name = self._actors.get(part.then.actor), part.then.actor
         if actor is None or actor.spec is None:
             return limits

@@ -26,6 +26,7 @@ from orgloop.config.resolving.quiet import quiet_hours
 from orgloop.config.schema import models as schema
 from orgloop.config.schema.limits import Delivery
 from orgloop.core.deliveries.admission import Limit, ScopeLevel
+from orgloop.core.deliveries.price import TokenPrice
 from orgloop.core.deliveries.quiet import QuietHours
 from orgloop.core.text.json_text import number_text
 from orgloop.errors import FAULTS
@@ -182,7 +183,7 @@ class Ends:
         ):
             return ActorEnd(entry=entry, kind=kind, has_runs=has_runs, spec=None)
         told = [actor for actor in opened if isinstance(actor, Priced)]
-        priced, cap = bool(told), told[0].cap_usd if told else None
+        priced, cap = bool(told) or part.price is not None, told[0].cap_usd if told else None
         budget = self._budget(part, spot, cap, has_runs=has_runs, priced=priced)
         breaker = breaker_of([*self._deliveries, part.delivery], has_runs=has_runs)
         accounts = self._accounts.chain(part, spot, opened[0] if opened else None, priced=priced, cap=cap)
@@ -196,6 +197,7 @@ class Ends:
             max_runs=runs,
             budget=budget,
             breaker=breaker,
+            price=TokenPrice(**part.price.model_dump()) if part.price is not None else None,
             accounts=accounts,
             quiet=quiet,
             quiet_setting=quiet_setting,
@@ -210,6 +212,7 @@ class Ends:
                 repr(breaker),
                 accounts,
                 repr(quiet),
+                repr(part.price),
             ),
             lacks_variable=spot.lacks_variable(),
         )

@@ -82,6 +82,24 @@ class RunBudget(ConfigPart):
     """How long runs may take in 24 hours, all together."""
 
 
+class RouteBudget(RunBudget):
+    """`then.budget`."""
+
+    per_key: RunBudget | None = None
+    """The same for the runs of each session key."""
+
+
+class PriceConfig(ConfigPart):
+    """`price:` of an actor: US dollars for a million tokens."""
+
+    input: Dollars
+    output: Dollars
+    cache_read: Dollars | None = None
+    """That of `input` if it is not set."""
+    cache_creation: Dollars | None = None
+    """That of `input` if it is not set."""
+
+
 class Budget(RunBudget):
     """`defaults.budget`: of all runs of the home; null means no limit."""
 

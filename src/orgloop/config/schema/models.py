@@ -17,6 +17,8 @@ from orgloop.config.schema.limits import (
     ConfigPart,
     Delivery,
     HomeLimits,
+    PriceConfig,
+    RouteBudget,
     RouteDelivery,
     RunBudget,
     RunsLimit,
@@ -130,6 +132,8 @@ class ActorConfig(ConfigPart):
     config: dict[str, Any] | None = None
     limits: RunsLimit | None = None
     budget: RunBudget | None = None
+    price: PriceConfig | None = None
+    """What its tokens cost, where its agent does not tell what a run cost."""
     delivery: Delivery | None = None
     """For its routes, as far as they do not set it themselves."""
     account: str | None = None
@@ -262,7 +266,7 @@ class Then(ConfigPart):
     config: dict[str, Any] | None = None
     delivery: RouteDelivery | None = None
     limits: RunsLimit | None = None
-    budget: RunBudget | None = None
+    budget: RouteBudget | None = None
     batch: BatchConfig | None = None
     on_busy: OnBusy | None = None
     """What becomes of an event while another one of its key has not finished."""

@@ -120,6 +120,7 @@ class Want:
 
     `tree` is the root of the work tree in which the run would work, or None. `needs` is what the run may
     use, and is reserved for it. `waived` are the guards that a person has already lifted for it.
+    `other_traces` are those of the events beside the one that leads.
     """
 
     actor: str
@@ -132,6 +133,15 @@ class Want:
     tree: str | None = None
     needs: Mapping[Unit, int] = field(default_factory=dict)
     waived: Collection[str] = ()
+    other_traces: Sequence[str] = ()
+
+    def scopes(self, level: ScopeLevel) -> Sequence[LimitScope]:
+        """Its scopes of this level: one, or none, and of traces all that its members belong to."""
+        scope = self.scope(level)
+        if scope is None:
+            return ()
+        others = self.other_traces if level is ScopeLevel.TRACE else ()
+        return (scope, *(LimitScope(level=level, name=trace) for trace in others))
 
     def scope(self, level: ScopeLevel) -> LimitScope | None:
         """Its scope of this level, if it has one."""
@@ -232,10 +242,7 @@ def admit(want: Want, ledger: Ledger, limits: Limits, now: int) -> Verdict:
                 detail=f"waited {humanize(age)}; delivery.max_age is {humanize(oldest)}",
             )
     waits = []
-    for limit in limits.limits:
-        scope = want.scope(limit.level)
-        if scope is None:
-            continue
+    for limit, scope in ((one, scope) for one in limits.limits for scope in want.scopes(one.level)):
         need = 1 if limit.unit in (Unit.RUNS, Unit.WAKES) else want.needs.get(limit.unit, 0)
         room = ledger.room(scope, limit.unit, limit.window, need, limit.most)
         if room.free_at <= now:

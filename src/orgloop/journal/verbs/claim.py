@@ -151,8 +151,13 @@ class _Claim:
             candidates = self.tx.rows("candidates", page)
             if not candidates:
                 return taken
-            for seq, *facts in candidates:
+            for seq, *facts, size in candidates:
                 wanted = _want(want, payer.account, *facts)
+                if size > 1:
+                    others = [
+                        trace for (trace,) in self.tx.rows("traces_of", (seq,)) if trace != wanted.trace
+                    ]
+                    wanted = replace(wanted, other_traces=others)
                 if full and not full.isdisjoint(ledger.scopes_of(wanted)):
                     continue
                 asked = WakeLedger(books, wanted)

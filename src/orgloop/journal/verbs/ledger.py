@@ -217,7 +217,7 @@ class WakeLedger:
 
 def scopes_of(want: Want) -> Sequence[LimitScope]:
     """Every scope in which a wake is."""
-    return [scope for level in ScopeLevel if (scope := want.scope(level)) is not None]
+    return [scope for level in ScopeLevel for scope in want.scopes(level)]
 
 
 def spend(tx: Transaction, delivery: int, at: int, spent: Spent) -> None:

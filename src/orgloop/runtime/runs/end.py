@@ -14,6 +14,7 @@ from typing import Any
 from orgloop.core.deliveries.breaker import RunShown, Sign, sign_of
 from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.delivery import move as moved
+from orgloop.core.deliveries.price import TokenPrice
 from orgloop.core.deliveries.retry import pause_delay
 from orgloop.core.deliveries.transition import (
     Interrupted,
@@ -80,7 +81,7 @@ class Ender:
         result, exit, now = _storable(result), finish.exit, self._clock.now()
         ended_at = exit.ended_at or now
         live.session_id = result.session_id or live.session_id
-        cost = _cost(live, result)
+        cost = _cost(live, result, wiring.price(live.actor_id))
         result = dataclasses.replace(result, cost_usd=cost.usd)
         more: dict[str, Any] = {"cost_estimated": True} if cost.estimated else {}
         if live.resumed:
@@ -221,8 +222,9 @@ class _Cost:
     estimated: bool = False
 
 
-def _cost(live: LiveRun, result: Completion) -> _Cost:
-    """Its actor's word; else what came to its session's total; else what it told on its way; else a guess."""
+def _cost(live: LiveRun, result: Completion, price: TokenPrice | None) -> _Cost:
+    """Its actor's word; else what came to its session's total; else what it told on its way; else a guess,
+    or what its tokens cost."""
     before, total, own = live.session_usd, result.session_cost_usd, result.cost_usd
     if own is None and total is not None:
         # A total below what we know of is none of the session, but of this call.
@@ -231,6 +233,8 @@ def _cost(live: LiveRun, result: Completion) -> _Cost:
     estimated = own is None and live.spent_usd > 0
     if estimated:
         own = round(live.spent_usd, 8)
+    if own is None and price is not None and (counts := _counts(result)):
+        own, estimated = price.of(counts), True
     return _Cost(usd=own, session_usd=max(total or 0.0, round(before + (own or 0.0), 8)), estimated=estimated)
 
 
@@ -255,9 +259,14 @@ def _detail(result: Completion, lasted_ms: int) -> str:
 
 def _tokens(result: Completion) -> int | None:
     """How many tokens of all kinds the agent says that it used."""
-    counts = result.tokens.values() if isinstance(result.tokens, Mapping) else ()
-    known = [count for count in counts if type(count) is int]
-    return sum(known) if known else None
+    counts = _counts(result)
+    return sum(counts.values()) if counts else None
+
+
+def _counts(result: Completion) -> dict[str, int]:
+    """Tokens by kind, as far as they are numbers."""
+    told = result.tokens.items() if isinstance(result.tokens, Mapping) else ()
+    return {kind: count for kind, count in told if type(count) is int}
 
 
 def _storable(result: Completion) -> Completion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from orgloop.connectors.agents.codex.actor import HARNESS, CodexActor
+from orgloop.connectors.agents.codex.actor import HARNESS, open_codex
 from orgloop.connectors.agents.codex.doctor import check
 from orgloop.connectors.agents.codex.settings import CodexSettings
 from orgloop.connectors.agents.hooks import secret_of, source_of
@@ -36,7 +36,7 @@ connector: Final = Connector(
     source=source_of(HARNESS),
     actor=ActorKind(
         settings=CodexSettings,
-        open=CodexActor,
+        open=open_codex,
         has_runs=lambda _: True,
         wakes_agent=True,
         check_route=CodexSettings.check_route,

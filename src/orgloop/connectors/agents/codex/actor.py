@@ -93,3 +93,16 @@ class CodexActor:
 
     def finish(self, exit: ExitInfo) -> Completion | NotBegun:
         return classify_exit(exit, self._cli)
+
+
+class PricedCodexActor(CodexActor):
+    """The same with a `price`, so that runs tell what they cost. It keeps no cap of its own."""
+
+    @property
+    def cap_usd(self) -> float | None:
+        return None
+
+
+def open_codex(id: str, settings: CodexSettings) -> CodexActor:
+    """The actor of these settings."""
+    return CodexActor(id, settings) if settings.price is None else PricedCodexActor(id, settings)

@@ -27,7 +27,7 @@ WHERE d.seq = ?;
 SELECT d.seq, d.route,
        iif(d.members = 1, e.hops, max(e.hops, (
            SELECT max(o.hops) FROM deliveries m JOIN events o ON o.seq = m.event_seq WHERE m.lead = d.seq))),
-       d.age_from, d.waived, coalesce(d.key, d.loose_key), e.trace_id
+       d.age_from, d.waived, coalesce(d.key, d.loose_key), e.trace_id, d.members
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
 WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2
@@ -37,6 +37,10 @@ WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2
     WHERE level = 'key' AND name = coalesce(d.key, d.loose_key) AND actor = d.actor AND (NOT ?4 OR unit = 'wakes'))
   AND NOT EXISTS (SELECT 1 FROM waits_for WHERE level = 'trace' AND name = e.trace_id AND (NOT ?4 OR unit = 'wakes'))
 ORDER BY d.due, d.pos LIMIT ?3;
+
+-- name: traces_of
+-- The chains of the members behind a lead.
+SELECT DISTINCT e.trace_id FROM deliveries m JOIN events e ON e.seq = m.event_seq WHERE m.lead = ?;
 
 -- name: take
 -- Claims. The token fences off whoever held it before. An open batch is closed.
