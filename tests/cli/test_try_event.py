@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,18 @@ def test_many_routes_for_other_events_are_one_line(orgloop: Orgloop, project: Pa
     assert "and 23 more listen to other events" in " ".join(said.split())
     assert len(said.splitlines()) < 20
     assert "✗ other7 does not match" in orgloop("test", "-v", stdin=event).out
+
+
+def test_many_routes_whose_filter_fails_are_counted(orgloop: Orgloop, project: Path) -> None:
+    when = "source: gh, events: ['*'], filter: {payload.n: "
+    more = [f"  - {{name: no{n}, when: {{{when}{n}}}}}, then: {{actor: chat}}}}" for n in range(30)]
+    file = project / "orgloop.yaml"
+    file.write_text(file.read_text().replace("\nroutes:\n", "\nroutes:\n" + "\n".join(more) + "\n"))
+    event = '{"source": "gh", "provenance": {"platform": "webhook", "platform_event": "issue.opened"}}'
+    said = orgloop("test", stdin=event).out
+    assert said.count("does not match: payload.n is missing; the filter wants") == 10
+    assert re.search(r"2\d more routes do not match; --verbose shows why", said)
+    assert orgloop("test", "-v", stdin=event).out.count("payload.n is missing") == 30
 
 
 def test_routes_of_other_sources_are_only_counted(orgloop: Orgloop, project: Path) -> None:

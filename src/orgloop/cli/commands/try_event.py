@@ -19,6 +19,7 @@ from orgloop.cli.time_limit import no_limit
 from orgloop.core.deliveries.prepare_steps import BATCH_KEY, SESSION_KEY
 from orgloop.core.events.document import EVENT_ID
 from orgloop.errors import ConfigError, NotFound, Refused
+from orgloop.operations.views.words import counted
 
 if TYPE_CHECKING:
     from orgloop.config.model import Organization
@@ -40,6 +41,9 @@ _NO_KEY: Final = {
 _LONG: Final = 60
 FEW: Final = 3
 """Routes for other events that are shown one by one."""
+
+MOST_OTHERS: Final = 10
+"""Routes that do not match and are shown with the reason."""
 
 MOST_NAMES: Final = 8
 """Routes for other events that are named."""
@@ -306,9 +310,12 @@ def _show_others(app: App, others: Sequence[RouteTrial]) -> None:
     failing = [(one.route, next(line for line in one.lines if not line.holds)) for one in others]
     elsewhere = [route for route, line in failing if line.what == "events"]
     many = len(elsewhere) > FEW
-    for route, line in failing:
-        if not (many and line.what == "events"):
-            out.fold(f"{out.style(FAIL, 'red')} {route} does not match: {_fails(out, line)}", 4)
+    shown = [(route, line) for route, line in failing if not (many and line.what == "events")]
+    for route, line in shown[:MOST_OTHERS]:
+        out.fold(f"{out.style(FAIL, 'red')} {route} does not match: {_fails(out, line)}", 4)
+    if len(shown) > MOST_OTHERS:
+        more = counted(len(shown) - MOST_OTHERS, "more route does", "more routes do")
+        out.line(out.style(f"{more} not match; --verbose shows why", "dim"))
     if many:
         rest = len(elsewhere) - MOST_NAMES
         names = ", ".join(elsewhere[:MOST_NAMES]) + (f" and {rest} more" if rest > 0 else "")
