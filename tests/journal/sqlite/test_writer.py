@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from orgloop.core.deliveries.transition import Delivered
 from orgloop.errors import JournalUnavailable, Overloaded
 from orgloop.journal.sqlite import SqliteJournal, memory_journal, open_journal, open_reader
+from orgloop.journal.sqlite.home import JOURNAL
 from orgloop.journal.sqlite.store import WorkResult
 from orgloop.journal.sqlite.writer import Lane, Writer, WriterSettings
 from orgloop.journal.verbs.transaction import Work
@@ -24,11 +27,16 @@ class Groups:
 
     def __init__(self) -> None:
         self.groups: list[list[str]] = []
+        self.threads: list[threading.Thread] = []
+        self.is_untidy = False
 
     def run(self, group: list[Work]) -> list[WorkResult]:
         names = [work(None) for work in group]  # type: ignore[arg-type]
         self.groups.append(names)
+        self.threads.append(threading.current_thread())
         return [WorkResult(name) for name in names]
+
+    run_at_once = run
 
     def tidy(self) -> None:
         pass
@@ -100,6 +108,68 @@ class TestLanes:
         assert groups.groups[0] == ["stays"]
 
 
+class TestCommitsOfTheLoop:
+    """A small group of light work takes no hand-over to another thread."""
+
+    @pytest.mark.parametrize(
+        ("light", "of_the_loop"),
+        [([True], True), ([True] * 3, True), ([True] * 4, False), ([True, False], False)],
+    )
+    async def test_a_small_group_of_light_work(self, light: list[bool], of_the_loop: bool) -> None:
+        groups = Groups()
+        async with writer(groups, here=3, here_seconds=60) as made:
+            await asyncio.gather(*(made.submit(named("one"), light=one) for one in light))
+        assert [thread is threading.current_thread() for thread in groups.threads] == [of_the_loop]
+
+    async def test_after_a_slow_commit_the_next_one_is_handed_over(self) -> None:
+        groups = Groups()
+        async with writer(groups, here_seconds=-1) as made:
+            for _ in range(2):
+                await made.submit(named("one"), light=True)
+                # The pause is as long as the commit, which took no time here.
+                made._not_here_until *= 2
+        assert [thread is threading.current_thread() for thread in groups.threads] == [True, False]
+
+    async def test_a_long_log_is_copied_by_the_other_thread(self) -> None:
+        class Long(Groups):
+            def tidy(self) -> None:
+                self.tidied.append(threading.current_thread())
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.is_untidy = True
+                self.tidied: list[threading.Thread] = []
+
+        groups = Long()
+        async with writer(groups, here_seconds=60) as made:
+            await made.submit(named("one"), light=True)
+        assert groups.threads == [threading.current_thread()]
+        [tidied] = groups.tidied
+        assert tidied is not threading.current_thread()
+
+    async def test_a_lock_of_another_program_does_not_stop_the_loop(self, home: Path) -> None:
+        settings = WriterSettings(here_seconds=60)
+        journal = await open_journal(home, project="p", clock=lambda: 0, settings=settings)
+        other = apsw.Connection(str(home / JOURNAL))
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(enter(journal, "1"))
+        for _ in range(10):
+            await asyncio.to_thread(lambda: None)
+        assert not waiting.done()
+        other.execute("COMMIT")
+        other.close()
+        await waiting
+        await journal.close()
+
+    async def test_one_bad_item_fails_alone(self) -> None:
+        async with small_journal(here_seconds=60) as journal:
+            good, bad = event("1"), event("2")._replace(trace_id=None)  # type: ignore[arg-type]
+            results = await asyncio.gather(
+                accept(journal, good), accept(journal, bad), return_exceptions=True
+            )
+            assert [isinstance(one, Exception) for one in results] == [False, True]
+
+
 class TestBounds:
     async def test_beyond_the_rows_that_may_wait_accepts_are_refused_at_once(self) -> None:
         async with small_journal(waiting_rows=5) as journal:
@@ -135,7 +205,7 @@ class TestBounds:
             assert settled.result()
 
     async def test_how_much_waits_can_be_seen(self) -> None:
-        async with small_journal() as journal:
+        async with small_journal(here=0) as journal:
             waiting = [asyncio.ensure_future(enter(journal, str(n))) for n in range(3)]
             await asyncio.wait(waiting, timeout=0)
             assert journal.waiting == 3

@@ -23,7 +23,8 @@ MINIMUM: Final = (3, 51, 3)
 
 _WRITE: Final = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 _READ: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-_BUSY_MS: Final = 5_000
+BUSY_MS: Final = 5_000
+"""Milliseconds in which another program must have let go of its lock."""
 
 _ROW: Final = (
     apsw.ConstraintError,
@@ -93,7 +94,7 @@ def open_writing(place: Location) -> apsw.Connection:
     connection: apsw.Connection | None = None
     try:
         connection = apsw.Connection(place.uri, flags=_WRITE, vfs=place.vfs)
-        connection.set_busy_timeout(_BUSY_MS)
+        connection.set_busy_timeout(BUSY_MS)
         connection.pragma("auto_vacuum", "incremental")
         mode = connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
@@ -127,7 +128,7 @@ def open_reading(place: Location) -> apsw.Connection:
     require_sqlite()
     try:
         connection = apsw.Connection(place.uri, flags=_READ, vfs=place.vfs)
-        connection.set_busy_timeout(_BUSY_MS)
+        connection.set_busy_timeout(BUSY_MS)
         connection.pragma("cache_size", -4_096)
         tables = cast("int", connection.execute("SELECT count(*) FROM sqlite_schema").get)
     except apsw.Error as exc:

@@ -66,6 +66,10 @@ HERE: Final = Lease(worker="here")
 
 _EXPIRE_PAGE: Final = 200
 
+_LIGHT_ROWS: Final = 8
+_LIGHT_BYTES: Final = 64 * 1024
+"""An accept of at most so much is light."""
+
 
 class SqliteJournal:
     """All of `protocols.Journal`. Made by `open_journal` or `memory_journal`, used in one event loop."""
@@ -102,7 +106,9 @@ class SqliteJournal:
         """See `Accepting.accept`."""
         rows, size = _weight(acceptance)
         work = partial(accept.accept, acceptance=acceptance)
-        answers: Sequence[Accepted] = await self._writer.submit(work, Lane.ACCEPT, rows=rows, size=size)
+        answers: Sequence[Accepted] = await self._writer.submit(
+            work, Lane.ACCEPT, rows=rows, size=size, light=rows <= _LIGHT_ROWS and size <= _LIGHT_BYTES
+        )
         return answers
 
     async def checkpoint(self, source: str) -> str | None:
@@ -117,7 +123,11 @@ class SqliteJournal:
 
     async def claim(self, wants: Sequence[ClaimWant], now: int) -> Claims:
         """See `Claiming.claim`. A caller that is cancelled meanwhile gives its wakes back."""
-        future = self._writer.submit(partial(claim.claim, wants=wants, now=now, lease=self.lease))
+        # A guard may look at many wakes before it lets one go.
+        light = all(want.admit is None for want in wants)
+        future = self._writer.submit(
+            partial(claim.claim, wants=wants, now=now, lease=self.lease), light=light
+        )
         try:
             claims: Claims = await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -137,7 +147,8 @@ class SqliteJournal:
 
     async def settle(self, settlement: Settlement) -> bool:
         """See `Settling.settle`."""
-        return await self._run(settle.Settle(settlement))
+        done: bool = await self._writer.submit(settle.Settle(settlement), light=not settlement.wake.others)
+        return done
 
     async def start_run(self, start: RunStart) -> bool:
         """See `Settling.start_run`."""

@@ -1,4 +1,4 @@
-"""The one writable connection and how groups run on it. All of it happens in the writer's thread."""
+"""The one writable connection and how groups run on it. The writer says which thread has it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import apsw
 from orgloop.errors import JournalDamaged, JournalError, JournalUnavailable, NotFound
 from orgloop.journal.sqlite import statements
 from orgloop.journal.sqlite.connection import (
+    BUSY_MS,
     Location,
     is_store_fault,
     open_reading,
@@ -88,6 +89,23 @@ class Store:
                 self.open()
             except JournalError as exc:
                 return _refuse(exc, group)
+        return self._run(group)
+
+    def run_at_once(self, group: Seq[Work]) -> Seq[WorkResult] | None:
+        """The same, if nothing has to be waited for but the disk. None: nothing was done."""
+        if self._tx is None:
+            return None
+        connection = self._tx.connection
+        connection.set_busy_timeout(0)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error:
+            return None
+        finally:
+            connection.set_busy_timeout(BUSY_MS)
+        return self._run(group)
+
+    def _run(self, group: Seq[Work]) -> Seq[WorkResult]:
         try:
             return self._commit(group, _together)
         except Exception as exc:
@@ -98,9 +116,14 @@ class Store:
         except Exception as exc:
             return self._give_up(exc, group)
 
+    @property
+    def is_untidy(self) -> bool:
+        """Whether `tidy` has something to do."""
+        return self._log_pages >= self._copy_at
+
     def tidy(self) -> None:
         """Copy the write-ahead log into the file once it is long. Called when everybody has their answer."""
-        if self._tx is None or self._log_pages < self._copy_at:
+        if self._tx is None or not self.is_untidy:
             return
         # A reader may keep the log from starting over: then it is copied again only once it has grown.
         self._copy_at = self._log_pages + self._checkpoint_pages
@@ -125,7 +148,8 @@ class Store:
         tx = self._tx
         assert tx is not None
         connection, last = tx.connection, tx.last
-        connection.execute("BEGIN IMMEDIATE")
+        if not connection.in_transaction:
+            connection.execute("BEGIN IMMEDIATE")
         try:
             answers = how(tx, group)
             connection.execute("COMMIT")
