@@ -204,3 +204,37 @@ def test_where_the_order_of_a_key_is_kept(tmp_path: Path) -> None:
     again = organization(tmp_path, agent=", delivery: {order: none}", route=", delivery: {order: strict}")
     assert again.routes[0].policy.ordered
     assert again.routes[0].fingerprint != work.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("limits", "memory", "load_limit"),
+    [
+        ("{}", 100 * 1024**2, None),
+        ("{memory_free: 1.5 GB, load: 8}", 3 * 512 * 1024**2, 8),
+        ("{memory_free: null}", None, None),
+    ],
+)
+def test_what_a_machine_needs_to_start_a_program(
+    limits: str, memory: int | None, load_limit: float | None, tmp_path: Path
+) -> None:
+    text = project().replace("defaults: {delivery: {}}", f"defaults: {{limits: {limits}}}")
+    found = sound(load(tmp_path, text)).defaults
+    assert (found.memory_free, found.load) == (memory, load_limit)
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ("{memory_free: 100}", "such as 100MB"),
+        ("{memory_free: 5 XB}", "is not a size"),
+        ("{load: 0}", "greater than 0"),
+        ("{load: true}", "must be a number"),
+        ("{max_repeats: -1}", "at least 0"),
+        ("{runs_per_key: 0}", "at least 1"),
+    ],
+)
+def test_a_limit_of_the_machine_or_of_loops_that_is_none(limits: str, says: str, tmp_path: Path) -> None:
+    text = project().replace("defaults: {delivery: {}}", f"defaults: {{limits: {limits}}}")
+    finding = only(load(tmp_path, text))
+    assert says in f"{finding.message} {finding.hint}"
+    assert (finding.file, finding.line) == ("orgloop.yaml", 2)

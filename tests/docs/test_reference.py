@@ -99,7 +99,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
     assert {key: told[key] for key in real} == {
         key: "24h" if value == "1d" else value for key, value in real.items()
     }
-    assert len(asdict(defaults)) == 11, "a new default belongs on the page"
+    assert len(asdict(defaults)) == 13, "a new default belongs on the page"
 
 
 @pytest.mark.parametrize(

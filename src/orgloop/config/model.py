@@ -142,6 +142,8 @@ class Defaults:
     max_hops: int = 25
     max_repeats: int | None = 2
     runs_per_key: int | None = 50
+    memory_free: int | None = 100 * 1024**2
+    load: float | None = None
     runs_per_hour: int | None = 60
     run_usd: float | None = 5.0
     budget: Sequence[Limit] = ()

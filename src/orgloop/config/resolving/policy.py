@@ -35,6 +35,10 @@ def defaults_of(parts: Iterable[schema.DefaultsConfig]) -> Defaults:
         )
         if "max_repeats" in limits.model_fields_set:
             result = replace(result, max_repeats=limits.max_repeats)
+        if "memory_free" in limits.model_fields_set:
+            result = replace(result, memory_free=limits.memory_free)
+        if "load" in limits.model_fields_set:
+            result = replace(result, load=limits.load)
         if "runs_per_key" in limits.model_fields_set:
             per_key = limits.runs_per_key
         if "run_usd" in budget.model_fields_set:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from orgloop.config.schema.values import Count, Dollars, Milliseconds, RateText, Tokens, no_bool
+from orgloop.config.schema.values import Bytes, Count, Dollars, Milliseconds, RateText, Tokens, no_bool
 from orgloop.core.deliveries.queue_limit import Overflow
 
 OUTSIDE_CONFIG: Final = {
@@ -57,6 +57,10 @@ class HomeLimits(RunsLimit):
     """How many runs caused by runs may follow one event from outside."""
     max_repeats: Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(no_bool)] | None = None
     """How often one event may come again in a chain, but for ids and times; null: without a limit."""
+    memory_free: Bytes | None = None
+    """While less memory is free, no program starts; null: without a limit."""
+    load: Annotated[float, Field(gt=0, le=100_000), BeforeValidator(no_bool)] | None = None
+    """While the load of the machine (over one minute) is higher, no program starts."""
     runs_per_key: Count | None = None
     """How many runs of one session key may start in an hour; null: without a limit."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from orgloop.core.text.units import Rate, parse_duration, parse_rate
+from orgloop.core.text.units import Rate, parse_duration, parse_rate, parse_size
 
 
 def _duration(value: Any) -> Any:
@@ -22,6 +22,12 @@ def _rate(value: Any) -> Any:
     return parse_rate(value) if isinstance(value, str) else value
 
 
+def _size(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{value} has no unit: write one of KB, MB, GB behind it, such as {value}MB")
+    return parse_size(value) if isinstance(value, str) else value
+
+
 def no_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("must be a number, not true or false")
@@ -31,6 +37,11 @@ def no_bool(value: Any) -> Any:
 _DURATION_JSON: Final = WithJsonSchema({"type": "string", "examples": ["30s", "5m", "24h", "7d"]})
 Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_duration), _DURATION_JSON]
 """A duration such as `5m`, above zero, in milliseconds."""
+
+Bytes = Annotated[
+    int, Field(gt=0), BeforeValidator(_size), WithJsonSchema({"type": "string", "examples": ["100MB", "2GB"]})
+]
+"""A size such as `100MB`, above zero, in bytes."""
 
 RateText = Annotated[
     Rate, BeforeValidator(_rate), WithJsonSchema({"type": "string", "examples": ["100/s", "60/m", "10/h"]})

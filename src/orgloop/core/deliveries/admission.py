@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, Protocol, assert_never
 
 from orgloop.core.deliveries.transition import Hold, HoldReason
-from orgloop.core.text.units import humanize
+from orgloop.core.text.units import format_size, humanize
 
 NEVER: Final = (1 << 63) - 1
 """A time (ms since 1970) that does not come: time alone makes no room, something must end first."""
@@ -84,6 +84,10 @@ class WaitCause(StrEnum):
     """All accounts that may pay for them are parked."""
     QUIET = "quiet"
     """It is a time of the day at which nothing is to start."""
+    MEMORY = "memory"
+    """The machine has too little free memory. The limit is in bytes."""
+    LOAD = "load"
+    """The machine has too much to do. The limit is a hundredth of its load."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -304,6 +308,12 @@ def sentence(wait: Waiting, until: str) -> str:
             return f"Account {wait.setting} is parked. Type `orgloop accounts resume {wait.setting}`."
         case WaitCause.QUIET:
             return f"Quiet hours (`{wait.setting}`). Work continues at {until}."
+        case WaitCause.MEMORY:
+            free = f"Less than {format_size(wait.limit)} of memory is free (`{wait.setting}`)"
+            return f"{free}. Work continues when there is more."
+        case WaitCause.LOAD:
+            load = f"The load of this machine is above {wait.limit / 100:g} (`{wait.setting}`)"
+            return f"{load}. Work continues when it is lower."
         case _:
             assert_never(wait.cause)
 

@@ -115,6 +115,14 @@ def parse_size(text: str) -> int:
     return size
 
 
+def format_size(size: int) -> str:
+    """A number of bytes for people, in its largest unit: `512 KB`, `1.5 GB`."""
+    unit, factor = next(
+        ((unit, factor) for unit, factor in reversed(_SIZE_UNITS.items()) if size >= factor), ("B", 1)
+    )
+    return f"{size / factor:.1f}".removesuffix(".0") + f" {unit}"
+
+
 def parse_rate(text: str) -> Rate:
     """The rate of `100/s`, `60/m` or `10/h`.
 

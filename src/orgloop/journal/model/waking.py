@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from orgloop.core.deliveries.admission import Ledger, Unit, Verdict, Want
+from orgloop.core.deliveries.admission import Ledger, Unit, Verdict, Waiting, Want
 from orgloop.core.deliveries.batch import Batching
 from orgloop.core.deliveries.breaker import Sign
 from orgloop.core.deliveries.delivery import Facts, Move
@@ -31,6 +31,7 @@ class ClaimWant:
     actor has runs; `tree` is the root of the work tree in which they work. `accounts` are those that may pay
     for them: the first that may do so now does. Until `closed_until` (ms since 1970) nothing may start; the
     setting `closed_by` says so.
+    `pressure`: why the machine can start nothing now.
     `rates_only`: it has no runs, so nothing waits for room for one.
     """
 
@@ -42,6 +43,7 @@ class ClaimWant:
     accounts: Sequence[str] = ()
     closed_until: int | None = None
     closed_by: str = ""
+    pressure: Waiting | None = None
     rates_only: bool = False
 
 

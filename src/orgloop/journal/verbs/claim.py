@@ -70,7 +70,11 @@ class _Claim:
             pause = None
         if pause is not None:
             slots = min(slots, 1) if self.now >= pause.until and not self._probing(pause) else 0
-        if slots > 0 and not self._is_closed(want):
+        if slots > 0 and want.pressure is not None:
+            ledger.wait(self.tx, want.pressure, self.now)
+            # Before what is written down is over: as long as it holds it is one wait.
+            self._due_at((self.now + want.pressure.until) // 2)
+        elif slots > 0 and not self._is_closed(want):
             payers = accounts.payers(self.tx, want, slots, self.now)
             if not payers:
                 self._note_room()

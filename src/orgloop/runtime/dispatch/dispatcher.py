@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final
 
+from orgloop.core.deliveries.admission import Waiting
 from orgloop.core.text.units import humanize
 from orgloop.errors import JournalUnavailable
 from orgloop.journal.model import ClaimedWake, ClaimWant
@@ -16,6 +17,7 @@ from orgloop.runtime.dispatch.cancelling import Cancelling
 from orgloop.runtime.dispatch.guards import admission, reserves
 from orgloop.runtime.dispatch.tree_roots import TreeRoots
 from orgloop.runtime.support.engine_events import EngineEvents
+from orgloop.runtime.support.machine import Machine
 from orgloop.runtime.wiring import ActorPart, Current
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Dispatcher:
         is_open: Callable[[ActorPart], bool],
         events: EngineEvents,
         stop_run: Callable[[str], Awaitable[None]],
+        machine: Machine | None = None,
     ) -> None:
         """`execute` calls its second argument once the actor is done with the wake; then it settles.
 
@@ -66,6 +69,7 @@ class Dispatcher:
         self._changed = asyncio.Event()
         self._changed.set()
         self._cancelling = Cancelling(journal, current, stop_run)
+        self._machine = machine or Machine()
         self._trees = TreeRoots(clock, self.wake_all)
         self._in_flight: dict[str, set[asyncio.Task[None]]] = {}
         self._slots: dict[str, set[tuple[str, int]]] = {}
@@ -186,10 +190,19 @@ class Dispatcher:
                         accounts=part.accounts,
                         closed_until=quiet,
                         closed_by=part.spec.quiet_setting,
+                        pressure=self._pressure(part),
                     )
                 )
             self._ready.discard(actor)
         return wants
+
+    def _pressure(self, part: ActorPart) -> Waiting | None:
+        """Why no program of it may start on this machine now. What runs elsewhere needs none."""
+        defaults = self._current.wiring.organization.defaults
+        if part.supervised is None:
+            return None
+        now = self._clock.now()
+        return self._machine.pressure(part.spec.id, defaults.memory_free, defaults.load, now)
 
     def _free_slots(self, part: ActorPart) -> int:
         most = STARTS_AT_ONCE if part.has_runs else part.spec.kind.concurrency
