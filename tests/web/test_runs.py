@@ -70,11 +70,11 @@ async def test_the_trace_goes_from_the_event_to_the_run_s_end(work: Scene) -> No
         ]
         assert [run["id"] for run in trace["runs"]] == [work.run_id]
         assert {step["transition"] for step in trace["steps"]} == {
-                "rejected",
-                "started",
-                "begun",
-                "run_ended",
-            }
+            "rejected",
+            "started",
+            "begun",
+            "run_ended",
+        }
 
 
 async def test_the_sop_of_a_wake_is_named_with_its_event(work: Scene) -> None:
