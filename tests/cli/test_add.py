@@ -226,6 +226,17 @@ def test_what_is_an_example_is_said_so_that_it_is_replaced(orgloop: Orgloop, pro
     assert "`schedules`" in orgloop("add", "source", "cron").out
 
 
+def test_what_nobody_chose_is_shown_and_what_somebody_said_is_not(orgloop: Orgloop, project: Path) -> None:
+    assert (
+        "│   permission_mode: acceptEdits" in orgloop("add", "actor", "a", "--connector", "claude-code").out
+    )
+    said = orgloop("add", "actor", "b", "--connector", "claude-code", "--permission-mode", "plan").out
+    assert "│   allowed_tools: " in said
+    assert "permission_mode" not in said
+    secret = orgloop("add", "actor", "c", "--connector", "webhook", "--set", "url=https://hush.example").out
+    assert "hush" not in secret
+
+
 def test_the_keys_that_can_be_set_are_listed_and_nothing_is_added(orgloop: Orgloop, place: Path) -> None:
     said = orgloop("add", "source", "ticks", "--connector", "cron", "--keys")
     assert (said.code, said.err) == (Exit.OK, "")

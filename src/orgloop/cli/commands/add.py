@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,8 +64,10 @@ def add_source(app: App, name: str, connector: str | None, settings: tuple[str, 
         print_keys(app, plugin.source.settings)
         return
     edit, given = _edit(app, "sources", "source", name), _settings(settings)
-    _save(app, edit, "source", source_entry(name, plugin, given))
+    entry = source_entry(name, plugin, given)
+    _save(app, edit, "source", entry)
     if not app.out.json:
+        _show_chosen(app, entry, given)
         _say_examples(app, plugin.source, given)
         app.out.line(f"  route it: orgloop add route NAME --source {name}")
 
@@ -104,8 +106,10 @@ def add_actor(
         return
     chosen = checked({"permission_mode": permission_mode} if permission_mode else {}, [plugin])
     edit, given = _edit(app, "actors", "actor", name), _settings(settings)
-    _save(app, edit, "actor", actor_entry(name, plugin, chosen, given))
+    entry = actor_entry(name, plugin, chosen, given)
+    _save(app, edit, "actor", entry)
     if not app.out.json:
+        _show_chosen(app, entry, {*given, *chosen})
         _say_examples(app, plugin.actor, given)
         app.out.line(f"  route to it: orgloop add route NAME --actor {name}")
 
@@ -154,7 +158,7 @@ def add_route(
     )
     _save(app, edit, "route", entry)
     if not app.out.json:
-        _show_entry(app, entry)
+        _show(app, [entry])
 
 
 @command.subcommand(
@@ -251,12 +255,19 @@ def _save(app: App, edit: Edit, word: str, entry: Mapping[str, Any]) -> None:
     print_findings(out, added.doubts, root=added.file.parent)
 
 
-def _show_entry(app: App, entry: Mapping[str, Any]) -> None:
-    """What was written: with it, what was chosen where nobody said anything."""
+def _show_chosen(app: App, entry: Mapping[str, Any], given: Collection[str]) -> None:
+    """What was chosen where nobody said anything."""
+    chosen = {key: value for key, value in entry.get("config", {}).items() if key not in given}
+    if chosen:
+        _show(app, {"config": chosen})
+
+
+def _show(app: App, written: Any) -> None:
+    """What was written, as YAML."""
     from orgloop.cli.screen.grid import print_block
     from orgloop.project.yaml_text import block
 
-    print_block(app.out, "\n".join(block([entry])))
+    print_block(app.out, "\n".join(block(written)))
 
 
 def _say_examples(app: App, kind: SourceKind | ActorKind, given: Mapping[str, Any]) -> None:
