@@ -671,6 +671,12 @@ class Life(RuleBasedStateMachine):
             if state != "total"
         }
         assert told == Counter((row.state, row.route) for row in rows if row.state not in FINISHED)
+        groups = Counter[tuple[State, str, str]]()
+        for group in self.look.backlog():
+            groups[group.state, group.route, group.actor] += group.count
+        assert groups == Counter(
+            (row.state, row.route, row.actor) for row in rows if row.state not in FINISHED
+        )
         assert sum(fired for fired, _ in stats.values()) == len(self.accepted) + self.pruned.total()
 
     @invariant()

@@ -9,7 +9,7 @@ from orgloop.journal.sqlite import memory_journal
 from orgloop.journal.sqlite.statements import load
 from tests.journal.build import claim_one, enter, settle
 
-STATEMENTS = 14
+STATEMENTS = 16
 """Those of one event, its claim and its settlement, each in a transaction of its own."""
 
 

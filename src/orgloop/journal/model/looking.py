@@ -177,7 +177,8 @@ class SessionRow:
 class BacklogRow:
     """What is not finished and alike: how much, since when the first has been so, and when it was due.
 
-    `due` is of those that only wait for their turn, None if there is none.
+    `due` is of those that only wait for their turn, None if there is none among the first of the actor. Then
+    `since` is when the route last had one. What is pending has no `reason`.
     """
 
     actor: str

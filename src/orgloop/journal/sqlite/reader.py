@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import apsw
 
+from orgloop.core.deliveries.delivery import FINISHED, State
 from orgloop.errors import JournalError
 from orgloop.journal.model import (
     START,
@@ -45,6 +46,12 @@ WINDOW: Final = 50_000
 """How many numbers of the sequence one read looks at."""
 
 TRACE_PAGE: Final = 1_000
+
+_ENDS: Final = (State.DELIVERED, State.DROPPED, State.DISCARDED)
+"""The order of the columns of `finished`."""
+
+MOST_HEADS: Final = 500
+"""So many of an actor's deliveries are looked at for when the first of each route is due."""
 
 
 class SqliteReader:
@@ -152,12 +159,19 @@ class SqliteReader:
         sums = self._rows(_SQL["finished"])[0]
         return {
             **found,
-            "total": dict(zip(("delivered", "dropped", "discarded"), sums, strict=True)),
+            "total": dict(zip(_ENDS, sums, strict=True)),
         }
 
     def backlog(self) -> Sequence[BacklogRow]:
         """What is not finished, by actor, route, state and reason."""
-        return [rows.backlog_row(raw) for raw in self._rows(_SQL["backlog"])]
+        found = self._rows(_SQL["backlog"])
+        actors = {actor for actor, _, state, *_ in found if state == State.PENDING}
+        heads = {
+            (actor, route): (since, due)
+            for actor in actors
+            for route, since, due in self._rows(_SQL["heads"], (actor, MOST_HEADS))
+        }
+        return [rows.backlog_row(raw, heads) for raw in found]
 
     def route_stats(self) -> Mapping[str, tuple[int, int | None]]:
         """Per route: how many deliveries it has made, and when the last was accepted."""
@@ -193,12 +207,24 @@ class SqliteReader:
     ) -> Sequence[T]:
         asked = filters.conditions(listing, query)
         asked = replace(asked, terms=[*asked.terms, *extra])
+        if listing is not filters.SYSTEM and not self._can_be(query):
+            return []
         found: list[rows.Raw] = []
         for low, high in self._windows(listing, query, asked):
             found += self._page(listing, query, asked, low, high, query.limit - len(found))
             if len(found) >= query.limit:
                 break
         return [make(raw) for raw in found]
+
+    def _can_be(self, query: Query) -> bool:
+        """Whether anything was ever there that this asks for. If not, no history is read."""
+        finished = [state for state in query.states if state in FINISHED]
+        if finished and len(finished) == len(query.states):
+            ever = dict(zip(_ENDS, self._rows(_SQL["finished"])[0], strict=True))
+            if not any(ever[state] for state in finished):
+                return False
+        names = (query.source, query.route, query.actor)
+        return not any(names) or bool(self._rows(_SQL["is_known"], names)[0][0])
 
     def _page(
         self, listing: Listing, query: Query, asked: Conditions, low: int, high: int, limit: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orgloop.core.deliveries.admission import NEVER, LimitScope, ScopeLevel, Unit, WaitCause, Waiting, Window
@@ -156,16 +157,13 @@ def run_row(raw: Raw) -> RunRow:
     )
 
 
-def backlog_row(raw: Raw) -> BacklogRow:
-    """A group of deliveries that are not finished."""
+def backlog_row(raw: Raw, heads: Mapping[tuple[str, str], tuple[int, int]]) -> BacklogRow:
+    """A group of deliveries that are not finished. `heads`: since when, and when due, by actor and route."""
+    state, since, due = State(raw[2]), raw[5], None
+    if state is State.PENDING:
+        since, due = heads.get((raw[0], raw[1]), (since, None))
     return BacklogRow(
-        actor=raw[0],
-        route=raw[1],
-        state=State(raw[2]),
-        reason=raw[3],
-        count=raw[4],
-        since=raw[5],
-        due=raw[6],
+        actor=raw[0], route=raw[1], state=state, reason=raw[3], count=raw[4], since=since, due=due
     )
 
 

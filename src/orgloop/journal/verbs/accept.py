@@ -156,9 +156,9 @@ def _deliver(tx: Transaction, event_seq: int, new: NewDelivery, at: int) -> tupl
         owner = claim_keys(tx, new.route, new.id, at, new.once, passes=new.state is State.PENDING)
         if owner:
             state, reason, detail = State.DROPPED, DropReason.DUPLICATE, f"{owner} came first"
-    tx.fired(new.route, at)
+    tx.fired(new.route, new.actor, at)
     if state in FINISHED:
-        tx.finished(new.route, state)
+        tx.finished(new.route, new.actor, state)
     seq = tx.next()
     waits, key = state in BLOCKING, new.key if new.ordered else None
     row = (

@@ -44,7 +44,7 @@ def follow(tx: Transaction, lead: int, move: Move, summary: StepSummary) -> None
         if gives_keys_back(move):
             free_keys(tx, member.route, member.id, once)
         if move.state in FINISHED:
-            tx.finished(member.route, move.state)
+            tx.finished(member.route, row[8], move.state)
         tx.add_step(
             at=summary.at,
             delivery=member.seq,

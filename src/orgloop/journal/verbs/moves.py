@@ -140,7 +140,7 @@ def write(
     if members.gives_keys_back(move):
         free_keys(tx, row.route, row.id, row.once)
     if move.state in FINISHED:
-        tx.finished(row.route, move.state)
+        tx.finished(row.route, row.actor, move.state)
     tx.add_step(
         at=now,
         delivery=row.seq,
@@ -182,6 +182,8 @@ def repoint(tx: Transaction, row: Row, actor: str, runs: bool, now: int) -> None
     tx.change("repoint", (row.seq, actor, runs, 0 if row.queued else row.head, age_from))
     if row.members > 1:
         tx.change("repoint_members", (row.seq, actor, runs, age_from))
+    # The members of a wake that another leads were counted with it.
+    tx.repointed(row.route, row.actor, actor, row.members)
     if row.queued:
         if row.head:
             promote(tx, row.actor, row.key, now)

@@ -166,7 +166,7 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
             end.last_line,
         ),
     )
-    _move(tx, end, delivery, route, started_at, owner=end.run_id if began else None)
+    _move(tx, end, delivery, (route, queue_actor), started_at, owner=end.run_id if began else None)
     if size > 1:
         summary = members.StepSummary(
             transition=moves.WORDS[type(end.transition)],
@@ -257,7 +257,10 @@ def _remote(row: Sequence[Any]) -> OpenRemote | None:
     return OpenRemote(request=request, ref=known, stop_at=stop_at, called_back=result)
 
 
-def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *, owner: str | None) -> None:
+def _move(
+    tx: Transaction, end: RunEnd, delivery: int, whose: tuple[str, str], began: int, *, owner: str | None
+) -> None:
+    """Move the delivery of a run that has ended. `whose` are its route and actor."""
     move = end.move
     tx.change(
         "end_run",
@@ -278,7 +281,7 @@ def _move(tx: Transaction, end: RunEnd, delivery: int, route: str, began: int, *
     if members.gives_keys_back(move):
         moves.free_keys_of(tx, delivery)
     if move.state in FINISHED:
-        tx.finished(route, move.state)
+        tx.finished(*whose, move.state)
     tx.add_step(
         at=end.at,
         delivery=delivery,

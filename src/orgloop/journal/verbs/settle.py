@@ -108,7 +108,7 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
     if members.gives_keys_back(move):
         moves.free_keys_of(tx, wake.seq)
     if move.state in FINISHED:
-        tx.finished(wake.route, move.state)
+        tx.finished(wake.route, wake.actor, move.state)
     tx.add_step(
         at=settlement.at,
         delivery=wake.seq,

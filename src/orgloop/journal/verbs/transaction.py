@@ -88,7 +88,7 @@ class Transaction:
         self._queues: set[tuple[str, str, int]] = set()
         self._steps: list[tuple[Any, ...]] = []
         self._sources: dict[str, list[Any]] = {}
-        self._routes: dict[str, dict[str, Any]] = {}
+        self._routes: dict[tuple[str, str], dict[str, Any]] = {}
         self._paused: dict[str, PauseRow] | None = None
         self._failing: set[str] | None = None
         self._parked: dict[str, ParkedRow] = {}
@@ -131,15 +131,19 @@ class Transaction:
             sums[0] = at
             sums[1] += events
 
-    def fired(self, route: str, at: int) -> None:
-        """A route made a delivery."""
-        sums = self._route(route)
+    def fired(self, route: str, actor: str, at: int) -> None:
+        """A route made a delivery for an actor."""
+        sums = self._sums(route, actor)
         sums["fired"] += 1
         sums["at"] = at
 
-    def finished(self, route: str, state: State) -> None:
+    def finished(self, route: str, actor: str, state: State) -> None:
         """A delivery of a route came to an end."""
-        self._route(route)[state] += 1
+        self._sums(route, actor)[state] += 1
+
+    def repointed(self, route: str, before: str, after: str, count: int) -> None:
+        """So many unfinished deliveries of a route have another actor."""
+        self.change_each("count_unfinished", [(route, before, -count), (route, after, count)])
 
     @property
     def pauses(self) -> Mapping[str, PauseRow]:
@@ -230,15 +234,27 @@ class Transaction:
         for source, (at, events) in self._sources.items():
             self.change("count_events", (source, at, events))
         self._sources.clear()
-        for route, sums in self._routes.items():
-            self.change("count_route", (route, *sums.values()))
+        unfinished = []
+        for (route, actor), sums in self._routes.items():
+            fired, at, *finished = sums.values()
+            self.change("count_route", (route, fired, at, *finished))
+            more = fired - sum(finished)
+            if fired or more:
+                unfinished.append((route, actor, more))
         self._routes.clear()
+        self.change_each("count_unfinished", unfinished)
 
-    def _route(self, route: str) -> dict[str, Any]:
-        return self._routes.setdefault(
-            route,
-            {"fired": 0, "at": None, State.DELIVERED: 0, State.DROPPED: 0, State.DISCARDED: 0},
-        )
+    def _sums(self, route: str, actor: str) -> dict[str, Any]:
+        sums = self._routes.get((route, actor))
+        if sums is None:
+            sums = self._routes[route, actor] = {
+                "fired": 0,
+                "at": None,
+                State.DELIVERED: 0,
+                State.DROPPED: 0,
+                State.DISCARDED: 0,
+            }
+        return sums
 
 
 Work = Callable[[Transaction], Any]

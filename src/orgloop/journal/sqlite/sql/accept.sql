@@ -65,6 +65,11 @@ ON CONFLICT (source) DO UPDATE SET last_poll = ?2, last_success = ?2, errors = 0
 INSERT INTO sources (source, last_poll, errors, error) VALUES (?1, ?2, 1, ?3)
 ON CONFLICT (source) DO UPDATE SET last_poll = ?2, errors = errors + 1, error = ?3;
 
+-- name: count_unfinished
+-- How much more of a route and an actor is not finished, or how much less.
+INSERT INTO unfinished (route, actor, count) VALUES (?, ?, ?)
+ON CONFLICT (route, actor) DO UPDATE SET count = count + excluded.count;
+
 -- name: count_route
 -- What a route made and finished in this transaction.
 INSERT INTO route_stats (route, fired, last_fire, delivered, dropped, discarded) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

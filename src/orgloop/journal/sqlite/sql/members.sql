@@ -26,7 +26,7 @@ UPDATE deliveries SET key = NULL, head = 0 WHERE seq = ?;
 
 -- name: members
 -- The others of a wake, in acceptance order, with what waking and a move need.
-SELECT d.seq, d.id, e.id, d.route, coalesce(d.document, e.document), e.trace_id, e.hops, d.once
+SELECT d.seq, d.id, e.id, d.route, coalesce(d.document, e.document), e.trace_id, e.hops, d.once, d.actor
 FROM deliveries d INDEXED BY deliveries_members
 CROSS JOIN events e ON e.seq = d.event_seq
 WHERE d.lead = ? ORDER BY d.seq;

@@ -143,52 +143,61 @@ SELECT at, project, root, snapshot FROM applied ORDER BY seq DESC LIMIT 1;
 -- Lives of the daemon, newest first.
 SELECT started_at, last_seen, ended_at, pid, port, version FROM daemons ORDER BY started_at DESC LIMIT ?;
 
+-- name: is_known
+-- Whether there can be anything of a source, a route and an actor ("" for any).
+SELECT (?1 = '' OR EXISTS (SELECT 1 FROM sources WHERE source = ?1 AND events > 0))
+   AND (?2 = '' OR EXISTS (SELECT 1 FROM route_stats WHERE route = ?2))
+   AND (?3 = '' OR EXISTS (SELECT 1 FROM unfinished WHERE actor = ?3));
+
 -- name: unfinished
--- What is not finished, by state and route. Each part reads one partial index.
-SELECT state, route, count(*) FROM (
-    SELECT state, route FROM deliveries INDEXED BY deliveries_prepare
-    WHERE state = 'preparing'
-    UNION ALL
-    SELECT state, route FROM deliveries INDEXED BY deliveries_claim
-    WHERE state = 'pending' AND head = 1
-    UNION ALL
-    SELECT state, route FROM deliveries INDEXED BY deliveries_key
-    WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
-      AND state = 'pending' AND head = 0
-    UNION ALL
-    SELECT state, route FROM deliveries INDEXED BY deliveries_joined
-    WHERE lead IS NOT NULL AND state = 'pending'
-    UNION ALL
-    SELECT state, route FROM deliveries INDEXED BY deliveries_busy
-    WHERE state IN ('running', 'started')
-    UNION ALL
-    SELECT state, route FROM deliveries INDEXED BY deliveries_attention
-    WHERE state IN ('held', 'dead'))
-GROUP BY state, route;
+-- What is not finished, by state and route. Pending is what is left of all: each other part reads one partial index.
+WITH others (state, route, count) AS MATERIALIZED (
+    SELECT state, route, count(*) FROM (
+        SELECT state, route FROM deliveries INDEXED BY deliveries_prepare
+        WHERE state = 'preparing'
+        UNION ALL
+        SELECT state, route FROM deliveries INDEXED BY deliveries_busy
+        WHERE state IN ('running', 'started')
+        UNION ALL
+        SELECT state, route FROM deliveries INDEXED BY deliveries_attention
+        WHERE state IN ('held', 'dead'))
+    GROUP BY state, route)
+SELECT state, route, count FROM others
+UNION ALL
+SELECT 'pending', route, pending FROM (
+    SELECT route, sum(count) - coalesce((SELECT sum(count) FROM others o WHERE o.route = u.route), 0) AS pending
+    FROM unfinished u GROUP BY route)
+WHERE pending > 0;
 
 -- name: backlog
--- What is not finished, in groups. As above, each part reads one partial index.
-SELECT actor, route, state, reason, count(*), min(changed_at),
-       min(iif(state = 'pending' AND head = 1, due, NULL)) FROM (
-    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_prepare
-    WHERE state = 'preparing'
-    UNION ALL
-    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_claim
-    WHERE state = 'pending' AND head = 1
-    UNION ALL
-    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_key
-    WHERE key IS NOT NULL AND state IN ('preparing', 'pending', 'running', 'started')
-      AND state = 'pending' AND head = 0
-    UNION ALL
-    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_joined
-    WHERE lead IS NOT NULL AND state = 'pending'
-    UNION ALL
-    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_busy
-    WHERE state IN ('running', 'started')
-    UNION ALL
-    SELECT actor, route, state, reason, changed_at, head, due FROM deliveries INDEXED BY deliveries_attention
-    WHERE state IN ('held', 'dead'))
-GROUP BY actor, route, state, reason ORDER BY actor, route, state, reason;
+-- What is not finished, in groups. As above; what is pending has the time at which its route had one last.
+WITH others (actor, route, state, reason, count, since) AS MATERIALIZED (
+    SELECT actor, route, state, reason, count(*), min(changed_at) FROM (
+        SELECT actor, route, state, reason, changed_at FROM deliveries INDEXED BY deliveries_prepare
+        WHERE state = 'preparing'
+        UNION ALL
+        SELECT actor, route, state, reason, changed_at FROM deliveries INDEXED BY deliveries_busy
+        WHERE state IN ('running', 'started')
+        UNION ALL
+        SELECT actor, route, state, reason, changed_at FROM deliveries INDEXED BY deliveries_attention
+        WHERE state IN ('held', 'dead'))
+    GROUP BY actor, route, state, reason)
+SELECT actor, route, state, reason, count, since FROM others
+UNION ALL
+SELECT actor, route, 'pending', '', pending, since FROM (
+    SELECT actor, route, count - coalesce((
+               SELECT sum(o.count) FROM others o WHERE o.route = u.route AND o.actor = u.actor), 0) AS pending,
+           coalesce((SELECT last_fire FROM route_stats s WHERE s.route = u.route), 0) AS since
+    FROM unfinished u)
+WHERE pending > 0
+ORDER BY 1, 2, 3, 4;
+
+-- name: heads
+-- Of the first that may be claimed for an actor: since when the first of each route has been so, and when it is due.
+SELECT route, min(changed_at), min(due) FROM (
+    SELECT route, changed_at, due FROM deliveries INDEXED BY deliveries_claim
+    WHERE actor = ? AND state = 'pending' AND head = 1 ORDER BY due, pos LIMIT ?)
+GROUP BY route;
 
 -- name: finished
 -- What is finished, ever.
