@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from shlex import split
 from textwrap import dedent
@@ -12,7 +15,9 @@ import pytest
 
 from orgloop.cli.exits import Exit
 from orgloop.config.reading.yaml import parse
+from orgloop.project.packages import connector_package
 from tests.cli.conftest import Orgloop
+from tests.docs import pages
 
 PROJECT = """\
 # Our organization.
@@ -252,3 +257,62 @@ def test_a_key_that_is_not_known_says_how_to_list_those_that_are(orgloop: Orgloo
     said = orgloop("add", "actor", "mine", "--connector", "process", "--set", "comand=x")
     assert said.code == Exit.FAILED
     assert "--keys" in said.err
+
+
+def test_the_package_of_a_new_connector_passes_its_tests_as_it_stands(orgloop: Orgloop, place: Path) -> None:
+    assert orgloop("add", "connector", "my-tracker", "--package").code == Exit.OK
+    package = place / "orgloop-my-tracker"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+        cwd=package,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(package), "HOME": str(place)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "test"),
+    [
+        ("x", "orgloop_x", "TestX"),
+        ("n-a-m-e", "orgloop_n_a_m_e", "TestNAME"),
+        ("a1-2b", "orgloop_a1_2b", "TestA12B"),
+        ("module-class", "orgloop_module_class", "TestModuleClass"),
+    ],
+)
+def test_each_name_has_a_package_of_its_own(name: str, module: str, test: str) -> None:
+    project, source, tests = connector_package(name).values()
+    declared = tomllib.loads(project)["project"]
+    assert declared["name"] == f"orgloop-{name}"
+    assert declared["entry-points"] == {"orgloop.connectors": {name: f"{module}:connector"}}
+    place: dict[str, Any] = {"__name__": module}
+    exec(compile(source, f"{module}.py", "exec"), place)
+    assert place["connector"].name == name
+    assert f"from {module} import connector" in tests
+    assert f"class {test}(ConnectorSuite):" in tests
+
+
+def test_the_page_shows_the_package_as_it_is_written() -> None:
+    [toml] = pages.blocks("toml", pages=("docs/connectors/writing.md",))
+    module, _, test = pages.blocks("python", pages=("docs/connectors/writing.md",))
+    assert [*connector_package("dropbox").values()] == [toml.text, module.text, test.text]
+
+
+@pytest.mark.parametrize("name", ["My", "-x", "a--b", "a_b", "ü", "x" * 41, "1a", "a/b", ".."])
+def test_a_name_that_no_connector_can_have_is_refused(name: str, orgloop: Orgloop, place: Path) -> None:
+    said = orgloop("add", "connector", "--package", "--", name)
+    assert said.code == Exit.FAILED
+    assert "cannot be the name of a connector" in said.err
+    assert not [one for one in place.iterdir() if one.name.startswith("orgloop-")]
+
+
+def test_nothing_is_overwritten_by_a_package(orgloop: Orgloop, place: Path) -> None:
+    (place / "orgloop-mine").mkdir()
+    assert "exists already" in orgloop("add", "connector", "mine", "--package").err
+    assert "installed already" in orgloop("add", "connector", "github", "--package").err
+    assert "--package" in orgloop("add", "connector", "mine").err
+    assert list((place / "orgloop-mine").iterdir()) == []

@@ -213,6 +213,32 @@ def add_logger(app: App, name: str, kind: str | None, settings: tuple[str, ...],
     _save(app, edit, "logger", {"name": name, "type": plugin.name} | ({"config": config} if config else {}))
 
 
+@command.subcommand("connector", examples=["orgloop add connector my-tracker --package"])
+@click.argument("name")
+@click.option("--package", is_flag=True, help="Write a Python package into ./orgloop-NAME.")
+def add_connector(app: App, name: str, package: bool) -> None:
+    """Begin a connector of your own: a package that works, with tests of its contract."""
+    from pathlib import Path
+
+    from orgloop.plugin.registry import CONNECTORS
+    from orgloop.project.packages import write_package
+
+    if not package:
+        hint = f"orgloop add connector {name} --package; to use one: orgloop add source ID --connector {name}"
+        raise Refused("a connector is a package", hint=hint)
+    if name in app.registry.names(CONNECTORS):
+        raise Conflict(f"a connector {name!r} is installed already", hint="choose another name")
+    created = write_package(name, Path.cwd())
+    if app.out.json:
+        app.out.data({"created": [str(path) for path in created]})
+        return
+    for path in created:
+        app.out.ok(f"created {app.out.path(path)}")
+    app.out.line(f"  install it: pip install -e ./orgloop-{name} pytest")
+    app.out.line(f"  test it: pytest ./orgloop-{name}")
+    app.out.line(f"  use it: orgloop add source ID --connector {name}")
+
+
 def _edit(app: App, section: str, word: str, name: str) -> Edit:
     """The project, ready for one more. Raises Conflict if the name is taken."""
     from orgloop.project.edit import Edit
