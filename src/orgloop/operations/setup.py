@@ -26,7 +26,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:@%+,=~-]+", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Filled:
+class FilledVariable:
     """A variable that was missing: written into `.env`, or why not. `about` says how to get it by hand."""
 
     about: Variable
@@ -42,10 +42,10 @@ def missing_of(
     return [one.about for one in states if one.name in own and one.missing and one.about is not None]
 
 
-def fill(variable: Variable, environ: Mapping[str, str], env_file: Path) -> Filled:
+def fill(variable: Variable, environ: Mapping[str, str], env_file: Path) -> FilledVariable:
     """Ask the command that prints it, and write that into `.env`. A command of ours only, without a shell."""
     if not variable.help_command:
-        return Filled(about=variable, problem="no command prints it")
+        return FilledVariable(about=variable, problem="no command prints it")
     words = shlex.split(variable.help_command)
     try:
         done = subprocess.run(
@@ -57,16 +57,16 @@ def fill(variable: Variable, environ: Mapping[str, str], env_file: Path) -> Fill
             check=False,
         )
     except FileNotFoundError:
-        return Filled(about=variable, problem=f"{words[0]} is not installed")
+        return FilledVariable(about=variable, problem=f"{words[0]} is not installed")
     except (OSError, subprocess.TimeoutExpired) as exc:
-        return Filled(about=variable, problem=f"{words[0]} gave no answer ({type(exc).__name__})")
+        return FilledVariable(about=variable, problem=f"{words[0]} gave no answer ({type(exc).__name__})")
     value = done.stdout[:LONGEST].decode("utf-8", "replace").strip()
     if done.returncode != 0 or not _PLAIN.fullmatch(value):
-        return Filled(
+        return FilledVariable(
             about=variable, problem=f"`{variable.help_command}` ended with {done.returncode} and no value"
         )
     write_variable(env_file, variable.name, value)
-    return Filled(about=variable)
+    return FilledVariable(about=variable)
 
 
 def write_variable(path: Path, name: str, value: str) -> None:

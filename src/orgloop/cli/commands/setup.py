@@ -15,7 +15,7 @@ from orgloop.cli.output import FAIL, OK, WARN
 from orgloop.cli.time_limit import no_limit
 
 if TYPE_CHECKING:
-    from orgloop.operations.setup import Filled
+    from orgloop.operations.setup import FilledVariable
     from orgloop.plugin import CheckResult, Connector
 
 
@@ -58,7 +58,7 @@ def command(app: App, name: str, id: str | None, url: str | None) -> int:
     return Exit.FAILED if failed else Exit.OK
 
 
-def _fill(app: App, connector: Connector) -> list[Filled]:
+def _fill(app: App, connector: Connector) -> list[FilledVariable]:
     from orgloop.operations.setup import fill, missing_of
 
     file = app.project_file.parent / ".env"
@@ -85,7 +85,9 @@ async def _install(
         await http.close()
 
 
-def _document(filled: Sequence[Filled], results: Sequence[tuple[str, CheckResult]]) -> dict[str, object]:
+def _document(
+    filled: Sequence[FilledVariable], results: Sequence[tuple[str, CheckResult]]
+) -> dict[str, object]:
     return {
         "variables": [
             {"name": one.about.name, "set": not one.problem, "problem": one.problem} for one in filled
@@ -98,7 +100,10 @@ def _document(filled: Sequence[Filled], results: Sequence[tuple[str, CheckResult
 
 
 def _show(
-    app: App, connector: Connector, filled: Sequence[Filled], results: Sequence[tuple[str, CheckResult]]
+    app: App,
+    connector: Connector,
+    filled: Sequence[FilledVariable],
+    results: Sequence[tuple[str, CheckResult]],
 ) -> None:
     style = app.out.style
     for one in filled:
