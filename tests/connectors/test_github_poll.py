@@ -275,7 +275,11 @@ async def test_a_person_has_repositories_too_and_others_events_are_left_out(
 ) -> None:
     follower = await Follower(server, http, repo="mona/*", secret="s3cret").begin()
     assert await follower.poll() == []
-    assert [path.partition("?")[0] for path, _ in server.asked] == ["/orgs/mona/repos", "/users/mona/repos"]
+    listed = ["/orgs/mona/repos", "/users/mona/repos"]
+    # A person has no webhooks of an organization: that is asked once.
+    assert [path.partition("?")[0] for path, _ in server.asked] == [*listed, "/orgs/mona/hooks"]
+    await follower.poll()
+    assert [path.partition("?")[0] for path, _ in server.asked][3:] == listed
     event, body = server.open_issue(7)
     await follower.push((event, body), 1)
     assert follower.events == {}

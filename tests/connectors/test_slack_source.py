@@ -136,6 +136,16 @@ async def test_a_lost_connection_is_opened_again_and_nothing_is_told_twice(slack
     assert keys[0] == keys[1], "the journal knows the second by its key"
 
 
+async def test_connections_that_do_not_last_are_opened_more_and_more_slowly(slack: SlackServer) -> None:
+    journal = Journal()
+    began = journal.clock.time
+    async with listening(slack, journal):
+        for count in range(1, 6):
+            await (await slack.connected(count)).close()
+        await slack.connected(6)
+    assert journal.clock.time - began == (0 + 4 + 8 + 16 + 32) * 1000
+
+
 @pytest.mark.parametrize("reason", ["warning", "refresh_requested", "something_new"])
 async def test_a_connection_that_slack_replaces_is_heard_to_its_end(slack: SlackServer, reason: str) -> None:
     journal = Journal()

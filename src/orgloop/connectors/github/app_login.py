@@ -85,6 +85,10 @@ class AppLogin:
         """Where the token comes from, in words that can be shown."""
         return f"the login of the GitHub App {self._app_id}"
 
+    async def signed(self) -> str:
+        """What the app shows for itself, not for an installation; it counts for some minutes."""
+        return await self._signed(self._clock.now() // SECOND)
+
     async def app(self) -> Mapping[str, Any]:
         """What GitHub says of the app itself. Raises as `value`."""
         data = await self._ask("GET", "/app")
@@ -184,6 +188,26 @@ class AppLogin:
                 )
             case status:
                 raise PluginError(f"GitHub answered {status} to the GitHub App {self._app_id}")
+
+
+class AppKey:
+    """The app itself as a login: for what belongs to none of its installations, such as its webhook's log."""
+
+    def __init__(self, login: AppLogin) -> None:
+        self._login = login
+
+    async def value(self) -> str:
+        """Signed anew for each request. Raises PluginError."""
+        return await self._login.signed()
+
+    def forget(self) -> bool:
+        """There is no other one."""
+        return False
+
+    @property
+    def origin(self) -> str:
+        """As of the app's token."""
+        return self._login.origin
 
 
 def _pem(key: SecretStr | Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from orgloop.connectors.github.api import Api, Response, api_of, app_of
 from orgloop.connectors.github.app_login import AppLogin
 from orgloop.connectors.github.lists import Lists
-from orgloop.connectors.github.polling.hook_log import hook_path, leads_to
+from orgloop.connectors.github.polling.hook_log import hook_path, hooks_root, leads_to
 from orgloop.connectors.github.polling.owner import owned
 from orgloop.connectors.github.settings import ApiSettings, GithubSettings
 from orgloop.connectors.github.writing.tasks import GithubActorSettings
@@ -35,16 +35,15 @@ async def check(settings: Any, ctx: Context) -> Sequence[CheckResult]:
     found = [*signature, *(await _logged_in(settings, ctx, settings.repo, _repository) if asks else [])]
     if settings.polls and settings.secret is not None and all(one.status is CheckStatus.OK for one in found):
         api = api_of(settings, ctx)
-        named = [repo for repo in settings.repo if not repo.endswith("/*")]
-        found += [await _webhook(repo, api, hook_path(ctx.id)) for repo in named]
+        found += [await _webhook(repo, api, hook_path(ctx.id)) for repo in settings.repo]
     return found
 
 
 async def _webhook(repo: str, api: Api, path: str) -> CheckResult:
-    """Whether the repository has a webhook that leads here, and its log can be read."""
+    """Whether the repository, or organization, has a webhook that leads here, and its log can be read."""
     name = f"webhook of {repo}"
     try:
-        hooks = await Lists(api).whole(f"/repos/{repo}/hooks", pages=1)
+        hooks = await Lists(api).whole(f"{hooks_root(repo)}/hooks", pages=1)
     except (PluginError, TryLater):
         detail = "its log cannot be read: deliveries that are lost are not asked for again"
         hint = "give the token access to webhooks (read and write; `admin:repo_hook` of a classic one)"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from orgloop.connectors.github.api import ORIGIN, Api, api_of
 from orgloop.connectors.github.credential import Credential
 from orgloop.connectors.github.lists import Lists
+from orgloop.connectors.github.polling.hook_log import hooks_root
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.plugin import (
     CheckResult,
@@ -28,14 +29,16 @@ GH: Final = ("gh", "auth", "token")
 
 
 async def install(settings: Any, ctx: Context, address: str | None) -> Sequence[CheckResult]:
-    """A webhook for each repository that the source names. What is there already is changed, not doubled."""
+    """A webhook for each repository, and each organization (`owner/*`), that the source names.
+
+    What is there already is changed, not doubled.
+    """
     if not isinstance(settings, GithubSettings):
         return []
     if settings.secret is None:
         detail = "not needed: the source has no `secret`, and polls only"
         return [CheckResult(name="webhook", status=CheckStatus.OK, detail=detail)]
-    repos = [repo for repo in settings.repo if not repo.endswith("/*")]
-    if not repos:
+    if not settings.repo:
         hint = "write `repo: owner/name` into the source, and try again"
         return [_result("webhook", CheckStatus.WARNING, "the source names no repository", hint)]
     if address is None:
@@ -46,7 +49,7 @@ async def install(settings: Any, ctx: Context, address: str | None) -> Sequence[
     login = Credential(None, GH, ctx.environment)
     api = api_of(settings, ctx) if settings.has_login else _api(settings, login, ctx)
     secret = settings.secret[0].get_secret_value().strip()
-    return [await _webhook(repo, api, address, secret, ctx) for repo in repos]
+    return [await _webhook(repo, api, address, secret, ctx) for repo in settings.repo]
 
 
 def _api(settings: GithubSettings, login: Credential, ctx: Context) -> Api:
@@ -57,13 +60,11 @@ async def _webhook(repo: str, api: Api, address: str, secret: str, ctx: Context)
     name = f"webhook of {repo}"
     try:
         hook, done = await _hook(repo, api, address, secret)
-        status = await _pinged(f"/repos/{repo}/hooks/{hook}", api, ctx)
+        status = await _pinged(f"{hooks_root(repo)}/hooks/{hook}", api, ctx)
     except TryLater as exc:
         return _result(name, CheckStatus.WARNING, exc.reason, "wait until it is over, and try again")
     except PluginError as exc:
-        hint = (
-            exc.hint or "only an admin of the repository can add webhooks; a token needs access to Webhooks"
-        )
+        hint = exc.hint or "only an admin can add webhooks; a token needs access to Webhooks"
         return _result(name, CheckStatus.ERROR, exc.message, hint)
     if status is None:
         hint = "look at Recent Deliveries of the webhook, on GitHub"
@@ -78,7 +79,7 @@ async def _webhook(repo: str, api: Api, address: str, secret: str, ctx: Context)
 
 async def _hook(repo: str, api: Api, address: str, secret: str) -> tuple[int, str]:
     """The webhook's id, and what was done."""
-    path = f"/repos/{repo}/hooks"
+    path = f"{hooks_root(repo)}/hooks"
     config = {"url": address, "content_type": "json", "secret": secret, "insecure_ssl": "0"}
     content = {"active": True, "events": ["*"], "config": config}
     hooks = await Lists(api).whole(path, pages=1)

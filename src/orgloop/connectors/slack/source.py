@@ -34,6 +34,11 @@ HEARTBEAT: Final = 15.0
 CLOSE: Final = 1.0
 """Seconds for a goodbye: Slack does not always answer one."""
 
+SHORT: Final = 30.0
+"""Seconds; a connection that ended sooner did not last. After some of these the next one waits."""
+
+LONGEST_PAUSE: Final = 60
+
 OVERLAP: Final = 15.0
 """Seconds for which a connection that Slack replaces is still heard."""
 
@@ -70,10 +75,16 @@ class SlackSource:
         leaving: set[asyncio.Task[None]] = set()
         async with aiohttp.ClientSession() as session:
             try:
+                lost = 0
                 while True:
+                    began = ctx.clock.monotonic()
                     socket = await _connected(session, door)
                     hearing = _Hearing(self._settings, self._app, people, ctx, socket)
-                    if await hearing.until_replaced():
+                    replaced = await hearing.until_replaced()
+                    lost = lost + 1 if ctx.clock.monotonic() - began < SHORT else 0
+                    if lost > 1:
+                        await ctx.clock.sleep(min(1 << min(lost, 10), LONGEST_PAUSE))
+                    if replaced:
                         # What Slack still says there is heard, while the next connection is opened.
                         task = asyncio.create_task(hearing.to_the_end())
                         leaving.add(task)

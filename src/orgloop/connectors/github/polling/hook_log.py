@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
-from orgloop.connectors.github.api import Denied
-from orgloop.connectors.github.polling.checkpoint import Asked
+from orgloop.connectors.github.api import Api, Denied
+from orgloop.connectors.github.lists import Lists
+from orgloop.connectors.github.polling.checkpoint import Asked, ReadProgress
 from orgloop.connectors.github.polling.step import StepReading
 from orgloop.connectors.github.times import seconds
 from orgloop.plugin import EventType, Json, event_names, integer_at, names_match, object_at, text_at
@@ -36,9 +37,25 @@ class _Missed:
     at: int
 
 
+class LogReading(Protocol):
+    """A step that reads a log: `now` is GitHub's time in seconds, `progress` how far the log was read."""
+
+    api: Api
+    lists: Lists
+    now: int
+    progress: ReadProgress
+    more: bool
+
+
 def hook_path(source: str) -> str:
     """Where this machine takes the webhooks of a source."""
     return f"/webhook/{source}"
+
+
+def hooks_root(repo: str) -> str:
+    """Below which path the webhooks of a repository are, or for `owner/*` those of the organization."""
+    owner, _, name = repo.partition("/")
+    return f"/orgs/{owner}" if name == "*" else f"/repos/{repo}"
 
 
 async def ask_again(reading: StepReading, path: str, events: Sequence[str]) -> bool:
@@ -51,20 +68,25 @@ async def ask_again(reading: StepReading, path: str, events: Sequence[str]) -> b
         return False
     for hook in hooks:
         if leads_to(hook, path):
-            await _ask(reading, f"{reading.root}/hooks/{integer_at(hook, 'id')}/deliveries", events)
+            await ask_for_lost(reading, f"{reading.root}/hooks/{integer_at(hook, 'id')}/deliveries", events)
     return True
 
 
 def leads_to(hook: Json, path: str) -> bool:
     """Whether it is a webhook in use whose address ends with `path`."""
+    return hook.get("active") is True and is_address(text_at(object_at(hook, "config"), "url"), path)
+
+
+def is_address(url: str, path: str) -> bool:
+    """Whether a webhook's address ends with `path`."""
     try:
-        place = urlsplit(text_at(object_at(hook, "config"), "url")).path
+        return urlsplit(url).path.rstrip("/").endswith(path)
     except ValueError:
         return False
-    return hook.get("active") is True and place.rstrip("/").endswith(path)
 
 
-async def _ask(reading: StepReading, path: str, events: Sequence[str]) -> None:
+async def ask_for_lost(reading: LogReading, path: str, events: Sequence[str]) -> None:
+    """Asks again for what the log at `path` says did not arrive."""
     now, since = reading.now, max(reading.progress.log or 0, reading.now - KEPT)
     rows = await reading.lists.whole(path, pages=3, status="failure")
     asked = {guid: one for guid, one in reading.progress.asked.items() if now - one.at < KEPT}

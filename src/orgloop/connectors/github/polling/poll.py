@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orgloop.connectors.github.api import Api
+from orgloop.connectors.github.api import ORIGIN, Api, app_of
+from orgloop.connectors.github.app_login import AppKey
 from orgloop.connectors.github.enrich import IN_POLL, MOST_ENRICHED
 from orgloop.connectors.github.polling.bodies import ReportedFact
 from orgloop.connectors.github.polling.checkpoint import ReadProgress, dump, load
 from orgloop.connectors.github.polling.hook_log import hook_path
 from orgloop.connectors.github.polling.owner import MOST_REPOS, owned
 from orgloop.connectors.github.polling.repository import Repository
+from orgloop.connectors.github.polling.shared_logs import SharedLogs
 from orgloop.connectors.github.polling.step import ReadStep
 from orgloop.connectors.github.settings import GithubSettings
 from orgloop.connectors.github.shared_keys import Pairs, Way
@@ -29,6 +31,7 @@ class GithubPoller:
         self._hook = hook_path(id) if settings.secret is not None else None
         self._api: Api | None = None
         self._repositories: dict[str, Repository] = {}
+        self._logs: SharedLogs | None = None
 
     def pair(self, pairs: Pairs) -> None:
         """Webhooks come, too."""
@@ -39,6 +42,10 @@ class GithubPoller:
         api = self._intake.open(ctx)
         assert api is not None
         self._api = api
+        if self._hook is not None:
+            app = app_of(self._settings, ctx)
+            by_key = Api(self._settings.api_url or ORIGIN, AppKey(app), ctx.clock, ctx.http) if app else None
+            self._logs = SharedLogs(api, by_key, self._settings, self._hook)
 
     async def close(self) -> None:
         """Nothing to give back."""
@@ -52,7 +59,9 @@ class GithubPoller:
         names, failure = await self._names(before)
         for repo in before:
             # Of an owner's many repositories those that were not polled now keep their place, too.
-            if repo not in names and f"{repo.partition('/')[0]}/*" in self._settings.repo:
+            if repo in names or "*" in repo:
+                continue
+            if f"{repo.partition('/')[0]}/*" in self._settings.repo:
                 after[repo] = before[repo]
         for repo in names:
             known, repository = before.get(repo), self._repository(repo)
@@ -66,6 +75,10 @@ class GithubPoller:
             after[repo] = step.progress
             facts += step.reported
             more = more or step.more
+        if self._logs is not None:
+            logs = await self._logs.step(before)
+            after |= logs.progress
+            failure, more = failure or logs.failure, more or logs.more
         # What failed is told by the next poll, which has nothing else to tell.
         if failure is not None and after == before:
             raise failure
@@ -92,7 +105,9 @@ class GithubPoller:
                 names += await owned(self._api, owner)
             except (PluginError, TryLater) as exc:
                 failure = failure or exc
-                names += [one for one in before if one.partition("/")[0] == owner][:MOST_REPOS]
+                names += [one for one in before if one.partition("/")[0] == owner and "*" not in one][
+                    :MOST_REPOS
+                ]
         return list(dict.fromkeys(names)), failure
 
     async def _step(self, repository: Repository, known: ReadProgress | None) -> ReadStep:
