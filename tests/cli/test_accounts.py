@@ -86,3 +86,15 @@ def test_a_time_to_come_is_a_duration_a_time_of_day_or_a_date() -> None:
     assert until_of("2h", now, "--until") == now + 2 * HOUR
     assert 0 < until_of("07:00", now, "--until") - now <= 25 * HOUR
     assert until_of("2030-01-01T00:00+00:00", now, "--until") == 1_893_456_000_000
+
+
+def test_the_account_that_paid_instead_of_another_is_told(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.run(began=HOUR, lasted=MINUTE, spec={"account": "spare", "instead_of": "work"})
+
+    tell(home, write)
+    (run,) = json.loads(orgloop("runs", "list", "--all", "--json").out)
+    assert (run["account"], run["account_instead_of"]) == ("spare", "work")
+    assert "spare instead of work" in orgloop("runs", "show", run["id"]).out
+    assert "account spare instead of work" in orgloop("trace", run["id"]).out

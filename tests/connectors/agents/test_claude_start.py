@@ -95,6 +95,7 @@ def test_every_setting_reaches_the_cli() -> None:
     config = {
         "permission_mode": "acceptEdits",
         "model": "opus",
+        "fallback_model": "sonnet, haiku",
         "max_turns": 30,
         "max_budget_usd": 0.0000005,
         "append_system_prompt": "-- be brief",
@@ -104,7 +105,8 @@ def test_every_setting_reaches_the_cli() -> None:
     spec = start({**config, "timeout": "5m", "env": {"A": "b"}, "env_pass": ["DEPLOY_KEY"]})
     options = " ".join(spec.argv[7:])
     assert options == (
-        "--permission-mode acceptEdits --model opus --max-turns 30 --max-budget-usd 0.0000005 "
+        "--permission-mode acceptEdits --model opus --fallback-model sonnet,haiku --max-turns 30 "
+        "--max-budget-usd 0.0000005 "
         "--append-system-prompt -- be brief --allowedTools Edit Bash(git log, --all) "
         "--disallowedTools WebFetch Bash(rm *) CronCreate ScheduleWakeup RemoteTrigger"
     )

@@ -14,6 +14,7 @@ from orgloop.cli.screen.words import (
     author_of,
     event_name,
     last_lines_of,
+    paid_by,
     printable,
     run_words,
     why_ended,
@@ -224,6 +225,8 @@ class ChainDrawing:
         facts = [why] if (why := why_ended(run)) else []
         facts += [humanize(run.ended_at - run.started_at)] if run.ended_at is not None else []
         facts += [dollars(run.cost_usd)] if run.cost_usd is not None else []
+        # Its usual account goes without saying.
+        facts += [f"account {paid_by(run)}"] if run.spec.get("instead_of") else []
         text = f"{self._dim('run')}    {outcome}  {self._dim(' · '.join(facts))}"
         yield _Row(text=text.rstrip(), id=run.id, indent=_DETAIL)
         shown_text, decided = run_words(run)

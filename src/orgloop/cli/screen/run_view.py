@@ -16,6 +16,7 @@ from orgloop.cli.screen.words import (
     from_home,
     is_fence,
     outcome_word,
+    paid_by,
     run_line,
     run_words,
     why_ended,
@@ -85,6 +86,7 @@ def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str,
     yield "turns", str(completion.get("turns") or "")
     yield "git", _git(completion.get("git"))
     yield "session", run.session_id or ""
+    yield "account", paid_by(run)
     yield "job", run.spec.get("job") or ""
     yield "key", run.key or ""
     yield "works in", from_home(run.spec.get("cwd") or run.directory or "")

@@ -105,6 +105,12 @@ def plain_words(text: str, *, block: bool = True) -> str:
     return one_line(_FENCED.sub(" ", text)) or (one_line(_FENCE_MARK.sub(" ", text)) if block else "")
 
 
+def paid_by(run: RunRow) -> str:
+    """The account that paid for a run, and instead of which one; empty if nobody knows."""
+    account, first = str(run.spec.get("account") or ""), str(run.spec.get("instead_of") or "")
+    return f"{account} instead of {first}" if account and first else account
+
+
 def run_line(run: RunRow) -> str:
     """A run's result on one line: why it failed, if it did, and what its agent said."""
     shown, decided = run_words(run)
