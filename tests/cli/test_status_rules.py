@@ -205,6 +205,21 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "orgloop inspect actor engineer",
     ),
     (
+        "an actor that does not answer and for which nothing waits",
+        {"actors": [actor(2 * HOUR, waiting=0)]},
+        f"engineer is unavailable since {short_moment(NOW - 2 * HOUR, NOW)}: refused",
+        "orgloop inspect actor engineer",
+    ),
+    (
+        "an open circuit breaker while its probe is on its way",
+        {"actors": [replace(broken(), counts={})]},
+        (
+            "the circuit breaker of engineer is open: 5 runs in a row failed; one wake probes it at "
+            f"{short_moment(NOW + MINUTE, NOW)}"
+        ),
+        "orgloop resume engineer",
+    ),
+    (
         "a wake that hangs",
         {"backlog": [backlog(State.RUNNING, since=7 * MINUTE)]},
         "1 of pr-review → engineer: being woken for 7m",

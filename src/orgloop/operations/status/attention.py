@@ -167,12 +167,12 @@ def _actors(seen: Status) -> Iterator[Item]:
         pause = actor.pause
         if pause is None:
             continue
-        waits = counted(actor.waiting, "delivery waits", "deliveries wait")
+        waits = counted(actor.waiting, "delivery waits", "deliveries wait") if actor.waiting else ""
         if pause.kind == "breaker":
             yield Item(
                 kind="breaker",
                 name=actor.id,
-                text=f"{open_breaker(pause)}; {waits}, and one wake probes it "
+                text=f"{open_breaker(pause)}; {f'{waits}, and ' if waits else ''}one wake probes it "
                 + (f"at {short_moment(pause.until, seen.now)}" if pause.until > seen.now else "now"),
                 command=f"orgloop resume {shlex.quote(actor.id)}",
                 urgent=True,
@@ -184,8 +184,8 @@ def _actors(seen: Status) -> Iterator[Item]:
         yield Item(
             kind="paused",
             name=actor.id,
-            text=f"{actor.id} is unavailable since {short_moment(pause.since, seen.now)}, {waits}: "
-            f"{one_line(pause.reason)}",
+            text=f"{actor.id} is unavailable since {short_moment(pause.since, seen.now)}"
+            f"{', ' if waits else ''}{waits}: {one_line(pause.reason)}",
             command=helps or f"orgloop inspect actor {shlex.quote(actor.id)}",
             urgent=bool(helps) or seen.now - pause.since >= PAUSED,
             since=pause.since,
