@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from orgloop.plugin import Secrets
+from orgloop.plugin import Abilities, Secrets
 from orgloop.plugin.connector import ActorKind, Connector, SourceKind
 from orgloop.plugin.logger import LoggerPlugin
 from orgloop.plugin.registry import Registry
@@ -207,7 +207,13 @@ def connectors() -> list[Connector]:
             source=SourceKind(
                 settings=AgentSourceSettings, open=build, emits=("actor.stopped", "resource.changed")
             ),
-            actor=ActorKind(settings=AgentSettings, open=build, has_runs=lambda _: True, wakes_agent=True),
+            actor=ActorKind(
+                settings=AgentSettings,
+                open=build,
+                has_runs=lambda _: True,
+                wakes_agent=True,
+                abilities=lambda settings: Abilities(resume=True, fork=settings.permission_mode == "plan"),
+            ),
             aliases=("coding-agent",),
         ),
         Connector(

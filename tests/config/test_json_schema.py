@@ -159,8 +159,8 @@ def test_every_documented_form_is_valid(path: Path) -> None:
             ".routes.0.when.events: type",
         ),
         (
-            "routes: [{name: a, when: {source: b, events: []}, then: {actor: d, session: fork}}]",
-            ".routes.0.then.session: unknown",
+            "routes: [{name: a, when: {source: b, events: []}, then: {actor: d, approve: true}}]",
+            ".routes.0.then.approve: unknown",
         ),
         ("defaults: {limits: {runs: 0}}", ".defaults.limits.runs: minimum"),
         ("defaults: {budget: {run_usd: 0}}", ".defaults.budget.run_usd: exclusiveMinimum"),
@@ -224,7 +224,8 @@ def test_keys_without_effect_are_marked_and_descriptions_are_there() -> None:
     assert definitions["DefaultsConfig"]["properties"]["checkpoint"]["deprecated"] is True
     assert definitions["SourceConfig.webhook"]["properties"]["path"]["deprecated"] is True
     assert definitions["Then"]["properties"].keys() == {
-        *("actor", "budget", "config", "delivery", "limits", "batch", "on_busy", "drop_when", "on_lost")
+        *("actor", "budget", "config", "delivery", "limits", "batch", "on_busy", "drop_when"),
+        *("on_lost", "session"),
     }
     assert "github" in definitions["SourceConfig"]["properties"]["connector"]["examples"]
     assert definitions["WhenConfig"]["properties"]["events"]["description"]

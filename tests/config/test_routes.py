@@ -10,6 +10,7 @@ from orgloop.config.findings import Code, Severity
 from orgloop.config.reading.prompt_files import MAX_BYTES
 from orgloop.core.deliveries.batch import BatchPolicy
 from orgloop.core.deliveries.on_busy import OnBusy
+from orgloop.core.runs.session_policy import SessionMode, SessionPolicy
 from tests.config.project import HEAD, ROUTES, codes, load, of, only, sound
 
 
@@ -207,10 +208,7 @@ def test_a_batch_that_changes_makes_its_route_another_one(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "then",
     [
-        *(
-            "session: resume",
-            "approve: {}",
-        ),
+        "approve: {}",
         *("config: {inbox: true}", "config: {inbox_ttl: 1h}", "config: {inbox_max_batch: 5}"),
     ],
 )
@@ -577,3 +575,57 @@ def test_a_lost_run_is_resumed_only_where_there_is_a_session(tmp_path: Path) -> 
         text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{{then}}}}}\n"
         (found,) = load(tmp_path, route(text)).errors
         assert (found.code, "on_lost" in found.message) == (Code.BAD_VALUE, True)
+
+
+KEYED = 'config: {session_key: "{{payload.id}}"}'
+
+
+@pytest.mark.parametrize(
+    ("then", "policy"),
+    [
+        ("actor: agent", SessionPolicy()),
+        (f"actor: agent, session: resume, {KEYED}", SessionPolicy()),
+        (f"actor: agent, session: fork, {KEYED}", SessionPolicy(mode=SessionMode.FORK)),
+        (f"actor: agent, session: {{mode: fresh}}, {KEYED}", SessionPolicy(mode=SessionMode.FRESH)),
+        (
+            f"actor: agent, session: {{max_wakes: 20, max_age: 3d}}, {KEYED}",
+            SessionPolicy(max_wakes=20, max_age_ms=259_200_000),
+        ),
+    ],
+)
+def test_a_route_says_which_session_a_run_works_in(then: str, policy: SessionPolicy, tmp_path: Path) -> None:
+    text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{{then}}}}}\n"
+    organization = sound(load(tmp_path, route(text)))
+    assert [one.session for one in organization.routes if one.name == "x"] == [policy]
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "told"),
+    [
+        ("actor: agent, session: resume", Code.MISSING_KEY, "needs a session key"),
+        (f"actor: agent, session: new, {KEYED}", Code.BAD_VALUE, "`resume`, `fork` or `fresh`"),
+        (f"actor: agent, session: {{max_wakes: 0}}, {KEYED}", Code.BAD_VALUE, "at least 1"),
+        (
+            f"actor: agent, session: {{mode: fresh, max_wakes: 3}}, {KEYED}",
+            Code.BAD_VALUE,
+            "begins a session anyway",
+        ),
+        (f"actor: agent, session: {{max_turns: 3}}, {KEYED}", Code.UNKNOWN_KEY, "max_turns"),
+        (
+            f"actor: agent, session: {{max_context_tokens: 3}}, {KEYED}",
+            Code.BAD_VALUE,
+            "does not report its context",
+        ),
+        (f"actor: tell, session: fork, {KEYED}", Code.BAD_VALUE, "keeps no sessions"),
+        (f"actor: fixed, session: fork, {KEYED}", Code.BAD_VALUE, "cannot copy a session"),
+    ],
+)
+def test_a_session_that_its_actor_cannot_have_is_refused(
+    then: str, code: Code, told: str, tmp_path: Path
+) -> None:
+    fixed = (
+        "  - {id: fixed, connector: claude-code, config: {cwd: ., permission_mode: acceptEdits}}\nroutes:\n"
+    )
+    text = f"  - {{name: x, when: {{source: hooks, events: [a]}}, then: {{{then}}}}}\n"
+    finding = of(load(tmp_path, route(text).replace("routes:\n", fixed, 1)), code)
+    assert told in f"{finding.message} {finding.hint}"

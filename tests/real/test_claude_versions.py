@@ -87,6 +87,27 @@ async def test_a_restricted_run_reads_nothing_outside_its_directory_and_runs_not
     assert "MAGIC-WORDS" not in asked.replace("secret.txt", "")
 
 
+async def test_a_copy_of_a_session_costs_what_it_adds_and_leaves_it_as_it_is(
+    bench: Bench, app: Path, scripted_model: ScriptedModel
+) -> None:
+    script, actor = scripted_model.script, await agent(bench, app)
+    script.on("", Say(text="Said.", usage=TEN), times=None)
+    first = await bench.run(actor, "first-words", session=WakeSession(key="k")).complete()
+    known = WakeSession(key="k", id=first.session_id, fork=True)
+    held = bench.run(actor, "second-words", session=known)
+    copy = await held.complete()
+    assert copy.session_id == held.spec.session_id != first.session_id
+    assert "first-words" in script.requests[-1].conversation
+    again = WakeSession(key="k", id=first.session_id)
+    third = await bench.run(actor, "third-words", session=again).complete()
+    assert third.session_id == first.session_id
+    assert "second-words" not in script.requests[-1].conversation
+    assert first.context_tokens is not None
+    assert first.context_tokens >= 10
+    if copy.cost_usd is not None:
+        assert copy.cost_usd == pytest.approx(first.cost_usd)
+
+
 def spent(held: Held) -> dict[str, float]:
     """By request what it cost, by our own estimate."""
     lines = held.files.read("stdout").decode().split("\n")

@@ -62,6 +62,23 @@ async def test_a_run_ends_with_its_result_and_cost_and_its_session_goes_on(
     assert "Looks fine." in scripted_model.script.requests[1].conversation
 
 
+async def test_a_copy_of_a_session_knows_it_and_leaves_it_as_it_is(
+    bench: Bench, app: Path, scripted_model: ScriptedModel
+) -> None:
+    script = scripted_model.script
+    script.on("", Say(text="Said.", usage=MUCH), times=None)
+    first = await bench.run(agent(app, price=PRICE), "first-words", session=WakeSession(key="k")).complete()
+    known = WakeSession(key="k", id=first.session_id, fork=True)
+    copy = await bench.run(agent(app, price=PRICE), "second-words", session=known).complete()
+    assert copy.session_id not in (None, first.session_id)
+    assert "first-words" in script.requests[-1].conversation
+    assert copy.session_cost_usd == pytest.approx(2 * 1.82)
+    again = WakeSession(key="k", id=first.session_id)
+    third = await bench.run(agent(app, price=PRICE), "third-words", session=again).complete()
+    assert third.session_id == first.session_id
+    assert "second-words" not in script.requests[-1].conversation
+
+
 async def test_a_session_that_is_gone_is_forgotten_and_costs_nothing(
     bench: Bench, app: Path, scripted_model: ScriptedModel
 ) -> None:

@@ -219,6 +219,29 @@ async def test_a_run_ends_with_its_result_and_its_session_goes_on(
     )
 
 
+async def test_a_copy_of_a_session_knows_it_and_leaves_it_as_it_is(
+    of: Real, bench: Bench, app: Path, scripted_model: ScriptedModel
+) -> None:
+    assert of.connector.actor is not None
+    assert of.connector.actor.abilities is not None
+    if not of.connector.actor.abilities(None).fork:
+        pytest.skip("this CLI copies no session")
+    script = scripted_model.script
+    script.on("", Say(text="Again."), conversation="third-words", times=None)
+    script.on("", Say(text="Copied."), conversation="second-words", times=None)
+    script.on("", Say(text="Begun."), times=None)
+    first = await bench.run(of.actor(app), "first-words", session=WakeSession(key="k")).complete()
+    known = WakeSession(key="k", id=first.session_id, fork=True)
+    copy = await bench.run(of.actor(app), "second-words", session=known).complete()
+    assert copy.text == "Copied."
+    assert copy.session_id not in (None, first.session_id)
+    assert "first-words" in script.requests[-1].conversation
+    known = WakeSession(key="k", id=first.session_id)
+    again = await bench.run(of.actor(app), "third-words", session=known).complete()
+    assert (again.text, again.session_id) == ("Again.", first.session_id)
+    assert "second-words" not in script.requests[-1].conversation
+
+
 async def test_a_session_that_is_gone_is_forgotten_and_costs_nothing(
     of: Real, bench: Bench, app: Path, scripted_model: ScriptedModel
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from orgloop.core.records.record import Record
 from orgloop.plugin import (
+    Abilities,
     Actor,
     ActorKind,
     Completion,
@@ -317,7 +318,13 @@ def registry(stage: Stage) -> Registry:
         source("listener", FakeListener),
         actor("taker", FakeActor),
         actor("mind", FakeActor, wakes_agent=True),
-        actor("agent", FakeAgent, has_runs=lambda _: True, wakes_agent=True),
+        actor(
+            "agent",
+            FakeAgent,
+            has_runs=lambda _: True,
+            wakes_agent=True,
+            abilities=lambda _: Abilities(resume=True, fork=True, context=True),
+        ),
         actor("worker", FakeAgent, InTrees, has_runs=lambda _: True, wakes_agent=True),
         actor("handless", Part),
         actor("remote", FakeRemote, has_runs=lambda _: True, wakes_agent=True),

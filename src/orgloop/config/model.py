@@ -15,6 +15,7 @@ from orgloop.core.deliveries.on_busy import OnBusy
 from orgloop.core.deliveries.price import TokenPrice
 from orgloop.core.deliveries.quiet import QuietHours
 from orgloop.core.events.match import When
+from orgloop.core.runs.session_policy import SessionPolicy
 from orgloop.plugin.connector import ActorKind, SourceKind
 from orgloop.plugin.logger import LoggerPlugin
 from orgloop.plugin.settings import Settings
@@ -110,6 +111,7 @@ class RouteSpec:
     batch: BatchPolicy | None = None
     batch_key: str = ""
     on_busy: OnBusy = OnBusy.QUEUE
+    session: SessionPolicy = field(default_factory=SessionPolicy)
     ticks: bool = False
     drop_when: When | None = None
     drop_key: str = ""

@@ -18,6 +18,7 @@ from orgloop.connectors.agents.result import ended, json_of_output, last_line, l
 from orgloop.connectors.agents.settings import Count, RunSettings, known_session
 from orgloop.plugin import (
     ARGUMENT_LIMIT,
+    Abilities,
     ActorKind,
     CheckResult,
     CheckStatus,
@@ -284,6 +285,7 @@ connector: Final = Connector(
         open=_open,
         has_runs=lambda _: True,
         wakes_agent=True,
+        abilities=lambda settings: Abilities(resume=settings.sessions is not None),
         check_route=ProcessSettings.check_route,
         scaffold={"command": ["sh", "-c", _NOTE]},
     ),

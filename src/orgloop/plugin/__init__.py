@@ -51,6 +51,7 @@ from orgloop.core.text.suggest import nearest_name
 from orgloop.core.text.units import DAY, HOUR, MINUTE, SECOND, UnitError, humanize, parse_duration, parse_size
 from orgloop.errors import JournalUnavailable, Overloaded, PluginError, Refused
 from orgloop.plugin.actor import (
+    Abilities,
     Accounted,
     Actor,
     Completion,
@@ -213,6 +214,7 @@ __all__ = [
     "from_exit_status",
     "from_stop",
     # actors
+    "Abilities",
     "Actor",
     "Deliverer",
     "Supervised",

@@ -26,10 +26,14 @@ from orgloop.plugin.context import Context
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WakeSession:
-    """The agent's own session that a key leads to. `id` None: none yet, begin one."""
+    """The agent's own session that a key leads to. `id` None: none yet, begin one.
+
+    `fork`: work in a copy of it, which gets an id of its own. Only actors whose `abilities` say so are asked.
+    """
 
     key: str
     id: str | None = None
+    fork: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,8 +211,9 @@ class Completion:
     `text` is what the agent said last, `json` its structured result (its own structured output,
     else the last fenced JSON block of the text, else None). Costs are US dollars, estimated by
     the agent; `tokens` are counts by kind. `session_cost_usd` is what the whole session has cost, where the
-    agent tells that: without `cost_usd`, the run has cost what came to it. `denied_tools` names what it tried
-    and was not allowed to use. `details` are further facts, which the event has under the same names.
+    agent tells that: without `cost_usd`, the run has cost what came to it. `context_tokens` is what its last
+    request read and wrote: how full the session's context is. `denied_tools` names what it tried and was not
+    allowed to use. `details` are further facts, which the event has under the same names.
     """
 
     phase: Phase
@@ -220,6 +225,7 @@ class Completion:
     cost_usd: float | None = None
     session_cost_usd: float | None = None
     tokens: Mapping[str, int] | None = None
+    context_tokens: int | None = None
     turns: int | None = None
     models: Mapping[str, Any] | None = None
     denied_tools: Sequence[str] = ()
@@ -237,6 +243,15 @@ class NotBegun:
     outcome: Retry | Unavailable | Throttled | Limited | Rejected
     forget_session: bool = False
     session_fault: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Abilities:
+    """What an actor can do with sessions: go on in one, work in a copy, tell how full its context is."""
+
+    resume: bool = False
+    fork: bool = False
+    context: bool = False
 
 
 @runtime_checkable

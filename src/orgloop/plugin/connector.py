@@ -8,7 +8,7 @@ from typing import Any
 
 from orgloop.core.events.event import EventType
 from orgloop.core.events.shape import EventShape
-from orgloop.plugin.actor import Actor
+from orgloop.plugin.actor import Abilities, Actor
 from orgloop.plugin.settings import Settings
 from orgloop.plugin.setup import Offer, Setup
 from orgloop.plugin.source import Source
@@ -51,8 +51,9 @@ class ActorKind:
     a language model, so trust and age guards apply. `concurrency` is how many wakes it takes at
     once if nothing says else. `check_route`: which keys of a route's `then.config`, placeholders
     not filled in, every wake would be refused for, each with the end of a sentence that says why.
-    `offers`: settings for which `init` and `add actor` offer a choice. `shapes`: what the events of its runs
-    have besides that of every run.
+    `abilities(settings)`: what its actor can do with sessions; None: nothing. A route that asks for more is
+    refused. `offers`: settings for which `init` and `add actor` offer a choice. `shapes`: what the events of
+    its runs have besides that of every run.
     """
 
     settings: type[Settings]
@@ -64,6 +65,7 @@ class ActorKind:
     scaffold: Mapping[str, Any] = field(default_factory=dict)
     offers: Sequence[Offer] = ()
     shapes: Sequence[EventShape] = ()
+    abilities: Callable[[Any], Abilities] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

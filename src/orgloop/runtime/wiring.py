@@ -16,6 +16,7 @@ from orgloop.core.deliveries.on_busy import OnBusy
 from orgloop.core.deliveries.price import TokenPrice
 from orgloop.core.events.match import Matcher
 from orgloop.core.events.templates import Template, TreeTemplate
+from orgloop.core.runs.session_policy import SessionPolicy
 from orgloop.errors import PluginError
 from orgloop.plugin import (
     Accounted,
@@ -179,6 +180,11 @@ class Wiring:
         """What an actor's tokens cost, if its file says so."""
         part = self.actors.get(actor)
         return part.spec.price if part is not None else None
+
+    def session_policy(self, route: str) -> SessionPolicy:
+        """How a route uses sessions; the usual way if it is gone."""
+        found = self.routes.get(route)
+        return found.spec.session if found is not None else SessionPolicy()
 
     def resumes_lost(self, route: str) -> bool:
         """Whether a wake of this route goes on in a new run if its run is lost with its machine."""

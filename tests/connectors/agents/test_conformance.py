@@ -94,6 +94,25 @@ def test_a_session_is_taken_up_by_its_id(of: Recording) -> None:
 
 
 @each
+def test_a_session_may_be_copied_if_the_harness_says_so(of: Recording) -> None:
+    kind = of.connector.actor
+    assert kind is not None
+    assert kind.abilities is not None
+    actor = of.actor()
+    can = kind.abilities(kind.settings.model_validate({"cwd": "/", **of.config}))
+    assert can.resume
+    copy = actor.start(wake(prompt="x", run_id=RUN), WakeSession(key="k", id=of.session, fork=True))
+    plain = actor.start(wake(prompt="x", run_id=RUN), WakeSession(key="k", id=of.session))
+    assert any(of.session in word for word in copy.argv)
+    assert (copy.argv != plain.argv) is can.fork
+    assert (copy.session_id != of.session) is can.fork
+    first = actor.start(wake(prompt="x", run_id=RUN), WakeSession(key="k", fork=True))
+    assert first == actor.start(wake(prompt="x", run_id=RUN), WakeSession(key="k"))
+    end = completed(of, *of.greets, *of.works, *of.ends)
+    assert (end.context_tokens is not None) is can.context
+
+
+@each
 @pytest.mark.parametrize("name", ["--help", "-x", "", "a b", "../../etc", "x" * 300, "a\n--help"])
 def test_what_is_no_name_of_a_session_is_not_handed_on(of: Recording, name: str) -> None:
     spec = of.actor().start(wake(prompt="x", run_id=RUN), WakeSession(key="k", id=name))

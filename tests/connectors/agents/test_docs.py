@@ -33,6 +33,7 @@ from orgloop.connectors.agents.pi import HARNESS as pi_harness
 from orgloop.connectors.agents.pi import connector as pi
 from orgloop.connectors.process import connector as process
 from orgloop.plugin import Completion, ExitInfo, Settings, Supervised
+from orgloop.plugin.actor import Priced
 from orgloop.plugin.registry import Registry
 from tests.connectors.doubles import inbound
 
@@ -62,7 +63,7 @@ def blocks(name: str) -> Iterator[dict[str, Any]]:
 
 
 def examples() -> list[tuple[str, dict[str, Any]]]:
-    return [(name, block) for name in NAMES for block in blocks(name)]
+    return [(name, block) for name in (*NAMES, "index") for block in blocks(name)]
 
 
 def settings_of(section: str, connector: str) -> type[Settings]:
@@ -127,6 +128,29 @@ def test_the_page_says_what_doctor_says() -> None:
 def test_the_page_names_the_version_that_was_verified(harness: Harness[Any]) -> None:
     version = ".".join(map(str, harness.verified))
     assert f"`{harness.install}`. It was verified with version {version}" in page(harness.name)
+
+
+def test_the_table_of_agents_is_what_they_can() -> None:
+    rows = {}
+    for line in page("index").splitlines():
+        if found := re.match(r"\| \[([a-z-]+)\]", line):
+            rows[found[1]] = [cell.strip() for cell in line.strip("|").split("|")][1:]
+    assert rows.keys() == {*NAMES} - {"openclaw"}
+    for name, (resume, fork, context, cost, tools, budget, version) in rows.items():
+        kind = INSTALLED.connector(name).actor
+        assert kind is not None
+        assert kind.abilities is not None
+        given = {"cwd": "/", "command": "true"} if name == "process" else {"cwd": "/"}
+        settings = kind.settings.model_validate(given)
+        can = kind.abilities(settings)
+        if name != "process":
+            assert [resume, fork, context] == [
+                "yes" if able else "no" for able in (can.resume, can.fork, can.context)
+            ]
+            assert (cost == "US dollars") is isinstance(kind.open("x", settings), Priced)
+            assert set(re.findall(r"`(\w+)`", tools + budget)) <= kind.settings.model_fields.keys()
+        if name in HARNESSES:
+            assert version == ".".join(map(str, HARNESSES[name].verified))
 
 
 def test_the_report_of_an_agent_is_one_and_the_keys_of_its_routes_are_known() -> None:

@@ -20,6 +20,7 @@ from orgloop.config.resolving.conditions import FilterReader
 from orgloop.config.resolving.plugins import REPORT_IT
 from orgloop.config.resolving.policy import batch_of, policy_of
 from orgloop.config.resolving.renamed import EarlierNames
+from orgloop.config.resolving.session import session_of
 from orgloop.config.resolving.sources_and_actors import ActorEnd, SourceEnd, fingerprint
 from orgloop.config.resolving.transforms import Steps
 from orgloop.config.schema import models as schema
@@ -129,6 +130,8 @@ class Routes:
         sound = [step for step in steps if step is not None]
         trust = part.when.trust or self._trust(part)
         key = config.get("session_key")
+        actor = self._actors.get(part.then.actor)
+        session = session_of(part.then.session, key, actor, spot, self._report)
         spec = RouteSpec(
             name=entry.name,
             when=when,
@@ -146,6 +149,7 @@ class Routes:
             renamed_from=self._earlier.names(part, spot),
             resumes_lost=self._resumes_lost(part, spot),
             on_busy=self._on_busy(part, spot),
+            session=session,
             ticks=self._ticks(part),
             max_runs=self._max_runs(part, spot),
             budget=self._budget(part, spot),
@@ -160,6 +164,7 @@ class Routes:
                 part.then.on_busy,
                 drop_key,
                 *([] if policy.ordered else ["none"]),
+                *([repr(session)] if part.then.session is not None else []),
             ),
         )
         return RouteEnd(entry=entry, read=read, spec=spec)

@@ -23,6 +23,7 @@ from orgloop.config.schema.limits import (
     RunBudget,
     RunsLimit,
 )
+from orgloop.config.schema.session import SessionConfig
 from orgloop.config.schema.values import AccountName, Count, Milliseconds, no_bool
 from orgloop.core.deliveries.batch import MOST_EVENTS
 from orgloop.core.deliveries.on_busy import OnBusy
@@ -36,7 +37,7 @@ _IN_FILTER: Final = "it belongs under `when`, as `filter`"
 _IN_THEN: Final = "it belongs under `then`, as `actor`"
 _IN_CONFIG: Final = "it belongs under `then.config`"
 _IN_WITH: Final = "it belongs under `with`, as `prompt_file`"
-_CONFIG_KEYS: Final = ("session_key", "thread_id", "session", "prompt_text", "args", "message", "model")
+_CONFIG_KEYS: Final = ("session_key", "thread_id", "prompt_text", "args", "message", "model")
 _SOP_KEYS: Final = ("prompt", "prompt_file", "prompts", "sop", "sops", "sop_file", "instructions")
 
 
@@ -246,9 +247,8 @@ class DropWhen(ConfigPart):
 class Then(ConfigPart):
     """`then:` of a route."""
 
-    NOT_YET = frozenset({"session", "approve"})
+    NOT_YET = frozenset({"approve"})
     MEANWHILE: ClassVar[Mapping[str, str]] = {
-        "session": "share a session with `then.config.session_key` meanwhile",
         "approve": "demand `when.trust: team` meanwhile",
     }
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
@@ -268,6 +268,8 @@ class Then(ConfigPart):
     limits: RunsLimit | None = None
     budget: RouteBudget | None = None
     batch: BatchConfig | None = None
+    session: SessionConfig | None = None
+    """Which session of its agent a run works in; that of its `session_key` by default."""
     on_busy: OnBusy | None = None
     """What becomes of an event while another one of its key has not finished."""
     drop_when: DropWhen | None = None
@@ -300,7 +302,8 @@ class RouteConfig(ConfigPart):
         **dict.fromkeys(("on", "trigger", "triggers", "source", "event", "events", "from"), _IN_WHEN),
         **dict.fromkeys(("filter", "filters", "if", "match", "condition", "conditions"), _IN_FILTER),
         **dict.fromkeys(("actor", "actors", "agent", "to", "do", "run", "action", "actions"), _IN_THEN),
-        **dict.fromkeys(("session_key", "thread_id", "session"), _IN_CONFIG),
+        **dict.fromkeys(("session_key", "thread_id"), _IN_CONFIG),
+        "session": "it belongs under `then`, as `session`",
         **dict.fromkeys(_SOP_KEYS, _IN_WITH),
         "config": "it belongs under `then`, as `config`",
         **dict.fromkeys(("timeout", "max_age", "retry"), "it belongs under `then.delivery`"),

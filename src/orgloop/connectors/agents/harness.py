@@ -14,6 +14,7 @@ from orgloop.connectors.agents.heard import Cli, Heard, classify_exit
 from orgloop.connectors.agents.hooks import secret_of, source_of
 from orgloop.connectors.agents.settings import CliSettings, known_session
 from orgloop.plugin import (
+    Abilities,
     ActorKind,
     CheckResult,
     CheckStatus,
@@ -53,10 +54,11 @@ PROXIES: Final = (
 class Conversation:
     """Which session a run works in. `resumed` is taken up, None begins one; `new` is an id for a new one.
 
-    `title` is what a new one is called.
+    `fork`: the run works in a copy of that which is taken up. `title` is what a new one is called.
     """
 
     resumed: str | None
+    fork: bool
     new: str
     title: str
 
@@ -72,7 +74,8 @@ class Harness(Generic[S]):
     variables that a run takes over: its model and the way to it; `keys` those that name an account, `homes`
     those that say where sessions lie. `arguments` are those behind the program's name, `hear` reads the
     output of a finished run, `progress` a line of one that goes on. `names_sessions`: a new session gets an
-    id of ours. `tells_cost`: in US dollars. `prompt` makes of a prompt what the agent reads as it is.
+    id of ours. `abilities` is what it can do with sessions. `tells_cost`: in US dollars. `prompt` makes of a
+    prompt what the agent reads as it is.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Harness(Generic[S]):
     resume: Callable[[str], Sequence[str]]
     turns: Turns | None
     names_sessions: bool
+    abilities: Abilities
     tells_cost: bool = False
     prompt: Callable[[str], str] = str
 
@@ -141,9 +145,12 @@ class HarnessActor(Generic[S]):
                 hint="give the route a prompt file",
             )
         resumed = known_session(session)
+        fork = of.abilities.fork and resumed is not None and session is not None and session.fork
         # The same however often it is asked, so that the id is known before the CLI runs.
         new = str(uuid5(_SESSIONS, wake.run_id or wake.delivery_id))
-        conversation = Conversation(resumed=resumed, new=new, title=f"{wake.actor}: {wake.route}")
+        conversation = Conversation(resumed=resumed, fork=fork, new=new, title=f"{wake.actor}: {wake.route}")
+        own = new if of.names_sessions else None
+        session_id = own if resumed is None or fork else resumed
         return RunSpec(
             argv=[settings.binary, *of.arguments(settings, conversation)],
             cwd=settings.directory,
@@ -151,10 +158,10 @@ class HarnessActor(Generic[S]):
             env=settings.for_wake(wake, session),
             env_pass=of.passed(settings),
             limits=settings.limits,
-            session_id=resumed or (new if of.names_sessions else None),
+            session_id=session_id,
             account=self._cli.account,
             turns=of.turns,
-            take_over=self._take_over(wake, resumed or (new if of.names_sessions else None)),
+            take_over=self._take_over(wake, session_id),
             logins=of.keys,
         )
 
@@ -203,6 +210,7 @@ def connector_of(
             check_route=settings.check_route,
             scaffold=scaffold,
             offers=offers,
+            abilities=lambda _: harness.abilities,
         ),
         setup=Setup(variables=(*variables, secret_of(secret)), check=partial(_check, harness)),
     )

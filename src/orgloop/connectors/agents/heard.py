@@ -101,6 +101,7 @@ class Heard:
     turns: int = 0
     cost_usd: float | None = None
     tokens: dict[str, int] | None = None
+    context_tokens: int | None = None
     denied: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
 
@@ -232,6 +233,7 @@ def completion_of(
         cost_usd=None if cost_of_session and exit.resumed else cost,
         session_cost_usd=cost if cost_of_session else None,
         tokens=heard.tokens,
+        context_tokens=heard.context_tokens,
         turns=heard.turns or None,
         denied_tools=tuple(dict.fromkeys(heard.denied)),
         details=details,

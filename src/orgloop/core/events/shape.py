@@ -156,6 +156,7 @@ RUN_SHAPES: Final[Sequence[EventShape]] = (
             "payload.account": TEXT,
             "payload.account_instead_of": TEXT,
             "payload.fresh_session": TEXT,
+            "payload.forked_from": TEXT,
             "payload.stop_reason": TEXT,
             "payload.api_error": TEXT,
             "payload.needs_you": FLAG,

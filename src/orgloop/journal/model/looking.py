@@ -153,6 +153,7 @@ class SessionRow:
     `account`, `work_dir` and `machine` say where it belongs: it is taken up nowhere else. `parent` is the
     session that it was made from, `total_usd` what all of it has cost. `failed` counts the last runs in a
     row that took it up and heard nothing of the agent; `why` says what came of it, or why it was left.
+    `context_tokens` is how full its context is, None if its agent does not tell.
     """
 
     actor: str
@@ -171,6 +172,7 @@ class SessionRow:
     run_id: str
     created_at: int
     changed_at: int
+    context_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,6 +79,7 @@ class RunEnd:
     tokens: int | None = None
     session_id: str | None = None
     session_usd: float | None = None
+    context_tokens: int | None = None
     heard: bool | None = None
     forget_session: bool = False
     pause_until: int | None = None

@@ -251,4 +251,5 @@ def session_row(raw: Raw) -> SessionRow:
         run_id=raw[13],
         created_at=raw[14],
         changed_at=raw[15],
+        context_tokens=raw[16],
     )

@@ -68,7 +68,7 @@ def start_run(tx: Transaction, start: RunStart) -> bool:
             start.actor,
             start.harness,
             session_id,
-            session_id is not None and known == session_id,
+            "fork_of" in start.spec or (session_id is not None and known == session_id),
             start.directory,
             start.run_dir,
             dump_json(start.spec).decode(),
@@ -145,12 +145,13 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
     run_seq, actor, key, started_at, resumed, delivery, queue_actor, route, queue_key, session_id, size = (
         found[:11]
     )
-    begun_at, attempt = found[11:]
+    begun_at, attempt, fork_of = found[11:]
     began = not isinstance(end.transition, NotStarted)
     if began and begun_at is None:
         _add_begun(tx, delivery, size, attempt=attempt, at=started_at, run_id=end.run_id)
     if key is not None:
-        _session_after(tx, end, actor, key, session_id, fresh=not began and not resumed)
+        fresh = not began and not resumed
+        _session_after(tx, end, actor, key, session_id, fork_of=fork_of, fresh=fresh)
     tx.change(
         "close_run",
         (
@@ -317,20 +318,31 @@ def _spent(end: RunEnd, started_at: int) -> Spent:
 
 
 def _session_after(
-    tx: Transaction, end: RunEnd, actor: str, key: str, session_id: str | None, *, fresh: bool
+    tx: Transaction,
+    end: RunEnd,
+    actor: str,
+    key: str,
+    session_id: str | None,
+    *,
+    fork_of: str | None,
+    fresh: bool,
 ) -> None:
     """What the key leads to now, and what its session has come to.
 
-    `session_id` is the run's so far. `fresh`: the run would have begun its session, but never did.
+    `session_id` is the run's so far, `fork_of` the session that it works in a copy of, if it does. `fresh`:
+    the run would have begun its session, but never did.
     """
     if end.session_id is not None:
         remember(tx, actor, key, end.session_id, end.run_id, end.at)
     used = end.session_id or session_id
     began = not isinstance(end.transition, NotStarted)
-    if used is not None:
-        heard = None if end.heard is None else int(end.heard)
-        why = end.text or end.move.detail
-        values = (actor, used, end.session_usd, int(began), heard, why, end.at)
+    heard = None if end.heard is None else int(end.heard)
+    why = end.text or end.move.detail
+    if fork_of is not None and end.heard is False:
+        # A copy that could not be made says something of the session that it should have been made from.
+        tx.change("session_ended", (actor, fork_of, None, 0, heard, why, end.at, None))
+    elif used is not None:
+        values = (actor, used, end.session_usd, int(began), heard, why, end.at, end.context_tokens)
         tx.change("session_ended", values)
     if end.forget_session and not fresh:
         tx.change("forget_session", (actor, key, end.move.detail, end.at))

@@ -88,6 +88,8 @@ class Ender:
             more["resumed"] = True
         if live.fresh_because:
             more["fresh_session"] = live.fresh_because
+        if live.fork_of:
+            more["forked_from"] = live.fork_of
         session_started = None
         if live.owes_start:
             started = completion.started(live.about)
@@ -124,6 +126,7 @@ class Ender:
             tokens=tokens,
             session_id=result.session_id,
             session_usd=cost.session_usd,
+            context_tokens=result.context_tokens if type(result.context_tokens) is int else None,
             heard=True if live.answered or result.outcome is RunOutcome.SUCCESS else None,
             ended_at=ended_at,
             session_started=session_started,
@@ -157,7 +160,9 @@ class Ender:
     ) -> RunEnd:
         """A session was taken up in vain: its wake is not spent. After some times the session is left."""
         until = self._clock.now() + max(after_ms or 0, 0)
-        outcome = Throttled(until=until, reason=f"the session {live.session_id} could not be resumed: {why}")
+        outcome = Throttled(
+            until=until, reason=f"the session {live.fork_of or live.session_id} could not be resumed: {why}"
+        )
         end = self._not_started(live, NotStarted(outcome=outcome), exit, wiring)
         return dataclasses.replace(end, heard=False, text=why)
 

@@ -60,6 +60,8 @@ class LiveRun:
     """What its session had cost before it."""
     answered: bool = False
     """Its agent has said something."""
+    fork_of: str | None = None
+    """The session that it works in a copy of."""
     fresh_because: str = ""
     """Why it began a session of its own, though its key led to one."""
     account: str = ""

@@ -9,6 +9,7 @@ from orgloop.connectors.agents.claude_code.doctor import check
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
 from orgloop.connectors.agents.hooks import SHAPES, HookSettings, HookSource, example
 from orgloop.plugin import (
+    Abilities,
     ActorKind,
     Connector,
     EventType,
@@ -33,6 +34,7 @@ connector: Final = Connector(
         open=ClaudeCodeActor,
         has_runs=lambda _: True,
         wakes_agent=True,
+        abilities=lambda _: Abilities(resume=True, fork=True, context=True),
         check_route=ClaudeCodeSettings.check_route,
         scaffold={"permission_mode": "acceptEdits", "allowed_tools": ["Bash(git *)"]},
         offers=(

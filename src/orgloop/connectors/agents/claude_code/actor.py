@@ -85,7 +85,9 @@ class ClaudeCodeActor:
         prompt = _prompt(wake)
         resumed = known_session(session)
         # Chosen by us and the same however often it is asked, so that the id is known before the CLI runs.
-        session_id = resumed or str(uuid5(_SESSIONS, wake.run_id or wake.delivery_id))
+        forks = resumed is not None and session is not None and session.fork
+        new = str(uuid5(_SESSIONS, wake.run_id or wake.delivery_id))
+        session_id = new if resumed is None or forks else resumed
         return RunSpec(
             argv=[
                 settings.binary,
@@ -93,7 +95,9 @@ class ClaudeCodeActor:
                 "--output-format",
                 "stream-json",
                 "--verbose",
-                *(["--resume", resumed] if resumed else ["--session-id", session_id]),
+                *(["--resume", resumed] if resumed else []),
+                *(["--fork-session"] if forks else []),
+                *(["--session-id", session_id] if session_id != resumed else []),
                 *settings.options,
                 *self._fresh_prompt(),
             ],

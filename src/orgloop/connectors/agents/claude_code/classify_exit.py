@@ -182,6 +182,7 @@ def _completion(
         cost_usd=own,
         session_cost_usd=session,
         tokens=_tokens(exit, found, cli),
+        context_tokens=found.context_tokens,
         turns=found.turns if result else None,
         models=_models(exit, found, cli),
         denied_tools=denied(result),

@@ -50,6 +50,12 @@ _PRICES: Final = (
 )
 _OTHER_PRICE: Final = (5.0, 25.0)
 _CACHE_READ, _CACHE_WRITE = 0.1, 1.25
+_CONTEXT: Final = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "output_tokens",
+)
 _LETTERS_A_TOKEN: Final = 4
 
 
@@ -62,7 +68,7 @@ class Transcript:
     `open`: the agent worked on after the last. `begun`: it has greeted. `answered`: a model has answered.
     `limit` is what the last limit line said of itself, `retry_ms` how long the service asked to wait.
     `asked` is what the agent asked a person last, with nobody there; `tasks` and `running` are background
-    commands that have not ended by themselves.
+    commands that have not ended by themselves. `context_tokens` is what the last request read and wrote.
     """
 
     lines: int = 0
@@ -81,6 +87,7 @@ class Transcript:
     asked: str = ""
     tasks: dict[str, str] = field(default_factory=dict)
     running: list[str] = field(default_factory=list)
+    context_tokens: int | None = None
 
     def take(self, line: Json) -> None:
         """One line. There may be more than one result, and lines after the last."""
@@ -109,6 +116,8 @@ class Transcript:
         self.answered = True
         blocks = _blocks(line)
         if line.get("parent_tool_use_id") is None:
+            usage = object_at(object_at(line, "message"), "usage")
+            self.context_tokens = int(sum(amount(usage, key) or 0 for key in _CONTEXT)) or self.context_tokens
             words = "\n".join(text_at(block, "text") for block in blocks if block.get("type") == "text")
             if words.strip():
                 self.spoken = words

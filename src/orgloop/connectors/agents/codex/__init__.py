@@ -10,6 +10,7 @@ from orgloop.connectors.agents.codex.settings import CodexSettings
 from orgloop.connectors.agents.hooks import secret_of, source_of
 from orgloop.plugin import (
     NUMBER,
+    Abilities,
     ActorKind,
     Connector,
     EventShape,
@@ -39,6 +40,7 @@ connector: Final = Connector(
         open=open_codex,
         has_runs=lambda _: True,
         wakes_agent=True,
+        abilities=lambda _: Abilities(resume=True, fork=True),
         check_route=CodexSettings.check_route,
         shapes=(ENDED,),
         scaffold={"sandbox": "workspace-write"},

@@ -61,7 +61,9 @@ class CodexActor:
                 hint="give the route a prompt file",
             )
         # The CLI names a session itself: its first line says how.
-        resumed = known_session(session)
+        known = known_session(session)
+        forks = known is not None and session is not None and session.fork
+        resumed = None if forks else known
         return RunSpec(
             argv=[
                 settings.binary,
@@ -69,7 +71,7 @@ class CodexActor:
                 "--json",
                 "--skip-git-repo-check",
                 *settings.options,
-                *(["resume", resumed] if resumed else []),
+                *(["fork" if forks else "resume", known] if known else []),
                 "-",
             ],
             cwd=settings.directory,

@@ -10,7 +10,7 @@ from orgloop.connectors.agents.copilot.settings import CopilotSettings
 from orgloop.connectors.agents.copilot.stream import TURNS, hear, progress
 from orgloop.connectors.agents.harness import Conversation, Harness, connector_of
 from orgloop.connectors.agents.heard import Cli
-from orgloop.plugin import Variable
+from orgloop.plugin import Abilities, Variable
 
 
 def _arguments(settings: CopilotSettings, session: Conversation) -> Sequence[str]:
@@ -43,6 +43,7 @@ HARNESS: Final = Harness(
     resume=lambda session: (f"--resume={session}",),
     turns=TURNS,
     names_sessions=True,
+    abilities=Abilities(resume=True),
 )
 
 connector: Final = connector_of(

@@ -10,7 +10,7 @@ from orgloop.connectors.agents.gemini.settings import GeminiSettings
 from orgloop.connectors.agents.gemini.stream import TURNS, hear, progress
 from orgloop.connectors.agents.harness import Conversation, Harness, connector_of
 from orgloop.connectors.agents.heard import Cli
-from orgloop.plugin import Offer, Variable
+from orgloop.plugin import Abilities, Offer, Variable
 
 
 def _arguments(settings: GeminiSettings, session: Conversation) -> Sequence[str]:
@@ -46,6 +46,7 @@ HARNESS: Final = Harness(
     resume=lambda session: ("--resume", session),
     turns=TURNS,
     names_sessions=True,
+    abilities=Abilities(resume=True),
     # It would read the file behind an @ into the prompt, whoever wrote it there.
     prompt=lambda prompt: prompt.replace("@", "\\@"),
 )

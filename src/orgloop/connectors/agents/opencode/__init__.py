@@ -10,7 +10,7 @@ from orgloop.connectors.agents.harness import Conversation, Harness, connector_o
 from orgloop.connectors.agents.heard import Cli
 from orgloop.connectors.agents.opencode.settings import OpencodeSettings
 from orgloop.connectors.agents.opencode.stream import hear, progress
-from orgloop.plugin import Variable
+from orgloop.plugin import Abilities, Variable
 
 
 def _arguments(settings: OpencodeSettings, session: Conversation) -> Sequence[str]:
@@ -18,6 +18,7 @@ def _arguments(settings: OpencodeSettings, session: Conversation) -> Sequence[st
     arguments = ["run", "--format", "json", "--print-logs", "--log-level", "WARN"]
     # Without a title it asks a model for one.
     named = ["--session", session.resumed] if session.resumed else ["--title", session.title]
+    named += ["--fork"] if session.fork else []
     return [*arguments, *named, *settings.options]
 
 
@@ -46,6 +47,7 @@ HARNESS: Final = Harness(
     resume=lambda session: ("--session", session),
     turns=None,
     tells_cost=True,
+    abilities=Abilities(resume=True, fork=True, context=True),
     names_sessions=False,
 )
 

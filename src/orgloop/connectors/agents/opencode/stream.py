@@ -55,7 +55,9 @@ def _take(heard: Heard, line: Json) -> float:
             heard.denied += [refused] if refused else []
         case "step_finish":
             step = object_at(line, "part")
-            heard.count(_tokens(object_at(step, "tokens")))
+            counts = _tokens(object_at(step, "tokens"))
+            heard.count(counts)
+            heard.context_tokens = sum(counts.values())
             heard.ended = text_at(step, "reason") != _GOES_ON
             return amount(step, "cost") or 0.0
         case "error":

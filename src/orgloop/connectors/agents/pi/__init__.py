@@ -10,12 +10,16 @@ from orgloop.connectors.agents.harness import Conversation, Harness, connector_o
 from orgloop.connectors.agents.heard import Cli
 from orgloop.connectors.agents.pi.settings import PiSettings
 from orgloop.connectors.agents.pi.stream import TURNS, hear, progress
-from orgloop.plugin import Variable
+from orgloop.plugin import Abilities, Variable
 
 
 def _arguments(settings: PiSettings, session: Conversation) -> Sequence[str]:
     # `--session-id` would begin a session that is gone; `--session` says so.
-    named = ["--session", session.resumed] if session.resumed else ["--session-id", session.new]
+    new = ["--session-id", session.new]
+    if session.resumed is None:
+        named = new
+    else:
+        named = ["--fork", session.resumed, *new] if session.fork else ["--session", session.resumed]
     return ["-p", "--mode", "json", *named, *settings.options]
 
 
@@ -48,6 +52,7 @@ HARNESS: Final = Harness(
     resume=lambda session: ("--session", session),
     turns=TURNS,
     tells_cost=True,
+    abilities=Abilities(resume=True, fork=True, context=True),
     names_sessions=True,
 )
 

@@ -58,14 +58,14 @@ class _Transcript:
         heard.turns += not failed
         usage = object_at(message, "usage")
         self.cost += _cost(message)
-        heard.count(
-            {
-                "input": int(amount(usage, "input") or 0),
-                "output": int(amount(usage, "output") or 0),
-                "cache_read": int(amount(usage, "cacheRead") or 0),
-                "cache_creation": int(amount(usage, "cacheWrite") or 0),
-            }
-        )
+        counts = {
+            "input": int(amount(usage, "input") or 0),
+            "output": int(amount(usage, "output") or 0),
+            "cache_read": int(amount(usage, "cacheRead") or 0),
+            "cache_creation": int(amount(usage, "cacheWrite") or 0),
+        }
+        heard.count(counts)
+        heard.context_tokens = sum(counts.values()) or heard.context_tokens
 
 
 def hear(exit: ExitInfo) -> Heard:

@@ -210,7 +210,7 @@ SELECT route, fired, last_fire FROM route_stats ORDER BY route;
 -- name: sessions
 -- The agents' sessions, the newest first: all, or of an actor, a key, an id.
 SELECT actor, id, key, active, harness, account, work_dir, machine, parent, total_usd, runs, failed, why, run_id,
-       created_at, changed_at
+       created_at, changed_at, context_tokens
 FROM agent_sessions
 WHERE (?1 = '' OR actor = ?1) AND (?2 = '' OR key = ?2) AND (?3 = '' OR id = ?3) AND active >= ?4
 ORDER BY changed_at DESC, actor, id LIMIT ?5;

@@ -16,7 +16,7 @@ INSERT INTO remote_runs (run_id, request) VALUES (?, ?);
 -- name: open_run
 -- A run that has not ended, with what its delivery's move needs.
 SELECT r.seq, r.actor, r.key, r.started_at, r.resumed, d.seq, d.actor, d.route, d.key, r.session_id,
-       d.members, r.begun_at, d.attempts
+       d.members, r.begun_at, d.attempts, json_extract(r.spec, '$.fork_of')
 FROM runs r JOIN deliveries d ON d.seq = r.delivery_seq
 WHERE r.id = ? AND r.ended_at IS NULL AND d.state = 'started' AND d.run_id = r.id;
 
@@ -52,6 +52,6 @@ CROSS JOIN deliveries d ON d.seq = r.delivery_seq
 CROSS JOIN events e ON e.seq = d.event_seq
 LEFT JOIN remote_runs m ON m.run_id = r.id
 LEFT JOIN callbacks b ON b.run_id = r.id
-LEFT JOIN agent_sessions s ON s.actor = r.actor AND s.id = r.session_id
+LEFT JOIN agent_sessions s ON s.actor = r.actor AND s.id = coalesce(r.session_id, json_extract(r.spec, '$.fork_of'))
 WHERE r.ended_at IS NULL AND d.worker = ?
 ORDER BY r.seq;

@@ -3,25 +3,29 @@
 -- name: session
 -- The session that a key leads to.
 SELECT actor, id, key, active, harness, account, work_dir, machine, parent, total_usd, runs, failed, why, run_id,
-       created_at, changed_at
+       created_at, changed_at, context_tokens
 FROM agent_sessions WHERE actor = ? AND key = ? AND active = 1;
 
 -- name: leave_session
--- A key leads to no session but this one any more.
+-- A key leads to no session but this one any more, unless the run works in a copy.
 UPDATE agent_sessions SET active = 0, left_by = ?4, changed_at = ?5
-WHERE actor = ?1 AND key = ?2 AND active = 1 AND id <> ?3;
+WHERE actor = ?1 AND key = ?2 AND active = 1 AND id <> ?3
+  AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = ?4 AND json_extract(r.spec, '$.fork_of') IS NOT NULL);
 
 -- name: enter_session
--- A run's key leads to this session. If it is another one than the run's, it was made from that.
+-- A run's key leads to this session, unless it is a copy. If it is another one than the run's, it was made from that.
 INSERT INTO agent_sessions
     (actor, id, key, active, harness, account, work_dir, machine, parent, total_usd, run_id, created_at, changed_at)
-SELECT r.actor, ?2, r.key, 1, r.harness, r.account, coalesce(json_extract(r.spec, '$.cwd'), ''), r.machine,
-       nullif(r.session_id, ?2),
-       coalesce((SELECT p.total_usd FROM agent_sessions p WHERE p.actor = r.actor AND p.id = r.session_id), 0),
+SELECT r.actor, ?2, r.key, json_extract(r.spec, '$.fork_of') IS NULL, r.harness, r.account,
+       coalesce(json_extract(r.spec, '$.cwd'), ''), r.machine,
+       coalesce(json_extract(r.spec, '$.fork_of'), nullif(r.session_id, ?2)),
+       coalesce((SELECT p.total_usd FROM agent_sessions p
+                 WHERE p.actor = r.actor AND p.id = coalesce(json_extract(r.spec, '$.fork_of'), r.session_id)), 0),
        r.id, ?3, ?3
-FROM runs r WHERE r.id = ?1 AND r.key IS NOT NULL
+FROM runs r
+WHERE r.id = ?1 AND r.key IS NOT NULL AND json_extract(r.spec, '$.fork_of') IS NOT ?2
 ON CONFLICT (actor, id) DO UPDATE SET
-    key = excluded.key, active = 1, harness = excluded.harness, account = excluded.account,
+    key = excluded.key, active = excluded.active, harness = excluded.harness, account = excluded.account,
     work_dir = excluded.work_dir, machine = excluded.machine, run_id = excluded.run_id, left_by = '',
     changed_at = excluded.changed_at;
 
@@ -30,7 +34,8 @@ ON CONFLICT (actor, id) DO UPDATE SET
 UPDATE agent_sessions SET
     total_usd = coalesce(?3, total_usd), runs = runs + ?4,
     failed = CASE ?5 WHEN 0 THEN failed + 1 WHEN 1 THEN 0 ELSE failed END,
-    why = CASE ?5 WHEN 0 THEN ?6 WHEN 1 THEN '' ELSE why END, changed_at = ?7
+    why = CASE ?5 WHEN 0 THEN ?6 WHEN 1 THEN '' ELSE why END, changed_at = ?7,
+    context_tokens = coalesce(?8, context_tokens)
 WHERE actor = ?1 AND id = ?2;
 
 -- name: forget_session

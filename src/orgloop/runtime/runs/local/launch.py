@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from orgloop.core.events.templates import Template
 from orgloop.core.runs.environment import child_environment
+from orgloop.core.runs.session_policy import SessionPolicy
 from orgloop.errors import Refused
 from orgloop.journal.model import SessionRow
 from orgloop.plugin import RunSpec, Settings, Supervised, Wake, Worktree
@@ -78,6 +79,12 @@ def planned(
         wake = _in_session(wake, None)
         spec = _started(actor, wake)
     return wake, spec, fresh
+
+
+def why_left(known: SessionRow, policy: SessionPolicy, now: int) -> str:
+    """Why the session of a key has come to the end that its route sets; empty if it has not."""
+    why = policy.why_new(wakes=known.runs, age_ms=now - known.created_at, context_tokens=known.context_tokens)
+    return f"the session {known.id} {why}" if why else ""
 
 
 def _started(actor: Supervised, wake: Wake) -> RunSpec:

@@ -13,6 +13,7 @@ from typing import Final
 
 from orgloop.core.deliveries.transition import Outcome
 from orgloop.core.ids import RUN
+from orgloop.core.runs.session_policy import SessionMode
 from orgloop.errors import JournalUnavailable, PluginError, Refused
 from orgloop.journal.model import ClaimedWake, OpenRun, RunBegun, RunStart, SessionRow
 from orgloop.plugin import (
@@ -39,6 +40,7 @@ from orgloop.runtime.runs.local.launch import (
     place_of,
     planned,
     require_passable,
+    why_left,
 )
 from orgloop.runtime.runs.local.local_run import REREAD, LocalRun
 from orgloop.runtime.runs.progress import ALIVE_AFTER, Notes
@@ -92,15 +94,19 @@ class LocalRuns:
 
     async def _prepare(self, start: Start, actor: Supervised, wake: Wake, wiring: Wiring) -> ReadyRun:
         """What to run and where, with the lock of that place. Raises Refused, NoTree, TreeBusy."""
-        known = await self._known(start)
+        policy = wiring.session_policy(start.claimed.route)
+        known = await self._known(start) if policy.mode is not SessionMode.FRESH else None
+        why = why_left(known, policy, self._engine.clock.now()) if known is not None else ""
+        if policy.mode is SessionMode.FORK and wake.session is not None:
+            wake = dataclasses.replace(wake, session=dataclasses.replace(wake.session, fork=True))
         settings = start.part.worktree
         if settings is None:
-            wake, spec, fresh = planned(actor, wake, known)
+            wake, spec, fresh = planned(actor, wake, known, why)
             require_passable(spec, start.claimed.route)
             # Runs that may overlap keep nobody out of their work tree, and nobody keeps them out.
             lock = None if actor.directory is None else await taken(lambda: hold(spec.cwd))
             return ReadyRun(actor=actor, wake=wake, spec=spec, known=known, fresh=fresh, lock=lock)
-        return await self._prepare_in_tree(start, actor, wake, wiring, known, settings)
+        return await self._prepare_in_tree(start, actor, wake, wiring, known, why, settings)
 
     async def _prepare_in_tree(
         self,
@@ -109,6 +115,7 @@ class LocalRuns:
         wake: Wake,
         wiring: Wiring,
         known: SessionRow | None,
+        why: str,
         settings: Worktree,
     ) -> ReadyRun:
         """The same, in a work tree of its own. A wake that is refused gets none."""
@@ -117,7 +124,7 @@ class LocalRuns:
         key = start.wake.session.key if start.wake.session and settings.per == "key" else start.claimed.id
         plan = await worktrees.plan(settings, place_of(repository), start.claimed.actor, key)
         wake = dataclasses.replace(wake, work_directory=plan.directory)
-        tried, spec, fresh = planned(actor, wake, known)
+        tried, spec, fresh = planned(actor, wake, known, why)
         require_passable(spec, start.claimed.route)
         variables = environment_of(environ, tried, spec, self._own_variables(tried))
         lease = await worktrees.lease(plan, branch_of(settings, wake), environ, variables)
@@ -215,6 +222,7 @@ class LocalRuns:
             tells=bool(row.spec.get("tells")),
             session_usd=row.session_usd if row.resumed else 0.0,
             fresh_because=row.spec.get("fresh", ""),
+            fork_of=row.spec.get("fork_of"),
             account=row.spec.get("account", ""),
             instead_of=row.spec.get("instead_of", ""),
         )
@@ -290,7 +298,8 @@ class LocalRuns:
     def _live(self, start: Start, ready: ReadyRun, head: git.Head | None) -> LocalRun:
         claimed, wake, spec = start.claimed, ready.wake, ready.spec
         session = wake.session.id if wake.session is not None else None
-        resumed = session is not None and session == spec.session_id
+        fork_of = session if wake.session is not None and wake.session.fork else None
+        resumed = fork_of is not None or (session is not None and session == spec.session_id)
         return LocalRun(
             run_id=wake.run_id or "",
             directory=Path(wake.directory or ""),
@@ -308,6 +317,7 @@ class LocalRuns:
             before=head,
             pause_tries=claimed.pause_tries,
             fresh_because=ready.fresh,
+            fork_of=fork_of,
             session_usd=ready.known.total_usd if ready.known is not None and resumed else 0.0,
             tree=ready.tree,
             tells=spec.turns is not None,
@@ -330,6 +340,7 @@ class LocalRuns:
                 "head": live.before.as_json() if live.before else None,
                 **({"tree": live.tree} if live.tree else {}),
                 **({"fresh": live.fresh_because} if live.fresh_because else {}),
+                **({"fork_of": live.fork_of} if live.fork_of else {}),
                 **({"tells": True} if live.tells else {}),
                 **({"take_over": list(spec.take_over)} if spec.take_over else {}),
                 **payer_facts(live),
