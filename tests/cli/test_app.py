@@ -198,7 +198,7 @@ def test_the_word_of_another_tool_leads_to_a_command_that_there_is(typed: str, o
         ("retry", ["dead retry"]),
         ("dead-letter", ["dead"]),
         ("kill", ["runs stop ID", "stop"]),
-        ("replay", ["dead retry", "emit -"]),
+        ("resend", ["replay", "dead retry"]),
         ("show", ["inspect"]),
         ("list", ["events"]),
         ("runs kill", ["runs stop"]),

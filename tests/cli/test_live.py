@@ -251,6 +251,51 @@ def test_emit_takes_a_whole_event_once(acme: Organization) -> None:
     assert "evt_00000000000000aa is already known" in again
 
 
+def test_an_event_happens_again(acme: Organization) -> None:
+    first = emit(acme, "noise")
+    would = json.loads(acme.command("replay", first, "--dry-run", "--json").stdout)
+    assert [(one["replay_of"], one["event_id"]) for one in would] == [(first, None)]
+    said = json.loads(acme.command("replay", first, "--route", "kept-out", "--json").stdout)
+    (again,) = [one["event_id"] for one in said]
+    assert delivery(acme, again, State.DROPPED).route == "kept-out"
+    assert f"replay of {first}" in acme.command("trace", first).stdout
+    assert first in acme.command("inspect", again).stdout
+    # Of the same content a new event can be made, which is no replay.
+    shown = acme.command("inspect", again, "--json").stdout
+    assert not json.loads(acme.command("emit", "-", "--json", stdin=shown).stdout)["duplicate"]
+
+
+def test_many_events_happen_again_only_if_that_is_confirmed(acme: Organization) -> None:
+    first = emit(acme, "refused")
+    delivery(acme, first, State.DEAD)
+    asked = ["replay", "--since", "1h", "--source", "hook", "--route", "refused"]
+    refused = acme.command(*asked, "--json", check=False)
+    assert (refused.returncode, "--yes" in refused.stdout + refused.stderr) == (1, True)
+    said = json.loads(acme.command(*asked, "--yes", "--json").stdout)
+    assert first in {one["replay_of"] for one in said}
+    again = {one["event_id"] for one in said}
+    for id in again:
+        delivery(acme, id, State.DEAD)
+    # A replay is not replayed with the others.
+    would = json.loads(acme.command(*asked, "--dry-run", "--json").stdout)
+    assert {one["replay_of"] for one in would}.isdisjoint(again)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ([], "--since"),
+        (["evt_0"], "evt_0"),
+        (["evt_0", "--since", "1h"], "exclude"),
+        (["--since", "1h", "--route", "nobodys"], "nobodys"),
+        (["--since", "1h", "--source", "nobodys"], "nobodys"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said(given: list[str], named: str, acme: Organization) -> None:
+    said = acme.command("replay", *given, check=False)
+    assert (said.returncode, named in said.stderr) == (1, True)
+
+
 WHOLE = {"source": "hook", "provenance": {"platform": "p"}, "payload": {"n": 2}}
 
 

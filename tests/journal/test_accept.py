@@ -217,3 +217,12 @@ class TestOnce:
         await settle(journal, wake, Delivered())
         await enter(journal, "2", once=[("k", 100)], at=50)
         assert row(reader, "2").state == "dropped"
+
+
+async def test_a_replay_says_nothing_of_its_source(journal: Journal, reader: Reader) -> None:
+    await accept(journal, event("first", delivery("first")), at=3)
+    (before,) = reader.sources()
+    again = event("again", delivery("again"))._replace(is_replay=True)
+    assert [one.duplicate for one in await accept(journal, again, at=9)] == [False]
+    assert list(reader.sources()) == [before]
+    assert row(reader, "again").state == "pending"

@@ -172,6 +172,7 @@ class Life(RuleBasedStateMachine):
         self.full: dict[LimitScope, int] = {}
         self.totals: Counter[str] = Counter()
         self.forgotten: set[str] = set()
+        self.came = 0
         self.failing: Counter[str] = Counter()
         self.routes = dict(zip(ROUTES, ACTORS, strict=True))
 
@@ -263,9 +264,14 @@ class Life(RuleBasedStateMachine):
         count=st.integers(1, 5),
         identity=st.sampled_from([None, None, "i", "j"]),
         request=st.sampled_from([None, None, "r"]),
+        is_replay=st.sampled_from([False, False, False, True]),
     )
-    def events_come(self, data: st.DataObject, count: int, identity: str | None, request: str | None) -> None:
+    def events_come(
+        self, data: st.DataObject, count: int, identity: str | None, request: str | None, is_replay: bool
+    ) -> None:
+        """From a source, or once more because a person said so: then without identity and dedup keys."""
         events = []
+        identity, request = (None, None) if is_replay else (identity, request)
         for _ in range(count):
             made = []
             for route in data.draw(st.sets(st.sampled_from(ROUTES), min_size=1)):
@@ -285,7 +291,7 @@ class Life(RuleBasedStateMachine):
                         state=state,
                         reason="" if state in BLOCKING else "untrusted",
                         key=key,
-                        once=data.draw(ONCE),
+                        once=() if is_replay else data.draw(ONCE),
                         **self.meeting(data, key),
                         drop_key=data.draw(DROP_KEYS),
                         queue=data.draw(OVERFLOWS) if route == ROUTES[1] else None,
@@ -295,10 +301,12 @@ class Life(RuleBasedStateMachine):
             trace, needless = data.draw(st.sampled_from("tuv")), data.draw(NEEDLESS)
             hops, repeats = data.draw(st.integers(0, 4)), data.draw(REPEATS)
             new = event(str(self.number), *made, identity=identity, trace=trace, needless=needless, hops=hops)
-            events.append(new._replace(repeats=repeats))
+            events.append(new._replace(repeats=None if is_replay else repeats, is_replay=is_replay))
         before = self.waiting(ROUTES[1])
         answers = self.do(accept(self.journal, *events, at=self.now, request=request))
         assert self.waiting(ROUTES[1]) <= max(before, DEPTH)
+        self.came += 0 if is_replay else sum(not answer.duplicate for answer in answers)
+        assert sum(row.events for row in self.look.sources()) == self.came
         for answer, new in zip(answers, events, strict=True):
             assert answer.duplicate == (answer.event_id != new.id)
             if not answer.duplicate:

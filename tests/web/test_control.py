@@ -346,6 +346,43 @@ async def test_emit_refuses_what_is_no_object(body: bytes, acme: Daemon) -> None
     assert (await acme.control("POST", "/control/emit", body))[0] == 400
 
 
+async def test_a_replay_is_a_new_event_for_what_matches_it_now(acme: Daemon) -> None:
+    event_id = await acme.webhook()
+    await acme.settled("delivered")
+    path = f"/control/events/{event_id}/replay"
+    status, would = await acme.control("POST", path, {"dry_run": True})
+    (route,) = {one["route"] for one in would["deliveries"]}
+    assert (status, would["event_id"], acme.states()) == (200, None, ["delivered"])
+    status, body = await acme.control("POST", path, {"route": route})
+    assert (status, body["ok"], body["replay_of"]) == (200, True, event_id)
+    await acme.settled("delivered", "delivered")
+    first, again = acme.reader.event(event_id), acme.reader.event(body["event_id"])
+    assert first is not None
+    assert again is not None
+    assert {**first.document, "id": again.id, "replay_of": event_id} == again.document
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"route": "nobody"}, 404), ({"dry_run": "yes"}, 400), ({"route": 7}, 400), ({"edit": {}}, 400)],
+)
+async def test_a_replay_refuses_what_it_does_not_know(
+    body: dict[str, Any], status: int, acme: Daemon
+) -> None:
+    event_id = await acme.webhook()
+    await acme.settled("delivered")
+    assert (await acme.control("POST", f"/control/events/{event_id}/replay", body))[0] == status
+    assert (await acme.control("POST", "/control/events/evt_0/replay", {}))[0] == 404
+    assert acme.states() == ["delivered"]
+
+
+async def test_emit_takes_no_replay(acme: Daemon) -> None:
+    document = {"source": "hooks", "provenance": {"platform": "x"}, "replay_of": "evt_0"}
+    status, body = await acme.control("POST", "/control/emit", document)
+    assert (status, "replay_of" in body["error"]) == (400, True)
+    assert acme.states() == []
+
+
 async def one_delivery(acme: Daemon, state: str) -> str:
     await acme.webhook()
     await acme.settled(state)

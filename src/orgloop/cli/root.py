@@ -92,6 +92,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     ),
     "Act": (
         ("emit", "emit", "Send an event"),
+        ("replay", "replay", "Have accepted events happen again"),
         ("dead", "dead", "Deliveries that failed permanently: list, retry, discard"),
         ("held", "held", "Deliveries that wait for a person: list, release, discard"),
         ("resume", "resume", "Let a paused actor go on now"),
@@ -118,9 +119,8 @@ INSTEAD: Final[Mapping[str, str]] = {
     ),
     **dict.fromkeys(("retry", "requeue", "redeliver"), "`orgloop dead retry` retries failed deliveries"),
     **dict.fromkeys(
-        ("replay", "resend", "repeat"),
-        "`orgloop dead retry` retries failed deliveries; "
-        "`orgloop inspect EVENT --json | orgloop emit -` sends an event again",
+        ("resend", "repeat", "rerun", "redo"),
+        "`orgloop replay` has an event happen again; `orgloop dead retry` retries failed deliveries",
     ),
     **dict.fromkeys(
         ("dead-letter", "dead-letters", "dlq", "failed", "failures"),

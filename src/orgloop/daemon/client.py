@@ -85,6 +85,11 @@ class Client:
         """Put an event in: `{ok, event_id, duplicate}`."""
         return self._ask("POST", "/control/emit", document)
 
+    def replay(self, event_id: str, *, route: str = "", dry_run: bool = False) -> Mapping[str, Any]:
+        """Have an event happen again: `{ok, replay_of, event_id, deliveries}`."""
+        body = {"route": route, "dry_run": dry_run}
+        return self._ask("POST", f"/control/events/{_part(event_id)}/replay", body)
+
     def operate(
         self, delivery_id: str, verb: str, *, by: str = "", note: str = "", skip: bool = False
     ) -> Mapping[str, Any]:

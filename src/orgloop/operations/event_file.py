@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orgloop.core.events.document import FILLED
+from orgloop.core.events.event import REPLAY_OF
 from orgloop.core.text.json_text import NotJson, load_json
 from orgloop.errors import Refused
 
@@ -29,4 +30,4 @@ def load_event(content: bytes, where: str) -> Any:
     event = document["event"]
     if not isinstance(event, Mapping):
         return document
-    return {name: value for name, value in event.items() if name not in FILLED}
+    return {name: value for name, value in event.items() if name not in (*FILLED, REPLAY_OF)}

@@ -109,6 +109,34 @@ async def emit(daemon: DaemonApi, call: Call) -> Any:
     return {"ok": True, "event_id": accepted.event_id, "duplicate": accepted.duplicate}
 
 
+async def replay(daemon: DaemonApi, call: Call) -> Any:
+    """Have an event happen again; answered after the commit. `event_id` is null if nothing was committed."""
+    body = await call.document("route", "dry_run")
+    route, dry_run, id = _text(body, "route", ""), body.get("dry_run", False), call.names["id"]
+    if not isinstance(dry_run, bool):
+        raise Refused("`dry_run` must be true or false", hint='send {"dry_run": true}')
+    row = await daemon.readings.ask(lambda reader: reader.event(id))
+    if row is None:
+        raise NotFound(f"there is no event {id}", hint="GET /api/events lists the events")
+    event = await daemon.runtime.inbound.replay(row, route, dry_run=dry_run)
+    return {
+        "ok": True,
+        "replay_of": id,
+        "event_id": event.id if event.deliveries and not dry_run else None,
+        "deliveries": [
+            {
+                "id": one.id if not dry_run else None,
+                "route": one.route,
+                "actor": one.actor,
+                "runs": one.runs,
+                "state": one.state,
+                "reason": one.reason,
+            }
+            for one in event.deliveries
+        ],
+    }
+
+
 async def operate(daemon: DaemonApi, call: Call) -> Any:
     """Release, retry or discard one delivery."""
     verb, id = call.names["verb"], call.names["id"]

@@ -33,6 +33,7 @@ ENDPOINTS: Final[tuple[tuple[str, str, _Answer], ...]] = (
     ("POST", "/control/apply", control.apply),
     ("POST", "/control/reload", control.apply),
     ("POST", "/control/emit", control.emit),
+    ("POST", "/control/events/{id}/replay", control.replay),
     ("POST", "/control/deliveries/{id}/{verb}", control.operate),
     ("POST", "/control/runs/{id}/stop", control.stop_run),
     ("POST", "/control/sessions/forget", control.forget_session),

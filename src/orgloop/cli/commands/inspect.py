@@ -105,6 +105,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
     from orgloop.cli.screen.delivery_list import failures, print_deliveries
     from orgloop.cli.screen.grid import print_block, print_facts, print_next
     from orgloop.cli.screen.words import author_of, event_name
+    from orgloop.core.events.event import REPLAY_OF
     from orgloop.core.text.json_text import dump_json
     from orgloop.journal.model import START, Query
     from orgloop.operations.views.words import ago, moment, one_line
@@ -129,6 +130,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
         ("type", row.type),
         ("by", one_line(author_of(row))),
         ("came", f"{moment(row.at, now)}, {ago(row.at, now)}"),
+        ("replay of", one_line(str(row.document.get(REPLAY_OF, "")))),
         ("trace", row.trace_id),
         ("hops", str(row.hops) if row.hops else ""),
     ]
@@ -144,6 +146,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
         out,
         [
             (f"orgloop trace {row.id}", "what followed from it"),
+            (f"orgloop replay {row.id}", "have it happen again"),
             (f"orgloop test {row.id}", "the effect of this event with the current files"),
         ],
     )

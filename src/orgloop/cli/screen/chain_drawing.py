@@ -19,6 +19,7 @@ from orgloop.cli.screen.words import (
     run_words,
     why_ended,
 )
+from orgloop.core.events.event import REPLAY_OF
 from orgloop.core.records.from_journal import UNCOUNTED
 from orgloop.core.runs.failure import failed
 from orgloop.core.text.columns import columns, folded
@@ -140,6 +141,8 @@ class ChainDrawing:
         style, row = self._out.style, node.row
         by = f" by {one_line(author)}" if (author := author_of(row)) else ""
         what = f"{style('●', 'blue')} {style(row.source, 'bold')} {one_line(event_name(row))}{by}"
+        if node.row.document.get(REPLAY_OF):
+            what += f"  replay of {one_line(str(node.row.document[REPLAY_OF]))}"
         nobody = "" if node.deliveries else self._dim("  woke no actor")
         nobody += self._dim(f"  ({times} times)") if times > 1 else ""
         line = _Row(text=f"{what}  {self._dim(moment(row.at, self._now))}{nobody}", id=row.id)

@@ -25,6 +25,10 @@ UNCHANGEABLE: Final = ("id", "timestamp", "source", "trace_id", "parents", "hops
 """What a transform cannot change: identity and lineage belong to the journal."""
 
 
+REPLAY_OF: Final = "replay_of"
+"""The key of a replay: the id of the event that was replayed."""
+
+
 class EventType(StrEnum):
     """The canonical types. Everything finer is `provenance.platform_event`."""
 
@@ -69,6 +73,11 @@ class Event:
     hops: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_replay(self) -> bool:
+        """Whether a person had it happen again."""
+        return REPLAY_OF in self.extra
+
     def document(self) -> dict[str, Any]:
         """The event as one JSON object: what filters, templates, scripts and prompts see."""
         return {
@@ -83,6 +92,10 @@ class Event:
             "hops": self.hops,
             **self.extra,
         }
+
+    def replayed(self, id: str) -> Event:
+        """The same event once more: same author, time, lineage and payload, under an id of its own."""
+        return dataclasses.replace(self, id=id, extra={**self.extra, REPLAY_OF: self.id})
 
     def changed_by(self, document: Mapping[str, Any]) -> Event:
         """This event with another document's content, identity and lineage kept.

@@ -56,7 +56,8 @@ class NewEvent(NamedTuple):
     """An event with the work that it causes. `identity` is its semantic key within its source.
 
     `entity` names the thing that it is about within the source, whichever version. `needless` are routes
-    and drop keys: what waits of these is dropped. `repeats` is there if it was caused by a run.
+    and drop keys: what waits of these is dropped. `repeats` is there if it was caused by a run. `is_replay`:
+    a person had it happen again, so it says nothing of its source.
     """
 
     id: str
@@ -71,6 +72,7 @@ class NewEvent(NamedTuple):
     entity: str | None = None
     needless: Sequence[tuple[str, str]] = ()
     repeats: Repeats | None = None
+    is_replay: bool = False
 
 
 class Acceptance(NamedTuple):

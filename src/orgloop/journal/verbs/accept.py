@@ -70,7 +70,7 @@ def _insert_new(tx: Transaction, acceptance: Acceptance, follow: list[_Work]) ->
             answers.append(Accepted(event_id=first, duplicate=True))
             continue
         _insert(tx, event, at, follow)
-        fresh += 1
+        fresh += not event.is_replay
         answers.append(Accepted(event_id=event.id, duplicate=False))
     tx.arrived(source, at, fresh)
     return answers

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from orgloop.errors import NotFound, Overloaded, Refused
-from orgloop.journal.model import Accepted
+from orgloop.journal.model import Accepted, EventRow, NewEvent
 from orgloop.plugin import Inbound, Received, Receiver, Reply
 from orgloop.runtime.intake.intake import Intake
 from orgloop.runtime.support.engine_events import EngineEvents
@@ -63,6 +63,23 @@ class InboundIntake:
         """Put a whole event in. Raises Refused for what is none, naming the field."""
         known = {*self._current.wiring.sources, *self._current.wiring.actors}
         return (await self._intake.commit(self._intake.of_document(document, known)))[0]
+
+    async def replay(self, row: EventRow, route: str = "", *, dry_run: bool = False) -> NewEvent:
+        """Have an event happen again for what matches it now, or for one route. What was made of it.
+
+        If nothing matches it, or at a dry run, nothing is committed. Raises NotFound for a route that is not
+        there.
+        """
+        wiring = self._current.wiring
+        if route and route not in wiring.routes:
+            raise NotFound(
+                f"no route is called {route!r}", hint=f"there are: {', '.join(wiring.routes) or 'none'}"
+            )
+        acceptance = self._intake.replay(row, route)
+        (event,) = acceptance.events
+        if event.deliveries and not dry_run:
+            await self._intake.commit(acceptance)
+        return event
 
 
 async def _received(source: str, receiver: Receiver, request: Inbound) -> Received:

@@ -14,12 +14,12 @@ from orgloop.core.events.event import Event
 from orgloop.core.events.likeness import MOST_BYTES, likeness
 from orgloop.core.ids import DELIVERY, EVENT, TRACE, IdSequence
 from orgloop.core.records.record import timestamp
-from orgloop.errors import JournalUnavailable
-from orgloop.journal.model import Acceptance, Accepted, NewDelivery, NewEvent, Repeats
+from orgloop.errors import JournalUnavailable, Refused
+from orgloop.journal.model import Acceptance, Accepted, EventRow, NewDelivery, NewEvent, Repeats
 from orgloop.journal.protocols import Journal
 from orgloop.plugin import Clock, Draft
 from orgloop.runtime.intake.prepare import Preparation, prepare_now
-from orgloop.runtime.support.documents import dump
+from orgloop.runtime.support.documents import dump, event_of
 from orgloop.runtime.support.engine_events import EngineEvents
 from orgloop.runtime.wiring import Current, OpenRoute
 
@@ -150,12 +150,27 @@ class Intake:
             "trace_id": self._ids.next(TRACE, now),
         }
         event = parse_event(document, defaults, sources).event
+        if event.is_replay:
+            raise Refused(
+                "this is not a new event: it has `replay_of`",
+                hint="type `orgloop replay ID` to replay an event, or remove `replay_of`",
+            )
         return Acceptance(
             source=event.source,
             at=now,
             # An id of its own makes it a fact: handed in twice, it is there once.
             events=[self._event(event, document.get("id") or None, now)],
         )
+
+    def replay(self, row: EventRow, route: str = "") -> Acceptance:
+        """An accepted event once more, for the routes that match it now, or for one of them.
+
+        It has no identity, makes no waiting work needless, and no chain that repeats itself.
+        """
+        now = self._clock.now()
+        event = event_of(row.document).replayed(self._ids.next(EVENT, now))
+        new = self._event(event, None, now, row.entity, only=route)
+        return Acceptance(source=row.source, at=now, events=[new])
 
     def _envelope(self, source: str, draft: Draft, now: int, lineage: Lineage | None) -> Event:
         return Event(
@@ -170,14 +185,18 @@ class Intake:
             hops=lineage.hops if lineage else 0,
         )
 
-    def _event(self, event: Event, identity: str | None, now: int, entity: str | None = None) -> NewEvent:
+    def _event(
+        self, event: Event, identity: str | None, now: int, entity: str | None = None, *, only: str = ""
+    ) -> NewEvent:
         document = event.document()
         platform_event = event.provenance.get("platform_event")
         content = dump(document)
         deliveries = [
             self._delivery(route, event, document, entity, now)
             for route in self._current.wiring.routes_for(document)
+            if only in ("", route.name)
         ]
+        is_replay = event.is_replay
         return NewEvent(
             id=event.id,
             source=event.source,
@@ -189,8 +208,11 @@ class Intake:
             deliveries=deliveries,
             identity=identity,
             entity=entity,
-            needless=self._current.wiring.needless(document),
-            repeats=self._repeats(document, len(content)) if event.hops and deliveries else None,
+            needless=() if is_replay else self._current.wiring.needless(document),
+            repeats=(
+                self._repeats(document, len(content)) if event.hops and deliveries and not is_replay else None
+            ),
+            is_replay=is_replay,
         )
 
     def _repeats(self, document: Mapping[str, Any], size: int) -> Repeats | None:

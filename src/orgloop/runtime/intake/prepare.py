@@ -40,7 +40,8 @@ _RUN_ACTOR = Path.parse("provenance.run_actor")
 class StepChain:
     """One event's way through one route's steps, so far. `at`: when they run, if that is after the commit.
 
-    `entity` is the thing that the event is about.
+    `entity` is the thing that the event is about. A replay is no duplicate of anything, nor is anything a
+    duplicate of it: whatever the steps change, it neither asks for dedup keys nor takes them.
     """
 
     event: Event
@@ -51,12 +52,18 @@ class StepChain:
     once: list[tuple[str, int]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     end: Drop | Hold | None = None
+    is_replay: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_replay = self.event.is_replay
 
     def take(self, step: OpenStep, result: TransformResult) -> None:
         """Note what one step said, and what follows from it."""
         match result:
             case Pass(once=key, window_ms=window, no_key=why):
-                if key is not None:
+                if key is not None and self.is_replay:
+                    self.note(step.spec.name, StepResult.PASS, "a replay is no duplicate")
+                elif key is not None:
                     self.once.append((_once_key(step, key), window))
                     self.note(step.spec.name, StepResult.ONCE)
                 else:

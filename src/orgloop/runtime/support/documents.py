@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from orgloop.core.events.event import ENVELOPE, Event
@@ -21,7 +22,11 @@ def dump(document: dict[str, Any]) -> bytes:
 
 def load(document: bytes) -> Event:
     """The event of a stored document."""
-    data: dict[str, Any] = load_json(document)
+    return event_of(load_json(document))
+
+
+def event_of(data: Mapping[str, Any]) -> Event:
+    """The same, of a document that was read."""
     return Event(
         id=data["id"],
         timestamp=data["timestamp"],
