@@ -57,7 +57,7 @@ async def test_another_content_or_route_or_chain_begins_anew(journal: Journal, r
 
 
 async def test_what_fans_out_may_be_alike(journal: Journal, reader: Reader) -> None:
-    assert states(reader, await come(journal, 1, 1, 1, 1)) == ["pending"] * 4
+    assert states(reader, await come(journal, 1, 2, 2, 2)) == ["pending"] * 4
 
 
 async def test_what_only_hands_over_is_no_loop(journal: Journal, reader: Reader) -> None:
