@@ -12,6 +12,7 @@ from orgloop.config.load import Loaded, load_project
 from orgloop.connectors import process, webhook
 from orgloop.connectors.agents import claude_code
 from orgloop.core.deliveries.admission import ScopeLevel, Unit, Window
+from orgloop.operations.views.accounts import each_login
 from orgloop.plugin.registry import Registry
 from tests.config.project import only, sound, write
 
@@ -122,6 +123,21 @@ def test_quiet_hours_are_those_of_the_actor_else_of_the_project(
     quiet = sound(load(tmp_path, defaults=defaults, agent=agent)).actors["agent"].quiet
     found = quiet.until(millis(at)) if quiet is not None else None
     assert found == (millis(until) if until is not None else None)
+
+
+def test_the_doctor_asks_with_each_login(tmp_path: Path) -> None:
+    found = sound(
+        load(
+            tmp_path,
+            accounts="{work: {}, spare: {env: {API: '${TOKEN}', B: c}}}",
+            agent=", accounts: [work, spare]",
+            script=", account: spare",
+        )
+    )
+    asked = {one.id: one.settings.variables for one in each_login(found)}  # type: ignore[attr-defined]
+    assert asked.keys() == {"agent", "agent (spare)", "script (spare)"}
+    assert "API" not in asked["agent"]
+    assert (asked["agent (spare)"]["API"], asked["script (spare)"]["B"]) == ("t0psecret", "c")
 
 
 def millis(moment: str) -> int:

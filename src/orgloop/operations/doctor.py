@@ -23,6 +23,7 @@ from orgloop.journal.protocols import Reader
 from orgloop.operations.ownership import earlier_project
 from orgloop.operations.status.item import dismissed
 from orgloop.operations.status.live import Live
+from orgloop.operations.views.accounts import each_login
 from orgloop.operations.views.health import LITTLE_ROOM
 from orgloop.operations.views.words import one_line
 from orgloop.plugin import CheckResult, CheckStatus, Clock, Draft, Http, Mark
@@ -349,7 +350,7 @@ async def _services(patient: Patient) -> list[Diagnosis]:
     sound = patient.loaded.sound
     if sound is None:
         return []
-    parts: list[SourceSpec | ActorSpec] = [*sound.sources.values(), *sound.actors.values()]
+    parts: list[SourceSpec | ActorSpec] = [*sound.sources.values(), *each_login(sound)]
     found = await asyncio.gather(*(_service(patient, part) for part in parts))
     return [line for lines in found for line in lines]
 
@@ -361,9 +362,8 @@ async def _service(patient: Patient, part: SourceSpec | ActorSpec) -> list[Diagn
     if check is None or sound is None:
         return []
     if part.lacks_variable:
-        return [
-            _line("service", part.id, CheckStatus.MISSING, "not checked: one of its variables is not set")
-        ]
+        detail = "not checked: one of its variables is not set"
+        return [_line("service", part.id, CheckStatus.MISSING, detail)]
     context = ServiceContext(
         id=part.id,
         project=sound.name,

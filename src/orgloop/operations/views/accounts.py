@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.core.text.suggest import nearest_name
@@ -11,6 +11,7 @@ from orgloop.core.text.units import DAY
 from orgloop.errors import NotFound
 
 if TYPE_CHECKING:
+    from orgloop.config.model import ActorSpec, Organization
     from orgloop.journal.model import AccountUse, ParkedRow
     from orgloop.journal.protocols import Reader
 
@@ -58,3 +59,23 @@ def require_account(name: str, names: Iterable[str]) -> None:
     near = nearest_name(name, known)
     listed = f"there are: {', '.join(known)}" if known else "there are none yet"
     raise NotFound(f"there is no account {name!r}", hint=f"did you mean {near!r}?" if near else listed)
+
+
+def each_login(organization: Organization) -> Sequence[ActorSpec]:
+    """The actors for a check of their logins: once more with each account that brings a login of its own."""
+    from orgloop.plugin import SecretStr
+
+    found = []
+    for actor in organization.actors.values():
+        brought = {name: organization.account_env(name) for name in actor.accounts}
+        if not brought or not all(brought.values()):
+            found.append(actor)
+        for name, variables in brought.items():
+            env = {
+                **getattr(actor.settings, "env", {}),
+                **{key: SecretStr(text) for key, text in variables.items()},
+            }
+            if variables:
+                settings = actor.settings.model_copy(update={"env": env})
+                found.append(replace(actor, id=f"{actor.id} ({name})", settings=settings))
+    return found
