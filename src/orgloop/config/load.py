@@ -30,6 +30,7 @@ from orgloop.config.resolving.sources_and_actors import ActorEnd, Ends, SourceEn
 from orgloop.config.resolving.transforms import Steps
 from orgloop.config.schema import models as schema
 from orgloop.config.snapshot import snapshot
+from orgloop.core.deliveries.admission import Limit
 from orgloop.core.deliveries.delivery import DeliveryPolicy
 from orgloop.core.deliveries.quiet import QuietHours
 from orgloop.errors import ConfigError
@@ -204,11 +205,7 @@ class _Loader:
         actors = {name: ends.actor(entry) for name, entry in unique(found.actors, "id", report).items()}
         if not found.incomplete & {"actors"}:
             accounts.check_unused()
-        budgets = [part.budget for part, _ in levels]
-        budget = home_limits(budgets, [end.cap_usd for end in actors.values()])
-        defaults = replace(defaults, budget=budget)
-        for actor in actors.values():
-            check_cap(budget, actor.cap_usd, actor.entry.name, actor.entry.spot, report)
+        defaults = replace(defaults, budget=self._budget(levels, actors))
         loggers = {name: ends.logger(entry) for name, entry in unique(found.loggers, "name", report).items()}
         steps = Steps(unique(found.transforms, "name", report), plugins, self.root, report)
         maker = Routes(
@@ -223,23 +220,7 @@ class _Loader:
         )
         entries = unique(found.routes, "name", report)
         routes = [maker.route(entry) for entry in found.routes]
-        fields = EventFields(sources, actors, steps.entries, report)
-        for end in routes:
-            fields.check(end.read)
-            if end.spec is not None:
-                try_steps(end.spec, sources.get(end.read.source), end.read.spot, report)
-        fields.check_branches()
-        steps.check_unused()
-        lint(
-            sources=sources,
-            actors=actors,
-            routes=found.routes,
-            steps=steps,
-            incomplete=found.incomplete,
-            runs_per_hour=defaults.runs_per_hour,
-            runs_at_once=defaults.runs,
-            report=report,
-        )
+        self._doubt(found, defaults, sources, actors, steps, routes)
         name, description = self._name(found)
         return Organization(
             name=name,
@@ -266,6 +247,41 @@ class _Loader:
                 sops=maker.prompts.facts,
             ),
             environment=self.environment,
+        )
+
+    def _budget(self, levels: Sequence[Level], actors: Mapping[str, ActorEnd]) -> Sequence[Limit]:
+        """The limits of the home; no run of an actor may need more."""
+        budget = home_limits([part.budget for part, _ in levels], [end.cap_usd for end in actors.values()])
+        for actor in actors.values():
+            check_cap(budget, actor.cap_usd, actor.entry.name, actor.entry.spot, self.report)
+        return budget
+
+    def _doubt(
+        self,
+        found: Collected,
+        defaults: Defaults,
+        sources: Mapping[str, SourceEnd],
+        actors: Mapping[str, ActorEnd],
+        steps: Steps,
+        routes: Sequence[RouteEnd],
+    ) -> None:
+        """Warn of what may be said, and is hardly meant so."""
+        fields = EventFields(sources, actors, steps.entries, self.report)
+        for end in routes:
+            fields.check(end.read)
+            if end.spec is not None:
+                try_steps(end.spec, sources.get(end.read.source), end.read.spot, self.report)
+        fields.check_branches()
+        steps.check_unused()
+        lint(
+            sources=sources,
+            actors=actors,
+            routes=found.routes,
+            steps=steps,
+            incomplete=found.incomplete,
+            runs_per_hour=defaults.runs_per_hour,
+            runs_at_once=defaults.runs,
+            report=self.report,
         )
 
     def _quiet(self, levels: Sequence[Level]) -> QuietHours | None:

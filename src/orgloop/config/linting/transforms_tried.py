@@ -10,6 +10,7 @@ from orgloop.config.model import RouteSpec, StepSpec
 from orgloop.config.reading.documents import Spot
 from orgloop.config.resolving.sources_and_actors import SourceEnd
 from orgloop.core.events.event import event_names
+from orgloop.core.events.match import names_match
 from orgloop.errors import FAULTS
 from orgloop.plugin.transform import Change, Discard, Failure, Scope, TransformResult, Trial
 
@@ -30,7 +31,7 @@ def try_steps(spec: RouteSpec, source: SourceEnd | None, spot: Spot, report: Rep
         return
     example = source.kind.example
     names = event_names(str(example.get("type", "")), example.get("provenance", {}))
-    if source.kind.names is None:
+    if not names_match(_known_names(source), names):
         # Its events look as their senders want, and the example says nothing of them.
         return
     document: Mapping[str, Any] = {**_ENVELOPE, "source": spec.when.source, **example}
@@ -53,6 +54,16 @@ def try_steps(spec: RouteSpec, source: SourceEnd | None, spot: Spot, report: Rep
         if result is None or isinstance(result, Failure | Discard):
             return
         document = {**document, **result.document} if isinstance(result, Change) else document
+
+
+def _known_names(source: SourceEnd) -> tuple[str, ...]:
+    """The names of events that a source knows; none if it knows none, or cannot say."""
+    if source.kind is None or source.kind.names is None or source.spec is None:
+        return ()
+    try:
+        return tuple(source.kind.names(source.spec.settings))
+    except FAULTS:
+        return ()
 
 
 def _trial(step: StepSpec) -> Trial | None:
