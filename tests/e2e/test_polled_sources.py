@@ -14,7 +14,7 @@ import pytest
 from orgloop.journal.model import Query
 from tests.e2e.organization import Organization, wait_for
 
-ROUNDS = 3
+ROUNDS = 2
 EACH = 5
 
 PROJECT = """
