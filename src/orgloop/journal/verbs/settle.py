@@ -101,11 +101,13 @@ def _keep_sops(tx: Transaction, tries: Sequence[Try]) -> None:
 def _follow(tx: Transaction, settlement: Settlement) -> None:
     """What comes with the end of a try: its key's next one, its step, its actor's pause."""
     move, tried, wake = settlement.move, settlement.tried, settlement.wake
+    # So most tries end: then nothing of keys that are owned, accounts and pauses is to be done.
+    is_plain = isinstance(settlement.transition, Delivered) and not tx.has_pauses
     if wake.key is not None and move.state is not State.STARTED:
         moves.promote(tx, wake.actor, wake.key, settlement.at)
     if wake.charged and move.state is not State.STARTED:
         ledger.refund(tx, wake.seq, settlement.at)
-    if members.gives_keys_back(move):
+    if not is_plain and members.gives_keys_back(move):
         moves.free_keys_of(tx, wake.seq)
     if move.state in FINISHED:
         tx.finished(wake.route, wake.actor, move.state)
@@ -130,13 +132,20 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
             run_id=move.run_id,
         )
         members.follow(tx, wake.seq, move, summary)
+    if not is_plain:
+        _pause_or_resume(tx, settlement)
+    if settlement.sign is not None:
+        breakers.take(tx, wake.actor, settlement.sign, began=tried.began, now=settlement.at)
+
+
+def _pause_or_resume(tx: Transaction, settlement: Settlement) -> None:
+    """What a try says of its account and its actor."""
+    move, tried, wake = settlement.move, settlement.tried, settlement.wake
     accounts.after(tx, wake.actor, wake.account, wake.seq, settlement.transition, settlement.at)
     if move.pause_actor and settlement.pause_until is not None:
         moves.probe_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
     elif has_answered(settlement.transition):
         moves.answers(tx, wake.actor, settlement.at)
-    if settlement.sign is not None:
-        breakers.take(tx, wake.actor, settlement.sign, began=tried.began, now=settlement.at)
 
 
 def has_answered(transition: Transition) -> bool:

@@ -156,6 +156,11 @@ class Transaction:
         self._look_at_pauses()
         return self._parked
 
+    @property
+    def has_pauses(self) -> bool:
+        """Whether an actor is paused or an account parked."""
+        return bool(self._look_at_pauses() or self._parked)
+
     def paused(self, actor: str) -> PauseRow | None:
         """The actor's pause, if it has one."""
         return self.pauses.get(actor)
