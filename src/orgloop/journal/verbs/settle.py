@@ -144,7 +144,7 @@ def _pause_or_resume(tx: Transaction, settlement: Settlement) -> None:
     accounts.after(tx, wake.actor, wake.account, wake.seq, settlement.transition, settlement.at)
     if move.pause_actor and settlement.pause_until is not None:
         moves.probe_failed(tx, wake.actor, settlement.pause_until, tried.began, settlement.at, move.detail)
-    elif has_answered(settlement.transition):
+    elif tx.pauses and has_answered(settlement.transition):
         moves.answers(tx, wake.actor, settlement.at)
 
 
