@@ -25,7 +25,7 @@ from tests.runtime.fakes import Stage
 
 def project(*, defaults: str = "", actor: str = "", connector: str = "agent") -> str:
     return f"""
-defaults: {{budget: {{runs_per_hour: null}}{defaults}}}
+defaults: {{budget: {{runs_per_hour: null}}, limits: {{max_repeats: null}}{defaults}}}
 sources: [{{id: in, connector: receiver}}]
 actors: [{{id: one, connector: {connector}{actor}}}]
 routes:
@@ -112,7 +112,7 @@ async def test_a_new_configuration_of_its_actor_closes_it_and_another_one_does_n
         for n in range(5):
             await it.emit(n)
         await it.delivered(5)
-        await it.apply(project(defaults=", limits: {runs: 3}"))
+        await it.apply(project(defaults=", log_level: debug"))
         assert breakers(it) == ["one"]
         await it.apply(project(actor=", config: {note: another}"))
         assert breakers(it) == []
