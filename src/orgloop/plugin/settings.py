@@ -20,8 +20,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from orgloop.core.events.event import EventType
 from orgloop.core.events.fields import Path as FieldPath
 from orgloop.core.events.fields import in_event
+from orgloop.core.events.match import is_glob, near_miss
 from orgloop.core.events.templates import Fault
 from orgloop.core.text.units import parse_duration, parse_size
 
@@ -113,6 +115,15 @@ def _resolve(value: Any, info: ValidationInfo) -> Any:
     if path.is_absolute() or not bases:
         return path
     return next((base / path for base in bases if (base / path).exists()), bases[0] / path)
+
+
+def misspelt_events(events: Iterable[str], known: Iterable[str]) -> Mapping[str, str]:
+    """For `warnings`: the first name in the setting `events` that is nearly a known one, or one of ours."""
+    names = (*known, *EventType)
+    for name in events:
+        if not is_glob(name) and (meant := near_miss(name, names)):
+            return {"events": f"has a slip: `{name}` is not a known event; write `{meant}`"}
+    return {}
 
 
 def refuse(faults: Iterable[Fault]) -> None:

@@ -15,15 +15,13 @@ from orgloop.connectors.github.events.names import NAMES
 from orgloop.connectors.github.polled_events import is_polled
 from orgloop.plugin import (
     Duration,
-    EventType,
     ProjectPath,
     Secret,
     Secrets,
     SecretStr,
     Settings,
     Size,
-    is_glob,
-    near_miss,
+    misspelt_events,
     padded,
     require_api_url,
     require_one_word,
@@ -176,10 +174,7 @@ class GithubSettings(ApiSettings):
 
     def warnings(self) -> Mapping[str, str]:
         """Names of events that are nearly one of GitHub's, and what will never come."""
-        slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
-        unknown = [f"`{name}` is not a known event; write `{meant}`" for name, meant in slips if meant]
-        slip = {"events": f"has a slip: {unknown[0]}"} if unknown else {}
-        return {**self._unheard(), **slip, **padded(self.secret)}
+        return {**self._unheard(), **misspelt_events(self.events, NAMES), **padded(self.secret)}
 
     def _unheard(self) -> Mapping[str, str]:
         if not self.repo and self.has_login and not self.enrich:

@@ -13,14 +13,12 @@ from orgloop.connectors.linear.events.names import NAMES, is_polled
 from orgloop.plugin import (
     Context,
     Duration,
-    EventType,
     ProjectPath,
     Secrets,
     SecretStr,
     Settings,
     Size,
-    is_glob,
-    near_miss,
+    misspelt_events,
     padded,
     require_api_url,
     require_one_word,
@@ -104,10 +102,7 @@ class LinearSettings(Access):
 
     def warnings(self) -> Mapping[str, str]:
         """Names of events that are nearly one of Linear's, and what will never come."""
-        slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
-        told = [f"`{name}` is not a known event; write `{meant}`" for name, meant in slips if meant]
-        slip = {"events": f"has a slip: {told[0]}"} if told else {}
-        return {**self._unheard(), **slip, **padded(self.secret)}
+        return {**self._unheard(), **misspelt_events(self.events, NAMES), **padded(self.secret)}
 
     def _unheard(self) -> Mapping[str, str]:
         if not self.has_key and self.initial_lookback is not None:

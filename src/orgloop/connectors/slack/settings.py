@@ -12,11 +12,9 @@ from pydantic import AfterValidator, Field, model_validator
 from orgloop.connectors.slack.api import URL, SlackApi
 from orgloop.plugin import (
     Context,
-    EventType,
     SecretStr,
     Settings,
-    is_glob,
-    near_miss,
+    misspelt_events,
     require_api_url,
     require_one_word,
 )
@@ -80,11 +78,7 @@ class SlackSettings(Workspace):
 
     def warnings(self) -> Mapping[str, str]:
         """Names of events that are nearly one of ours, and what cannot be known without a bot token."""
-        slips = ((name, near_miss(name, (*NAMES, *EventType))) for name in self.events if not is_glob(name))
-        told = [
-            f"has a slip: `{name}` is not a known event; write `{meant}`" for name, meant in slips if meant
-        ]
-        found = {"events": told[0]} if told else {}
+        found = {**misspelt_events(self.events, NAMES)}
         if self.bot_token is None and not self.team:
             found["bot_token"] = (
                 "is not set: who a person is cannot be asked, so `trust: team` holds all events"
