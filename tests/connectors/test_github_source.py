@@ -251,6 +251,7 @@ def test_settings_of_public_projects_load_and_those_without_effect_are_named() -
     GithubSettings.model_validate({**polled, **pushed})
     honoured = {"secret", "repo", "events", "authors", "team"}
     honoured |= {"token", "token_command", "initial_lookback", "api_url", "enrich", "max_fact_age"}
+    honoured |= {"app_id", "installation_id", "private_key", "private_key_file"}
     assert GithubSettings.without_effect() == set(GithubSettings.model_fields) - honoured
 
 
