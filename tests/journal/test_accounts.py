@@ -242,6 +242,21 @@ async def test_it_is_parked_also_after_a_restart_and_an_apply(opened: Opened) ->
     assert len((await claims(opened.journal, "work", now=RESET + 2)).wakes) == 1
 
 
+async def test_what_others_waited_for_until_a_time_that_is_past_does_not_make_a_claim_come_again_at_once(
+    journal: Journal,
+) -> None:
+    """An actor that has no free slot for a while does not look at what it waited for."""
+    for name, actor in (("1", "actor"), ("2", "other"), ("3", "actor")):
+        await enter(journal, name, runs=True, actor=actor)
+    await limited(journal, (await claims(journal, "work", slots=1)).wakes[0])
+    await claims(journal, "work", now=1, actor="other")
+    (probe,) = (await claims(journal, "work", now=RESET)).wakes
+    await journal.start_run(run_start(probe, "run_probe", at=RESET))
+    await claims(journal, "work", now=RESET, actor="other")
+    later = RESET + 10 * LOOK_AFTER_PROBE_MS
+    assert (await claims(journal, "work", now=later)).next_due == later + LOOK_AFTER_PROBE_MS
+
+
 async def test_what_an_account_made_wait_is_no_part_of_its_age(journal: Journal) -> None:
     await enter(journal, "1", runs=True)
     await limited(journal, (await claims(journal, "work")).wakes[0])

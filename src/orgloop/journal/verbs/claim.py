@@ -125,9 +125,7 @@ class _Claim:
         self, want: ClaimWant, admit: Guard, payers: Sequence[Payer], pause: PauseRow | None
     ) -> None:
         """What one account may not pay for now, the next one may."""
-        if self._books is None:
-            self._books = Books(self.tx, self.now)
-            ledger.end_timed_waits(self.tx, self.now)
+        self._open_books()
         left = want.slots if pause is None else 1
         for payer in payers:
             if left > 0 and not ledger.is_full(self.tx, want, payer.account):
@@ -136,17 +134,23 @@ class _Claim:
                 )
         self._note_room()
 
+    def _open_books(self) -> Books:
+        """Once for each claim: what time has made room for is not full any more."""
+        if self._books is None:
+            self._books = Books(self.tx, self.now)
+            ledger.end_timed_waits(self.tx, self.now)
+        return self._books
+
     def _note_room(self) -> None:
         """When time makes room in a scope."""
+        self._open_books()
         room_at = ledger.next_until(self.tx)
         if room_at is not None:
             self._due_at(room_at)
 
     def _take_candidates(self, want: ClaimWant, admit: Guard, payer: Payer, pause: PauseRow | None) -> int:
         """Take what may start and this account pays for. Returns how much that is."""
-        books, taken = self._books, 0
-        if books is None:
-            raise RuntimeError("the books are opened first")
+        books, taken = self._open_books(), 0
         full: set[LimitScope] = set()
         most = len(self.held) + MOST_HELD
         while len(self.held) < most and len(full) < MOST_WAITING:
