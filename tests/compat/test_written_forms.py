@@ -128,7 +128,7 @@ def test_a_clock_is_written_in_three_ways(
         ("sources", "{id: a, connector: '@orgloop/connector-gog', config: {account: x}}", "connector"),
         ("sources", "{id: a, connector: agent-ctl, poll: {interval: 1m}}", "connector"),
         ("actors", "{id: a, connector: docker, config: {cluster_name: kind}}", "connector"),
-        ("actors", "{id: a, connector: slack}", "connector"),
+        ("actors", "{id: a, connector: pagerduty}", "connector"),
         ("transforms", "{name: a, type: package, package: '@orgloop/transform-agent-gate'}", "package"),
         ("loggers", "{name: a, type: '@orgloop/logger-otel', config: {}}", "type"),
         ("loggers", "{name: a, type: syslog}", "type"),
