@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -12,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from orgloop import runner
+from orgloop.connectors.agents import program
 from orgloop.connectors.agents.copilot import connector as copilot
 from orgloop.connectors.agents.gemini import connector as gemini
 from orgloop.connectors.agents.opencode import connector as opencode
 from orgloop.connectors.agents.pi import connector as pi
 from orgloop.core.events.session_lifecycle import Phase, RunOutcome
+from orgloop.operations.views.chain import trace_of
 from orgloop.plugin import (
     CheckStatus,
     Completion,
@@ -28,9 +32,12 @@ from orgloop.plugin import (
     Unavailable,
     WakeSession,
 )
+from orgloop.project.home import Home
 from tests.connectors.agents.held import Bench
 from tests.connectors.doubles import FakeContext, as_context
+from tests.e2e.organization import Organization, wait_for
 from tests.real.conftest import INSTALL, NOWHERE
+from tests.runner.waiting import until
 from tests.support.model_script import Refuse, Say, ToolCall, Usage
 from tests.support.scripted_model import ScriptedModel
 
@@ -51,8 +58,6 @@ class Real:
     may_run: Mapping[str, Any]
     shell: str
     cost: float | None = None
-    waits: bool = True
-    """Of a model that has no room it says so; it does not try again until a limit ends it."""
     gone: str = "0198c0c4-0000-7000-8000-000000000000"
 
     @property
@@ -116,7 +121,6 @@ REALS = [
         may_run={},
         shell="bash",
         cost=2.02,
-        waits=False,
         gone="ses_dd0000000000000000000000000",
     ),
     Real(
@@ -133,7 +137,6 @@ REALS = [
         config={},
         may_run={"allow_all_tools": True},
         shell="bash",
-        waits=False,
     ),
     Real(
         connector=gemini,
@@ -141,15 +144,18 @@ REALS = [
         config={"model": "gemini-2.5-pro"},
         may_run={"approval_mode": "yolo"},
         shell="run_shell_command",
-        waits=False,
     ),
 ]
 
 
-@pytest.fixture(params=REALS, ids=lambda of: of.name)
+@pytest.fixture(params=[of.name for of in REALS])
 def of(request: pytest.FixtureRequest) -> Real:
-    found: Real = request.param
-    return found
+    return next(of for of in REALS if of.name == request.param)
+
+
+def of_these(*names: str) -> pytest.MarkDecorator:
+    """Only these CLIs. The others cannot, or try again for minutes: recordings stand for them."""
+    return pytest.mark.parametrize("of", names, indirect=True)
 
 
 @pytest.fixture
@@ -219,13 +225,10 @@ async def test_a_run_ends_with_its_result_and_its_session_goes_on(
     )
 
 
+@of_these("opencode", "pi")
 async def test_a_copy_of_a_session_knows_it_and_leaves_it_as_it_is(
     of: Real, bench: Bench, app: Path, scripted_model: ScriptedModel
 ) -> None:
-    assert of.connector.actor is not None
-    assert of.connector.actor.abilities is not None
-    if not of.connector.actor.abilities(None).fork:
-        pytest.skip("this CLI copies no session")
     script = scripted_model.script
     script.on("", Say(text="Again."), conversation="third-words", times=None)
     script.on("", Say(text="Copied."), conversation="second-words", times=None)
@@ -262,14 +265,30 @@ async def test_a_model_that_refuses_the_key_has_cost_nothing(
     assert isinstance(end.outcome, Unavailable), end
 
 
+@of_these("pi")
 async def test_a_usage_limit_parks_the_account(
     of: Real, bench: Bench, app: Path, scripted_model: ScriptedModel
 ) -> None:
-    if not of.waits and of.name != "opencode":
-        pytest.skip("the CLI tries for minutes; its recording stands for it")
     scripted_model.script.on("", LIMIT, times=None)
-    limits = {} if of.waits else {"start_timeout": "25s"}
-    end = await bench.run(of.actor(app, **limits), "Go.").finish()
+    end = await bench.run(of.actor(app), "Go.").finish()
+    assert isinstance(end, NotBegun), end
+    assert isinstance(end.outcome, Limited), end
+
+
+@of_these("opencode")
+async def test_a_usage_limit_that_a_cli_tries_to_get_over_in_silence_is_in_its_log(
+    of: Real, bench: Bench, app: Path, scripted_model: ScriptedModel
+) -> None:
+    scripted_model.script.on("", LIMIT, times=None)
+    held = bench.run(of.actor(app), "Go.")
+
+    def logged() -> bool:
+        return b"level=ERROR" in held.files.read(runner.STDERR)
+
+    await asyncio.to_thread(until, logged, "an error in the log", 90)
+    held.stop()
+    exit = dataclasses.replace(await held.exit(), stopped="start")
+    end = held.actor.finish(exit)
     assert isinstance(end, NotBegun), end
     assert isinstance(end.outcome, Limited), end
 
@@ -327,8 +346,13 @@ async def test_an_option_that_the_cli_does_not_know_leaves_the_work_waiting(
 
 
 async def test_doctor_names_the_version_that_was_verified(
-    of: Real, environment: dict[str, str], app: Path, scripted_model: ScriptedModel
+    of: Real,
+    environment: dict[str, str],
+    app: Path,
+    scripted_model: ScriptedModel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(program, "ASK", 60.0)
     assert of.connector.actor is not None
     assert of.connector.setup.check is not None
     settings = of.connector.actor.settings.model_validate({"cwd": str(app), **of.config})
@@ -351,3 +375,50 @@ async def test_a_file_that_a_prompt_names_is_not_read_into_it(
     asked = json.dumps([request.body for request in scripted_model.script.requests])
     assert "secret.txt" in asked
     assert "MAGIC-WORDS" not in asked
+
+
+def test_a_daemon_that_is_killed_meanwhile_hears_of_the_end_once(
+    of: Real, environment: dict[str, str], app: Path, scripted_model: ScriptedModel, tmp_path: Path
+) -> None:
+    root = tmp_path / "org"
+    root.mkdir()
+    (root / "sop.md").write_text("Do the work.\n")
+    config = {"cwd": str(app), **of.config}
+    route = {"name": "work", "when": {"source": "in", "events": ["*"]}}
+    route |= {"then": {"actor": "engineer"}, "with": {"prompt_file": "./sop.md"}}
+    project = {
+        "apiVersion": "orgloop/v1alpha1",
+        "kind": "Project",
+        "metadata": {"name": "test"},
+        "sources": [{"id": "in", "connector": "webhook"}],
+        "actors": [{"id": "engineer", "connector": of.name, "config": config}],
+        "routes": [route],
+    }
+    (root / "orgloop.yaml").write_text(json.dumps(project))
+    organization = Organization(root=root, home=Home(tmp_path / "home-of-orgloop"))
+    organization.environ = dict(environment)
+    scripted_model.script.on("", Say(text=WORDS, gate="door"), times=None)
+    try:
+        organization.start()
+        status, answer = organization.post("in", {"type": "go"})
+        assert status == 200
+        scripted_model.script.gate("door").wait_reached(60)
+        organization.kill()
+        scripted_model.script.gate("door").open()
+        organization.start()
+
+        def ends() -> list[Any]:
+            with organization.reader() as reader:
+                events, *_ = reader.trace(trace_of(reader, answer["event_id"]))
+            return [event for event in events if event.type == "actor.stopped"]
+
+        wait_for("the end", ends)
+        assert organization.stop() == 0
+        (end,) = ends()
+    finally:
+        organization.kill()
+    payload = end.document["payload"]
+    assert (payload["lifecycle"]["outcome"], payload["result"]["json"]) == (
+        "success",
+        {"decision": "approve"},
+    )
