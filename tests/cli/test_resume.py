@@ -35,7 +35,37 @@ def test_a_paused_actor_goes_on_and_another_one_is_told_to_be_none(acme: Path, o
     assert (again.code, again.out.strip()) == (0, "notify is not paused")
 
 
+@pytest.mark.parametrize(("name", "kind"), [("notify", "actor"), ("tell", "route")])
+def test_what_is_paused_is_told_first_with_the_command(
+    name: str, kind: str, acme: Path, orgloop: Orgloop
+) -> None:
+    assert orgloop("resume", "notify").code == 0
+    said = orgloop("pause", name, "--until", "2h", "--why", "freeze", "--json").json
+    assert (said["kind"], said["name"], said["until"] is None) == (kind, name, False)
+    assert orgloop("pause", name, "--why", "freeze").code == 0
+    first = orgloop("status", "--json").json["attention"][0]
+    assert (first["kind"], first["command"]) == ("pause", f"orgloop resume {name}")
+    assert "freeze" in first["message"]
+    assert orgloop("resume", name, "--json").json == {kind: name, "resumed": True}
+    assert orgloop("resume", name, "--json").json == {kind: name, "resumed": False}
+    assert [one for one in orgloop("status", "--json").json["attention"] if one["kind"] == "pause"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["nobody"], "nobody"),
+        (["tell", "--kind", "actor"], "tell"),
+        (["tell", "--until", "yesterday"], "--until"),
+    ],
+)
+def test_nothing_is_paused_that_is_not_there(
+    given: list[str], named: str, acme: Path, orgloop: Orgloop
+) -> None:
+    failed = orgloop("pause", *given)
+    assert (failed.code, named in failed.err) == (1, True)
+
+
 def test_nobody_is_resumed_who_is_no_actor(acme: Path, orgloop: Orgloop) -> None:
-    for name in ("nobody", "tell"):
-        failed = orgloop("resume", name)
-        assert (failed.code, f"there is no actor '{name}'" in failed.err) == (1, True)
+    failed = orgloop("resume", "nobody")
+    assert (failed.code, "there is no route or actor 'nobody'" in failed.err) == (1, True)

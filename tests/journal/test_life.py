@@ -32,6 +32,7 @@ from orgloop.core.deliveries.admission import (
     Unit,
     Verdict,
     Wait,
+    WaitCause,
     Waiting,
     Want,
     Window,
@@ -138,6 +139,10 @@ OVERFLOWS = st.builds(
     lambda one: QueueLimit(depth=DEPTH, overflow=one, setting="x"), st.sampled_from(Overflow)
 )
 REPEATS = st.sampled_from([None, None, Repeats("x", 1), Repeats("y", 0)])
+PAUSABLE = [
+    *(LimitScope(level=ScopeLevel.ROUTE, name=name) for name in ROUTES),
+    *(LimitScope(level=ScopeLevel.ACTOR, name=name) for name in ACTORS),
+]
 CAP = 7
 TREE = "/tree"
 
@@ -173,6 +178,7 @@ class Life(RuleBasedStateMachine):
         self.totals: Counter[str] = Counter()
         self.forgotten: set[str] = set()
         self.came = 0
+        self.held_back: dict[LimitScope, int] = {}
         self.failing: Counter[str] = Counter()
         self.routes = dict(zip(ROUTES, ACTORS, strict=True))
 
@@ -229,6 +235,8 @@ class Life(RuleBasedStateMachine):
         self.runs.clear()
         self.awake.clear()
         self.the_project_changes(dict(zip(ROUTES, ACTORS, strict=True)), set())
+        for scope in PAUSABLE:
+            self.a_person_unpauses(scope)
         for row in self.rows().values():
             again: Transition = Retried() if row.state is State.DEAD else Released()
             with suppress(Conflict):
@@ -343,6 +351,10 @@ class Life(RuleBasedStateMachine):
         wakes = [wake for claimed in claims for wake in claimed.wakes]
         assert len({wake.id for wake in wakes}) == len(wakes)
         assert len(going) == len(wakes)
+        assert not any(
+            self.is_held_back(ScopeLevel.ROUTE, wake.route) or self.is_held_back(ScopeLevel.ACTOR, wake.actor)
+            for wake in wakes
+        )
         held = {id_ for claimed in claims for id_ in claimed.held}
         for wake in wakes:
             self.check_claim(wake, before, held)
@@ -474,9 +486,31 @@ class Life(RuleBasedStateMachine):
         else:
             assert self.open_until(actor) == open_until
 
+    @rule(scope=st.sampled_from(PAUSABLE), until=st.sampled_from([None, 5, 50]))
+    def a_person_pauses(self, scope: LimitScope, until: int | None) -> None:
+        end = None if until is None else self.now + until
+        self.do(self.journal.pause(scope, end, "ada", self.now))
+        self.held_back[scope] = NEVER if end is None else end
+
+    @rule(scope=st.sampled_from(PAUSABLE))
+    def a_person_unpauses(self, scope: LimitScope) -> None:
+        was = self.held_back.pop(scope, 0)
+        resumed = self.do(self.journal.unpause(scope, self.now))
+        # One that is over by itself may have been forgotten already.
+        assert resumed or was <= self.now
+
+    def is_held_back(self, level: ScopeLevel, name: str) -> bool:
+        return self.held_back.get(LimitScope(level=level, name=name), 0) > self.now
+
     @rule(actor=st.sampled_from(ACTORS))
     def a_person_resumes(self, actor: str) -> None:
         paused = {row.actor for row in self.look.pauses()}
+        paused |= {
+            row.waiting.scope.name
+            for row in self.look.waits()
+            if (row.waiting.cause, row.waiting.scope.level) == (WaitCause.PAUSED, ScopeLevel.ACTOR)
+        }
+        self.held_back.pop(LimitScope(level=ScopeLevel.ACTOR, name=actor), None)
         assert self.do(self.journal.resume_actor(actor, self.now)) == (actor in paused)
         assert actor not in {row.actor for row in self.look.pauses()}
         self.failing[actor] = 0
@@ -661,10 +695,12 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def what_is_full_is_written_down(self) -> None:
-        found = {wait.waiting.scope: wait.waiting.until for wait in self.look.waits()}
-        assert {scope: until for scope, until in found.items() if until > self.now} == {
-            scope: until for scope, until in self.full.items() if until > self.now
-        }
+        found: dict[bool, dict[LimitScope, int]] = {True: {}, False: {}}
+        for wait in self.look.waits():
+            if wait.waiting.until > self.now:
+                found[wait.waiting.cause is WaitCause.PAUSED][wait.waiting.scope] = wait.waiting.until
+        for is_pause, expected in ((False, self.full), (True, self.held_back)):
+            assert found[is_pause] == {scope: until for scope, until in expected.items() if until > self.now}
 
     @invariant()
     def counts_agree(self) -> None:

@@ -383,6 +383,33 @@ async def test_emit_takes_no_replay(acme: Daemon) -> None:
     assert acme.states() == []
 
 
+@pytest.mark.parametrize("kind", ["routes", "actors"])
+async def test_what_is_paused_takes_events_and_lets_them_wait(kind: str, acme: Daemon) -> None:
+    (route, *_) = acme.runtime.wiring.routes
+    name = "target" if kind == "actors" else route
+    names = [name] if kind == "actors" else list(acme.runtime.wiring.routes)
+    for one in names:
+        status, body = await acme.control(
+            "POST", f"/control/{kind}/{one}/pause", {"by": "ada", "why": "freeze"}
+        )
+        assert (status, body) == (200, {"ok": True, kind[:-1]: one, "until": None, "by": "ada: freeze"})
+    await acme.webhook()
+    await acme.settled("pending")
+    for one in names:
+        status, body = await acme.control("POST", f"/control/{kind}/{one}/resume", {})
+        assert (status, body["resumed"]) == (200, True)
+    await acme.settled("delivered")
+
+
+@pytest.mark.parametrize("kind", ["routes", "actors"])
+@pytest.mark.parametrize("until", ["soon", True, 1.5, 10**20])
+async def test_a_pause_refuses_what_is_no_time_and_no_part(kind: str, until: Any, acme: Daemon) -> None:
+    name = "target" if kind == "actors" else next(iter(acme.runtime.wiring.routes))
+    assert (await acme.control("POST", f"/control/{kind}/{name}/pause", {"until": until}))[0] == 400
+    assert (await acme.control("POST", f"/control/{kind}/nobody/pause", {}))[0] == 404
+    assert (await acme.control("POST", f"/control/{kind}/nobody/resume", {}))[0] == 404
+
+
 async def one_delivery(acme: Daemon, state: str) -> str:
     await acme.webhook()
     await acme.settled(state)

@@ -101,6 +101,14 @@ class Client:
         """Ask a run to end."""
         self._ask("POST", f"/control/runs/{_part(run_id)}/stop", {})
 
+    def pause(self, kind: str, name: str, until: int | None, by: str, why: str) -> None:
+        """Let nothing of an actor or a route start until a time, or until it is resumed."""
+        self._ask("POST", f"/control/{kind}s/{_part(name)}/pause", {"until": until, "by": by, "why": why})
+
+    def resume_route(self, route: str) -> bool:
+        """Let a paused route go on now. False if it is not paused."""
+        return bool(self._ask("POST", f"/control/routes/{_part(route)}/resume", {})["resumed"])
+
     def resume_actor(self, actor: str) -> bool:
         """Let a paused actor go on now. False if it is not paused."""
         return bool(self._ask("POST", f"/control/actors/{_part(actor)}/resume", {})["resumed"])

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
+from orgloop.core.deliveries.admission import LimitScope
 from orgloop.core.deliveries.delivery import Move
 from orgloop.core.deliveries.transition import Transition
 from orgloop.journal.model import (
@@ -166,6 +167,17 @@ class Operating(Protocol):
         """A person lets an account's work go on. False if it was not parked."""
         ...
 
+    async def pause(self, scope: LimitScope, until: int | None, by: str, now: int) -> None:
+        """A person lets nothing of a route or an actor be claimed until a time, or until `unpause` (None).
+
+        `by` says who, and why. It stays so over restarts and applies, and a renamed route keeps its pause.
+        """
+        ...
+
+    async def unpause(self, scope: LimitScope, now: int) -> bool:
+        """A person lets a route or an actor go on. False if it was not paused."""
+        ...
+
     async def open_runs(self) -> Sequence[OpenRun]:
         """This worker's runs that have not ended."""
         ...
@@ -204,7 +216,7 @@ class Operating(Protocol):
         ...
 
     async def resume_actor(self, actor: str, now: int) -> bool:
-        """Close the actor's circuit breaker, or end its pause. False if it had neither."""
+        """Close the actor's circuit breaker, or end its pause, whoever made it. False if it had neither."""
         ...
 
     async def expire(self, now: int, held_before: int) -> int:

@@ -228,7 +228,7 @@ class Runtime:
         return moved
 
     async def resume_actor(self, actor: str) -> bool:
-        """Let a paused actor go on now. False if it is not paused."""
+        """Let a paused actor go on now, whoever or whatever paused it. False if it is not paused."""
         resumed = await self.journal.resume_actor(actor, self.clock.now())
         self.dispatcher.wake(actor)
         return resumed

@@ -7,15 +7,20 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from orgloop.core.deliveries.admission import LimitScope, ScopeLevel
 from orgloop.core.deliveries.transition import Discarded, Released, Retried
 from orgloop.errors import Conflict, NotFound, Refused
 from orgloop.operations.views import json_rows
 from orgloop.operations.views.accounts import BY_PERSON, known_accounts, require_account
+from orgloop.operations.views.waits import paused_by
 from orgloop.web import overview
 from orgloop.web.daemon_api import DaemonApi
 from orgloop.web.endpoint import Call
 
 OPERATOR: Final = "operator"
+
+LATEST: Final = 10**14
+"""The latest time that a body may name, in ms since 1970."""
 
 LONGEST: Final = 2000
 """Characters of one text in a body."""
@@ -186,12 +191,44 @@ async def resume_actor(daemon: DaemonApi, call: Call) -> Any:
     return {"ok": True, "actor": actor, "resumed": await daemon.runtime.resume_actor(actor)}
 
 
+async def pause_actor(daemon: DaemonApi, call: Call) -> Any:
+    """Let nothing of an actor start until a time, or until it is resumed."""
+    return await _pause(daemon, call, ScopeLevel.ACTOR, daemon.runtime.wiring.actors)
+
+
+async def pause_route(daemon: DaemonApi, call: Call) -> Any:
+    """Let nothing of a route start until a time, or until it is resumed."""
+    return await _pause(daemon, call, ScopeLevel.ROUTE, daemon.runtime.wiring.routes)
+
+
+async def resume_route(daemon: DaemonApi, call: Call) -> Any:
+    """Let a paused route go on now."""
+    await call.document()
+    runtime, route = daemon.runtime, call.names["id"]
+    scope = LimitScope(level=ScopeLevel.ROUTE, name=route)
+    resumed = await runtime.journal.unpause(scope, runtime.clock.now())
+    if not resumed and route not in runtime.wiring.routes:
+        raise NotFound(f"there is no route {route!r}", hint="GET /api/routes lists the routes")
+    runtime.dispatcher.wake_all()
+    return {"ok": True, "route": route, "resumed": resumed}
+
+
+async def _pause(daemon: DaemonApi, call: Call, level: ScopeLevel, known: Mapping[str, Any]) -> Any:
+    body, name = await call.document("until", "by", "why"), call.names["id"]
+    if name not in known:
+        raise NotFound(f"there is no {level} {name!r}", hint=f"there are: {', '.join(known) or 'none'}")
+    until = _until(body)
+    by = paused_by(_text(body, "by", OPERATOR), _text(body, "why", ""))
+    runtime = daemon.runtime
+    await runtime.journal.pause(LimitScope(level=level, name=name), until, by, runtime.clock.now())
+    runtime.dispatcher.wake_all()
+    return {"ok": True, str(level): name, "until": json_rows.when(until), "by": by}
+
+
 async def park(daemon: DaemonApi, call: Call) -> Any:
     """Let nothing start with an account until a time, or until it is resumed."""
     body = await call.document("account", "until", "reason")
-    account, until = _text(body, "account"), body.get("until")
-    if until is not None and (not isinstance(until, int) or isinstance(until, bool)):
-        raise Refused("`until` must be milliseconds since 1970, or null", hint='send {"until": null}')
+    account, until = _text(body, "account"), _until(body)
     _require_account(daemon, await daemon.readings.ask(known_accounts), account)
     runtime = daemon.runtime
     row = await runtime.journal.park(account, until, _text(body, "reason", BY_PERSON), runtime.clock.now())
@@ -206,6 +243,13 @@ async def resume(daemon: DaemonApi, call: Call) -> Any:
         raise NotFound(f"the account {account} is not parked", hint="`orgloop accounts` lists all accounts")
     _accounts_changed(daemon)
     return {"ok": True, "account": account}
+
+
+def _until(body: Mapping[str, Any]) -> int | None:
+    until = body.get("until")
+    if until is not None and (not isinstance(until, int) or isinstance(until, bool) or abs(until) > LATEST):
+        raise Refused("`until` must be milliseconds since 1970, or null", hint='send {"until": null}')
+    return until
 
 
 def _accounts_changed(daemon: DaemonApi) -> None:

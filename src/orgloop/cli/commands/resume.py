@@ -1,55 +1,44 @@
-"""`orgloop resume`: let an actor that is paused go on now."""
+"""`orgloop resume`: let a route or an actor that is paused go on now."""
 
 from __future__ import annotations
 
-import asyncio
+import time
 
 import click
 
 from orgloop.cli.app import App
 from orgloop.cli.command import command as new_command
-from orgloop.cli.completion import ACTOR
-from orgloop.errors import NotFound
+from orgloop.cli.completion import Named
+from orgloop.cli.screen.pausing import KIND, offline, part_of
 
 
-@new_command(examples=["orgloop resume engineer"])
-@click.argument("actor", metavar="ACTOR", type=ACTOR)
-def command(app: App, actor: str) -> None:
-    """Close the circuit breaker of an actor, or try an actor that could not be reached, now.
+@new_command(examples=["orgloop resume engineer", "orgloop resume pr-review"])
+@click.argument("name", metavar="NAME", type=Named("route", "actor"))
+@KIND
+def command(app: App, name: str, kind: str | None) -> None:
+    """Let a paused route or actor go on, whoever or whatever paused it.
 
-    A paused actor goes on by itself; this only saves the time until then, once the cause is repaired.
+    For an actor, this also closes its circuit breaker, or tries it although it could not be reached. Such
+    an actor goes on by itself; this only saves the time until then, once the cause is repaired.
     """
-    from orgloop.operations.views.inspector import kinds_of
-
-    app.require_this_project("resume")
-    with app.journal() as reader:
-        applied = reader.applied()
-    if applied is None or "actor" not in kinds_of(applied.snapshot, actor):
-        raise NotFound(f"there is no actor {actor!r}", hint="`orgloop status` lists the actors")
-    resumed = _resume(app, actor, applied.project)
-    if app.out.json:
-        app.out.data({"actor": actor, "resumed": resumed})
-    elif resumed:
-        app.out.ok(f"the work of {actor} continues")
-    else:
-        app.out.line(f"{actor} is not paused")
-
-
-def _resume(app: App, actor: str, project: str) -> bool:
     from orgloop.daemon.client import Client
 
-    client = Client.of_home(app.home)
-    return client.resume_actor(actor) if client is not None else asyncio.run(_offline(app, actor, project))
-
-
-async def _offline(app: App, actor: str, project: str) -> bool:
-    """Without a daemon: under the journal's own lock, which keeps one from starting meanwhile."""
-    from orgloop.journal.backend import open_journal
-    from orgloop.runtime.support.clock import SystemClock
-
-    clock = SystemClock()
-    journal = await open_journal(app.home.path, project=project, clock=clock.now, holder="orgloop resume")
-    try:
-        return await journal.resume_actor(actor, clock.now())
-    finally:
-        await journal.close()
+    app.require_this_project("resume")
+    scope = part_of(app, name, kind)
+    client, now = Client.of_home(app.home), int(time.time() * 1000)
+    if scope.level == "actor":
+        resumed = (
+            client.resume_actor(name)
+            if client is not None
+            else offline(app, "resume", lambda journal: journal.resume_actor(name, now))
+        )
+    elif client is not None:
+        resumed = client.resume_route(name)
+    else:
+        resumed = offline(app, "resume", lambda journal: journal.unpause(scope, now))
+    if app.out.json:
+        app.out.data({str(scope.level): name, "resumed": resumed})
+    elif resumed:
+        app.out.ok(f"the work of {name} continues")
+    else:
+        app.out.line(f"{name} is not paused")

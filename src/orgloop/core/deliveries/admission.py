@@ -88,6 +88,8 @@ class WaitCause(StrEnum):
     """The machine has too little free memory. The limit is in bytes."""
     LOAD = "load"
     """The machine has too much to do. The limit is a hundredth of its load."""
+    PAUSED = "paused"
+    """A person paused a route or an actor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,7 +203,7 @@ class Limits:
 class Waiting:
     """One reason to wait: a scope that is full. `until` is NEVER if something must end first.
 
-    For accounts that are parked, `setting` names them.
+    For accounts that are parked, `setting` names them; for a pause it says who made it, and why.
     """
 
     scope: LimitScope
@@ -314,6 +316,10 @@ def sentence(wait: Waiting, until: str) -> str:
         case WaitCause.LOAD:
             load = f"The load of this machine is above {wait.limit / 100:g} (`{wait.setting}`)"
             return f"{load}. Work continues when it is lower."
+        case WaitCause.PAUSED:
+            paused = f"{wait.scope.level.capitalize()} {wait.scope.name} is paused by {wait.setting}"
+            again = f"Work continues at {until}, or type" if until else "Type"
+            return f"{paused}. {again} `orgloop resume {wait.scope.name}`."
         case _:
             assert_never(wait.cause)
 

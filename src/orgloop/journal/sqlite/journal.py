@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from orgloop.core.deliveries import delivery as core
+from orgloop.core.deliveries.admission import LimitScope
 from orgloop.core.deliveries.delivery import DeliveryPolicy, Move
 from orgloop.core.deliveries.transition import Interrupted, Transition
 from orgloop.journal.model import (
@@ -48,6 +49,7 @@ from orgloop.journal.verbs import (
     claim,
     on_busy,
     operate,
+    pausing,
     remote_runs,
     runs,
     settle,
@@ -104,7 +106,7 @@ class SqliteJournal:
 
     async def accept(self, acceptance: Acceptance) -> Sequence[Accepted]:
         """See `Accepting.accept`."""
-        rows, size = _weight(acceptance)
+        rows, size = accept.weight(acceptance)
         work = partial(accept.accept, acceptance=acceptance)
         answers: Sequence[Accepted] = await self._writer.submit(
             work, Lane.ACCEPT, rows=rows, size=size, light=rows <= _LIGHT_ROWS and size <= _LIGHT_BYTES
@@ -233,6 +235,14 @@ class SqliteJournal:
     async def resume(self, account: str, now: int) -> bool:
         """See `Operating.resume`."""
         return await self._run(lambda tx: accounts.unpark(tx, account, now))
+
+    async def pause(self, scope: LimitScope, until: int | None, by: str, now: int) -> None:
+        """See `Operating.pause`."""
+        await self._run(lambda tx: pausing.pause(tx, scope, until, by, now))
+
+    async def unpause(self, scope: LimitScope, now: int) -> bool:
+        """See `Operating.unpause`."""
+        return await self._run(lambda tx: pausing.unpause(tx, scope, now))
 
     async def open_runs(self) -> Sequence[OpenRun]:
         """See `Operating.open_runs`."""
@@ -376,15 +386,6 @@ async def _open(
     store = Store(place, project, checkpoint_pages=settings.log_pages)
     await asyncio.to_thread(store.open, check=True)
     return SqliteJournal(store, clock, settings, release)
-
-
-def _weight(acceptance: Acceptance) -> tuple[int, int]:
-    """Rows and bytes, roughly."""
-    rows, size = 1, 0
-    for event in acceptance.events:
-        rows += 1 + len(event.deliveries)
-        size += len(event.document) + sum(len(d.document) for d in event.deliveries if d.document)
-    return rows, size
 
 
 def _interrupted(wake: ClaimedWake, now: int) -> Settlement:

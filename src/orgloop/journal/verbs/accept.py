@@ -28,6 +28,15 @@ def accept(tx: Transaction, acceptance: Acceptance) -> Sequence[Accepted]:
     return answers
 
 
+def weight(acceptance: Acceptance) -> tuple[int, int]:
+    """How many rows and bytes it writes, roughly."""
+    rows, size = 1, 0
+    for event in acceptance.events:
+        rows += 1 + len(event.deliveries)
+        size += len(event.document) + sum(len(d.document) for d in event.deliveries if d.document)
+    return rows, size
+
+
 def checkpoint(tx: Transaction, source: str) -> str | None:
     """How far the source's polls came."""
     found: str | None = tx.value("get_checkpoint", (source,))

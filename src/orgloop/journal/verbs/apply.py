@@ -12,7 +12,7 @@ from orgloop.core.deliveries.delivery import State
 from orgloop.core.deliveries.transition import Hold, HoldReason, Prepare, Released
 from orgloop.core.text.json_text import dump_json
 from orgloop.journal.model import AppliedRow
-from orgloop.journal.verbs import breakers, ledger, members, moves
+from orgloop.journal.verbs import breakers, ledger, members, moves, pausing
 from orgloop.journal.verbs.transaction import Transaction, listed
 
 _GONE: Final = Hold(reason=HoldReason.REMOVED, detail="its route is no longer in the project")
@@ -66,6 +66,7 @@ def apply(
 def _rename(tx: Transaction, old: str, new: str) -> int:
     """The unfinished work of a route goes on under its new name. Returns how much that is."""
     moved = tx.change("rename_work", (old, new))
+    pausing.rename(tx, old, new)
     for query in ("rename_owned", "rename_charges", "rename_runs"):
         tx.change(query, (old, new))
     return moved

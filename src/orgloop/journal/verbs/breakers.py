@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from orgloop.core.deliveries.admission import LimitScope, ScopeLevel
 from orgloop.core.deliveries.breaker import Sign
 from orgloop.journal.model import PauseKind, PauseRow
-from orgloop.journal.verbs import moves
+from orgloop.journal.verbs import moves, pausing
 from orgloop.journal.verbs.transaction import Transaction
 
 
@@ -46,8 +47,8 @@ def close(tx: Transaction, actor: str, now: int) -> bool:
 
 
 def resume(tx: Transaction, actor: str, now: int) -> bool:
-    """A person lets the actor go on: its breaker is closed, and it is tried although nobody answered for it.
-
-    False if it was not paused.
+    """A person lets the actor go on: its breaker is closed, it is tried although nobody answered for it, and
+    a person's pause of it ends. False if it was not paused.
     """
-    return close(tx, actor, now) or moves.end_pause(tx, actor, now)
+    by_person = pausing.unpause(tx, LimitScope(level=ScopeLevel.ACTOR, name=actor), now)
+    return close(tx, actor, now) or moves.end_pause(tx, actor, now) or by_person

@@ -120,6 +120,12 @@ class _Claim:
         self._take([_wake(row, pause, self._others(row), account=payer.account) for row in rows])
         if payer.probes and rows:
             accounts.probe(self.tx, want.actor, payer.account, rows[0][0], rows[0][2])
+        if not rows:
+            # It may be paused, or what waits for it.
+            room_at = ledger.next_until(self.tx)
+            if room_at is not None and room_at <= self.now:
+                ledger.end_timed_waits(self.tx, self.now)
+            self._note_room()
 
     def _take_admitted(
         self, want: ClaimWant, admit: Guard, payers: Sequence[Payer], pause: PauseRow | None

@@ -33,10 +33,11 @@ SHORTEST_GAP: Final = 10 * MINUTE
 
 
 def attention(seen: Status) -> list[Item]:
-    """Everything that the journal and the daemon know of and nobody has dismissed, what is broken first."""
+    """All that the journal and the daemon know of and nobody has dismissed: pauses, then what is broken."""
     if seen.applied is None and seen.daemon is None:
         return []
     found = [
+        *stuck.paused(seen),
         *_daemon(seen),
         *_journal(seen),
         *_delayed(seen),
@@ -51,7 +52,9 @@ def attention(seen: Status) -> list[Item]:
         *_loggers(seen),
         *_troubles(seen),
     ]
-    return sorted(undismissed(found, seen.dismissed), key=lambda item: not item.urgent)
+    return sorted(
+        undismissed(found, seen.dismissed), key=lambda item: (item.kind != stuck.PAUSE, not item.urgent)
+    )
 
 
 def _daemon(seen: Status) -> Iterator[Item]:
@@ -145,7 +148,8 @@ def _delayed(seen: Status) -> Iterator[Item]:
             parked = wait.waiting.cause is WaitCause.PARKED
             # A rate per second delays nothing that a person would notice.
             slow = wait.waiting.until != NEVER and wait.waiting.window is not Window.SECOND
-            if actor.waiting and (parked or slow):
+            paused = wait.waiting.cause is WaitCause.PAUSED
+            if actor.waiting and (parked or slow) and not paused:
                 delayed.setdefault(wait, []).append(actor)
     for wait, actors in delayed.items():
         count = sum(actor.waiting for actor in actors)

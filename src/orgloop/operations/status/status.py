@@ -113,7 +113,7 @@ class Status:
     takes note of. `room` is how many bytes are left on the home's disk, `dismissed` when a person saw what,
     by the ids of items. `asking` are ended runs whose agent asked something, and has not been at work in
     that session since. `kept_trees` are the work trees whose time is over, and which have work that is
-    nowhere else; `new_trees` are those in which no run has worked yet.
+    nowhere else; `new_trees` are those in which no run has worked yet. `paused` is what a person paused.
     """
 
     now: int
@@ -138,6 +138,7 @@ class Status:
     dismissed: Mapping[str, int] = field(default_factory=dict)
     kept_trees: Sequence[TreeRecord] = ()
     new_trees: Sequence[TreeRecord] = ()
+    paused: Sequence[WaitRow] = ()
 
     @property
     def project(self) -> str:
@@ -236,6 +237,7 @@ def gone_runs(open_runs: Iterable[RunRow]) -> frozenset[str]:
 
 
 def _of_journal(reader: Reader, since: int, live: Live | None, now: int, *, served: bool) -> dict[str, Any]:
+    from orgloop.core.deliveries.admission import WaitCause
     from orgloop.journal.model import Query
     from orgloop.operations.views.topology import topology
 
@@ -257,6 +259,11 @@ def _of_journal(reader: Reader, since: int, live: Live | None, now: int, *, serv
         "sources": _sources(reader, graph, live, heard=served and live is not None),
         "actors": _actors(reader, graph, backlog, at_work, live, now),
         "routes": _routes(reader, graph, backlog),
+        "paused": [
+            wait
+            for wait in reader.waits()
+            if wait.waiting.cause is WaitCause.PAUSED and wait.waiting.until > now
+        ],
         "backlog": backlog,
         "open_runs": open_runs,
         "gone": gone,

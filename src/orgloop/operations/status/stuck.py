@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from orgloop import runner
 from orgloop.core.text.units import HOUR, MINUTE, humanize
 from orgloop.operations.status.item import Item, start_command
-from orgloop.operations.views.words import age, counted
+from orgloop.operations.views.waits import text
+from orgloop.operations.views.words import age, counted, one_line, short_moment
 
 if TYPE_CHECKING:
     from orgloop.journal.model import BacklogRow, RunRow
@@ -30,6 +31,31 @@ OVERDUE: Final = 5 * MINUTE
 
 BUSY: Final = HOUR
 """How long something may be due while its actor is at work."""
+
+
+PAUSE: Final = "pause"
+"""The kind of an item that says what a person paused."""
+
+
+def paused(seen: Status) -> Iterator[Item]:
+    """Routes and actors that a person paused, with how much waits for them."""
+    for wait in seen.paused:
+        scope = wait.waiting.scope
+        count = sum(
+            row.count
+            for row in seen.backlog
+            if row.state in ("pending", "preparing")
+            and scope.name == (row.route if scope.level == "route" else row.actor)
+        )
+        many = f" {counted(count, 'delivery waits', 'deliveries wait')}." if count else ""
+        yield Item(
+            kind=PAUSE,
+            name=str(scope),
+            text=f"{one_line(text(wait, lambda at: short_moment(at, seen.now)))}{many}",
+            command=f"orgloop resume {shlex.quote(scope.name)}",
+            since=wait.since,
+            count=count,
+        )
 
 
 def runs(seen: Status) -> Iterator[Item]:
@@ -105,6 +131,8 @@ def _waits(row: BacklogRow, actor: ActorStatus | None, seen: Status) -> str:
         case "preparing" if seen.now - row.since >= WAKING:
             return f"{which}: its transforms have taken {age(row.since, seen.now)}"
         case "pending" if row.due is not None and (actor is None or not (actor.pause or actor.waits)):
+            if any(wait.waiting.scope.name == row.route for wait in seen.paused):
+                return ""
             busy = bool(seen.open_runs)
             if seen.now - row.due < (BUSY if busy else OVERDUE):
                 return ""

@@ -148,6 +148,11 @@ def actor_reasons(
     return reasons + [one_line(text(wait, lambda at: short_moment(at, now))) for wait in waits]
 
 
+def paused_by(by: str, why: str) -> str:
+    """Who paused something, and why, as the journal keeps it."""
+    return f"{by}: {why}" if why else by
+
+
 def text(wait: WaitRow, moment: Callable[[int], str]) -> str:
     """The reason in words. `moment` says when time makes room."""
     until = wait.waiting.until

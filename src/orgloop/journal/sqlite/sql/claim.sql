@@ -1,15 +1,21 @@
 -- Finding work.
 
 -- name: due
--- Heads that are due, oldest first, with all that waking needs.
+-- Heads that are due, oldest first, with all that waking needs. What a person paused is left out.
 SELECT d.seq, d.id, d.token + 1, e.id, d.route, d.actor, d.accepted_at, d.age_from,
        d.attempts, d.failures, d.crashes, coalesce(d.key, d.loose_key), coalesce(d.document, e.document), e.trace_id, e.hops, s.id,
        d.members
 FROM deliveries d
 CROSS JOIN events e ON e.seq = d.event_seq
 LEFT JOIN agent_sessions s ON s.actor = d.actor AND s.key = coalesce(d.key, d.loose_key) AND s.active = 1
-WHERE d.actor = ? AND d.state = 'pending' AND d.head = 1 AND d.due <= ?
-ORDER BY d.due, d.pos LIMIT ?;
+WHERE d.actor = ?1 AND d.state = 'pending' AND d.head = 1 AND d.due <= ?2
+  AND NOT EXISTS (
+    SELECT 1 FROM waits_for
+    WHERE level = 'actor' AND name = ?1 AND cause = 'paused' AND (until IS NULL OR until > ?2))
+  AND NOT EXISTS (
+    SELECT 1 FROM waits_for
+    WHERE level = 'route' AND name = d.route AND cause = 'paused' AND (until IS NULL OR until > ?2))
+ORDER BY d.due, d.pos LIMIT ?3;
 
 -- name: one
 -- One of them, by seq.

@@ -100,8 +100,16 @@ SELECT min(until) FROM waits_for INDEXED BY waits_for_until WHERE until IS NOT N
 DELETE FROM waits_for WHERE until IS NOT NULL AND until <= ? RETURNING level, name, actor, since;
 
 -- name: end_all_waits
--- Every scope is to be looked at anew.
-DELETE FROM waits_for RETURNING level, name, actor, since;
+-- Every scope is to be looked at anew, but for what a person paused.
+DELETE FROM waits_for WHERE cause <> 'paused' RETURNING level, name, actor, since;
+
+-- name: end_pause_of
+-- A person lets a route or an actor go on.
+DELETE FROM waits_for WHERE level = ? AND name = ? AND cause = 'paused' RETURNING level, name, actor, since;
+
+-- name: rename_pause
+-- What is paused has another name.
+UPDATE OR REPLACE waits_for SET name = ?3 WHERE level = ?1 AND name = ?2 AND cause = 'paused';
 
 -- name: end_waits
 -- A scope may have room again. What an account or the time of day forbids, the end of a run does not allow.
