@@ -334,7 +334,7 @@ def test_a_free_key_that_looks_like_one_with_a_meaning_is_doubted(
     "config",
     [
         "{session_key: 'a:{{payload.id}}', session_keys: [a]}",
-        "{channel: general, to: me, trace: '{{trace_id}}', models: [x], entry: 1, mode: fast, session: x}",
+        "{channel: general, to: me, trace: '{{trace_id}}', models: [x], entry: 1, mode: fast, topic: x}",
     ],
 )
 def test_a_free_key_that_only_the_program_knows_is_not_doubted(tmp_path: Path, config: str) -> None:
