@@ -61,6 +61,12 @@ def comment(number: int, **payload: Any) -> dict[str, Any]:
     }
 
 
+def mark(number: int) -> str:
+    """The mark of the run with this number, as a comment has it."""
+    id = f"{number:016x}"
+    return f"<!-- orgloop-run: run_{id}:evt_{id}:trc_1:{number}:one%20two:{number:032x} -->"
+
+
 def emitted(item: int) -> dict[str, Any]:
     """What a script says itself."""
     return {"source": "hooks", "type": "next", "provenance": {}, "payload": {"item_id": item, "id": item}}
@@ -76,6 +82,8 @@ def emitted(item: int) -> dict[str, Any]:
         (stopped(1), {**stopped(2), "source": "two"}, False),
         (comment(1), comment(2), True),
         (comment(1), comment(2, body="fixed it"), False),
+        (comment(1, body=f"fixed {mark(1)}"), comment(2, body=f"fixed {mark(2)}"), True),
+        (comment(1, body=f"fixed {mark(1)}"), comment(2, body=f"fixed it {mark(2)}"), False),
         (emitted(1), emitted(2), False),
         (emitted(1), emitted(1), True),
     ],

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
 from orgloop.core.records.record import Record
@@ -170,6 +171,8 @@ class Elsewhere:
             await asyncio.Event().wait()
             raise AssertionError("it waits for ever")
         answer = script(run)
+        if isawaitable(answer):
+            answer = await answer
         if isinstance(answer, BaseException):
             raise answer
         return answer

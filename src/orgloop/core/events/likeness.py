@@ -21,12 +21,13 @@ _OURS: Final = frozenset(
 """Names of values that differ from one run to the next."""
 
 _VARIES: Final = re.compile(
-    r"\b(?:evt|run|dlv|trc)_[0-9a-f]{16}\b"
+    r"\b(?i:orgloop-run): ?[A-Za-z0-9_.~%:-]{1,1500}"
+    r"|\b(?:evt|run|dlv|trc)_[0-9a-f]{16}\b"
     r"|\b[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
     r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
     r"|\b[0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9})?"
 )
-"""Our ids, and times of day, in texts."""
+"""The marks of our runs, our ids, and times of day, in texts."""
 
 
 def likeness(document: Mapping[str, Any]) -> str:

@@ -12,17 +12,21 @@ from orgloop.journal.verbs.transaction import Transaction
 def take(tx: Transaction, seq: int, route: str, trace: str, hops: int, repeats: Repeats, now: int) -> None:
     """A delivery that may wake an agent has just been accepted. Of a chain that repeats itself it is held.
 
-    Only what came with fewer hops was before it in its chain: what fans out may be alike.
+    Only what came with fewer hops was before it in its chain: what fans out may be alike. Where one says the
+    same each time and another says something new, the chain gets on: what came before that counts once.
     """
-    before = tx.value("count_alike", (trace, route, repeats.likeness, hops))
-    tx.change("note_alike", (trace, route, repeats.likeness, hops, now))
+    came = (trace, route, repeats.likeness, hops)
+    before = tx.value("count_alike", came)
+    if before > repeats.most:
+        before = 1 + tx.value("count_alike_since_new", came)
+    tx.change("note_alike", (*came, now))
     if before <= repeats.most:
         return
     row = moves.load(tx, seq)
     if row.state not in (State.PENDING, State.PREPARING):
         return
     detail = (
-        f"the same event came {before} times before in this chain, without an event from outside; "
+        f"the same event came {before} times before in this chain, without anything new or from outside; "
         f"defaults.limits.max_repeats is {repeats.most}"
     )
     alone = moves.leave(tx, row, now) if row.shares else row

@@ -4,6 +4,12 @@
 -- How often an event of a chain came before, for one route.
 SELECT count(*) FROM alike WHERE trace = ? AND route = ? AND likeness = ? AND hops < ?;
 
+-- name: count_alike_since_new
+-- How often it came after the last event of the chain that said something new.
+SELECT count(*) FROM alike WHERE trace = ?1 AND route = ?2 AND likeness = ?3 AND hops < ?4 AND hops > (
+    SELECT max(first) FROM (
+        SELECT min(hops) AS first FROM alike WHERE trace = ?1 AND hops < ?4 GROUP BY route, likeness));
+
 -- name: note_alike
 -- It came.
 INSERT OR IGNORE INTO alike (trace, route, likeness, hops, at) VALUES (?, ?, ?, ?, ?);
