@@ -92,7 +92,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
     ),
     "Act": (
         ("emit", "emit", "Send an event"),
-        ("replay", "replay", "Have accepted events happen again"),
+        ("replay", "replay", "Process accepted events again"),
         ("dead", "dead", "Deliveries that failed permanently: list, retry, discard"),
         ("held", "held", "Deliveries that wait for a person: list, release, discard"),
         ("pause", "pause", "Pause a route or an actor: its work waits"),
@@ -121,7 +121,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     **dict.fromkeys(("retry", "requeue", "redeliver"), "`orgloop dead retry` retries failed deliveries"),
     **dict.fromkeys(
         ("resend", "repeat", "rerun", "redo"),
-        "`orgloop replay` has an event happen again; `orgloop dead retry` retries failed deliveries",
+        "`orgloop replay` processes an event again; `orgloop dead retry` retries failed deliveries",
     ),
     **dict.fromkeys(
         ("dead-letter", "dead-letters", "dlq", "failed", "failures"),

@@ -86,7 +86,7 @@ class Client:
         return self._ask("POST", "/control/emit", document)
 
     def replay(self, event_id: str, *, route: str = "", dry_run: bool = False) -> Mapping[str, Any]:
-        """Have an event happen again: `{ok, replay_of, event_id, deliveries}`."""
+        """Process an accepted event again: `{ok, replay_of, event_id, deliveries}`."""
         body = {"route": route, "dry_run": dry_run}
         return self._ask("POST", f"/control/events/{_part(event_id)}/replay", body)
 

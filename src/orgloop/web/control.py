@@ -115,7 +115,7 @@ async def emit(daemon: DaemonApi, call: Call) -> Any:
 
 
 async def replay(daemon: DaemonApi, call: Call) -> Any:
-    """Have an event happen again; answered after the commit. `event_id` is null if nothing was committed."""
+    """Process an event again; answered after the commit. `event_id` is null if nothing was committed."""
     body = await call.document("route", "dry_run")
     route, dry_run, id = _text(body, "route", ""), body.get("dry_run", False), call.names["id"]
     if not isinstance(dry_run, bool):

@@ -146,7 +146,7 @@ def _show_event(app: App, reader: Reader, id: str, now: int) -> None:
         out,
         [
             (f"orgloop trace {row.id}", "what followed from it"),
-            (f"orgloop replay {row.id}", "have it happen again"),
+            (f"orgloop replay {row.id}", "process it again"),
             (f"orgloop test {row.id}", "the effect of this event with the current files"),
         ],
     )

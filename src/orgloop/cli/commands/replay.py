@@ -1,4 +1,4 @@
-"""`orgloop replay`: have events that were accepted happen again."""
+"""`orgloop replay`: process accepted events again."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PAGE: Final = 500
 def command(
     app: App, ids: Sequence[str], since: str | None, source: str, route: str, dry_run: bool, yes: bool
 ) -> int | None:
-    """Have accepted events happen again, for the routes that match them now.
+    """Process accepted events again, for the routes that match them now.
 
     A replay is a new event with the content, author, time and hops of the first one. No dedup key
     keeps it out. Its runs count in all budgets and limits. Events that a chosen event caused are not

@@ -75,7 +75,7 @@ class Event:
 
     @property
     def is_replay(self) -> bool:
-        """Whether a person had it happen again."""
+        """Whether a person replays an earlier event with it."""
         return REPLAY_OF in self.extra
 
     def document(self) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class NewEvent(NamedTuple):
 
     `entity` names the thing that it is about within the source, whichever version. `needless` are routes
     and drop keys: what waits of these is dropped. `repeats` is there if it was caused by a run. `is_replay`:
-    a person had it happen again, so it says nothing of its source.
+    a person replays it, so it says nothing of its source.
     """
 
     id: str

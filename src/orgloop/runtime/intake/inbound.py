@@ -65,10 +65,10 @@ class InboundIntake:
         return (await self._intake.commit(self._intake.of_document(document, known)))[0]
 
     async def replay(self, row: EventRow, route: str = "", *, dry_run: bool = False) -> NewEvent:
-        """Have an event happen again for what matches it now, or for one route. What was made of it.
+        """Process an accepted event again, for the routes that match it now or for one.
 
-        If nothing matches it, or at a dry run, nothing is committed. Raises NotFound for a route that is not
-        there.
+        Returns the new event. If no route matches it, or at a dry run, nothing is committed.
+        Raises NotFound for a route that is not there.
         """
         wiring = self._current.wiring
         if route and route not in wiring.routes:
