@@ -96,17 +96,7 @@ async def run_daemon(
         )
         port = await server.start()
         await runtime.start()
-        home.write_daemon(
-            DaemonInfo(
-                pid=os.getpid(),
-                started_at=clock.now(),
-                port=port,
-                project=organization.name,
-                root=str(organization.root),
-                version=version,
-                process=mark_of(os.getpid()),
-            )
-        )
+        home.write_daemon(_info(organization, port, clock.now(), version))
         # What is there now stays. Searched for garbage again and again, it would make a webhook take
         # 1.15 times the CPU time (`python -m bench techniques`).
         gc.freeze()
@@ -124,6 +114,18 @@ async def run_daemon(
             reader.close()
         await (runtime.stop() if runtime is not None else journal.close())
         home.forget_daemon(os.getpid())
+
+
+def _info(organization: Organization, port: int, now: int, version: str) -> DaemonInfo:
+    return DaemonInfo(
+        pid=os.getpid(),
+        started_at=now,
+        port=port,
+        project=organization.name,
+        root=str(organization.root),
+        version=version,
+        process=mark_of(os.getpid()),
+    )
 
 
 def leave_soon() -> None:

@@ -132,6 +132,18 @@ class Routes:
         key = config.get("session_key")
         actor = self._actors.get(part.then.actor)
         session = session_of(part.then.session, key, actor, spot, self._report)
+        marks = fingerprint(
+            part.then.actor,
+            trust,
+            key,
+            self._steps.marks(part),
+            batch_key,
+            repr(batch),
+            part.then.on_busy,
+            drop_key,
+            *([] if policy.ordered else ["none"]),
+            *([repr(session)] if part.then.session is not None else []),
+        )
         spec = RouteSpec(
             name=entry.name,
             when=when,
@@ -154,18 +166,7 @@ class Routes:
             max_runs=self._max_runs(part, spot),
             budget=self._budget(part, spot),
             description=part.description or "",
-            fingerprint=fingerprint(
-                part.then.actor,
-                trust,
-                key,
-                self._steps.marks(part),
-                batch_key,
-                repr(batch),
-                part.then.on_busy,
-                drop_key,
-                *([] if policy.ordered else ["none"]),
-                *([repr(session)] if part.then.session is not None else []),
-            ),
+            fingerprint=marks,
         )
         return RouteEnd(entry=entry, read=read, spec=spec)
 

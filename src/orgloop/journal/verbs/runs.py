@@ -185,6 +185,18 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         ledger.refund(tx, delivery, end.at)
     if queue_key is not None:
         moves.promote(tx, queue_actor, queue_key, end.at)
+    _actor_after(tx, end, actor, payer, delivery, started_at)
+    for event in (end.session_started, end.follow_up):
+        if event is not None:
+            accept(tx, event)
+            tx.flush()
+    return True
+
+
+def _actor_after(
+    tx: Transaction, end: RunEnd, actor: str, payer: str | None, delivery: int, started_at: int
+) -> None:
+    """What the end says of its actor: whether it is paused, its breaker, and its account."""
     if end.move.pause_actor and end.pause_until is not None:
         tries = end.pause_tries
         moves.probe_failed(tx, actor, end.pause_until, started_at, end.at, end.move.detail, tries=tries)
@@ -196,11 +208,6 @@ def end_run(tx: Transaction, end: RunEnd) -> bool:
         accounts.meet_limit(tx, actor, payer, end.limited_until, _MET_LIMIT, end.at)
     else:
         accounts.after(tx, actor, payer, delivery, end.transition, end.at)
-    for event in (end.session_started, end.follow_up):
-        if event is not None:
-            accept(tx, event)
-            tx.flush()
-    return True
 
 
 def open_runs(tx: Transaction, worker: str) -> Sequence[OpenRun]:
