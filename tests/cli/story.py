@@ -155,7 +155,7 @@ class Story:
     async def settled(self, transition: Transition, *, ago: int, route: str = "tell", **more: Any) -> str:
         """A delivery that was tried, and ended in this way. Its id."""
         _, (id,) = await self.event(route, ago=ago)
-        await settle(self.journal, await self._claim(route, ago), transition, at=self.now - ago, **more)
+        await settle(self.journal, await self.claimed(route, ago), transition, at=self.now - ago, **more)
         return id
 
     async def held(self, reason: HoldReason, *, ago: int, detail: str = "", route: str = "pr-review") -> str:
@@ -192,7 +192,7 @@ class Story:
         `session` is its session key and the session's id.
         """
         _, (delivery,) = await self.event("pr-review", ago=began, key=session[0] if session else None)
-        wake = await self._claim("pr-review", began)
+        wake = await self.claimed("pr-review", began)
         id = f"run_{delivery[4:]}"
         directory = self.home / "runs" / id
         directory.mkdir(parents=True)
@@ -212,7 +212,7 @@ class Story:
         trace = f"trc_{event[4:]}"
         for number in range(times):
             ago = HOUR - number * MINUTE
-            wake, id = await self._claim("pr-review", ago), f"run_{number:x}{event[5:]}"
+            wake, id = await self.claimed("pr-review", ago), f"run_{number:x}{event[5:]}"
             document = {"payload": {"run_id": id}, "provenance": {"platform_event": "session.started"}}
             said = NewEvent(
                 id=f"evt_a{number:x}{event[6:]}",
@@ -234,7 +234,8 @@ class Story:
             )
             assert await self.journal.end_run(end)
 
-    async def _claim(self, route: str, ago: int) -> Any:
+    async def claimed(self, route: str, ago: int) -> Any:
+        """The next delivery of this route, taken for a try."""
         (wake,) = (await self.journal.claim([ClaimWant(actor=ACTORS[route], slots=1)], self.now - ago)).wakes
         return wake
 

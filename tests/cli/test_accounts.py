@@ -98,3 +98,20 @@ def test_the_account_that_paid_instead_of_another_is_told(acme: Path, home: Path
     assert (run["account"], run["account_instead_of"]) == ("spare", "work")
     assert "spare instead of work" in orgloop("runs", "show", run["id"]).out
     assert "account spare instead of work" in orgloop("trace", run["id"]).out
+
+
+def test_why_no_account_is_known_is_true_before_and_after_a_run(
+    place: Path, home: Path, orgloop: Orgloop
+) -> None:
+    write_project(place)
+    tell(home, lambda story: story.apply(place))
+    assert "no run has started yet, and the project names none" in orgloop("accounts").out
+
+    async def write(story: Story) -> None:
+        await story.run(began=HOUR, lasted=MINUTE)
+
+    tell(home, write)
+    out = orgloop("accounts").out
+    assert "no account is known" in out
+    assert "no run has started yet" not in out
+    assert "no run of the last 24 hours had one" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from orgloop.cli.screen import decide
 from orgloop.core.deliveries.batch import Batching, BatchPolicy
 from orgloop.core.deliveries.delivery import State
-from orgloop.core.deliveries.transition import Hold, HoldReason, Rejected, Released, Transition
+from orgloop.core.deliveries.transition import Hold, HoldReason, Rejected, Released, Retry, Transition
 from orgloop.core.text.units import HOUR, MINUTE
 from orgloop.daemon.client import Client
 from orgloop.journal.model import START, DeliveryRow, Query
@@ -286,6 +287,19 @@ def test_show_says_why_and_what_its_agent_would_get_and_what_to_type(acme: Path,
     assert "more lines" not in whole
     assert f"Delivery {HELD[0]}." in whole
     assert "</orgloop-event>" in whole
+
+
+def test_what_happened_several_times_in_a_row_is_one_line(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.event("tell", ago=HOUR)
+        for number in range(1, 4):
+            wake = await story.claimed("tell", ago=HOUR - number * MINUTE)
+            await settle(story.journal, wake, Retry(reason="500"), at=story.now - HOUR + number * MINUTE)
+
+    tell(home, write)
+    said = orgloop("dead", "show", "dlv_0000000000000065").out
+    assert re.search(r"retry \(2 times until [0-9: -]+\) +500\n", said)
 
 
 def test_a_missing_prompt_file_is_what_the_preview_shows(acme: Path, orgloop: Orgloop) -> None:

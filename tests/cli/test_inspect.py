@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import orjson
 import pytest
 
+from orgloop.core.events.event import REPLAY_OF
+from orgloop.journal.model import Acceptance, NewEvent
 from orgloop.operations.views.inspector import without_secrets
 from tests.cli.conftest import Orgloop
-from tests.cli.story import a_few, tell, write_project
+from tests.cli.story import Story, a_few, tell, write_project
 
 pytestmark = pytest.mark.usefixtures("narrow")
 
@@ -152,3 +155,27 @@ def test_what_is_not_there_is_said(words: list[str], says: str, acme: Path, orgl
 def test_without_a_project_and_a_past_there_is_nothing_to_inspect(place: Path, orgloop: Orgloop) -> None:
     assert "orgloop init" in orgloop("inspect", "engineer").err
     assert "nothing has run in this home yet" in orgloop("inspect", "evt_00").err
+
+
+def test_replays_which_no_statistics_count_are_marked(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    assert "events      5\n" in orgloop("inspect", "github").out
+
+    async def write(story: Story) -> None:
+        document = {"id": "evt_r", REPLAY_OF: "evt_0000000000000001"}
+        replay = NewEvent(
+            id="evt_r",
+            source="github",
+            type="resource.changed",
+            platform_event="ping",
+            trace_id="trc_r",
+            hops=0,
+            document=orjson.dumps(document),
+            deliveries=[],
+            is_replay=True,
+        )
+        await story.journal.accept(Acceptance(source="github", at=story.now, events=[replay]))
+
+    tell(home, write)
+    said = orgloop("inspect", "github").out
+    assert "events      5, without replays\n" in said
+    assert "evt_r  ping  replay\n" in said

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orgloop.core.text.units import DAY
+from orgloop.core.records.record import RecordPhase
+from orgloop.core.text.units import DAY, HOUR, MINUTE
+from orgloop.journal.model import SystemEntry
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, a_few, tell, write_project
 
@@ -141,3 +143,40 @@ def test_what_cannot_be_meant_is_refused(options: list[str], says: str, acme: Pa
 
 def test_without_a_journal_it_says_what_to_do(place: Path, orgloop: Orgloop) -> None:
     assert "Nothing has run in this home yet" in orgloop("logs").err
+
+
+@pytest.mark.parametrize("more", [0, 40], ids=str)
+def test_the_last_lines_are_those_that_fit_however_much_came_after_them(
+    more: int, acme: Path, home: Path, orgloop: Orgloop
+) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        for number in range(4):
+            await story.event(ago=30 * MINUTE - number, name="rare")
+        for number in range(more):
+            await story.event(ago=20 * MINUTE - number, name="frequent")
+
+    tell(home, write)
+    assert len(phases(orgloop("logs", "--event-type", "rare", "-n", "3").out)) == 3
+    assert len(phases(orgloop("logs", "--event-type", "rare", "-n", "50").out)) == 4
+    assert phases(orgloop("logs", "--result", "dead", "-n", "2").out) == ["deliver.failure"]
+    assert phases(orgloop("logs", "--actor", "notify", "--result", "dead", "-n", "1").out) == [
+        "deliver.failure"
+    ]
+    assert len(phases(orgloop("logs", "--source", "github", "-n", "1").out)) == 1
+
+
+def test_a_source_that_only_fails_is_told(acme: Path, home: Path, orgloop: Orgloop) -> None:
+    async def write(story: Story) -> None:
+        failed = SystemEntry(
+            at=story.now - HOUR, phase=RecordPhase.SOURCE_FAILED, subject="github", detail="away"
+        )
+        await story.journal.record([failed])
+        story.count = 100
+        for number in range(9):
+            await story.event(ago=MINUTE - number, source="github")
+
+    tell(home, write)
+    assert phases(orgloop("logs", "--source", "github", "--result", "failed", "-n", "1").out) == [
+        "source.failed"
+    ]

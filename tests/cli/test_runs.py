@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -164,6 +165,58 @@ def test_a_run_whose_process_is_gone_does_not_go_on(working: str, orgloop: Orglo
     said = orgloop("runs", "show", working).out
     assert said.startswith(f"{working}  its process is gone\n")
     assert f"orgloop runs stop {working}" not in said
+
+
+def test_a_run_that_ended_while_no_daemon_ran_took_as_long_as_its_runner_says(
+    working: str, home: Path, orgloop: Orgloop
+) -> None:
+    (line,) = [line for line in orgloop("runs").out.splitlines() if working in line]
+    assert line.startswith("■ ")
+    (run,) = orgloop("runs", "--json").json
+    began = datetime.fromisoformat(run["started_at"]).timestamp()
+    end = {"status": 0, "stopped": None, "duration_s": 15.0, "not_started": None, "ended_at": began + 15}
+    write_output(home, working, json.dumps(end), runner.EXIT)
+    (line,) = [line for line in orgloop("runs").out.splitlines() if working in line]
+    assert " 15s " in line
+    shown = orgloop("runs", "show", working).out
+    assert ", after 15s\n" in shown
+    assert "last sign" not in shown
+
+
+def test_a_run_that_was_told_to_end_says_so_before_its_last_line(
+    acme: Path, home: Path, orgloop: Orgloop
+) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        await story.run(
+            began=HOUR, lasted=MINUTE, outcome="cancelled", reason="requested", says="step 4\nstep 5"
+        )
+
+    tell(home, write)
+    for words in (["runs", "--all"], ["status"]):
+        assert "stopped on request; last line: step 5" in orgloop(*words).out
+
+
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+def test_a_result_that_is_all_that_was_said_is_shown_once(
+    outcome: str, acme: Path, home: Path, orgloop: Orgloop
+) -> None:
+    async def write(story: Story) -> None:
+        story.count = 100
+        text, decided = '{"decision": "ok"}', {"decision": "ok"}
+        await story.run(
+            began=HOUR,
+            lasted=MINUTE,
+            outcome=outcome,
+            says=text,
+            completion={"result": {"text": text, "json": decided}},
+        )
+
+    tell(home, write)
+    for words in (["trace"], ["runs", "show"], ["runs", "--all"]):
+        id = [] if words[-1] == "--all" else ["run_0000000000000065"]
+        shown = re.findall(r'\{"decision": ?"ok"\}', orgloop(*words, *id).out)
+        assert shown == ['{"decision":"ok"}'], words
 
 
 def test_json_has_the_command_and_the_event(acme: Path, orgloop: Orgloop) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from orgloop import runner
 from orgloop.core.deliveries.transition import HoldReason
 from orgloop.core.text.units import HOUR, MINUTE
+from orgloop.project.home import Home, holder_of
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, much, tell, write_project
 
@@ -281,3 +283,14 @@ def test_many_problems_of_one_kind_are_counted(place: Path, home: Path, orgloop:
     assert shown.count("asked you something") == 8
     assert "and 4 more such problems: orgloop status --verbose" in shown
     assert orgloop("status", "--verbose").out.count("asked you something") == 12
+
+
+def test_a_process_that_has_ended_holds_no_journal(home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    lock = home / "journal.lock"
+    with subprocess.Popen(["true"]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # It keeps its number.
+        lock.write_text(json.dumps({"pid": child.pid, "what": "the daemon of /acme"}))
+        assert holder_of(Home(home)) == ""
+        lock.write_text(json.dumps({"pid": os.getpid(), "what": "the daemon of /acme"}))
+        assert holder_of(Home(home)) == f"the daemon of /acme (pid {os.getpid()})"

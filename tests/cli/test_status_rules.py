@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -382,9 +383,15 @@ def test_one_gap_is_told_with_its_times(tmp_path: Path) -> None:
     assert item.command == "orgloop logs --since 3h"
 
 
+def test_a_gap_within_a_minute_has_seconds_and_is_the_longest_that_it_can_have_been(tmp_path: Path) -> None:
+    item = gap_item(tmp_path, life(HOUR), life(5 * HOUR, seen=HOUR + 21 * SECOND))
+    at = r"(\S+ )?\d\d:\d\d:\d\d"
+    assert re.match(rf"no daemon ran from {at} to {at} \(at most 21s\)", item.text)
+
+
 def test_many_gaps_are_summed_up(tmp_path: Path) -> None:
     lives = [life(HOUR), life(3 * HOUR, seen=2 * HOUR), life(5 * HOUR, 4 * HOUR)]
-    assert gap_item(tmp_path, *lives).text == "no daemon ran 2 times, 2h in all; it had died 1 time"
+    assert gap_item(tmp_path, *lives).text == "no daemon ran 2 times, at most 2h in all; it had died 1 time"
 
 
 def test_after_a_death_the_daemons_own_log_is_what_to_look_at(tmp_path: Path) -> None:

@@ -276,3 +276,19 @@ class TestLives:
             await journal.beat(life(started_at))
         lives = reader.daemons(limit=1_000)
         assert (len(lives), lives[-1].started_at) == (100, 3)
+
+    async def test_one_that_died_was_there_while_its_work_was_written(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        await journal.beat(life(100))
+        await held(journal, "1", at=500)
+        assert reader.daemons()[0].last_seen == 500
+        await journal.operate("dlv_1", Released(by="ann"), 700)  # A person may, while no daemon runs.
+        assert reader.daemons()[0].last_seen == 500
+        await journal.recover(900)
+        await journal.beat(life(1000))
+        await enter(journal, "2", at=2000)
+        assert [found.last_seen for found in reader.daemons()] == [2000, 500]
+        await journal.beat(life(1000, ended_at=2100))
+        await journal.recover(3000)
+        assert [found.ended_at for found in reader.daemons()] == [2100, None]

@@ -17,6 +17,9 @@ from orgloop.journal.protocols import Reader
 PAGE: Final = 200
 """Events, and things that happened to deliveries, that are read at once."""
 
+COUNTED: Final = 50_000
+"""The most events that are counted back from the end; farther back is the beginning."""
+
 PREPARED: Final = frozenset({Happened.READY, Happened.DROP, Happened.HOLD})
 """After these, a delivery's transforms have something to tell."""
 
@@ -40,6 +43,8 @@ class Follower:
         self._delivery = delivery
         self._step = step
         self._system = system
+        self.is_whole = False
+        """Whether all that was asked for is told: nothing before its beginning could be of it."""
 
     @classmethod
     def at_end(cls, reader: Reader) -> Follower:
@@ -55,12 +60,20 @@ class Follower:
     def last(
         cls, reader: Reader, events: int, *, source: str = "", route: str = "", actor: str = ""
     ) -> Follower:
-        """All that happened since the first of the last so many events of this source, route and actor."""
+        """All that happened since the first of the last so many events of this source, route and actor.
+
+        If there are not so many, or more are asked for than it counts, it `is_whole`.
+        """
         query = Query(limit=events, source=source, route=route, actor=actor, payloads=False)
-        newest = reader.events(query)
-        if not (source or route or actor) and len(newest) < events:
-            # That is all there is, and what the daemon told of itself came before it.
-            return cls.since(reader, 0)
+        newest = reader.events(query) if 0 < events <= COUNTED else []
+        if events and len(newest) < events:
+            # That is all there is. What the daemon told of itself, or of a source, came before it.
+            if route or actor:
+                follower = cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
+            else:
+                follower = cls.since(reader, 0)
+            follower.is_whole = True
+            return follower
         return cls.since(reader, newest[-1].at) if newest else cls.at_end(reader)
 
     @classmethod

@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 import stat
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -377,8 +378,6 @@ def replace_file(path: Path, content: str, mode: int = 0o600) -> None:
 
 def holder_of(home: Home) -> str:
     """Who holds the home's journal, if anybody does: a daemon that starts or ends, or another command."""
-    import psutil
-
     from orgloop.journal.lock_owner import lock_holder
 
     pid = lock_holder(home.path)
@@ -389,4 +388,5 @@ def holder_of(home: Home) -> str:
         return f"process {pid}" if pid is not None else ""
     if pid not in (None, named):
         return f"process {pid}"
-    return f"{what} (pid {named})" if psutil.pid_exists(named) else ""
+    # A process that was killed keeps its number until its parent has heard of its end, but holds nothing.
+    return f"{what} (pid {named})" if pid is not None or _is_alive(named, "", sys.maxsize) else ""

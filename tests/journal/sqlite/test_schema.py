@@ -92,7 +92,7 @@ class TestMigrations:
     def test_every_table_is_strict(self, migrated: apsw.Connection) -> None:
         loose = migrated.execute(
             "SELECT name FROM pragma_table_list"
-            " WHERE schema = 'main' AND strict = 0 AND name NOT LIKE 'sqlite_%'"
+            " WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite_%'"
         )
         assert loose.fetchall() == []
 

@@ -34,11 +34,13 @@ command = new_group(
 @command.subcommand("list", read_only=True, examples=["orgloop accounts", "orgloop accounts --json"])
 def list_accounts(app: App) -> None:
     """List all accounts, who uses them, and what their runs used in the last 24 hours."""
+    from orgloop.journal.model import Query
     from orgloop.operations.views.accounts import accounts
 
     now = int(time.time() * 1000)
     with app.journal() as reader:
         found = accounts(reader, now)
+        has_run = bool(reader.runs(Query(limit=1)))
     if app.out.json:
         from orgloop.operations.views import json_rows
 
@@ -46,7 +48,8 @@ def list_accounts(app: App) -> None:
     elif found:
         _table(app, found, now)
     else:
-        app.out.line("no account is known: no run has started yet, and the project names none")
+        why = "no run of the last 24 hours had one" if has_run else "no run has started yet"
+        app.out.line(f"no account is known: {why}, and the project names none")
 
 
 @command.subcommand("park", examples=["orgloop accounts park work", "orgloop accounts park work --until 2h"])

@@ -197,6 +197,7 @@ def _show_part(app: App, reader: Reader | None, part: Part, now: int) -> None:
     from orgloop.cli.screen.delivery_list import failures, print_deliveries
     from orgloop.cli.screen.grid import print_facts, print_next
     from orgloop.cli.screen.words import event_name
+    from orgloop.operations.views.inspector import is_replay
     from orgloop.operations.views.words import one_line, short_moment
 
     out = app.out
@@ -210,7 +211,8 @@ def _show_part(app: App, reader: Reader | None, part: Part, now: int) -> None:
         out.line()
         out.line(out.style("Last events", "bold"))
         for row in part.events:
-            out.line(f"  {short_moment(row.at, now)}  {row.id}  {one_line(event_name(row))}")
+            replay = out.style("  replay", "dim") if is_replay(row) else ""
+            out.line(f"  {short_moment(row.at, now)}  {row.id}  {one_line(event_name(row))}{replay}")
     if part.deliveries and reader is not None:
         out.line()
         out.line(out.style("Last deliveries", "bold"))

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LOOK: Final = 0.2
 """Seconds between two looks at the journal while following."""
 
+FARTHER: Final = 8
+"""How many times as many events are read where so many had too few records."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
@@ -86,6 +89,7 @@ def _is(wanted: str | None, found: str) -> bool:
     "-n",
     "--last",
     "count",
+    type=click.IntRange(min=0),
     default=50,
     show_default=True,
     help="Without --since: the number of lines to show.",
@@ -144,9 +148,7 @@ def command(
     with app.journal() as reader:
         require_known(reader, source=source or "", route=route or "", actor=actor or "")
         _require_result(result)
-        follower = _follower(reader, since, count, trace or id, chosen)
-        last = None if since or trace or id else count
-        pages = _pages(follower, chosen, last, follows=follows)
+        pages = _pages(reader, chosen, since=since, id=trace or id, count=count, follows=follows)
         if app.out.json and not follows:
             app.out.data([record.document() for page in pages for record in page])
             return
@@ -165,36 +167,55 @@ def _require_result(word: str | None) -> None:
         raise Refused(f"no record has the result {word!r}", hint=f"there are: {', '.join(sorted(RESULTS))}")
 
 
-def _follower(reader: Reader, since: str | None, count: int, id: str | None, chosen: Filter) -> Follower:
-    """Where to begin: far enough back that what is chosen is there.
+def _pages(
+    reader: Reader, chosen: Filter, *, since: str | None, id: str | None, count: int, follows: bool
+) -> Iterator[list[Record]]:
+    """What is chosen, page by page; without `since` and `id` the last `count` lines of what is there by now.
 
     Raises NotFound if there is no `id`, Refused if `since` is no time.
     """
+    if since is None and id is None:
+        follower, kept = _last(reader, chosen, count)
+        yield kept
+    else:
+        follower = _follower(reader, since, id)
+    while records := follower.next():
+        yield list(filter(chosen.shows, records))
+    while follows:
+        time.sleep(LOOK)
+        while records := follower.next():
+            yield list(filter(chosen.shows, records))
+
+
+def _last(reader: Reader, chosen: Filter, count: int) -> tuple[Follower, list[Record]]:
+    """The last `count` records that are chosen, and what comes behind them.
+
+    Only the journal's own filters are known before it is read. Where the others leave too few, it is read
+    from farther back, in steps so long that all of them together cost little more than the last one.
+    """
+    from orgloop.journal.follow import Follower
+
+    where = {"source": chosen.source or "", "route": chosen.route or "", "actor": chosen.actor or ""}
+    events = count
+    while True:
+        follower = Follower.last(reader, events, **where)
+        kept: deque[Record] = deque(maxlen=count)
+        while records := follower.next():
+            kept.extend(filter(chosen.shows, records))
+        if len(kept) == count or follower.is_whole:
+            return follower, list(kept)
+        events *= FARTHER
+
+
+def _follower(reader: Reader, since: str | None, id: str | None) -> Follower:
+    """From the beginning of a chain, or from a time on."""
     from orgloop.journal.follow import Follower
     from orgloop.operations.views.chain import trace_of
     from orgloop.operations.views.words import since_of
 
     if id is not None:
         return Follower.of_trace(reader, trace_of(reader, id))
-    if since is not None:
-        return Follower.since(reader, since_of(since, int(time.time() * 1000)))
-    where = {"source": chosen.source, "route": chosen.route, "actor": chosen.actor}
-    return Follower.last(reader, count, **{name: value or "" for name, value in where.items()})
-
-
-def _pages(follower: Follower, chosen: Filter, last: int | None, *, follows: bool) -> Iterator[list[Record]]:
-    """What is chosen, page by page; of what is there by now, the `last` lines."""
-    kept: deque[Record] = deque(maxlen=last)
-    while records := follower.next():
-        kept.extend(filter(chosen.shows, records))
-        if last is None:
-            yield list(kept)
-            kept.clear()
-    yield list(kept)
-    while follows:
-        time.sleep(LOOK)
-        while records := follower.next():
-            yield list(filter(chosen.shows, records))
+    return Follower.since(reader, since_of(since or "", int(time.time() * 1000)))
 
 
 def _printer(app: App, layout: str) -> Callable[[list[Record]], None]:

@@ -229,6 +229,7 @@ def _show(
     from orgloop.operations.views.words import dollars, one_line, short_moment
 
     now = int(time.time() * 1000)
+    gone = {run.id for run in runs if is_gone(app, run)}
 
     def why(run: RunRow) -> str:
         event = events.get(run.event_id)
@@ -255,14 +256,14 @@ def _show(
         columns,
         [
             [
-                Text(outcome_mark(run), OUTCOME_STYLES.get(run.outcome, "yellow")),
+                Text(outcome_mark(run, gone=run.id in gone), OUTCOME_STYLES.get(run.outcome, "yellow")),
                 short_moment(run.started_at, now),
                 Text(run.id, OUTCOME_STYLES.get(run.outcome, "yellow")),
                 run.actor,
                 run.route,
                 why(run),
-                Text(outcome_word(run, gone=is_gone(app, run)), OUTCOME_STYLES.get(run.outcome, "yellow")),
-                age_of(run, now),
+                Text(outcome_word(run, gone=run.id in gone), OUTCOME_STYLES.get(run.outcome, "yellow")),
+                age_of(run, now, gone=run.id in gone),
                 dollars(run.cost_usd),
                 outcome_text(run),
             ]

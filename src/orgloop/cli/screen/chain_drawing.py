@@ -233,7 +233,7 @@ class ChainDrawing:
         text = f"{self._dim('run')}    {outcome}  {self._dim(' · '.join(facts))}"
         yield _Row(text=text.rstrip(), id=run.id, indent=_DETAIL)
         shown_text, decided = run_words(run)
-        if failed(run.outcome):
+        if failed(run.outcome) and shown_text:
             lines = last_lines_of(run)
             for line in lines if self._width == ENDLESS else lines[-RESULT_LINES:]:
                 yield _Row(text=line, indent=_QUOTE, most=1)

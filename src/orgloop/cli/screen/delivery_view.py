@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.app import App
@@ -148,11 +149,17 @@ def _show_steps(app: App, row: DeliveryRow, steps: Sequence[StepRow], now: int) 
         at = entry.get("at", row.accepted_at)
         result = entry["result"].replace("_", " ")
         rows.append([moment(at, now), f"{entry['name']}: {result}", one_line(str(entry.get("reason", "")))])
-    for step in steps:
-        words = _STEP_WORDS.get(step.transition, step.transition.replace("_", " "))
-        line = ": ".join(filter(None, [step.reason, one_line(step.detail)]))
-        rows.append([moment(step.at, now), words, line])
+    for (words, line), alike in groupby(steps, _step_words):
+        first, *others = alike
+        times = f" ({1 + len(others)} times until {moment(others[-1].at, now)})" if others else ""
+        rows.append([moment(first.at, now), f"{words}{times}", line])
     print_grid(app.out, columns, rows, indent=2)
+
+
+def _step_words(step: StepRow) -> tuple[str, str]:
+    """What happened, and why. Those in a row that say the same are shown as one."""
+    words = _STEP_WORDS.get(step.transition, step.transition.replace("_", " "))
+    return words, ": ".join(filter(None, [step.reason, one_line(step.detail)]))
 
 
 def _show_event(app: App, row: DeliveryRow, event: EventRow | None) -> None:

@@ -19,6 +19,7 @@ from orgloop.cli.screen.words import (
     paid_by,
     run_line,
     run_words,
+    says_only,
     why_ended,
 )
 from orgloop.core.text.units import humanize
@@ -50,7 +51,9 @@ def show_run(app: App, reader: Reader, run: RunRow, now: int) -> None:
         word += f" for {humanize(now - run.started_at)}"
     style = OUTCOME_STYLES.get(run.outcome, "yellow")
     out.line(f"{out.style(run.id, 'bold')}  {out.style(word, style)}")
-    print_facts(out, [*_facts(run, reader.event(run.event_id), now), ("output", _says(app, reader, run))])
+    print_facts(
+        out, [*_facts(run, reader.event(run.event_id), now, gone=gone), ("output", _says(app, reader, run))]
+    )
     _show_result(app, run)
     if run.ended_at is None or run.outcome not in ("success", ""):
         _show_output(app, run)
@@ -65,17 +68,19 @@ def is_gone(app: App, run: RunRow) -> bool:
     return run.ended_at is None and running_daemon(app.home) is None and bool(gone_runs([run]))
 
 
-def _facts(run: RunRow, event: EventRow | None, now: int) -> Iterator[tuple[str, str]]:
+def _facts(run: RunRow, event: EventRow | None, now: int, *, gone: bool) -> Iterator[tuple[str, str]]:
     completion = run.completion
     yield "actor", f"{run.actor} ({run.harness})"
     why = f": {event.source} {one_line(event_name(event))}" if event is not None else ""
     yield "woken by", f"route {run.route}, {run.event_id}{why}"
     yield "started", f"{moment(run.started_at, now)}, {ago(run.started_at, now)}"
+    ended = written_end(run) if gone else run.ended_at
+    if ended is not None:
+        yield "ended", f"{moment(ended, now)}, after {humanize(ended - run.started_at)}"
     if run.ended_at is not None:
-        yield "ended", f"{moment(run.ended_at, now)}, after {humanize(run.ended_at - run.started_at)}"
         yield "reason", why_ended(run) or (run.reason if run.outcome == "" else "")
         yield "exit status", str(run.exit_status) if run.exit_status is not None else ""
-    else:
+    elif ended is None:
         yield "last sign", ago(last_sign(run), now)
     if completion.get("needs_you") is True:
         yield "asks you", one_line(str(completion.get("asked") or ""))
@@ -121,11 +126,14 @@ def _git(changes: Any) -> str:
 
 def _show_result(app: App, run: RunRow) -> None:
     result, decided = run.text.strip(), run_words(run)[1]
+    if says_only(result, (run.completion.get("result") or {}).get("json")):
+        result = ""
     if run.ended_at is None or not (result or decided):
         return
     app.out.line()
     app.out.line(app.out.style("Result", "bold"))
-    print_block(app.out, app.out.cut(result, MAX_RESULT))
+    if result:
+        print_block(app.out, app.out.cut(result, MAX_RESULT))
     if decided:
         app.out.line(f"  json  {decided}")
 
@@ -187,8 +195,17 @@ def says(run: RunRow) -> str:
     return run_line(run)
 
 
-def age_of(run: RunRow, now: int) -> str:
-    """How long it took, or has taken."""
-    if run.ended_at is not None:
-        return humanize(run.ended_at - run.started_at)
-    return age(run.started_at, now)
+def age_of(run: RunRow, now: int, *, gone: bool = False) -> str:
+    """How long it took, or has taken. If it is `gone`, as its runner says; empty if nobody saw its end."""
+    ended = written_end(run) if gone else run.ended_at
+    if ended is not None:
+        return humanize(ended - run.started_at)
+    return "" if gone else age(run.started_at, now)
+
+
+def written_end(run: RunRow) -> int | None:
+    """When its program ended, as its runner wrote down before any daemon took note: in ms since 1970."""
+    from orgloop.runtime.runs.local.run_directory import exit_record
+
+    record = exit_record(Path(run.run_dir))
+    return max(record.ended_at, run.started_at) if record is not None and record.ended_at else None

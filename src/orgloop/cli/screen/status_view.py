@@ -72,7 +72,8 @@ class StatusView:
         elif daemon is not None:
             out.line(f"{out.style(ALIVE, 'red')} {name}  runs (pid {daemon.pid}), but does not answer")
         elif seen.holder:
-            out.line(f"{out.style(GONE, 'yellow')} {name}  the journal is held by {seen.holder}".rstrip())
+            how = ", which begins or ends" if seen.holder.startswith("the daemon of ") else ""
+            out.line(f"{out.style(GONE, 'yellow')} {name}  the journal is held by {seen.holder}{how}")
         elif seen.applied is not None:
             out.line(f"{out.style(GONE, 'red')} {name}  does not run")
         else:

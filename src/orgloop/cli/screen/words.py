@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.output import FAIL, OK
-from orgloop.core.runs.failure import failed, lines_of, why
+from orgloop.core.runs.failure import REQUESTED, failed, lines_of, why
 from orgloop.operations.views.words import one_line
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ OUTCOME_STYLES: Final[Mapping[str, str]] = {"success": "green", "failure": "red"
 
 WORKING: Final = "▶"
 """The sign of a run that goes on."""
+
+UNRECORDED: Final = "■"
+"""The sign of a run whose process has ended, while no daemon has taken note."""
 
 _FENCE_MARK: Final = re.compile(r"(?:```|~~~)\w{0,20}")
 _FENCED: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -57,10 +60,10 @@ def outcome_word(run: RunRow, *, gone: bool = False) -> str:
     return run.outcome or ("did not start" if run.reason == "not_started" else run.reason)
 
 
-def outcome_mark(run: RunRow) -> str:
-    """The same in one sign: ✓, ✗, ▶ for a run that goes on, ○ for one that did not start."""
+def outcome_mark(run: RunRow, *, gone: bool = False) -> str:
+    """The same in one sign: ✓, ✗, ▶ for a run that goes on, ■ if it is `gone`, ○ if it did not start."""
     if run.ended_at is None:
-        return WORKING
+        return UNRECORDED if gone else WORKING
     return OK if run.outcome == "success" else FAIL if failed(run.outcome) else "○"
 
 
@@ -83,13 +86,16 @@ def is_fence(line: str) -> bool:
 def run_words(run: RunRow) -> tuple[str, str]:
     """What a run's agent said, on one line, and its structured result as JSON; empty if there is none.
 
-    Of a run that failed it is the last line, which is where programs complain.
+    What it said is empty, too, if that is only the result. Of a run that failed it is the last line, which
+    is where programs complain.
     """
     from orgloop.core.text.json_text import dump_json
 
     result = run.completion.get("result") or {}
     decided = result.get("json")
-    if failed(run.outcome):
+    if says_only(run.text, decided):
+        shown = ""
+    elif failed(run.outcome):
         shown = (last_lines_of(run) or [""])[-1]
     else:
         shown = plain_words(run.text or run.last_line, block=decided is None)
@@ -98,6 +104,18 @@ def run_words(run: RunRow) -> tuple[str, str]:
         # In front, where no table cuts it off.
         shown = f"(not allowed: {one_line(', '.join(map(str, denied)))}) {shown}"
     return shown, dump_json(decided).decode() if decided is not None else ""
+
+
+def says_only(text: str, decided: Any) -> bool:
+    """Whether a text is the JSON of this structured result, however it is written, and nothing else."""
+    import json
+
+    if decided is None or not text.strip():
+        return False
+    try:
+        return bool(json.loads(text) == decided)
+    except (ValueError, RecursionError):
+        return False
 
 
 def plain_words(text: str, *, block: bool = True) -> str:
@@ -114,7 +132,8 @@ def paid_by(run: RunRow) -> str:
 def run_line(run: RunRow) -> str:
     """A run's result on one line: why it failed, if it did, and what its agent said."""
     shown, decided = run_words(run)
-    return ": ".join(filter(None, (why_ended(run), shown or decided)))
+    tie = "; last line: " if run.reason == REQUESTED else ": "
+    return tie.join(filter(None, (why_ended(run), shown or decided)))
 
 
 def printable(text: str) -> str:

@@ -14,6 +14,9 @@ TEXT_LIMIT: Final = 100_000
 ERROR_LIMIT: Final = 2_000
 """Characters of standard error that end the result of a run that failed."""
 
+REQUESTED: Final = "requested"
+"""The reason of a run that was told to end: by a person, or for the sake of a later event."""
+
 _LIMITS: Final[Mapping[str, str]] = {
     "timeout_total": "timeout",
     "timeout_start": "start_timeout",
@@ -40,6 +43,8 @@ def last_words(stdout: str, stderr: str) -> str:
 
 def why(reason: str, lasted_ms: int) -> str:
     """The reason of a run's end in words: for a limit, the key that sets it."""
+    if reason == REQUESTED:
+        return "stopped on request"
     key = _LIMITS.get(reason)
     return reason if key is None else f"ended after {humanize(lasted_ms)}: config.{key}"
 

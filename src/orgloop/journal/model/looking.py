@@ -292,7 +292,7 @@ class AppliedRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DaemonRow:
-    """One life of the daemon. `ended_at` None and not alive: it died, within a minute after `last_seen`."""
+    """One life of the daemon. `ended_at` None and not alive: it died, soon after `last_seen`."""
 
     started_at: int
     last_seen: int

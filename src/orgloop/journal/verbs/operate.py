@@ -102,6 +102,7 @@ def recover(tx: Transaction, now: int, worker: str) -> Mapping[str, int]:
     if last_seen is not None and last_seen > now:
         set_back(tx, now, last_seen - now)
         tx.change("seen_by_now", (now,))
+    tx.change("seen_by_work", (now,))
     ledger.refund_interrupted(tx, now, worker)
     ledger.end_all_waits(tx, now)
     first = tx.next(tx.value("interrupted", (worker, now)))

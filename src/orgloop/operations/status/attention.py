@@ -14,7 +14,7 @@ from orgloop.operations.status import stuck
 from orgloop.operations.status.item import Item, start_command, undismissed
 from orgloop.operations.views.health import LITTLE_ROOM
 from orgloop.operations.views.waits import open_breaker, text
-from orgloop.operations.views.words import age, ago, counted, one_line, short_moment
+from orgloop.operations.views.words import age, ago, counted, moment, one_line, short_moment
 from orgloop.project.home import go_on_command
 
 if TYPE_CHECKING:
@@ -297,8 +297,11 @@ def _gaps(seen: Status) -> Iterator[Item]:
         return
     lasted = humanize(sum(max(0, gap.end - gap.begin) for gap in found))
     died = sum(gap.died for gap in found)
+    # When it died, no daemon wrote down: only until when it was surely there.
+    lasted = f"at most {lasted}" if died else lasted
     if len(found) == 1:
-        begin, end = (short_moment(at, seen.now) for at in (found[0].begin, found[0].end))
+        shown = moment if found[0].end - found[0].begin < MINUTE else short_moment
+        begin, end = (shown(at, seen.now) for at in (found[0].begin, found[0].end))
         text = f"no daemon ran from {begin} to {end} ({lasted}){'; it had died' if died else ''}"
     else:
         text = f"no daemon ran {len(found)} times, {lasted} in all"

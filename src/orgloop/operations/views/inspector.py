@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.config.diff import DERIVED
+from orgloop.core.events.event import REPLAY_OF
 from orgloop.core.text.units import DAY, humanize
 from orgloop.operations.views.topology import topology
 from orgloop.operations.views.words import ago, counted, dollars, moment, one_line
@@ -83,6 +84,11 @@ def kinds_of(snapshot: Mapping[str, Any], name: str) -> list[str]:
     return [kind for kind, section in KINDS.items() if name in (snapshot.get(section) or {})]
 
 
+def is_replay(row: EventRow) -> bool:
+    """Whether a person had an earlier event processed again: a source's statistics do not count it."""
+    return bool(row.document.get(REPLAY_OF))
+
+
 def names_of(snapshot: Mapping[str, Any], kind: str | None = None) -> list[str]:
     """All names, or those of one kind."""
     sections = [KINDS[kind]] if kind is not None else list(KINDS.values())
@@ -151,12 +157,13 @@ class Inspector:
                 past = {"deliveries": reader.deliveries(Query(route=part.name, limit=LAST))}
             case _:
                 return part
-        return replace(
-            part,
-            statistics=statistics,
-            facts=list(self._told(statistics)),
-            **past,
-        )
+        facts = list(self._told(statistics))
+        if any(is_replay(row) for row in past.get("events", ())):
+            facts = [
+                (label, f"{told}, without replays" if label in ("events", "last event") else told)
+                for label, told in facts
+            ]
+        return replace(part, statistics=statistics, facts=facts, **past)
 
     def _of_source(self, reader: Reader, name: str) -> dict[str, Any]:
         row = next((one for one in reader.sources() if one.source == name), None)

@@ -39,6 +39,11 @@ SELECT max(last_seen) FROM daemons;
 -- What the clock said before it was set back is not asked again.
 UPDATE daemons SET last_seen = ?1 WHERE last_seen > ?1;
 
+-- name: seen_by_work
+-- The daemon that was there last, and died, was alive while its work was written.
+UPDATE daemons SET last_seen = max(last_seen, min(?1, (SELECT at FROM last_sign)))
+WHERE ended_at IS NULL AND started_at = (SELECT max(started_at) FROM daemons);
+
 -- name: set_back_heads
 -- What may be claimed is due as long from now as it was before the clock was set back.
 UPDATE deliveries INDEXED BY deliveries_claim SET due = due - ?2

@@ -140,8 +140,11 @@ ORDER BY level IN ('route', 'key', 'trace'), since, level, name LIMIT ?;
 SELECT at, project, root, snapshot FROM applied ORDER BY seq DESC LIMIT 1;
 
 -- name: daemons
--- Lives of the daemon, newest first.
-SELECT started_at, last_seen, ended_at, pid, port, version FROM daemons ORDER BY started_at DESC LIMIT ?;
+-- Lives of the daemon, newest first. What the newest one writes shows that it is there.
+SELECT started_at,
+       iif(ended_at IS NULL AND started_at = (SELECT max(started_at) FROM daemons),
+           max(last_seen, (SELECT at FROM last_sign)), last_seen),
+       ended_at, pid, port, version FROM daemons ORDER BY started_at DESC LIMIT ?;
 
 -- name: is_known
 -- Whether there can be anything of a source, a route and an actor ("" for any).
