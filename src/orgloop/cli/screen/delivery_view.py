@@ -29,6 +29,8 @@ PROMPT_LINES: Final = 12
 
 WHAT_TO_DO: Final[Mapping[str, str]] = {
     HoldReason.HOPS: "agents woke each other too many times: look at the chain, then release or discard it",
+    HoldReason.LOOP: "look at its chain; release it if the chain should go on, or discard it",
+    HoldReason.OVERFLOW: "find out why its route is slow; release it if the work is still wanted",
     HoldReason.BUDGET: "raise the budget that it names and apply that, or release this delivery anyway",
     HoldReason.STALE: "it is too old to run without a decision: release it if it is still wanted",
     HoldReason.CRASHES: "the daemon died each time it handled this: look at its log before you release it",
