@@ -119,6 +119,9 @@ def test_every_command_has_help_with_examples(name: str, orgloop: Orgloop) -> No
         assert all(example in said.out for example in leaf.examples)
         assert all(f"orgloop {name}" in example for example in leaf.examples)
         assert "--json" in said.out
+        lines = said.out.splitlines()
+        headings = [i for i, line in enumerate(lines) if line in ("Options", "Commands", "Examples")]
+        assert all(lines[i + 1].startswith("  ") for i in headings), "a heading has nothing below it"
         # What is to be copied stays whole.
         copied = [line for line in said.out.splitlines() if line.strip() in leaf.examples or "    {" in line]
         assert [line for line in said.out.splitlines() if len(line) > 80 and line not in copied] == []
@@ -163,6 +166,7 @@ def test_help_lists_every_command(orgloop: Orgloop) -> None:
     assert [name for name in NAMES if f"\n  {name} " not in said.out] == []
     assert orgloop().out == said.out
     assert orgloop("-h").out == said.out
+    assert "  -h, --help " in said.out
 
 
 @pytest.mark.parametrize(

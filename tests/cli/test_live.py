@@ -213,11 +213,11 @@ def test_logs_go_on_with_what_happens(acme: Organization) -> None:
 
 def test_a_chain_is_traced_while_it_goes_on(acme: Organization) -> None:
     run = run_of(acme)
-    assert "goes on" in acme.command("trace", run).stdout
+    assert "running" in acme.command("trace", run).stdout
     (acme.root / "open").touch()
     wait_for("the run to end", lambda: not runs(acme, open_only=True))
     text = acme.command("trace", run).stdout
-    assert "goes on" not in text
+    assert "running" not in text
     assert f"ends {run}" in text
 
 

@@ -213,8 +213,8 @@ def test_what_acts_refuses_the_daemon_of_another_project(
     said = orgloop(*words)
     verb = words[0] if words[0] == "emit" else " ".join(words[:2])
     assert (said.code, said.out) == (1, "")
-    assert f"(pid {os.getpid()}) runs acme in {first}, not the project in {place}\n" in said.err
-    assert f"`orgloop {verb} --config {first}` means that one" in said.err
+    assert f"(pid {os.getpid()}) runs acme in {first}; the project in {place} is another one\n" in said.err
+    assert f"`orgloop {verb} --config {first}`" in said.err
     assert rows(home) == before
 
 
@@ -225,7 +225,7 @@ def test_without_a_daemon_it_refuses_the_work_of_whoever_ran_last(
     before = rows(home)
     said = orgloop(*words)
     assert (said.code, said.out) == (1, "")
-    assert f"this home last ran acme in {first}, not the project in {place}\n" in said.err
+    assert f"this home last ran acme in {first}; the project in {place} is another one\n" in said.err
     assert rows(home) == before
     assert orgloop(*words, "--config", str(first)).code == 0
 

@@ -46,6 +46,15 @@ def test_a_new_home_says_how_to_begin(orgloop: Orgloop) -> None:
     assert orgloop("status", "--json").json["running"] is False
 
 
+def test_a_home_is_named_with_its_whole_path(
+    orgloop: Orgloop, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(home.parent)
+    monkeypatch.setenv("HOME", str(home.parent / "elsewhere"))
+    assert f"nothing has run in {home} yet" in orgloop("status").out
+    assert orgloop("stop").out == f"nothing runs in {home}\n"
+
+
 def test_without_a_daemon_it_says_what_to_type(acme: Path, home: Path, orgloop: Orgloop) -> None:
     tell(home, partial(stopped, root=acme))
     said = orgloop("status")
@@ -199,7 +208,7 @@ def test_without_a_daemon_a_run_is_at_work_only_while_its_process_is(
     assert "Reading the tests of the parser" in section(out, "At work")
     assert re.search(r"(?m)^  engineer +process +1 +0 +42$", out)
     assert "finished while no daemon ran" not in out
-    assert "goes on" in orgloop("runs").out
+    assert "running" in orgloop("runs").out
 
 
 def test_since_decides_what_is_shown(acme: Path, home: Path, orgloop: Orgloop) -> None:

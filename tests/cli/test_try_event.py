@@ -131,7 +131,7 @@ def test_names_are_told_if_none_of_them_is_meant(orgloop: Orgloop, project: Path
         stdin='{"source": "gh", "provenance": {"platform": "webhook", "platform_event": "issue.opened"}}',
     )
     words = " ".join(said.out.split())
-    assert "✗ reviews does not match: events: pull_request_review; it is called resource.changed" in words
+    assert "✗ reviews does not match: it listens to pull_request_review; the names of" in words
 
 
 def test_many_routes_for_other_events_are_one_line(orgloop: Orgloop, project: Path) -> None:

@@ -285,7 +285,7 @@ def repo(tmp_path: Path) -> Path:
 def test_actors_that_share_a_work_tree_are_told_to_run_one_by_one(repo: Path) -> None:
     actors = worker("one", "repo") + worker("two", "repo/api") + worker("three", "other")
     [(message, line)] = shared(repo, actors)
-    assert "'one', 'two'" in message
+    assert "'one' and 'two'" in message
     assert "three" not in message
     assert line == 6
 

@@ -93,6 +93,29 @@ async def test_a_body_that_cannot_be_read_is_refused(body: bytes, headers: dict[
     assert refused.value.status == 400
 
 
+NO_PARTS = b"--xyz--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "says"),
+    [
+        (b"", FORM, "The body is empty"),
+        (b" \r\n", FORM, "The body is empty"),
+        (b"", FORM | {"content-type": FORM["content-type"] + "; charset=utf-8"}, "The body is empty"),
+        (b"", MULTIPART, "The body is empty"),
+        (b"", {"content-type": "text/plain"}, "The body is empty"),
+        (b"", {}, "The body is empty"),
+        (NO_PARTS, MULTIPART, "The form"),
+        *[(body, FORM, "application/json") for body in (b"hello", b'"hello"', b"null", b"5", b"&", b"a&b")],
+    ],
+)
+async def test_a_body_without_content_makes_no_event(body: bytes, headers: dict[str, str], says: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await received(body, headers)
+    assert refused.value.status == 400
+    assert says in f"{refused.value.message} {refused.value.hint}"
+
+
 @pytest.mark.parametrize(
     ("split", "body", "found"),
     [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orgloop.core.events.event import event_names
+from orgloop.core.events.event import event_names, event_title
 from orgloop.core.events.fields import Path
 from orgloop.core.events.match import Condition, Matcher, When, explain, names_match, near_miss
 
@@ -68,6 +68,22 @@ def test_a_more_exact_name_stands_for_the_providers_own(platform_event: str, nam
     native = {"native_event": "pull_request", "native_action": "closed"}
     found = event_names("resource.changed", {"platform_event": platform_event, **native})
     assert list(found) == ["resource.changed", *names]
+
+
+@pytest.mark.parametrize(
+    ("kind", "platform_event", "title"),
+    [
+        ("actor.stopped", "session.failed", "actor.stopped (session.failed)"),
+        ("actor.stopped", "actor.stopped", "actor.stopped"),
+        ("actor.stopped", "", "actor.stopped"),
+        ("resource.changed", "push", "push"),
+        ("resource.changed", "", "resource.changed"),
+    ],
+)
+def test_the_end_of_a_run_is_shown_with_the_type_that_routes_name(
+    kind: str, platform_event: str, title: str
+) -> None:
+    assert event_title(kind, platform_event) == title
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import io
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -79,6 +80,8 @@ def test_a_line_has_the_name_of_its_event_and_the_id_of_what_it_is_about(phase: 
         event_name="deploy.finished",
     )
     assert shown(record).endswith(f" type=deploy.finished {id}\n")
+    ended = replace(record, event_type="actor.stopped", event_name="session.completed")
+    assert " type=actor.stopped (session.completed) " in shown(ended)
 
 
 def test_in_a_terminal_a_long_line_goes_on_under_its_phase(monkeypatch: pytest.MonkeyPatch) -> None:

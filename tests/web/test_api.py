@@ -148,6 +148,9 @@ async def test_a_source_tells_what_it_refused(acme: Daemon, caplog: pytest.LogCa
     assert ISO.fullmatch(body[1]["last_refused"])
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert said == ["source signed refuses a request: Missing signature"], "once, not at each request"
+    assert (await acme.get("/webhook/signed"))[0] == 405
+    _, body = await acme.get("/api/sources")
+    assert (body[1]["refused"], body[1]["refused_why"]) == (3, "Method not allowed; Missing signature")
 
 
 async def test_sources_have_the_published_fields(acme: Daemon) -> None:

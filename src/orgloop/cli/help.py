@@ -24,7 +24,7 @@ def root_help(ctx: click.Context, sections: Mapping[str, Sequence[tuple[str, str
     for heading, rows in sections.items():
         lines += ["", _heading(heading)] if heading else [""]
         lines += [f"  {_name(name.ljust(widest))}  {line}" for name, _, line in rows]
-    lines += ["", _heading(_SHARED), *_records(ctx, ctx.command.params)]
+    lines += ["", _heading(_SHARED), *_records(ctx, ctx.command.get_params(ctx))]
     lines += ["", "`orgloop COMMAND --help` shows details and examples. Begin with `orgloop init`."]
     return "\n".join(lines)
 
@@ -42,8 +42,8 @@ def command_help(command: click.Command, ctx: click.Context, examples: Sequence[
         lines += ["", _heading("Examples"), *(f"  {example}" for example in examples)]
     if isinstance(command, click.Group):
         lines += ["", _heading("Commands"), *_subcommands(command)]
-    if own:
-        lines += ["", _heading("Options"), *_records(ctx, own)]
+    if records := _records(ctx, own):
+        lines += ["", _heading("Options"), *records]
     return "\n".join([*lines, "", _heading(_SHARED), *_records(ctx, shared)])
 
 

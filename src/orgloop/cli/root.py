@@ -96,7 +96,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
         ("dead", "dead", "Deliveries that failed permanently: list, retry, discard"),
         ("held", "held", "Deliveries that wait for a person: list, release, discard"),
         ("pause", "pause", "Pause a route or an actor: its work waits"),
-        ("resume", "resume", "Let a paused route or actor go on now"),
+        ("resume", "resume", "Resume a paused route or actor"),
         ("dismiss", "dismiss", "Remove past problems from the list of status"),
         ("hook", "hook", "Send the data of an agent's hook to a source"),
     ),

@@ -113,7 +113,7 @@ class Code(StrEnum):
     )
     SHARED_TREE = (
         "shared-tree",
-        "Runs share a work tree, so they run one at a time.",
+        "Runs work in one directory, so they run one at a time.",
     )
     CYCLE = "cycle", "Actors wake each other in an endless loop."
     OVER_BUDGET = "over-budget", "Schedules alone start more runs in an hour than the budget allows."

@@ -114,7 +114,7 @@ class Client:
         return bool(self._ask("POST", f"/control/actors/{_part(actor)}/resume", {})["resumed"])
 
     def forget_session(self, actor: str, session: str) -> None:
-        """Let no key lead to a session any more."""
+        """Detach a session from its key."""
         self._ask("POST", "/control/sessions/forget", {"actor": actor, "session": session})
 
     def park(self, account: str, until: int | None, reason: str) -> Mapping[str, Any]:

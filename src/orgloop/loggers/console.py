@@ -138,7 +138,7 @@ class ConsoleLogger:
             "tgt": record.target,
             "route": record.route,
             "xform": record.transform,
-            "type": record.event_name or record.event_type,
+            "type": record.title,
             "result": record.result,
         }
         yield from (f"{name}={_plain(value)}" for name, value in named.items() if value)

@@ -174,7 +174,7 @@ def _running(info: DaemonInfo, here: Path) -> Owner:
 
 def _refusal(owner: Owner, verb: str) -> DaemonError:
     return DaemonError(
-        f"{owner.description}, not the project in {owner.here}",
-        hint=f"`orgloop {verb} --config {shlex.quote(str(owner.root))}` means that one; "
-        "ORGLOOP_HOME names another home",
+        f"{owner.description}; the project in {owner.here} is another one",
+        hint=f"for the first, type `orgloop {verb} --config {shlex.quote(str(owner.root))}`; "
+        "for a home of your own, set ORGLOOP_HOME",
     )

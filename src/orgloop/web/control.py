@@ -171,7 +171,7 @@ async def stop_run(daemon: DaemonApi, call: Call) -> Any:
 
 
 async def forget_session(daemon: DaemonApi, call: Call) -> Any:
-    """Let no key lead to a session any more."""
+    """Detach a session from its key."""
     body = await call.document("actor", "session")
     actor, session = _text(body, "actor"), _text(body, "session")
     runtime, why = daemon.runtime, "a person forgot it"

@@ -54,12 +54,10 @@ def list_accounts(app: App) -> None:
 
 @command.subcommand("park", examples=["orgloop accounts park work", "orgloop accounts park work --until 2h"])
 @click.argument("name", metavar="ACCOUNT")
-@click.option(
-    "--until", metavar="TIME", default="", help="For so long, or until this time; else until `resume`."
-)
-@click.option("--note", metavar="TEXT", default="", help="Why, for those who look later.")
+@click.option("--until", metavar="TIME", default="", help="A duration or a time; by default until `resume`.")
+@click.option("--note", metavar="TEXT", default="", help="The reason, for other people.")
 def park(app: App, name: str, until: str, note: str) -> None:
-    """Let nothing start with this account. Runs that go on are not disturbed."""
+    """Park an account: nothing starts with it. Active runs continue."""
     from orgloop.operations.views.accounts import BY_PERSON
     from orgloop.operations.views.words import short_moment, until_of
 
@@ -83,7 +81,7 @@ def park(app: App, name: str, until: str, note: str) -> None:
 @command.subcommand("resume", examples=["orgloop accounts resume work"])
 @click.argument("name", metavar="ACCOUNT")
 def resume(app: App, name: str) -> None:
-    """Let the work of a parked account go on, whoever parked it."""
+    """Resume a parked account: its work continues, whoever parked it."""
     app.require_this_project("accounts resume")
     client = _client(app)
     if client is not None:

@@ -138,7 +138,7 @@ def add_route(
     transforms: str | None,
     prompt_file: str | None,
 ) -> None:
-    """Add a route: which events wake whom."""
+    """Add a route: which events wake which actor."""
     from orgloop.project.scaffold import route_entry, sop
 
     edit = _edit(app, "routes", "route", name)
@@ -176,7 +176,7 @@ def add_route(
 def add_transform(app: App, name: str, kind: str, settings: tuple[str, ...], keys: bool) -> None:
     """Add a transform: a step that passes, changes or drops an event.
 
-    A script gets a file of its own to begin with. What fails is held for a person, not passed on.
+    A script gets a file of its own to begin with. If it fails, the event is held for a person.
     """
     from orgloop.project.scaffold import SCRIPT
 
@@ -217,7 +217,7 @@ def add_logger(app: App, name: str, kind: str | None, settings: tuple[str, ...],
 @click.argument("name")
 @click.option("--package", is_flag=True, help="Write a Python package into ./orgloop-NAME.")
 def add_connector(app: App, name: str, package: bool) -> None:
-    """Begin a connector of your own: a package that works, with tests of its contract."""
+    """Create a package for your own connector, with tests of its contract."""
     from pathlib import Path
 
     from orgloop.plugin.registry import CONNECTORS

@@ -32,7 +32,7 @@ add_list_and_show(command, STATE, reason="rejected")
 )
 @choosing(STATE)
 def retry(app: App, yes: bool, **chosen: Any) -> int | None:
-    """Give it a new life, with all its attempts. Many alike are shown and counted before they move."""
+    """Try dead deliveries again, with all attempts. If there are many, you are asked first."""
     return decide(app, "retry", Selection(state=STATE, **chosen), yes=yes)
 
 

@@ -47,7 +47,7 @@ def command(
     since: str | None,
     limit: int,
 ) -> None:
-    """List deliveries, the newest first: one event for one route, and what became of it.
+    """List deliveries, the newest first: one event for one route, and its result.
 
     `orgloop inspect ID` shows all about one, `orgloop trace ID` its whole chain.
     """

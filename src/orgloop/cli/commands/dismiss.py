@@ -13,10 +13,10 @@ from orgloop.errors import NotFound, Refused
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Everything that can be dismissed.")
 def command(app: App, ids: tuple[str, ...], everything: bool) -> None:
-    """Dismiss what `orgloop status` says needs you, until it happens again.
+    """Dismiss past problems from the list of `orgloop status`, until they happen again.
 
-    Its ids stand beside what has happened and is over: refused requests, times without a daemon, parts
-    of the daemon that broke. What still is so goes away only once it is put right.
+    The list shows an id beside each problem that is over: refused requests, times without a daemon,
+    parts of the daemon that failed. A problem that still exists stays in the list until it is solved.
     """
     from orgloop.daemon.client import live_of_home
     from orgloop.operations.status.attention import attention

@@ -35,9 +35,9 @@ _EXAMPLE: Final = "`orgloop test --generate webhook` prints a whole event"
 def command(
     app: App, file: str | None, source: str | None, kind: str | None, event: str | None, payload: str | None
 ) -> None:
-    """Put an event in, as if its source had sent it. It is routed for real.
+    """Send an event, as if its source had sent it. It wakes actors.
 
-    FILE holds an event as JSON; `-` reads standard input. The options say what it leaves out. Without FILE
+    FILE holds an event as JSON; `-` reads standard input. Options fill in what it lacks. Without FILE
     the event is made of the options.
     """
     from orgloop.cli.screen.grid import print_next

@@ -24,13 +24,13 @@ command = new_group(
 
 @command.subcommand("list", examples=["orgloop env", "orgloop env --json"])
 def list_all(app: App) -> int:
-    """List the variables, and end with 1 if one that is needed is not set. Values never print."""
+    """List the variables. The exit status is 1 if a needed one is not set. Values are never printed."""
     return _show(app, _states(app))
 
 
 @command.subcommand("check", examples=["orgloop env check && orgloop start"])
 def check(app: App) -> int:
-    """The same as `list`, under the name that says what a script asks."""
+    """The same as `list`, for scripts: the exit status is 1 if a needed variable is not set."""
     return _show(app, _states(app))
 
 
@@ -60,7 +60,10 @@ def _show(app: App, states: list[VariableState]) -> int:
     others = [state for state in states if not state.used]
     if others:
         app.out.line()
-        app.out.fold("Not used. Its connectors take these settings, if the project names them as ${…}:", 0)
+        app.out.fold(
+            "Not used. The project can name these variables of its connectors as ${…}:",
+            0,
+        )
         for state in others:
             _show_one(app, state)
     if used:

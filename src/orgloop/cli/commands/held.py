@@ -16,7 +16,7 @@ STATE = "held"
 command = new_group(
     """Deliveries that wait for a person: list, release, discard.
 
-    A guard held it, and says why. Without a subcommand: `list`.""",
+    A guard held each of them and gives the reason. Without a subcommand: `list`.""",
     default="list",
     examples=[
         "orgloop held",
@@ -42,12 +42,13 @@ add_list_and_show(command, STATE, reason="untrusted")
     "--skip", is_flag=True, help="Do not run the transforms again: go on without the one that failed."
 )
 def release(app: App, yes: bool, skip: bool, **chosen: Any) -> int | None:
-    """Let it go on. Many alike are shown and counted before they move.
+    """Release held deliveries. If there are many, they are summed up, and you are asked first.
 
-    It queues behind other work with the same session key, and its age restarts. The guard that held
-    it lets it pass. If a transform held it, the transforms run again. If another delivery with the same
-    dedup key has passed since, it is dropped as a duplicate; the command says so and asks first. A missing
-    prompt file, and what `config` or `removed` names, must be repaired first, or it is held again.
+    A released delivery queues behind other work with the same session key, and its age restarts. The
+    guard that held it lets it pass. If a transform held it, the transforms run again. If another delivery
+    with the same dedup key has passed since, it is dropped as a duplicate; the command says so and asks
+    first. If a prompt file is missing, or the reason is `config` or `removed`, repair the cause first:
+    otherwise the delivery is held again.
     """
     return decide(app, "release", Selection(state=STATE, **chosen), yes=yes, skip=skip)
 

@@ -40,7 +40,7 @@ PATIENCE: Final = 5.0
 def command(
     app: App, name: str, payload: str | None, source: str | None, secret_env: str | None, port: int | None
 ) -> int | None:
-    """Hand on what an agent's hook says.
+    """Send the data of an agent's hook to a source.
 
     The hook's JSON comes on standard input, or as the last argument. It becomes a signed request to
     the source, at the port at which this home's daemon really listens. Where no daemon runs it is

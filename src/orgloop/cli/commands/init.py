@@ -48,8 +48,8 @@ def command(
 ) -> None:
     """Create a project: orgloop.yaml, an SOP for each route, and nothing else that is not needed.
 
-    Without a choice it is one that runs at once and needs no account: a webhook wakes a small
-    program. Every source that is chosen is routed to an actor. Nothing that exists is overwritten.
+    By default the project needs no account and can run at once: a webhook wakes a small program. Every
+    chosen source gets a route to an actor. Existing files are never overwritten.
     """
     from orgloop.project.scaffold import ProjectRequest, checked, project_files
 

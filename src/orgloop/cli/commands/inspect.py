@@ -34,9 +34,9 @@ _PARTS: Final = ("source", "actor", "route", "transform", "logger")
 def command(app: App, words: tuple[str, ...], prompt: bool) -> None:
     """Show one thing in detail: its configuration, its statistics, its last work.
 
-    NAME is that of a source, actor, route, transform or logger, or the id of an event, delivery or
-    run. KIND says which, where a name has several meanings. Configuration is shown as it is written
-    in the files, with *** for every secret. Without a NAME it is the last event.
+    NAME is the name of a source, actor, route, transform or logger, or the id of an event, delivery or
+    run. If several things have that name, KIND chooses one: `actor`, `route`, and so on. Configuration
+    is shown as it is written in the files, with *** for every secret. The default is the last event.
     """
     with app.reading() as reader:
         now = int(time.time() * 1000)

@@ -33,8 +33,8 @@ KEPT = ("PATH", "ORGLOOP_PORT", "ORGLOOP_METRICS_PORT", "ORGLOOP_BODY_LIMIT")
 def command(app: App, systemd: bool, launchd: bool, only_print: bool) -> None:
     """Write the file by which systemd or launchd keeps this project running.
 
-    It is started with this Python and PATH, in this home, and again after a crash. Stopping it leaves
-    agents at work. A file that somebody else wrote is never replaced. `orgloop service start` starts
+    It is started with this Python and PATH, in this home, and again after a crash. If it is stopped,
+    agents continue. A file that somebody else wrote is never replaced. `orgloop service start` starts
     it, now and with the machine.
     """
     from orgloop.daemon.service_manager import manager_of

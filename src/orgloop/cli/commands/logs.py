@@ -124,8 +124,8 @@ def command(
 ) -> None:
     """Show what happened, line by line.
 
-    Read from the journal: a daemon need not run. On a terminal it goes on with what happens until
-    Ctrl-C. With --json it is one list, or one document a line while it goes on.
+    The log is read from the journal, so no daemon is needed. On a terminal, new records follow until
+    Ctrl-C. With --json it is one list; with --json --follow, one document per line.
     """
     import sys
 

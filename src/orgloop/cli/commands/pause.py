@@ -21,12 +21,10 @@ from orgloop.cli.screen.pausing import KIND, offline, part_of
 )
 @click.argument("name", metavar="NAME", type=Named("route", "actor"))
 @KIND
-@click.option(
-    "--until", metavar="TIME", default="", help="For so long, or until this time; else until `resume`."
-)
-@click.option("--why", metavar="TEXT", default="", help="Why, for those who look later.")
+@click.option("--until", metavar="TIME", default="", help="A duration or a time; by default until `resume`.")
+@click.option("--why", metavar="TEXT", default="", help="The reason, for other people.")
 def command(app: App, name: str, kind: str | None, until: str, why: str) -> None:
-    """Let nothing of a route or an actor start. Events are accepted, and their deliveries wait.
+    """Pause a route or an actor. Events are accepted, and their deliveries wait.
 
     Runs that are active continue. The pause survives restarts and changes of the project; its time does
     not count as age.

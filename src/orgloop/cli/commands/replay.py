@@ -33,7 +33,9 @@ PAGE: Final = 500
 )
 @click.argument("ids", metavar="[EVENT]...", type=CHAIN, nargs=-1)
 @click.option("--since", metavar="DURATION", help="All events since then: 2h, 3d, or a date.")
-@click.option("--source", metavar="ID", type=SOURCE, default="", help="Of these, those of this source.")
+@click.option(
+    "--source", metavar="ID", type=SOURCE, default="", help="With --since: only events from this source."
+)
 @click.option("--route", metavar="NAME", type=ROUTE, default="", help="Only for this route.")
 @click.option("--dry-run", is_flag=True, help="Show what would happen, and change nothing.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")

@@ -13,7 +13,7 @@ from orgloop.cli.command import command as new_command
     "--supervised", is_flag=True, help="Restart it after a crash. A supervised daemon stays supervised."
 )
 def command(app: App, supervised: bool) -> int | None:
-    """Stop the daemon and start it in the background; what systemd or launchd keeps, they start.
+    """Stop the daemon and start it in the background, or by systemd or launchd if they keep it.
 
     To apply a changed project, `orgloop start` is enough: it restarts only what changed. Nothing is
     stopped if the project could not start.

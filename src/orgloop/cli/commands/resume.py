@@ -16,10 +16,10 @@ from orgloop.cli.screen.pausing import KIND, offline, part_of
 @click.argument("name", metavar="NAME", type=Named("route", "actor"))
 @KIND
 def command(app: App, name: str, kind: str | None) -> None:
-    """Let a paused route or actor go on, whoever or whatever paused it.
+    """Resume a paused route or actor, whatever paused it.
 
-    For an actor, this also closes its circuit breaker, or tries it although it could not be reached. Such
-    an actor goes on by itself; this only saves the time until then, once the cause is repaired.
+    For an actor, this also closes its circuit breaker, or tries it although it could not be reached.
+    Such an actor continues by itself; this only saves the time until then, once the cause is repaired.
     """
     from orgloop.daemon.client import Client
 

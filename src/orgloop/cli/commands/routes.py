@@ -15,10 +15,10 @@ from orgloop.operations.views.words import counted
 @new_command(examples=["orgloop routes", "orgloop routes --mermaid > routes.mmd", "orgloop routes --json"])
 @click.option("--mermaid", is_flag=True, help="Print a Mermaid flowchart, for documents.")
 def command(app: App, mermaid: bool) -> None:
-    """Draw the project: under each source its routes, and whom they wake.
+    """Draw the project: each source with its routes and the actors that they wake.
 
-    An actor whose runs wake somebody again is marked with ↺ and drawn as a source, too. Sources that
-    nobody hears and actors that nobody wakes are named. Variables need not be set for this.
+    An actor whose runs wake an actor is marked with ↺ and drawn as a source, too. Unused sources and
+    actors are named. It works without values of variables.
     """
     from orgloop.operations.views.topology import topology
 

@@ -45,7 +45,7 @@ command = new_group(
 @click.option("--since", metavar="DURATION", help="Only runs started since then: 2h, 3d, or a date.")
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, limit: int) -> None:
-    """List the runs that go on, or with --all every run, the newest first."""
+    """List active runs, or with --all every run, the newest first."""
     from orgloop.operations.views.query import asked, nothing_found
 
     query = asked(limit=limit, since=since, actor=actor, route=route)
@@ -78,7 +78,7 @@ def list_runs(app: App, ended: bool, actor: str, route: str, since: str | None, 
 @command.subcommand("show", read_only=True, examples=["orgloop runs show run_19b5a1c2d3e4f506"])
 @click.argument("id", metavar="[ID]", type=RUN, required=False)
 def show(app: App, id: str | None) -> None:
-    """Show one run: why it began, what it does or did, what came of it."""
+    """Show one run: its cause, its latest output and its result."""
     from orgloop.cli.screen.run_view import document, show_run
 
     with app.journal() as reader:
@@ -115,11 +115,11 @@ def tail(app: App, id: str | None, raw: bool, follow: bool) -> None:
 @command.subcommand("stop", examples=["orgloop runs stop run_19b5a1c2d3e4f506"])
 @click.argument("id", metavar="ID", type=OPEN_RUN)
 def stop(app: App, id: str) -> None:
-    """End a run softly: its program is asked to end, and killed some seconds later.
+    """Stop a run. Its program is asked to end, and killed if it has not ended some seconds later.
 
-    Its delivery is delivered, with the outcome `cancelled`. Without a daemon the program is ended, too;
-    the next start takes note of it. A run in another system is ended by the daemon alone, which asks that
-    system.
+    The state of its delivery becomes `delivered`, with the outcome `cancelled`. No daemon is needed to stop
+    a local run; the next start records its end. A run in another system can be stopped only while the
+    daemon runs.
     """
     from orgloop.daemon.client import Client
 

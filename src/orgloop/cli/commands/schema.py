@@ -16,8 +16,8 @@ from orgloop.errors import OrgLoopError
 def command(app: App, output: str | None) -> None:
     """Print the JSON Schema of a project's files, with the settings of every installed plugin.
 
-    An editor that knows it completes and checks orgloop.yaml while you write. Put its place into the
-    first line of the file:
+    An editor that knows it completes and checks orgloop.yaml while you write. Name it in the first line
+    of the file:
 
         # yaml-language-server: $schema=orgloop.schema.json
     """

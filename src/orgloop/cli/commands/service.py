@@ -114,7 +114,7 @@ def logs(app: App, follow: bool, count: int) -> None:
 
 @command.subcommand("uninstall", examples=["orgloop service uninstall"])
 def uninstall(app: App) -> None:
-    """Stop it and remove its file. Agents go on; nothing of the home is touched."""
+    """Stop it and remove its file. Agents continue; the home is not changed."""
     manager, name, _ = _installed_here(app, "service uninstall")
     manager.forget(name)
     path = manager.file(name)
@@ -150,6 +150,7 @@ def _installed_here(app: App, verb: str) -> tuple[Manager, str, Path | None]:
 
 def _installed(app: App) -> tuple[Manager, str]:
     """The manager and the name of this home's service. Raises NotFound if it has none."""
+    from orgloop.cli.screen.words import from_home
     from orgloop.daemon.service_manager import manager_of
 
     manager = manager_of(app.environ)
@@ -161,7 +162,7 @@ def _installed(app: App) -> tuple[Manager, str]:
         if home == str(app.home.path):
             return manager, manager.name_of(path)
     raise NotFound(
-        f"the home {app.out.path(app.home.path)} has no service", hint="type `orgloop install-service` first"
+        f"the home {from_home(app.home.path)} has no service", hint="type `orgloop install-service` first"
     )
 
 

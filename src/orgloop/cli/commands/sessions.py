@@ -39,7 +39,7 @@ command = new_group(
 @click.option("--key", metavar="KEY", default="", help="Only of this session key.")
 @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
 def list_sessions(app: App, left: bool, actor: str, key: str, limit: int) -> None:
-    """List the sessions that keys lead to, or with --all every session, the newest first."""
+    """List the sessions that keys use, or with --all every session, the newest first."""
     with app.journal() as reader:
         found = reader.sessions(actor=actor, key=key, active_only=not left, limit=limit)
     if app.out.json:
@@ -76,7 +76,7 @@ def show(app: App, id: str, actor: str) -> None:
         [
             ("actor", f"{row.actor} ({row.harness})"),
             ("key", row.key),
-            ("goes on", "in the next run of its key" if goes_on else f"no more. {why}".rstrip(". ")),
+            ("continues", "in the next run of its key" if goes_on else f"no more. {why}".rstrip(". ")),
             ("directory", row.work_dir),
             ("login", row.account),
             ("machine", row.machine),
@@ -97,9 +97,9 @@ def show(app: App, id: str, actor: str) -> None:
 @click.argument("id", metavar="SESSION", type=SESSION)
 @click.option("--actor", metavar="ID", type=ACTOR, default="", help="The actor, if several have it.")
 def forget(app: App, id: str, actor: str) -> None:
-    """Let no key lead to this session any more: the next run of its key begins a new one.
+    """Detach a session from its key: the next run with that key begins a new session.
 
-    What the agent itself keeps of the session stays, and a run that goes on in it is not disturbed.
+    The agent's own files of the session stay. An active run in the session continues.
     """
     app.require_this_project("sessions forget")
     row = _session(app, id, actor)
@@ -162,7 +162,7 @@ def _table(app: App, found: Sequence[SessionRow]) -> None:
         Column(name="session"),
         Column(name="actor", is_name=True),
         Column(name="key", is_name=True),
-        Column(name="goes on"),
+        Column(name="continues"),
         Column(name="runs", right=True),
         Column(name="cost", right=True),
         Column(name="used", from_width=100),

@@ -39,7 +39,7 @@ _LACKS: Final = (
 def command(app: App, background: bool, supervised: bool, take_over: bool, yes: bool) -> int | None:
     """Run the project.
 
-    Whatever an earlier daemon accepted and did not finish is finished now. If the daemon already
+    Work that an earlier daemon did not finish is finished now. If the daemon already
     runs, the project is applied to it live, and only what changed is restarted. What another project
     left unfinished in this home is not touched, unless you say so.
     """

@@ -21,6 +21,7 @@ def command(app: App, force: bool) -> None:
 
 def stop_and_tell(app: App, verb: str, *, force: bool) -> None:
     """Stop what runs here, if anything does, and say so."""
+    from orgloop.cli.screen.words import from_home
     from orgloop.daemon.background import stop_daemon
     from orgloop.operations.ownership import daemon_of, require_this_daemon
     from orgloop.project.home import holder_of, running_supervisor
@@ -30,7 +31,7 @@ def stop_and_tell(app: App, verb: str, *, force: bool) -> None:
     if info is None and supervisor is None:
         if app.out.json:
             app.out.data({"stopped": False, "running": False})
-        app.out.line(f"nothing runs in {app.out.path(app.home.path)}")
+        app.out.line(f"nothing runs in {from_home(app.home.path)}")
         if holder := holder_of(app.home):
             app.out.line(f"  its journal is in use by {holder}: a daemon is just starting or stopping")
         return

@@ -29,6 +29,7 @@ _ENDS: Final = {"wake": (OK, "green"), "drop": (FAIL, "yellow"), "hold": (WARN, 
 _RESULTS: Final = {
     "pass": (OK, "passes it"),
     "change": (OK, "changes it"),
+    "once": (WARN, "passes it, unless it repeats another event"),
     "no_key": (WARN, "has no key, so no event counts as its duplicate"),
     "drop": (FAIL, "drops it"),
     "hold": (WARN, "holds it"),
@@ -77,9 +78,9 @@ def command(
 ) -> None:
     """Show what an event would do: which routes it wakes, and why, or why not.
 
-    FILE holds an event as JSON; `-` reads standard input. What it lacks of id, timestamp and trace_id
-    is filled in. An ID names an event of this home's journal. With --source, FILE is what a sender
-    posts to that source, which translates it as in the daemon; its own secret signs it.
+    FILE holds an event as JSON; `-` reads standard input. A missing id, timestamp or trace_id is filled
+    in. An ID names an event of this home's journal. With --source, FILE is what a sender posts to that
+    source, which translates it as in the daemon; its own secret signs it.
 
     Filters and transforms are evaluated for real, scripts are run, and the prompt is written; nothing
     enters the journal, and no actor is woken. Whether an event is a repetition that `dedup` would
@@ -330,7 +331,8 @@ def _holds(out: Output, line: Line) -> str:
 
 def _fails(out: Output, line: Line) -> str:
     if line.what == "events":
-        return f"events: {', '.join(line.expected)}; it is called {', '.join(line.found)}"
+        names = "the name of this event is" if len(line.found) == 1 else "the names of this event are"
+        return f"it listens to {' or '.join(line.expected)}; {names} {' and '.join(line.found)}"
     expected = line.expected if isinstance(line.expected, list) else [line.expected]
     wanted = " or ".join(_value(out, one) for one in expected)
     if line.is_missing:

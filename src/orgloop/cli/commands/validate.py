@@ -13,9 +13,9 @@ from orgloop.operations.views.words import counted
 def command(app: App) -> int:
     """Find all errors in the project's files, at once.
 
-    Reads all files and checks them as a start would: keys, values, variables, names, scripts and
-    prompt files. Nothing is run and nobody is called. Ends with 1 if there is an error; warnings are
-    doubts, and do not count.
+    Reads all files and checks them as a start would: keys, values, variables, names, scripts and prompt
+    files. Nothing is run, and no other system is asked. Ends with 1 if there is an error; warnings do
+    not change that.
     """
     loaded = app.loaded
     if app.out.json:

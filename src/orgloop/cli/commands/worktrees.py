@@ -64,10 +64,11 @@ def list_trees(app: App, actor: str) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be removed; change nothing.")
 def clean(app: App, paths: Sequence[str], every: bool, forced: Sequence[str], dry_run: bool) -> int:
-    """Remove work trees kept long enough, those that were not finished, or those at these paths at once.
+    """Remove work trees that were kept long enough or are incomplete, or those at these paths at once.
 
-    A tree stays if a run works in it, or if something in it is not committed and pushed. Only `--force` with
-    its path removes such work. A branch that was made for the tree is deleted if its commits are pushed.
+    A tree stays if a run works in it, or if something in it is not committed and pushed. Only `--force`
+    with its path removes such work. A branch that was made for the tree is deleted if its commits are
+    pushed.
     """
     from orgloop.operations import worktrees
 

@@ -97,7 +97,7 @@ class ChainDrawing:
             humanize(chain.span_ms),
         ]
         facts += [dollars(chain.cost_usd)] if chain.cost_usd is not None else []
-        facts += ["goes on"] if chain.open else []
+        facts += ["running"] if chain.open else []
         head = f"{self._out.style(chain.trace_id, 'bold')}  {self._dim(' · '.join(facts))}"
         yield from folded(head, self._width, 2)
         yield from self._drawn([self._event(root) for root in chain.roots], "")
@@ -224,7 +224,7 @@ class ChainDrawing:
             yield _Row(text=f"{line} …" if more else line, indent=_QUOTE, most=1)
 
     def _run(self, run: RunRow) -> Iterator[_Row]:
-        outcome = self._out.style(run.outcome or "goes on", OUTCOME_STYLES.get(run.outcome, "yellow"))
+        outcome = self._out.style(run.outcome or "running", OUTCOME_STYLES.get(run.outcome, "yellow"))
         facts = [why] if (why := why_ended(run)) else []
         facts += [humanize(run.ended_at - run.started_at)] if run.ended_at is not None else []
         facts += [dollars(run.cost_usd)] if run.cost_usd is not None else []

@@ -42,7 +42,7 @@ def add_list_and_show(group: CommandGroup, state: str, *, reason: str) -> None:
     @click.option("--since", metavar="DURATION", help="Only since then: 2h, 3d, or a date.")
     @click.option("-n", "--limit", default=20, show_default=True, help="At most this many, the newest first.")
     def list_them(app: App, limit: int, **filters: Any) -> None:
-        """List it, the newest first, and count what is alike."""
+        """List the deliveries, the newest first. Similar ones are one line with their number."""
         _list(app, state, limit=limit, **filters)
 
     @group.subcommand(
@@ -70,7 +70,7 @@ def add_discard(group: CommandGroup, state: str, *, note: str, reason: str) -> N
     @choosing(state)
     @click.option("--note", metavar="TEXT", default="", help="Why; kept with it.")
     def discard(app: App, yes: bool, note: str, **chosen: Any) -> int | None:
-        """Decide that it is no longer needed. Nothing brings it back; its event stays."""
+        """Discard deliveries that are no longer needed. This cannot be undone; their events stay."""
         return decide(app, "discard", Selection(state=state, **chosen), yes=yes, note=note)
 
 

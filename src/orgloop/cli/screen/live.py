@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from orgloop.cli.output import Output
-from orgloop.cli.screen.words import run_words, shortened
+from orgloop.cli.screen.words import event_name, run_words, shortened
 
 if TYPE_CHECKING:
     from orgloop.core.records.record import Record
@@ -47,8 +47,7 @@ class LiveScreen:
     def _event(self, record: Record, reader: Reader) -> None:
         event = reader.event(record.event_id)
         if event is not None and event.routes:
-            name = event.platform_event or event.type
-            self._say(record, "●", "blue", f"{event.source}: {name}", event.id)
+            self._say(record, "●", "blue", f"{event.source}: {event_name(event)}", event.id)
 
     def _sop(self, record: Record, reader: Reader) -> str:
         """The first line of the prompt file that it was woken with."""

@@ -81,7 +81,7 @@ def _facts(run: RunRow, event: EventRow | None, now: int, *, gone: bool) -> Iter
         yield "reason", why_ended(run) or (run.reason if run.outcome == "" else "")
         yield "exit status", str(run.exit_status) if run.exit_status is not None else ""
     elif ended is None:
-        yield "last sign", ago(last_sign(run), now)
+        yield "last output", ago(last_sign(run), now)
     if completion.get("needs_you") is True:
         yield "asks you", one_line(str(completion.get("asked") or ""))
     yield "cost", dollars(run.cost_usd)

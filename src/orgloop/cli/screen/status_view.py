@@ -77,7 +77,7 @@ class StatusView:
         elif seen.applied is not None:
             out.line(f"{out.style(GONE, 'red')} {name}  does not run")
         else:
-            out.line(f"{out.style(GONE, 'dim')} nothing has run in {out.path(seen.home.path)} yet")
+            out.line(f"{out.style(GONE, 'dim')} nothing has run in {from_home(seen.home.path)} yet")
             out.line("  begin with: orgloop init, then orgloop start")
             return
         where = f"{from_home(seen.root)} · home {from_home(seen.home.path)}"
@@ -300,9 +300,8 @@ def _trouble(source: SourceStatus) -> str:
 def _health(source: SourceStatus, *, served: bool) -> Text:
     if not source.heard:
         return _styled(f"{GONE} {'unknown' if served else 'no daemon'}", "dim")
-    if source.row is None:
-        return _styled("", "dim")
-    words = f"{source.row.errors} failed" if source.row.errors else source.health
+    errors = source.row.errors if source.row is not None else 0
+    words = f"{errors} failed" if errors else source.health
     return _styled(f"{ALIVE} {words}", _HEALTH[source.health])
 
 

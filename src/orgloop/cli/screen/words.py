@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orgloop.cli.output import FAIL, OK
+from orgloop.core.events.event import event_title
 from orgloop.core.runs.failure import REQUESTED, failed, lines_of, why
 from orgloop.operations.views.words import one_line
 
@@ -42,8 +43,8 @@ _CLOSED: Final = re.compile(r"```.*?```", re.DOTALL)
 
 
 def event_name(row: EventRow) -> str:
-    """What the event is called: its provider's name, else its type."""
-    return row.platform_event or row.type
+    """What the event is called."""
+    return event_title(row.type, row.platform_event)
 
 
 def author_of(row: EventRow) -> str:
@@ -56,7 +57,7 @@ def author_of(row: EventRow) -> str:
 def outcome_word(run: RunRow, *, gone: bool = False) -> str:
     """How a run ended, or that it did not. `gone`: its process has, and no daemon has taken note."""
     if run.ended_at is None:
-        return "its process is gone" if gone else "goes on"
+        return "its process is gone" if gone else "running"
     return run.outcome or ("did not start" if run.reason == "not_started" else run.reason)
 
 

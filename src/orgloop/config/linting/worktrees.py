@@ -62,8 +62,8 @@ def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
         names = _listed(movers)
         worktree = all(_may_have_worktree(one) for one in movers)
         if len(sharing) > 1:
-            shared = ", ".join(repr(one.entry.name) for one in sharing)
-            message = f"{shared} share the work tree {root}, so they run one at a time"
+            shared = _listed(sharing)
+            message = f"{shared} work in {root}, so they run one at a time"
             whose = "it" if len(movers) == 1 else "each"
             hint = (
                 f"add `worktree: {{}}` to the `config` of {names}, or give {whose} another `cwd`"
@@ -71,7 +71,7 @@ def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
                 else f"give {names} another `cwd`"
             )
         elif most > 1:
-            message = f"{sharing[0].entry.spot.label} has one work tree, {root}, so it runs one at a time"
+            message = f"{sharing[0].entry.spot.label} works in {root}, so it runs one at a time"
             hint = (
                 f"add `worktree: {{}}` to the `config` of {names}, or set its `limits.runs` to 1"
                 if worktree

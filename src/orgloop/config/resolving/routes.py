@@ -391,8 +391,7 @@ class Routes:
 
 def _meant(key: str, known: Iterable[str]) -> str:
     """A hint with the known key that this one is, misspelt; or nothing."""
-    meant = nearest_name(key, known)
-    return f"did you mean `{meant}`?" if meant else ""
+    return f"did you mean `{meant}`?" if (meant := nearest_name(key, known)) else ""
 
 
 def _names_prompt(spot: Spot) -> bool:

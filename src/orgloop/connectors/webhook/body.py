@@ -67,7 +67,7 @@ def documents(request: Inbound, split: str | None) -> Sequence[Any]:
     """The documents of a body, each of which is an event. Raises Refused (400)."""
     kind, charset = _content_type(request.headers.get("content-type", "")[:500])
     # curl says that it sends a form unless it is told what it sends; no form begins with a brace.
-    if kind == URLENCODED and request.body.lstrip()[:1] not in (b"{", b"["):
+    if kind == URLENCODED and request.body.strip() and request.body.lstrip()[:1] not in (b"{", b"["):
         return [_form(_pairs(request.body, charset))]
     if kind == MULTIPART:
         return [_form(_parts(request))]
@@ -120,6 +120,11 @@ def _as_utf8(body: bytes, charset: str) -> bytes:
 
 
 def _pairs(body: bytes, charset: str) -> list[tuple[str, Any]]:
+    if b"=" not in body:
+        raise Refused(
+            "The body is not a form: it has no `=`",
+            hint="send `name=value`, or say what it is: -H 'Content-Type: application/json'",
+        )
     try:
         text = _as_utf8(body, charset).decode()
         return list(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"))
@@ -130,6 +135,8 @@ def _pairs(body: bytes, charset: str) -> list[tuple[str, Any]]:
 
 
 def _parts(request: Inbound) -> list[tuple[str, Any]]:
+    if not request.body.strip():
+        raise Refused("The body is empty", hint="send a form with at least one named part")
     head = (
         b"Content-Type: " + request.headers.get("content-type", "").encode("utf-8", "replace") + b"\r\n\r\n"
     )
@@ -149,6 +156,8 @@ def _parts(request: Inbound) -> list[tuple[str, Any]]:
             )
         else:
             found.append((name, data.decode("utf-8", "replace")))
+    if not found:
+        raise Refused("The form has no fields", hint="send at least one named part")
     return found
 
 

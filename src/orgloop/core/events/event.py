@@ -118,6 +118,15 @@ class Event:
         )
 
 
+def event_title(kind: str, platform_event: str) -> str:
+    """What an event is called in a list: its provider's name. The end of a run is called by its type, too,
+    since routes name that.
+    """
+    if kind == EventType.ACTOR_STOPPED and platform_event not in ("", kind):
+        return f"{kind} ({platform_event})"
+    return platform_event or kind
+
+
 def event_names(kind: str, provenance: Mapping[str, Any]) -> tuple[str, ...]:
     """Every name that `when.events` may call this event by, most general first.
 

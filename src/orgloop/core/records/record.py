@@ -9,6 +9,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
+from orgloop.core.events.event import event_title
+
 
 class Level(StrEnum):
     """How loud a record is."""
@@ -100,6 +102,11 @@ class Record:
     def level(self) -> Level:
         """The level of its phase."""
         return LEVELS.get(self.phase, Level.INFO)
+
+    @property
+    def title(self) -> str:
+        """What the event is called in a line."""
+        return event_title(self.event_type, self.event_name)
 
     def document(self) -> dict[str, Any]:
         """The record under its public names. What does not apply is left out, but for event and trace id."""

@@ -27,14 +27,16 @@ _DELETES: Final = (
     "delete_events",
 )
 
+_FINISHED: Final = "It is finished. `orgloop inspect` shows it; `orgloop replay` processes its event again."
+
 _NEXT: Final[Mapping[State, str]] = {
     State.PREPARING: "Its transforms run by themselves; look again in a moment.",
     State.PENDING: "It waits for its turn. Nothing needs to be done.",
     State.RUNNING: "Its actor is being woken right now; look again in a moment.",
     State.STARTED: "A run has started for it: it ends with that run.",
-    State.DELIVERED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
-    State.DROPPED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
-    State.DISCARDED: "It is finished: there is nothing to retry. `orgloop inspect` shows it.",
+    State.DELIVERED: _FINISHED,
+    State.DROPPED: _FINISHED,
+    State.DISCARDED: _FINISHED,
     State.HELD: "A held delivery can be released or discarded.",
     State.DEAD: "A dead delivery can be retried or discarded.",
 }

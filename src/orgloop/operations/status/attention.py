@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from orgloop.core.text.units import HOUR, MINUTE, SECOND, humanize
+from orgloop.core.text.units import MINUTE, SECOND, humanize
 from orgloop.operations.status import stuck
 from orgloop.operations.status.item import Item, start_command, undismissed
 from orgloop.operations.views.health import LITTLE_ROOM
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 PAUSED: Final = 20 * SECOND
 """How long an actor may be unreachable until that is urgent: longer than a target takes to start again."""
 
-FEW, LONG_AGO = 3, HOUR
-"""Fewer refused requests than these, the last of them so long ago, need nobody."""
-
+FEW: Final = 3
+"""Fewer refused requests than these need nobody."""
 
 SHORTEST_GAP: Final = 10 * MINUTE
 """Somebody who stopped the daemon and started it again knows. What took longer, others want to know, too."""
@@ -123,7 +122,7 @@ def _sources(seen: Status) -> Iterator[Item]:
 def _refusals(seen: Status) -> Iterator[Item]:
     """Requests that were not taken: nothing else would tell of a wrong secret."""
     for id, refused in (seen.live.refused if seen.live is not None else {}).items():
-        if refused.at < seen.since or (refused.times < FEW and seen.now - refused.at >= LONG_AGO):
+        if refused.at < seen.since or refused.times < FEW:
             continue
         times = counted(refused.times, "request was", "requests were")
         yield Item(

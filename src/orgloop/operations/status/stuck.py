@@ -68,7 +68,7 @@ def runs(seen: Status) -> Iterator[Item]:
             yield Item(
                 kind="run",
                 name=run.id,
-                text=f"a run of {who} finished while no daemon ran; start it to record the result",
+                text=f"a run of {who} finished while no daemon ran. Start the daemon to record the result.",
                 command=start_command(seen.root),
                 since=run.started_at,
             )

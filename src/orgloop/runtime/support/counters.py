@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,9 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 QUIET: Final = 60_000
 """Milliseconds without a refusal after which the next one is news again."""
+
+MOST_REASONS: Final = 3
+"""Different reasons of refusals that are kept for each source."""
 
 
 @dataclass(slots=True)
@@ -36,7 +40,13 @@ class Refusals:
 
     times: int
     at: int
-    reason: str
+    reasons: Sequence[str]
+    """The last different ones, the newest first."""
+
+    @property
+    def reason(self) -> str:
+        """All of them on one line."""
+        return "; ".join(self.reasons)
 
 
 class Counters:
@@ -73,5 +83,7 @@ class Counters:
     def refused(self, source: str, reason: str, at: int) -> bool:
         """A source refused a request. Whether that is news: the first, or the first after QUIET."""
         known = self.refusals.get(source)
-        self.refusals[source] = Refusals(times=known.times + 1 if known else 1, at=at, reason=reason)
+        times, earlier = (known.times, known.reasons) if known else (0, ())
+        reasons = [reason, *(one for one in earlier if one != reason)][:MOST_REASONS]
+        self.refusals[source] = Refusals(times=times + 1, at=at, reasons=reasons)
         return known is None or at - known.at >= QUIET
