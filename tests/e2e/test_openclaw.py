@@ -207,7 +207,7 @@ def test_a_daemon_that_is_killed_joins_its_run_again(organization: Organization,
     assert end.document["payload"]["lifecycle"]["outcome"] == "success"
     assert len(gateway.runs) == 1
     doctor = json.loads(organization.command("doctor", "--json", check=False).stdout)
-    assert "takes the token" in json.dumps(doctor)
+    assert "accepts the token" in json.dumps(doctor)
     assert len(gateway.runs) == 1
     assert organization.stop() == 0
 

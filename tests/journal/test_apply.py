@@ -89,6 +89,22 @@ class TestRenamedRoute:
         assert row(reader, "third").lead == "dlv_lead"
         assert await apply(journal, {"new": "actor"}, renamed={"route": "new"}) == {}, "once"
 
+    async def test_what_is_not_finished_is_counted_under_the_new_name(
+        self, journal: Journal, reader: Reader
+    ) -> None:
+        """Also a try that was under way meanwhile, whose wake still has the old name."""
+        await enter(journal, "under way", key="k")
+        await enter(journal, "waits", key="k")
+        await enter(journal, "held", state=State.HELD, reason="untrusted")
+        (wake,) = await claim(journal)
+        await apply(journal, {"new": "actor"}, renamed={"route": "new"})
+        assert sum(one.count for one in reader.backlog() if one.route == "new") == 3
+        await settle(journal, wake, Delivered())
+        assert {one.route for one in reader.backlog()} == {"new"}
+        assert sum(one.count for one in reader.backlog()) == 2
+        await settle(journal, await claim_one(journal), Delivered())
+        assert set(reader.counts()) == {"held", "total"}
+
     async def test_work_that_was_held_without_its_route_is_released(
         self, journal: Journal, reader: Reader
     ) -> None:

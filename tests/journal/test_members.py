@@ -148,7 +148,7 @@ async def test_a_run_belongs_to_all_and_is_in_the_chain_of_each(
     for name in NAMES:
         _, _, steps, runs = reader.trace(f"trc_t{name}")
         assert [run.id for run in runs] == ["run_1"]
-        assert [step.transition for step in steps] == ["started", "run_ended"]
+        assert [step.transition for step in steps] == ["started", "begun", "run_ended"]
 
 
 async def test_a_run_that_never_began_gives_all_back(

@@ -86,6 +86,8 @@ class SqliteJournal:
         self._release = release
         self.lease = HERE
         self._notes: dict[str, Note] = {}
+        # A try that ends may then be of a route that has another name since its claim.
+        self._has_renamed = False
         self._writer = Writer(store, settings, self._write_notes)
 
     @property
@@ -149,7 +151,8 @@ class SqliteJournal:
 
     async def settle(self, settlement: Settlement) -> bool:
         """See `Settling.settle`."""
-        done: bool = await self._writer.submit(settle.Settle(settlement), light=not settlement.wake.others)
+        work = settle.Settle(settlement, self._has_renamed)
+        done: bool = await self._writer.submit(work, light=not settlement.wake.others)
         return done
 
     async def start_run(self, start: RunStart) -> bool:
@@ -265,21 +268,9 @@ class SqliteJournal:
         renamed: Mapping[str, str] = MappingProxyType({}),
     ) -> Mapping[str, int]:
         """See `Operating.apply`."""
-
-        def work(tx: Transaction) -> Mapping[str, int]:
-            return apply(
-                tx,
-                applied,
-                routes,
-                actors,
-                changed,
-                now,
-                closed=closed,
-                bounded=bounded,
-                renamed=renamed,
-            )
-
-        return await self._run(work)
+        self._has_renamed = self._has_renamed or bool(renamed)
+        work = partial(apply, applied=applied, routes=routes, actors=actors, changed=changed, now=now)
+        return await self._run(partial(work, closed=closed, bounded=bounded, renamed=renamed))
 
     async def resume_actor(self, actor: str, now: int) -> bool:
         """See `Operating.resume_actor`."""
@@ -319,7 +310,7 @@ class SqliteJournal:
         now = self._clock()
         for wake in future.result().wakes:
             settlement = _interrupted(wake, now)
-            self._writer.post(settle.Settle(settlement))
+            self._writer.post(settle.Settle(settlement, self._has_renamed))
 
     def _write_notes(self) -> Work | None:
         notes, self._notes = self._notes, {}

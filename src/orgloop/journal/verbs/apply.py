@@ -67,8 +67,9 @@ def _rename(tx: Transaction, old: str, new: str) -> int:
     """The unfinished work of a route goes on under its new name. Returns how much that is."""
     moved = tx.change("rename_work", (old, new))
     pausing.rename(tx, old, new)
-    for query in ("rename_owned", "rename_charges", "rename_runs"):
+    for query in ("rename_owned", "rename_charges", "rename_runs", "rename_unfinished"):
         tx.change(query, (old, new))
+    tx.change("forget_unfinished", (old,))
     return moved
 
 

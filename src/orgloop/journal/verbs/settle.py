@@ -45,14 +45,17 @@ class Fenced(Exception):
 class Settle(Joint):
     """The end of one try, as work. True if it was still the caller's.
 
+    `asks_route` is set if its route may have another name since the claim.
+
     Alone each costs a statement of its own: one event's accept, claim and settle then take 1.09 times the
     CPU time (`python -m bench techniques`).
     """
 
     settlement: Settlement
+    asks_route: bool = False
 
     def __call__(self, tx: Transaction) -> bool:
-        return settle(tx, self.settlement)
+        return settle(tx, self.settlement, asks_route=self.asks_route)
 
     @classmethod
     def together(cls, tx: Transaction, works: Sequence[Settle]) -> Sequence[bool]:
@@ -61,17 +64,17 @@ class Settle(Joint):
         if tx.change_each("end_try", [_row(one) for one in settlements]) != len(settlements):
             raise Fenced
         _keep_sops(tx, [one.tried for one in settlements])
-        for one in settlements:
-            _follow(tx, one)
+        for work in works:
+            _follow(tx, work.settlement, asks_route=work.asks_route)
         return [True] * len(settlements)
 
 
-def settle(tx: Transaction, settlement: Settlement) -> bool:
+def settle(tx: Transaction, settlement: Settlement, *, asks_route: bool = False) -> bool:
     """End one try; False if it is no longer the caller's."""
     if not tx.change("end_try", _row(settlement)):
         return False
     _keep_sops(tx, [settlement.tried])
-    _follow(tx, settlement)
+    _follow(tx, settlement, asks_route=asks_route)
     return True
 
 
@@ -98,7 +101,7 @@ def _keep_sops(tx: Transaction, tries: Sequence[Try]) -> None:
     tx.change_each("keep_sop", list(texts.items()))
 
 
-def _follow(tx: Transaction, settlement: Settlement) -> None:
+def _follow(tx: Transaction, settlement: Settlement, *, asks_route: bool) -> None:
     """What comes with the end of a try: its key's next one, its step, its actor's pause."""
     move, tried, wake = settlement.move, settlement.tried, settlement.wake
     # So most tries end: then nothing of keys that are owned, accounts and pauses is to be done.
@@ -110,7 +113,8 @@ def _follow(tx: Transaction, settlement: Settlement) -> None:
     if not is_plain and members.gives_keys_back(move):
         moves.free_keys_of(tx, wake.seq)
     if move.state in FINISHED:
-        tx.finished(wake.route, wake.actor, move.state)
+        route = tx.value("route_of", (wake.seq,)) if asks_route else wake.route
+        tx.finished(route, wake.actor, move.state)
     tx.add_step(
         at=settlement.at,
         delivery=wake.seq,

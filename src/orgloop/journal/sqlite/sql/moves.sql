@@ -12,6 +12,9 @@ SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, 
        attempts, failures, crashes, waived, document, steps, once, lead, members, token
 FROM deliveries WHERE seq = ?;
 
+-- name: route_of
+SELECT route FROM deliveries WHERE seq = ?;
+
 -- name: write
 -- The row after a move, outside its queue: `head` is set when it has its place.
 UPDATE deliveries SET

@@ -112,6 +112,14 @@ UPDATE charges SET route = ?2 WHERE route = ?1;
 -- Runs that go on belong to it.
 UPDATE runs SET route = ?2 WHERE route = ?1 AND ended_at IS NULL;
 
+-- name: rename_unfinished
+-- All that is not finished of it has the new name.
+INSERT INTO unfinished (route, actor, count) SELECT ?2, actor, count FROM unfinished WHERE route = ?1
+ON CONFLICT (route, actor) DO UPDATE SET count = count + excluded.count;
+
+-- name: forget_unfinished
+UPDATE unfinished SET count = 0 WHERE route = ?1;
+
 -- name: waiting_work
 -- All that a new configuration may concern: what waits for its turn or for a person.
 SELECT seq, route, actor, runs, state, reason, attempts FROM deliveries INDEXED BY deliveries_prepare
