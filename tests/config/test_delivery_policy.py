@@ -238,3 +238,26 @@ def test_a_limit_of_the_machine_or_of_loops_that_is_none(limits: str, says: str,
     finding = only(load(tmp_path, text))
     assert says in f"{finding.message} {finding.hint}"
     assert (finding.file, finding.line) == ("orgloop.yaml", 2)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"route": ", batch: {key: '{{payload.a}}', window: 3 sec, max_wait: 10s}"},
+        {"route": ", batch: {key: '{{payload.a}}', window: 3h, max_wait: 10 sec}"},
+        {"route": ", batch: {key: '{{payload.a}}', window: 3h, max_wait: 9h}, delivery: {max_age: 2 dys}"},
+        {
+            "defaults": "{max_age: 2 dys}",
+            "route": ", batch: {key: '{{payload.a}}', window: 3h, max_wait: 9h}",
+        },
+        {"route": ", delivery: {retry: {initial_delay: 3 dys, max_delay: 1ms}}"},
+        {"route": ", delivery: {retry: {initial_delay: 3d, max_delay: 4 dys}}"},
+        {"defaults": "{retry: {max_delay: 4 dys}}", "route": ", delivery: {retry: {initial_delay: 3d}}"},
+        {"route": ", delivery: {queue_depth: many, overflow: hold}"},
+    ],
+    ids=str,
+)
+def test_a_value_that_is_wrong_by_itself_is_compared_with_nothing(
+    parts: dict[str, str], tmp_path: Path
+) -> None:
+    only(load(tmp_path, project(**parts)))

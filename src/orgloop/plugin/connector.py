@@ -24,7 +24,8 @@ class SourceKind:
     its settings that says so. `scaffold` is the `config:` map that `init`
     and `add source` write; `example` an event document for `orgloop test --generate`.
     `names(settings)`: event names that it knows. Others may come, but a route's name that is nearly
-    one of these is doubted. `by_hour(settings)`: of a source that follows a clock, how many events
+    one of these is doubted; with `names_all` none others come, so every other name is doubted, unless
+    `names` gives none. `by_hour(settings)`: of a source that follows a clock, how many events
     come at most in each of the 24 hours of a day, by their platform event. `shapes(settings)`: the
     fields and values of its events, so that `validate` finds what a route asks for and never gets;
     events of which nothing is known have an open shape, with the field `payload.*`.
@@ -38,6 +39,7 @@ class SourceKind:
     scaffold: Mapping[str, Any] = field(default_factory=dict)
     example: Mapping[str, Any] | None = None
     names: Callable[[Any], Sequence[str]] | None = None
+    names_all: bool = False
     by_hour: Callable[[Any], Mapping[str, Sequence[int]]] | None = None
     shapes: Callable[[Any], Sequence[EventShape]] | None = None
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from orgloop.config.findings import Code, Report
 from orgloop.config.linting import worktrees as worktree_lint
-from orgloop.config.linting.filter_values import quoted
+from orgloop.config.linting.filter_values import listed, quoted
 from orgloop.config.reading.collect import Entry
 from orgloop.config.reading.documents import Spot
 from orgloop.config.reading.env import DataPath
@@ -55,7 +55,8 @@ def lint(
             emits = _emitted(source, sources, actors)
             if emits is not None:
                 known = _named_by(sources.get(source))
-                _events(_Names(entry.spot, source, names, at), emits, known, report)
+                every = _every_name(sources.get(source), actors.get(source), (*emits, *known))
+                _events(_Names(entry.spot, source, names, at), emits, known, every, report)
     _circles(actors, routes, report)
     _shared_secrets(sources, report)
     worktree_lint.lint(actors, runs_at_once=runs_at_once, report=report)
@@ -122,6 +123,16 @@ def _named_by(source: SourceEnd | None) -> tuple[str, ...]:
         return ()
 
 
+def _every_name(
+    source: SourceEnd | None, actor: ActorEnd | None, known: Sequence[str]
+) -> tuple[str, ...] | None:
+    """All names that events of this id can have, if no others can come: those that are `known`, and more."""
+    if source is not None and (source.kind is None or not source.kind.names_all or not _named_by(source)):
+        return None
+    shapes = actor.kind.shapes if actor is not None and actor.kind is not None else ()
+    return tuple(dict.fromkeys((*known, *(name for shape in shapes for name in shape.names))))
+
+
 @dataclass(frozen=True, slots=True)
 class _Names:
     """Names of events of one source, as they stand at `at`."""
@@ -132,23 +143,38 @@ class _Names:
     at: DataPath
 
 
-def _events(said: _Names, emits: Sequence[str], known: tuple[str, ...], report: Report) -> None:
-    """Canonical names that never come from there, and slips. Others are the outside system's to choose."""
+def _events(
+    said: _Names, emits: Sequence[str], known: tuple[str, ...], every: tuple[str, ...] | None, report: Report
+) -> None:
+    """Names that never come from there. Without `every` name, others are the outside system's to choose."""
     spot = said.spot
     for number, name in enumerate(said.names):
+        where = spot.where(*said.at, "events", number)
         if quoted(name):
             message = f"{spot.label}: no event is called {name!r}, with typographic quotes"
-            hint = "write straight quotes, or none"
-            report.warn(Code.EVENT_MISMATCH, spot.where(*said.at, "events", number), message, hint)
-            continue
-        if is_glob(name) or name in emits or not name:
-            continue
-        meant = _canonical(name) or _slip(name, known)
-        if meant is None:
-            continue
-        message = f"{spot.label}: {said.source!r} never emits {name!r}"
-        hint = f"it emits {', '.join(emits)}" if meant == name else f"did you mean `{meant}`?"
-        report.warn(Code.EVENT_MISMATCH, spot.where(*said.at, "events", number), message, hint)
+            report.warn(Code.EVENT_MISMATCH, where, message, "write straight quotes, or none")
+        elif name and name not in emits and (hint := _instead(name, emits, known, every)):
+            message = f"{spot.label}: {said.source!r} never emits {name!r}"
+            report.warn(Code.EVENT_MISMATCH, where, message, hint)
+
+
+def _instead(name: str, emits: Sequence[str], known: tuple[str, ...], every: tuple[str, ...] | None) -> str:
+    """What to write for a name or glob that never comes; empty if it may come."""
+    if names_match((name,), every or ()) or (every is None and is_glob(name)):
+        return ""
+    meant = None if is_glob(name) else _canonical(name) or _slip(name, known)
+    if every is not None and (meant is None or meant not in every):
+        meant = _nearest_of(name, every)
+        return f"did you mean `{meant}`?" if meant else f"it emits {listed(every)}"
+    if meant is None:
+        return ""
+    return f"it emits {', '.join(emits)}" if meant == name else f"did you mean `{meant}`?"
+
+
+def _nearest_of(name: str, every: Sequence[str]) -> str | None:
+    """The name that this one is, but for a slip or for the part in front of its dot."""
+    ends = [one for one in every if one.rpartition(".")[2] == name.rpartition(".")[2]]
+    return ends[0] if len(ends) == 1 else nearest_name(name, every)
 
 
 @cache

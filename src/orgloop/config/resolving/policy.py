@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from orgloop.config.findings import Code, Report
 from orgloop.config.model import Defaults
-from orgloop.config.reading.documents import Spot
+from orgloop.config.reading.documents import Spot, dotted
 from orgloop.config.reading.env import DataPath
 from orgloop.config.schema import limits as schema_limits
 from orgloop.config.schema import models as schema
@@ -68,16 +68,36 @@ def batch_of(
     longest = part.max_wait or window * (below.max_wait_ms // below.window_ms)
     key = "max_wait" if part.max_wait else "window"
     where = spot.where("then", "batch", key)
-    if longest < window:
+    at = ("then", "batch")
+    if longest < window and _are_sound(spot, at, report, "window", "max_wait"):
         message = f"{spot.label}: in `then.batch`, `max_wait` is shorter than `window`"
         report.error(Code.BAD_VALUE, where, message, "raise `max_wait`, or lower `window`")
-    if ages and longest >= policy.max_age_ms:
+    if (
+        ages
+        and longest >= policy.max_age_ms
+        and _are_sound(spot, at, report, "window", "max_wait")
+        and _are_sound(spot, ("then", "delivery"), report, "max_age")
+    ):
         message = (
             f"{spot.label}: a batch may wait {humanize(longest)}, and deliveries older than "
             f"{humanize(policy.max_age_ms)} is held (`delivery.max_age`)"
         )
         report.error(Code.BAD_VALUE, where, message, "lower `max_wait`, or raise `max_age`")
     return BatchPolicy(window_ms=window, max_wait_ms=longest, max_events=part.max_events or below.max_events)
+
+
+def _are_sound(spot: Spot, at: DataPath, report: Report, *keys: str) -> bool:
+    """Whether none of these keys of a map at `at`, here or on a level below, has an error of its own.
+
+    What is wrong by itself is compared with nothing: its default may be wrong beside the other.
+    """
+    own = dotted((*spot.at, *at))
+    below = tuple(f".{at[-1]}.{key}" for key in keys)
+    wrong = {one.path for code in (Code.BAD_VALUE, Code.WRONG_TYPE) for one in report.having(code)}
+    return not any(
+        path.endswith(below) and (path.startswith(f"{own}.") or not path.startswith("routes."))
+        for path in wrong
+    ) and not any(spot.lacks_variable(*at, key) for key in keys)
 
 
 def policy_of(
@@ -98,7 +118,8 @@ def policy_of(
         initial_delay_ms=given.initial_delay or old.initial_delay_ms,
         max_delay_ms=given.max_delay or old.max_delay_ms,
     )
-    if retry.max_delay_ms < retry.initial_delay_ms:
+    delays = ("initial_delay", "max_delay")
+    if retry.max_delay_ms < retry.initial_delay_ms and _are_sound(spot, (*path, "retry"), report, *delays):
         key = "max_delay" if given.max_delay else "initial_delay"
         name = ".".join(map(str, (*path, "retry")))
         message = f"{spot.label}: in `{name}`, `max_delay` is shorter than `initial_delay`"
@@ -129,7 +150,7 @@ def _queue(
         setting = ".".join(map(str, (*path, "queue_depth")))
         return QueueLimit(depth=part.queue_depth, overflow=overflow, setting=setting)
     if said or below is None:
-        if part.overflow is not None:
+        if part.overflow is not None and _are_sound(spot, path, report, "queue_depth"):
             name = ".".join(map(str, (*path, "overflow")))
             message = f"{spot.label}: `{name}` has no meaning without a `queue_depth`"
             hint = "add `queue_depth`, such as 5000, or remove `overflow`"

@@ -52,6 +52,14 @@ SHAPES: Final = (
 )
 """What its events have. A hook may say more."""
 
+SUBAGENT_STOPPED: Final = "subagent.stopped"
+NAMES: Final = (
+    *(name for shape in SHAPES for name in shape.names),
+    platform_event(Phase.ACTIVE),
+    SUBAGENT_STOPPED,
+)
+"""What routes call its events. Others do not come."""
+
 SIGNATURE_HEADERS: Final = ("x-hub-signature-256", "x-signature")
 
 REMEMBERED: Final = 10_000
@@ -185,7 +193,7 @@ class HookSource:
             type=event_type(lifecycle.phase),
             provenance={
                 "platform": self._platform,
-                "platform_event": platform_event(lifecycle.phase) if subagent is None else "subagent.stopped",
+                "platform_event": platform_event(lifecycle.phase) if subagent is None else SUBAGENT_STOPPED,
                 "author": self._platform,
                 "author_type": AuthorType.BOT,
                 "session_id": session_id,
@@ -318,6 +326,8 @@ def source_of(agent: str) -> SourceKind:
         settings=HookSettings,
         open=partial(HookSource, agent=agent),
         emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
+        names=lambda _: NAMES,
+        names_all=True,
         shapes=lambda _: SHAPES,
         example=example(agent),
     )

@@ -21,6 +21,7 @@ connector: Final = Connector(
         open=CronSource,
         polled=True,
         names=lambda settings: tuple(by_hour(settings)),
+        names_all=True,
         by_hour=by_hour,
         shapes=shapes,
         scaffold={"schedules": [{"name": "weekdays-at-nine", "cron": "0 9 * * MON-FRI"}]},

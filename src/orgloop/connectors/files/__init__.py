@@ -69,6 +69,7 @@ connector: Final = Connector(
         open=FilesSource,
         polled=True,
         names=lambda settings: tuple(f"file.{event}" for event in settings.events),
+        names_all=True,
         shapes=shapes,
         scaffold={"directory": "./inbox"},
         example={

@@ -53,6 +53,7 @@ connector: Final = Connector(
         open=HttpSource,
         polled=True,
         names=names,
+        names_all=True,
         shapes=shapes,
         scaffold={
             "url": "${HTTP_URL}",

@@ -7,7 +7,7 @@ from typing import Final
 from orgloop.connectors.agents.claude_code.actor import HARNESS, ClaudeCodeActor
 from orgloop.connectors.agents.claude_code.doctor import check
 from orgloop.connectors.agents.claude_code.settings import ClaudeCodeSettings
-from orgloop.connectors.agents.hooks import SHAPES, HookSettings, HookSource, example
+from orgloop.connectors.agents.hooks import NAMES, SHAPES, HookSettings, HookSource, example
 from orgloop.plugin import (
     Abilities,
     ActorKind,
@@ -26,6 +26,8 @@ connector: Final = Connector(
         settings=HookSettings,
         open=HookSource,
         emits=(EventType.RESOURCE_CHANGED, EventType.ACTOR_STOPPED),
+        names=lambda _: NAMES,
+        names_all=True,
         shapes=lambda _: SHAPES,
         example=example(HARNESS),
     ),
