@@ -41,9 +41,9 @@ routes:
 """
 
 
-def findings(root: Path, route: str) -> list[Finding]:
+def findings(root: Path, route: str, head: str = HEAD) -> list[Finding]:
     """What is said of one route."""
-    (root / "orgloop.yaml").write_text(f"{HEAD}  - {{name: x, {route}}}\n")
+    (root / "orgloop.yaml").write_text(f"{head}  - {{name: x, {route}}}\n")
     loaded = load_project(root, Registry.installed(), {})
     return [one for one in loaded.findings if one.code is not Code.CYCLE]
 
@@ -450,3 +450,91 @@ def test_a_path_with_more_around_it_is_told_without(path: str, hint: str, tmp_pa
     route = f"when: {{{BATCH}}}, then: {{actor: agent, config: {{session_key: '{{{{{text}}}}}'}}}}"
     found = findings(tmp_path, route)
     assert [hint.removeprefix("write ") in one.hint for one in found] == [True]
+
+
+OTHERS = {
+    "folder": "{id: folder, connector: files, config: {directory: ., events: [created]}}",
+    "feed": "{id: feed, connector: http, config: {url: 'http://127.0.0.1:9/a', id: id}}",
+    "sessions": "{id: sessions, connector: coding-agent}",
+}
+
+
+def named(root: Path, source: str, name: str) -> list[Finding]:
+    """What is said of a route that names these events of a source."""
+    route = f"when: {{source: {source}, events: ['{name}']}}, then: {{actor: agent}}"
+    head = HEAD
+    if source in OTHERS:
+        head = head.replace("actors:\n", f"  - {OTHERS[source]}\nactors:\n")
+    return findings(root, route, head)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "hint"),
+    [
+        ("clock", "schedule.dayly", "did you mean `schedule.daily`?"),
+        ("clock", "schedul.daily", "did you mean `schedule.daily`?"),
+        ("clock", "daily", "did you mean `schedule.daily`?"),
+        ("clock", "schedule.nightly", "it emits resource.changed, schedule.daily"),
+        ("clock", "schedule.week*", "it emits resource.changed, schedule.daily"),
+        ("clock", "actor.stopped", "it emits resource.changed, schedule.daily"),
+        ("agent", "actor.finished", "session.completed"),
+        ("agent", "completed", "did you mean `session.completed`?"),
+        ("agent", "actor.stoped", "did you mean `actor.stopped`?"),
+        ("agent", "run.*", "it emits actor.stopped"),
+        ("folder", "file.removed", "it emits resource.changed, file.created"),
+        ("folder", "file.deleted", "it emits resource.changed, file.created"),
+        ("feed", "item.removed", "item.created"),
+        ("sessions", "session.ended", "session.completed"),
+    ],
+)
+def test_a_name_that_is_none_of_a_closed_set_is_warned_of(
+    source: str, name: str, hint: str, tmp_path: Path
+) -> None:
+    (found,) = named(tmp_path, source, name)
+    assert (found.code, found.severity) == (Code.EVENT_MISMATCH, Severity.WARNING)
+    assert hint in found.hint
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("clock", "schedule.daily"),
+        ("clock", "resource.changed"),
+        ("clock", "sched*"),
+        ("clock", "*"),
+        ("agent", "session.*"),
+        ("agent", "session.failed"),
+        ("folder", "file.created"),
+        ("feed", "item.changed"),
+        ("sessions", "subagent.stopped"),
+        ("github", "deployment.created"),
+        ("open", "anything.at.all"),
+    ],
+)
+def test_a_name_that_may_come_is_not_warned_of(source: str, name: str, tmp_path: Path) -> None:
+    assert named(tmp_path, source, name) == []
+
+
+@pytest.mark.parametrize("written", ["pr:${payload.pr}", "pr:${event.payload.pr}"])
+def test_another_tools_placeholder_in_a_key_has_one_finding_with_ours(written: str, tmp_path: Path) -> None:
+    route = (
+        f"when: {{source: open, events: [a]}}, then: {{actor: agent, config: {{session_key: '{written}'}}}}"
+    )
+    (found,) = findings(tmp_path, route)
+    assert (found.code, found.severity) == (Code.BAD_VARIABLE, Severity.ERROR)
+    assert "`{{ payload.pr }}`" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("head", "hint"),
+    [
+        (HEAD.replace("connector: cron", "connector: crom"), "did you mean 'cron'?"),
+        (HEAD.replace("source: clock", "source: clack"), "did you mean `clock`?"),
+        (HEAD.replace("actor: agent", "actor: agint", 1), "did you mean `agent`?"),
+        (HEAD.replace("events: [push]", "events: push"), "put it in brackets: [push]"),
+    ],
+    ids=["connector", "source", "actor", "events"],
+)
+def test_a_slip_in_a_short_name_is_told_with_the_name(head: str, hint: str, tmp_path: Path) -> None:
+    found = findings(tmp_path, "when: {source: open, events: [a]}, then: {actor: agent}", head)
+    assert hint in [one.hint for one in found]

@@ -301,12 +301,15 @@ def test_a_shared_work_tree_is_told_with_the_setting_that_helps_and_its_actor(tm
         [finding] = shared_trees(tmp_path, actors)
         return finding.hint
 
-    assert hint("app", "two").startswith("add `worktree: {}` to the `config` of 'two', or")
+    assert hint("app", "two").startswith("add `worktree: {}` to the `config` of 'two', ")
     assert "'two' and 'three'" in hint("app/api", "two", "three")
     for cwd in ("app/new", "plain"):
         assert "worktree" not in hint(cwd, "two")
-        assert "'two' another `cwd`" in hint(cwd, "two")
+        assert "set `overlap: true` in the `config` of 'two'" in hint(cwd, "two")
+        assert "give it another `cwd`" in hint(cwd, "two")
+    assert "overlap: true" in hint("app", "two")
     assert "add `worktree: {}` to the `config` of 'one'" in hint("app", limits=", limits: {runs: 2}")
+    assert "set `overlap: true`" in hint("plain", limits=", limits: {runs: 2}")
     assert "worktree" not in hint("app/new", limits=", limits: {runs: 2}")
 
 
@@ -344,3 +347,10 @@ routes: [{{name: one, when: {{source: hook, events: [a]}}, then: {{actor: one}}}
     [error] = loaded.errors
     assert "one directory for all runs" in error.message
     assert error.path.endswith("cwd")
+
+
+def test_an_actor_that_cannot_overlap_is_not_told_to(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    agent = "  - {id: two, connector: claude-code, config: {cwd: plain}}\n"
+    [finding] = shared_trees(tmp_path, worker("one", "plain") + agent)
+    assert finding.hint == "give 'two' another `cwd`"

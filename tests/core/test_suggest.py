@@ -71,3 +71,22 @@ def test_a_suggestion_is_one_of_the_known_and_not_the_name_itself(name: str, kno
 
 def test_names_of_any_length_are_answered_at_once() -> None:
     assert nearest_name("x" * 1_000_000, ["y" * 1_000_000, "x" * 999_999]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "meant"),
+    [
+        ("crom", ["cron", "files"], "cron"),
+        ("lokal", ["local"], "local"),
+        ("lokal", ["local", "logal"], None),
+        ("clon", ["cron", "clan"], None),
+        ("tel", ["ted"], None),
+        ("bron", ["cron"], None),
+        ("pr-1", ["pr-2"], None),
+    ],
+)
+def test_a_wrong_letter_in_a_short_name_counts_where_it_is_asked_for(
+    name: str, known: list[str], meant: str | None
+) -> None:
+    assert nearest_name(name, known, short=True) == meant
+    assert nearest_name(name, known) is None

@@ -240,10 +240,13 @@ def advised(text: str, otherwise: str = "") -> tuple[str, str]:
     return fault, advice[0] if advice else otherwise
 
 
-def nearest(name: str, known: Iterable[str], *, what: str = "known") -> str:
-    """A hint for a name that does not exist: the nearest one that does, else those that do."""
+def nearest(name: str, known: Iterable[str], *, what: str = "known", short: bool = False) -> str:
+    """A hint for a name that does not exist: the nearest one that does, else those that do.
+
+    `short`: see `nearest_name`.
+    """
     names = sorted(set(known) - {""})
-    near = nearest_name(name, names)
+    near = nearest_name(name, names, short=short)
     if near is not None:
         return f"did you mean `{near}`?"
     if not names:

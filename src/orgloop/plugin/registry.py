@@ -101,7 +101,7 @@ class Registry:
         plain = plain_name(group, name)
         found = self.points.get((group, plain))
         if found is None:
-            near = nearest_name(plain, self.names(group))
+            near = nearest_name(plain, self.names(group), short=True)
             known = ", ".join(self.names(group))
             raise NotFound(
                 f"no {_WORDS[group]} is called {plain!r}",

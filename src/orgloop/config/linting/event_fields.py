@@ -230,7 +230,7 @@ class _Route:
         except TemplateError:
             return
         where, key = self._spot.where(*at), key or _KEYS.get(at, "")
-        if mistaken := not_a_placeholder(template):
+        if not self._spot.lacks_variable(*at) and (mistaken := not_a_placeholder(template)):
             written, instead = mistaken
             message = f"{self._spot.label}: `{written}` is no placeholder, and stays in the text as it is"
             self._report.warn(Code.DOUBTFUL_VALUE, where, message, f"write `{instead}`")

@@ -59,27 +59,29 @@ def _shared_trees(actors: Mapping[str, ActorEnd], report: Report) -> None:
         most = max((one.spec.max_runs or 1 for one in sharing if one.spec is not None), default=1)
         # The first may keep the tree: the others need a place of their own.
         movers = sharing[1:] or sharing
-        names = _listed(movers)
-        worktree = all(_may_have_worktree(one) for one in movers)
+        names, ways = _listed(movers), _ways(movers)
         if len(sharing) > 1:
-            shared = _listed(sharing)
-            message = f"{shared} work in {root}, so they run one at a time"
-            whose = "it" if len(movers) == 1 else "each"
-            hint = (
-                f"add `worktree: {{}}` to the `config` of {names}, or give {whose} another `cwd`"
-                if worktree
-                else f"give {names} another `cwd`"
-            )
+            message = f"{_listed(sharing)} work in {root}, so they run one at a time"
+            whose = names if not ways else "it" if len(movers) == 1 else "each"
+            ways.append(f"give {whose} another `cwd`")
         elif most > 1:
             message = f"{sharing[0].entry.spot.label} works in {root}, so it runs one at a time"
-            hint = (
-                f"add `worktree: {{}}` to the `config` of {names}, or set its `limits.runs` to 1"
-                if worktree
-                else f"set `limits.runs` of {names} to 1"
-            )
+            ways.append(f"set {'its `limits.runs`' if ways else f'`limits.runs` of {names}'} to 1")
         else:
             continue
+        hint = f"{', '.join(ways[:-1])}, or {ways[-1]}" if len(ways) > 1 else ways[0]
         report.warn(Code.SHARED_TREE, movers[0].entry.spot.where("config"), message, hint)
+
+
+def _ways(actors: Sequence[ActorEnd]) -> list[str]:
+    """How runs of all these actors can work at the same time as others."""
+    names, ways = _listed(actors), []
+    if all(_may_have_worktree(one) for one in actors):
+        ways.append(f"add `worktree: {{}}` to the `config` of {names}")
+    if all(one.spec is not None and getattr(one.spec.settings, "overlap", None) is False for one in actors):
+        whose = "its `config`" if ways and len(actors) == 1 else f"the `config` of {names}"
+        ways.append(f"set `overlap: true` in {whose} if runs there do not disturb each other")
+    return ways
 
 
 def _may_have_worktree(actor: ActorEnd) -> bool:

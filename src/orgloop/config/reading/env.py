@@ -27,6 +27,9 @@ DataPath = tuple[str | int, ...]
 _REFERENCE: Final = re.compile(r"\$(\$?)\{([^}]*)(\}?)")
 _LAST_NAME: Final = re.compile(r"(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*) *\Z")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EVENT_FIELD: Final = re.compile(r"(?:event\.)?(?P<path>(?:payload|provenance)(?:\.[\w-]+)+)")
+_FILLED: Final = frozenset({"then", "transforms", "worktree", "body", "text"})
+"""Keys below which `{{ }}` stands for a field of an event."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +111,7 @@ class Variables:
                 return whole
             if escaped:
                 return whole[1:]
-            filled = self._value(inner, where)
+            filled = self._value(inner, where, path)
             if filled is None:
                 unresolved.add(path)
                 return whole
@@ -119,13 +122,15 @@ class Variables:
 
         return _REFERENCE.sub(value, text)
 
-    def _value(self, inner: str, where: Where) -> str | None:
+    def _value(self, inner: str, where: Where, path: DataPath) -> str | None:
         name, has_default, default = inner.partition(":-")
         if not _NAME.fullmatch(name):
             message = f"`${{{inner}}}` does not name a variable"
             meant = _LAST_NAME.search(inner) if inner.startswith("{") else None
             hint = f"write a name of letters, digits and _, or `$${{{inner}}}` for the text itself"
             hint = f"write `${{{meant[1]}}}`" if meant else hint
+            if (field := _EVENT_FIELD.fullmatch(inner)) and not _FILLED.isdisjoint(path):
+                hint = f"write `{{{{ {field['path']} }}}}` for a field of the event"
             self._report.error(Code.BAD_VARIABLE, where, message, hint)
             return None
         value = self.environment.get(name)

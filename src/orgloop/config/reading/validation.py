@@ -24,6 +24,7 @@ _REMOVE: Final = "remove it: this version does not support it"
 _ROUNDS: Final = 5
 _MOST_BESIDE: Final = 100
 """Unknown keys that are looked at for one that stands for a missing key."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _MUST_BE: Final = {
     "string": "text",
     "int": "a whole number",
@@ -191,7 +192,7 @@ def _bad(
         models = tuple(models_at(model, real))
         defaults = value is True and _has_defaults(models)
         hint = f"write `{real[-1]}: {{}}`" if defaults and real else ""
-        hint = hint or _type_hint(wanted, value) or _keys_hint(models)
+        hint = hint or _type_hint(wanted, value, real) or _keys_hint(models)
         told = [(Code.WRONG_TYPE, f"must be {' or '.join(wanted)}, not {_kind(value)}", hint)]
     else:
         told = [one for one in reversed(phrases) if one[0] is not Code.WRONG_TYPE]
@@ -264,7 +265,7 @@ def _kind(value: Any) -> str:
             return "a map"
 
 
-def _type_hint(wanted: Sequence[str], value: Any) -> str:
+def _type_hint(wanted: Sequence[str], value: Any, real: DataPath) -> str:
     if "text" in wanted and isinstance(value, int | float | Decimal):
         return "put it in quotes"
     if "text" in wanted and value is None:
@@ -272,7 +273,9 @@ def _type_hint(wanted: Sequence[str], value: Any) -> str:
     if "text" in wanted and isinstance(value, dict):
         return "put text that contains `: ` in quotes"
     if "a list" in wanted and isinstance(value, str):
-        return "put it in brackets: [ ]"
+        # Only a name is shown: other text may be a secret.
+        is_name = real[-1:] == ("events",) and _NAME.fullmatch(value)
+        return f"put it in brackets: [{value if is_name else ' '}]"
     if "a list" in wanted and isinstance(value, dict):
         return "begin each of its entries with `- `"
     return ""

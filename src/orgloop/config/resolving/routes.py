@@ -203,7 +203,7 @@ class Routes:
             )
         elif not self._incomplete & {"sources", "actors"}:
             running = [one for one, end in self._actors.items() if end.has_runs is not False]
-            hint = nearest(name, [*self._sources, *running], what="there are")
+            hint = nearest(name, [*self._sources, *running], what="there are", short=True)
             self._report.error(Code.UNKNOWN_SOURCE, where, f"{spot.label}: there is no source {name!r}", hint)
         return False
 
@@ -213,7 +213,7 @@ class Routes:
             return False
         if name not in self._actors and "actors" not in self._incomplete:
             message = f"{spot.label}: there is no actor {name!r}"
-            hint = nearest(name, self._actors, what="there are")
+            hint = nearest(name, self._actors, what="there are", short=True)
             if name in self._sources:
                 hint = "it is a source only; add an actor of this id under `actors:`"
             self._report.error(Code.UNKNOWN_ACTOR, spot.where("then", "actor"), message, hint)
@@ -382,7 +382,7 @@ class Routes:
             hint = "put it in quotes, or remove the line"
             self._report.error(Code.WRONG_TYPE, spot.where(*at), message, hint)
             return False
-        if "{{" not in key:
+        if "{{" not in key and not spot.lacks_variable(*at):
             message = f"{spot.label}: all its events share the session key {key!r}"
             hint = 'name what the work is about, such as "pr:{{provenance.pr_number}}"'
             self._report.warn(Code.CONSTANT_KEY, spot.where(*at), message, hint)

@@ -328,7 +328,7 @@ def _limit_sentence(wait: Waiting, until: str) -> str:
     if wait.scope.level is ScopeLevel.WORKTREE:
         return (
             f"One run at a time per work tree, and another run works in {wait.scope.name}. "
-            "Give this actor a `worktree` to let several run at once."
+            "`orgloop validate` shows how several can run at once."
         )
     if wait.scope.level is ScopeLevel.KEY and wait.window is Window.AT_ONCE:
         return f"One run at a time per session key, and another run of {wait.scope.name} goes on."

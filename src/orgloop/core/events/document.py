@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from orgloop.core.events.event import ENVELOPE, AuthorType, Event, EventType
+from orgloop.core.text.suggest import nearest_name
 from orgloop.errors import Refused
 
 MOST_HOPS: Final = 1_000_000
@@ -78,7 +79,9 @@ def _source(given: Any, known: Collection[str], *, strict: bool) -> str:
     if not isinstance(given, str):
         raise _refused("source", "is not text", there)
     if strict and given not in known:
-        raise _refused("source", f"is {_shown(given)}, which is neither a source nor an actor", there)
+        near = nearest_name(given, known, short=True)
+        hint = f"did you mean `{near}`? {there}" if near else there
+        raise _refused("source", f"is {_shown(given)}, which is neither a source nor an actor", hint)
     return given
 
 

@@ -15,18 +15,20 @@ _SHORT: Final = 5
 _LONG: Final = 8
 
 
-def nearest_name(name: str, known: Iterable[str], *, careful: bool = False) -> str | None:
+def nearest_name(
+    name: str, known: Iterable[str], *, careful: bool = False, short: bool = False
+) -> str | None:
     """The known name that `name` is, but for a slip; None if there is none, or more than one.
 
     A slip is another way to write capitals and separators, one letter too many, too few or in the
     wrong place, a wrong letter in a name of more than five, two slips in one of eight, or up to two
     letters that are missing at the end. The first letter, or the first two together, and all numbers
     are right. `careful`: no wrong letter, for names of which some differ in one letter, such as those
-    of files.
+    of files. `short`: a wrong letter in a name of four or five, too, where other words are not expected.
     """
     plain = _plain(name)
     best: list[str] = []
-    least = _allowance(plain, careful=careful)
+    least, strict = _allowance(plain, careful=careful), careful or len(plain) <= (3 if short else _SHORT)
     for other in known:
         if not other or other == name:
             continue
@@ -39,7 +41,7 @@ def nearest_name(name: str, known: Iterable[str], *, careful: bool = False) -> s
             continue
         if len(plain) >= _SHORT - 1 and theirs[:-2] == plain:
             best.append(other)
-        slips = _slips(plain, theirs, least, strict=careful or len(plain) <= _SHORT)
+        slips = _slips(plain, theirs, least, strict=strict)
         if slips < least:
             best, least = [other], slips
         elif slips == least and least:
