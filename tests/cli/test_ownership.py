@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,7 +19,7 @@ from orgloop.daemon.background import stop_daemon
 from orgloop.errors import JournalError
 from orgloop.journal.model import Query
 from orgloop.journal.sqlite import open_reader
-from orgloop.operations.ownership import claim_home, earlier_of
+from orgloop.operations.ownership import claim_home, earlier_of, own_home
 from orgloop.project.home import DaemonInfo, Home, running_daemon
 from tests.cli.conftest import Orgloop
 from tests.cli.story import Story, tell, write_project
@@ -308,3 +309,18 @@ def test_plan_says_that_it_would_not_be_applied_to_another_projects_daemon(
     said = orgloop("plan")
     assert "applies the changes" not in said.out
     assert f"runs acme in {first}" in said.err
+
+
+def test_the_home_that_is_proposed_is_free_or_the_projects_own(
+    first: Path, home: Path, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = tmp_path / "people"
+    monkeypatch.setenv("HOME", str(people))
+    assert own_home("acme", place, 4800) == "ORGLOOP_HOME=~/.orgloop-acme ORGLOOP_PORT=4801 orgloop start"
+    for taken in (".orgloop-acme", ".orgloop-acme-2"):
+        shutil.copytree(home, people / taken)
+    assert "ORGLOOP_HOME=~/.orgloop-acme-3 " in own_home("acme", place, 4800)
+    assert "ORGLOOP_HOME=~/.orgloop-acme " in own_home("acme", first, 4800)
+    (people / ".orgloop-acme-3").mkdir()
+    (people / ".orgloop-acme-3" / "journal.db").write_bytes(b"no journal at all " * 1000)
+    assert "ORGLOOP_HOME=~/.orgloop-acme-4 " in own_home("acme", place, 4800)

@@ -264,7 +264,7 @@ def _earlier(patient: Patient, reader: Reader) -> list[Diagnosis]:
     if sound is None or earlier is None:
         return []
     status = CheckStatus.ERROR if earlier.unfinished else CheckStatus.WARNING
-    hint = earlier.ways_out(sound.name, patient.port or PORT)
+    hint = earlier.ways_out(sound.name, sound.root, patient.port or PORT)
     return [_line("daemon", "before", status, earlier.words, hint=hint)]
 
 

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from orgloop.core.deliveries.delivery import State
 from orgloop.errors import Conflict, DaemonError, JournalError, NotFound
 from orgloop.journal.backend import open_reader
 from orgloop.journal.protocols import Reader
 from orgloop.project.home import DaemonInfo, Home, running_daemon, running_supervisor
+
+_MOST_HOMES: Final = 100
+"""Homes of one name that are looked at for one that is free."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +42,8 @@ class Earlier:
             f"which has work that is not finished: {self.work}"
         )
 
-    def ways_out(self, name: str, port: int) -> str:
-        """What to type for a project called `name` to start all the same; this home has `port`."""
+    def ways_out(self, name: str, root: Path, port: int) -> str:
+        """What to type for the project `name` in `root` to start all the same; this home has `port`."""
         if not self.unfinished:
             return ""
         there = f"cd {shlex.quote(str(self.root))} && orgloop"
@@ -48,7 +52,7 @@ class Earlier:
             f"finish it first: {there} start\n"
             f"{decide}"
             f"or give {name} a home and port of its own:\n"
-            f"{own_home(name, port)}\n"
+            f"{own_home(name, root, port)}\n"
             f"or, if that work is to be done by {name}:\n"
             "orgloop start --take-over"
         )
@@ -72,9 +76,24 @@ def earlier_project(reader: Reader, root: Path) -> Earlier | None:
     return Earlier(project=applied.project, root=there, unfinished=counts)
 
 
-def own_home(name: str, port: int) -> str:
-    """The command that starts a project beside one that has this port."""
-    return f"ORGLOOP_HOME=~/.orgloop-{name} ORGLOOP_PORT={port + 1} orgloop start"
+def own_home(name: str, root: Path, port: int) -> str:
+    """The command that starts the project in `root` beside one that has this port, in a home that is free."""
+    names = (f".orgloop-{name}{f'-{number}' if number > 1 else ''}" for number in range(1, _MOST_HOMES))
+    free = (one for one in names if _is_free(Home(Path.home() / one), root))
+    return (
+        f"ORGLOOP_HOME=~/{next(free, f'.orgloop-{name}-{_MOST_HOMES}')} ORGLOOP_PORT={port + 1} orgloop start"
+    )
+
+
+def _is_free(home: Home, root: Path) -> bool:
+    """Whether no other project than the one in `root` has this home."""
+    info = daemon_of(home)
+    if info is not None:
+        return Path(info.root).resolve() == root.resolve()
+    try:
+        return earlier_of(home, root) is None
+    except JournalError:
+        return False
 
 
 def _has_project(directory: Path) -> bool:
@@ -130,7 +149,7 @@ def claim_home(home: Home, root: Path, name: str, port: int, *, take_over: bool)
         return earlier.words
     if take_over:
         return f"{name} takes over the unfinished work of {earlier.project}: {earlier.work}"
-    raise Conflict(earlier.words, hint=earlier.ways_out(name, port))
+    raise Conflict(earlier.words, hint=earlier.ways_out(name, root, port))
 
 
 def earlier_of(home: Home, root: Path) -> Earlier | None:

@@ -92,11 +92,13 @@ def _state(
         out.line("Compared with the running configuration, of another project.")
         out.warn(
             f"this home's daemon (pid {daemon.pid}) runs {earlier.project} in {earlier.root}",
-            f"give {name} a home and port of its own:\n{own_home(name, daemon.port)}",
+            f"give {name} a home and port of its own:\n{own_home(name, app.organization.root, daemon.port)}",
         )
     else:
         out.line("Compared with the last configuration, of another project.")
-        out.warn(earlier.words, earlier.ways_out(name, wanted_port(app.environ) or PORT))
+        out.warn(
+            earlier.words, earlier.ways_out(name, app.organization.root, wanted_port(app.environ) or PORT)
+        )
     out.line()
 
 

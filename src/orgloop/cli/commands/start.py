@@ -56,7 +56,7 @@ def command(app: App, background: bool, supervised: bool, take_over: bool, yes: 
                 f"this home's daemon (pid {info.pid}) runs the project {info.project} in {info.root}",
                 hint=f"stop it with `orgloop stop --config {shlex.quote(info.root)}`, "
                 "or give this project a home and port of its own:\n"
-                f"{own_home(organization.name, info.port)}",
+                f"{own_home(organization.name, organization.root, info.port)}",
             )
         return _apply(app, organization, yes=yes)
     supervisor = running_supervisor(app.home)
