@@ -195,7 +195,11 @@ def test_the_word_of_another_tool_leads_to_a_command_that_there_is(typed: str, o
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        ("help", ["--help"]),
+        ("man", ["--help"]),
+        ("actors", ["status", "inspect ID"]),
+        ("sources", ["status", "inspect ID"]),
+        ("config", ["inspect ID"]),
+        ("history", ["runs --all"]),
         ("ps", ["runs"]),
         ("reload", ["start"]),
         ("apply", ["start"]),
@@ -222,6 +226,22 @@ def test_a_word_leads_to_what_it_means_here(typed: str, meant: list[str], orgloo
         assert f"orgloop {command}`" in said.err
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("help", "--help"),
+        ("help runs", "runs --help"),
+        ("help runs tail", "runs tail --help"),
+        ("runs help", "runs --help"),
+        ("runs help tail", "runs tail --help"),
+        ("add help", "add --help"),
+    ],
+)
+def test_help_as_a_word_shows_the_help(typed: str, meant: str, orgloop: Orgloop) -> None:
+    said, wanted = orgloop(*typed.split()), orgloop(*meant.split())
+    assert (said.code, said.err, said.out) == (0, "", wanted.out)
+
+
 @pytest.mark.parametrize("typed", ["sops", "restrat-all", "x", "hepl"])
 def test_no_command_is_suggested_for_a_far_word(typed: str, orgloop: Orgloop) -> None:
     assert "Did you mean" not in orgloop(typed).err
@@ -231,7 +251,10 @@ def test_no_command_is_suggested_for_a_far_word(typed: str, orgloop: Orgloop) ->
     ("arguments", "says"),
     [
         (["validate", "--colour"], "--colour"),
-        (["validate", "extra"], "extra"),
+        (["validate", "extra"], "orgloop validate --config extra"),
+        (["runs", "list", "extra"], "orgloop runs list --config extra"),
+        (["trace", "a", "b"], "takes no more arguments, but got b"),
+        (["help", "statsu"], "`orgloop status`"),
         (["--config"], "--config"),
         (["add", "sorce", "x"], "`orgloop add source`"),
         (["zzzzzz"], "orgloop --help"),

@@ -323,6 +323,13 @@ def test_emits_options_say_what_a_file_leaves_out(
     ("arguments", "stdin", "says"),
     [
         (["--source", "nobody"], "", "`source` is 'nobody'"),
+        (["--source", "hoek"], "", "did you mean `hook`?"),
+        (["--source", "hook", "--type", "bogus.type"], "", "--event bogus.type"),
+        (["--source", "hook", "--type", "actor.stoped"], "", "did you mean `actor.stopped`?"),
+        (["--source", "hook", "--payload", "{pr: 8}"], "", "in double quotes"),
+        (["--source", "hook", "--payload", "{'pr': 8}"], "", "in double quotes"),
+        (["-"], "{source: hook}", "in double quotes"),
+        (["-"], "", "standard input is empty"),
         ([], "", "an event needs a source"),
         (["-"], "{", "standard input is not JSON"),
         (["-"], '{"type": "x", "message": "hello"}', "orgloop emit --source ID --payload"),

@@ -180,3 +180,10 @@ def test_a_source_that_only_fails_is_told(acme: Path, home: Path, orgloop: Orglo
     assert phases(orgloop("logs", "--source", "github", "--result", "failed", "-n", "1").out) == [
         "source.failed"
     ]
+
+
+def test_an_event_type_that_nothing_has_is_told(orgloop: Orgloop, acme: Path) -> None:
+    said = orgloop("logs", "--event-type", "actor.stoped", "--no-follow")
+    assert (said.code, said.out) == (0, "")
+    assert "did you mean `--event-type actor.stopped`?" in said.err
+    assert "orgloop events" in orgloop("logs", "--event-type", "nowhere.to.be.seen", "--no-follow").err

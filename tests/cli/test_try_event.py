@@ -337,6 +337,8 @@ def test_an_event_comes_from_a_file_too(orgloop: Orgloop, project: Path) -> None
     ("content", "says"),
     [
         ("{", "is not JSON"),
+        ("", "standard input is empty"),
+        (" \n", "standard input is empty"),
         ("[]", "not a JSON object"),
         ("{}", "there are: "),
         ('{"source": 5}', "`source` is not text"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,8 +84,30 @@ class HelpMixin(click.Command):
         return command_help(self, ctx, self.examples)
 
 
+def asked_for_help(ctx: click.Context, args: list[str]) -> list[str]:
+    """`help NAME` as `NAME --help`; `help` alone shows the help of the group, and ends."""
+    if args[0] != "help" or ctx.resilient_parsing:
+        return args
+    if len(args) == 1 or args[1].startswith("-"):
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+    return [*args[1:], "--help"]
+
+
 class Leaf(HelpMixin):
     """A command that does something."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Says of a word too many that a project is named by an option."""
+        ctx.allow_extra_args, strict = True, not ctx.allow_extra_args
+        rest = super().parse_args(ctx, args)
+        if rest and strict and not ctx.resilient_parsing:
+            taken = any(isinstance(one, click.Argument) for one in self.params)
+            word, path = shlex.quote(rest[0]), ctx.command_path
+            message = f"`{path}` takes no {'more arguments' if taken else 'argument'}, but got {word}."
+            hint = "" if taken else f" To name a project, type `{path} --config {word}`."
+            raise click.UsageError(message + hint, ctx)
+        return rest
 
 
 class CommandGroup(HelpMixin, click.Group):
@@ -105,6 +128,8 @@ class CommandGroup(HelpMixin, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if "help" not in self.commands:
+            args = asked_for_help(ctx, args)
         if args[0] not in self.commands and not ctx.resilient_parsing:
             near = nearest(args[0], self.commands) or _same_as(args[0], self.commands)
             known = f"There are: {', '.join(self.commands)}."

@@ -48,7 +48,7 @@ from typing import Any, Final
 import click
 
 from orgloop.cli import failures
-from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin, nearest
+from orgloop.cli.command import GLOBAL_OPTIONS, HelpMixin, asked_for_help, nearest
 from orgloop.cli.completion import is_asked
 from orgloop.cli.exits import Exit
 from orgloop.cli.output import wants_color
@@ -109,7 +109,16 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str, str]]]] = {
 
 
 INSTEAD: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("help", "man", "commands"), "`orgloop --help` lists all commands"),
+    **dict.fromkeys(("man", "commands"), "`orgloop --help` lists all commands"),
+    **dict.fromkeys(
+        ("actor", "actors", "source", "sources", "connectors", "organization"),
+        "`orgloop status` lists sources and actors, `orgloop inspect ID` shows one",
+    ),
+    **dict.fromkeys(
+        ("config", "configuration", "settings"),
+        "`orgloop inspect ID` shows a part of the configuration, `orgloop plan` its changes",
+    ),
+    "history": "`orgloop runs --all` lists past runs, `orgloop deliveries` past deliveries",
     **dict.fromkeys(("ps", "top", "agents"), "`orgloop runs` lists active runs"),
     **dict.fromkeys(("reload", "apply", "deploy", "update"), "`orgloop start` applies changes"),
     **dict.fromkeys(("run", "up", "serve", "daemon"), "`orgloop start` runs the project"),
@@ -176,6 +185,7 @@ class Root(HelpMixin, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        args = asked_for_help(ctx, args)
         if args[0] not in _modules() and not ctx.resilient_parsing:
             known = INSTEAD.get(args[0].lower().replace("_", "-"))
             near = nearest(args[0], _modules())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,8 +11,17 @@ from orgloop.core.events.event import REPLAY_OF
 from orgloop.core.text.json_text import NotJson, load_json
 from orgloop.errors import Refused
 
+_EXAMPLE: Final = "`orgloop test --generate webhook` prints a whole event"
+_BARE_KEY: Final = re.compile(rb"[{,]\s{0,99}(?:[A-Za-z_]\w{0,99}|'[^'\n]{0,99}')\s{0,99}:")
 _OF_EVENT: Final = ("event_id", "accepted_at", "event")
 """Keys that tell what `inspect EVENT --json` prints from an event."""
+
+
+def json_hint(content: bytes) -> str:
+    """What to do about text that is no JSON."""
+    if _BARE_KEY.search(content):
+        return 'put keys and text in double quotes, as in {"pr": 8, "title": "Fix"}'
+    return _EXAMPLE
 
 
 def load_event(content: bytes, where: str) -> Any:
@@ -19,12 +29,12 @@ def load_event(content: bytes, where: str) -> Any:
 
     What `inspect` prints of an event that was accepted means a new one of the same content.
     """
+    if not content.strip():
+        raise Refused(f"{where} is empty", hint=f"give an event as JSON; {_EXAMPLE}")
     try:
         document = load_json(content)
     except NotJson as exc:
-        raise Refused(
-            f"{where} is not JSON: {exc}", hint="`orgloop test --generate webhook` prints a whole event"
-        ) from exc
+        raise Refused(f"{where} is not JSON: {exc}", hint=json_hint(content)) from exc
     if not isinstance(document, Mapping) or not all(key in document for key in _OF_EVENT):
         return document
     event = document["event"]

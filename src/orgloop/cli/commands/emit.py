@@ -46,6 +46,7 @@ def command(
     # An agent works on whatever it likes, also on a project: it is about the one that woke it.
     if not app.environ.get("ORGLOOP_RUN_ID"):
         app.require_this_project("emit")
+    _require_type(kind, event)
     if file is None:
         document = _from_options(source, kind, event, payload)
     else:
@@ -148,6 +149,21 @@ def _completed(
     return completed
 
 
+def _require_type(kind: str | None, event: str | None) -> None:
+    """Raise Refused for a type that is none: it is often the event's name that is meant."""
+    from orgloop.core.events.event import EventType
+    from orgloop.core.text.suggest import nearest_name
+
+    types = list(EventType)
+    if kind is None or kind in types:
+        return
+    near = nearest_name(kind, types)
+    hint = f"did you mean `{near}`?" if near else f"a type is one of {', '.join(types)}"
+    if event is None and not near:
+        hint += f"; if it is the event's name: --event {shlex.quote(kind)}"
+    raise Refused(f"--type {kind} is no type of events", hint=hint)
+
+
 def _provenance(event: str | None) -> dict[str, Any]:
     named = {"platform_event": event} if event is not None else {}
     return {"platform": "orgloop", "author_type": "team_member", **named}
@@ -173,4 +189,6 @@ def _parsed(content: bytes, where: str) -> Any:
     try:
         return load_json(content)
     except NotJson as exc:
-        raise Refused(f"{where} is not JSON: {exc}", hint=_EXAMPLE) from exc
+        from orgloop.operations.event_file import json_hint
+
+        raise Refused(f"{where} is not JSON: {exc}", hint=json_hint(content)) from exc

@@ -152,9 +152,26 @@ def command(
         if app.out.json and not follows:
             app.out.data([record.document() for page in pages for record in page])
             return
-        show = _printer(app, layout)
+        show, empty = _printer(app, layout), True
         for page in pages:
             show(page)
+            empty = empty and not page
+        if empty and not is_json:
+            app.out.warn(_nothing(event_type))
+
+
+def _nothing(event: str | None) -> str:
+    """The sentence for an empty log, with the name of events that is meant, if one nearly is."""
+    from orgloop.core.events.event import EventType
+    from orgloop.core.events.session_lifecycle import Phase, platform_event
+    from orgloop.core.text.suggest import nearest_name
+
+    known = [*EventType, *map(platform_event, Phase)]
+    near = nearest_name(event, known) if event is not None and event not in known else None
+    if near is not None:
+        return f"there is no record that fits; did you mean `--event-type {near}`?"
+    more = "; `orgloop events` lists the events with their names" if event is not None else ""
+    return f"there is no record that fits{more}"
 
 
 def _require_result(word: str | None) -> None:

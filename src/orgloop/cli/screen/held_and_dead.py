@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -81,8 +80,7 @@ def _list(app: App, state: str, *, limit: int, **filters: Any) -> None:
     query = asked(limit=limit, states=[state], **filters)
     with app.journal() as reader:
         found = reader.deliveries(query)
-        # Its own state is what it lists, not what somebody asked for.
-        words = "" if found else nothing_found(reader, replace(query, states=()), f"nothing is {state}")
+        words = "" if found else nothing_found(reader, query, f"nothing is {state}", of_state=True)
         groups = [row for row in reader.backlog() if row.state == state and _fits(row, query)]
     if app.out.json:
         from orgloop.operations.views import json_rows

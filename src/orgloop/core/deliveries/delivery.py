@@ -6,8 +6,10 @@ Times are milliseconds since 1970, durations milliseconds, `random` is in [0, 1)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, NamedTuple, assert_never
 
 from orgloop.core.deliveries.admission import Limit
@@ -66,6 +68,20 @@ class State(StrEnum):
     DISCARDED = "discarded"
     """A person decided that it is no longer needed."""
 
+
+REJECTED: Final = "rejected"
+"""Why a delivery is dead: its actor refused it for good."""
+ATTEMPTS: Final = "attempts"
+"""Why a delivery is dead: it was tried as often as allowed."""
+REASONS: Final[Mapping[State, frozenset[str]]] = MappingProxyType(
+    {
+        State.DROPPED: frozenset(DropReason),
+        State.HELD: frozenset(HoldReason),
+        State.DEAD: frozenset({REJECTED, ATTEMPTS}),
+        State.DISCARDED: frozenset({*HoldReason, REJECTED, ATTEMPTS}),
+    }
+)
+"""By state, the reasons that a delivery can have. In other states it has none."""
 
 NEEDLESS: Final = frozenset(
     {
@@ -293,7 +309,7 @@ def _unfinished(
                 State.DEAD,
                 attempts=facts.attempts + 1,
                 failures=facts.failures + 1,
-                reason="rejected",
+                reason=REJECTED,
                 detail=reason,
             )
         case Retry(reason=reason, known=known, after_ms=after_ms):
@@ -301,7 +317,7 @@ def _unfinished(
             failures = facts.failures + (1 if known else 0)
             if attempts >= policy.retry.max_attempts:
                 return _stay(
-                    facts, State.DEAD, attempts=attempts, failures=failures, reason="attempts", detail=reason
+                    facts, State.DEAD, attempts=attempts, failures=failures, reason=ATTEMPTS, detail=reason
                 )
             delay = after_ms if after_ms is not None else retry_delay(attempts, policy.retry, random)
             return _stay(

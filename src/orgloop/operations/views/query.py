@@ -11,6 +11,7 @@ from orgloop.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from orgloop.config.model import Organization
+    from orgloop.core.deliveries.delivery import State
     from orgloop.journal.model import Query
     from orgloop.journal.protocols import Reader
 
@@ -54,12 +55,29 @@ def asked(
     )
 
 
-def nothing_found(reader: Reader, query: Query, what: str) -> str:
-    """The sentence for an empty list. Raises NotFound if the query names what was never heard of."""
+def _require_reason(reason: str, states: Sequence[State]) -> None:
+    """Raise Refused for a reason that no delivery in one of these states can have; none means all states."""
+    from orgloop.config.findings import nearest
+    from orgloop.core.deliveries.delivery import REASONS
+
+    known = {word for state, words in REASONS.items() if not states or state in states for word in words}
+    if reason and reason not in known:
+        which = f"no {' or '.join(states)} delivery" if states else "no delivery"
+        hint = nearest(reason, known, what="there are") or "leave out --reason: it has none"
+        raise Refused(f"{which} has the reason {reason!r}", hint=hint)
+
+
+def nothing_found(reader: Reader, query: Query, what: str, *, of_state: bool = False) -> str:
+    """The sentence for an empty list. `of_state`: its state is what it lists, and was not asked for.
+
+    Raises NotFound if the query names what was never heard of, Refused for a reason that cannot be.
+    """
     from orgloop.journal.model import Query
 
     require_known(reader, source=query.source, route=query.route, actor=query.actor)
-    narrowed = query != Query(limit=query.limit, payloads=query.payloads)
+    _require_reason(query.reason, query.states)
+    states = query.states if of_state else ()
+    narrowed = query != Query(limit=query.limit, payloads=query.payloads, states=states)
     return f"{what} that fits" if narrowed else f"{what} yet"
 
 
