@@ -179,8 +179,8 @@ def test_who_waits_for_a_work_tree_is_advised_what_helps_whichever_actor_is_in_i
     assert isinstance(verdict, Wait)
     words = sentence(verdict.reasons[0], "")
     assert "/repo" in words
-    assert "`worktree`" in words
-    assert "`cwd`" not in words
+    assert "`orgloop validate`" in words
+    assert "`worktree`" not in words, "only with its project is it known what this actor can have"
 
 
 def test_a_scope_that_a_wake_is_not_in_does_not_limit_it() -> None:
