@@ -84,6 +84,7 @@ def test_a_match_is_explained_to_its_end(orgloop: Orgloop, project: Path) -> Non
     assert "✓ broken-build wakes fixer" in said.out
     assert "✓ payload.ok is false" in said.out
     assert '✓ payload.branch is "main"' in said.out
+    assert "dedup passes it, unless " in said.out
     assert "first with its key in 10m" in said.out
     assert "key     build:main" in said.out
     assert 'config  model: "m-7"' in said.out

@@ -148,7 +148,7 @@ def test_the_examples_work_one_after_the_other(acme: Organization, type_: Type) 
             acme.command(*shlex.split(line)[1:])
             continue
         if line == "orgloop dismiss refused:github":
-            assert acme.post("github", {})[0] == 400
+            assert [acme.post("github", {})[0] for _ in range(3)] == [400] * 3
         id = next(one for beginning, one in known.items() if beginning in line)
         code, said = type_(re.sub(r"\b(evt|dlv|run)_19b5a1c2d3e4f506\b", id, line))
         if re.match(r"orgloop (dead retry|held release) --", line):  # many move only with --yes, or if asked
