@@ -13,6 +13,7 @@ SELECT seq, id, route, actor, runs, state, reason, key, head, pos, accepted_at, 
 FROM deliveries WHERE seq = ?;
 
 -- name: route_of
+-- The route of a delivery, as it is called now.
 SELECT route FROM deliveries WHERE seq = ?;
 
 -- name: write

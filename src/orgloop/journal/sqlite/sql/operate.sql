@@ -118,6 +118,7 @@ INSERT INTO unfinished (route, actor, count) SELECT ?2, actor, count FROM unfini
 ON CONFLICT (route, actor) DO UPDATE SET count = count + excluded.count;
 
 -- name: forget_unfinished
+-- The old name has none left.
 UPDATE unfinished SET count = 0 WHERE route = ?1;
 
 -- name: waiting_work
