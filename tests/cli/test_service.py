@@ -403,7 +403,7 @@ def test_the_service_of_another_project_is_left_alone(
     write_project(other)
     said = orgloop("service", verb)
     assert said.code == 1
-    assert f"orgloop-acme keeps the project in {acme} running, not the project in {other}" in said.err
+    assert f"orgloop-acme keeps the project in {acme} running; the project in {other} is" in said.err
     assert (manager.told, unit.exists()) == ([], True)
     assert orgloop("service", verb, "--config", str(acme)).code == 0
 

@@ -191,7 +191,7 @@ def test_another_project_is_refused_with_how_to_run_both(running: Organization, 
     for words in (["stop"], ["stop", "--force"], ["shutdown"], ["restart"]):
         said = other.command(*words, check=False)
         assert said.returncode == 1
-        assert f"not the project in {other.root}" in said.stderr
+        assert f"the project in {other.root} is another one" in said.stderr
     assert daemon_of(running) == info
     assert other.command("stop", "--config", str(running.root)).returncode == 0
     assert is_gone(info.pid)
