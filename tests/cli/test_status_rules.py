@@ -462,6 +462,13 @@ def test_one_or_two_refused_requests_are_no_alarm(times: int, ago: int, told: bo
     assert bool(attention(picture(tmp_path, live=refused(times, ago)))) is told
 
 
+def test_a_sender_that_is_not_proven_is_told_at_once(tmp_path: Path) -> None:
+    """Its secret may be wrong, and then none of its events comes in."""
+    told = live_of_document({"sources": [{**refusing(timestamp(NOW)), "refused": 1, "refused_unproven": 1}]})
+    (item,) = attention(picture(tmp_path, live=told))
+    assert (item.kind, item.name) == ("refused", "github")
+
+
 def test_what_was_dismissed_is_told_again_once_it_happens_again(tmp_path: Path) -> None:
     seen = picture(tmp_path, live=refused(5, MINUTE))
     (item,) = attention(seen)

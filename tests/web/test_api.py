@@ -98,6 +98,7 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
             "event_count": "int",
             "last_event": last,
             "refused": "int",
+            "refused_unproven": "int",
             "last_refused": "NoneType",
             "refused_why": "str",
             "next_poll": next,
@@ -112,6 +113,7 @@ async def test_status_has_the_published_fields(acme: Daemon) -> None:
         "event_count": 0,
         "last_event": None,
         "refused": 0,
+        "refused_unproven": 0,
         "last_refused": None,
         "refused_why": "",
         "next_poll": None,
@@ -170,6 +172,7 @@ async def test_sources_have_the_published_fields(acme: Daemon) -> None:
         "errors": 0,
         "error": "",
         "refused": 0,
+        "refused_unproven": 0,
         "last_refused": None,
         "refused_why": "",
     }

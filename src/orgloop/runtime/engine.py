@@ -386,8 +386,8 @@ class Runtime:
         self.runs.actors_changed()
 
     def request_refused(self, source: str, refused: Refused) -> None:
-        news = self.counters.refused(source, refused.message, self.clock.now())
-        if news and refused.status in (401, 403):
+        unproven = refused.status in (401, 403)
+        if self.counters.refused(source, refused.message, self.clock.now(), unproven=unproven) and unproven:
             log.warning("source %s refuses a request: %s", source, refused.message)
 
     def source_changed(self, source: str, error: str) -> None:

@@ -25,7 +25,7 @@ PAUSED: Final = 20 * SECOND
 """How long an actor may be unreachable until that is urgent: longer than a target takes to start again."""
 
 FEW: Final = 3
-"""Fewer refused requests than these need nobody."""
+"""Fewer refused requests than these need nobody, unless a sender was not proven: a secret may be wrong."""
 
 SHORTEST_GAP: Final = 10 * MINUTE
 """Somebody who stopped the daemon and started it again knows. What took longer, others want to know, too."""
@@ -121,8 +121,12 @@ def _sources(seen: Status) -> Iterator[Item]:
 
 def _refusals(seen: Status) -> Iterator[Item]:
     """Requests that were not taken: nothing else would tell of a wrong secret."""
-    for id, refused in (seen.live.refused if seen.live is not None else {}).items():
-        if refused.at < seen.since or refused.times < FEW:
+    live = seen.live
+    if live is None:
+        return
+    for id, refused in live.refused.items():
+        few = refused.times < FEW and id not in live.unproven
+        if refused.at < seen.since or few:
             continue
         times = counted(refused.times, "request was", "requests were")
         yield Item(

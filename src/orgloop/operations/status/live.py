@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -39,11 +39,15 @@ class LoggerState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Live:
-    """It, by ids of sources, actors and loops. `journal_fault` says why nothing can be committed, if so."""
+    """It, by ids of sources, actors and loops. `journal_fault` says why nothing can be committed, if so.
+
+    The sources in `unproven` refused a request whose sender was not proven.
+    """
 
     next_polls: Mapping[str, int] = field(default_factory=dict)
     later: Mapping[str, Postponed] = field(default_factory=dict)
     refused: Mapping[str, Occurrences] = field(default_factory=dict)
+    unproven: Collection[str] = ()
     loggers: Sequence[LoggerState] = ()
     not_open: Mapping[str, str] = field(default_factory=dict)
     troubles: Mapping[str, Occurrences] = field(default_factory=dict)
@@ -61,6 +65,7 @@ def live_of(runtime: Runtime, journal_fault: str) -> Live:
             id: Occurrences(times=one.times, at=one.at, why=one.reason)
             for id, one in runtime.counters.refusals.items()
         },
+        unproven={id for id, one in runtime.counters.refusals.items() if one.unproven},
         loggers=[
             LoggerState(name=one.spec.name, failures=one.failures, error=one.last_error)
             for one in runtime.observer.threads
@@ -91,6 +96,7 @@ def live_of_document(document: Mapping[str, Any]) -> Live:
             for one in sources
             if (at := _moment(one.get("last_refused"))) is not None
         },
+        unproven={one["id"] for one in sources if one.get("refused_unproven")},
         loggers=[
             LoggerState(name=one["name"], failures=one["failures"], error=str(one["error"]))
             for one in document.get("loggers", ())

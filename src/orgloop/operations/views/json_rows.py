@@ -254,6 +254,7 @@ def source_line(part: SourcePart, row: SourceRow | None, refusals: Refusals | No
         "event_count": row.events if row else 0,
         "last_event": when(row.last_event) if row else None,
         "refused": refusals.times if refusals else 0,
+        "refused_unproven": refusals.unproven if refusals else 0,
         "last_refused": when(refusals.at) if refusals else None,
         "refused_why": refusals.reason if refusals else "",
     }

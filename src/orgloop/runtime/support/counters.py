@@ -36,9 +36,13 @@ class Times:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusals:
-    """Requests that a source refused: how many, when the last one came (ms since 1970), and why."""
+    """Requests that a source refused: how many, when the last one came (ms since 1970), and why.
+
+    `unproven` of them did not prove their sender: a wrong signature or token.
+    """
 
     times: int
+    unproven: int
     at: int
     reasons: Sequence[str]
     """The last different ones, the newest first."""
@@ -80,10 +84,10 @@ class Counters:
         """A source could not be opened, polled or listened to."""
         self.errors[source] += 1
 
-    def refused(self, source: str, reason: str, at: int) -> bool:
+    def refused(self, source: str, reason: str, at: int, *, unproven: bool) -> bool:
         """A source refused a request. Whether that is news: the first, or the first after QUIET."""
         known = self.refusals.get(source)
-        times, earlier = (known.times, known.reasons) if known else (0, ())
+        times, before, earlier = (known.times, known.unproven, known.reasons) if known else (0, 0, ())
         reasons = [reason, *(one for one in earlier if one != reason)][:MOST_REASONS]
-        self.refusals[source] = Refusals(times=times + 1, at=at, reasons=reasons)
+        self.refusals[source] = Refusals(times=times + 1, unproven=before + unproven, at=at, reasons=reasons)
         return known is None or at - known.at >= QUIET
