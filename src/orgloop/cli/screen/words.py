@@ -158,9 +158,3 @@ def from_home(path: Path | str) -> str:
         return ""
     absolute, home = Path(path), Path.home()
     return f"~/{absolute.relative_to(home)}" if absolute.is_relative_to(home) else str(absolute)
-
-
-def payload_of(row: EventRow) -> Mapping[str, Any]:
-    """The event's payload, if it is a map."""
-    payload = row.document.get("payload")
-    return payload if isinstance(payload, dict) else {}
