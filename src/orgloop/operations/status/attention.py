@@ -125,8 +125,7 @@ def _refusals(seen: Status) -> Iterator[Item]:
     if live is None:
         return
     for id, refused in live.refused.items():
-        few = refused.times < FEW and id not in live.unproven
-        if refused.at < seen.since or few:
+        if refused.at < seen.since or (refused.times < FEW and id not in live.unproven):
             continue
         times = counted(refused.times, "request was", "requests were")
         yield Item(
