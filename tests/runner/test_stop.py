@@ -61,7 +61,8 @@ def test_a_second_signal_kills_at_once(run: RunDirectory) -> None:
 
 
 def test_a_second_signal_also_kills_what_the_program_left_behind(run: RunDirectory) -> None:
-    child = "(trap 'echo soft' TERM; echo ready; while :; do sleep 0.1; done) & echo $! > left"
+    noted = "while ! [ -s left ]; do sleep 0.01; done"
+    child = f"(trap 'echo soft' TERM; {noted}; echo ready; while :; do sleep 0.1; done) & echo $! > left"
     process = run.prepare(shell(f"{child}; sleep 1000"), grace_s=3600).spawn()
     run.said(b"ready")
     process.terminate()
